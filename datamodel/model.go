@@ -1,0 +1,218 @@
+// Package datamodel is the result of a run as a tree, and the arithmetic that makes it: differencing counters,
+// weighting gauges by time, summing parts to wholes. It is pure: no files, no clock, no processes. Package store
+// writes it, package report shows it.
+package datamodel
+
+import (
+	"math"
+	"time"
+
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// Level is the place of a node in the tree, from the project down to one sensor.
+type Level string
+
+// The levels, top down. The words are stored in nodes.parquet.
+const (
+	App         Level = "app"
+	MultiRun    Level = "multi_run"
+	RunLevel    Level = "run"
+	HostLevel   Level = "host"
+	DeviceLevel Level = "device"
+	SensorLevel Level = "sensor"
+)
+
+// Node is one place of the tree. Its path is the names from the root joined by '/', a '/' within a name written '|'.
+type Node struct {
+	Name  string
+	Level Level
+	// Device is the sensor family the node belongs to ("cpu", "gpu", "target"); empty above the device level.
+	Device string
+	// Sensor describes a leaf; nil elsewhere.
+	Sensor   *sensors.Sensor
+	Meta     []Pair
+	Metrics  []Metric
+	Children []*Node
+}
+
+// Pair is one line of metadata. A slice of them keeps its order when printed and stored.
+type Pair struct{ Key, Value string }
+
+// Metric is one result on a node.
+type Metric struct {
+	Name string
+	// Value is NaN where there is none; Reason then says why, and Provenance is sensors.Missing.
+	Value float64
+	Unit  units.Unit
+	// Aggregation says how Value was made from the readings or the children: "delta", "mean", "sum", "max", "last",
+	// "integral", "share".
+	Aggregation string
+	Provenance  sensors.Provenance
+	// Source names the sensor, file, call or model the value comes from.
+	Source string
+	Reason string
+	// Count is the number of readings the value stands on, Gaps the number that were missing or refused.
+	Count, Gaps int64
+	// Min, Max, Mean and Std describe the readings of a gauge, and of a counter its rate per second between readings;
+	// NaN where there are none. Mean and Std (of the population) are weighted by time.
+	Min, Max, Mean, Std float64
+}
+
+// Missing is a metric without a value.
+func Missing(name string, unit units.Unit, reason string) Metric {
+	nan := math.NaN()
+	return Metric{
+		Name: name, Value: nan, Unit: unit, Provenance: sensors.Missing, Reason: reason,
+		Min: nan, Max: nan, Mean: nan, Std: nan,
+	}
+}
+
+// Value is a metric that was known as a whole, not from a series of readings.
+func Value(name string, v float64, unit units.Unit, aggregation string, from sensors.Provenance, source string) Metric {
+	m := Missing(name, unit, "")
+	m.Value, m.Aggregation, m.Provenance, m.Source = v, aggregation, from, source
+	return m
+}
+
+// Metric is the node's metric of that name, or a missing one that says it was not measured.
+func (n *Node) Metric(name string) Metric {
+	for _, m := range n.Metrics {
+		if m.Name == name {
+			return m
+		}
+	}
+	return Missing(name, "", "not measured")
+}
+
+// Find is the first node at or below n with that level and name, depth first; nil where there is none.
+func (n *Node) Find(level Level, name string) *Node {
+	if n.Level == level && n.Name == name {
+		return n
+	}
+	for _, c := range n.Children {
+		if f := c.Find(level, name); f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// First is the first node at that level at or below n; nil where there is none.
+func (n *Node) First(level Level) *Node {
+	if n.Level == level {
+		return n
+	}
+	for _, c := range n.Children {
+		if f := c.First(level); f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// Warning is a doubt about a result. It travels with the result and is printed as a footnote.
+type Warning struct {
+	// Subject is the id of the sensor or source, or "run".
+	Subject string `json:"subject"`
+	Text    string `json:"text"`
+	// Count is how often it was seen; 0 where counting makes no sense.
+	Count int64 `json:"count,omitempty"`
+}
+
+// Outcome is how a run ended. It is data: what failed is in the result, not only in the exit code.
+type Outcome string
+
+// The outcomes, every one of which a run can reach. Unfinished is what a run folder says until one of the others is
+// known; ergon recover finds it where ergon was killed.
+const (
+	Done           Outcome = "done"
+	TargetFailed   Outcome = "target_failed"
+	NotFound       Outcome = "not_found"
+	NotExecutable  Outcome = "not_executable"
+	SamplerFailed  Outcome = "sampler_failed"
+	ProfilerFailed Outcome = "profiler_failed"
+	TimedOut       Outcome = "timed_out"
+	Cancelled      Outcome = "cancelled"
+	Unfinished     Outcome = "unfinished"
+)
+
+// Outcomes lists all of them but Unfinished.
+func Outcomes() []Outcome {
+	return []Outcome{
+		Done, TargetFailed, NotFound, NotExecutable, SamplerFailed, ProfilerFailed, TimedOut, Cancelled,
+	}
+}
+
+// ManifestSchema is the version of manifest.json.
+const ManifestSchema = "ergon.run/1"
+
+// Run is what is known about a run beside its tree: the content of manifest.json.
+type Run struct {
+	Schema  string   `json:"schema"`
+	ID      string   `json:"id"`
+	Project string   `json:"project"`
+	Command []string `json:"command"`
+	// Folder is the working folder of the command.
+	Folder  string  `json:"folder"`
+	Outcome Outcome `json:"outcome"`
+	// Reason says in words what an outcome other than done means here.
+	Reason string `json:"reason,omitempty"`
+	// ExitCode is that of the target, nil where a signal ended it or it never started; Signal is then its name
+	// ("SIGTERM").
+	ExitCode *int      `json:"exit_code"`
+	Signal   string    `json:"signal,omitempty"`
+	Start    time.Time `json:"start"`
+	// WallTime is the time from just before the target's execve to just after it was reaped, in seconds; nil before
+	// that.
+	WallTime *float64 `json:"wall_time"`
+	Host     HostInfo `json:"host"`
+	// Sources is what was read, and at what cost.
+	Sources  []SourceStats     `json:"sources"`
+	Missing  []sensors.Absence `json:"missing"`
+	Warnings []Warning         `json:"warnings"`
+	// Accounting names what gave the target's CPU time.
+	Accounting string `json:"accounting,omitempty"`
+	// Spark holds at most 60 means over equal parts of the run for the summary's sparklines, by what is drawn
+	// ("power", "cpu"); null where a part has no reading.
+	Spark map[string][]*float64 `json:"spark,omitempty"`
+	// Version is that of the ergon that measured.
+	Version string `json:"version"`
+}
+
+// HostInfo describes the machine, asked once.
+type HostInfo struct {
+	Name           string `json:"name"`
+	OS             string `json:"os"`
+	Kernel         string `json:"kernel"`
+	Architecture   string `json:"architecture"`
+	CPU            string `json:"cpu"`
+	CPUs           int    `json:"cpus"`
+	Memory         uint64 `json:"memory"`
+	Virtualization string `json:"virtualization,omitempty"`
+}
+
+// SourceStats is how reading one source went.
+type SourceStats struct {
+	Name string `json:"name"`
+	// Interval is the time between beats in seconds.
+	Interval float64 `json:"interval"`
+	Sensors  int     `json:"sensors"`
+	// Readings is the number of rows, Missed the beats that had to be skipped since the source or the machine was
+	// late, Late those that began more than half an interval after their time, Failed the rows with nothing in them.
+	Readings int64 `json:"readings"`
+	Missed   int64 `json:"missed"`
+	Late     int64 `json:"late"`
+	Failed   int64 `json:"failed"`
+	// ReadTime is the wall time spent in reading, in seconds; Worst the longest single reading.
+	ReadTime float64 `json:"read_time"`
+	Worst    float64 `json:"worst"`
+}
+
+// Result is all there is of a run.
+type Result struct {
+	Run Run
+	// Tree is the app node; nil where nothing could be processed.
+	Tree *Node
+}

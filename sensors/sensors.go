@@ -1,0 +1,170 @@
+// Package sensors is the vocabulary of measuring: what a sensor is, what reads several of them at once, where a
+// number came from, and how "there is none here" is said. It holds no code that reads anything; package backend does.
+package sensors
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/ergon-energy/ergon/units"
+)
+
+// Kind says how the readings of a sensor are to be understood. It is declared by the backend and never inferred from
+// values.
+type Kind uint8
+
+const (
+	// Gauge is a momentary value. Over time it is averaged, weighted by the time it stood.
+	Gauge Kind = iota
+	// Counter only rises, but for a wrap at Sensor.Wrap. Over time the last reading less the first counts.
+	Counter
+)
+
+// String is the word stored in nodes.parquet.
+func (k Kind) String() string {
+	switch k {
+	case Gauge:
+		return "gauge"
+	case Counter:
+		return "counter"
+	}
+	return "unknown"
+}
+
+// Provenance says how a value was obtained. Every value in every file and report carries one.
+type Provenance string
+
+const (
+	// FromCounter is a hardware or kernel counter, differenced.
+	FromCounter Provenance = "counter"
+	// Sampled is a gauge, weighted by time, or anything else that was only seen at the beats.
+	Sampled Provenance = "sampled"
+	// Integrated is an energy made from power gauges over time.
+	Integrated Provenance = "integrated"
+	// Attributed is a share given by a named model.
+	Attributed Provenance = "attributed"
+	// Estimated is a model without a sensor. Never given unless asked for.
+	Estimated Provenance = "estimated"
+	// Missing is no value, with the reason why.
+	Missing Provenance = "missing"
+)
+
+// Sensor is one number that can be read again and again.
+type Sensor struct {
+	// ID is the stable name, family first, in lower case but for hardware's own names: "rapl/package-0/energy",
+	// "disk/vda/read". Unique on a host.
+	ID string `json:"id"`
+	// Family is the first part of the ID: cpu, memory, disk, network, rapl, gpu, target, profiler.
+	Family string `json:"family"`
+	// Device is what is measured within the family: "cpu3", "vda", "package-0", a GPU's UUID. Empty for the family
+	// as a whole.
+	Device string `json:"device,omitempty"`
+	// Name is what is measured of it: "energy", "read", "user".
+	Name string `json:"name"`
+	// Unit is that of the readings, always a base unit.
+	Unit units.Unit `json:"unit"`
+	Kind Kind       `json:"kind"`
+	// Wrap is the value at which a counter restarts from 0, in Unit; 0 means it never does, and a step back is a gap.
+	Wrap float64 `json:"wrap,omitempty"`
+	// MaxRate is the greatest rise a second that is physically possible for a counter, in Unit/s; 0 is unknown. A
+	// greater one is a gap and a warning.
+	MaxRate float64 `json:"max_rate,omitempty"`
+	// Provenance is how a value made of the readings is obtained; the zero value means FromCounter for a counter and
+	// Sampled for a gauge.
+	Provenance Provenance `json:"provenance,omitempty"`
+	// Source is where the readings come from: a file, a call of a library, a controller.
+	Source string `json:"source"`
+	// Doc is one sentence for people.
+	Doc string `json:"doc"`
+}
+
+// Origin is the sensor's provenance with the zero value resolved.
+func (s Sensor) Origin() Provenance {
+	switch {
+	case s.Provenance != "":
+		return s.Provenance
+	case s.Kind == Counter:
+		return FromCounter
+	default:
+		return Sampled
+	}
+}
+
+// Absence is something that could have been a sensor and is none, and why.
+type Absence struct {
+	// ID is that of the sensor, or of the family where none of it is there.
+	ID string `json:"id"`
+	// Source is the file or call that was tried.
+	Source string `json:"source,omitempty"`
+	// Reason is a phrase: "permission denied", "no powercap in this kernel".
+	Reason string `json:"reason"`
+}
+
+// Source is a group of sensors that are read together.
+type Source interface {
+	// Sensors is the same list, in the same order, for the life of the source. The caller does not change it.
+	Sensors() []Sensor
+	// Read sets dst[i] to a reading of Sensors()[i], NaN where there is none; never 0 for a missing one. It does not
+	// keep dst and, on Linux, does not allocate. An error means that nothing was read, and dst is all NaN; ErrGone
+	// that there is no use in asking again. Calls do not overlap.
+	Read(dst []float64) error
+	// Close releases what is held. A second call does nothing.
+	Close() error
+}
+
+// Backend opens the sources of one family. It is a row of the table backend.All, not a type to implement.
+type Backend struct {
+	// Name is that of the family for --interval and --sensors: "cpu", "rapl", "nvml".
+	Name string
+	// Doc is one line for people.
+	Doc string
+	// Alone asks for a thread of its own, as a reading may block or take long: a driver, a network file system.
+	Alone bool
+	// Interval is the least useful time between readings; 0 means that the user's choice is taken as it is.
+	Interval time.Duration
+	// Open finds the sensors and keeps open what Read needs. Sensors that exist but cannot be read are returned as
+	// absences beside the source; where nothing can be read the error says why and wraps ErrUnavailable.
+	Open func(context.Context, Host) (Source, []Absence, error)
+}
+
+// Host is where the files of the machine to be measured are, and where its libraries.
+type Host struct {
+	// Proc and Sys are the roots of procfs and sysfs, "/proc" and "/sys" unless redirected. Links inside these trees
+	// that are absolute are taken relative to the tree.
+	Proc string `json:"proc"`
+	Sys  string `json:"sys"`
+	// NVML is the library file to load in place of the system's libnvidia-ml.so.1; empty means the system's.
+	NVML string `json:"nvml,omitempty"`
+	// AllGPUs asks for every GPU of the machine, also those that CUDA_VISIBLE_DEVICES hides from the job.
+	AllGPUs bool `json:"all_gpus,omitempty"`
+	// Dirs are the folders whose file systems are looked at for free space: the working folder, the results.
+	Dirs []string `json:"dirs,omitempty"`
+	// Runner is the process id of the runner, which the profiler family counts as ergon's own; 0 is none.
+	Runner int `json:"runner,omitempty"`
+	// Target tells the target family what is to be followed.
+	Target Target `json:"target"`
+}
+
+// Target is the command that is measured, as far as it is known before it starts.
+type Target struct {
+	// CPUGroup is the folder of a cgroup that the target alone lives in, with cpu.stat (v2) or cpuacct.usage (v1);
+	// empty where none could be made.
+	CPUGroup string `json:"cpu_group,omitempty"`
+	// MemoryGroup is the same for memory.peak (v2) or memory.max_usage_in_bytes (v1).
+	MemoryGroup string `json:"memory_group,omitempty"`
+}
+
+// Follower is a Source whose subject is a process that is known only after it was opened. Before Follow it reads NaN.
+type Follower interface {
+	// Follow is called once with the target's process id, before the target's first instruction where the platform
+	// allows that. It does not overlap Read.
+	Follow(pid int) error
+}
+
+var (
+	// ErrUnavailable is what Open wraps where a host has none of a family, the reason around it.
+	ErrUnavailable = errors.New("unavailable on this host")
+	// ErrGone is what Read returns when the subject no longer exists.
+	ErrGone = errors.New("sensor has gone")
+)
