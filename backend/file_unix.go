@@ -1,0 +1,24 @@
+//go:build unix
+
+package backend
+
+import (
+	"errors"
+	"syscall"
+)
+
+// nonblock lets the opening of a FIFO return at once.
+const nonblock = syscall.O_NONBLOCK
+
+// pread is one call of pread(2). os.File.ReadAt would call it again until it returns 0, twice for each file.
+func pread(f *file, b []byte, at int64) (int, error) {
+	for {
+		n, err := syscall.Pread(f.fd, b, at)
+		if err == nil {
+			return n, nil
+		}
+		if !errors.Is(err, syscall.EINTR) {
+			return 0, err
+		}
+	}
+}
