@@ -1,0 +1,149 @@
+//go:build linux && cgo
+
+// Runs before the Go runtime: see doc.go for why. Only async-signal-safe calls after fork.
+#define _GNU_SOURCE
+#include "early.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <features.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct ergon_early ergon_early;
+
+extern char **environ;
+
+// The words after which no command is measured. A word that is missing here costs a needless fork, nothing else.
+static const char *const other_words[] = {
+	"sample", "sensors", "doctor", "report", "ls", "export", "recover", "bench", "compare", "check", "help", "h",
+	"--help", "-h", "--version", "-v", "--generate-bash-completion", NULL,
+};
+
+// wanted says whether a command will be measured, as far as the first word tells.
+static int wanted(int argc, char **argv) {
+	if (argc < 2 || !argv[1][0]) return 0;
+	for (int i = 0; other_words[i]; i++)
+		if (!strcmp(argv[1], other_words[i])) return 0;
+	if (!strncmp(argv[1], "-test.", 6)) return 0; // a test binary, not ergon
+	const char *off = getenv("ERGON_EARLY");
+	return !off || strcmp(off, "off");
+}
+
+// above makes a pipe whose ends are not 0, 1 or 2, which may be closed and must stay so for the target.
+static int above(int p[2]) {
+	int raw[2];
+	if (pipe2(raw, O_CLOEXEC)) return -1;
+	for (int i = 0; i < 2; i++) {
+		p[i] = raw[i] > 2 ? raw[i] : fcntl(raw[i], F_DUPFD_CLOEXEC, 3);
+		if (p[i] != raw[i]) close(raw[i]);
+	}
+	return p[0] < 0 || p[1] < 0 ? -1 : 0;
+}
+
+// start_sampler executes this program again as `ergon sample`, in a session of its own so that no signal of the
+// terminal reaches it, and with none of the caller's other descriptors.
+static pid_t start_sampler(char *self, int in, int out) {
+	char *argv[] = {self, "sample", NULL};
+	size_t n = 0;
+	while (environ[n]) n++;
+	char **env = malloc((n + 2) * sizeof *env);
+	if (!env) return -1;
+	size_t m = 0;
+	env[m++] = "GOMAXPROCS=1";
+	for (size_t i = 0; i < n; i++)
+		if (strncmp(environ[i], "GOMAXPROCS=", 11)) env[m++] = environ[i];
+	env[m] = NULL;
+
+	pid_t pid = -1;
+	posix_spawnattr_t attr;
+	posix_spawn_file_actions_t act;
+	sigset_t none;
+	sigemptyset(&none);
+	posix_spawnattr_init(&attr);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
+	posix_spawn_file_actions_init(&act);
+	posix_spawn_file_actions_adddup2(&act, in, 0);
+	posix_spawn_file_actions_adddup2(&act, out, 1);
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
+	posix_spawn_file_actions_addclosefrom_np(&act, 3);
+#endif
+	if (posix_spawn(&pid, "/proc/self/exe", &act, &attr, argv, env)) pid = -1;
+	posix_spawn_file_actions_destroy(&act);
+	posix_spawnattr_destroy(&attr);
+	free(env);
+	return pid;
+}
+
+// launcher is the child that becomes the target: nothing of it was touched, so it is as the caller made it.
+static void launcher(char **argv, int gate, int verdict) {
+	int index;
+	ssize_t n;
+	do n = read(gate, &index, sizeof index);
+	while (n < 0 && errno == EINTR);
+	if (n != (ssize_t)sizeof index) _exit(0);
+	execvp(argv[index], argv + index);
+	int failed = errno;
+	do n = write(verdict, &failed, sizeof failed);
+	while (n < 0 && errno == EINTR);
+	_exit(failed == ENOENT ? 127 : 126);
+}
+
+__attribute__((constructor)) static void early(int argc, char **argv) {
+#ifdef __GLIBC__ // elsewhere a constructor is not given argc and argv
+	for (int s = 1; s < 64; s++) {
+		struct sigaction a;
+		if (!sigaction(s, NULL, &a) && a.sa_handler == SIG_IGN) ergon_early.ignored |= 1UL << (s - 1);
+	}
+	if (!wanted(argc, argv)) return;
+	int in[2], out[2], gate[2], verdict[2];
+	if (above(in) || above(out) || above(gate) || above(verdict)) return;
+	pid_t sampler = start_sampler(argv[0], in[0], out[1]);
+	close(in[0]);
+	close(out[1]);
+	pid_t child = fork();
+	if (child == 0) {
+		// The runner's ends must not live on here, or neither child would see the end of its pipe.
+		close(in[1]);
+		close(gate[1]);
+		launcher(argv, gate[0], verdict[1]);
+	}
+	close(gate[0]);
+	close(verdict[1]);
+	ergon_early.forked = 1;
+	ergon_early.sampler = sampler;
+	ergon_early.launcher = child;
+	ergon_early.sampler_in = in[1];
+	ergon_early.sampler_out = out[0];
+	ergon_early.gate = gate[1];
+	ergon_early.verdict = verdict[0];
+#endif
+}
+
+static int relay_fd = -1;
+
+static void relay(int number, siginfo_t *info, void *context) {
+	(void)context;
+	int saved = errno;
+	struct ergon_signal s = {number, info->si_code, info->si_code == SI_USER ? (int)info->si_pid : 0};
+	ssize_t n = write(relay_fd, &s, sizeof s);
+	(void)n; // a full pipe holds 5000 signals already
+	errno = saved;
+}
+
+int ergon_relay(int fd, const int *signals, int n) {
+	relay_fd = fd;
+	for (int i = 0; i < n; i++) {
+		struct sigaction a;
+		memset(&a, 0, sizeof a);
+		a.sa_sigaction = relay;
+		a.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART; // SA_ONSTACK: Go's goroutine stacks are too small
+		sigfillset(&a.sa_mask);
+		if (sigaction(signals[i], &a, NULL)) return errno;
+	}
+	return 0;
+}

@@ -1,0 +1,26 @@
+// What the constructor in early.c leaves behind for Go. See doc.go.
+#ifndef ERGON_EARLY_H
+#define ERGON_EARLY_H
+
+#include <sys/types.h>
+
+struct ergon_early {
+	int forked;              // 1 when the two children below exist
+	pid_t sampler, launcher; // their process ids
+	int sampler_in;          // write end of the sampler's stdin
+	int sampler_out;         // read end of its stdout
+	int gate;                // write end: an argv index lets the launcher go, end of file ends it
+	int verdict;             // read end: end of file after execve, or its errno
+	unsigned long ignored;   // bit n-1 is set when signal n was ignored on entry
+};
+
+extern struct ergon_early ergon_early;
+
+// ergon_relay installs one handler for each of the n signals, which writes signal, si_code and sender to fd.
+int ergon_relay(int fd, const int *signals, int n);
+
+struct ergon_signal {
+	int number, code, sender;
+};
+
+#endif

@@ -1,0 +1,20 @@
+//go:build !linux || !cgo
+
+package launch
+
+import "os"
+
+// Early is what a constructor forked; there is none in this build.
+type Early struct {
+	Sampler int
+	In, Out *os.File
+}
+
+// TakeEarly returns nil: nothing is forked before the Go runtime in this build.
+func TakeEarly() *Early { return nil }
+
+// Target is nil.
+func (e *Early) Target([]string, int) Target { return nil }
+
+// Close does nothing.
+func (e *Early) Close() {}

@@ -1,0 +1,176 @@
+//go:build linux && cgo
+
+package launch
+
+// #include "early.h"
+import "C"
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Early is what the constructor forked.
+type Early struct {
+	// Sampler is the process id of the sampler, -1 where it could not be started; In and Out are the runner's ends
+	// of its stdin and stdout.
+	Sampler int
+	In, Out *os.File
+	gate    *os.File
+	verdict *os.File
+	pid     int
+}
+
+// TakeEarly returns what the constructor forked, nil where it forked nothing. The caller owns it; to be called once.
+func TakeEarly() *Early {
+	e := &C.ergon_early
+	if e.forked == 0 {
+		return nil
+	}
+	e.forked = 0
+	return &Early{
+		Sampler: int(e.sampler),
+		In:      os.NewFile(uintptr(e.sampler_in), "sampler's stdin"),
+		Out:     os.NewFile(uintptr(e.sampler_out), "sampler's stdout"),
+		gate:    os.NewFile(uintptr(e.gate), "launcher's gate"),
+		verdict: os.NewFile(uintptr(e.verdict), "launcher's verdict"),
+		pid:     int(e.launcher),
+	}
+}
+
+// Target is the launcher, held until Start, to execute the words of the command line from that index on. It is nil
+// where the fork failed.
+func (e *Early) Target(argv []string, index int) Target {
+	if e.pid <= 0 {
+		return nil
+	}
+	return &held{early: e, command: argv[index], index: index}
+}
+
+// Close lets both children go that were not taken up.
+func (e *Early) Close() {
+	_ = e.In.Close()
+	_ = e.Out.Close()
+	if e.pid > 0 {
+		(&held{early: e}).Abandon()
+	}
+	if e.Sampler > 0 {
+		_, _ = syscall.Wait4(e.Sampler, nil, 0, nil)
+	}
+}
+
+type held struct {
+	early   *Early
+	command string
+	index   int
+	started bool
+	reaped  bool
+}
+
+func (h *held) PID() int { return h.early.pid }
+
+func (h *held) Start() error {
+	var order [4]byte
+	binary.NativeEndian.PutUint32(order[:], uint32(h.index))
+	h.started = true
+	if _, err := h.early.gate.Write(order[:]); err != nil {
+		return &ExecError{h.command, errors.New("ended by a signal before it could be executed")}
+	}
+	_ = h.early.gate.Close()
+	var answer [4]byte
+	_, err := io.ReadFull(h.early.verdict, answer[:])
+	_ = h.early.verdict.Close()
+	if err != nil {
+		return nil // end of file: execve closed the other end
+	}
+	h.reaped = true
+	_, _ = syscall.Wait4(h.early.pid, nil, 0, nil)
+	return &ExecError{h.command, syscall.Errno(binary.NativeEndian.Uint32(answer[:]))}
+}
+
+func (h *held) Exited() error { return awaitZombie(h.early.pid) }
+
+func (h *held) Reap() (State, error) {
+	for {
+		var status syscall.WaitStatus
+		var usage syscall.Rusage
+		_, err := syscall.Wait4(h.early.pid, &status, 0, &usage)
+		if errors.Is(err, syscall.EINTR) {
+			continue
+		}
+		h.reaped = true
+		if err != nil {
+			return State{ExitCode: -1}, err
+		}
+		return stateFrom(status, usage), nil
+	}
+}
+
+func (h *held) Signal(s os.Signal) error {
+	if h.reaped {
+		return os.ErrProcessDone
+	}
+	number, ok := s.(syscall.Signal)
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return syscall.Kill(h.early.pid, number)
+}
+
+func (h *held) Abandon() {
+	if h.started {
+		return
+	}
+	h.started, h.reaped = true, true
+	_ = h.early.gate.Close()
+	_ = h.early.verdict.Close()
+	_, _ = syscall.Wait4(h.early.pid, nil, 0, nil)
+}
+
+// Signals relays the signals that are to reach the target also when they were sent to ergon alone. Those that were
+// ignored on entry stay ignored.
+func Signals() (<-chan Signal, error) {
+	var list []C.int
+	for _, s := range relayed() {
+		if C.ergon_early.ignored&(1<<(s-1)) == 0 {
+			list = append(list, C.int(s))
+		}
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.SetNonblock(int(w.Fd()), true); err != nil {
+		return nil, err
+	}
+	out := make(chan Signal, 16)
+	if len(list) > 0 {
+		if errno := C.ergon_relay(C.int(w.Fd()), &list[0], C.int(len(list))); errno != 0 {
+			return nil, syscall.Errno(errno)
+		}
+	}
+	go func() {
+		defer func() { _ = w.Close() }()
+		var buf [12]byte
+		for {
+			if _, err := io.ReadFull(r, buf[:]); err != nil {
+				return
+			}
+			number := syscall.Signal(binary.NativeEndian.Uint32(buf[0:]))
+			code := int32(binary.NativeEndian.Uint32(buf[4:]))
+			// SI_KERNEL: typed at the terminal, so the whole foreground process group has it. A hang-up is sent by
+			// the kernel to the session leader too, which may be ergon alone: that one is passed on.
+			typed := code == siKernel && number != syscall.SIGHUP
+			out <- Signal{Number: number, Typed: typed, At: time.Now()}
+		}
+	}()
+	return out, nil
+}
+
+const siKernel = 0x80

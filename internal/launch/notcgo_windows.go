@@ -1,0 +1,26 @@
+package launch
+
+import (
+	"os"
+	"os/signal"
+	"time"
+)
+
+// Signals relays Ctrl-C, which every process of the console receives.
+func Signals() (<-chan Signal, error) {
+	in := make(chan os.Signal, 16)
+	signal.Notify(in, os.Interrupt)
+	out := make(chan Signal, 16)
+	go func() {
+		for s := range in {
+			out <- Signal{Number: s, Typed: true, At: time.Now()}
+		}
+	}()
+	return out, nil
+}
+
+// Quiet does nothing: there is no SIGPIPE here.
+func Quiet() {}
+
+// Die returns: no process ends by a signal here.
+func Die(int) {}

@@ -1,0 +1,33 @@
+//go:build unix
+
+package launch
+
+import (
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+)
+
+// relayed lists the signals that are passed on to the target. SIGTSTP, SIGTTIN and SIGTTOU are left at their default:
+// they stop ergon as they stop the target.
+func relayed() []syscall.Signal {
+	return []syscall.Signal{
+		syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2,
+		syscall.SIGCONT,
+	}
+}
+
+// Quiet makes writing to a closed stderr or stdout an error in place of SIGPIPE. The signal is caught, not ignored,
+// since a child would inherit the latter.
+func Quiet() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+
+// Die ends this process by the signal, so that a shell sees what it would have seen without ergon. It writes no core
+// file. It returns where that is not possible.
+func Die(number int) {
+	s := syscall.Signal(number)
+	runtime.LockOSThread()
+	none := syscall.Rlimit{}
+	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &none)
+	dieOf(s)
+}

@@ -1,0 +1,123 @@
+package launch
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+// Target is the command to be measured, held back until Start.
+type Target interface {
+	// PID is the process id; 0 when it is not known before Start.
+	PID() int
+	// Start lets the command run and returns when it executes or could not: an *ExecError.
+	Start() error
+	// Exited returns when the command has ended. Where the platform allows, it is then still a zombie whose files
+	// under /proc can be read.
+	Exited() error
+	// Reap takes the dead command's state away.
+	Reap() (State, error)
+	// Signal sends a signal to the command alone.
+	Signal(os.Signal) error
+	// Abandon ends a command that was never started. After Start it does nothing.
+	Abandon()
+}
+
+// State is how a command ended and what the kernel says it used, children it waited for included.
+type State struct {
+	// ExitCode is -1 when a signal ended the command; Signal is that signal's number, else 0.
+	ExitCode, Signal int
+	// Rusage is false where the platform gives none of the following.
+	Rusage       bool
+	User, System time.Duration
+	// MaxRSS is the greatest resident size any single process of the tree had, in bytes.
+	MaxRSS                                 int64
+	MinorFaults, MajorFaults               int64
+	VoluntarySwitches, InvoluntarySwitches int64
+}
+
+// Code is the exit status a shell would show: the command's own, or 128+n after signal n.
+func (s State) Code() int {
+	if s.Signal != 0 {
+		return 128 + s.Signal
+	}
+	return s.ExitCode
+}
+
+// ExecError says that a command could not be executed.
+type ExecError struct {
+	Command string
+	Err     error
+}
+
+func (e *ExecError) Error() string { return e.Command + ": " + e.Err.Error() }
+
+func (e *ExecError) Unwrap() error { return e.Err }
+
+// NotFound tells 127 from 126.
+func (e *ExecError) NotFound() bool {
+	return errors.Is(e.Err, fs.ErrNotExist) || errors.Is(e.Err, exec.ErrNotFound)
+}
+
+// Direct starts a command by os.StartProcess. Compared with a held one its process id is known only afterwards, signals
+// ignored on entry other than SIGHUP and SIGINT are at their default again, and descriptors 0 to 2 that were closed are
+// /dev/null.
+func Direct(argv []string) Target { return &direct{argv: argv} }
+
+type direct struct {
+	argv    []string
+	process *os.Process
+}
+
+func (d *direct) PID() int {
+	if d.process == nil {
+		return 0
+	}
+	return d.process.Pid
+}
+
+func (d *direct) Start() error {
+	path, err := exec.LookPath(d.argv[0])
+	if err != nil && !errors.Is(err, exec.ErrDot) {
+		var lookup *exec.Error
+		if errors.As(err, &lookup) {
+			err = lookup.Err
+		}
+		return &ExecError{d.argv[0], err}
+	}
+	d.process, err = os.StartProcess(path, d.argv, &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
+	if errors.Is(err, syscall.ENOEXEC) { // a script without #!, which execvp gives to the shell
+		d.process, err = os.StartProcess("/bin/sh", append([]string{"/bin/sh", path}, d.argv[1:]...),
+			&os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
+	}
+	if err != nil {
+		var p *fs.PathError
+		if errors.As(err, &p) {
+			err = p.Err
+		}
+		return &ExecError{d.argv[0], err}
+	}
+	return nil
+}
+
+func (d *direct) Exited() error { return awaitZombie(d.process.Pid) }
+
+func (d *direct) Reap() (State, error) {
+	ps, err := d.process.Wait()
+	if err != nil {
+		return State{ExitCode: -1}, err
+	}
+	return stateOf(ps), nil
+}
+
+func (d *direct) Signal(s os.Signal) error {
+	if d.process == nil {
+		return os.ErrProcessDone
+	}
+	return d.process.Signal(s)
+}
+
+func (d *direct) Abandon() {}
