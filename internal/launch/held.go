@@ -71,6 +71,7 @@ type held struct {
 	index   int
 	started bool
 	reaped  bool
+	io      *IO
 }
 
 func (h *held) PID() int { return h.early.pid }
@@ -94,7 +95,10 @@ func (h *held) Start() error {
 	return &ExecError{h.command, syscall.Errno(binary.NativeEndian.Uint32(answer[:]))}
 }
 
-func (h *held) Exited() error { return awaitZombie(h.early.pid) }
+func (h *held) Exited() (err error) {
+	h.io, err = awaitZombie(h.early.pid)
+	return err
+}
 
 func (h *held) Reap() (State, error) {
 	for {
@@ -108,7 +112,9 @@ func (h *held) Reap() (State, error) {
 		if err != nil {
 			return State{ExitCode: -1}, err
 		}
-		return stateFrom(status, usage), nil
+		s := stateFrom(status, usage)
+		s.IO = h.io
+		return s, nil
 	}
 }
 

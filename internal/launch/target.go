@@ -70,6 +70,7 @@ func Direct(argv []string) Target { return &direct{argv: argv} }
 type direct struct {
 	argv    []string
 	process *os.Process
+	io      *IO
 }
 
 func (d *direct) PID() int {
@@ -103,14 +104,19 @@ func (d *direct) Start() error {
 	return nil
 }
 
-func (d *direct) Exited() error { return awaitZombie(d.process.Pid) }
+func (d *direct) Exited() (err error) {
+	d.io, err = awaitZombie(d.process.Pid)
+	return err
+}
 
 func (d *direct) Reap() (State, error) {
 	ps, err := d.process.Wait()
 	if err != nil {
 		return State{ExitCode: -1}, err
 	}
-	return stateOf(ps), nil
+	s := stateOf(ps)
+	s.IO = d.io
+	return s, nil
 }
 
 func (d *direct) Signal(s os.Signal) error {
