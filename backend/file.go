@@ -132,7 +132,7 @@ func number(b []byte) (n uint64, rest []byte, ok bool) {
 	start := i
 	for ; i < len(b) && b[i]-'0' <= 9; i++ {
 		d := uint64(b[i] - '0')
-		if n > (math.MaxUint64-d)/10 {
+		if i-start > 18 && n > (math.MaxUint64-d)/10 { // 19 digits always fit.
 			return 0, b, false
 		}
 		n = n*10 + d

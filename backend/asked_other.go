@@ -1,0 +1,45 @@
+//go:build !linux
+
+package backend
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// asked is a source whose numbers gopsutil is asked for at each reading. It holds nothing open, and allocates.
+type asked struct {
+	list   []sensors.Sensor
+	ask    func(dst []float64) error
+	closed bool
+}
+
+// newAsked opens a source if it answers once.
+func newAsked(list []sensors.Sensor, ask func(dst []float64) error) (sensors.Source, []sensors.Absence, error) {
+	a := &asked{list: list, ask: ask}
+	if err := a.Read(make([]float64, len(list))); err != nil {
+		return nil, nil, unavailable(err.Error())
+	}
+	return a, nil, nil
+}
+
+func (a *asked) Sensors() []sensors.Sensor { return a.list }
+
+func (a *asked) Read(dst []float64) error {
+	missing(dst)
+	if a.closed {
+		return fmt.Errorf("read: %w", os.ErrClosed)
+	}
+	if err := a.ask(dst); err != nil {
+		missing(dst)
+		return err
+	}
+	return nil
+}
+
+func (a *asked) Close() error {
+	a.closed = true
+	return nil
+}

@@ -1,0 +1,88 @@
+package backend
+
+import (
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// cpu is the time the processors spent in each mode, the whole machine's and each one's.
+func cpu() sensors.Backend {
+	return sensors.Backend{
+		Name: "cpu",
+		Doc:  "time of the processors by mode and their utilization, for each and the whole machine",
+		Open: openCPU,
+	}
+}
+
+// cpufreq is the clock of each processor. It stands apart from cpu as a reading may have to ask another processor, or
+// the firmware, and wait for the answer.
+func cpufreq() sensors.Backend {
+	return sensors.Backend{
+		Name:  "cpufreq",
+		Doc:   "clock frequency of each processor",
+		Alone: true,
+		Open:  openCPUFreq,
+	}
+}
+
+// modes are the fields of a line of /proc/stat in their order, and what is said about them. The kernel counts the time
+// of guests in user and nice already (proc_stat(5)), so that its ninth and tenth field, guest and guest_nice, are not
+// asked for and the eight are all the time there is.
+func modes() []struct{ name, doc string } {
+	return []struct{ name, doc string }{
+		{"user", "time in user space, that of virtual machines run here included"},
+		{"nice", "time in user space at lowered priority"},
+		{"system", "time in the kernel"},
+		{"idle", "time with nothing to do"},
+		{"iowait", "idle time while a task of this processor waited for a disk; the kernel calls it unreliable"},
+		{"irq", "time in interrupt handlers"},
+		{"softirq", "time in deferred interrupt work"},
+		{"steal", "time the hypervisor gave to others while there was work here"},
+	}
+}
+
+const (
+	idle   = 3 // the place of idle in modes, the next is iowait.
+	iowait = 4
+	nModes = 8
+	// perCPU is the number of sensors of a processor: the modes, and utilization.
+	perCPU = nModes + 1
+)
+
+// cpuSensors describes a processor, or with device "" the whole machine.
+func cpuSensors(device, source string) []sensors.Sensor {
+	var list []sensors.Sensor
+	for _, m := range modes() {
+		list = append(list, placed("cpu", device, m.name, sensors.Sensor{
+			Unit: units.Second, Kind: sensors.Counter, Source: source, Doc: m.doc,
+		}))
+	}
+	return append(list, placed("cpu", device, "utilization", sensors.Sensor{
+		Unit: units.Ratio, Kind: sensors.Gauge, Source: source,
+		Doc: "share of the time since the reading before that was neither idle nor iowait",
+	}))
+}
+
+// processor is what was last seen of one processor, in the unit it is counted in.
+type processor struct {
+	last [nModes]float64
+	seen bool
+}
+
+// reading turns the time in each mode into the values of cpuSensors. Utilization is NaN at the first reading and where
+// no time was counted since: the kernel's ticks are 10 ms apart.
+func (p *processor) reading(now [nModes]float64, dst []float64) {
+	copy(dst, now[:])
+	missing(dst[nModes:perCPU])
+	if p.seen {
+		var total float64
+		for m := range now {
+			total += now[m] - p.last[m]
+		}
+		spare := now[idle] - p.last[idle] + now[iowait] - p.last[iowait]
+		if share := (total - spare) / total; total > 0 && share >= 0 && share <= 1 {
+			dst[nModes] = share
+		}
+	}
+	p.last, p.seen = now, true
+}

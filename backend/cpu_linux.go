@@ -1,0 +1,235 @@
+package backend
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+const (
+	// userHZ is the unit of times in /proc, fixed at 100 a second for programs whatever the kernel's own HZ
+	// (time(7)); only Alpha, which Go does not know, has another.
+	userHZ = 100
+	// mostCPUs is above CONFIG_NR_CPUS of any kernel.
+	mostCPUs = 1 << 16
+)
+
+// cpuSource reads /proc/stat, which begins
+//
+//	cpu  7026 0 2962 204201 359 0 58 21 0 0
+//	cpu0 3219 0 1160 102906 16 0 13 7 0 0
+//	cpu1 3807 0 1802 101294 342 0 44 14 0 0
+//	intr 332031 0 0 …
+type cpuSource struct {
+	stat *file
+	list []sensors.Sensor
+	// whole is the first line; slot is the place of each processor by its number, less than 0 for one that was not
+	// there when the source was opened. A processor that is taken out while we run has no line and reads NaN.
+	slot []int
+	cpus []processor
+}
+
+func openCPU(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+	stat, err := openBelow(host.Proc, "stat")
+	if err != nil {
+		return nil, nil, unavailable(fmt.Sprintf("%s/stat: %s", host.Proc, reason(err)))
+	}
+	b, err := stat.read()
+	if err != nil {
+		return nil, nil, errors.Join(unavailable(err.Error()), stat.close())
+	}
+	c := &cpuSource{stat: stat, list: cpuSensors("", stat.path), cpus: make([]processor, 1)}
+	for len(b) > 0 {
+		var l []byte
+		l, b = line(b)
+		n, _, ok := cpuLine(l)
+		if !ok {
+			break
+		}
+		if n < 0 {
+			continue
+		}
+		for len(c.slot) <= n {
+			c.slot = append(c.slot, -1)
+		}
+		if c.slot[n] < 0 {
+			c.slot[n] = len(c.cpus)
+			c.cpus = append(c.cpus, processor{})
+			c.list = append(c.list, cpuSensors("cpu"+strconv.Itoa(n), stat.path)...)
+		}
+	}
+	if len(c.cpus) == 1 {
+		return nil, nil, errors.Join(unavailable(stat.path+": no processor listed"), c.Close())
+	}
+	return c, nil, nil
+}
+
+// cpuLine splits a line of a processor into its number, -1 for the whole machine, and its times.
+func cpuLine(l []byte) (n int, times []byte, ok bool) {
+	w, times := word(l)
+	digits, ok := bytes.CutPrefix(w, []byte("cpu"))
+	if !ok || len(digits) == 0 {
+		return -1, times, ok
+	}
+	u, _, ok := number(digits)
+	if !ok || u >= mostCPUs {
+		return 0, nil, false
+	}
+	return int(u), times, true
+}
+
+func (c *cpuSource) Sensors() []sensors.Sensor { return c.list }
+
+func (c *cpuSource) Read(dst []float64) error {
+	b, err := c.stat.read()
+	if err != nil {
+		missing(dst)
+		return err
+	}
+	c.parse(b, dst)
+	return nil
+}
+
+// parse fills dst from the lines of the processors, which come first; the long rest of the file is not looked at.
+func (c *cpuSource) parse(b []byte, dst []float64) {
+	missing(dst)
+	for len(b) > 0 {
+		var l []byte
+		l, b = line(b)
+		n, times, ok := cpuLine(l)
+		if !ok {
+			break
+		}
+		at := 0
+		if n >= 0 {
+			if n >= len(c.slot) || c.slot[n] < 0 {
+				continue
+			}
+			at = c.slot[n]
+		}
+		p := &c.cpus[at]
+		var now [nModes]float64
+		for m := range now {
+			var ticks uint64
+			if ticks, times, ok = number(times); !ok {
+				break
+			}
+			now[m] = float64(ticks) / userHZ
+			// The kernel makes idle and iowait up from two clocks, and they step back by a tick now and then
+			// (proc_stat(5): "iowait … may decrease"). The highest is kept; a greater step is passed on as it is.
+			if back := p.last[m] - now[m]; (m == idle || m == iowait) && p.seen && back > 0 && back < 1 {
+				now[m] = p.last[m]
+			}
+		}
+		if ok {
+			p.reading(now, dst[at*perCPU:(at+1)*perCPU])
+		}
+	}
+	// After a time without a line the next reading is a first one again.
+	for i := range c.cpus {
+		if math.IsNaN(dst[i*perCPU]) {
+			c.cpus[i].seen = false
+		}
+	}
+}
+
+func (c *cpuSource) Close() error { return c.stat.close() }
+
+// cpufreqSource reads one file of a number for each processor.
+type cpufreqSource struct {
+	files []*file
+	list  []sensors.Sensor
+}
+
+// openCPUFreq looks for /sys/devices/system/cpu/cpuN/cpufreq/scaling_cur_freq, the frequency in kHz that the hardware
+// runs at where that can be known, else the one last asked for (Documentation/admin-guide/pm/cpufreq.rst).
+func openCPUFreq(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+	const cpus = "devices/system/cpu"
+	dir, err := resolve(host.Sys, cpus)
+	if err != nil {
+		return nil, nil, unavailable(fmt.Sprintf("%s/%s: %s", host.Sys, cpus, reason(err)))
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, nil, unavailable(dir + ": " + reason(err))
+	}
+	var numbers []int
+	for _, e := range entries {
+		digits, ok := strings.CutPrefix(e.Name(), "cpu")
+		if n, err := strconv.Atoi(digits); ok && err == nil && n >= 0 && strconv.Itoa(n) == digits {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	c := &cpufreqSource{}
+	var absences []sensors.Absence
+	for _, n := range numbers {
+		device := "cpu" + strconv.Itoa(n)
+		path := cpus + "/" + device + "/cpufreq/scaling_cur_freq"
+		f, err := openBelow(host.Sys, path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		s := placed("cpu", device, "frequency", sensors.Sensor{
+			Unit: units.Hertz, Kind: sensors.Gauge, Doc: "clock frequency as the kernel last knew it",
+		})
+		if err == nil {
+			_, err = f.read()
+		}
+		if err != nil {
+			_ = f.close() // nothing was written, and the first error is the one that tells.
+			absences = append(absences, sensors.Absence{ID: s.ID, Source: host.Sys + "/" + path, Reason: reason(err)})
+			continue
+		}
+		s.Source = f.path
+		c.files, c.list = append(c.files, f), append(c.list, s)
+	}
+	switch {
+	case len(c.files) > 0:
+		return c, absences, nil
+	case len(absences) > 0:
+		return nil, absences, unavailable("no readable frequency: " + absences[0].Reason)
+	}
+	return nil, nil, unavailable("no cpufreq in this kernel (usual in a virtual machine)")
+}
+
+func (c *cpufreqSource) Sensors() []sensors.Sensor { return c.list }
+
+func (c *cpufreqSource) Read(dst []float64) error {
+	missing(dst)
+	var first error
+	read := 0
+	for i, f := range c.files {
+		kHz, err := f.number()
+		if err != nil { // a processor taken out, or one the driver says "<unknown>" of.
+			if first == nil {
+				first = err
+			}
+			continue
+		}
+		dst[i] = float64(kHz) * 1e3
+		read++
+	}
+	if read > 0 {
+		return nil
+	}
+	return first
+}
+
+func (c *cpufreqSource) Close() error {
+	var errs error
+	for _, f := range c.files {
+		errs = errors.Join(errs, f.close())
+	}
+	return errs
+}

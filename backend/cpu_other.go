@@ -1,0 +1,76 @@
+//go:build !linux
+
+package backend
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"strconv"
+
+	gopsutil "github.com/shirou/gopsutil/v3/cpu"
+
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// counted are the modes that the system has a number for. gopsutil gives 0 for the others.
+func counted() []string {
+	switch runtime.GOOS {
+	case "windows":
+		return []string{"user", "system", "idle", "utilization"}
+	case "darwin":
+		return []string{"user", "nice", "system", "idle", "utilization"}
+	default:
+		return []string{"user", "nice", "system", "idle", "irq", "utilization"}
+	}
+}
+
+func openCPU(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
+	const source = "gopsutil cpu.Times"
+	each, err := gopsutil.Times(true)
+	if err != nil {
+		return nil, nil, unavailable(source + ": " + err.Error())
+	}
+	var list []sensors.Sensor
+	var from []int // the place of each sensor of list among all that cpuSensors describes.
+	add := func(device string, at int) {
+		for i, s := range cpuSensors(device, source) {
+			if slices.Contains(counted(), s.Name) {
+				list, from = append(list, s), append(from, at*perCPU+i)
+			}
+		}
+	}
+	add("", 0)
+	for n := range each {
+		add("cpu"+strconv.Itoa(n), n+1)
+	}
+	cpus := make([]processor, len(each)+1)
+	all := make([]float64, len(cpus)*perCPU)
+	return newAsked(list, func(dst []float64) error {
+		missing(all)
+		whole, err := gopsutil.Times(false)
+		if err != nil {
+			return err
+		}
+		each, err := gopsutil.Times(true)
+		if err != nil {
+			return err
+		}
+		for i, t := range append(whole[:1:1], each...) {
+			if i < len(cpus) {
+				cpus[i].reading([nModes]float64{
+					t.User, t.Nice, t.System, t.Idle, t.Iowait, t.Irq, t.Softirq, t.Steal,
+				}, all[i*perCPU:(i+1)*perCPU])
+			}
+		}
+		for i, at := range from {
+			dst[i] = all[at]
+		}
+		return nil
+	})
+}
+
+func openCPUFreq(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
+	return nil, nil, unavailable("the clock frequency is only read on Linux")
+}
+

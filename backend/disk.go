@@ -1,0 +1,35 @@
+package backend
+
+import (
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// disk is the traffic of each whole device. Nothing is counted twice, so that the devices may be added up: partitions
+// are part of their device, and a device that stands on others (LVM, RAID, encryption, a loop on a file) is left out as
+// its bytes are counted again where they end. Disks made of memory are left out as well.
+func disk() sensors.Backend {
+	return sensors.Backend{
+		Name: "disk",
+		Doc:  "bytes and operations of each whole device; LVM, RAID and loop devices are counted where they end",
+		Open: openDisk,
+	}
+}
+
+// perDisk is the number of sensors of a device.
+const perDisk = 4
+
+// diskSensors describes a device: read, written, reads, writes.
+func diskSensors(device, source string) []sensors.Sensor {
+	counter := func(name string, unit units.Unit, doc string) sensors.Sensor {
+		return placed("disk", device, name, sensors.Sensor{
+			Unit: unit, Kind: sensors.Counter, Source: source, Doc: doc,
+		})
+	}
+	return []sensors.Sensor{
+		counter("read", units.Byte, "bytes read from the device"),
+		counter("written", units.Byte, "bytes written to the device"),
+		counter("reads", units.Operations, "read operations completed, adjacent ones merged"),
+		counter("writes", units.Operations, "write operations completed, adjacent ones merged"),
+	}
+}

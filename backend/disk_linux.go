@@ -1,0 +1,156 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// sector is the unit of /proc/diskstats whatever the device's own (Documentation/block/stat.rst).
+const sector = 512
+
+// diskSource reads /proc/diskstats, a line for each device and partition:
+//
+//	254       0 vda 77572 26881 2757906 11364 9130 31271 1806096 5524 0 5716 17075 …
+//
+// The fields after the name are reads completed, reads merged, sectors read, ms reading, and the same for writes
+// (Documentation/admin-guide/iostats.rst). A device that is unplugged has no line and reads NaN.
+type diskSource struct {
+	diskstats *file
+	list      []sensors.Sensor
+	// slot is the place of each device by its name in diskstats.
+	slot map[string]int
+}
+
+func openDisk(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+	diskstats, err := openBelow(host.Proc, "diskstats")
+	if err != nil {
+		return nil, nil, unavailable(fmt.Sprintf("%s/diskstats: %s", host.Proc, reason(err)))
+	}
+	d := &diskSource{diskstats: diskstats, slot: map[string]int{}}
+	fail := func(text string) (sensors.Source, []sensors.Absence, error) {
+		return nil, nil, errors.Join(unavailable(text), d.Close())
+	}
+	b, err := diskstats.read()
+	if err != nil {
+		return fail(err.Error())
+	}
+	counts := map[string][perDisk]float64{}
+	for len(b) > 0 {
+		var l []byte
+		l, b = line(b)
+		if name, c, ok := diskLine(l); ok {
+			counts[string(name)] = c
+		}
+	}
+	dir, err := resolve(host.Sys, "block")
+	if err != nil {
+		return fail(fmt.Sprintf("%s/block: %s", host.Sys, reason(err)))
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fail(dir + ": " + reason(err))
+	}
+	for _, e := range entries {
+		device := e.Name()
+		name := strings.ReplaceAll(device, "!", "/") // sysfs has cciss!c0d0 for cciss/c0d0.
+		if c, ok := counts[name]; !ok || !wanted(host, device, c, counts) {
+			continue
+		}
+		d.slot[name] = len(d.slot)
+		d.list = append(d.list, diskSensors(device, diskstats.path)...)
+	}
+	if len(d.list) == 0 {
+		return fail("no whole device in " + dir)
+	}
+	return d, nil, nil
+}
+
+// wanted tells whether a device of /sys/block is one whose traffic is not counted elsewhere.
+func wanted(host sensors.Host, device string, own [perDisk]float64, all map[string][perDisk]float64) bool {
+	// loop stands on a file and zd on a ZFS pool, though no slaves are named; ram and zram are memory.
+	for _, prefix := range []string{"loop", "zd", "ram", "zram"} {
+		digits, ok := strings.CutPrefix(device, prefix)
+		if n, rest, number := number([]byte(digits)); ok && number && n < 1<<20 && len(rest) == 0 {
+			return false
+		}
+	}
+	attribute := func(name string) string {
+		path, err := resolve(host.Sys, "block/"+device+"/"+name)
+		if err != nil {
+			return ""
+		}
+		s, err := readString(path)
+		if err != nil {
+			return ""
+		}
+		return s
+	}
+	// A card reader without a card, an nbd without a server.
+	if own == [perDisk]float64{} && attribute("size") == "0" {
+		return false
+	}
+	if path, err := resolve(host.Sys, "block/"+device+"/slaves"); err == nil {
+		if under, err := os.ReadDir(path); err == nil && len(under) > 0 {
+			return false
+		}
+	}
+	// The paths of a multipath NVMe disk nvme0n1 are hidden devices nvme0c0n1, nvme0c1n1. Newer kernels count on the
+	// disk and on the path, older ones on the path alone.
+	if attribute("hidden") == "1" {
+		head, tail, _ := strings.Cut(device, "c")
+		if i := strings.LastIndexByte(tail, 'n'); i >= 0 {
+			return all[head+tail[i:]] == [perDisk]float64{}
+		}
+	}
+	return true
+}
+
+// diskLine splits a line into the device's name and the values of diskSensors.
+func diskLine(l []byte) (name []byte, v [perDisk]float64, ok bool) {
+	_, l = word(l)
+	_, l = word(l)
+	name, l = word(l)
+	var f [7]uint64
+	for i := range f {
+		if f[i], l, ok = number(l); !ok {
+			return nil, v, false
+		}
+	}
+	return name, [perDisk]float64{
+		float64(f[2]) * sector, float64(f[6]) * sector, float64(f[0]), float64(f[4]),
+	}, true
+}
+
+func (d *diskSource) Sensors() []sensors.Sensor { return d.list }
+
+func (d *diskSource) Read(dst []float64) error {
+	b, err := d.diskstats.read()
+	if err != nil {
+		missing(dst)
+		return err
+	}
+	d.parse(b, dst)
+	return nil
+}
+
+func (d *diskSource) parse(b []byte, dst []float64) {
+	missing(dst)
+	for len(b) > 0 {
+		var l []byte
+		l, b = line(b)
+		name, v, ok := diskLine(l)
+		if !ok {
+			continue
+		}
+		if at, ok := d.slot[string(name)]; ok {
+			copy(dst[at*perDisk:], v[:])
+		}
+	}
+}
+
+func (d *diskSource) Close() error { return d.diskstats.close() }

@@ -1,0 +1,35 @@
+package backend
+
+import (
+	"strings"
+
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// filesystem is the free space of the file systems of Host.Dirs. It reads alone, as asking a network file system whose
+// server is away does not return.
+func filesystem() sensors.Backend {
+	return sensors.Backend{
+		Name:  "filesystem",
+		Doc:   "free space of the file systems of the working folder and of the results",
+		Alone: true,
+		Open:  openFilesystem,
+	}
+}
+
+// filesystemSensor describes the free space of the file system mounted at mount. In the ID, but not in the device, an
+// underscore stands for what could not be written in a selection of sensors.
+func filesystemSensor(mount, source string) sensors.Sensor {
+	s := placed("disk", "fs:"+mount, "free", sensors.Sensor{
+		Unit: units.Byte, Kind: sensors.Gauge, Source: source,
+		Doc: "space free to users other than root",
+	})
+	s.ID = strings.Map(func(r rune) rune {
+		if r <= ' ' || strings.ContainsRune("*?[]{},!+\\\x7f", r) {
+			return '_'
+		}
+		return r
+	}, s.ID)
+	return s
+}

@@ -1,0 +1,118 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// filesystemSource asks fstatfs(2) of folders that are kept open. That holds their file systems in place, as ergon does
+// anyway: it works in the one and writes its results to the other.
+type filesystemSource struct {
+	dirs []int
+	list []sensors.Sensor
+	stat unix.Statfs_t
+}
+
+func openFilesystem(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+	f := &filesystemSource{}
+	var absences []sensors.Absence
+	seen := map[uint64]bool{}
+	for _, dir := range host.Dirs {
+		fd, device, err := openDir(dir)
+		if err != nil {
+			absences = append(absences, sensors.Absence{
+				ID: filesystemSensor(dir, "").ID, Source: dir, Reason: reason(err),
+			})
+			continue
+		}
+		if seen[device] {
+			_ = unix.Close(fd) // opened for asking only.
+			continue
+		}
+		seen[device] = true
+		f.dirs = append(f.dirs, fd)
+		f.list = append(f.list, filesystemSensor(mountPoint(dir, device), "statfs "+dir))
+	}
+	switch {
+	case len(f.dirs) > 0:
+		return f, absences, nil
+	case len(absences) > 0:
+		return nil, absences, unavailable(absences[0].Source + ": " + absences[0].Reason)
+	}
+	return nil, nil, unavailable("no folder to look at")
+}
+
+// openDir opens a folder for asking about it only, which needs no permission to read it, and returns the number of the
+// device it is on.
+func openDir(dir string) (fd int, device uint64, err error) {
+	fd, err = unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, 0, &os.PathError{Op: "open", Path: dir, Err: err}
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return -1, 0, errors.Join(&os.PathError{Op: "stat", Path: dir, Err: err}, unix.Close(fd))
+	}
+	return fd, st.Dev, nil
+}
+
+// mountPoint is the highest folder above dir on the same device.
+func mountPoint(dir string, device uint64) string {
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	for {
+		up := filepath.Dir(dir)
+		var st unix.Stat_t
+		if up == dir || unix.Stat(up, &st) != nil || st.Dev != device {
+			return dir
+		}
+		dir = up
+	}
+}
+
+func (f *filesystemSource) Sensors() []sensors.Sensor { return f.list }
+
+func (f *filesystemSource) Read(dst []float64) error {
+	missing(dst)
+	if f.dirs == nil {
+		return fmt.Errorf("statfs: %w", os.ErrClosed)
+	}
+	var first error
+	read := 0
+	for i, fd := range f.dirs {
+		if err := unix.Fstatfs(fd, &f.stat); err != nil {
+			if first == nil {
+				first = fmt.Errorf("%s: %w", f.list[i].Source, err)
+			}
+			continue
+		}
+		read++
+		if f.stat.Blocks > 0 { // a file system without blocks, as procfs, does not say.
+			dst[i] = float64(f.stat.Bavail) * float64(f.stat.Frsize)
+		}
+	}
+	if read > 0 {
+		return nil
+	}
+	return first
+}
+
+func (f *filesystemSource) Close() error {
+	var errs error
+	for _, fd := range f.dirs {
+		errs = errors.Join(errs, unix.Close(fd))
+	}
+	f.dirs = nil
+	return errs
+}

@@ -1,0 +1,47 @@
+//go:build !linux
+
+package backend
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+
+	gopsutil "github.com/shirou/gopsutil/v3/disk"
+
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// openFilesystem takes each folder for a file system of its own, as which one it is on is not asked for here.
+func openFilesystem(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+	const source = "gopsutil disk.Usage"
+	var dirs []string
+	var list []sensors.Sensor
+	var absences []sensors.Absence
+	for _, dir := range host.Dirs {
+		if abs, err := filepath.Abs(dir); err == nil {
+			dir = abs
+		}
+		s := filesystemSensor(filepath.ToSlash(dir), source)
+		if slices.Contains(dirs, dir) {
+			continue
+		}
+		if _, err := gopsutil.Usage(dir); err != nil {
+			absences = append(absences, sensors.Absence{ID: s.ID, Source: dir, Reason: reason(err)})
+			continue
+		}
+		dirs, list = append(dirs, dir), append(list, s)
+	}
+	if len(dirs) == 0 {
+		return nil, absences, unavailable("no folder to look at")
+	}
+	opened, _, err := newAsked(list, func(dst []float64) error {
+		for i, dir := range dirs {
+			if u, err := gopsutil.Usage(dir); err == nil && u.Total > 0 {
+				dst[i] = float64(u.Free)
+			}
+		}
+		return nil
+	})
+	return opened, absences, err
+}

@@ -1,0 +1,46 @@
+package backend
+
+import (
+	"math"
+
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// memory is the machine's memory as a whole.
+func memory() sensors.Backend {
+	return sensors.Backend{
+		Name: "memory",
+		Doc:  "memory of the machine: used, available, swap used",
+		Open: openMemory,
+	}
+}
+
+// memorySensors are in the order that memoryReading fills them in.
+func memorySensors(source string) []sensors.Sensor {
+	gauge := func(name, doc string) sensors.Sensor {
+		return placed("memory", "", name, sensors.Sensor{
+			Unit: units.Byte, Kind: sensors.Gauge, Source: source, Doc: doc,
+		})
+	}
+	return []sensors.Sensor{
+		gauge("used", "memory that could not be had without swapping: all there is less available"),
+		gauge("available", "memory that could be had without swapping, caches that can be dropped included"),
+		gauge("swap_used", "swap space in use"),
+	}
+}
+
+// memoryReading fills dst from amounts in bytes, NaN where one is not known. Amounts that contradict each other give
+// NaN.
+func memoryReading(dst []float64, total, available, swapTotal, swapFree float64) {
+	missing(dst)
+	if used := total - available; used >= 0 {
+		dst[0] = used
+	}
+	if !(available > total) && !math.IsInf(available, 0) {
+		dst[1] = available
+	}
+	if used := swapTotal - swapFree; used >= 0 {
+		dst[2] = used
+	}
+}

@@ -1,0 +1,34 @@
+package backend
+
+import (
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// network is the traffic of each interface of the machine. Those that are there when it is opened are followed; one
+// that comes later is not, as the list of sensors is fixed, and one that goes reads NaN.
+func network() sensors.Backend {
+	return sensors.Backend{
+		Name: "network",
+		Doc:  "bytes and packets of each network interface, the loopback apart",
+		Open: openNetwork,
+	}
+}
+
+// perInterface is the number of sensors of an interface.
+const perInterface = 4
+
+// networkSensors describes an interface: receive, transmit, and the packets of both.
+func networkSensors(device, source string) []sensors.Sensor {
+	counter := func(name string, unit units.Unit, doc string) sensors.Sensor {
+		return placed("network", device, name, sensors.Sensor{
+			Unit: unit, Kind: sensors.Counter, Source: source, Doc: doc,
+		})
+	}
+	return []sensors.Sensor{
+		counter("receive", units.Byte, "bytes received, link headers included"),
+		counter("transmit", units.Byte, "bytes sent, link headers included"),
+		counter("receive_packets", units.Packets, "packets received"),
+		counter("transmit_packets", units.Packets, "packets sent"),
+	}
+}
