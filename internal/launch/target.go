@@ -37,6 +37,16 @@ type State struct {
 	MaxRSS                                 int64
 	MinorFaults, MajorFaults               int64
 	VoluntarySwitches, InvoluntarySwitches int64
+	// IO is nil where the platform does not tell.
+	IO *IO
+}
+
+// IO is what a process and the children it waited for have read and written (proc_pid_io(5)).
+type IO struct {
+	// ReadChars and WriteChars are the bytes passed to and from system calls, ReadCalls and WriteCalls those calls.
+	ReadChars, WriteChars, ReadCalls, WriteCalls uint64
+	// Read and Written are the bytes fetched from and sent to storage.
+	Read, Written uint64
 }
 
 // Code is the exit status a shell would show: the command's own, or 128+n after signal n.
