@@ -1,0 +1,226 @@
+package units
+
+import (
+	"math"
+	"strconv"
+	"strings"
+)
+
+// None is what is shown where there is no value. It is never a number.
+const None = "–"
+
+// Symbol is the unit's name for people: "B" for By, "°C" for Cel, "%" for a ratio, "packets" for {packet}. A code that
+// is not one of All is its own symbol.
+func (u Unit) Symbol() string {
+	switch u {
+	case Byte:
+		return "B"
+	case Celsius:
+		return "°C"
+	case Ratio:
+		return "%"
+	}
+	noun, counts := u.noun()
+	switch {
+	case !counts:
+		return string(u)
+	case strings.HasSuffix(noun, "ch"), strings.HasSuffix(noun, "s"):
+		return noun + "es"
+	}
+	return noun + "s"
+}
+
+// noun is what a unit counts, the annotation within its braces.
+func (u Unit) noun() (string, bool) {
+	s, opened := strings.CutPrefix(string(u), "{")
+	s, closed := strings.CutSuffix(s, "}")
+	return s, opened && closed && s != ""
+}
+
+// Format shows a value of unit u, which is a base unit, to people: "1.00 kW", "1.50 GiB", "83.4 ms", "1 min 23.4 s",
+// "2 h 03 min", "81.2 %", "45.3 °C", "1,234". It gives three significant digits, and more only where the whole part has
+// more (1023 KiB). What is not finite is shown as None.
+//
+// The prefix is chosen by what would be printed, so that choice and rounding cannot disagree: there is no "1000 W".
+func Format(v float64, u Unit) string {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return None
+	}
+	s := magnitude(math.Abs(v), u)
+	if v < 0 && strings.ContainsAny(s, "123456789") { // What rounds to nothing has no sign: -0.04 °C is 0.0 °C.
+		s = "-" + s
+	}
+	return s
+}
+
+// magnitude is Format for what is finite and not negative.
+func magnitude(v float64, u Unit) string {
+	_, counts := u.noun()
+	switch {
+	case u == Joule, u == Watt:
+		return scaled(v, -9, string(u))
+	case u == Hertz:
+		return scaled(v, 0, string(u))
+	case u == Byte && v < 1024 && v == math.Trunc(v):
+		return fixed(v, 0) + " B"
+	case u == Byte:
+		return scaledBinary(v, "B")
+	case u == Second:
+		return seconds(v)
+	case u == Celsius && v < 1e6:
+		// A temperature is a place on a scale: its digits say nothing about how exact it is.
+		return fixed(v, 1) + " °C"
+	case u == Ratio:
+		return percent(v)
+	case counts:
+		return count(v)
+	case u == "":
+		return three(v)
+	default:
+		return three(v) + " " + u.Symbol()
+	}
+}
+
+// FormatRate shows a value of unit u for each second: "1.50 MiB/s", "1,234 packets/s". Joules a second are watts.
+func FormatRate(v float64, u Unit) string {
+	s := Format(v, u)
+	_, counts := u.noun()
+	switch {
+	case s == None:
+		return s
+	case u == Joule:
+		return Format(v, Watt)
+	case u == Second:
+		return three(v) + " s/s" // Beyond a minute "1 min 23.4 s/s" could not be understood.
+	case counts:
+		return s + " " + u.Symbol() + "/s"
+	}
+	return s + "/s"
+}
+
+// scaled shows v, which is not negative, with one of the SI prefixes n to P, the least of them that of 10^least. It moves
+// the point within the three digits that are printed and does not divide: 0.9994999999999999 W times 1000 is 999.5 mW.
+func scaled(v float64, least int, symbol string) string {
+	if v == 0 {
+		return "0 " + symbol
+	}
+	prefixes := [...]string{"n", "µ", "m", "", "k", "M", "G", "T", "P"}
+	digits, exp := threeDigits(v)
+	power := max(least, min(15, exp-((exp%3)+3)%3))
+	prefix := prefixes[power/3+3]
+	point := exp - power + 1
+	var s string
+	switch {
+	case point < 1 && power < 0:
+		s = three(v * math.Pow10(-power))
+	case point < 1:
+		s = three(v)
+	case point == 1, point == 2:
+		s = digits[:point] + "." + digits[point:]
+	case point == 3:
+		s = digits
+	default:
+		s = three(v / math.Pow10(power))
+	}
+	return s + " " + prefix + symbol
+}
+
+// scaledBinary shows v, which is not negative, with one of the IEC prefixes. Dividing by a power of two is exact.
+func scaledBinary(v float64, symbol string) string {
+	prefixes := [...]string{"", "Ki", "Mi", "Gi", "Ti", "Pi"}
+	last := len(prefixes) - 1
+	for i := 0; ; i++ {
+		s := three(v)
+		if i == last || printed(s) < 1024 {
+			return s + " " + prefixes[i] + symbol
+		}
+		v /= 1024
+	}
+}
+
+// threeDigits is v, which is above 0, rounded to three digits, and the power of ten of the first of them.
+func threeDigits(v float64) (digits string, exp int) {
+	mantissa, power, _ := strings.Cut(strconv.FormatFloat(v, 'e', 2, 64), "e")
+	exp, err := strconv.Atoi(power)
+	if err != nil {
+		return "NaN", 0 // v was not finite, which the callers exclude.
+	}
+	return mantissa[:1] + mantissa[2:], exp
+}
+
+// three shows v, which is not negative, with three significant digits or its whole part, whichever is more. What would
+// need many zeros is shown with an exponent.
+func three(v float64) string {
+	if v == 0 {
+		return "0"
+	}
+	_, exp := threeDigits(v)
+	if exp < -4 || exp > 15 {
+		return strconv.FormatFloat(v, 'e', 2, 64)
+	}
+	return fixed(v, max(0, 2-exp))
+}
+
+// seconds shows a length of time. Below a minute it is scaled like any other quantity.
+func seconds(v float64) string {
+	if v < 60 {
+		if s := scaled(v, -9, "s"); s != "60.0 s" {
+			return s
+		}
+	}
+	if v > 1e15 {
+		return three(v) + " s"
+	}
+	if tenths := max(600, int64(math.Round(v*10))); tenths < 36000 {
+		return strconv.FormatInt(tenths/600, 10) + " min " + two(tenths%600/10) + "." + strconv.FormatInt(tenths%10, 10) + " s"
+	}
+	minutes := max(60, int64(math.Round(v/60)))
+	return group(strconv.FormatInt(minutes/60, 10)) + " h " + two(minutes%60) + " min"
+}
+
+// percent shows a ratio. Below the last digit that anyone reads it says so; 0 is kept for what is 0.
+func percent(v float64) string {
+	p := v * 100
+	if p != 0 && p < 0.001 {
+		return "<0.001 %"
+	}
+	return three(p) + " %"
+}
+
+// count shows a number of things: whole where it is, with the thousands set apart.
+func count(v float64) string {
+	if v == math.Trunc(v) && v < 1e15 {
+		return group(fixed(v, 0))
+	}
+	return group(three(v))
+}
+
+// group sets the thousands of a number without sign apart by commas.
+func group(s string) string {
+	whole, rest := s, ""
+	if i := strings.IndexAny(s, ".e"); i >= 0 {
+		whole, rest = s[:i], s[i:]
+	}
+	for i := len(whole) - 3; i > 0; i -= 3 {
+		whole = whole[:i] + "," + whole[i:]
+	}
+	return whole + rest
+}
+
+func two(n int64) string {
+	if n < 10 {
+		return "0" + strconv.FormatInt(n, 10)
+	}
+	return strconv.FormatInt(n, 10)
+}
+
+func fixed(v float64, decimals int) string { return strconv.FormatFloat(v, 'f', decimals, 64) }
+
+// printed reads back what three has written.
+func printed(s string) float64 {
+	v, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return math.Inf(1)
+	}
+	return v
+}

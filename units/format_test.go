@@ -1,0 +1,244 @@
+package units_test
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/ergon-energy/ergon/units"
+)
+
+func below(v float64) float64 { return math.Nextafter(v, math.Inf(-1)) }
+
+// Every boundary is tested on it and one float below, where a prefix chosen apart from the rounding shows "1000 W".
+func TestFormat(t *testing.T) {
+	f := func(v float64, u units.Unit, want string) {
+		t.Helper()
+		if got := units.Format(v, u); got != want {
+			t.Errorf("Format(%v, %q) = %q, want %q", v, u, got, want)
+		}
+	}
+	f(0, units.Watt, "0 W")
+	f(math.Copysign(0, -1), units.Watt, "0 W")
+	f(999.95, units.Watt, "1.00 kW")
+	f(999.5, units.Watt, "1.00 kW")
+	f(below(999.5), units.Watt, "999 W")
+	f(1000, units.Watt, "1.00 kW")
+	f(99.95, units.Watt, "100 W")
+	f(below(99.95), units.Watt, "99.9 W")
+	f(9.995, units.Watt, "9.99 W") // The float is a little less than 9.995.
+	f(math.Nextafter(9.995, 10), units.Watt, "10.0 W")
+	f(math.Nextafter(0.9995, 1), units.Watt, "1.00 W")
+	f(below(0.9995), units.Watt, "999 mW")
+	f(999.5e6, units.Joule, "1.00 GJ")
+	f(below(999.5e6), units.Joule, "999 MJ")
+	f(240422.366267, units.Joule, "240 kJ")
+	f(61e-6, units.Joule, "61.0 µJ")
+	f(-12.34, units.Watt, "-12.3 W")
+	f(5e18, units.Joule, "5000 PJ")
+
+	f(0, units.Byte, "0 B")
+	f(1, units.Byte, "1 B")
+	f(1023, units.Byte, "1023 B")
+	f(1024, units.Byte, "1.00 KiB")
+	f(0.25, units.Byte, "0.250 B")
+	f(1023.5, units.Byte, "1.00 KiB")
+	f(below(1023.5), units.Byte, "1023 B")
+	f(1023.5*1024, units.Byte, "1.00 MiB")
+	f(below(1023.5*1024), units.Byte, "1023 KiB")
+	f(1.5*(1<<30), units.Byte, "1.50 GiB")
+	f(16<<40, units.Byte, "16.0 TiB")
+
+	f(0, units.Second, "0 s")
+	f(0.3, units.Second, "300 ms")
+	f(83.4e-9, units.Second, "83.4 ns")
+	f(12.34e-6, units.Second, "12.3 µs")
+	f(0.9995, units.Second, "1.00 s")
+	f(2.0034, units.Second, "2.00 s")
+	f(below(59.95), units.Second, "59.9 s")
+	f(59.95, units.Second, "1 min 00.0 s")
+	f(60, units.Second, "1 min 00.0 s")
+	f(83.4, units.Second, "1 min 23.4 s")
+	f(3599.9, units.Second, "59 min 59.9 s")
+	f(3599.95, units.Second, "1 h 00 min")
+	f(3600, units.Second, "1 h 00 min")
+	f(7380, units.Second, "2 h 03 min")
+	f(7409.999, units.Second, "2 h 03 min")
+	f(7410, units.Second, "2 h 04 min")
+	f(36e6, units.Second, "10,000 h 00 min")
+
+	f(2.4e9, units.Hertz, "2.40 GHz")
+	f(0.5, units.Hertz, "0.500 Hz")
+	f(45.25, units.Celsius, "45.2 °C")
+	f(-0.04, units.Celsius, "0.0 °C")
+	f(-3.5, units.Celsius, "-3.5 °C")
+
+	f(0, units.Ratio, "0 %")
+	f(1, units.Ratio, "100 %")
+	f(0.8123, units.Ratio, "81.2 %")
+	f(0.00251, units.Ratio, "0.251 %")
+	f(1e-5, units.Ratio, "0.00100 %")
+	f(0.99999e-5, units.Ratio, "<0.001 %")
+	f(64, units.Ratio, "6400 %")
+
+	f(0, units.Processes, "0")
+	f(999, units.Processes, "999")
+	f(1000, units.Processes, "1,000")
+	f(1234567, units.Faults, "1,234,567")
+	f(3.416, units.Processes, "3.42")
+	f(12345.6, units.Packets, "12,346")
+
+	f(2.5, "", "2.50")
+	f(2.5, "lm", "2.50 lm")
+	f(2.5, "{}", "2.50 {}")
+	f(1e-300, units.Watt, "1.00e-291 nW")
+	for _, u := range append(units.All(), "", "lm") {
+		f(math.NaN(), u, units.None)
+		f(math.Inf(1), u, units.None)
+		f(math.Inf(-1), u, units.None)
+	}
+}
+
+func TestFormatRate(t *testing.T) {
+	f := func(v float64, u units.Unit, want string) {
+		t.Helper()
+		if got := units.FormatRate(v, u); got != want {
+			t.Errorf("FormatRate(%v, %q) = %q, want %q", v, u, got, want)
+		}
+	}
+	f(1.5*(1<<20), units.Byte, "1.50 MiB/s")
+	f(999.95, units.Joule, "1.00 kW")
+	f(1234, units.Packets, "1,234 packets/s")
+	f(64, units.Second, "64.0 s/s")
+	f(math.NaN(), units.Byte, units.None)
+}
+
+// A code is for files and a symbol for people; only the units that are written alike everywhere share both.
+func TestSymbol(t *testing.T) {
+	want := map[units.Unit]string{
+		units.Joule: "J", units.Watt: "W", units.Byte: "B", units.Second: "s", units.Hertz: "Hz",
+		units.Celsius: "°C", units.Ratio: "%", units.Operations: "operations", units.Packets: "packets",
+		units.Processes: "processes", units.Threads: "threads", units.Switches: "switches",
+		units.Faults: "faults", units.Calls: "calls", units.Beats: "beats",
+	}
+	seen := map[string]units.Unit{}
+	for _, u := range units.All() {
+		s := u.Symbol()
+		if s != want[u] {
+			t.Errorf("%q.Symbol() = %q, want %q", u, s, want[u])
+		}
+		if other, twice := seen[s]; twice {
+			t.Errorf("%q and %q are both shown as %q", u, other, s)
+		}
+		seen[s] = u
+	}
+	if len(want) != len(units.All()) {
+		t.Errorf("%d units are tested, there are %d", len(want), len(units.All()))
+	}
+}
+
+// readBack is the value that a person takes from what Format has shown.
+func readBack(t *testing.T, s string, u units.Unit) float64 {
+	t.Helper()
+	number := func(s string) float64 {
+		v, err := strconv.ParseFloat(strings.ReplaceAll(s, ",", ""), 64)
+		if err != nil {
+			t.Fatalf("%q does not begin with a number: %v", s, err)
+		}
+		return v
+	}
+	if i := strings.Index(s, " min "); i >= 0 && u == units.Second {
+		return 60*number(s[:i]) + number(strings.TrimSuffix(s[i+5:], " s"))
+	}
+	if i := strings.Index(s, " h "); i >= 0 && u == units.Second {
+		return 3600*number(s[:i]) + 60*number(strings.TrimSuffix(s[i+3:], " min"))
+	}
+	digits, unit, _ := strings.Cut(s, " ")
+	v := number(strings.TrimPrefix(digits, "<"))
+	if strings.HasPrefix(string(u), "{") {
+		return v
+	}
+	prefix, ok := strings.CutSuffix(unit, u.Symbol())
+	if !ok {
+		t.Fatalf("%q does not end with %q", s, u.Symbol())
+	}
+	if u == units.Ratio {
+		v /= 100
+	}
+	factors := map[string]float64{
+		"": 1, "n": 1e-9, "µ": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15,
+		"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40, "Pi": 1 << 50,
+	}
+	if limit := 1000 + 24*float64(strings.Count(prefix, "i")); v >= limit && u != units.Second && u != units.Ratio && u != units.Celsius &&
+		prefix != "P" && prefix != "Pi" && (u != units.Byte || v >= 1024) {
+		t.Errorf("%q wants the next prefix", s)
+	}
+	factor, ok := factors[prefix]
+	if !ok {
+		t.Fatalf("%q has the prefix %q", s, prefix)
+	}
+	return v * factor
+}
+
+func checkRoundTrip(t *testing.T, v float64, u units.Unit) {
+	t.Helper()
+	s := units.Format(v, u)
+	if u == units.Ratio && math.Abs(v)*100 < 0.001 && v != 0 {
+		if strings.TrimPrefix(s, "-") != "<0.001 %" {
+			t.Errorf("Format(%v, %q) = %q", v, u, s)
+		}
+		return
+	}
+	got := readBack(t, strings.TrimPrefix(s, "-"), u)
+	if strings.HasPrefix(s, "-") {
+		got = -got
+	}
+	allowed := 0.0051 * math.Abs(v) // half of the third digit, at worst 0.5 of 100
+	switch {
+	case u == units.Second && math.Abs(v) > 1e15:
+	case u == units.Second && math.Abs(v) >= 3599:
+		allowed = 30.001 + 1e-9*math.Abs(v)
+	case u == units.Celsius:
+		allowed += 0.0501
+	}
+	if math.Abs(got-v) > allowed {
+		t.Errorf("Format(%v, %q) = %q, which reads as %v", v, u, s, got)
+	}
+}
+
+func TestRoundTrip(t *testing.T) {
+	for _, u := range units.All() {
+		checkRoundTrip(t, 0, u)
+		for e := -12; e <= 17; e++ {
+			for _, m := range []float64{1, 1.004, 1.005, 2.345, 5.995, 9.94, 9.95, 9.994, 9.995, 9.9995} {
+				v := m * math.Pow(10, float64(e))
+				checkRoundTrip(t, v, u)
+				checkRoundTrip(t, below(v), u)
+				checkRoundTrip(t, -v, u)
+			}
+		}
+	}
+}
+
+func FuzzFormat(f *testing.F) {
+	f.Add(999.95, 0)
+	f.Add(59.95, 3)
+	f.Add(1023.5, 2)
+	f.Add(-1e-300, 6)
+	all := units.All()
+	f.Fuzz(func(t *testing.T, v float64, i int) {
+		u := all[int(uint(i)%uint(len(all)))]
+		s := units.Format(v, u)
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			if s != units.None {
+				t.Fatalf("Format(%v, %q) = %q", v, u, s)
+			}
+			return
+		}
+		if len(s) > 40 {
+			t.Fatalf("Format(%v, %q) = %q is too long", v, u, s)
+		}
+		checkRoundTrip(t, v, u)
+	})
+}
