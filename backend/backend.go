@@ -9,6 +9,7 @@ package backend
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	"github.com/ergon-energy/ergon/sensors"
 )
@@ -25,14 +26,23 @@ func All() []sensors.Backend {
 	}
 }
 
-// placed gives a sensor its place in a family, and the ID that follows from it.
+// placed gives a sensor its place in a family, and the ID that follows from it. In the ID, but not in the device, an
+// underscore stands for what could not be written in a selection of sensors.
 func placed(family, device, name string, s sensors.Sensor) sensors.Sensor {
 	s.Family, s.Device, s.Name = family, device, name
 	s.ID = family + "/" + name
 	if device != "" {
-		s.ID = family + "/" + device + "/" + name
+		s.ID = family + "/" + strings.Map(plain, device) + "/" + name
 	}
 	return s
+}
+
+// plain is the rune itself, or '_' for a blank, a control character and what has a meaning in a selection.
+func plain(r rune) rune {
+	if r <= ' ' || r == 0x7f || strings.ContainsRune("*?[]{},!+\\", r) {
+		return '_'
+	}
+	return r
 }
 
 // unavailable is the error of Open where a host has none of a family.

@@ -1,6 +1,8 @@
 package backend
 
 import (
+	"math"
+
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
 )
@@ -69,20 +71,21 @@ type processor struct {
 	seen bool
 }
 
-// reading turns the time in each mode into the values of cpuSensors. Utilization is NaN at the first reading and where
-// no time was counted since: the kernel's ticks are 10 ms apart.
-func (p *processor) reading(now [nModes]float64, dst []float64) {
-	copy(dst, now[:])
-	missing(dst[nModes:perCPU])
-	if p.seen {
-		var total float64
-		for m := range now {
-			total += now[m] - p.last[m]
+// reading turns the time in each mode, counted in parts of a second, into the values of cpuSensors. Utilization is NaN
+// at the first reading and where no time was counted since: the kernel's ticks are 10 ms apart.
+func (p *processor) reading(now [nModes]float64, parts float64, dst []float64) {
+	var busy, spare float64
+	for m := range now {
+		dst[m] = now[m] / parts
+		if rise := now[m] - p.last[m]; m == idle || m == iowait {
+			spare += rise
+		} else {
+			busy += rise
 		}
-		spare := now[idle] - p.last[idle] + now[iowait] - p.last[iowait]
-		if share := (total - spare) / total; total > 0 && share >= 0 && share <= 1 {
-			dst[nModes] = share
-		}
+	}
+	dst[nModes] = math.NaN()
+	if p.seen && busy >= 0 && spare >= 0 && busy+spare > 0 {
+		dst[nModes] = busy / (busy + spare)
 	}
 	p.last, p.seen = now, true
 }

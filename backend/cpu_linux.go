@@ -124,15 +124,15 @@ func (c *cpuSource) parse(b []byte, dst []float64) {
 			if ticks, times, ok = number(times); !ok {
 				break
 			}
-			now[m] = float64(ticks) / userHZ
+			now[m] = float64(ticks)
 			// The kernel makes idle and iowait up from two clocks, and they step back by a tick now and then
 			// (proc_stat(5): "iowait … may decrease"). The highest is kept; a greater step is passed on as it is.
-			if back := p.last[m] - now[m]; (m == idle || m == iowait) && p.seen && back > 0 && back < 1 {
+			if back := p.last[m] - now[m]; (m == idle || m == iowait) && p.seen && back > 0 && back < userHZ {
 				now[m] = p.last[m]
 			}
 		}
 		if ok {
-			p.reading(now, dst[at*perCPU:(at+1)*perCPU])
+			p.reading(now, userHZ, dst[at*perCPU:(at+1)*perCPU])
 		}
 	}
 	// After a time without a line the next reading is a first one again.

@@ -60,7 +60,7 @@ func openCPU(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, 
 			if i < len(cpus) {
 				cpus[i].reading([nModes]float64{
 					t.User, t.Nice, t.System, t.Idle, t.Iowait, t.Irq, t.Softirq, t.Steal,
-				}, all[i*perCPU:(i+1)*perCPU])
+				}, 1, all[i*perCPU:(i+1)*perCPU])
 			}
 		}
 		for i, at := range from {
@@ -73,4 +73,3 @@ func openCPU(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, 
 func openCPUFreq(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
 	return nil, nil, unavailable("the clock frequency is only read on Linux")
 }
-

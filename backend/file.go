@@ -39,6 +39,8 @@ type file struct {
 	fd   int
 	path string
 	buf  []byte
+	// failed is the last error of reading, kept to be returned again: a sensor may fail at every beat of a long run.
+	failed *fs.PathError
 }
 
 // open opens a file of procfs or sysfs, or a copy of one. Only what presents itself as a regular file is accepted, as
@@ -111,8 +113,13 @@ func (f *file) close() error {
 	return err
 }
 
-// wrap is not inlined into the reading loop, which must not allocate, and only runs where something is wrong.
-func (f *file) wrap(err error) error { return &fs.PathError{Op: "read", Path: f.path, Err: err} }
+// wrap says which file an error is about.
+func (f *file) wrap(err error) error {
+	if f.failed == nil || !errors.Is(err, f.failed.Err) {
+		f.failed = &fs.PathError{Op: "read", Path: f.path, Err: err}
+	}
+	return f.failed
+}
 
 // readString reads a small file once: a name, a limit. White space around it is cut.
 func readString(path string) (string, error) {

@@ -1,8 +1,6 @@
 package backend
 
 import (
-	"strings"
-
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
 )
@@ -18,18 +16,10 @@ func filesystem() sensors.Backend {
 	}
 }
 
-// filesystemSensor describes the free space of the file system mounted at mount. In the ID, but not in the device, an
-// underscore stands for what could not be written in a selection of sensors.
+// filesystemSensor describes the free space of the file system mounted at mount.
 func filesystemSensor(mount, source string) sensors.Sensor {
-	s := placed("disk", "fs:"+mount, "free", sensors.Sensor{
+	return placed("disk", "fs:"+mount, "free", sensors.Sensor{
 		Unit: units.Byte, Kind: sensors.Gauge, Source: source,
 		Doc: "space free to users other than root",
 	})
-	s.ID = strings.Map(func(r rune) rune {
-		if r <= ' ' || strings.ContainsRune("*?[]{},!+\\\x7f", r) {
-			return '_'
-		}
-		return r
-	}, s.ID)
-	return s
 }
