@@ -172,7 +172,8 @@ func seconds(v float64) string {
 		return three(v) + " s"
 	}
 	if tenths := max(600, int64(math.Round(v*10))); tenths < 36000 {
-		return strconv.FormatInt(tenths/600, 10) + " min " + two(tenths%600/10) + "." + strconv.FormatInt(tenths%10, 10) + " s"
+		whole, tenth := strconv.FormatInt(tenths/600, 10), strconv.FormatInt(tenths%10, 10)
+		return whole + " min " + two(tenths%600/10) + "." + tenth + " s"
 	}
 	minutes := max(60, int64(math.Round(v/60)))
 	return group(strconv.FormatInt(minutes/60, 10)) + " h " + two(minutes%60) + " min"

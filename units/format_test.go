@@ -170,8 +170,9 @@ func readBack(t *testing.T, s string, u units.Unit) float64 {
 		"": 1, "n": 1e-9, "µ": 1e-6, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15,
 		"Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40, "Pi": 1 << 50,
 	}
-	if limit := 1000 + 24*float64(strings.Count(prefix, "i")); v >= limit && u != units.Second && u != units.Ratio && u != units.Celsius &&
-		prefix != "P" && prefix != "Pi" && (u != units.Byte || v >= 1024) {
+	switch {
+	case u == units.Second, u == units.Ratio, u == units.Celsius, prefix == "P", prefix == "Pi":
+	case u == units.Byte && v >= 1024, u != units.Byte && v >= 1000:
 		t.Errorf("%q wants the next prefix", s)
 	}
 	factor, ok := factors[prefix]
