@@ -61,5 +61,5 @@ tidy-check: # go.mod says what is used (tools/go.mod is written by `go get -tool
 readers: $(if $(wildcard testdata/readers/requirements.txt),.venv/ready)
 
 .venv/ready: testdata/readers/requirements.txt
-	@if python3 -c 'import ensurepip' && python3 -m venv .venv && .venv/bin/python -m pip install -q --disable-pip-version-check -r $< && touch $@; then :; \
+	@if python3 -c 'import ensurepip' 2>/dev/null && python3 -m venv .venv && .venv/bin/python -m pip install -q --disable-pip-version-check -r $< && touch $@; then :; \
 	else rm -rf .venv; echo 'readers: no Python environment (apt-get install python3-venv): their tests are skipped'; test -z "$$CI"; fi
