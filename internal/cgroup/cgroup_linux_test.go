@@ -1,0 +1,291 @@
+package cgroup
+
+import (
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// role tells the test binary, started again, to be one of the processes below in place of the tests.
+const role = "ERGON_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	switch os.Getenv(role) {
+	case "":
+		os.Exit(m.Run())
+	case "wait": // until the input ends
+		_, _ = io.Copy(io.Discard, os.Stdin)
+	case "burn": // once told to, 100 ms of CPU time and 30 MB
+		_, _ = os.Stdin.Read(make([]byte, 1))
+		memory := make([]byte, 30<<20)
+		for i := 0; i < len(memory); i += 4096 {
+			memory[i] = 1
+		}
+		for cpu() < 100*time.Millisecond {
+			memory[0]++
+		}
+	case "make": // as whoever it was started
+		g, err := Make("test-user-" + strconv.Itoa(os.Getpid()))
+		add := g.Add(os.Getpid())
+		_, leave := g.Leave()
+		_, _ = os.Stdout.WriteString(strings.Join([]string{
+			g.CPU, g.CPUReason, g.Memory, g.MemoryReason, word(err), word(add), word(leave)}, "\n"))
+	}
+}
+
+func word(err error) string {
+	if err == nil {
+		return "ok"
+	}
+	return err.Error()
+}
+
+// cpu is what this process has used.
+func cpu() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t); err != nil {
+		return time.Hour
+	}
+	return time.Duration(t.Nano())
+}
+
+// child is this test binary in another role; it ends at the latest with the test.
+func child(t *testing.T, as string) (*exec.Cmd, io.WriteCloser) {
+	t.Helper()
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), role+"="+as)
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = in.Close(); _ = c.Wait() })
+	return c, in
+}
+
+// own makes a group for the test or skips it.
+func own(t *testing.T) *Group {
+	t.Helper()
+	g, err := Make("test-" + strconv.Itoa(os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = g.Leave() })
+	if g.CPU == "" {
+		t.Skip("no cgroup can be made here: " + g.CPUReason)
+	}
+	return g
+}
+
+func TestGroup(t *testing.T) {
+	g := own(t)
+	dirs := []string{g.CPU, g.Memory}
+	c, in := child(t, "burn")
+	if err := g.Add(c.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	if pids, err := g.Pids(); err != nil || !slices.Equal(pids, []int{c.Process.Pid}) {
+		t.Errorf("pids %v, %v; want %d", pids, err, c.Process.Pid)
+	}
+	before, err := g.CPUTime()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := in.Write([]byte{1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	after, err := g.CPUTime()
+	if err != nil {
+		t.Fatal(err)
+	}
+	truth := c.ProcessState.UserTime() + c.ProcessState.SystemTime()
+	if got := after.Total - before.Total; got > truth+truth/50 || got < truth-30*time.Millisecond {
+		t.Errorf("group counts %v, wait4 %v, of which little was used before", got, truth)
+	}
+	if peak, err := g.PeakMemory(); g.Memory != "" && (err != nil || peak < 30<<20 || peak > 60<<20) {
+		t.Errorf("peak memory %d, %v; the process had 30 MB and the Go runtime", peak, err)
+	}
+	if n, err := g.Leave(); n != 0 || err != nil {
+		t.Errorf("leave: %d, %v", n, err)
+	}
+	for _, dir := range dirs {
+		if _, err := os.Stat(dir); dir != "" && !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left: %v", dir, err)
+		}
+	}
+	if n, err := g.Leave(); n != 0 || err != nil {
+		t.Errorf("leave again: %d, %v", n, err)
+	}
+}
+
+func TestLeaveMovesSurvivors(t *testing.T) {
+	g := own(t)
+	parent := filepath.Dir(g.CPU)
+	c, _ := child(t, "wait")
+	nested, _ := child(t, "wait")
+	for _, p := range []int{c.Process.Pid, nested.Process.Pid} {
+		if err := g.Add(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// What a nested ergon that was killed leaves behind: a group of its own with its target still in it.
+	below := filepath.Join(g.CPU, prefix+"inner")
+	if err := os.Mkdir(below, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := join(below, nested.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	dir := g.CPU
+	if pids, err := g.Pids(); err != nil || len(pids) != 2 {
+		t.Errorf("pids %v, %v", pids, err)
+	}
+	if n, err := g.Leave(); n != 2 || err != nil {
+		t.Errorf("leave: %d, %v; want 2", n, err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is left: %v", dir, err)
+	}
+	if pids, err := members(parent); err != nil || !slices.Contains(pids, c.Process.Pid) || !slices.Contains(pids, nested.Process.Pid) {
+		t.Errorf("%s: %v, %v; want %d and %d in it", parent, pids, err, c.Process.Pid, nested.Process.Pid)
+	}
+}
+
+func TestLeaveSparesForeignGroups(t *testing.T) {
+	g := own(t)
+	c, _ := child(t, "wait")
+	foreign := filepath.Join(g.CPU, "container")
+	if err := os.Mkdir(foreign, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := join(foreign, c.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	dir, parent := g.CPU, filepath.Dir(g.CPU)
+	if n, err := g.Leave(); n != 0 || !errors.Is(err, syscall.EBUSY) {
+		t.Errorf("leave: %d, %v; want EBUSY", n, err)
+	}
+	if pids, _ := members(foreign); !slices.Contains(pids, c.Process.Pid) {
+		t.Errorf("the process was moved out of a group that is not ours")
+	}
+	if err := join(parent, c.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dissolve(dir, parent); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAddFallsBack(t *testing.T) {
+	g := own(t)
+	if len(g.parents) < 2 || g.parents[0].version != 2 || g.parents[1].controller != "cpuacct" {
+		t.Skip("only one hierarchy counts CPU time here")
+	}
+	// A group of v2 whose parent has become threaded takes no process (EOPNOTSUPP); one that is gone gives ENOENT.
+	if err := os.Remove(g.parents[0].child); err != nil {
+		t.Fatal(err)
+	}
+	c, _ := child(t, "wait")
+	if err := g.Add(c.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := OpenCPU(g.CPU); err != nil || m.Source() != "cgroup v1 cpuacct" {
+		t.Errorf("%s: %v", g.CPU, err)
+	}
+	if pids, err := members(g.CPU); err != nil || !slices.Contains(pids, c.Process.Pid) {
+		t.Errorf("%v, %v: the process is not in the group that took over", pids, err)
+	}
+}
+
+func TestAddOfNoProcess(t *testing.T) {
+	g := own(t)
+	c, in := child(t, "wait")
+	if err := errors.Join(in.Close(), c.Wait()); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Add(c.Process.Pid); !errors.Is(err, syscall.ESRCH) || g.CPU == "" {
+		t.Errorf("%v, group %q; want ESRCH and the group kept", err, g.CPU)
+	}
+}
+
+func TestOrdinaryUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root to become somebody else")
+	}
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), role+"=make")
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	// The folder of a test binary is closed to others: it is run from an open descriptor.
+	binary, err := os.Open(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = binary.Close() }()
+	c.ExtraFiles = []*os.File{binary}
+	c.Path = "/proc/self/fd/3"
+	out, err := c.Output()
+	if errors.Is(err, os.ErrPermission) {
+		t.Skip("the test binary cannot be executed by an ordinary user")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := strings.Split(string(out), "\n")
+	if len(f) != 7 {
+		t.Fatalf("%q", out)
+	}
+	if f[0] != "" || !strings.Contains(f[1], "permission denied") || f[2] != "" || !strings.Contains(f[3], "permission denied") {
+		t.Errorf("groups %q, %q for reasons %q, %q; want none, permission denied", f[0], f[2], f[1], f[3])
+	}
+	if f[4] != "ok" || f[5] == "ok" || f[6] != "ok" {
+		t.Errorf("make %q, add %q, leave %q; want ok, an error, ok", f[4], f[5], f[6])
+	}
+}
+
+func TestMakeRefusesPaths(t *testing.T) {
+	for _, id := range []string{"", "a/b", "../x", "a\n"} {
+		if _, err := Make(id); err == nil {
+			t.Errorf("%q is taken", id)
+		}
+	}
+}
+
+func BenchmarkMakeAddLeave(b *testing.B) {
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), role+"=wait")
+	in, err := c.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = in.Close(); _ = c.Wait() })
+	for b.Loop() {
+		g, err := Make("bench-" + strconv.Itoa(os.Getpid()))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := g.Add(c.Process.Pid); err != nil {
+			b.Skip(err)
+		}
+		if _, err := g.Leave(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,280 @@
+package cgroup
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// tick is the unit of cpuacct.stat: USER_HZ, which every architecture shows to users as 100 a second.
+const tick = 10 * time.Millisecond
+
+var errForm = errors.New("not of the expected form")
+
+// CPUTime is the time processors spent on a group.
+type CPUTime struct {
+	Total, User, System time.Duration
+}
+
+// CPUMeter reads the CPU time of one group again and again without allocating. Its methods do not overlap.
+type CPUMeter struct {
+	stat  *reader // cpu.stat of v2, cpuacct.stat of v1
+	usage *reader // cpuacct.usage of v1
+	last  CPUTime
+}
+
+// OpenCPU opens cpu.stat (v2) or cpuacct.usage and cpuacct.stat (v1) in the folder of a group.
+func OpenCPU(dir string) (*CPUMeter, error) {
+	if dir == "" {
+		return nil, fmt.Errorf("no cgroup for CPU time: %w", fs.ErrNotExist)
+	}
+	stat, err := open(dir, "cpu.stat")
+	if err == nil {
+		// The cpu controller of v1 has a cpu.stat too, which only tells of throttling.
+		m := &CPUMeter{stat: stat}
+		if _, err = m.Read(); err == nil {
+			return m, nil
+		}
+		_ = stat.Close() // only read from.
+	}
+	usage, err1 := open(dir, "cpuacct.usage")
+	if err1 != nil {
+		if errors.Is(err1, fs.ErrNotExist) {
+			err1 = err
+		}
+		return nil, err1
+	}
+	stat, err = open(dir, "cpuacct.stat")
+	if err != nil {
+		return nil, errors.Join(err, usage.Close())
+	}
+	return &CPUMeter{stat: stat, usage: usage}, nil
+}
+
+// Source names what is read: "cgroup v2 cpu.stat" or "cgroup v1 cpuacct".
+func (m *CPUMeter) Source() string {
+	if m.usage == nil {
+		return "cgroup v2 cpu.stat"
+	}
+	return "cgroup v1 cpuacct"
+}
+
+// Read reads the time used up to now, living processes included. User and System make up Total: v2's kernel splits it
+// so, and for v1, where the exact total stands beside user and system time in ticks, the same is done here.
+func (m *CPUMeter) Read() (CPUTime, error) {
+	b, err := m.stat.read()
+	if err != nil {
+		return CPUTime{}, err
+	}
+	if m.usage == nil {
+		return parseCPUStat(b)
+	}
+	user, system, err := parseCPUAcctStat(b)
+	if err != nil {
+		return CPUTime{}, err
+	}
+	total, err := m.usage.number()
+	if err != nil {
+		return CPUTime{}, err
+	}
+	m.last = split(m.last, time.Duration(total), user, system)
+	return m.last, nil
+}
+
+// Close releases the files. A second call does nothing.
+func (m *CPUMeter) Close() error {
+	if m.usage == nil {
+		return m.stat.Close()
+	}
+	return errors.Join(m.stat.Close(), m.usage.Close())
+}
+
+// split divides an exact total in the ratio of two coarse parts so that neither part ever falls: what the kernel's
+// cputime_adjust (kernel/sched/cputime.c) does for utime and stime.
+func split(last CPUTime, total, user, system time.Duration) CPUTime {
+	now := CPUTime{Total: max(total, last.Total)}
+	if parts := user + system; parts > 0 {
+		now.User = time.Duration(float64(now.Total) * (float64(user) / float64(parts)))
+	} else {
+		now.User = now.Total // no tick has caught it yet.
+	}
+	now.User = min(max(now.User, last.User), now.Total-last.System)
+	now.System = now.Total - now.User
+	return now
+}
+
+// parseCPUStat reads cpu.stat, of which the first three lines are in every group:
+//
+//	usage_usec 102916
+//	user_usec 80000
+//	system_usec 22916
+func parseCPUStat(b []byte) (CPUTime, error) {
+	var t CPUTime
+	var seen int
+	for len(b) > 0 {
+		var line []byte
+		line, b, _ = bytes.Cut(b, []byte("\n"))
+		key, value, _ := bytes.Cut(line, []byte(" "))
+		var into *time.Duration
+		switch string(key) {
+		case "usage_usec":
+			into = &t.Total
+		case "user_usec":
+			into = &t.User
+		case "system_usec":
+			into = &t.System
+		default:
+			continue
+		}
+		n, ok := number(value)
+		if !ok || n > uint64(1<<63-1)/uint64(time.Microsecond) {
+			return CPUTime{}, errForm
+		}
+		*into = time.Duration(n) * time.Microsecond
+		seen++
+	}
+	if seen != 3 {
+		return CPUTime{}, errForm
+	}
+	return t, nil
+}
+
+// parseCPUAcctStat reads cpuacct.stat:
+//
+//	user 812
+//	system 23
+func parseCPUAcctStat(b []byte) (user, system time.Duration, err error) {
+	first, rest, _ := bytes.Cut(b, []byte("\n"))
+	second, _, _ := bytes.Cut(rest, []byte("\n"))
+	u, ok := bytes.CutPrefix(first, []byte("user "))
+	s, also := bytes.CutPrefix(second, []byte("system "))
+	if !ok || !also {
+		return 0, 0, errForm
+	}
+	un, ok := number(u)
+	sn, also := number(s)
+	const most = uint64(1<<62) / uint64(tick)
+	if !ok || !also || un > most || sn > most {
+		return 0, 0, errForm
+	}
+	return time.Duration(un) * tick, time.Duration(sn) * tick, nil
+}
+
+// MemoryMeter reads the memory of one group again and again without allocating. Its methods do not overlap.
+type MemoryMeter struct {
+	current, peak *reader
+	source        string
+}
+
+// OpenMemory opens memory.current and memory.peak (v2), or memory.usage_in_bytes and memory.max_usage_in_bytes (v1),
+// in the folder of a group.
+func OpenMemory(dir string) (*MemoryMeter, error) {
+	if dir == "" {
+		return nil, fmt.Errorf("no cgroup for memory: %w", fs.ErrNotExist)
+	}
+	m := &MemoryMeter{source: "cgroup v2 memory"}
+	peak := "memory.peak"
+	var err error
+	if m.current, err = open(dir, "memory.current"); errors.Is(err, fs.ErrNotExist) {
+		m.source = "cgroup v1 memory"
+		peak = "memory.max_usage_in_bytes"
+		m.current, err = open(dir, "memory.usage_in_bytes")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if m.peak, err = open(dir, peak); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Join(err, m.current.Close())
+	}
+	return m, nil
+}
+
+// Source names the controller: "cgroup v2 memory" or "cgroup v1 memory".
+func (m *MemoryMeter) Source() string { return m.source }
+
+// Current is what the group holds now, in bytes: anonymous memory, page cache and the kernel's own.
+func (m *MemoryMeter) Current() (uint64, error) { return m.current.number() }
+
+// HasPeak tells whether the kernel keeps a peak: v2 before Linux 5.19 does not.
+func (m *MemoryMeter) HasPeak() bool { return m.peak != nil }
+
+// Peak is the largest value of Current ever, kept by the kernel and not sampled. The error wraps fs.ErrNotExist where
+// the kernel keeps none.
+func (m *MemoryMeter) Peak() (uint64, error) {
+	if m.peak == nil {
+		return 0, fmt.Errorf("no memory.peak before Linux 5.19: %w", fs.ErrNotExist)
+	}
+	return m.peak.number()
+}
+
+// Close releases the files. A second call does nothing.
+func (m *MemoryMeter) Close() error {
+	if m.peak == nil {
+		return m.current.Close()
+	}
+	return errors.Join(m.current.Close(), m.peak.Close())
+}
+
+// reader is one small file that is read again and again.
+type reader struct {
+	f   *os.File
+	buf [2048]byte
+}
+
+func open(dir, name string) (*reader, error) {
+	f, err := os.Open(filepath.Join(dir, name))
+	if err != nil {
+		return nil, err
+	}
+	return &reader{f: f}, nil
+}
+
+// read takes one Read from the start: ReadAt would ask again behind the end, and the kernel then makes the text twice.
+func (r *reader) read() ([]byte, error) {
+	if _, err := r.f.Seek(0, io.SeekStart); err != nil {
+		return nil, err
+	}
+	n, err := r.f.Read(r.buf[:])
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return r.buf[:n], nil
+}
+
+func (r *reader) number() (uint64, error) {
+	b, err := r.read()
+	if err != nil {
+		return 0, err
+	}
+	n, ok := number(bytes.TrimSuffix(b, []byte("\n")))
+	if !ok {
+		return 0, &fs.PathError{Op: "read", Path: r.f.Name(), Err: errForm}
+	}
+	return n, nil
+}
+
+// Close releases the file. A second call does nothing.
+func (r *reader) Close() error {
+	if err := r.f.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// number parses decimal digits and nothing else.
+func number(b []byte) (uint64, bool) {
+	var n uint64
+	for _, c := range b {
+		d := uint64(c - '0')
+		if d > 9 || n > (1<<64-1-d)/10 {
+			return 0, false
+		}
+		n = n*10 + d
+	}
+	return n, len(b) > 0
+}
