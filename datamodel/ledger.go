@@ -1,0 +1,53 @@
+package datamodel
+
+// Ledger is what the runner itself knows of a run, without any sampler: from the clock, from wait4, from the files
+// of the ended target. Base units throughout. A nil is something that is not known; the zero value knows nothing.
+type Ledger struct {
+	// WallTime is the time from just before the target's execve to just after it was reaped, in s.
+	WallTime *float64 `json:"wall_time,omitempty"`
+
+	// What wait4(2) said of the target and of the descendants that it and they waited for: CPU times in s, the largest
+	// resident set any single one of them had in By, faults and switches as counts.
+	UserTime            *float64 `json:"user_time,omitempty"`
+	SystemTime          *float64 `json:"system_time,omitempty"`
+	MaxRSS              *float64 `json:"max_rss,omitempty"`
+	MinorFaults         *float64 `json:"minor_faults,omitempty"`
+	MajorFaults         *float64 `json:"major_faults,omitempty"`
+	VoluntarySwitches   *float64 `json:"voluntary_switches,omitempty"`
+	InvoluntarySwitches *float64 `json:"involuntary_switches,omitempty"`
+	// OrphansTime is the CPU time of descendants that nobody of the tree waited for and that the runner reaped as their
+	// subreaper, by wait4, in s; it is not in UserTime and SystemTime.
+	OrphansTime *float64 `json:"orphans_time,omitempty"`
+	// RSSFloor is the resident set of the process that the target was forked from, in By. Linux hands its mark on to
+	// the target, so that a MaxRSS that is not above it says nothing.
+	RSSFloor *float64 `json:"rss_floor,omitempty"`
+
+	// What /proc/PID/io said of the target after it had ended and before it was reaped; the children it had waited for
+	// are in it. ReadBytes and WriteBytes went to and from storage, in By; ReadChars and WriteChars are all the bytes
+	// of read(2), write(2) and their like; ReadCalls and WriteCalls the number of these calls.
+	ReadChars  *float64 `json:"read_chars,omitempty"`
+	WriteChars *float64 `json:"write_chars,omitempty"`
+	ReadCalls  *float64 `json:"read_calls,omitempty"`
+	WriteCalls *float64 `json:"write_calls,omitempty"`
+	ReadBytes  *float64 `json:"read_bytes,omitempty"`
+	WriteBytes *float64 `json:"write_bytes,omitempty"`
+
+	// What the target's own cgroup said at the end: CPU times in s, the most memory in By. The sources name the
+	// controller and file ("cgroup v2 cpu.stat").
+	GroupTime         *float64 `json:"group_time,omitempty"`
+	GroupUserTime     *float64 `json:"group_user_time,omitempty"`
+	GroupSystemTime   *float64 `json:"group_system_time,omitempty"`
+	GroupTimeSource   string   `json:"group_time_source,omitempty"`
+	GroupMemoryPeak   *float64 `json:"group_memory_peak,omitempty"`
+	GroupMemorySource string   `json:"group_memory_source,omitempty"`
+	// PerfTime is the CPU time by a perf task-clock counter inherited by all descendants, in s.
+	PerfTime *float64 `json:"perf_time,omitempty"`
+
+	// Survivors is the number of descendants that lived on when the target had ended.
+	Survivors *float64 `json:"survivors,omitempty"`
+
+	// RunnerTime is the CPU time of the runner in s; SamplerTime that of the sampler over its whole life, by wait4, 0
+	// where none was started.
+	RunnerTime  *float64 `json:"runner_time,omitempty"`
+	SamplerTime *float64 `json:"sampler_time,omitempty"`
+}

@@ -1,0 +1,463 @@
+package datamodel
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+const (
+	// tick is the step of the times in /proc/stat (USER_HZ, 100 a second wherever Linux runs).
+	tick = 10 * time.Millisecond
+	// enoughTicks is how many must pass before a share made of them is worth saying: with 5 it is known to a fifth.
+	enoughTicks = 5
+	// raplStep is how often the RAPL counters move.
+	raplStep = time.Millisecond
+)
+
+// summary is the metrics of the run in the order of SummaryFields.
+func (b *builder) summary() []Metric {
+	of := make(map[string]Metric)
+	for _, m := range slices.Concat(b.times(), b.sizes(), b.network(), b.energies()) {
+		of[m.Name] = m
+	}
+	busy := b.machineCPU()
+	of["cpu_utilization"] = busy.utilization()
+	of["target_energy"] = b.targetEnergy(busy, of["cpu_time"])
+	of["profiler_cpu_time"] = b.profilerTime()
+	fields := SummaryFields()
+	out := make([]Metric, len(fields))
+	for i, f := range fields {
+		m, ok := of[f.Name]
+		if !ok {
+			m = Missing(f.Name, f.Unit, "not measured")
+		}
+		out[i] = m
+	}
+	return out
+}
+
+func (b *builder) wall() (float64, bool) {
+	if v, ok := have(b.in.Ledger.WallTime); ok {
+		return v, true
+	}
+	return have(b.in.Run.WallTime)
+}
+
+func (b *builder) times() []Metric {
+	wall := Missing("wall_time", units.Second, "the end of the command was not seen")
+	if v, ok := b.wall(); ok {
+		wall = Value("wall_time", v, units.Second, "delta", sensors.FromCounter, "monotonic clock")
+	}
+	l := b.in.Ledger
+	user, hasUser := have(l.UserTime)
+	system, hasSystem := have(l.SystemTime)
+	waited := math.NaN()
+	source := fromWait
+	if hasUser && hasSystem {
+		waited = user + system
+		if orphans, ok := have(l.OrphansTime); ok {
+			waited += orphans
+			source = "wait4, of the target and all its descendants that were waited for, orphans by ergon"
+		}
+	}
+	total := b.cpuTime("cpu_time", l.GroupTime, l.PerfTime, waited, source, "cpu_time")
+	return []Metric{
+		wall,
+		b.trueToRusage(total, waited, source),
+		b.cpuTime("cpu_user_time", l.GroupUserTime, nil, user, fromWait, "user_time"),
+		b.cpuTime("cpu_system_time", l.GroupSystemTime, nil, system, fromWait, "system_time"),
+	}
+}
+
+// accounting is how a CPU time of the target is known, best first.
+type accounting uint8
+
+const (
+	// byGroup: the target's own cgroup, which nothing leaves without asking.
+	byGroup accounting = iota
+	// byPerf: an inherited task-clock, which misses a little of every process's start and end.
+	byPerf
+	// byWait: rusage, which is blind to processes nobody waits for.
+	byWait
+	// byWalk: what the sampler saw of the processes alive at its beats.
+	byWalk
+)
+
+// accountingOf tells how the target's sensor gets its CPU time by its Source.
+func accountingOf(s sensors.Sensor) accounting {
+	source := strings.ToLower(s.Source)
+	switch {
+	case strings.Contains(source, "cgroup"), strings.Contains(source, "cpuacct"), strings.Contains(source, "cpu.stat"):
+		return byGroup
+	case strings.Contains(source, "perf"):
+		return byPerf
+	}
+	return byWalk
+}
+
+// cpuTime is the best of what the ledger and the target's sensor know of a CPU time; waited is NaN where wait4 said
+// nothing.
+func (b *builder) cpuTime(name string, group, perf *float64, waited float64, waitSource, sensor string) Metric {
+	l := b.in.Ledger
+	var read Metric
+	how := byWalk
+	s := b.find("target", "", sensor)
+	if s != nil {
+		read = s.Metrics()[0]
+		read.Name = name
+		how = accountingOf(s.sensor)
+	}
+	isRead := s != nil && read.Reason == ""
+	if v, ok := have(group); ok {
+		return Value(name, v, units.Second, "delta", sensors.FromCounter, orElse(l.GroupTimeSource, "cgroup"))
+	}
+	if isRead && how == byGroup {
+		return read
+	}
+	if v, ok := have(perf); ok {
+		return Value(name, v, units.Second, "delta", sensors.FromCounter, "perf task-clock")
+	}
+	if isRead && how == byPerf {
+		return read
+	}
+	if !math.IsNaN(waited) {
+		return Value(name, waited, units.Second, "delta", sensors.FromCounter, waitSource)
+	}
+	if s != nil {
+		return read
+	}
+	return Missing(name, units.Second, b.whyMissing("target", "target/"+sensor))
+}
+
+// trueToRusage compares the CPU time that was chosen with rusage, which is a lower bound: a process that was waited
+// for did use that time. Where the choice is well below, it has missed something (a process that moved itself to
+// another cgroup, exits that perf does not see), and rusage is nearer to the truth.
+func (b *builder) trueToRusage(chosen Metric, waited float64, source string) Metric {
+	if chosen.Reason != "" || math.IsNaN(waited) || chosen.Value >= 0.95*waited || waited-chosen.Value <= 0.010 {
+		return chosen
+	}
+	b.warn("target/cpu_time", "%s gave %.4g s of CPU time, less than the %.4g s of the processes waited for, "+
+		"which are given instead", chosen.Source, chosen.Value, waited)
+	return Value(chosen.Name, waited, units.Second, "delta", sensors.FromCounter, source)
+}
+
+func (b *builder) sizes() []Metric {
+	l := b.in.Ledger
+	processes := b.ledgerOr("processes", units.Processes, nil, "", "", "processes_ever")
+	return []Metric{
+		b.peakMemory(),
+		processes,
+		b.ledgerOr("disk_read", units.Byte, l.ReadBytes, "delta", fromIO, "read"),
+		b.ledgerOr("disk_write", units.Byte, l.WriteBytes, "delta", fromIO, "written"),
+		b.gpuMemory(),
+	}
+}
+
+// peakMemory is the memory controller's mark where there is one. Otherwise it is the greater of two lower bounds: the
+// most seen at a beat, and the most any single process had.
+func (b *builder) peakMemory() Metric {
+	const name = "peak_memory"
+	l := b.in.Ledger
+	if v, ok := have(l.GroupMemoryPeak); ok {
+		return Value(name, v, units.Byte, "max", sensors.FromCounter, orElse(l.GroupMemorySource, "cgroup"))
+	}
+	best := Missing(name, units.Byte, b.whyMissing("target", "target/memory_peak", "target/memory"))
+	for _, sensor := range []string{"memory_peak", "memory"} {
+		s := b.find("target", "", sensor)
+		if s == nil {
+			continue
+		}
+		m := s.gaugeMetric(name)
+		if m.Reason != "" {
+			if best.Count == 0 {
+				best.Reason = m.Reason
+			}
+			continue
+		}
+		m.Value, m.Aggregation = m.Max, "max"
+		if sensor == "memory_peak" && accountingOf(s.sensor) == byGroup || isMemoryController(s.sensor.Source) {
+			m.Provenance = sensors.FromCounter
+			return m
+		}
+		if best.Reason != "" || m.Value > best.Value {
+			best = m
+		}
+	}
+	rss, ok := have(l.MaxRSS)
+	if !ok {
+		return best
+	}
+	if floor, known := have(l.RSSFloor); known && rss <= floor {
+		if best.Reason != "" {
+			best.Reason = fmt.Sprintf("below the %.3g MB of the process that started it", floor/1e6)
+		}
+		return best
+	}
+	if best.Reason != "" || rss > best.Value {
+		return Value(name, rss, units.Byte, "max", sensors.Sampled,
+			"wait4 ru_maxrss: the largest single process, the tree may have held more")
+	}
+	return best
+}
+
+// isMemoryController says whether a source is the high-water mark of a memory controller.
+func isMemoryController(source string) bool {
+	return strings.Contains(source, "memory.peak") || strings.Contains(source, "max_usage")
+}
+
+// gpuMemory adds each GPU's own maximum: for one GPU that is the peak, for several an upper bound of it.
+func (b *builder) gpuMemory() Metric {
+	const name = "gpu_memory_peak"
+	var parts []Metric
+	reason := ""
+	for _, s := range b.in.Series {
+		if s.sensor.Family != "gpu" || s.sensor.Name != "memory_used" {
+			continue
+		}
+		m := s.gaugeMetric(name)
+		if m.Reason != "" {
+			reason = m.Reason
+			continue
+		}
+		m.Value = m.Max
+		parts = append(parts, m)
+	}
+	switch len(parts) {
+	case 0:
+		return Missing(name, units.Byte, orElse(reason, b.whyMissing("gpu", "nvml")))
+	case 1:
+		m := parts[0]
+		m.Aggregation = "max"
+		return m
+	}
+	m := sum(name, units.Byte, parts, fmt.Sprintf("the maxima of %d GPUs added: at once it may have been less", len(parts)))
+	m.Aggregation = "max"
+	return m
+}
+
+// network adds the interfaces but for loopback.
+func (b *builder) network() []Metric {
+	out := make([]Metric, 0, 2)
+	for _, name := range []string{"receive", "transmit"} {
+		var parts []Metric
+		var devices []string
+		reason := ""
+		for _, s := range b.in.Series {
+			if s.sensor.Family != "network" || s.sensor.Name != name || s.sensor.Device == "lo" {
+				continue
+			}
+			m := s.Metrics()[0]
+			if m.Reason != "" {
+				// An interface that came or went during the run may have been read once only.
+				reason = m.Reason
+				b.warn(s.sensor.ID, "not in network_%s: %s", name, m.Reason)
+				continue
+			}
+			parts, devices = append(parts, m), append(devices, s.sensor.Device)
+		}
+		full := "network_" + name
+		if len(parts) == 0 {
+			out = append(out, Missing(full, units.Byte, orElse(reason, b.whyMissing("network"))))
+			continue
+		}
+		out = append(out, sum(full, units.Byte, parts, strings.Join(devices, ", ")))
+	}
+	return out
+}
+
+// energies is energy, power and gpu_energy.
+func (b *builder) energies() []Metric {
+	c := b.energy
+	var energy, gpu Metric
+	if parts := energies(c.gpus); len(parts) > 0 {
+		gpu = sum("gpu_energy", units.Joule, parts, c.sourceGPU())
+	} else {
+		gpu = Missing("gpu_energy", units.Joule, b.whyNoEnergy("gpu", "nvml"))
+	}
+	if parts := energies(c.summed()); len(parts) > 0 {
+		energy = sum("energy", units.Joule, parts, c.source())
+	} else {
+		energy = Missing("energy", units.Joule, b.whyNoEnergy("rapl"))
+	}
+	power := Missing("power", units.Watt, energy.Reason)
+	wall, ok := b.wall()
+	switch {
+	case energy.Reason != "":
+	case !ok || wall <= 0:
+		power.Reason = "the wall time is not known"
+	default:
+		power = energy
+		power.Name, power.Unit, power.Aggregation = "power", units.Watt, "mean"
+		power = power.withValue(energy.Value / wall)
+		b.doubtWindow(wall)
+	}
+	return []Metric{energy, power, gpu}
+}
+
+// whyNoEnergy is the reason why a family gave none: that of its sensors, if they were read.
+func (b *builder) whyNoEnergy(family string, ids ...string) string {
+	for _, s := range b.in.Series {
+		if s.sensor.Family == family && (s.sensor.Unit == units.Joule || s.sensor.Unit == units.Watt) {
+			if m := s.energy(); m.Reason != "" {
+				return m.Reason
+			}
+		}
+	}
+	return b.whyMissing(family, ids...)
+}
+
+// doubtWindow warns where the energy is of clearly more or less time than the command ran for, and where it is of so
+// little that the steps of the counters count.
+func (b *builder) doubtWindow(wall float64) {
+	for i, s := range b.energy.summed() {
+		window := (s.lastAt - s.firstAt).Seconds()
+		if math.Abs(window-wall) > 0.1*wall {
+			b.warn(s.sensor.ID, "its energy is that of %.3g s, the command ran for %.3g s", window, wall)
+		}
+		if steps := window / raplStep.Seconds(); i == 0 && s.sensor.Family == "rapl" && steps > 0 && steps < 20 {
+			b.warn(s.sensor.ID, "the counter moves about once a millisecond: in %.3g s it is known to ± %.0f %%",
+				window, 100/steps)
+		}
+	}
+}
+
+// busyTime is how long the machine's CPUs worked, by the counters of the whole machine, which one reading of
+// /proc/stat gives together.
+type busyTime struct {
+	busy, total float64
+	count, gaps int64
+	from        sensors.Provenance
+	source      string
+	reason      string
+	// mean is the utilization as a gauge, where there are no counters.
+	mean *Metric
+}
+
+// machineCPU adds the times by mode. Idle and iowait are idle. Steal is time others had: part of the whole but not
+// busy here. That of virtual machines run here is in user already.
+func (b *builder) machineCPU() busyTime {
+	t := busyTime{from: sensors.FromCounter}
+	if s := b.find("cpu", "", "utilization"); s != nil {
+		if m := s.gaugeMetric("cpu_utilization"); m.Reason == "" {
+			t.mean = &m
+		}
+	}
+	var window time.Duration
+	for _, mode := range []struct {
+		name           string
+		busy, required bool
+	}{
+		{"user", true, true},
+		{"nice", true, false},
+		{"system", true, true},
+		{"idle", false, true},
+		{"iowait", false, false},
+		{"irq", true, false},
+		{"softirq", true, false},
+		{"steal", false, false},
+	} {
+		s := b.find("cpu", "", mode.name)
+		if s == nil {
+			if mode.required {
+				t.reason = b.whyMissing("cpu", "cpu/"+mode.name)
+				return t
+			}
+			continue
+		}
+		if reason := s.whyNoDelta(); reason != "" {
+			t.reason = mode.name + ": " + reason
+			return t
+		}
+		d := s.delta()
+		t.total += d
+		if mode.busy {
+			t.busy += d
+		}
+		if mode.name == "idle" {
+			window = s.lastAt - s.firstAt
+			t.count, t.source = s.count, s.sensor.Source
+		}
+		t.from = weaker(t.from, s.sensor.Origin())
+		t.gaps = max(t.gaps, s.gapCount())
+	}
+	if window < enoughTicks*tick || t.total <= 0 {
+		t.mean = nil
+		t.reason = fmt.Sprintf("%s are too short for counters that go in steps of %s", brief(window), tick)
+	}
+	return t
+}
+
+func (t busyTime) utilization() Metric {
+	const name = "cpu_utilization"
+	switch {
+	case t.reason == "":
+		m := Value(name, min(max(t.busy/t.total, 0), 1), units.Ratio, "share", t.from, t.source)
+		m.Count, m.Gaps = t.count, t.gaps
+		if t.mean != nil {
+			m.Min, m.Max, m.Mean, m.Std = t.mean.Min, t.mean.Max, t.mean.Mean, t.mean.Std
+		}
+		return m
+	case t.mean != nil:
+		return *t.mean
+	}
+	return Missing(name, units.Ratio, t.reason)
+}
+
+// targetEnergy gives the target as much of the CPUs' energy as of their busy time. The model takes all energy, that of
+// idling included, to be caused by what ran, and a second of CPU time to cost the same whoever has it; in truth it
+// differs by a factor of two or three. What GPUs used is not shared out: CPU time says nothing of it.
+func (b *builder) targetEnergy(t busyTime, used Metric) Metric {
+	const name = "target_energy"
+	parts := energies(b.energy.cpu)
+	switch {
+	case len(parts) == 0:
+		return Missing(name, units.Joule, b.whyNoEnergy("rapl"))
+	case used.Reason != "":
+		return Missing(name, units.Joule, "CPU time of the target: "+used.Reason)
+	case t.reason != "":
+		return Missing(name, units.Joule, "busy time of the CPUs: "+t.reason)
+	case t.busy <= 0:
+		return Missing(name, units.Joule, "busy time of the CPUs: none seen")
+	}
+	share := min(used.Value/t.busy, 1)
+	whole := sum(name, units.Joule, parts, "")
+	whole.Source = fmt.Sprintf("share of busy CPU time, %.4g s of %.4g s, in %.6g J of %s",
+		used.Value, t.busy, whole.Value, b.energy.sourceCPU())
+	if len(b.energy.gpus) > 0 {
+		whole.Source += "; GPUs not shared out"
+	}
+	whole.Aggregation, whole.Provenance = "share", weaker(sensors.Attributed, whole.Provenance)
+	return whole.withValue(whole.Value * share)
+}
+
+// profilerTime is the CPU time of the runner and the sampler, by the ledger where it knows, else by their sensors.
+func (b *builder) profilerTime() Metric {
+	const name = "profiler_cpu_time"
+	part := func(who string, known *float64, sensor string) Metric {
+		if v, ok := have(known); ok {
+			return Value(name, v, units.Second, "delta", sensors.FromCounter, who)
+		}
+		if s := b.find("profiler", "", sensor); s != nil {
+			m := s.Metrics()[0]
+			if m.Reason == "" {
+				return m
+			}
+		}
+		return Missing(name, units.Second, "that of the "+who+" is not known")
+	}
+	parts := []Metric{
+		part("runner", b.in.Ledger.RunnerTime, "runner_cpu_time"), part("sampler", b.in.Ledger.SamplerTime, "cpu_time"),
+	}
+	for _, p := range parts {
+		if p.Reason != "" {
+			return Missing(name, units.Second, p.Reason)
+		}
+	}
+	return sum(name, units.Second, parts, "getrusage of runner and sampler")
+}

@@ -1,0 +1,560 @@
+package datamodel
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// updateSlack is how late the value in a counter may be. RAPL moves about every millisecond, the ticks of /proc/stat
+// every 10 ms, the energy counter of a GPU every 20 to 100 ms: what a counter gathered during that time may appear at
+// once between two close readings, and is no sign of a fault.
+const updateSlack = 100 * time.Millisecond
+
+// absoluteZero is the least temperature, in Cel. Every other quantity here is at least 0.
+const absoluteZero = -273.15
+
+// Series takes in the readings of one sensor, in the order they were made, and knows at any time what they come to.
+// It holds no readings, so its size does not grow with the run. It is the one place where counters are differenced.
+//
+// A counter gives its last reading less its first, so that readings that failed in between cost nothing, and so does
+// one that is plain wrong: a reading that steps back (with no wrap point declared) or rises faster than MaxRate is
+// set aside, and the next one decides. Where that fits the last good reading, the odd one was junk. Where it only fits
+// the odd one, the counter was reset: it counts on from there, and what it counted between the last good reading and
+// the odd one is lost and said to be. Either way there is one more gap, and never a negative or impossible increment.
+//
+// A gauge is averaged over time by trapezoids: between two readings it is taken to go straight from one to the other.
+// That is exact for a ramp, makes the mean of a power gauge the same number as its energy over its time, and treats
+// both ends of the run alike; holding each reading until the next would count the first one for a whole interval and
+// the last one for nothing. Where readings are missing the line bridges them: leaving that time out would drop its
+// energy from the total. The bridged time is in a warning where an energy stands on it. Nothing is extended beyond the
+// first and the last reading.
+//
+// All sums are of float64 in base units. In joules that resolves 2 µJ at 16 GJ (500 W for a year).
+type Series struct {
+	sensor sensors.Sensor
+	// ofTarget: the counters of the target family count from 0 at the target's start, which no reading can precede.
+	ofTarget bool
+	// lowest is the least reading that is believed.
+	lowest float64
+	// wrap is Sensor.Wrap or 0, maxRate Sensor.MaxRate per nanosecond or +Inf, blind the nanoseconds after which a
+	// counter may have wrapped unseen.
+	wrap, maxRate, blind float64
+
+	// from and to are the times of the first and last rows, readings or not.
+	rows     int64
+	from, to time.Duration
+
+	// Readings that were believed; last is the last one of them.
+	count           int64
+	firstAt, lastAt time.Duration
+	first, last     float64
+	// missed is the number of rows without a believed reading since the last one with, gaps that of all before.
+	missed, gaps int64
+
+	// The readings of a gauge or the rates of a counter, per nanosecond: extremes, and mean and sum of squared
+	// deviations weighted by nanoseconds (West's form of Welford's sums: no cancellation however far the mean is
+	// from 0).
+	min, max, mean, m2 float64
+	// weight is the nanoseconds these stand on.
+	weight float64
+	// area is the integral of a gauge in unit × ns, areaLow what rounding lost of it (Neumaier's sum).
+	area, areaLow float64
+	bridged       time.Duration
+
+	// A counter counted carry up to the last reset, and since then last - origin + wraps × wrap.
+	origin, carry float64
+	wraps         int64
+	// steps is the number of increments, loose the part of them in which no time passed.
+	steps int64
+	loose float64
+	// odd is the reading set aside, where there is one.
+	odd   float64
+	oddAt time.Duration
+	isOdd bool
+
+	doubt doubts
+	strip strip
+}
+
+// doubts counts what was strange, by kind.
+type doubts struct {
+	junk, disorder, back, fast, resets, blind int64
+}
+
+// NewSeries is an empty series of the readings of sensor.
+func NewSeries(sensor sensors.Sensor) *Series {
+	inf := math.Inf(1)
+	s := &Series{sensor: sensor, ofTarget: sensor.Family == "target", maxRate: inf, blind: inf, min: inf, max: -inf}
+	if sensor.Unit == units.Celsius && sensor.Kind == sensors.Gauge {
+		s.lowest = absoluteZero
+	}
+	if sensor.Wrap > 0 && sensor.Wrap <= math.MaxFloat64 {
+		s.wrap = sensor.Wrap
+	}
+	if sensor.MaxRate > 0 {
+		s.maxRate = sensor.MaxRate / 1e9
+		if s.wrap > 0 {
+			s.blind = s.wrap / s.maxRate
+		}
+	}
+	return s
+}
+
+// Sensor is what the readings are of.
+func (s *Series) Sensor() sensors.Sensor { return s.sensor }
+
+// First is the first reading and its time; NaN where there is none.
+func (s *Series) First() (at time.Duration, value float64) {
+	if s.count == 0 {
+		return 0, math.NaN()
+	}
+	return s.firstAt, s.first
+}
+
+// Last is the last reading that was believed and its time; NaN where there is none.
+func (s *Series) Last() (at time.Duration, value float64) {
+	if s.count == 0 {
+		return 0, math.NaN()
+	}
+	return s.lastAt, s.last
+}
+
+// Window is the time between the first and the last row, readings or not.
+func (s *Series) Window() time.Duration { return s.to - s.from }
+
+// Add takes in the readings values[i] made at[i] after one fixed moment, NaN where there was none. Calls go on in the
+// order of time; how the readings are spread over them makes no difference. Neither slice is kept. Where one is
+// longer, what the other lacks is not looked at.
+func (s *Series) Add(at []time.Duration, values []float64) {
+	n := min(len(at), len(values))
+	if n == 0 {
+		return
+	}
+	at, values = at[:n], values[:n]
+	if s.rows == 0 {
+		s.from, s.to = at[0], at[0]
+		s.strip.start = at[0]
+	}
+	s.rows += int64(n)
+	s.to = max(s.to, at[n-1])
+	if s.sensor.Kind == sensors.Counter {
+		s.addCounter(at, values)
+	} else {
+		s.addGauge(at, values)
+	}
+}
+
+func (s *Series) addCounter(at []time.Duration, values []float64) {
+	for i, v := range values {
+		t := at[i]
+		if !(v >= 0 && v <= math.MaxFloat64) {
+			s.refuse(v)
+			continue
+		}
+		if s.count == 0 {
+			s.begin(t, v)
+			continue
+		}
+		dt := t - s.lastAt
+		if dt < 0 {
+			s.doubt.disorder++
+			s.missed++
+			continue
+		}
+		d := v - s.last
+		if d < 0 || d > s.maxRate*(float64(dt)+float64(updateSlack)) {
+			var ok bool
+			if d, dt, ok = s.unlikely(t, v); !ok {
+				continue
+			}
+		}
+		s.isOdd = false
+		if s.missed != 0 {
+			s.gaps += s.missed
+			s.missed = 0
+		}
+		s.count++
+		s.steps++
+		s.last, s.lastAt = v, t
+		if dt == 0 {
+			s.loose += d
+			continue
+		}
+		w := float64(dt)
+		if w > s.blind {
+			s.doubt.blind++
+		}
+		rate := (d + s.loose) / w
+		s.loose = 0
+		if rate < s.min {
+			s.min = rate
+		}
+		if rate > s.max {
+			s.max = rate
+		}
+		s.weight += w
+		off := rate - s.mean
+		s.mean += off * (w / s.weight)
+		s.m2 += w * off * (rate - s.mean)
+		s.strip.add(t-dt, t, rate)
+	}
+}
+
+func (s *Series) addGauge(at []time.Duration, values []float64) {
+	for i, v := range values {
+		t := at[i]
+		if !(v >= s.lowest && v <= math.MaxFloat64) {
+			s.refuse(v)
+			continue
+		}
+		if v < s.min {
+			s.min = v
+		}
+		if v > s.max {
+			s.max = v
+		}
+		if s.count == 0 {
+			s.begin(t, v)
+			continue
+		}
+		dt := t - s.lastAt
+		if dt < 0 {
+			s.doubt.disorder++
+			s.missed++
+			continue
+		}
+		before := s.last
+		s.count++
+		s.last, s.lastAt = v, t
+		w := float64(dt)
+		if dt > 0 {
+			mid := before*0.5 + v*0.5 // half first: the sum of two readings may be too large for a float64
+			a := mid * w
+			sum := s.area + a
+			if math.Abs(s.area) >= math.Abs(a) {
+				s.areaLow += s.area - sum + a
+			} else {
+				s.areaLow += a - sum + s.area
+			}
+			s.area = sum
+			s.weight += w
+			off, step := mid-s.mean, v-before
+			s.mean += off * (w / s.weight)
+			// The second term is the variance along the line from one reading to the other.
+			s.m2 += w * (off*(mid-s.mean) + step*step/12)
+			if s.missed == 0 {
+				s.strip.add(t-dt, t, mid)
+			}
+		}
+		if s.missed != 0 {
+			s.bridged += dt
+			s.gaps += s.missed
+			s.missed = 0
+		}
+	}
+}
+
+// refuse counts a row whose value is no reading.
+func (s *Series) refuse(v float64) {
+	s.missed++
+	if !math.IsNaN(v) {
+		s.doubt.junk++
+	}
+}
+
+// begin takes the first reading. Before it the target's readings are not missing: there was no target.
+func (s *Series) begin(t time.Duration, v float64) {
+	s.count = 1
+	s.first, s.last, s.origin = v, v, v
+	s.firstAt, s.lastAt = t, t
+	if !s.ofTarget {
+		s.gaps += s.missed
+	} else if s.sensor.Kind == sensors.Counter {
+		s.origin = 0
+	}
+	s.missed = 0
+}
+
+// unlikely decides on a reading of a counter that steps back or rises too fast from the last good one. It is a wrap,
+// or it goes on from the reading set aside before it, or it is set aside itself; in the first two cases it gives the
+// increment and the time it took.
+func (s *Series) unlikely(t time.Duration, v float64) (d float64, dt time.Duration, ok bool) {
+	d, dt = v-s.last, t-s.lastAt
+	if d < 0 && s.wrap > 0 {
+		if d += s.wrap; d >= 0 && s.possible(d, dt) {
+			s.wraps++
+			return d, dt, true
+		}
+	}
+	if s.isOdd && t >= s.oddAt && v >= s.odd && s.possible(v-s.odd, t-s.oddAt) {
+		s.carry += s.last - s.origin
+		s.origin = s.odd
+		s.loose = 0
+		s.doubt.resets++
+		return v - s.odd, t - s.oddAt, true
+	}
+	if v < s.last {
+		s.doubt.back++
+	} else {
+		s.doubt.fast++
+	}
+	s.missed++
+	s.odd, s.oddAt, s.isOdd = v, t, true
+	return 0, 0, false
+}
+
+// possible says whether a counter can rise by d in dt.
+func (s *Series) possible(d float64, dt time.Duration) bool {
+	return d <= s.maxRate*(float64(dt)+float64(updateSlack))
+}
+
+// Delta is what a counter counted from its first reading to its last, in Unit; a counter of the target from the
+// target's start. It is NaN where that is not known, and for a gauge.
+func (s *Series) Delta() float64 {
+	if s.whyNoDelta() != "" {
+		return math.NaN()
+	}
+	return s.delta()
+}
+
+func (s *Series) delta() float64 {
+	// Every increment is at least 0; rounding of their sum must not make it less.
+	return max(0, s.carry+(s.last-s.origin)+float64(s.wraps)*s.wrap)
+}
+
+// whyNoDelta is the reason why a counter has no delta, "" where it has one.
+func (s *Series) whyNoDelta() string {
+	switch {
+	case s.sensor.Kind != sensors.Counter:
+		return "not a counter"
+	case s.count == 0:
+		return s.whyNone()
+	case s.steps == 0 && !s.ofTarget && s.doubt.back+s.doubt.fast+s.doubt.disorder > 0:
+		return "no reading fits the first one"
+	case s.steps == 0 && !s.ofTarget:
+		return "only one reading, and a counter needs two"
+	case s.delta() > math.MaxFloat64:
+		return "too large for a number"
+	case s.sensor.Unit == units.Joule && s.delta() == 0:
+		// Nothing that is switched on uses no energy: the counter is stuck, or coarser than the run was long.
+		return fmt.Sprintf("the counter did not move in %s", brief(s.lastAt-s.firstAt))
+	}
+	return ""
+}
+
+// whyNone is the reason why there is not a single reading.
+func (s *Series) whyNone() string {
+	if s.rows == 0 {
+		return "never read"
+	}
+	return fmt.Sprintf("no reading in %d tries", s.rows)
+}
+
+// gapCount is the rows that were missing or refused. For the target those after its end do not count.
+func (s *Series) gapCount() int64 {
+	if s.ofTarget {
+		return s.gaps
+	}
+	return s.gaps + s.missed
+}
+
+// Metrics is what the readings come to: first one metric named as the sensor is, the delta of a counter or the mean
+// of a gauge; then energy and power where the sensor is one of the two and has the other. Those that are not known
+// are in it with the reason.
+func (s *Series) Metrics() []Metric {
+	switch {
+	case s.sensor.Kind == sensors.Counter && s.sensor.Unit == units.Joule:
+		return s.named(s.deltaMetric(s.sensor.Name), s.deltaMetric("energy"), s.rateMetric("power", units.Watt))
+	case s.sensor.Kind == sensors.Counter:
+		return []Metric{s.deltaMetric(s.sensor.Name)}
+	case s.sensor.Unit == units.Watt:
+		return s.named(s.gaugeMetric(s.sensor.Name), s.gaugeMetric("power"), s.integralMetric("energy"))
+	default:
+		return []Metric{s.gaugeMetric(s.sensor.Name)}
+	}
+}
+
+// named is own and those of others that have another name.
+func (s *Series) named(own Metric, others ...Metric) []Metric {
+	out := []Metric{own}
+	for _, m := range others {
+		if m.Name != own.Name {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// energy is the energy metric of a joule counter or a power gauge.
+func (s *Series) energy() Metric {
+	if s.sensor.Kind == sensors.Counter {
+		return s.deltaMetric("energy")
+	}
+	return s.integralMetric("energy")
+}
+
+func (s *Series) metric(name string, unit units.Unit, aggregation string) Metric {
+	m := Value(name, math.NaN(), unit, aggregation, s.sensor.Origin(), s.sensor.Source)
+	m.Count, m.Gaps = s.count, s.gapCount()
+	return m
+}
+
+// missing turns m into a metric without a value.
+func (m Metric) missing(reason string) Metric {
+	out := Missing(m.Name, m.Unit, reason)
+	out.Source, out.Count, out.Gaps = m.Source, m.Count, m.Gaps
+	return out
+}
+
+// withValue gives m its value, if that is one.
+func (m Metric) withValue(v float64) Metric {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return m.missing("too large for a number")
+	}
+	m.Value = v
+	return m
+}
+
+func (s *Series) deltaMetric(name string) Metric {
+	m := s.metric(name, s.sensor.Unit, "delta")
+	if reason := s.whyNoDelta(); reason != "" {
+		return m.missing(reason)
+	}
+	return s.described(m, 1e9).withValue(s.delta())
+}
+
+// rateMetric is the mean rate of a counter over the time it was counted in.
+func (s *Series) rateMetric(name string, unit units.Unit) Metric {
+	m := s.metric(name, unit, "mean")
+	if reason := s.whyNoDelta(); reason != "" {
+		return m.missing(reason)
+	}
+	if s.weight == 0 {
+		return m.missing("no time passed between the readings")
+	}
+	m = s.described(m, 1e9)
+	return m.withValue(m.Mean)
+}
+
+// gaugeMetric is the mean of a gauge, or its greatest reading where its name says that this is what counts: one that
+// only ever rises, such as memory_peak or processes_ever.
+func (s *Series) gaugeMetric(name string) Metric {
+	m := s.metric(name, s.sensor.Unit, "mean")
+	if s.count == 0 {
+		return m.missing(s.whyNone())
+	}
+	m = s.described(m, 1)
+	if strings.HasSuffix(name, "_peak") || strings.HasSuffix(name, "_ever") {
+		m.Aggregation = "max"
+		return m.withValue(m.Max)
+	}
+	return m.withValue(m.Mean)
+}
+
+// integralMetric is a gauge times time; for power an energy.
+func (s *Series) integralMetric(name string) Metric {
+	m := s.metric(name, units.Joule, "integral")
+	if m.Provenance == sensors.Sampled {
+		m.Provenance = sensors.Integrated
+	}
+	switch {
+	case s.count == 0:
+		return m.missing(s.whyNone())
+	case s.weight == 0:
+		return m.missing("only one reading, and energy needs two")
+	}
+	return s.described(m, 1).withValue(s.integral())
+}
+
+// integral is the sum of the trapezoids in Unit × s.
+func (s *Series) integral() float64 { return (s.area + s.areaLow) / 1e9 }
+
+// described gives m the minimum, maximum, mean and standard deviation of the readings or rates, each times scale.
+func (s *Series) described(m Metric, scale float64) Metric {
+	if s.min > s.max { // a counter without a rate
+		return m
+	}
+	lo, hi := s.min, s.max
+	mean := s.last
+	switch {
+	case s.weight > 0 && s.sensor.Kind == sensors.Counter:
+		// Of what was counted in that time; s.mean is the same but for rounding, and for readings at the same moment.
+		mean = (s.delta() - s.loose - s.before()) / s.weight
+		hi = max(hi, mean)
+	case s.weight > 0:
+		mean = (s.area + s.areaLow) / s.weight
+	}
+	mean = min(max(mean, lo), hi)
+	m.Min, m.Max, m.Mean = finite(lo*scale), finite(hi*scale), finite(mean*scale)
+	if s.weight > 0 {
+		// No spread is more than half the range; rounding can make it so.
+		m.Std = finite(min(math.Sqrt(max(0, s.m2/s.weight)), hi/2-lo/2) * scale)
+	}
+	return m
+}
+
+// before is what a counter of the target had counted when it was first read.
+func (s *Series) before() float64 {
+	if s.ofTarget {
+		return s.first
+	}
+	return 0
+}
+
+// finite is v, or NaN where it is infinite.
+func finite(v float64) float64 {
+	if math.IsInf(v, 0) {
+		return math.NaN()
+	}
+	return v
+}
+
+// Warnings is what is doubtful about the readings, in a fixed order.
+func (s *Series) Warnings() []Warning {
+	var out []Warning
+	add := func(count int64, format string, args ...any) {
+		if count > 0 {
+			out = append(out, Warning{Subject: s.sensor.ID, Text: fmt.Sprintf(format, args...), Count: count})
+		}
+	}
+	unit := s.sensor.Unit
+	add(s.wraps, "the counter wrapped at %g %s; a further wrap between two readings cannot be excluded", s.wrap, unit)
+	add(s.doubt.blind, "readings more than %s apart, within which the counter could wrap unseen: it is a lower bound",
+		brief(time.Duration(min(s.blind, math.MaxInt64/2))))
+	if !s.mayStepBack() {
+		add(s.doubt.back, "the counter stepped back; the reading was set aside")
+	}
+	add(s.doubt.fast, "the counter rose faster than %g %s/s, which is not possible; the reading was set aside",
+		s.sensor.MaxRate, unit)
+	add(s.doubt.resets, "the counter started anew; what it counted just before is lost")
+	add(s.doubt.junk, "the reading was infinite or below %g %s and was refused", s.lowest, unit)
+	add(s.doubt.disorder, "the reading came with an earlier time than the one before and was refused")
+	if s.bridged > 0 && unit == units.Watt {
+		add(s.gaps, "readings are missing; %s are bridged by straight lines", brief(s.bridged))
+	}
+	return out
+}
+
+// mayStepBack says whether stepping back a little is what the counter is documented to do: the times of idle and
+// iowait in /proc/stat, see proc_stat(5). A warning each time would hide those that matter.
+func (s *Series) mayStepBack() bool {
+	return s.sensor.Family == "cpu" && (s.sensor.Name == "iowait" || s.sensor.Name == "idle")
+}
+
+// brief is a duration with three digits, for texts.
+func brief(d time.Duration) string {
+	switch {
+	case d >= 10*time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d >= time.Millisecond:
+		return d.Round(10 * time.Microsecond).String()
+	}
+	return d.String()
+}

@@ -1,0 +1,177 @@
+package datamodel
+
+import (
+	"math"
+	"time"
+
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+const (
+	// sparkParts is the most parts a sparkline has.
+	sparkParts = 60
+	// sliceCount is how many slices of equal length a run is kept in: at least half of them are in use, which is one
+	// for each of sparkParts parts.
+	sliceCount = 128
+	// firstWidth is the length of a slice at first; it doubles whenever the slices are full.
+	firstWidth = time.Millisecond
+	// lastWidth is where doubling ends, at 146 years for all slices.
+	lastWidth = time.Duration(1) << 55
+)
+
+// strip holds a course over time in a fixed number of slices. When the time runs out of them, neighbours are merged
+// and each slice is twice as long.
+type strip struct {
+	start time.Duration
+	width time.Duration
+	// Of the slice written last: where it begins and ends after start, and its number.
+	low, high time.Duration
+	current   int
+	// area is the integral over a slice in unit × ns, covered the nanoseconds it stands on.
+	area, covered *[sliceCount]float64
+}
+
+// add enters that the value was mean from one time to another.
+func (b *strip) add(from, to time.Duration, mean float64) {
+	from, to = from-b.start, to-b.start
+	if from < b.low || to > b.high || to < from {
+		b.spread(from, to, mean)
+		return
+	}
+	w := float64(to - from)
+	b.area[b.current] += mean * w
+	b.covered[b.current] += w
+}
+
+// spread is add for a time that is not within the current slice.
+func (b *strip) spread(from, to time.Duration, mean float64) {
+	if b.area == nil {
+		b.area, b.covered, b.width = new([sliceCount]float64), new([sliceCount]float64), firstWidth
+	}
+	if from < 0 || to <= from {
+		return
+	}
+	for (to-1)/sliceCount >= b.width {
+		if b.width >= lastWidth {
+			return
+		}
+		b.halve()
+	}
+	for from < to {
+		i := from / b.width
+		b.current, b.low, b.high = int(i), i*b.width, (i+1)*b.width
+		end := min(to, b.high)
+		w := float64(end - from)
+		b.area[i] += mean * w
+		b.covered[i] += w
+		from = end
+	}
+}
+
+func (b *strip) halve() {
+	for i := range sliceCount / 2 {
+		b.area[i] = b.area[2*i] + b.area[2*i+1]
+		b.covered[i] = b.covered[2*i] + b.covered[2*i+1]
+	}
+	clear(b.area[sliceCount/2:])
+	clear(b.covered[sliceCount/2:])
+	b.width *= 2
+	b.low, b.high = 0, 0
+}
+
+// means is the course from one time to another in n equal parts. A slice that lies in two parts is shared between
+// them by length. A part that nothing covers is NaN.
+func (b *strip) means(n int, from, to time.Duration) []float64 {
+	out := make([]float64, n)
+	lo, length := float64(from)-float64(b.start), float64(to)-float64(from)
+	for k := range out {
+		out[k] = math.NaN()
+		if b.area == nil {
+			continue
+		}
+		left, right := lo+length*float64(k)/float64(n), lo+length*float64(k+1)/float64(n)
+		width := float64(b.width)
+		var area, covered float64
+		for i := max(0, int(left/width)); i < sliceCount && float64(i)*width < right; i++ {
+			share := (min(right, float64(i+1)*width) - max(left, float64(i)*width)) / width
+			area += share * b.area[i]
+			covered += share * b.covered[i]
+		}
+		if covered > 0 {
+			out[k] = finite(area / covered)
+		}
+	}
+	return out
+}
+
+// Spark is the course of a gauge, or of a counter's rate per second, as the means over n equal parts of the time from
+// the first row to the last; n is at most 60. A part without a reading is NaN. It is nil where no time passed.
+func (s *Series) Spark(n int) []float64 { return s.course(n, s.from, s.to) }
+
+func (s *Series) course(n int, from, to time.Duration) []float64 {
+	n = min(n, sparkParts)
+	if n <= 0 || to <= from {
+		return nil
+	}
+	out := s.strip.means(n, from, to)
+	if s.sensor.Kind == sensors.Counter {
+		for i := range out {
+			out[i] = finite(out[i] * 1e9)
+		}
+	}
+	return out
+}
+
+// Sparks is what Run.Spark holds: "power", the power of the sensors that make up the machine's energy, and "cpu", the
+// busy share of the machine's CPUs, each where it was measured, as the means over n equal parts, at most 60.
+func Sparks(list []*Series, n int) map[string][]*float64 {
+	out := make(map[string][]*float64)
+	if power := total(chooseEnergy(list).summed(), n); power != nil {
+		out["power"] = power
+	}
+	for _, s := range list {
+		if s.sensor.Family == "cpu" && s.sensor.Device == "" && s.sensor.Unit == units.Ratio {
+			if cpu := total([]*Series{s}, n); cpu != nil {
+				out["cpu"] = cpu
+			}
+		}
+	}
+	return out
+}
+
+// total is the sum of the courses over the time all of them span, nil where one has no reading in a part.
+func total(list []*Series, n int) []*float64 {
+	if len(list) == 0 {
+		return nil
+	}
+	from, to := list[0].from, list[0].to
+	for _, s := range list[1:] {
+		from, to = max(from, s.from), min(to, s.to)
+	}
+	var sum []float64
+	for _, s := range list {
+		course := s.course(n, from, to)
+		if sum == nil {
+			sum = course
+			continue
+		}
+		for i := range course {
+			sum[i] += course[i]
+		}
+	}
+	if sum == nil {
+		return nil
+	}
+	out := make([]*float64, len(sum))
+	some := false
+	for i := range sum {
+		if !math.IsNaN(sum[i]) {
+			out[i], some = &sum[i], true
+		}
+	}
+	if !some {
+		return nil
+	}
+	return out
+}
