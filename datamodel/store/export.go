@@ -1,0 +1,219 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"math"
+	"path/filepath"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/ipc"
+	"github.com/apache/arrow/go/v15/arrow/memory"
+	"github.com/apache/arrow/go/v15/parquet"
+)
+
+// Batch is a number of rows of samples.parquet, column by column. The slices are valid until the next batch; the
+// strings stay.
+type Batch struct {
+	Host   []string
+	Sensor []string
+	// Time is in microseconds since 1970-01-01 UTC, for time.UnixMicro.
+	Time []int64
+	// Elapsed is in seconds since the start of the run's clock.
+	Elapsed []float64
+	// Value is NaN where there was no reading.
+	Value []float64
+}
+
+// batchRows is the number of rows in a batch, but for the last ones of a row group.
+const batchRows = 16 << 10
+
+// Samples streams the rows of a run's samples.parquet in the order of the file, in which the rows of one sensor are in
+// the order of time. It ends with the first error.
+func Samples(dir string) iter.Seq2[Batch, error] {
+	return func(yield func(Batch, error) bool) {
+		stopped := false
+		err := samples(filepath.Join(dir, SamplesFile), func(b Batch) bool {
+			stopped = !yield(b, nil)
+			return !stopped
+		})
+		if err != nil && !stopped {
+			yield(Batch{}, err)
+		}
+	}
+}
+
+func samples(path string, yield func(Batch) bool) error {
+	s, err := openSamples(path)
+	if err != nil {
+		return err
+	}
+	defer s.file.close()
+	for {
+		b, err := s.next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if !yield(b) {
+			return nil
+		}
+	}
+}
+
+// samplesReader reads samples.parquet a batch at a time.
+type samplesReader struct {
+	file         *parquetFile
+	group        int // the next row group
+	host, sensor *column[parquet.ByteArray]
+	time         *column[int64]
+	elapsed      *column[float64]
+	value        *column[float64]
+	words        map[string]string // so that a name is in memory once
+	batch        Batch
+}
+
+func openSamples(path string) (*samplesReader, error) {
+	p, err := openParquet(path, samplesSchema)
+	if err != nil {
+		return nil, err
+	}
+	return &samplesReader{file: p, words: map[string]string{}}, nil
+}
+
+func (s *samplesReader) next() (b Batch, err error) {
+	defer guard("read "+s.file.path, &err)
+	for {
+		if s.host == nil {
+			if s.group == s.file.r.NumRowGroups() {
+				return Batch{}, io.EOF
+			}
+			if err := s.openGroup(); err != nil {
+				return Batch{}, err
+			}
+		}
+		b, err := s.read()
+		if !errors.Is(err, io.EOF) {
+			return b, err
+		}
+		s.host = nil
+	}
+}
+
+func (s *samplesReader) openGroup() (err error) {
+	g := s.group
+	s.group++
+	if s.host, err = openColumn[parquet.ByteArray](s.file, g, "host", batchRows); err != nil {
+		return err
+	}
+	if s.sensor, err = openColumn[parquet.ByteArray](s.file, g, "sensor", batchRows); err != nil {
+		return err
+	}
+	if s.time, err = openColumn[int64](s.file, g, "time", batchRows); err != nil {
+		return err
+	}
+	if s.elapsed, err = openColumn[float64](s.file, g, "elapsed", batchRows); err != nil {
+		return err
+	}
+	s.value, err = openColumn[float64](s.file, g, "value", batchRows)
+	return err
+}
+
+// read reads the same rows of all columns of the row group; io.EOF at its end.
+func (s *samplesReader) read() (Batch, error) {
+	b := &s.batch
+	host, err := s.host.next(nil)
+	if err != nil {
+		return Batch{}, err
+	}
+	b.Host = s.strings(b.Host[:0], host)
+	sensor, err := s.sensor.next(nil)
+	if err != nil {
+		return Batch{}, s.short(err)
+	}
+	b.Sensor = s.strings(b.Sensor[:0], sensor)
+	if b.Time, err = s.time.next(0); err != nil {
+		return Batch{}, s.short(err)
+	}
+	if b.Elapsed, err = s.elapsed.next(math.NaN()); err != nil {
+		return Batch{}, s.short(err)
+	}
+	if b.Value, err = s.value.next(math.NaN()); err != nil {
+		return Batch{}, s.short(err)
+	}
+	if n := len(b.Host); len(b.Sensor) != n || len(b.Time) != n || len(b.Elapsed) != n || len(b.Value) != n {
+		return Batch{}, s.short(io.EOF)
+	}
+	return *b, nil
+}
+
+// short is the error for a column that ends before the others.
+func (s *samplesReader) short(err error) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("read %s: columns of different length", s.file.path)
+	}
+	return err
+}
+
+// strings turns bytes that belong to a page into strings that do not.
+func (s *samplesReader) strings(dst []string, src []parquet.ByteArray) []string {
+	for _, b := range src {
+		word, ok := s.words[string(b)]
+		if !ok {
+			word = string(b)
+			if len(s.words) < 1<<16 { // a foreign file may have a new one in every row
+				s.words[word] = word
+			}
+		}
+		dst = append(dst, word)
+	}
+	return dst
+}
+
+// ExportArrow writes the samples of a run as an Arrow IPC stream with the columns of samples.parquet.
+func ExportArrow(w io.Writer, dir string) error {
+	path := filepath.Join(dir, SamplesFile)
+	sch := arrow.NewSchema([]arrow.Field{
+		{Name: "host", Type: arrow.BinaryTypes.String},
+		{Name: "sensor", Type: arrow.BinaryTypes.String},
+		{Name: "time", Type: arrow.FixedWidthTypes.Timestamp_us},
+		{Name: "elapsed", Type: arrow.PrimitiveTypes.Float64},
+		{Name: "value", Type: arrow.PrimitiveTypes.Float64, Nullable: true},
+	}, nil)
+	out := ipc.NewWriter(w, ipc.WithSchema(sch))
+	rows := array.NewRecordBuilder(memory.DefaultAllocator, sch)
+	defer rows.Release()
+	var failed error
+	err := samples(path, func(b Batch) bool {
+		rows.Field(0).(*array.StringBuilder).AppendValues(b.Host, nil)
+		rows.Field(1).(*array.StringBuilder).AppendValues(b.Sensor, nil)
+		for _, t := range b.Time {
+			rows.Field(2).(*array.TimestampBuilder).Append(arrow.Timestamp(t))
+		}
+		rows.Field(3).(*array.Float64Builder).AppendValues(b.Elapsed, nil)
+		values := rows.Field(4).(*array.Float64Builder)
+		for _, v := range b.Value {
+			if math.IsNaN(v) {
+				values.AppendNull()
+			} else {
+				values.Append(v)
+			}
+		}
+		batch := rows.NewRecord()
+		defer batch.Release()
+		failed = out.Write(batch)
+		return failed == nil
+	})
+	if err := errors.Join(err, failed); err != nil {
+		return fmt.Errorf("export %s: %w", path, err)
+	}
+	if err := out.Close(); err != nil {
+		return fmt.Errorf("export %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,186 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/apache/arrow/go/v15/parquet"
+	"github.com/apache/arrow/go/v15/parquet/file"
+)
+
+// parquetFile is an open Parquet file of ours.
+type parquetFile struct {
+	path string
+	size int64
+	f    *os.File
+	r    *file.Reader
+	cols map[string]int
+}
+
+const (
+	// footerLimit and pageLimit are many times what ergon writes: a row group takes about 1 KiB of the footer, a page
+	// has 4 MiB.
+	footerLimit = 16 << 20
+	pageLimit   = 64 << 20
+)
+
+// openParquet opens a file of the given schema. The caller guards against panics; whatever the file claims, no more is
+// allocated at once than pageLimit.
+func openParquet(path, want string) (p *parquetFile, err error) {
+	defer guard("read "+path, &err)
+	f, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if p == nil {
+			_ = f.Close()
+		}
+	}()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	if err := checkFooter(f, info.Size()); err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	r, err := file.NewParquetReader(f, file.WithReadProps(parquet.NewReaderProperties(limit(pageLimit))))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	if v := r.MetaData().KeyValueMetadata().FindValue(schemaKey); v == nil || *v != want {
+		return nil, fmt.Errorf("read %s: no %s: %w", path, want, ErrForeign)
+	}
+	cols := map[string]int{}
+	for i := range r.MetaData().Schema.NumColumns() {
+		cols[r.MetaData().Schema.Column(i).Path()] = i
+	}
+	return &parquetFile{path: path, size: info.Size(), f: f, r: r, cols: cols}, nil
+}
+
+func (p *parquetFile) close() { _ = p.f.Close() } // it was only read
+
+// physical are the types that are read here.
+type physical interface {
+	int64 | float64 | parquet.ByteArray
+}
+
+// column reads a column of a row group a batch at a time. Arrow keeps a reader type for each physical type without a
+// common one; T chooses.
+type column[T physical] struct {
+	path   string
+	read   func(batch int64, values []T, defLevels, repLevels []int16) (int64, int, error)
+	err    func() error
+	null   bool
+	values []T
+	levels []int16
+	dense  []T
+}
+
+// batchReader is what arrow's typed column readers have in common.
+type batchReader[T physical] interface {
+	ReadBatch(batch int64, values []T, defLevels, repLevels []int16) (total int64, valuesRead int, err error)
+	Err() error
+}
+
+// openColumn opens the named column of row group g, which must be flat and of type T.
+func openColumn[T physical](p *parquetFile, g int, name string, size int) (*column[T], error) {
+	i, ok := p.cols[name]
+	if !ok {
+		return nil, fmt.Errorf("read %s: no column %s: %w", p.path, name, ErrForeign)
+	}
+	d := p.r.MetaData().Schema.Column(i)
+	if d.MaxRepetitionLevel() != 0 || d.MaxDefinitionLevel() > 1 {
+		return nil, fmt.Errorf("read %s: column %s is nested: %w", p.path, name, ErrForeign)
+	}
+	chunk, err := p.r.RowGroup(g).MetaData().ColumnChunk(i)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: column %s: %w", p.path, name, err)
+	}
+	start := chunk.DataPageOffset()
+	if chunk.HasDictionaryPage() && chunk.DictionaryPageOffset() > 0 {
+		start = min(start, chunk.DictionaryPageOffset())
+	}
+	pages, err := openPages(p.f, p.size, start, chunk.TotalCompressedSize(), chunk.NumValues(),
+		chunk.Compression(), d.MaxDefinitionLevel() == 1)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: column %s: %w", p.path, name, err)
+	}
+	reader := file.NewColumnReader(d, pages, limit(pageLimit), p.r.BufferPool())
+	typed, ok := reader.(batchReader[T])
+	if !ok {
+		return nil, fmt.Errorf("read %s: column %s has another type: %w", p.path, name, ErrForeign)
+	}
+	c := &column[T]{
+		path: p.path + ": column " + name, read: typed.ReadBatch, err: typed.Err, null: d.MaxDefinitionLevel() == 1,
+		dense: make([]T, size), levels: make([]int16, size), values: make([]T, size),
+	}
+	return c, nil
+}
+
+// next reads at most size values; missing stands for null. It returns io.EOF at the end of the row group. The slice is
+// valid until the next call.
+func (c *column[T]) next(missing T) ([]T, error) {
+	levels := c.levels
+	if !c.null {
+		levels = nil
+	}
+	total, n, err := c.read(int64(len(c.dense)), c.dense, levels, nil)
+	if err == nil {
+		err = c.err() // of the page reader, which ReadBatch takes for the end
+	}
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read %s: %w", c.path, err)
+	case total == 0:
+		return nil, io.EOF
+	case !c.null:
+		if int(total) != n {
+			return nil, fmt.Errorf("read %s: %d values of %d", c.path, n, total)
+		}
+		return c.dense[:n], nil
+	}
+	out := c.values[:total]
+	j := 0
+	for i, l := range c.levels[:total] {
+		if l == 0 {
+			out[i] = missing
+			continue
+		}
+		if j == n {
+			return nil, fmt.Errorf("read %s: fewer values than rows", c.path)
+		}
+		out[i] = c.dense[j]
+		j++
+	}
+	return out, nil
+}
+
+// all reads a whole, small column over all row groups, convert making each value; at most most rows.
+func all[T physical, V any](p *parquetFile, name string, missing T, most int, convert func(T) V) ([]V, error) {
+	var out []V
+	for g := range p.r.NumRowGroups() {
+		c, err := openColumn[T](p, g, name, 1024)
+		if err != nil {
+			return nil, err
+		}
+		for {
+			values, err := c.next(missing)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				return nil, err
+			}
+			if len(out)+len(values) > most {
+				return nil, fmt.Errorf("read %s: more than %d rows: %w", p.path, most, ErrForeign)
+			}
+			for _, v := range values {
+				out = append(out, convert(v))
+			}
+		}
+	}
+	return out, nil
+}

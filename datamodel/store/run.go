@@ -1,0 +1,313 @@
+package store
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/ergon-energy/ergon/datamodel"
+)
+
+const (
+	projectPrefix = "project="
+	datePrefix    = "date="
+	runPrefix     = "run="
+	// manifestLimit is more than any manifest needs and less than harms.
+	manifestLimit = 16 << 20
+	// Last is the name Resolve takes for the latest run.
+	Last = "last"
+)
+
+// NewRunDir makes the folder of a run below results and returns its path. The date is that of start in UTC, as the
+// times in the files are. An existing folder of that name is an error: nothing is ever written over.
+func NewRunDir(results, project string, start time.Time, id string) (string, error) {
+	if project == "" {
+		project = "unnamed"
+	}
+	if id == "" {
+		return "", errors.New("new run folder: no run id")
+	}
+	parent := filepath.Join(results, projectPrefix+escape(project), datePrefix+start.UTC().Format(time.DateOnly))
+	if err := os.MkdirAll(parent, 0o777); err != nil {
+		return "", fmt.Errorf("new run folder: %w", err)
+	}
+	dir := filepath.Join(parent, runPrefix+escape(id))
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		return "", fmt.Errorf("new run folder: %w", err)
+	}
+	return dir, nil
+}
+
+// escape makes a name fit to be a part of a path and the value of a Hive partition: what could mean something to a
+// file system or to the partition becomes %XX, which DuckDB, Polars and Arrow decode. Letters and digits of any
+// script stay. The result has at most 200 bytes of the 255 that file systems allow.
+func escape(name string) string {
+	const limit = 200
+	var b strings.Builder
+	for i := 0; i < len(name); {
+		r, size := utf8.DecodeRuneInString(name[i:])
+		plain := r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune("._-+@,", r))
+		if r == '.' && (i == 0 || i == len(name)-1) {
+			plain = false // hidden, or the folder itself; Windows drops one at the end
+		}
+		part := name[i : i+size]
+		if !plain {
+			part = ""
+			for _, c := range []byte(name[i : i+size]) {
+				part += fmt.Sprintf("%%%02X", c)
+			}
+		}
+		if b.Len()+len(part) > limit {
+			break
+		}
+		b.WriteString(part)
+		i += size
+	}
+	return b.String()
+}
+
+// unescape is the inverse of escape but for what escape cut off. What is no escape stays as it is.
+func unescape(name string) string {
+	var b strings.Builder
+	for i := 0; i < len(name); i++ {
+		var c byte
+		if name[i] == '%' && i+2 < len(name) {
+			if _, err := fmt.Sscanf(name[i+1:i+3], "%02X", &c); err == nil {
+				b.WriteByte(c)
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(name[i])
+	}
+	return b.String()
+}
+
+// SaveManifest writes manifest.json into a run's folder.
+func SaveManifest(dir string, run datamodel.Run) error {
+	if run.Schema == "" {
+		run.Schema = datamodel.ManifestSchema
+	}
+	text, err := json.MarshalIndent(run, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", filepath.Join(dir, ManifestFile), err)
+	}
+	text = append(text, '\n')
+	if err := replaceFile(filepath.Join(dir, ManifestFile), func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	}); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// LoadManifest reads manifest.json of a run's folder. The error wraps fs.ErrNotExist where there is none and
+// ErrForeign where it is not one of this version.
+func LoadManifest(dir string) (datamodel.Run, error) {
+	path := filepath.Join(dir, ManifestFile)
+	text, err := readLimited(path, manifestLimit)
+	if err != nil {
+		return datamodel.Run{}, err
+	}
+	var run datamodel.Run
+	if err := json.Unmarshal(text, &run); err != nil {
+		return datamodel.Run{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	if run.Schema != datamodel.ManifestSchema {
+		return datamodel.Run{}, fmt.Errorf("read %s: schema %q: %w", path, run.Schema, ErrForeign)
+	}
+	return run, nil
+}
+
+// readLimited reads a file of at most so many bytes.
+func readLimited(path string, limit int64) ([]byte, error) {
+	f, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	if int64(len(text)) > limit {
+		return nil, fmt.Errorf("read %s: more than %d bytes: %w", path, limit, ErrForeign)
+	}
+	return text, nil
+}
+
+// openFile opens a regular file: a FIFO in its place would block for ever.
+func openFile(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("read: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("read %s: not a file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read: %w", err)
+	}
+	return f, nil
+}
+
+// Entry is a run found in a results folder.
+type Entry struct {
+	// Dir is its folder.
+	Dir string
+	// Run is its manifest. Where Err is not nil it holds what the path tells: ID, Project and the day of Start.
+	Run datamodel.Run
+	// Err is why the manifest could not be read.
+	Err error
+}
+
+// ListRuns lists the runs below a results folder, the earliest start first. Those that cannot be read are listed with
+// the error. A results folder that is not there holds no runs.
+func ListRuns(results string) ([]Entry, error) {
+	dirs, err := runDirs(results)
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]Entry, len(dirs))
+	for i, dir := range dirs {
+		run, err := LoadManifest(dir)
+		if err != nil {
+			run = fromPath(dir)
+		}
+		entries[i] = Entry{Dir: dir, Run: run, Err: err}
+	}
+	slices.SortStableFunc(entries, func(a, b Entry) int { return a.Run.Start.Compare(b.Run.Start) })
+	return entries, nil
+}
+
+// fromPath is what the path of a run's folder tells of it.
+func fromPath(dir string) datamodel.Run {
+	day := filepath.Dir(dir)
+	run := datamodel.Run{
+		ID:      idOf(dir),
+		Project: unescape(strings.TrimPrefix(filepath.Base(filepath.Dir(day)), projectPrefix)),
+		Outcome: datamodel.Unfinished,
+	}
+	// A folder with another name was made by hand; its run is then sorted as the earliest.
+	run.Start, _ = time.Parse(time.DateOnly, strings.TrimPrefix(filepath.Base(day), datePrefix))
+	return run
+}
+
+func idOf(dir string) string { return unescape(strings.TrimPrefix(filepath.Base(dir), runPrefix)) }
+
+// runDirs lists the folders results/project=*/date=*/run=*, sorted.
+func runDirs(results string) ([]string, error) {
+	level := []string{results}
+	for depth, prefix := range []string{projectPrefix, datePrefix, runPrefix} {
+		var next []string
+		for _, dir := range level {
+			entries, err := os.ReadDir(dir)
+			if depth == 0 && errors.Is(err, fs.ErrNotExist) {
+				return nil, nil
+			}
+			if err != nil {
+				return nil, fmt.Errorf("list runs: %w", err)
+			}
+			for _, e := range entries {
+				if strings.HasPrefix(e.Name(), prefix) {
+					next = append(next, filepath.Join(dir, e.Name()))
+				}
+			}
+		}
+		level = next
+	}
+	return level, nil
+}
+
+// Resolve finds the folder of the run that a user means by name: "last" for the one that started last, a run's id, an
+// unambiguous beginning of one, or a path to its folder. An id comes before a path, which can always be written with
+// a separator in it.
+func Resolve(results, name string) (string, error) {
+	if name == "" {
+		return "", errors.New("run: no name given")
+	}
+	if name == Last {
+		return resolveLast(results)
+	}
+	if !strings.ContainsRune(name, '/') && !strings.ContainsRune(name, filepath.Separator) {
+		dirs, err := runDirs(results)
+		if err != nil {
+			return "", err
+		}
+		var exact, begins []string
+		for _, dir := range dirs {
+			if id := idOf(dir); id == name {
+				exact = append(exact, dir)
+			} else if strings.HasPrefix(id, name) {
+				begins = append(begins, dir)
+			}
+		}
+		for _, found := range [][]string{exact, begins} {
+			if len(found) == 1 {
+				return found[0], nil
+			}
+			if len(found) > 1 {
+				return "", ambiguous(name, found)
+			}
+		}
+	}
+	info, err := os.Stat(name)
+	switch {
+	case err == nil && !info.IsDir():
+		return "", fmt.Errorf("run %q: not a folder", name)
+	case err == nil && isRunDir(name):
+		return filepath.Clean(name), nil
+	case err == nil:
+		return "", fmt.Errorf("run %q: the folder holds neither %s nor %s", name, ManifestFile, SpoolFolder)
+	}
+	return "", fmt.Errorf("run %q: no such id in %s and no such folder", name, results)
+}
+
+func resolveLast(results string) (string, error) {
+	entries, err := ListRuns(results)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range slices.Backward(entries) {
+		if e.Err == nil {
+			return e.Dir, nil
+		}
+	}
+	if n := len(entries); n > 0 {
+		return "", fmt.Errorf("run %q: none in %s can be read: %w", Last, results, entries[n-1].Err)
+	}
+	return "", fmt.Errorf("run %q: no runs in %s", Last, results)
+}
+
+// isRunDir reports whether a folder holds a run, finished or not.
+func isRunDir(dir string) bool {
+	for _, name := range []string{ManifestFile, SpoolFolder} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+func ambiguous(name string, dirs []string) error {
+	const show = 5
+	var ids []string
+	for _, dir := range dirs[:min(show, len(dirs))] {
+		ids = append(ids, dir)
+	}
+	if more := len(dirs) - show; more > 0 {
+		ids = append(ids, fmt.Sprintf("%d more", more))
+	}
+	return fmt.Errorf("run %q: %d runs begin with that: %s", name, len(dirs), strings.Join(ids, ", "))
+}

@@ -1,0 +1,231 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/apache/arrow/go/v15/arrow"
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/ipc"
+	"github.com/apache/arrow/go/v15/arrow/memory"
+
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+const (
+	// spoolSchema is the version of the spool files.
+	spoolSchema = "ergon.spool/1"
+	// spoolKey is the key of the header in the metadata of the Arrow schema.
+	spoolKey = "ergon"
+	spoolExt = ".arrows"
+	// spoolBytes is what a batch may hold in memory, and with it what a slow disk can make the sampler grow by.
+	spoolBytes = 256 << 10
+)
+
+// SpoolHeader describes the source whose readings a spool holds.
+type SpoolHeader struct {
+	// Source is the backend's name; it makes the file's name.
+	Source string `json:"source"`
+	// Host is the name of the machine.
+	Host string `json:"host"`
+	// Interval is the time between beats that was asked for.
+	Interval time.Duration `json:"interval_ns"`
+	// Anchor is the wall-clock time at which the monotonic clock of the readings stood at 0.
+	Anchor time.Time `json:"anchor"`
+	// Sensors are in the order of the values of a reading. There is at least one.
+	Sensors []sensors.Sensor `json:"sensors"`
+	// Version is that of the ergon that measures.
+	Version string `json:"version,omitempty"`
+}
+
+// spoolMeta is the header as it is stored.
+type spoolMeta struct {
+	Schema string `json:"schema"`
+	SpoolHeader
+}
+
+// Spool writes the readings of one source as an Arrow IPC stream
+// (https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format) with two columns: elapsed, int64
+// nanoseconds of the run's monotonic clock, and values, a list of one double a sensor, null where there was no
+// reading. The list, not a column a sensor, keeps the cost of a batch from growing with the number of sensors. It is
+// not safe for use by several goroutines.
+type Spool struct {
+	file    *os.File
+	path    string
+	size    int64 // of the whole batches in the file
+	sensors int
+	rows    int
+	elapsed []int64
+	values  []float64
+	valid   []byte
+	schema  *arrow.Schema
+	list    *arrow.FixedSizeListType
+	message bytes.Buffer // one batch on its way to the file, in one write
+	stream  *ipc.Writer
+	err     error // the first failed write; it stays
+	closed  bool
+}
+
+// CreateSpool starts the spool of a source in dir, which it makes where it is missing, as SOURCE.arrows. The header is
+// in the file when it returns, so that a crash from then on leaves a file that can be read.
+func CreateSpool(dir string, h SpoolHeader) (*Spool, error) {
+	if len(h.Sensors) == 0 {
+		return nil, fmt.Errorf("spool %s: no sensors", h.Source)
+	}
+	meta, err := json.Marshal(spoolMeta{Schema: spoolSchema, SpoolHeader: h})
+	if err != nil {
+		return nil, fmt.Errorf("spool %s: header: %w", h.Source, err)
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return nil, fmt.Errorf("spool %s: %w", h.Source, err)
+	}
+	path := filepath.Join(dir, escape(h.Source)+spoolExt)
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return nil, fmt.Errorf("spool %s: %w", h.Source, err)
+	}
+
+	n := len(h.Sensors)
+	rows := min(max(spoolBytes/(8*(n+1)), 16), 4096)
+	s := &Spool{
+		file: file, path: path, sensors: n,
+		elapsed: make([]int64, 0, rows), values: make([]float64, 0, rows*n), valid: make([]byte, (rows*n+7)/8),
+		list: arrow.FixedSizeListOf(int32(n), arrow.PrimitiveTypes.Float64),
+	}
+	s.schema = spoolArrowSchema(s.list, string(meta))
+	s.stream = ipc.NewWriter(&s.message, ipc.WithSchema(s.schema))
+	// The writer writes its schema with the first batch, and a batch without rows would be the end mark. So one is
+	// written to memory and only what comes before it is kept.
+	if err := s.startStream(); err != nil {
+		_ = file.Close()
+		_ = os.Remove(path)
+		return nil, fmt.Errorf("spool %s: %w", h.Source, err)
+	}
+	return s, nil
+}
+
+func spoolArrowSchema(list *arrow.FixedSizeListType, meta string) *arrow.Schema {
+	md := arrow.NewMetadata([]string{spoolKey}, []string{meta})
+	return arrow.NewSchema([]arrow.Field{
+		{Name: "elapsed", Type: arrow.PrimitiveTypes.Int64},
+		{Name: "values", Type: list},
+	}, &md)
+}
+
+func (s *Spool) startStream() error {
+	if err := s.encode(); err != nil {
+		return err
+	}
+	with := s.message.Len()
+	schema := bytes.Clone(s.message.Bytes())
+	s.message.Reset()
+	if err := s.encode(); err != nil {
+		return err
+	}
+	schema = schema[:with-s.message.Len()]
+	n, err := s.file.Write(schema)
+	s.size = int64(n)
+	return err
+}
+
+// Append takes a reading of all sensors at the time at, NaN where there is none. It copies values, does not allocate
+// and touches no file. It returns false, and takes nothing, where the buffer is full: Flush first. values must hold
+// one value for each sensor.
+func (s *Spool) Append(at time.Duration, values []float64) bool {
+	if len(s.elapsed) == cap(s.elapsed) || len(values) != s.sensors {
+		return false
+	}
+	s.elapsed = append(s.elapsed, int64(at))
+	s.values = append(s.values, values...)
+	return true
+}
+
+// Full reports whether the next Append needs a Flush before it.
+func (s *Spool) Full() bool { return len(s.elapsed) == cap(s.elapsed) }
+
+// Path is the spool's file.
+func (s *Spool) Path() string { return s.path }
+
+// Flush writes what was appended as one batch, in one write. What it wrote survives the end of the process, though
+// not that of the machine: it does not sync. After a failed write, a full disk for one, the spool is as it was before
+// it, readings are dropped, and this and all later calls return the error.
+func (s *Spool) Flush() error {
+	if s.err == nil && len(s.elapsed) > 0 {
+		s.err = s.write()
+	}
+	s.elapsed, s.values = s.elapsed[:0], s.values[:0]
+	return s.err
+}
+
+// Close writes what was appended and the end mark, a batch without rows: Arrow's own mark of the end, which follows
+// it, cannot be told from a file that was cut there. A second call does nothing but return the same error.
+func (s *Spool) Close() error {
+	if s.closed {
+		return s.err
+	}
+	s.closed = true
+	if s.Flush() == nil {
+		s.err = s.write()
+	}
+	if s.err == nil {
+		s.message.Reset()
+		if s.err = s.stream.Close(); s.err == nil {
+			_, s.err = s.file.Write(s.message.Bytes())
+		}
+	}
+	if err := s.file.Close(); s.err == nil && err != nil {
+		s.err = fmt.Errorf("spool %s: %w", s.path, err)
+	}
+	s.elapsed, s.values, s.valid = nil, nil, nil
+	return s.err
+}
+
+// write puts the buffered rows, which may be none, into the file as one batch.
+func (s *Spool) write() error {
+	if err := s.encode(); err != nil {
+		return fmt.Errorf("spool %s: %w", s.path, err)
+	}
+	n, err := s.file.Write(s.message.Bytes())
+	if err == nil {
+		s.size += int64(n)
+		return nil
+	}
+	// Take back the part that was written, so that the file ends in a whole batch for any reader.
+	if n > 0 {
+		err = errors.Join(err, s.file.Truncate(s.size))
+	}
+	return fmt.Errorf("spool %s: %w", s.path, err)
+}
+
+// encode makes a batch of the buffered rows in s.message.
+func (s *Spool) encode() error {
+	s.message.Reset()
+	rows, values := len(s.elapsed), len(s.values)
+	nulls := 0
+	clear(s.valid)
+	for i, v := range s.values {
+		if math.IsNaN(v) {
+			nulls++
+		} else {
+			s.valid[i>>3] |= 1 << (i & 7)
+		}
+	}
+	var validity *memory.Buffer
+	if nulls > 0 {
+		validity = memory.NewBufferBytes(s.valid[:(values+7)/8])
+	}
+	elapsed := array.NewData(arrow.PrimitiveTypes.Int64, rows,
+		[]*memory.Buffer{nil, memory.NewBufferBytes(arrow.Int64Traits.CastToBytes(s.elapsed))}, nil, 0, 0)
+	doubles := array.NewData(arrow.PrimitiveTypes.Float64, values,
+		[]*memory.Buffer{validity, memory.NewBufferBytes(arrow.Float64Traits.CastToBytes(s.values))}, nil, nulls, 0)
+	lists := array.NewData(s.list, rows, []*memory.Buffer{nil}, []arrow.ArrayData{doubles}, 0, 0)
+	batch := array.NewRecord(s.schema, []arrow.Array{array.NewInt64Data(elapsed), array.NewFixedSizeListData(lists)},
+		int64(rows))
+	return s.stream.Write(batch)
+}
