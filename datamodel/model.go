@@ -208,6 +208,8 @@ type SourceStats struct {
 	// ReadTime is the wall time spent in reading, in seconds; Worst the longest single reading.
 	ReadTime float64 `json:"read_time"`
 	Worst    float64 `json:"worst"`
+	// Hung is true when the source did not answer at the end; the figures above are then not known.
+	Hung bool `json:"hung,omitempty"`
 }
 
 // Result is all there is of a run.

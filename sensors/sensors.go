@@ -99,6 +99,8 @@ type Absence struct {
 	Source string `json:"source,omitempty"`
 	// Reason is a phrase: "permission denied", "no powercap in this kernel".
 	Reason string `json:"reason"`
+	// Present is true where the thing is there and only cannot be read.
+	Present bool `json:"present,omitempty"`
 }
 
 // Source is a group of sensors that are read together.

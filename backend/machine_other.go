@@ -1,0 +1,23 @@
+//go:build !linux
+
+package backend
+
+import (
+	"github.com/shirou/gopsutil/v3/cpu"
+	"github.com/shirou/gopsutil/v3/host"
+	"github.com/shirou/gopsutil/v3/mem"
+
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+func (m *Machine) ask(sensors.Host) {
+	if kernel, err := host.KernelVersion(); err == nil {
+		m.Kernel = kernel
+	}
+	if list, err := cpu.Info(); err == nil && len(list) > 0 {
+		m.CPU = list[0].ModelName
+	}
+	if memory, err := mem.VirtualMemory(); err == nil {
+		m.Memory = memory.Total
+	}
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ergon-energy/ergon/internal/sampler"
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// defaultInterval is the time between readings: at 10 Hz the sampler needs a few thousandths of a core.
+const defaultInterval = 100 * time.Millisecond
+
+// maxInterval keeps a slip of the finger (100m) from making a run without readings.
+const maxInterval = time.Hour
+
+// sensorFlags are the options of everything that opens sensors.
+func sensorFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{
+			Name: "interval", Usage: "time between readings, or of single sources: `100ms` or nvml=500ms,rapl=10ms (1ms to 1h)",
+		},
+		&cli.StringSliceFlag{
+			Name: "sensors", Usage: "which sensors, as globs in order: `+rapl,-disk*`; the last that matches decides",
+		},
+		&cli.BoolFlag{Name: "all-gpus", Usage: "also the GPUs that CUDA_VISIBLE_DEVICES hides from the command"},
+		&cli.StringFlag{Name: "path.procfs", Usage: "read another tree in place of /proc: `DIR`", EnvVars: []string{"ERGON_PROCFS"}},
+		&cli.StringFlag{Name: "path.sysfs", Usage: "read another tree in place of /sys: `DIR`", EnvVars: []string{"ERGON_SYSFS"}},
+		&cli.StringFlag{Name: "path.nvml", Usage: "load this NVML library: `FILE`", EnvVars: []string{"ERGON_NVML"}},
+	}
+}
+
+// resultsFlag names the results folder.
+func resultsFlag() cli.Flag {
+	return &cli.StringFlag{
+		Name: "results", Aliases: []string{"o"}, Value: "ergon-results", Usage: "the results `DIR`",
+		EnvVars: []string{"ERGON_RESULTS"},
+	}
+}
+
+// runFlags are the options before a command to be measured.
+func runFlags() []cli.Flag {
+	return append([]cli.Flag{
+		resultsFlag(),
+		&cli.StringFlag{Name: "project", Usage: "`NAME` the run is filed under (default: the command's)"},
+		&cli.BoolFlag{Name: "no-save", Usage: "keep nothing"},
+		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print no summary"},
+		&cli.StringFlag{Name: "progress", Value: "auto", Usage: "a status line while the command runs: `auto`, off or plain"},
+		&cli.DurationFlag{Name: "timeout", Usage: "end the command after this `TIME`, with exit code 124"},
+	}, sensorFlags()...)
+}
+
+// config turns the sensor options into what the sampler is told.
+func (p *program) config(c *cli.Context) (sampler.Config, error) {
+	config := sampler.Config{
+		Host: sensors.Host{
+			Proc: "/proc", Sys: "/sys", NVML: c.String("path.nvml"), AllGPUs: c.Bool("all-gpus"),
+		},
+		Interval:  defaultInterval,
+		Intervals: map[string]time.Duration{},
+		Select:    c.StringSlice("sensors"),
+	}
+	for _, path := range []struct {
+		option string
+		to     *string
+		folder bool
+	}{
+		{"path.procfs", &config.Host.Proc, true},
+		{"path.sysfs", &config.Host.Sys, true},
+		{"path.nvml", &config.Host.NVML, false},
+	} {
+		given := c.String(path.option)
+		if given == "" {
+			continue
+		}
+		abs, err := existing(given, path.folder)
+		if err != nil {
+			return config, &usage{fmt.Errorf("--%s: %w", path.option, err)}
+		}
+		*path.to = abs
+	}
+	for _, part := range c.StringSlice("interval") {
+		if err := p.interval(&config, part); err != nil {
+			return config, &usage{fmt.Errorf("--interval: %w", err)}
+		}
+	}
+	return config, nil
+}
+
+// interval reads "100ms" or "nvml=500ms".
+func (p *program) interval(config *sampler.Config, part string) error {
+	name, value, own := strings.Cut(part, "=")
+	if !own {
+		name, value = "", part
+	}
+	d, err := time.ParseDuration(strings.TrimSpace(value))
+	if err != nil {
+		return fmt.Errorf("%q is no time: write 10ms, 1s, or SOURCE=1s", value)
+	}
+	if d < sampler.MinInterval || d > maxInterval {
+		return fmt.Errorf("%v is out of range: %v to %v are possible", d, sampler.MinInterval, maxInterval)
+	}
+	if !own {
+		config.Interval = d
+		return nil
+	}
+	name = strings.TrimSpace(name)
+	if !slices.ContainsFunc(p.backends, func(b sensors.Backend) bool { return b.Name == name }) {
+		names := make([]string, len(p.backends))
+		for i, b := range p.backends {
+			names[i] = b.Name
+		}
+		return fmt.Errorf("unknown source %q: there are %s", name, strings.Join(names, ", "))
+	}
+	config.Intervals[name] = d
+	return nil
+}

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/ergon-energy/ergon/internal/sampler"
+	"github.com/ergon-energy/ergon/report"
+)
+
+// plainEvery is how often a line is written where there is no terminal.
+const plainEvery = time.Minute
+
+// progress is the status line while a command runs.
+type progress struct {
+	to       *os.File
+	terminal bool
+	mu       sync.Mutex
+	shown    bool
+	last     time.Duration
+}
+
+// progress makes the status line for --progress. auto is a line that is drawn anew every second on a terminal, one
+// line a minute where CI is set, nothing elsewhere.
+func (p *program) progress(mode string) (*progress, error) {
+	s := &progress{to: p.err, terminal: isTerminal(p.err)}
+	switch mode {
+	case "off":
+		return nil, nil
+	case "plain":
+		s.terminal = false
+	case "auto":
+		if !s.terminal && os.Getenv("CI") == "" {
+			return nil, nil
+		}
+	default:
+		return nil, &usage{fmt.Errorf("--progress: %q is none of auto, off, plain", mode)}
+	}
+	return s, nil
+}
+
+// status shows the figures of the moment. On a terminal that is not ours to write on (the command drives it itself, or
+// another job is in the foreground) it shows nothing.
+func (s *progress) status(elapsed time.Duration, st sampler.Status) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	line := report.Status{
+		Elapsed: elapsed, Power: orNaN(st.Power), CPU: orNaN(st.CPU), Memory: orNaN(st.Memory),
+	}.Line(report.Options{Width: width(s.to) - 1, Unicode: utf8Locale()})
+	switch {
+	case !s.terminal:
+		if elapsed-s.last >= plainEvery {
+			s.last = elapsed.Truncate(plainEvery)
+			fmt.Fprintln(s.to, line)
+		}
+	case elapsed >= 2*time.Second && mayDraw(s.to):
+		// The cursor goes back to the start, so that what the command writes next begins there.
+		fmt.Fprintf(s.to, "\r%s\x1b[K\r", line)
+		s.shown = true
+	}
+}
+
+// erase takes the line away.
+func (s *progress) erase() {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.shown && mayDraw(s.to) {
+		fmt.Fprint(s.to, "\r\x1b[K")
+	}
+	s.shown = false
+}
+
+func orNaN(v *float64) float64 {
+	if v == nil {
+		return math.NaN()
+	}
+	return *v
+}

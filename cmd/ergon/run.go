@@ -1,0 +1,117 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/ergon-energy/ergon/backend"
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/internal/launch"
+	"github.com/ergon-energy/ergon/internal/sampler"
+	"github.com/ergon-energy/ergon/report"
+	"github.com/ergon-energy/ergon/runner"
+)
+
+func (p *program) runCommand() *cli.Command {
+	return &cli.Command{
+		Name: "run", Usage: "measure a command; the word itself can be left out",
+		ArgsUsage: "[--] COMMAND [ARG...]", Flags: runFlags(), Action: p.measure,
+	}
+}
+
+// measure runs the command and prints its summary to stderr.
+func (p *program) measure(c *cli.Context) error {
+	if p.word == 0 {
+		return &usage{errors.New("no command to measure: try `ergon sleep 1`")}
+	}
+	config, err := p.config(c)
+	if err != nil {
+		return err
+	}
+	show, err := p.progress(c.String("progress"))
+	if err != nil {
+		return err
+	}
+	if d := c.Duration("timeout"); c.IsSet("timeout") && d <= 0 {
+		return &usage{fmt.Errorf("--timeout: %v is no limit: write 30s, 10m or 2h", d)}
+	}
+	results := c.String("results")
+	switch {
+	case c.Bool("no-save"):
+		results = ""
+	case results == "":
+		return &usage{errors.New("-o: no folder given: keep nothing with --no-save")}
+	default:
+		if results, err = filepath.Abs(results); err != nil {
+			return err
+		}
+		config.Host.Dirs = []string{results}
+	}
+	command := p.argv[p.word:]
+	project := c.String("project")
+	if project == "" {
+		project = filepath.Base(command[0])
+	}
+	config.Node, _ = os.Hostname()
+
+	launch.Quiet()
+	signals, err := launch.Signals()
+	if err != nil {
+		return fmt.Errorf("relay signals: %w", err)
+	}
+	early := p.early
+	p.early = nil
+	r := runner.Runner{
+		Command: command, Project: project, Results: results, Config: config, Signals: signals,
+		Timeout: c.Duration("timeout"), Version: version(), OnStatus: show.status,
+		Host:    func() datamodel.HostInfo { return datamodel.HostInfo(backend.Describe(config.Host)) },
+		Target:  held(early, p.argv, p.word),
+		Sampler: func() (*sampler.Client, error) { return p.startSampler(early) },
+	}
+	rep, err := r.Run()
+	show.erase()
+	return p.conclude(c, rep, err)
+}
+
+// held is the command, waiting: the launcher where there is one.
+func held(early *launch.Early, argv []string, word int) launch.Target {
+	if early != nil {
+		if t := early.Target(argv, word); t != nil {
+			return t
+		}
+	}
+	return launch.Direct(argv[word:])
+}
+
+// conclude says what is to be said after a run and turns it into ergon's own end.
+func (p *program) conclude(c *cli.Context, rep runner.Report, err error) error {
+	var setup *runner.SetupError
+	if errors.As(err, &setup) {
+		return err
+	}
+	for _, e := range []error{rep.Refused, err} {
+		if e != nil {
+			p.complain(e)
+		}
+	}
+	if !c.Bool("quiet") && rep.Tree != nil {
+		options := p.options(p.err)
+		if rep.Dir != "" {
+			options.Results = shortest(rep.Dir)
+		}
+		_ = report.All()[0].Write(p.err, rep.Result, options) // if nobody listens, the target's verdict counts still
+	}
+	switch {
+	case rep.Code != 0:
+		return status(rep.Code)
+	case rep.State.Signal != 0:
+		return died(rep.State.Signal)
+	case rep.State.ExitCode != 0:
+		return status(rep.State.ExitCode)
+	}
+	return nil
+}

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/ergon-energy/ergon/internal/launch"
+	"github.com/ergon-energy/ergon/internal/sampler"
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// sampleWord is the hidden subcommand that is the sampler process.
+const sampleWord = "sample"
+
+// sample serves the runner at the other end of stdin and stdout. The signals of a terminal are the target's to obey:
+// the last reading must still be taken, and the end of stdin is the order to stop.
+func sample(std stdio, backends []sensors.Backend, log *slog.Logger) error {
+	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	return sampler.Serve(std.in, std.out, backends, log)
+}
+
+// startSampler takes over the sampler that was started early, or starts one.
+func (p *program) startSampler(early *launch.Early) (*sampler.Client, error) {
+	if early != nil && early.Sampler > 0 {
+		return sampler.Adopt(early)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("start the sampler: %w", err)
+	}
+	return sampler.Spawn(self, p.err)
+}
+
+// existing makes a path absolute and sees that it is there and a folder, or not one.
+func existing(path string, folder bool) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	info, err := os.Stat(abs)
+	if err != nil {
+		return "", err
+	}
+	if info.IsDir() != folder {
+		if folder {
+			return "", fmt.Errorf("%s: not a folder", path)
+		}
+		return "", fmt.Errorf("%s: a folder, not a file", path)
+	}
+	return abs, nil
+}

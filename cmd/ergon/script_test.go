@@ -1,0 +1,123 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// subject is a program to be measured, for the scripts: it does what its first word says.
+func subject() {
+	os.Exit(subjectMain(os.Args[1:]))
+}
+
+func subjectMain(args []string) int {
+	switch args[0] {
+	case "exit": // exit N: ends with that code
+		n, _ := strconv.Atoi(args[1])
+		return n
+	case "die": // die N: is ended by that signal
+		n, _ := strconv.Atoi(args[1])
+		_ = syscall.Kill(os.Getpid(), syscall.Signal(n))
+		select {}
+	case "burn": // burn DURATION: uses that much CPU time
+		d, _ := time.ParseDuration(args[1])
+		for start := cpuTime(); cpuTime()-start < d; {
+		}
+	case "hold": // hold BYTES DURATION: touches that much memory and keeps it for so long
+		n, _ := strconv.Atoi(args[1])
+		d, _ := time.ParseDuration(args[2])
+		b := make([]byte, n)
+		for i := 0; i < n; i += 4096 {
+			b[i] = 1
+		}
+		<-time.After(d)
+		fmt.Fprint(os.Stderr, b[0:0:0])
+	case "survive": // survive SIGNAL: says ready, waits for the signal, says so and ends with code 7
+		n, _ := strconv.Atoi(args[1])
+		c := make(chan os.Signal, 1)
+		signal.Notify(c, syscall.Signal(n))
+		fmt.Println("ready")
+		<-c
+		fmt.Println("got", n)
+		return 7
+	}
+	return 0
+}
+
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// field checks a value in a JSON file: field FILE PATH REGEXP, where PATH is words joined by dots and numbers index
+// arrays. Null is written null.
+func field(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: field FILE PATH REGEXP")
+	}
+	var v any
+	d := json.NewDecoder(strings.NewReader(ts.ReadFile(args[0])))
+	d.UseNumber()
+	ts.Check(d.Decode(&v))
+	for word := range strings.SplitSeq(args[1], ".") {
+		switch in := v.(type) {
+		case map[string]any:
+			next, ok := in[word]
+			if !ok {
+				ts.Fatalf("%s: no field %q in %s", args[0], word, args[1])
+			}
+			v = next
+		case []any:
+			i, err := strconv.Atoi(word)
+			if err != nil || i >= len(in) {
+				ts.Fatalf("%s: no element %q in %s", args[0], word, args[1])
+			}
+			v = in[i]
+		default:
+			ts.Fatalf("%s: nothing below %q in %s", args[0], word, args[1])
+		}
+	}
+	text, err := json.Marshal(v)
+	ts.Check(err)
+	text = bytes.Trim(text, `"`)
+	if match := regexp.MustCompile("^(?:" + args[2] + ")$").Match(text); match == neg {
+		ts.Fatalf("%s: %s is %s, want %s (not: %v)", args[0], args[1], text, args[2], neg)
+	}
+}
+
+// validate checks a report against the published schema: schema FILE.
+func validate(ts *testscript.TestScript, neg bool, args []string) {
+	wd, err := os.Getwd() // the package's folder: scripts have one of their own, but not this process
+	ts.Check(err)
+	schema, err := jsonschema.NewCompiler().Compile(filepath.Join(wd, "../../report/ergon.report-1.schema.json"))
+	ts.Check(err)
+	v, err := jsonschema.UnmarshalJSON(strings.NewReader(ts.ReadFile(args[0])))
+	ts.Check(err)
+	if err := schema.Validate(v); (err != nil) != neg {
+		ts.Fatalf("%s: %v", args[0], err)
+	}
+}
+
+// unsaved checks that a folder holds no run: unsaved DIR.
+func unsaved(ts *testscript.TestScript, _ bool, args []string) {
+	found, err := filepath.Glob(filepath.Join(ts.MkAbs(args[0]), "project=*", "date=*", "run=*"))
+	ts.Check(err)
+	if len(found) > 0 {
+		ts.Fatalf("runs in %s: %v", args[0], found)
+	}
+}

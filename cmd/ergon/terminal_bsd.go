@@ -1,0 +1,10 @@
+//go:build unix && !linux
+
+package main
+
+import "golang.org/x/sys/unix"
+
+func lineMode(fd int) bool {
+	t, err := unix.IoctlGetTermios(fd, unix.TIOCGETA)
+	return err == nil && t.Lflag&unix.ICANON != 0
+}

@@ -1,0 +1,40 @@
+//go:build !linux
+
+package sampler
+
+import "time"
+
+// beat wakes its reader at fixed times, as well as time.Ticker does.
+type beat struct {
+	ticker   *time.Ticker
+	now      chan struct{}
+	interval time.Duration
+	last     time.Time
+}
+
+func newBeat(interval time.Duration) (*beat, error) {
+	return &beat{time.NewTicker(interval), make(chan struct{}, 1), interval, time.Now()}, nil
+}
+
+// wait blocks until the next beat and returns how many have passed since it last returned: one, unless some were
+// missed.
+func (b *beat) wait([]byte) (int64, error) {
+	select {
+	case t := <-b.ticker.C:
+		n := int64((t.Sub(b.last) + b.interval/2) / b.interval)
+		b.last = t
+		return max(n, 1), nil
+	case <-b.now:
+		return 1, nil
+	}
+}
+
+// hurry makes wait return now.
+func (b *beat) hurry() {
+	select {
+	case b.now <- struct{}{}:
+	default:
+	}
+}
+
+func (b *beat) close() { b.ticker.Stop() }

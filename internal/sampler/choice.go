@@ -1,0 +1,142 @@
+package sampler
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// choice is the ordered list of --sensors: the last pattern that matches a sensor decides.
+type choice []rule
+
+type rule struct {
+	add     bool
+	pattern string
+	used    bool
+}
+
+// parseChoice reads patterns like "+rapl", "-disk*", "gpu/*/power". If any has no sign, the list starts from nothing,
+// else from everything.
+func parseChoice(patterns []string) (choice, error) {
+	var c choice
+	for _, p := range patterns {
+		p = strings.TrimSpace(p)
+		r := rule{add: !strings.HasPrefix(p, "-"), pattern: strings.TrimLeft(p, "+-")}
+		if _, err := path.Match(r.pattern, ""); err != nil || r.pattern == "" {
+			return nil, fmt.Errorf("sensor pattern %q: not a glob: use * ? and [a-z], for example -disk* or +rapl", p)
+		}
+		if r.pattern == p && len(c) == 0 {
+			c = append(c, rule{pattern: "*", used: true})
+		}
+		c = append(c, r)
+	}
+	return c, nil
+}
+
+// keeps decides on a sensor and notes which patterns were of use. A pattern may name the backend, the sensor, or any
+// leading part of its id up to a slash.
+func (c choice) keeps(backend, id string) bool {
+	keep := true
+	for i := range c {
+		if c[i].matches(backend, id) {
+			keep, c[i].used = c[i].add, true
+		}
+	}
+	return keep
+}
+
+func (r rule) matches(backend, id string) bool {
+	if ok, _ := path.Match(r.pattern, backend); ok || r.pattern == "*" {
+		return true
+	}
+	for i := 0; i <= len(id); i++ {
+		if i == len(id) || id[i] == '/' {
+			if ok, _ := path.Match(r.pattern, id[:i]); ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// excluded is true when no sensor of the backend can be kept, so that it need not be opened: its name alone is
+// switched off and no later pattern could take one of its sensors back.
+func (c choice) excluded(backend string) bool {
+	out := false
+	for i := range c {
+		switch ok, _ := path.Match(c[i].pattern, backend); {
+		case ok || c[i].pattern == "*":
+			out, c[i].used = !c[i].add, true
+		case c[i].add:
+			out = false
+		}
+	}
+	return out
+}
+
+// check reports the patterns that matched nothing. The names of backends and families always count as known, as a
+// script is written for more machines than one.
+func (c choice) check(backends []sensors.Backend, families ...string) error {
+	var errs []error
+	for _, r := range c {
+		known := r.used
+		for _, b := range backends {
+			known = known || r.matches(b.Name, b.Name)
+		}
+		for _, f := range families {
+			known = known || r.matches(f, f)
+		}
+		if !known {
+			errs = append(errs, fmt.Errorf("unknown sensor %q: `ergon sensors` lists what there is here", r.pattern))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// selected is a source less the sensors that were switched off.
+type selected struct {
+	sensors.Source
+	list []sensors.Sensor
+	keep []int
+	all  []float64
+}
+
+// narrow returns the source with only the sensors chosen, nil where none is left.
+func (c choice) narrow(backend string, src sensors.Source) sensors.Source {
+	list := src.Sensors()
+	s := &selected{Source: src, all: make([]float64, len(list))}
+	for i, sensor := range list {
+		if c.keeps(backend, sensor.ID) {
+			s.keep = append(s.keep, i)
+			s.list = append(s.list, sensor)
+		}
+	}
+	switch len(s.keep) {
+	case 0:
+		return nil
+	case len(list):
+		return src
+	}
+	return s
+}
+
+func (s *selected) Sensors() []sensors.Sensor { return s.list }
+
+func (s *selected) Read(dst []float64) error {
+	err := s.Source.Read(s.all)
+	for i, k := range s.keep {
+		dst[i] = s.all[k]
+	}
+	return err
+}
+
+// Follow passes the target's process id on where the source wants it.
+func (s *selected) Follow(pid int) error {
+	if f, ok := s.Source.(sensors.Follower); ok {
+		return f.Follow(pid)
+	}
+	return nil
+}

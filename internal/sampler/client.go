@@ -1,0 +1,210 @@
+package sampler
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"sync"
+	"time"
+
+	"github.com/ergon-energy/ergon/internal/launch"
+)
+
+// The limits of time for each answer. They are longer than the sampler's own, so that it can say what hangs.
+const (
+	readyLimit  = 10 * time.Second
+	answerLimit = 5 * time.Second
+	closeLimit  = time.Second
+)
+
+// ErrDied is what the client's methods wrap when the sampler process has ended.
+var ErrDied = errors.New("the sampler has died")
+
+// errGivenUp is the answer to a question nobody waits for any more.
+var errGivenUp = errors.New("given up")
+
+// Client is the runner's hold on the sampler process. Its methods are not to be called at the same time.
+type Client struct {
+	in      io.WriteCloser
+	process *os.Process
+	replies chan reply // closed when the sampler's stdout ends
+	exited  chan struct{}
+	closing sync.Once
+}
+
+// Adopt takes over the sampler that was started before the Go runtime was up.
+func Adopt(e *launch.Early) (*Client, error) {
+	if e.Sampler <= 0 {
+		return nil, errors.New("the sampler could not be started")
+	}
+	p, err := os.FindProcess(e.Sampler)
+	if err != nil {
+		return nil, fmt.Errorf("sampler %d: %w", e.Sampler, err)
+	}
+	return hold(e.In, e.Out, p), nil
+}
+
+// Spawn starts a sampler: this program again, with the word sample.
+func Spawn(executable string, stderr *os.File) (*Client, error) {
+	cmd := exec.Command(executable, "sample")
+	cmd.Args[0] = os.Args[0]
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	cmd.Stderr = stderr
+	cmd.SysProcAttr = detached()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start the sampler: %w", err)
+	}
+	return hold(in, out, cmd.Process), nil
+}
+
+func hold(in io.WriteCloser, out io.ReadCloser, p *os.Process) *Client {
+	c := &Client{in: in, process: p, replies: make(chan reply, 4), exited: make(chan struct{})}
+	go func() {
+		defer close(c.replies)
+		lines := bufio.NewReaderSize(out, 1<<16)
+		for {
+			line, err := lines.ReadBytes('\n')
+			if err != nil {
+				return
+			}
+			var r reply
+			if json.Unmarshal(line, &r) != nil {
+				return // whoever writes there is no sampler
+			}
+			c.replies <- r
+		}
+	}()
+	return c
+}
+
+// Configure sends the configuration.
+func (c *Client) Configure(config Config) error {
+	return c.send(request{Op: opConfig, Config: &config})
+}
+
+// Ready waits for the answer to Configure.
+func (c *Client) Ready() (Ready, error) {
+	r, err := c.await(opReady, readyLimit, nil)
+	if err != nil || r.Ready == nil {
+		return Ready{}, errors.Join(err, missingIn(r.Ready == nil && err == nil, opReady))
+	}
+	if r.Ready.Error != "" {
+		return *r.Ready, &ConfigError{r.Ready.Error}
+	}
+	return *r.Ready, nil
+}
+
+// ConfigError says what is wrong with the configuration the sampler was given.
+type ConfigError struct{ text string }
+
+func (e *ConfigError) Error() string { return e.text }
+
+// Follow tells which process is the target.
+func (c *Client) Follow(pid int) error { return c.send(request{Op: opTarget, PID: pid}) }
+
+// Begin returns when the first reading of every source is taken.
+func (c *Client) Begin() error {
+	if err := c.send(request{Op: opBegin}); err != nil {
+		return err
+	}
+	_, err := c.await(opBegun, answerLimit, nil)
+	return err
+}
+
+// Status asks for the figures of the moment. It gives up when quit is closed; what is answered then is dropped by the
+// next question.
+func (c *Client) Status(quit <-chan struct{}) (Status, error) {
+	if err := c.send(request{Op: opStatus}); err != nil {
+		return Status{}, err
+	}
+	r, err := c.await(opStatus, answerLimit, quit)
+	if err != nil || r.Status == nil {
+		return Status{}, errors.Join(err, missingIn(r.Status == nil && err == nil, opStatus))
+	}
+	return *r.Status, nil
+}
+
+// End returns when the last readings are taken and the spools are closed.
+func (c *Client) End() (Ended, error) {
+	if err := c.send(request{Op: opEnd}); err != nil {
+		return Ended{}, err
+	}
+	r, err := c.await(opEnded, answerLimit, nil)
+	if err != nil || r.Ended == nil {
+		return Ended{}, errors.Join(err, missingIn(r.Ended == nil && err == nil, opEnded))
+	}
+	return *r.Ended, nil
+}
+
+// Close tells the sampler to stop; it is killed where it does not within a second. It returns at once: Wait returns
+// when the process is gone. A second call does nothing.
+func (c *Client) Close() {
+	c.closing.Do(func() {
+		_ = c.in.Close()
+		go func() {
+			defer close(c.exited)
+			over := time.AfterFunc(closeLimit, func() { _ = c.process.Kill() })
+			defer over.Stop()
+			_, _ = c.process.Wait()
+		}()
+	})
+}
+
+// Wait returns when a closed sampler is gone.
+func (c *Client) Wait() { <-c.exited }
+
+// PID is the sampler's process id.
+func (c *Client) PID() int { return c.process.Pid }
+
+// send writes one line. The pipe holds far more than all the lines of a run, so it does not block on a sampler that
+// hangs.
+func (c *Client) send(r request) error {
+	line, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if _, err := c.in.Write(append(line, '\n')); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrDied, r.Op, err)
+	}
+	return nil
+}
+
+// await returns the next reply with that word, dropping late ones to questions that were given up.
+func (c *Client) await(op string, limit time.Duration, quit <-chan struct{}) (reply, error) {
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	for {
+		select {
+		case r, ok := <-c.replies:
+			if !ok {
+				return reply{}, fmt.Errorf("%w before it was %s", ErrDied, op)
+			}
+			if r.Op == op {
+				return r, nil
+			}
+		case <-quit:
+			return reply{}, errGivenUp
+		case <-deadline.C:
+			return reply{}, fmt.Errorf("the sampler was not %s within %v", op, limit)
+		}
+	}
+}
+
+func missingIn(is bool, op string) error {
+	if !is {
+		return nil
+	}
+	return fmt.Errorf("the sampler's answer %s is empty", op)
+}

@@ -1,0 +1,24 @@
+// Package sampler is the sampler process, both ends of it: Serve is what runs in the child (`ergon sample`), Client is
+// the runner's hold on it.
+//
+// They talk in JSON, one object a line, over the child's stdin and stdout:
+//
+//	runner                      sampler
+//	config {host, interval …} → opens the sources
+//	                          ← ready {sources, missing}
+//	target {pid}              → tells the followers
+//	begin                     → first reading of every source
+//	                          ← begun
+//	                            … readings at the beat, into the spool …
+//	status                    → ← status {power, cpu, memory}
+//	end                       → last reading, spools closed
+//	                          ← ended {sources, warnings}
+//	end of file               → stops, whatever it is doing
+//
+// Readings never travel here, they go to the spool; status carries three figures for a person who waits. The end of
+// stdin is the order to stop, so a runner that is killed leaves a complete spool and no orphan.
+//
+// A source is read by a lane: a goroutine on a thread of its own with its own beat. The sources of the kernel's own
+// /proc and /sys that share an interval share a lane, since waking up costs more than reading; those that may block
+// (a driver, a network file system, anything below a redirected root) have one each, so that none delays another.
+package sampler

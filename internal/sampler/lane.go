@@ -1,0 +1,149 @@
+package sampler
+
+import (
+	"errors"
+	"math"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// flushEvery is the longest a reading stays in memory: what a kill -9 of the sampler may cost.
+const flushEvery = 900 * time.Millisecond
+
+// reader is one source with its spool and its record.
+type reader struct {
+	name   string
+	source sensors.Source
+	list   []sensors.Sensor
+	row    []float64
+	spool  *store.Spool // nil when nothing is recorded
+	stats  datamodel.SourceStats
+	gone   bool
+	lost   error         // the first error of the spool
+	lostAt time.Duration // and when
+	// latest holds the last row for a status that is asked for from another goroutine, as bits of floats.
+	latest []latestBits
+}
+
+// latestBits is a reading as the bits of a float.
+type latestBits = atomic.Uint64
+
+// last is the last reading of the i-th sensor.
+func (r *reader) last(i int) float64 { return math.Float64frombits(r.latest[i].Load()) }
+
+// read takes one reading and appends it to the spool.
+func (r *reader) read(began time.Time) {
+	if r.gone {
+		return
+	}
+	t0 := time.Now()
+	err := r.source.Read(r.row)
+	took := time.Since(t0).Seconds()
+	if errors.Is(err, sensors.ErrGone) {
+		r.gone = true
+	}
+	r.stats.Readings++
+	r.stats.ReadTime += took
+	r.stats.Worst = max(r.stats.Worst, took)
+	if err != nil {
+		r.stats.Failed++
+		for i := range r.row {
+			r.row[i] = math.NaN()
+		}
+	}
+	for i, v := range r.row {
+		r.latest[i].Store(math.Float64bits(v))
+	}
+	at := t0.Sub(began)
+	if r.spool == nil || r.lost != nil {
+		return
+	}
+	if !r.spool.Append(at, r.row) {
+		r.flush(began)
+		r.spool.Append(at, r.row)
+	}
+}
+
+// flush writes what was appended.
+func (r *reader) flush(began time.Time) {
+	if r.spool == nil || r.lost != nil {
+		return
+	}
+	if err := r.spool.Flush(); err != nil {
+		r.lost, r.lostAt = err, time.Since(began)
+	}
+}
+
+// lane reads its sources at one beat.
+type lane struct {
+	interval time.Duration
+	shared   bool // others may join
+	closed   bool // done was seen
+	readers  []*reader
+	ending   atomic.Bool
+	beat     *beat
+	first    chan error    // told once the first reading is taken
+	done     chan struct{} // closed after the last reading
+}
+
+// run takes the first reading, then one at every beat, and the last when told to end.
+func (l *lane) run(began time.Time) {
+	runtime.LockOSThread() // never unlocked: the thread ends with the lane
+	defer close(l.done)
+	var err error
+	if l.beat, err = newBeat(l.interval); err != nil {
+		l.first <- err
+		return
+	}
+	for _, r := range l.readers {
+		r.read(began)
+	}
+	l.first <- nil
+	var buf [8]byte
+	started, flushed, beats := time.Now(), time.Now(), int64(0)
+	for !l.ending.Load() {
+		n, err := l.beat.wait(buf[:])
+		if err != nil || l.ending.Load() {
+			break
+		}
+		beats += n
+		now := time.Now()
+		late := now.Sub(started.Add(time.Duration(beats)*l.interval)) > l.interval/2
+		for _, r := range l.readers {
+			r.stats.Missed += n - 1
+			if late {
+				r.stats.Late++
+			}
+			r.read(began)
+		}
+		if now.Sub(flushed) >= flushEvery {
+			flushed = now
+			for _, r := range l.readers {
+				r.flush(began)
+			}
+		}
+	}
+	for _, r := range l.readers {
+		r.read(began)
+	}
+	for _, r := range l.readers {
+		if r.spool != nil {
+			if err := r.spool.Close(); err != nil && r.lost == nil {
+				r.lost, r.lostAt = err, time.Since(began)
+			}
+		}
+	}
+}
+
+// end asks for the last reading; the beat stays open until done, or hurry could wake a stranger's descriptor.
+func (l *lane) end() {
+	l.ending.Store(true)
+	if l.beat != nil {
+		l.beat.hurry()
+	}
+}

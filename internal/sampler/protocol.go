@@ -1,0 +1,97 @@
+package sampler
+
+import (
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// Config is what the sampler is told first.
+type Config struct {
+	Host sensors.Host `json:"host"`
+	// Node is the name of the machine, for the host column.
+	Node string `json:"node"`
+	// Interval is the time between beats, Intervals that of single backends by name.
+	Interval  time.Duration            `json:"interval"`
+	Intervals map[string]time.Duration `json:"intervals,omitempty"`
+	// Select is the ordered list of patterns of --sensors.
+	Select []string `json:"select,omitempty"`
+	// Spool is the folder for the spools. Empty: nothing is recorded, as for `ergon sensors`.
+	Spool string `json:"spool"`
+	// Ephemeral asks the sampler to remove the spool when the runner is gone without having said end.
+	Ephemeral bool `json:"ephemeral,omitempty"`
+	// List asks for every sensor, with a current reading, in Ready.
+	List bool `json:"list,omitempty"`
+}
+
+// Shared is true when the host's files are the kernel's own, which answer at once.
+func (c Config) shared() bool { return c.Host.Proc == "/proc" && c.Host.Sys == "/sys" }
+
+// Ready is the answer to the configuration.
+type Ready struct {
+	Sources []SourceInfo      `json:"sources"`
+	Missing []sensors.Absence `json:"missing"`
+	Sensors []Listed          `json:"sensors,omitempty"`
+	// Accounting is the source of the target's CPU time.
+	Accounting string `json:"accounting,omitempty"`
+	// Error says why nothing can be measured: an unknown sensor, an interval that is too short.
+	Error string `json:"error,omitempty"`
+}
+
+// SourceInfo is one opened source.
+type SourceInfo struct {
+	Name     string        `json:"name"`
+	Interval time.Duration `json:"interval"`
+	Sensors  int           `json:"sensors"`
+}
+
+// Listed is a sensor with a current reading, nil where there is none.
+type Listed struct {
+	sensors.Sensor
+	Backend  string        `json:"backend"`
+	Interval time.Duration `json:"interval"`
+	Reading  *float64      `json:"reading"`
+}
+
+// Status is what a person who waits is shown: nil where there is no reading.
+type Status struct {
+	// Power is in watts, over the time since the last status.
+	Power *float64 `json:"power"`
+	// CPU is the busy ratio of the machine's CPUs.
+	CPU *float64 `json:"cpu"`
+	// Memory is that of the target's tree in bytes.
+	Memory *float64 `json:"memory"`
+}
+
+// Ended is the answer to end.
+type Ended struct {
+	Sources  []datamodel.SourceStats `json:"sources"`
+	Warnings []datamodel.Warning     `json:"warnings"`
+}
+
+// request and reply are the lines themselves; one field beside Op is set.
+type request struct {
+	Op     string  `json:"op"`
+	Config *Config `json:"config,omitempty"`
+	PID    int     `json:"pid,omitempty"`
+}
+
+type reply struct {
+	Op     string  `json:"op"`
+	Ready  *Ready  `json:"ready,omitempty"`
+	Status *Status `json:"status,omitempty"`
+	Ended  *Ended  `json:"ended,omitempty"`
+}
+
+// The words of request.Op and reply.Op.
+const (
+	opConfig = "config"
+	opReady  = "ready"
+	opTarget = "target"
+	opBegin  = "begin"
+	opBegun  = "begun"
+	opStatus = "status"
+	opEnd    = "end"
+	opEnded  = "ended"
+)

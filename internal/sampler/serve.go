@@ -1,0 +1,398 @@
+package sampler
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+const (
+	// MinInterval is the shortest time between beats.
+	MinInterval = time.Millisecond
+	// openTimeout is how long a backend that may block has to open, readTimeout to take a first or last reading.
+	openTimeout = 3 * time.Second
+	readTimeout = 2 * time.Second
+	// settle is the time between two readings of a sensor that is the difference of two: some ticks of the kernel's.
+	settle = 50 * time.Millisecond
+)
+
+// Serve is the sampler process: it obeys the lines on in, answers on out, and returns when in ends. Doubts that
+// concern nobody's result go to log.
+func Serve(in io.Reader, out io.Writer, backends []sensors.Backend, log *slog.Logger) error {
+	s := &server{backends: backends, out: json.NewEncoder(out), log: log}
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var r request
+		if err := json.Unmarshal(lines.Bytes(), &r); err != nil {
+			return fmt.Errorf("order %.80q: %w", lines.Text(), err)
+		}
+		if err := s.obey(r); err != nil {
+			return err
+		}
+	}
+	s.end()
+	s.close()
+	if s.config.Ephemeral && !s.ended {
+		if err := os.RemoveAll(s.config.Spool); err != nil {
+			log.Warn("spool left behind", "error", err)
+		}
+	}
+	return lines.Err()
+}
+
+type server struct {
+	backends []sensors.Backend
+	out      *json.Encoder
+	log      *slog.Logger
+	config   Config
+	began    time.Time
+	lanes    []*lane
+	missing  []sensors.Absence
+	warnings []datamodel.Warning
+	running  bool // begin was obeyed
+	over     bool // the last readings were taken or given up
+	ended    bool // the runner was told so
+	status   figures
+}
+
+// obey carries out one order.
+func (s *server) obey(r request) error {
+	switch r.Op {
+	case opConfig:
+		if r.Config == nil {
+			return errors.New("order config: nothing in it")
+		}
+		s.config = *r.Config
+		return s.out.Encode(reply{Op: opReady, Ready: s.open()})
+	case opTarget:
+		s.follow(r.PID)
+		return nil
+	case opBegin:
+		s.begin()
+		return s.out.Encode(reply{Op: opBegun})
+	case opStatus:
+		st := s.status.now(s.lanes)
+		return s.out.Encode(reply{Op: opStatus, Status: &st})
+	case opEnd:
+		s.end()
+		s.ended = true
+		return s.out.Encode(reply{Op: opEnded, Ended: s.summary()})
+	}
+	return fmt.Errorf("order %q is unknown", r.Op)
+}
+
+// open opens the backends and groups them into lanes.
+func (s *server) open() *Ready {
+	choice, err := parseChoice(s.config.Select)
+	if err != nil {
+		return &Ready{Error: err.Error()}
+	}
+	opened := s.openAll(choice)
+	ready := &Ready{}
+	alone := 0
+	s.began = time.Now()
+	for _, o := range opened {
+		s.missing = append(s.missing, o.absences...)
+		if o.source == nil {
+			continue
+		}
+		src := choice.narrow(o.backend.Name, o.source)
+		if src == nil {
+			_ = o.source.Close()
+			continue
+		}
+		r := &reader{name: o.backend.Name, source: src, list: src.Sensors()}
+		r.row = make([]float64, len(r.list))
+		r.latest = make([]latestBits, len(r.list))
+		interval := s.interval(o.backend)
+		r.stats = datamodel.SourceStats{Name: r.name, Interval: interval.Seconds(), Sensors: len(r.list)}
+		if s.config.Spool != "" {
+			r.spool, err = store.CreateSpool(s.config.Spool, store.SpoolHeader{
+				Source: r.name, Host: s.config.Node, Interval: interval, Anchor: s.began, Sensors: r.list,
+			})
+			if err != nil {
+				return &Ready{Error: err.Error()}
+			}
+		}
+		ready.Sources = append(ready.Sources, SourceInfo{r.name, interval, len(r.list)})
+		for _, sensor := range r.list {
+			if sensor.ID == "target/cpu_time" {
+				ready.Accounting = sensor.Source
+			}
+		}
+		if s.config.List {
+			ready.Sensors = append(ready.Sensors, list(r, interval)...)
+		}
+		if s.place(r, interval, o.backend.Alone || !s.config.shared()) {
+			alone++
+		}
+	}
+	if err := choice.check(s.backends, "cpu", "memory", "disk", "network", "rapl", "gpu", "target", "profiler"); err != nil {
+		return &Ready{Error: err.Error()}
+	}
+	// One processor serves a lane and this loop, which sleep nearly always. A source that computes or calls into a
+	// driver must not make the others wait for the only one.
+	if alone > 0 {
+		runtime.GOMAXPROCS(min(2, runtime.NumCPU()))
+	}
+	ready.Missing = s.missing
+	return ready
+}
+
+// place puts the reader into the lane of its interval or one of its own, and says whether it was the latter.
+func (s *server) place(r *reader, interval time.Duration, alone bool) bool {
+	if !alone {
+		for _, l := range s.lanes {
+			if l.interval == interval && l.shared {
+				l.readers = append(l.readers, r)
+				return false
+			}
+		}
+	}
+	s.lanes = append(s.lanes, &lane{
+		interval: interval, shared: !alone, readers: []*reader{r},
+		first: make(chan error, 1), done: make(chan struct{}),
+	})
+	return alone
+}
+
+// interval is the backend's own where the user set one, else the general one but not below what is of use.
+func (s *server) interval(b sensors.Backend) time.Duration {
+	if own, ok := s.config.Intervals[b.Name]; ok {
+		return own
+	}
+	return max(s.config.Interval, b.Interval)
+}
+
+// opening is the outcome of opening one backend.
+type opening struct {
+	backend  sensors.Backend
+	source   sensors.Source
+	absences []sensors.Absence
+}
+
+// openAll opens the backends that are not switched off: at once and side by side those that may block, with a limit of
+// time, the others one after another.
+func (s *server) openAll(c choice) []opening {
+	opened := make([]opening, len(s.backends))
+	late := make([]chan opening, len(s.backends))
+	for i, b := range s.backends {
+		opened[i].backend = b
+		if !c.excluded(b.Name) && (b.Alone || !s.config.shared()) {
+			late[i] = make(chan opening, 1)
+			go func() { late[i] <- s.openOne(b) }()
+		}
+	}
+	for i, b := range s.backends {
+		if late[i] == nil && !c.excluded(b.Name) {
+			opened[i] = s.openOne(b)
+		}
+	}
+	deadline := time.After(openTimeout)
+	for i, b := range s.backends {
+		if late[i] == nil {
+			continue
+		}
+		select {
+		case opened[i] = <-late[i]:
+		case <-deadline:
+			opened[i].absences = []sensors.Absence{{
+				ID: b.Name, Reason: fmt.Sprintf("did not open within %v", openTimeout),
+			}}
+			expired := make(chan time.Time)
+			close(expired)
+			deadline = expired
+		}
+	}
+	return opened
+}
+
+func (s *server) openOne(b sensors.Backend) opening {
+	src, absences, err := b.Open(context.Background(), s.config.Host)
+	if err != nil {
+		absences = append(absences, sensors.Absence{ID: b.Name, Reason: err.Error()})
+		src = nil
+	}
+	return opening{b, src, absences}
+}
+
+// follow tells the followers whom to follow.
+func (s *server) follow(pid int) {
+	for _, l := range s.lanes {
+		for _, r := range l.readers {
+			if f, ok := r.source.(sensors.Follower); ok {
+				if err := f.Follow(pid); err != nil {
+					s.warn(r.name, fmt.Sprintf("follow process %d: %v", pid, err))
+				}
+			}
+		}
+	}
+}
+
+// begin starts the lanes and returns when each has its first reading, or could not get it in time.
+func (s *server) begin() {
+	s.running = true
+	for _, l := range s.lanes {
+		go l.run(s.began)
+	}
+	deadline := time.Now().Add(readTimeout)
+	for _, l := range s.lanes {
+		select {
+		case err := <-l.first:
+			if err != nil {
+				s.warn(l.readers[0].name, err.Error())
+			}
+		case <-time.After(time.Until(deadline)):
+			s.warn(l.readers[0].name, fmt.Sprintf("no first reading within %v: the source hangs", readTimeout))
+		}
+	}
+}
+
+// end takes the last readings. A lane that hangs is given up.
+func (s *server) end() {
+	if s.over || !s.running {
+		return
+	}
+	s.over = true
+	for _, l := range s.lanes {
+		l.end()
+	}
+	deadline := time.Now().Add(readTimeout)
+	for _, l := range s.lanes {
+		select {
+		case <-l.done:
+			l.closed = true
+		case <-time.After(time.Until(deadline)):
+			for _, r := range l.readers {
+				s.warn(r.name, fmt.Sprintf("no last reading within %v: the source hangs", readTimeout))
+			}
+		}
+	}
+}
+
+// close releases what the lanes hold, but for those that hang.
+func (s *server) close() {
+	for _, l := range s.lanes {
+		if s.running && !l.closed {
+			continue
+		}
+		for _, r := range l.readers {
+			_ = r.source.Close()
+		}
+	}
+}
+
+// summary is what the runner is told at the end. The figures of a lane that hangs are not touched, since it may still
+// write them.
+func (s *server) summary() *Ended {
+	e := &Ended{}
+	for _, l := range s.lanes {
+		for _, r := range l.readers {
+			if !l.closed {
+				e.Sources = append(e.Sources, datamodel.SourceStats{
+					Name: r.name, Interval: l.interval.Seconds(), Sensors: len(r.list), Hung: true,
+				})
+				continue
+			}
+			e.Sources = append(e.Sources, r.stats)
+			if r.lost != nil {
+				s.warn(r.name, fmt.Sprintf("readings after %.1f s were lost: %v", r.lostAt.Seconds(), r.lost))
+			}
+		}
+	}
+	e.Warnings = slices.Clone(s.warnings)
+	return e
+}
+
+func (s *server) warn(subject, text string) {
+	s.warnings = append(s.warnings, datamodel.Warning{Subject: subject, Text: text})
+}
+
+// list describes the reader's sensors with a reading each. A source that hangs is left without one; its goroutine is
+// given up, as the process ends soon.
+func list(r *reader, interval time.Duration) []Listed {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if r.source.Read(r.row) == nil && slices.ContainsFunc(r.row, math.IsNaN) {
+			time.Sleep(settle) // what is a difference needs two
+			_ = r.source.Read(r.row)
+		}
+	}()
+	read := false
+	select {
+	case <-done:
+		read = true
+	case <-time.After(readTimeout):
+	}
+	out := make([]Listed, len(r.list))
+	for i, sensor := range r.list {
+		out[i] = Listed{Sensor: sensor, Backend: r.name, Interval: interval}
+		if read && !math.IsNaN(r.row[i]) {
+			v := r.row[i]
+			out[i].Reading = &v
+		}
+	}
+	return out
+}
+
+// figures makes a Status from the last rows.
+type figures struct {
+	mu     sync.Mutex
+	at     time.Time
+	energy float64
+}
+
+func (f *figures) now(lanes []*lane) Status {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var st Status
+	var list []sensors.Sensor
+	var values []float64
+	for _, l := range lanes {
+		for _, r := range l.readers {
+			for i, sensor := range r.list {
+				v := r.last(i)
+				switch sensor.ID {
+				case "cpu/utilization":
+					st.CPU = known(v)
+				case "target/memory":
+					st.Memory = known(v)
+				}
+				list, values = append(list, sensor), append(values, v)
+			}
+		}
+	}
+	energy, now := 0.0, time.Now()
+	cover, _ := datamodel.Cover(list)
+	for _, i := range cover {
+		energy += values[i]
+	}
+	if len(cover) > 0 && !f.at.IsZero() && energy >= f.energy {
+		st.Power = known((energy - f.energy) / now.Sub(f.at).Seconds())
+	}
+	f.at, f.energy = now, energy
+	return st
+}
+
+func known(v float64) *float64 {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return nil
+	}
+	return &v
+}

@@ -1,0 +1,51 @@
+package runner
+
+import (
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/internal/cgroup"
+	"github.com/ergon-energy/ergon/internal/launch"
+)
+
+// entries makes the ledger of a target that was reaped.
+func entries(wall time.Duration, s launch.State, g *cgroup.Group) datamodel.Ledger {
+	l := datamodel.Ledger{WallTime: seconds(wall)}
+	if s.Rusage {
+		l.UserTime, l.SystemTime = seconds(s.User), seconds(s.System)
+	}
+	if s.MaxRSS > 0 {
+		l.MaxRSS = count(s.MaxRSS)
+		l.MinorFaults, l.MajorFaults = count(s.MinorFaults), count(s.MajorFaults)
+		l.VoluntarySwitches, l.InvoluntarySwitches = count(s.VoluntarySwitches), count(s.InvoluntarySwitches)
+	}
+	if io := s.IO; io != nil {
+		l.ReadChars, l.WriteChars = count(io.ReadChars), count(io.WriteChars)
+		l.ReadCalls, l.WriteCalls = count(io.ReadCalls), count(io.WriteCalls)
+		l.ReadBytes, l.WriteBytes = count(io.Read), count(io.Written)
+	}
+	if meter, err := cgroup.OpenCPU(g.CPU); err == nil {
+		if used, err := meter.Read(); err == nil {
+			l.GroupTime, l.GroupTimeSource = seconds(used.Total), meter.Source()
+			l.GroupUserTime, l.GroupSystemTime = seconds(used.User), seconds(used.System)
+		}
+		_ = meter.Close() // only read from
+	}
+	if meter, err := cgroup.OpenMemory(g.Memory); err == nil {
+		if peak, err := meter.Peak(); err == nil {
+			l.GroupMemoryPeak, l.GroupMemorySource = count(peak), meter.Source()
+		}
+		_ = meter.Close()
+	}
+	return l
+}
+
+func seconds(d time.Duration) *float64 {
+	s := d.Seconds()
+	return &s
+}
+
+func count[N int | int64 | uint64](n N) *float64 {
+	f := float64(n)
+	return &f
+}

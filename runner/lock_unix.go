@@ -1,0 +1,25 @@
+//go:build unix
+
+package runner
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// lockFolder holds a folder for as long as the file is open and this process lives. It is a lock of flock(2), which
+// goes with the process whatever ends it. Where the file system knows no locks (some network ones) it is held by
+// nobody.
+func lockFolder(path string) (*os.File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == unix.EWOULDBLOCK { //nolint:errorlint // a bare errno
+		_ = f.Close()
+		return nil, fmt.Errorf("%s: the run still goes on", path)
+	}
+	return f, nil
+}

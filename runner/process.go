@@ -1,0 +1,116 @@
+package runner
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/store"
+)
+
+// sparkPoints is how many means a sparkline in the manifest has at most.
+const sparkPoints = 60
+
+// process makes the spool into the tree and writes the run's files. The tree is given whenever it could be made; the
+// error says what could not be written.
+func (o *round) process() (*datamodel.Node, error) {
+	if o.failed != nil && o.client != nil {
+		o.client.Wait()
+	}
+	samples := ""
+	if o.dir != "" {
+		samples = filepath.Join(o.dir, store.SamplesFile)
+	}
+	o.ledger.RunnerTime = ownTime()
+	tree, err := digest(&o.run, o.ledger, o.spool, samples)
+	if o.dir == "" {
+		return tree, nil
+	}
+	err = errors.Join(err, store.SaveTree(o.dir, o.run, tree))
+	if err != nil {
+		o.run.Outcome, o.run.Reason = datamodel.ProfilerFailed, err.Error()
+	}
+	if saveErr := o.saveManifest(); saveErr != nil {
+		err = errors.Join(err, saveErr)
+	}
+	if err != nil {
+		return tree, fmt.Errorf("the result is not complete in %s: %w: `ergon recover` makes it from the readings there", o.dir, err)
+	}
+	return tree, store.RemoveSpool(o.dir)
+}
+
+// digest streams the spools into samples (none where it is empty) and through the arithmetic, and builds the tree.
+// What it doubts is added to the run's warnings.
+func digest(run *datamodel.Run, ledger datamodel.Ledger, spool, samples string) (*datamodel.Node, error) {
+	type key struct {
+		source string
+		sensor int
+	}
+	var series []*datamodel.Series
+	index := map[key]*datamodel.Series{}
+	observe := func(h store.SpoolHeader, sensor int, at []time.Duration, values []float64) {
+		k := key{h.Source, sensor}
+		s, ok := index[k]
+		if !ok {
+			s = datamodel.NewSeries(h.Sensors[sensor])
+			index[k] = s
+			series = append(series, s)
+		}
+		s.Add(at, values)
+	}
+	converted, err := store.Convert(spool, samples, observe)
+	for _, s := range converted.Spools {
+		switch {
+		case s.Err != nil:
+			run.Warnings = append(run.Warnings, datamodel.Warning{
+				Subject: s.Header.Source, Text: fmt.Sprintf("its readings end at %.1f s: %v", s.Last.Seconds(), s.Err),
+			})
+		case !s.Complete:
+			run.Warnings = append(run.Warnings, datamodel.Warning{
+				Subject: s.Header.Source, Text: fmt.Sprintf("its readings end at %.1f s: the sampler did not close them", s.Last.Seconds()),
+			})
+		}
+	}
+	tree, warnings := datamodel.Build(datamodel.Input{Run: *run, Ledger: ledger, Series: series})
+	run.Warnings = append(run.Warnings, warnings...)
+	run.Spark = datamodel.Sparks(series, sparkPoints)
+	return tree, err
+}
+
+// Recover finishes a run whose ergon was ended before it could: it makes the files from what the spool holds. The
+// error of a run that is finished or still goes on says so.
+func Recover(dir string) (datamodel.Result, error) {
+	run, err := store.LoadManifest(dir)
+	if err != nil {
+		return datamodel.Result{}, err
+	}
+	spool := filepath.Join(dir, store.SpoolFolder)
+	if _, err := os.Stat(spool); err != nil {
+		return datamodel.Result{}, fmt.Errorf("run %s: nothing to recover: %w", run.ID, err)
+	}
+	lock, err := lockFolder(spool)
+	if err != nil {
+		return datamodel.Result{}, fmt.Errorf("run %s: %w", run.ID, err)
+	}
+	defer func() { _ = lock.Close() }()
+	if run.Outcome == datamodel.Unfinished {
+		run.Outcome, run.Reason = datamodel.ProfilerFailed, "ergon was ended before the command; recovered from the readings"
+	}
+	tree, err := digest(&run, datamodel.Ledger{}, spool, filepath.Join(dir, store.SamplesFile))
+	if err == nil {
+		err = store.SaveTree(dir, run, tree)
+	}
+	if err == nil {
+		err = store.SaveManifest(dir, run)
+	}
+	if err == nil {
+		err = store.RemoveSpool(dir)
+	}
+	if err != nil {
+		return datamodel.Result{}, fmt.Errorf("run %s: %w", run.ID, err)
+	}
+	return datamodel.Result{Run: run, Tree: tree}, nil
+}

@@ -1,0 +1,335 @@
+// Package runner measures one command: it starts the sampler and the target, waits for the target's end, and makes the
+// spool into the result.
+//
+// A run goes setup → ready → running → processing → closed (state.go has the table). What fails on the way is an
+// outcome in the result, not a further state; and nothing that fails in ergon changes what the target does or the exit
+// code it has.
+package runner
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/cgroup"
+	"github.com/ergon-energy/ergon/internal/launch"
+	"github.com/ergon-energy/ergon/internal/sampler"
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// Runner is one run to be. Its fields are set before Run and not changed by it.
+type Runner struct {
+	Command []string
+	Project string
+	// Results is the results folder; empty keeps nothing.
+	Results string
+	// Target is the command, held back. Sampler gives the sampler process, which may be there already.
+	Target  launch.Target
+	Sampler func() (*sampler.Client, error)
+	// Config is what the sampler is told, less what the runner adds: spool, cgroups, its own process id.
+	Config sampler.Config
+	// Signals are those that ergon receives.
+	Signals <-chan launch.Signal
+	// Timeout ends the target; 0 does not.
+	Timeout time.Duration
+	// Host describes the machine; it is called once, while the sampler gets ready.
+	Host func() datamodel.HostInfo
+	// OnState is told of every step, OnStatus of the figures once a second while the target runs. Either may be nil.
+	OnState  func(from, to State)
+	OnStatus func(elapsed time.Duration, s sampler.Status)
+	// Version is ergon's own.
+	Version string
+}
+
+// Report is what came of a run.
+type Report struct {
+	datamodel.Result
+	// Dir is the run's folder; empty when nothing was kept.
+	Dir string
+	// State is how the target ended, or would have: 126 or 127 where it could not be executed.
+	State launch.State
+	// Refused is why the command could not be executed; nil where it was.
+	Refused error
+	// Code is ergon's own exit code where the run ended the target: 124 after the time limit; else 0, and State counts.
+	Code int
+}
+
+// SetupError is a reason not to start the target at all: the caller asked for something that cannot be.
+type SetupError struct{ Err error }
+
+func (e *SetupError) Error() string { return e.Err.Error() }
+
+func (e *SetupError) Unwrap() error { return e.Err }
+
+// round is the run while it goes on.
+type round struct {
+	*Runner
+	machine machine
+	run     datamodel.Run
+	dir     string   // the run's folder; empty when nothing is kept
+	spool   string   // where the sampler writes
+	lock    *os.File // held on the spool folder, so that nobody recovers a run that goes on
+	client  *sampler.Client
+	failed  error // why the sampler gave no complete record
+	group   *cgroup.Group
+	ledger  datamodel.Ledger
+	state   launch.State
+
+	cancelled, timedOut bool
+	terms               int  // how often the target was asked to end
+	adopted             bool // orphans of the target come to us
+	orphanUser          time.Duration
+	orphanSystem        time.Duration
+}
+
+// Run measures the command. A *SetupError means that the target was not started. Any other error says why the result
+// could not be made or kept; the report is good as far as it goes in any case.
+func (r *Runner) Run() (Report, error) {
+	o := &round{Runner: r, machine: machine{observe: r.OnState}, group: &cgroup.Group{}}
+	defer o.close()
+	if err := o.setup(); err != nil {
+		r.Target.Abandon()
+		o.discard()
+		return Report{}, &SetupError{err}
+	}
+	o.machine.become(Ready)
+	o.begin()
+	if s, ok := o.endedEarly(); ok {
+		r.Target.Abandon()
+		o.run.Outcome, o.run.Reason = datamodel.Cancelled, s.String()+" came before the command was started"
+		o.state = launch.State{ExitCode: -1, Signal: number(s)}
+		o.endSampler()
+		return o.report(nil), o.saveManifest()
+	}
+	o.machine.become(Running)
+	held, began := o.known(), time.Now()
+	if err := r.Target.Start(); err != nil {
+		o.refused(err)
+		o.endSampler()
+		rep := o.report(nil)
+		rep.Refused = err
+		return rep, o.saveManifest()
+	}
+	if !held { // only now is its process id known
+		if err := o.group.Add(o.Target.PID()); err != nil {
+			o.warn("target", "its cgroup could not be used: "+err.Error())
+		}
+		o.follow()
+	}
+	err := o.wait(began)
+	o.endSampler()
+	o.machine.become(Processing)
+	o.settle()
+	tree, processErr := o.process()
+	return o.report(tree), errors.Join(err, processErr)
+}
+
+// setup makes the folders, the cgroup and the sampler ready. An error means that the target is not to be started.
+func (o *round) setup() error {
+	now := time.Now()
+	o.run = datamodel.Run{
+		Schema: datamodel.ManifestSchema, ID: newID(now), Project: o.Project, Command: o.Command,
+		Outcome: datamodel.Unfinished, Start: now, Version: o.Version,
+	}
+	o.run.Folder, _ = os.Getwd()
+	if err := o.makeFolders(); err != nil {
+		return err
+	}
+	config := o.Config
+	config.Spool, config.Ephemeral = o.spool, o.dir == ""
+	config.Host.Runner = os.Getpid()
+	config.Host.Dirs = append([]string{o.run.Folder}, config.Host.Dirs...)
+	var err error
+	if o.group, err = cgroup.Make(o.run.ID); err == nil && o.known() {
+		_ = o.group.Add(o.Target.PID()) // what cannot be used is empty afterwards
+	}
+	config.Host.Target = sensors.Target{CPUGroup: o.group.CPU, MemoryGroup: o.group.Memory}
+	if o.client, err = o.Sampler(); err == nil {
+		err = o.client.Configure(config)
+	}
+	if o.Host != nil {
+		o.run.Host = o.Host()
+	}
+	var ready sampler.Ready
+	if err == nil {
+		ready, err = o.client.Ready()
+	}
+	var wrong *sampler.ConfigError
+	if errors.As(err, &wrong) {
+		return err
+	}
+	o.samplerFailed(err)
+	o.run.Missing = ready.Missing
+	o.run.Accounting = ready.Accounting
+	return o.saveManifest()
+}
+
+// makeFolders makes the run's folder, or a temporary one for the spool where nothing is to be kept.
+func (o *round) makeFolders() (err error) {
+	if o.Results == "" {
+		o.spool, err = os.MkdirTemp("", "ergon-")
+		if err != nil {
+			return fmt.Errorf("temporary folder for the readings: %w: set TMPDIR to one that can be written", err)
+		}
+		return nil
+	}
+	o.dir, err = store.NewRunDir(o.Results, o.Project, o.run.Start, o.run.ID)
+	if err != nil {
+		return fmt.Errorf("results folder: %w: choose another with -o DIR, or keep nothing with --no-save", err)
+	}
+	o.spool = filepath.Join(o.dir, store.SpoolFolder)
+	if err := os.Mkdir(o.spool, 0o777); err != nil {
+		return fmt.Errorf("results folder: %w", err)
+	}
+	o.lock, err = lockFolder(o.spool)
+	return err
+}
+
+// begin tells everybody about the target where it is known, and takes the first reading.
+func (o *round) begin() {
+	if o.known() {
+		o.follow()
+	}
+	if o.group.CPU == "" {
+		// An orphan's CPU time is then known to perf, or to who reaps it.
+		o.adopted = launch.Adopt() == nil
+	}
+	if o.client != nil {
+		o.samplerFailed(o.client.Begin())
+	}
+}
+
+// known says whether the target has a process id before it is started.
+func (o *round) known() bool { return o.Target.PID() != 0 }
+
+// follow tells the sampler the target's process id.
+func (o *round) follow() {
+	if o.client != nil {
+		o.samplerFailed(o.client.Follow(o.Target.PID()))
+	}
+}
+
+// refused notes why the command could not be executed.
+func (o *round) refused(err error) {
+	o.run.Outcome, o.run.Reason = datamodel.NotExecutable, err.Error()
+	o.state = launch.State{ExitCode: 126}
+	var e *launch.ExecError
+	if errors.As(err, &e) && e.NotFound() {
+		o.run.Outcome, o.state.ExitCode = datamodel.NotFound, 127
+	}
+}
+
+// samplerFailed notes the first error of the sampler and lets it go. nil is no failure.
+func (o *round) samplerFailed(err error) {
+	if err == nil {
+		return
+	}
+	o.failed = err
+	if o.client != nil {
+		o.client.Close()
+		o.client = nil
+	}
+}
+
+// endSampler takes the last reading and what the sampler has to say about itself. The process itself ends meanwhile.
+func (o *round) endSampler() {
+	if o.client == nil {
+		return
+	}
+	ended, err := o.client.End()
+	if err != nil {
+		o.samplerFailed(err)
+		return
+	}
+	o.run.Sources = ended.Sources
+	o.run.Warnings = append(o.run.Warnings, ended.Warnings...)
+	o.client.Close()
+}
+
+// settle fixes the outcome of a target that was started.
+func (o *round) settle() {
+	switch {
+	case o.timedOut:
+		o.run.Outcome, o.run.Reason = datamodel.TimedOut, fmt.Sprintf("longer than the limit of %v", o.Timeout)
+	case o.failed != nil:
+		o.run.Outcome, o.run.Reason = datamodel.SamplerFailed, o.failed.Error()
+	case o.cancelled && o.state.Code() != 0:
+		o.run.Outcome, o.run.Reason = datamodel.Cancelled, "ergon was asked to end it"
+	case o.state.Signal != 0:
+		o.run.Outcome, o.run.Reason = datamodel.TargetFailed, "ended by "+signalName(o.state.Signal)
+	case o.state.ExitCode != 0:
+		o.run.Outcome, o.run.Reason = datamodel.TargetFailed, fmt.Sprintf("exit code %d", o.state.ExitCode)
+	default:
+		o.run.Outcome = datamodel.Done
+	}
+	n, err := o.group.Leave()
+	o.ledger.Survivors = count(n)
+	if n > 0 {
+		o.warn("target", fmt.Sprintf("%d of its processes live on; what they do from now on is not in these figures", n))
+	} else if err != nil {
+		o.warn("target", "its cgroup stays behind: "+err.Error())
+	}
+}
+
+// report is what the caller gets.
+func (o *round) report(tree *datamodel.Node) Report {
+	rep := Report{Result: datamodel.Result{Run: o.run, Tree: tree}, Dir: o.dir, State: o.state}
+	if o.timedOut {
+		rep.Code = 124
+	}
+	return rep
+}
+
+// close releases everything, whatever was reached.
+func (o *round) close() {
+	o.machine.become(Closed)
+	_, _ = o.group.Leave() // settle has told what there was to tell
+	if o.client != nil {
+		o.client.Close()
+	}
+	if o.dir == "" && o.spool != "" {
+		_ = os.RemoveAll(o.spool)
+	}
+	if o.lock != nil {
+		_ = o.lock.Close()
+	}
+}
+
+// discard removes the folder of a run that never was.
+func (o *round) discard() {
+	if o.dir != "" {
+		_ = os.RemoveAll(o.dir)
+		_ = os.Remove(filepath.Dir(o.dir)) // the date's, where it is empty
+		_ = os.Remove(filepath.Dir(filepath.Dir(o.dir)))
+	}
+}
+
+func (o *round) warn(subject, text string) {
+	o.run.Warnings = append(o.run.Warnings, datamodel.Warning{Subject: subject, Text: text})
+}
+
+// saveManifest writes what is known so far.
+func (o *round) saveManifest() error {
+	if o.dir == "" {
+		return nil
+	}
+	if o.state.Signal != 0 {
+		o.run.Signal = signalName(o.state.Signal)
+	} else if o.run.Outcome != datamodel.Unfinished {
+		o.run.ExitCode = &o.state.ExitCode
+	}
+	return store.SaveManifest(o.dir, o.run)
+}
+
+// newID names a run so that names sort by time: the start in UTC and four random letters.
+func newID(at time.Time) string {
+	var b [2]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return at.UTC().Format("20060102T150405") + "-" + hex.EncodeToString(b[:])
+}
