@@ -1,0 +1,58 @@
+package backend
+
+import (
+	"context"
+
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// profiler is the family of what measuring itself costs: the process that reads (the sampler) and the runner. How long
+// each source took and how many beats it missed is kept by the sampler, not here.
+//
+// Both are processes of ours, so their files are those of this machine's own /proc whatever Host.Proc says.
+func profiler() sensors.Backend {
+	return sensors.Backend{
+		Name: "profiler",
+		Doc:  "what measuring costs: CPU time and memory of the sampler and of the runner",
+		Open: func(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+			return openProfiler(host)
+		},
+	}
+}
+
+// The readings of the profiler, in the order of the sensors. The runner's are missing where there is no runner.
+const (
+	profilerCPU = iota
+	profilerMemory
+	profilerRunnerCPU
+	profilerRunnerMemory
+	profilerReadings
+)
+
+// profilerSensors is the family, or the first half of it without a runner.
+func profilerSensors(cpu, memory string, runner bool) ([]sensors.Sensor, []sensors.Absence) {
+	row := func(name string, unit units.Unit, kind sensors.Kind, source, doc string) sensors.Sensor {
+		return sensors.Sensor{
+			ID: "profiler/" + name, Family: "profiler", Name: name, Unit: unit, Kind: kind, Source: source, Doc: doc,
+		}
+	}
+	all := [profilerReadings]sensors.Sensor{
+		profilerCPU: row("cpu_time", units.Second, sensors.Counter, cpu,
+			"CPU time of the sampler, the process that reads the sensors"),
+		profilerMemory: row("memory", units.Byte, sensors.Gauge, memory,
+			"resident memory of the sampler, shared pages of its program file included"),
+		profilerRunnerCPU: row("runner_cpu_time", units.Second, sensors.Counter, cpu,
+			"CPU time of the runner, the process that starts the command and writes the results"),
+		profilerRunnerMemory: row("runner_memory", units.Byte, sensors.Gauge, memory,
+			"resident memory of the runner, shared pages of its program file included"),
+	}
+	if runner {
+		return all[:], nil
+	}
+	const reason = "no runner: nothing is being measured"
+	return all[:profilerRunnerCPU], []sensors.Absence{
+		{ID: all[profilerRunnerCPU].ID, Source: cpu, Reason: reason},
+		{ID: all[profilerRunnerMemory].ID, Source: memory, Reason: reason},
+	}
+}

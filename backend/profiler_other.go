@@ -1,0 +1,43 @@
+//go:build !linux
+
+package backend
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/shirou/gopsutil/v3/process"
+
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+func openProfiler(host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+	if startsPS {
+		return nil, nil, unavailable("without cgo gopsutil starts ps for each reading of a process")
+	}
+	own, err := process.NewProcess(int32(os.Getpid()))
+	if err != nil {
+		return nil, nil, unavailable(err.Error())
+	}
+	ours := []*process.Process{own}
+	if host.Runner > 0 {
+		runner, err := process.NewProcess(int32(host.Runner))
+		if err != nil {
+			return nil, nil, fmt.Errorf("runner: process %d: %w", host.Runner, err)
+		}
+		ours = append(ours, runner)
+	}
+	list, absences := profilerSensors("gopsutil process.Times", "gopsutil process.MemoryInfo", host.Runner > 0)
+	source, _, err := newAsked(list, func(dst []float64) error {
+		for i, p := range ours {
+			if t, err := p.Times(); err == nil {
+				dst[profilerRunnerCPU*i+profilerCPU] = t.User + t.System
+			}
+			if m, err := p.MemoryInfo(); err == nil {
+				dst[profilerRunnerCPU*i+profilerMemory] = float64(m.RSS)
+			}
+		}
+		return nil
+	})
+	return source, absences, err
+}

@@ -1,0 +1,104 @@
+package backend
+
+import (
+	"context"
+
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// target is the family of the command that is measured, with all its descendants.
+//
+// CPU time and memory come from a cgroup that the target alone lives in wherever there is one; that is exact and costs
+// the same for one process as for a thousand. Everything else, and these two where there is no cgroup, is summed over
+// the processes found at a look (see tree), which can only be a lower bound for processes that live shorter than the
+// time between two looks.
+//
+// The target is a process of ours, so its files are those of this machine's own /proc whatever Host.Proc says.
+func target() sensors.Backend {
+	return sensors.Backend{
+		Name: "target",
+		Doc:  "the command's own process tree: CPU time, memory, storage, processes, context switches, page faults",
+		Open: func(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+			return openTarget(host)
+		},
+	}
+}
+
+// The readings of the target, in the order of the sensors where all are there.
+const (
+	targetCPU = iota
+	targetUser
+	targetSystem
+	targetMemory
+	targetMemoryPeak
+	targetRead
+	targetWritten
+	targetReadChars
+	targetWriteChars
+	targetReadCalls
+	targetWriteCalls
+	targetProcesses
+	targetProcessesEver
+	targetThreads
+	targetVoluntary
+	targetInvoluntary
+	targetMinorFaults
+	targetMajorFaults
+	targetReadings
+)
+
+// targetSensors is the whole family, with source as where a look at the processes finds them. Rows that have a better
+// source get it afterwards.
+func targetSensors(source string) []sensors.Sensor {
+	counter := func(name string, unit units.Unit, doc string) sensors.Sensor {
+		return sensors.Sensor{
+			ID: "target/" + name, Family: "target", Name: name, Unit: unit, Kind: sensors.Counter,
+			Provenance: sensors.Sampled, Source: source, Doc: doc,
+		}
+	}
+	gauge := func(name string, unit units.Unit, doc string) sensors.Sensor {
+		s := counter(name, unit, doc)
+		s.Kind = sensors.Gauge
+		return s
+	}
+	all := [targetReadings]sensors.Sensor{
+		targetCPU: counter("cpu_time", units.Second,
+			"CPU time of the processes seen and of those they waited for: a lower bound"),
+		targetUser: counter("user_time", units.Second,
+			"CPU time in user mode of the processes seen and of those they waited for: a lower bound"),
+		targetSystem: counter("system_time", units.Second,
+			"CPU time in the kernel of the processes seen and of those they waited for: a lower bound"),
+		targetMemory: gauge("memory", units.Byte,
+			"resident memory summed over the processes; pages that several share count in each of them"),
+		targetMemoryPeak: gauge("memory_peak", units.Byte,
+			"largest sum of resident memory seen so far; pages that several processes share count in each of them"),
+		targetRead: counter("read", units.Byte,
+			"bytes fetched from storage: a lower bound, as what a process did after it was last seen is known only if its parent waits for it"),
+		targetWritten: counter("written", units.Byte,
+			"bytes sent towards storage, whether or not a later truncation spared them: a lower bound in the same way as read"),
+		targetReadChars: counter("read_chars", units.Byte,
+			"bytes that read calls returned, from wherever: a lower bound in the same way as read"),
+		targetWriteChars: counter("write_chars", units.Byte,
+			"bytes that write calls took, to wherever: a lower bound in the same way as read"),
+		targetReadCalls: counter("read_calls", units.Calls,
+			"calls of read and its like: a lower bound in the same way as read"),
+		targetWriteCalls: counter("write_calls", units.Calls,
+			"calls of write and its like: a lower bound in the same way as read"),
+		targetProcesses: gauge("processes", units.Processes,
+			"processes alive; those that have ended and are not waited for do not count"),
+		targetProcessesEver: gauge("processes_ever", units.Processes,
+			"processes seen so far, of which the last reading counts: a lower bound, as those that live shorter than the time between two looks are missed"),
+		targetThreads: gauge("threads", units.Threads,
+			"threads of the processes alive"),
+		targetVoluntary: counter("voluntary_switches", units.Switches,
+			"context switches of threads that waited, over the threads seen: a lower bound, read about once a second"),
+		targetInvoluntary: counter("involuntary_switches", units.Switches,
+			"context switches of threads that were made to give way, over the threads seen: a lower bound, read about once a second"),
+		targetMinorFaults: counter("minor_faults", units.Faults,
+			"page faults served without storage, of the processes seen and of those they waited for: a lower bound"),
+		targetMajorFaults: counter("major_faults", units.Faults,
+			"page faults that had to wait for storage, of the processes seen and of those they waited for: a lower bound"),
+	}
+	return all[:]
+}

@@ -1,0 +1,268 @@
+package backend
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ergon-energy/ergon/internal/cgroup"
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+const (
+	// lookShare and switchesShare are what looks at the processes, and at the context switches of all their threads,
+	// may take of one processor: together 0.2 %.
+	lookShare, switchesShare = 0.0015, 0.0005
+	// switchesPause is the least time between two looks at context switches.
+	switchesPause = time.Second
+	// The files a look reads, for people.
+	statFile, ioFile, statusFile = "/proc/PID/stat", "/proc/PID/io", "/proc/PID/task/TID/status"
+)
+
+// targetSource reads the target. Looks at the processes are spaced out so that they keep to their share of a processor
+// however many there are; what is only known from a look is NaN at the readings between. The first reading after
+// Follow looks, and so does every reading after the target has ended, as it may be the last.
+type targetSource struct {
+	list   []sensors.Sensor
+	cpu    *cgroup.CPUMeter
+	memory *cgroup.MemoryMeter
+	clock  *inherited // CPU time where there is no cgroup
+	births *inherited
+	tree   *tree
+
+	began              time.Time
+	pidfd              int
+	following, ended   bool
+	closed             bool
+	looks, switches    budget
+	looked             bool
+	largest            float64 // of the memory seen
+	spec               unix.Timespec
+	voluntary, yielded uint64
+	look, lookSwitches func()
+}
+
+func openTarget(host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		return nil, nil, unavailable("/proc: " + reason(err))
+	}
+	s := &targetSource{
+		pidfd: -1, began: time.Now(),
+		looks: budget{share: lookShare}, switches: budget{share: switchesShare},
+	}
+	group := host.Target.CPUGroup
+	if _, err := os.Stat(group + "/cgroup.events"); group == "" || err != nil && host.Target.MemoryGroup != "" {
+		group = host.Target.MemoryGroup // the unified hierarchy's list is the cheaper one to read.
+	}
+	if meter, err := cgroup.OpenCPU(host.Target.CPUGroup); err == nil {
+		s.cpu = meter
+	} else if clock := taskClock(); clock.probe() == nil {
+		s.clock = clock
+	}
+	if meter, err := cgroup.OpenMemory(host.Target.MemoryGroup); err == nil {
+		s.memory = meter
+	}
+	if births, err := births(); err == nil && births.probe() == nil {
+		s.births = births
+	}
+	s.tree = newTree(group, host.Runner, s.cpu == nil && s.clock == nil)
+	s.list = s.sensors()
+	// Made once, as a closure made at each reading would be an allocation.
+	s.look = s.tree.look
+	s.lookSwitches = func() { s.voluntary, s.yielded = s.tree.lookAtSwitches() }
+	return s, nil, nil
+}
+
+// sensors words the list by what was found.
+func (s *targetSource) sensors() []sensors.Sensor {
+	walk := s.tree.source()
+	list := targetSensors(walk + ", " + statFile)
+	for i := targetRead; i <= targetWriteCalls; i++ {
+		list[i].Source = walk + ", " + ioFile
+	}
+	for _, i := range []int{targetVoluntary, targetInvoluntary} {
+		list[i].Source = walk + ", " + statusFile
+	}
+	exact := func(i int, source, doc string) {
+		list[i].Source, list[i].Doc, list[i].Provenance = source, doc, sensors.FromCounter
+	}
+	switch {
+	case s.cpu != nil:
+		exact(targetCPU, s.cpu.Source(), "CPU time of all that ever ran in the target's cgroup")
+		exact(targetUser, s.cpu.Source(), "CPU time in user mode of all that ever ran in the target's cgroup")
+		exact(targetSystem, s.cpu.Source(), "CPU time in the kernel of all that ever ran in the target's cgroup")
+	case s.clock != nil:
+		exact(targetCPU, "perf task-clock (inherit)",
+			"CPU time of the target and all its descendants, but for the fork and exit of each, some 0.1 ms a process")
+	default:
+		list[targetCPU].Source = walk + ", CPU clock of each process"
+	}
+	if s.memory != nil {
+		list[targetMemory].Source = s.memory.Source()
+		list[targetMemory].Doc = "memory of the target's cgroup: the processes' own, shared pages once, and page cache"
+		list[targetMemoryPeak].Source = s.memory.Source() + ", largest reading"
+		list[targetMemoryPeak].Doc = "largest memory of the target's cgroup seen so far"
+		if s.memory.HasPeak() {
+			exact(targetMemoryPeak, s.memory.Source()+" peak",
+				"largest memory of the target's cgroup at any time, kept by the kernel: processes and page cache")
+		}
+	}
+	if s.births != nil {
+		exact(targetProcessesEver, "perf tracepoint task:task_newtask (inherit)",
+			"processes ever started, the target included, of which the last reading counts")
+	}
+	return list
+}
+
+func (s *targetSource) Sensors() []sensors.Sensor { return s.list }
+
+// Follow begins to follow a process. One that is gone already is no error: what its cgroup counted is still read, and
+// what only a look could have told is NaN.
+func (s *targetSource) Follow(pid int) error {
+	if s.closed {
+		return fmt.Errorf("follow process %d: %w", pid, os.ErrClosed)
+	}
+	s.following = true
+	// Before Linux 5.3, and where the process is gone, there is none: then every reading looks if it is due.
+	if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+		s.pidfd = fd
+	} else if errors.Is(err, unix.ESRCH) {
+		s.ended = true
+	}
+	s.tree.follow(pid)
+	var errs []error
+	for _, event := range []*inherited{s.clock, s.births} {
+		if event == nil || s.ended {
+			continue
+		}
+		if err := event.follow(s.tree.threadsOf(pid)); err != nil {
+			errs = append(errs, fmt.Errorf("follow process %d: %w", pid, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Read implements sensors.Source.
+func (s *targetSource) Read(dst []float64) error {
+	missing(dst)
+	if s.closed {
+		return fmt.Errorf("read target: %w", os.ErrClosed)
+	}
+	if !s.following {
+		return nil
+	}
+	s.ended = s.ended || s.hasEnded()
+	s.readGroups(dst)
+	if s.clock != nil {
+		dst[targetCPU] = s.clock.read() / 1e9
+	}
+	if s.births != nil {
+		dst[targetProcessesEver] = 1 + s.births.read()
+	}
+	now := time.Since(s.began)
+	if !s.looked || s.ended || s.looks.due(now) {
+		s.looked = true
+		s.looks.charge(now, timed(&s.spec, s.look))
+		s.readLook(dst)
+	}
+	if s.ended || s.switches.due(now) {
+		s.switches.charge(now, timed(&s.spec, s.lookSwitches))
+		s.switches.next = max(s.switches.next, now+switchesPause-switchesPause/20)
+		if s.tree.switchesSeen {
+			dst[targetVoluntary], dst[targetInvoluntary] = float64(s.voluntary), float64(s.yielded)
+		}
+	}
+	return nil
+}
+
+// readGroups reads what the cgroups count. After they are removed it is NaN.
+func (s *targetSource) readGroups(dst []float64) {
+	if s.cpu != nil {
+		if t, err := s.cpu.Read(); err == nil {
+			dst[targetCPU], dst[targetUser], dst[targetSystem] = t.Total.Seconds(), t.User.Seconds(), t.System.Seconds()
+		}
+	}
+	if s.memory == nil {
+		return
+	}
+	if n, err := s.memory.Current(); err == nil {
+		dst[targetMemory] = float64(n)
+		if !s.memory.HasPeak() {
+			s.largest = max(s.largest, float64(n))
+			dst[targetMemoryPeak] = s.largest
+		}
+	}
+	if s.memory.HasPeak() {
+		if n, err := s.memory.Peak(); err == nil {
+			dst[targetMemoryPeak] = float64(n)
+		}
+	}
+}
+
+// readLook sets what the look just taken tells, if a process was ever seen.
+func (s *targetSource) readLook(dst []float64) {
+	t := s.tree
+	if t.ever == 0 {
+		return
+	}
+	if s.cpu == nil {
+		if s.clock == nil {
+			dst[targetCPU] = float64(t.total[countCPU]) / 1e9
+		}
+		dst[targetUser] = float64(t.total[countUser]) / float64(time.Second/clockTick)
+		dst[targetSystem] = float64(t.total[countSystem]) / float64(time.Second/clockTick)
+	}
+	if s.memory == nil {
+		dst[targetMemory] = float64(t.resident * pageSize())
+		s.largest = max(s.largest, dst[targetMemory])
+		dst[targetMemoryPeak] = s.largest
+	}
+	if t.ioSeen {
+		for i := countRead; i <= countWriteCalls; i++ {
+			dst[targetRead+i-countRead] = float64(t.total[i])
+		}
+	}
+	dst[targetProcesses] = float64(t.alive)
+	dst[targetThreads] = float64(t.threads)
+	if s.births == nil {
+		dst[targetProcessesEver] = float64(t.ever)
+	}
+	dst[targetMinorFaults] = float64(t.total[countMinor])
+	dst[targetMajorFaults] = float64(t.total[countMajor])
+}
+
+// hasEnded tells whether the target has; what it started may live on. A pidfd is readable from then on.
+func (s *targetSource) hasEnded() bool {
+	if s.pidfd < 0 {
+		return false
+	}
+	fds := [1]unix.PollFd{{Fd: int32(s.pidfd), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds[:], 0)
+	return err == nil && n > 0
+}
+
+// Close implements sensors.Source.
+func (s *targetSource) Close() error {
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	s.tree.close()
+	closeFD(&s.pidfd)
+	for _, event := range []*inherited{s.clock, s.births} {
+		if event != nil {
+			event.close()
+		}
+	}
+	var errs []error
+	if s.cpu != nil {
+		errs = append(errs, s.cpu.Close())
+	}
+	if s.memory != nil {
+		errs = append(errs, s.memory.Close())
+	}
+	return errors.Join(errs...)
+}

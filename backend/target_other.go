@@ -1,0 +1,96 @@
+//go:build !linux
+
+package backend
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+
+	"github.com/shirou/gopsutil/v3/process"
+
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// firstProcess reads the target through gopsutil: its first process alone, as to find the children gopsutil starts
+// pgrep at each call on macOS and FreeBSD, and walks all processes elsewhere.
+type firstProcess struct {
+	list    []sensors.Sensor
+	rows    []int // which of the target's readings they are
+	process *process.Process
+	largest float64
+	closed  bool
+}
+
+func openTarget(sensors.Host) (sensors.Source, []sensors.Absence, error) {
+	if startsPS {
+		return nil, nil, unavailable("without cgo gopsutil starts ps for each reading of a process")
+	}
+	rows := []int{targetCPU, targetUser, targetSystem, targetMemory, targetMemoryPeak, targetThreads}
+	if runtime.GOOS == "windows" { // elsewhere gopsutil has no bytes, or nothing.
+		rows = append(rows, targetReadChars, targetWriteChars, targetReadCalls, targetWriteCalls)
+	}
+	source := &firstProcess{rows: rows}
+	all := targetSensors("gopsutil process, the target's first alone")
+	has := make([]bool, len(all))
+	for _, i := range rows {
+		has[i] = true
+		all[i].Doc = all[i].Name + " of the target's first process alone: what it starts is not seen on this system"
+		source.list = append(source.list, all[i])
+	}
+	var absences []sensors.Absence
+	for i, s := range all {
+		if !has[i] {
+			absences = append(absences, sensors.Absence{ID: s.ID, Source: s.Source, Reason: "not known on " + runtime.GOOS})
+		}
+	}
+	return source, absences, nil
+}
+
+func (f *firstProcess) Sensors() []sensors.Sensor { return f.list }
+
+// Follow implements sensors.Follower. A process that is gone already reads NaN.
+func (f *firstProcess) Follow(pid int) error {
+	p, err := process.NewProcess(int32(pid))
+	if err != nil {
+		return nil //nolint:nilerr // it is gone, which is no error.
+	}
+	f.process = p
+	return nil
+}
+
+func (f *firstProcess) Read(dst []float64) error {
+	missing(dst)
+	if f.closed {
+		return fmt.Errorf("read target: %w", os.ErrClosed)
+	}
+	if f.process == nil {
+		return nil
+	}
+	var all [targetReadings]float64
+	missing(all[:])
+	if t, err := f.process.Times(); err == nil {
+		all[targetCPU], all[targetUser], all[targetSystem] = t.User+t.System, t.User, t.System
+	}
+	if m, err := f.process.MemoryInfo(); err == nil {
+		all[targetMemory] = float64(m.RSS)
+		f.largest = max(f.largest, all[targetMemory])
+		all[targetMemoryPeak] = f.largest
+	}
+	if n, err := f.process.NumThreads(); err == nil {
+		all[targetThreads] = float64(n)
+	}
+	if io, err := f.process.IOCounters(); err == nil {
+		all[targetReadChars], all[targetWriteChars] = float64(io.ReadBytes), float64(io.WriteBytes)
+		all[targetReadCalls], all[targetWriteCalls] = float64(io.ReadCount), float64(io.WriteCount)
+	}
+	for i, row := range f.rows {
+		dst[i] = all[row]
+	}
+	return nil
+}
+
+func (f *firstProcess) Close() error {
+	f.closed = true
+	return nil
+}

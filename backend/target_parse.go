@@ -1,0 +1,138 @@
+package backend
+
+import "bytes"
+
+// processStat is what is used of /proc/PID/stat (proc_pid_stat(5)).
+type processStat struct {
+	state                                byte
+	parent                               int
+	minor, childMinor, major, childMajor uint64 // page faults
+	user, system, childUser, childSystem uint64 // ticks; the children's are of those waited for
+	threads, start, resident             uint64 // start in ticks since boot, resident in pages
+}
+
+// parseProcessStat reads /proc/PID/stat. The name in parentheses may itself hold blanks, parentheses and line ends; the
+// last parenthesis ends it, as all that follows is numbers:
+//
+//	4242 (a) b (c) S 4241 4242 4242 34816 4242 4194304 150 900 0 2 5 3 40 12 20 0 7 0 812345 227328000 1500 …
+func parseProcessStat(b []byte) (s processStat, ok bool) {
+	i := bytes.LastIndexByte(b, ')')
+	if i < 0 || len(b) < i+4 || b[i+1] != ' ' {
+		return s, false
+	}
+	s.state, b = b[i+2], b[i+3:]
+	var parent uint64
+	// The fields are numbered as in the manual; the state is 3.
+	for field := 4; field <= 24; field++ {
+		var into *uint64
+		switch field {
+		case 4:
+			into = &parent
+		case 10:
+			into = &s.minor
+		case 11:
+			into = &s.childMinor
+		case 12:
+			into = &s.major
+		case 13:
+			into = &s.childMajor
+		case 14:
+			into = &s.user
+		case 15:
+			into = &s.system
+		case 16:
+			into = &s.childUser
+		case 17:
+			into = &s.childSystem
+		case 20:
+			into = &s.threads
+		case 22:
+			into = &s.start
+		case 24:
+			into = &s.resident
+		default: // some of these can be negative.
+			var w []byte
+			if w, b = word(b); len(w) == 0 {
+				return s, false
+			}
+			continue
+		}
+		if *into, b, ok = number(b); !ok {
+			return s, false
+		}
+	}
+	s.parent = int(parent & (1<<31 - 1))
+	return s, true
+}
+
+// processIO is /proc/PID/io (proc_pid_io(5)): of the process with all its threads, also those that have ended, and of
+// the children it has waited for.
+type processIO struct {
+	readChars, writeChars, readCalls, writeCalls, read, written uint64
+}
+
+// parseProcessIO reads
+//
+//	rchar: 323934931
+//	wchar: 323929600
+//	syscr: 632687
+//	syscw: 632675
+//	read_bytes: 0
+//	write_bytes: 323932160
+//	cancelled_write_bytes: 0
+func parseProcessIO(b []byte) (io processIO, ok bool) {
+	seen := 0
+	for len(b) > 0 {
+		var l []byte
+		l, b = line(b)
+		colon := bytes.IndexByte(l, ':')
+		if colon < 0 {
+			return io, false
+		}
+		var into *uint64
+		switch string(l[:colon]) {
+		case "rchar":
+			into = &io.readChars
+		case "wchar":
+			into = &io.writeChars
+		case "syscr":
+			into = &io.readCalls
+		case "syscw":
+			into = &io.writeCalls
+		case "read_bytes":
+			into = &io.read
+		case "write_bytes":
+			into = &io.written
+		default:
+			continue
+		}
+		if *into, _, ok = number(l[colon+1:]); !ok {
+			return io, false
+		}
+		seen++
+	}
+	return io, seen == 6
+}
+
+// parseSwitches reads the last two lines of /proc/PID/status (proc_pid_status(5)), which are of one thread:
+//
+//	voluntary_ctxt_switches:	150
+//	nonvoluntary_ctxt_switches:	545
+func parseSwitches(b []byte) (voluntary, involuntary uint64, ok bool) {
+	i := bytes.LastIndex(b, []byte("\nvoluntary_ctxt_switches:"))
+	if i < 0 {
+		return 0, 0, false
+	}
+	first, rest := line(b[i+1:])
+	second, _ := line(rest)
+	v, a := bytes.CutPrefix(first, []byte("voluntary_ctxt_switches:"))
+	n, c := bytes.CutPrefix(second, []byte("nonvoluntary_ctxt_switches:"))
+	if !a || !c {
+		return 0, 0, false
+	}
+	if voluntary, _, ok = number(v); !ok {
+		return 0, 0, false
+	}
+	involuntary, _, ok = number(n)
+	return voluntary, involuntary, ok
+}
