@@ -17,8 +17,8 @@ const sparkPoints = 60
 // process makes the spool into the tree and writes the run's files. The tree is given whenever it could be made; the
 // error says what could not be written.
 func (o *round) process() (*datamodel.Node, error) {
-	if o.failed != nil && o.client != nil {
-		o.client.Wait()
+	if o.failed != nil && o.sampler != nil {
+		o.sampler.Wait() // or it would still write what is read here
 	}
 	samples := ""
 	if o.dir != "" {

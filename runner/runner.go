@@ -75,7 +75,8 @@ type round struct {
 	dir     string   // the run's folder; empty when nothing is kept
 	spool   string   // where the sampler writes
 	lock    *os.File // held on the spool folder, so that nobody recovers a run that goes on
-	client  *sampler.Client
+	sampler *sampler.Client // the process
+	client  *sampler.Client // the same while it answers, else nil
 	failed  error // why the sampler gave no complete record
 	group   *cgroup.Group
 	ledger  datamodel.Ledger
@@ -150,7 +151,8 @@ func (o *round) setup() error {
 		_ = o.group.Add(o.Target.PID()) // what cannot be used is empty afterwards
 	}
 	config.Host.Target = sensors.Target{CPUGroup: o.group.CPU, MemoryGroup: o.group.Memory}
-	if o.client, err = o.Sampler(); err == nil {
+	if o.sampler, err = o.Sampler(); err == nil {
+		o.client = o.sampler
 		err = o.client.Configure(config)
 	}
 	if o.Host != nil {
@@ -290,8 +292,9 @@ func (o *round) report(tree *datamodel.Node) Report {
 func (o *round) close() {
 	o.machine.become(Closed)
 	_, _ = o.group.Leave() // settle has told what there was to tell
-	if o.client != nil {
-		o.client.Close()
+	if o.sampler != nil { // also one that has failed: none is left behind
+		o.sampler.Close()
+		o.sampler.Wait()
 	}
 	if o.dir == "" && o.spool != "" {
 		_ = os.RemoveAll(o.spool)

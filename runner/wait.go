@@ -63,8 +63,8 @@ func (o *round) reap(began time.Time) error {
 // reapOrphans takes away the dead among the target's orphans.
 func (o *round) reapOrphans() {
 	except := []int{o.Target.PID()}
-	if o.client != nil {
-		except = append(except, o.client.PID())
+	if o.sampler != nil {
+		except = append(except, o.sampler.PID())
 	}
 	_, user, system := launch.Orphans(except...)
 	o.orphanUser += user
