@@ -98,8 +98,9 @@ func FormatRate(v float64, u Unit) string {
 	return s + "/s"
 }
 
-// scaled shows v, which is not negative, with one of the SI prefixes n to P, the least of them that of 10^least. It moves
-// the point within the three digits that are printed and does not divide: 0.9994999999999999 W times 1000 is 999.5 mW.
+// scaled shows v, which is not negative, with one of the SI prefixes n to P, the least of them that of 10^least. It
+// moves the point within the three digits that are printed and does not divide or multiply: 1000 times
+// 0.9994999999999999 W is 999.5 mW, which would be printed as 1000 mW.
 func scaled(v float64, least int, symbol string) string {
 	if v == 0 {
 		return "0 " + symbol

@@ -1,0 +1,56 @@
+package report
+
+import (
+	"encoding/csv"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/ergon-energy/ergon/datamodel"
+)
+
+// writeCSV writes one row for each metric of each node, the numbers as they are and empty where there is none. Fields
+// are quoted as RFC 4180 has it; lines end with a bare line feed, as the tools that read them line by line expect.
+func writeCSV(w io.Writer, r datamodel.Result, _ Options) error {
+	out := csv.NewWriter(w)
+	rows := [][]string{{
+		"run", "path", "level", "metric", "value", "unit", "aggregation", "provenance", "source",
+		"count", "gaps", "min", "max", "mean", "std", "reason",
+	}}
+	walk(r.Tree, "", func(n *datamodel.Node, path string) {
+		for _, m := range n.Metrics {
+			m = settled(m)
+			rows = append(rows, []string{
+				printable(r.Run.ID), printable(path), printable(string(n.Level)), printable(m.Name),
+				plainNumber(m.Value), printable(string(m.Unit)), printable(m.Aggregation), string(m.Provenance),
+				printable(m.Source), strconv.FormatInt(m.Count, 10), strconv.FormatInt(m.Gaps, 10),
+				plainNumber(m.Min), plainNumber(m.Max), plainNumber(m.Mean), plainNumber(m.Std), printable(m.Reason),
+			})
+		}
+	})
+	return out.WriteAll(rows)
+}
+
+// walk calls f for n and all below it, parents first. The path is the names joined by '/', a '/' in a name written '|'.
+func walk(n *datamodel.Node, above string, f func(n *datamodel.Node, path string)) {
+	if n == nil {
+		return
+	}
+	path := strings.ReplaceAll(n.Name, "/", "|")
+	if above != "" {
+		path = above + "/" + path
+	}
+	f(n, path)
+	for _, c := range n.Children {
+		walk(c, path, f)
+	}
+}
+
+// plainNumber is the shortest text that reads back as v; empty where there is no value.
+func plainNumber(v float64) string {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return ""
+	}
+	return strconv.FormatFloat(v, 'g', -1, 64)
+}

@@ -1,0 +1,147 @@
+package report
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// printable is a string of others as it may be shown: control characters, those that change the direction of text and
+// bytes that are not UTF-8 are written as Go writes them in a string. A terminal would obey them.
+func printable(s string) string {
+	clean := true
+	for _, r := range s {
+		if !unicode.IsPrint(r) || r == utf8.RuneError {
+			clean = false
+			break
+		}
+	}
+	if clean {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		switch {
+		case r == utf8.RuneError && n == 1:
+			b.WriteString(`\x` + hex(s[0]>>4) + hex(s[0]&15))
+		case !unicode.IsPrint(r):
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		default:
+			b.WriteString(s[:n])
+		}
+		s = s[n:]
+	}
+	return b.String()
+}
+
+func hex(n byte) string { return "0123456789abcdef"[n : n+1] }
+
+// ascii is printable text in ASCII: ergon's own signs by their like, the others by their number.
+func ascii(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		like, own := likeness(r)
+		switch {
+		case r < utf8.RuneSelf:
+			b.WriteRune(r)
+		case own:
+			b.WriteString(like)
+		default:
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		}
+	}
+	return b.String()
+}
+
+// likeness is the ASCII text for a sign that ergon itself writes.
+func likeness(r rune) (string, bool) {
+	switch r {
+	case 'µ':
+		return "u", true
+	case '°':
+		return "", true
+	case '–':
+		return "-", true
+	case '…':
+		return "...", true
+	case '∫':
+		return "^", true
+	case '≈':
+		return "*", true
+	}
+	return "", false
+}
+
+// commandLine is argv as a shell would take it, in one line and printable.
+func commandLine(argv []string) string {
+	words := make([]string, len(argv))
+	for i, a := range argv {
+		words[i] = quote(a)
+	}
+	return strings.Join(words, " ")
+}
+
+func quote(a string) string {
+	const safe = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-"
+	switch {
+	case a != "" && strings.Trim(a, safe) == "":
+		return a
+	case printable(a) == a:
+		return "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+	}
+	q := strconv.Quote(a)
+	return "$'" + strings.ReplaceAll(q[1:len(q)-1], "'", `\'`) + "'"
+}
+
+// columns is the number of columns printable text takes on a terminal. It is right for what is common, and no more: a
+// full table of widths is larger than this package.
+func columns(s string) int {
+	n := 0
+	for _, r := range s {
+		n += runeColumns(r)
+	}
+	return n
+}
+
+func runeColumns(r rune) int {
+	switch {
+	case r < utf8.RuneSelf:
+		return 1
+	case unicode.Is(unicode.M, r):
+		return 0
+	case unicode.In(r, unicode.Han, unicode.Hangul, unicode.Hiragana, unicode.Katakana),
+		r >= 0x3000 && r <= 0x303f, r >= 0xff01 && r <= 0xff60, r >= 0x1f300 && r <= 0x1faff:
+		return 2
+	}
+	return 1
+}
+
+// shorten cuts printable text to n columns, the last of them an ellipsis where something was cut.
+func shorten(s string, n int) string {
+	if columns(s) <= n {
+		return s
+	}
+	used := 0
+	for i, r := range s {
+		w := runeColumns(r)
+		if used+w > n-1 {
+			if n < 1 {
+				return ""
+			}
+			return s[:i] + "…"
+		}
+		used += w
+	}
+	return s
+}
+
+// pad fills text up to n columns, on the left where right is set.
+func pad(s string, n int, right bool) string {
+	space := strings.Repeat(" ", max(0, n-columns(s)))
+	if right {
+		return space + s
+	}
+	return s + space
+}

@@ -1,0 +1,260 @@
+package report
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/ergon-energy/ergon/datamodel"
+)
+
+// Schema is the version of the JSON report. Its JSON Schema is ergon.report-1.schema.json beside this file.
+const Schema = "ergon.report/1"
+
+// The types below are the contract of report -f json. They repeat those of packages datamodel and sensors so that a
+// field added there does not appear here by itself, and so that every key is always there: what is not known is null.
+type (
+	jsonReport struct {
+		Schema   string        `json:"schema"`
+		Run      jsonRun       `json:"run"`
+		Summary  jsonSummary   `json:"summary"`
+		Tree     *jsonNode     `json:"tree"`
+		Missing  []jsonAbsence `json:"missing"`
+		Warnings []jsonWarning `json:"warnings"`
+		Sources  []jsonSource  `json:"sources"`
+	}
+	jsonRun struct {
+		ID         string    `json:"id"`
+		Project    string    `json:"project"`
+		Command    []string  `json:"command"`
+		Folder     string    `json:"folder"`
+		Outcome    string    `json:"outcome"`
+		Reason     *string   `json:"reason"`
+		ExitCode   *int      `json:"exit_code"`
+		Signal     *string   `json:"signal"`
+		Start      time.Time `json:"start"`
+		Host       jsonHost  `json:"host"`
+		Accounting *string   `json:"accounting"`
+		Version    string    `json:"version"`
+	}
+	jsonHost struct {
+		Name           string  `json:"name"`
+		OS             string  `json:"os"`
+		Kernel         string  `json:"kernel"`
+		Architecture   string  `json:"architecture"`
+		CPU            string  `json:"cpu"`
+		CPUs           int     `json:"cpus"`
+		Memory         uint64  `json:"memory"`
+		Virtualization *string `json:"virtualization"`
+	}
+	// jsonSummary is an object whose keys keep the order of datamodel.SummaryFields.
+	jsonSummary []jsonField
+	jsonField   struct {
+		name  string
+		entry jsonEntry
+	}
+	jsonEntry struct {
+		Value      *float64 `json:"value"`
+		Unit       string   `json:"unit"`
+		Provenance string   `json:"provenance"`
+		Source     *string  `json:"source"`
+		Reason     *string  `json:"reason"`
+	}
+	jsonNode struct {
+		Name     string            `json:"name"`
+		Level    string            `json:"level"`
+		Device   *string           `json:"device"`
+		Sensor   *jsonSensor       `json:"sensor"`
+		Metadata map[string]string `json:"metadata"`
+		Metrics  []jsonMetric      `json:"metrics"`
+		Children []jsonNode        `json:"children"`
+	}
+	jsonSensor struct {
+		ID         string  `json:"id"`
+		Family     string  `json:"family"`
+		Device     *string `json:"device"`
+		Name       string  `json:"name"`
+		Unit       string  `json:"unit"`
+		Kind       string  `json:"kind"`
+		Provenance string  `json:"provenance"`
+		Source     string  `json:"source"`
+		Doc        string  `json:"doc"`
+	}
+	jsonMetric struct {
+		Name string `json:"name"`
+		jsonEntry
+		Aggregation string   `json:"aggregation"`
+		Count       int64    `json:"count"`
+		Gaps        int64    `json:"gaps"`
+		Min         *float64 `json:"min"`
+		Max         *float64 `json:"max"`
+		Mean        *float64 `json:"mean"`
+		Std         *float64 `json:"std"`
+	}
+	jsonAbsence struct {
+		ID      string  `json:"id"`
+		Source  *string `json:"source"`
+		Reason  string  `json:"reason"`
+		Present bool    `json:"present"`
+	}
+	jsonWarning struct {
+		Subject string `json:"subject"`
+		Text    string `json:"text"`
+		Count   int64  `json:"count"`
+	}
+	jsonSource struct {
+		Name     string   `json:"name"`
+		Interval *float64 `json:"interval"`
+		Sensors  int      `json:"sensors"`
+		Readings int64    `json:"readings"`
+		Missed   int64    `json:"missed"`
+		Late     int64    `json:"late"`
+		Failed   int64    `json:"failed"`
+		ReadTime *float64 `json:"read_time"`
+		Worst    *float64 `json:"worst"`
+		Hung     bool     `json:"hung"`
+	}
+)
+
+// MarshalJSON writes the entries in their order, which a map would not keep.
+func (s jsonSummary) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	for i, f := range s {
+		b.WriteByte("{,"[min(i, 1)])
+		entry, err := json.Marshal(f.entry)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", f.name, err)
+		}
+		fmt.Fprintf(&b, "%q:%s", f.name, entry)
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+// writeJSON writes the whole result as one object, numbers as they are.
+func writeJSON(w io.Writer, r datamodel.Result, _ Options) error {
+	run := r.Run
+	out := jsonReport{
+		Schema: Schema,
+		Run: jsonRun{
+			ID: run.ID, Project: run.Project, Command: append([]string{}, run.Command...), Folder: run.Folder,
+			Outcome: string(run.Outcome), Reason: text(run.Reason), ExitCode: run.ExitCode, Signal: text(run.Signal),
+			Start: run.Start.UTC(),
+			Host: jsonHost{
+				Name: run.Host.Name, OS: run.Host.OS, Kernel: run.Host.Kernel, Architecture: run.Host.Architecture,
+				CPU: run.Host.CPU, CPUs: run.Host.CPUs, Memory: run.Host.Memory,
+				Virtualization: text(run.Host.Virtualization),
+			},
+			Accounting: text(run.Accounting), Version: run.Version,
+		},
+		Missing:  []jsonAbsence{},
+		Warnings: []jsonWarning{},
+		Sources:  []jsonSource{},
+	}
+	all := summary(r)
+	for _, f := range datamodel.SummaryFields() {
+		out.Summary = append(out.Summary, jsonField{f.Name, entry(all[f.Name])})
+	}
+	if r.Tree != nil {
+		tree := node(r.Tree)
+		out.Tree = &tree
+	}
+	for _, m := range run.Missing {
+		out.Missing = append(out.Missing, jsonAbsence{m.ID, text(m.Source), m.Reason, m.Present})
+	}
+	for _, m := range run.Warnings {
+		out.Warnings = append(out.Warnings, jsonWarning{m.Subject, m.Text, m.Count})
+	}
+	for _, s := range run.Sources {
+		out.Sources = append(out.Sources, jsonSource{
+			Name: s.Name, Interval: number(s.Interval), Sensors: s.Sensors, Readings: s.Readings, Missed: s.Missed,
+			Late: s.Late, Failed: s.Failed, ReadTime: number(s.ReadTime), Worst: number(s.Worst), Hung: s.Hung,
+		})
+	}
+	b, err := json.MarshalIndent(out, "", "  ")
+	if err != nil {
+		return fmt.Errorf("json: %w", err)
+	}
+	_, err = w.Write(append(escapeControls(b), '\n'))
+	return err
+}
+
+func node(n *datamodel.Node) jsonNode {
+	out := jsonNode{
+		Name: n.Name, Level: string(n.Level), Device: text(n.Device),
+		Metadata: make(map[string]string, len(n.Meta)), Metrics: []jsonMetric{}, Children: []jsonNode{},
+	}
+	if s := n.Sensor; s != nil {
+		out.Sensor = &jsonSensor{
+			ID: s.ID, Family: s.Family, Device: text(s.Device), Name: s.Name, Unit: string(s.Unit),
+			Kind: s.Kind.String(), Provenance: string(s.Origin()), Source: s.Source, Doc: s.Doc,
+		}
+	}
+	for _, p := range n.Meta {
+		out.Metadata[p.Key] = p.Value
+	}
+	for _, m := range n.Metrics {
+		m = settled(m)
+		out.Metrics = append(out.Metrics, jsonMetric{
+			Name: m.Name, jsonEntry: entry(m), Aggregation: m.Aggregation, Count: m.Count, Gaps: m.Gaps,
+			Min: number(m.Min), Max: number(m.Max), Mean: number(m.Mean), Std: number(m.Std),
+		})
+	}
+	for _, c := range n.Children {
+		out.Children = append(out.Children, node(c))
+	}
+	return out
+}
+
+func entry(m datamodel.Metric) jsonEntry {
+	return jsonEntry{
+		Value: number(m.Value), Unit: string(m.Unit), Provenance: string(m.Provenance),
+		Source: text(m.Source), Reason: text(m.Reason),
+	}
+}
+
+// number is null where there is none; JSON has no NaN.
+func number(v float64) *float64 {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return nil
+	}
+	return &v
+}
+
+// text is null where nothing is said.
+func text(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// escapeControls writes as \u what encoding/json leaves as it is and a terminal obeys: DEL, the C1 controls, and what
+// changes the direction of text. In JSON they can only stand within a string.
+func escapeControls(b []byte) []byte {
+	if bytes.IndexFunc(b, hidden) < 0 {
+		return b
+	}
+	var out strings.Builder
+	for len(b) > 0 {
+		r, n := utf8.DecodeRune(b)
+		switch {
+		case !hidden(r):
+			out.Write(b[:n])
+		case r > 0xffff: // As two surrogates, the only way JSON has.
+			fmt.Fprintf(&out, `\u%04x\u%04x`, 0xd800+(r-0x10000)>>10, 0xdc00+(r-0x10000)&0x3ff)
+		default:
+			fmt.Fprintf(&out, `\u%04x`, r)
+		}
+		b = b[n:]
+	}
+	return []byte(out.String())
+}
+
+func hidden(r rune) bool { return r > '~' && !unicode.IsPrint(r) }

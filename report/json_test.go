@@ -1,0 +1,273 @@
+package report_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/report"
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+const schemaFile = "ergon.report-1.schema.json"
+
+func schema(t testing.TB) *jsonschema.Schema {
+	t.Helper()
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	c.DefaultDraft(jsonschema.Draft2020)
+	file, err := filepath.Abs(schemaFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func parse(t testing.TB, doc string) any {
+	t.Helper()
+	v, err := jsonschema.UnmarshalJSON(strings.NewReader(doc))
+	if err != nil {
+		t.Fatalf("not JSON: %v\n%s", err, doc)
+	}
+	return v
+}
+
+func TestJSONIsValid(t *testing.T) {
+	s := schema(t)
+	for name, r := range map[string]datamodel.Result{
+		"vm": vm(), "server": server(), "failed": failed(), "sampler failed": samplerFailed(), "killed": killed(),
+		"not found": notFound(), "hostile": hostile(evil), "empty": {Run: datamodel.Run{Outcome: datamodel.Unfinished}},
+	} {
+		if err := s.Validate(parse(t, render(t, "json", r, report.Options{}))); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, o := range append(datamodel.Outcomes(), datamodel.Unfinished) {
+		r := vm()
+		r.Run.Outcome = o
+		if err := s.Validate(parse(t, render(t, "json", r, report.Options{}))); err != nil {
+			t.Errorf("%s: %v", o, err)
+		}
+	}
+}
+
+// A schema that accepts everything would make the test above worthless.
+func TestSchemaRefuses(t *testing.T) {
+	s := schema(t)
+	type object = map[string]any
+	at := func(doc any, path ...string) object {
+		for _, p := range path {
+			doc = doc.(object)[p]
+		}
+		return doc.(object)
+	}
+	for name, spoil := range map[string]func(doc any){
+		"another version":           func(doc any) { at(doc)["schema"] = "ergon.report/2" },
+		"a key more":                func(doc any) { at(doc)["extra"] = 1 },
+		"a key more in a run":       func(doc any) { at(doc, "run")["extra"] = 1 },
+		"a key more in an entry":    func(doc any) { at(doc, "summary", "energy")["extra"] = 1 },
+		"no such outcome":           func(doc any) { at(doc, "run")["outcome"] = "fine" },
+		"no time":                   func(doc any) { at(doc, "run")["start"] = "yesterday" },
+		"no summary":                func(doc any) { delete(at(doc), "summary") },
+		"an entry less":             func(doc any) { delete(at(doc, "summary"), "gpu_energy") },
+		"an entry more":             func(doc any) { at(doc, "summary")["heat"] = at(doc, "summary", "energy") },
+		"a value as text":           func(doc any) { at(doc, "summary", "wall_time")["value"] = "12 s" },
+		"another unit":              func(doc any) { at(doc, "summary", "wall_time")["unit"] = "ms" },
+		"null without a reason":     func(doc any) { at(doc, "summary", "energy")["reason"] = nil },
+		"null from a counter":       func(doc any) { at(doc, "summary", "energy")["provenance"] = "counter" },
+		"0 for a missing value":     func(doc any) { at(doc, "summary", "energy")["value"] = 0 },
+		"a value from nowhere":      func(doc any) { at(doc, "summary", "wall_time")["provenance"] = "" },
+		"a metric without its name": func(doc any) { delete(firstMetric(doc), "name") },
+		"a key more in a metric":    func(doc any) { firstMetric(doc)["extra"] = 1 },
+	} {
+		doc := parse(t, render(t, "json", vm(), report.Options{}))
+		if err := s.Validate(doc); err != nil {
+			t.Fatal(err)
+		}
+		if spoil(doc); s.Validate(doc) == nil {
+			t.Errorf("%s is accepted", name)
+		}
+	}
+}
+
+func firstMetric(doc any) map[string]any {
+	n := doc.(map[string]any)["tree"].(map[string]any)
+	for len(n["metrics"].([]any)) == 0 {
+		n = n["children"].([]any)[0].(map[string]any)
+	}
+	return n["metrics"].([]any)[0].(map[string]any)
+}
+
+// The words of the schema are those of the code, in the same order.
+func TestSchemaNamesWhatThereIs(t *testing.T) {
+	b, err := os.ReadFile(schemaFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Defs struct {
+			Summary struct {
+				Required   []string
+				Properties map[string]struct {
+					Properties struct{ Unit struct{ Const units.Unit } }
+				}
+			}
+			Run struct {
+				Properties struct {
+					Outcome struct{ Enum []datamodel.Outcome }
+				}
+			}
+			Provenance struct{ Enum []sensors.Provenance }
+		} `json:"$defs"`
+	}
+	if err := json.Unmarshal(b, &doc); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range datamodel.SummaryFields() {
+		names = append(names, f.Name)
+		if u := doc.Defs.Summary.Properties[f.Name].Properties.Unit.Const; u != f.Unit {
+			t.Errorf("%s is in %q, the schema says %q", f.Name, f.Unit, u)
+		}
+	}
+	if !slices.Equal(names, doc.Defs.Summary.Required) {
+		t.Errorf("the summary is %v, the schema says %v", names, doc.Defs.Summary.Required)
+	}
+	if want := append(datamodel.Outcomes(), datamodel.Unfinished); !slices.Equal(want, doc.Defs.Run.Properties.Outcome.Enum) {
+		t.Errorf("the outcomes are %v, the schema says %v", want, doc.Defs.Run.Properties.Outcome.Enum)
+	}
+	want := []sensors.Provenance{
+		sensors.FromCounter, sensors.Sampled, sensors.Integrated, sensors.Attributed, sensors.Estimated, sensors.Missing,
+	}
+	if !slices.Equal(want, doc.Defs.Provenance.Enum) {
+		t.Errorf("the provenances are %v, the schema says %v", want, doc.Defs.Provenance.Enum)
+	}
+}
+
+// keys lists the keys of the object at path in the order they are written.
+func keys(t *testing.T, doc string, path ...string) []string {
+	t.Helper()
+	raw := json.RawMessage(doc)
+	for _, p := range path {
+		var m map[string]json.RawMessage
+		if err := json.Unmarshal(raw, &m); err != nil {
+			t.Fatal(err)
+		}
+		raw = m[p]
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	if _, err := d.Token(); err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, key.(string))
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
+}
+
+// The order and the names are contract.
+func TestJSONOrder(t *testing.T) {
+	doc := render(t, "json", vm(), report.Options{})
+	f := func(want string, path ...string) {
+		t.Helper()
+		if got := strings.Join(keys(t, doc, path...), " "); got != want {
+			t.Errorf("%v has %s, want %s", path, got, want)
+		}
+	}
+	f("schema run summary tree missing warnings sources")
+	f("id project command folder outcome reason exit_code signal start host accounting version", "run")
+	f("wall_time cpu_time cpu_user_time cpu_system_time cpu_utilization peak_memory processes disk_read disk_write "+
+		"network_receive network_transmit energy power target_energy gpu_energy gpu_memory_peak profiler_cpu_time", "summary")
+	f("value unit provenance source reason", "summary", "energy")
+	f("name level device sensor metadata metrics children", "tree")
+}
+
+// What a script gets is what was measured, to the last bit, and null for what was not.
+func TestJSONValues(t *testing.T) {
+	r := vm()
+	metrics := r.Tree.First(datamodel.RunLevel).Metrics
+	set := func(name string, v float64, from sensors.Provenance) {
+		for i := range metrics {
+			if metrics[i].Name == name {
+				metrics[i].Value, metrics[i].Provenance = v, from
+			}
+		}
+	}
+	third := 1.0 / 3
+	set("wall_time", third, sensors.FromCounter)
+	set("cpu_time", math.Inf(1), sensors.FromCounter)
+	set("cpu_user_time", math.NaN(), sensors.FromCounter)
+	set("peak_memory", 1<<40, "guessed")
+	set("processes", 7, "")
+	set("disk_read", 0, sensors.FromCounter)
+	set("disk_write", 7, sensors.Missing)
+	var doc struct {
+		Summary map[string]struct {
+			Value      *float64
+			Provenance string
+			Reason     *string
+		}
+	}
+	if err := json.Unmarshal([]byte(render(t, "json", r, report.Options{})), &doc); err != nil {
+		t.Fatal(err)
+	}
+	f := func(name string, want *float64, provenance, reason string) {
+		t.Helper()
+		got := doc.Summary[name]
+		if !reflect.DeepEqual(got.Value, want) || got.Provenance != provenance {
+			t.Errorf("%s is %v from %s, want %v from %s", name, got.Value, got.Provenance, want, provenance)
+		}
+		switch {
+		case got.Reason == nil && reason != "", got.Reason != nil && *got.Reason != reason:
+			t.Errorf("%s has the reason %v, want %q", name, got.Reason, reason)
+		}
+	}
+	f("wall_time", &third, "counter", "")
+	f("cpu_time", nil, "missing", "the value is not finite")
+	f("cpu_user_time", nil, "missing", "not measured")
+	f("peak_memory", nil, "missing", "the value does not say where it comes from")
+	f("processes", nil, "missing", "the value does not say where it comes from")
+	f("disk_read", ptr(0.0), "counter", "")
+	f("disk_write", nil, "missing", "not measured")
+	f("energy", nil, "missing", "no powercap in this kernel")
+}
+
+// Where nothing could be processed the runner's own clock is still there.
+func TestJSONWithoutTree(t *testing.T) {
+	var doc struct {
+		Summary map[string]struct{ Value *float64 }
+		Tree    any
+	}
+	if err := json.Unmarshal([]byte(render(t, "json", killed(), report.Options{})), &doc); err != nil {
+		t.Fatal(err)
+	}
+	if v := doc.Summary["wall_time"].Value; v == nil || *v != 5.0031 {
+		t.Errorf("wall_time is %v", v)
+	}
+	if doc.Tree != nil {
+		t.Errorf("the tree is %v", doc.Tree)
+	}
+}

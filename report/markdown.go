@@ -1,0 +1,111 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/ergon-energy/ergon/datamodel"
+)
+
+// writeMarkdown writes the summary for GitHub and GitLab: a heading, one table, and the footnotes.
+func writeMarkdown(w io.Writer, r datamodel.Result, o Options) error {
+	var b strings.Builder
+	command := shorten(commandLine(r.Run.Command), unlimited)
+	fmt.Fprintf(&b, "### %s: %s\n\n", code(command), markdown(verdict(r.Run)))
+	if s := why(r.Run); s != "" {
+		fmt.Fprintf(&b, "%s\n\n", markdown(s))
+	}
+	all := rows(r)
+	shown := known(all)
+	if len(shown) > 0 {
+		b.WriteString("| | command | | machine | |\n|:---|---:|:---|---:|:---|\n")
+		for _, row := range shown {
+			label := markdown(strings.TrimSpace(row.label))
+			if strings.HasPrefix(row.label, " ") {
+				label = "&emsp;" + label
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", label,
+				markdownValue(row.command), markdown(row.command.note), markdownValue(row.machine), markdownNote(row.machine))
+		}
+		b.WriteByte('\n')
+	}
+	var notes []string
+	if s := named(r.Run.Host); s != "" {
+		notes = append(notes, "machine: "+s)
+	}
+	if s := own(r); s != "" {
+		notes = append(notes, "ergon itself: "+s)
+	}
+	if s := legend(shown); s != "" {
+		notes = append(notes, s)
+	}
+	if gs := gaps(all); len(gs) > 0 {
+		notes = append(notes, "not measured: "+byReason(gs))
+	}
+	for _, m := range r.Run.Warnings {
+		notes = append(notes, "warning: "+warning(m))
+	}
+	if o.Results != "" {
+		notes = append(notes, "kept in "+printable(o.Results))
+	}
+	for _, n := range notes {
+		fmt.Fprintf(&b, "- %s\n", markdown(n))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func markdownValue(c cell) string {
+	if c.empty() {
+		return ""
+	}
+	s := c.value
+	if sign, _ := mark(c.from); sign != "" {
+		s += " " + sign
+	}
+	return markdown(s)
+}
+
+func markdownNote(c cell) string {
+	s := markdown(c.note)
+	if c.spark != nil {
+		s = strings.TrimSpace(s + " " + code(bars(c.spark, true)))
+	}
+	return s
+}
+
+// markdown is printable text with every sign escaped that CommonMark or GitHub could take for its own.
+func markdown(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		switch {
+		case r == '<':
+			b.WriteString("&lt;")
+			continue
+		case r == '&':
+			b.WriteString("&amp;")
+			continue
+		case r == '@': // A name behind it would be called to the discussion.
+			b.WriteString("&#64;")
+			continue
+		case strings.ContainsRune("\\`*_[]#|~>!", r):
+			b.WriteByte('\\')
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// code is printable text as a code span, in more backticks than it has itself. Within a table a bar must be escaped
+// even there; the callers' texts have none in tables.
+func code(s string) string {
+	fence := "`"
+	for strings.Contains(s, fence) {
+		fence += "`"
+	}
+	if fence == "`" && s != "" && strings.Trim(s, " ") == s {
+		return fence + s + fence
+	}
+	return fence + " " + s + " " + fence
+}

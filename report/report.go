@@ -1,0 +1,86 @@
+// Package report shows a result: as the summary a user reads after the command has ended, as the JSON object scripts
+// hold on to, and as CSV, Markdown and HTML. All formats are made from the same tree. The package computes nothing but
+// rates and sums of what it shows, reads no files and knows no terminal: what it may use of one it is told.
+//
+// The names of commands, hosts and devices were chosen by others. No control character of theirs reaches an output.
+package report
+
+import (
+	"io"
+	"math"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// Format is one way to show a result.
+type Format struct {
+	// Name is what -f takes.
+	Name string
+	// Doc is one line for people.
+	Doc string
+	// Write shows the result. Its errors are those of the writer.
+	Write func(io.Writer, datamodel.Result, Options) error
+}
+
+// Options says what the reader of a report can see. The zero value is a file: no color, any width, ASCII only. JSON and
+// CSV need none of it.
+type Options struct {
+	// Color allows ANSI colors.
+	Color bool
+	// Width is that of the terminal in columns; 0 is unlimited.
+	Width int
+	// Unicode allows characters beyond ASCII.
+	Unicode bool
+	// Results is the folder the run is kept in, for the last line of the text; empty where it is not kept.
+	Results string
+}
+
+// All lists the formats, the default first.
+func All() []Format {
+	return []Format{
+		{"text", "the summary for people", writeText},
+		{"json", "one object, schema ergon.report/1", writeJSON},
+		{"csv", "one row for each metric of each node", writeCSV},
+		{"markdown", "the summary for a pull request or a job's summary page", writeMarkdown},
+		{"html", "a page by itself, with the whole tree", writeHTML},
+	}
+}
+
+// settled is a metric as it may be shown: a value that is not finite, or whose provenance is not known, is none.
+func settled(m datamodel.Metric) datamodel.Metric {
+	reason := ""
+	switch m.Provenance {
+	case sensors.FromCounter, sensors.Sampled, sensors.Integrated, sensors.Attributed, sensors.Estimated:
+		switch {
+		case math.IsInf(m.Value, 0):
+			reason = "the value is not finite"
+		case math.IsNaN(m.Value):
+			reason = "not measured"
+		default:
+			return m
+		}
+	case sensors.Missing:
+		reason = "not measured"
+	default:
+		reason = "the value does not say where it comes from"
+	}
+	if m.Reason == "" {
+		m.Reason = reason
+	}
+	m.Value, m.Provenance = math.NaN(), sensors.Missing
+	return m
+}
+
+// summary is the result's summary, settled. Where nothing could be processed the wall time is still known.
+func summary(r datamodel.Result) map[string]datamodel.Metric {
+	all := make(map[string]datamodel.Metric)
+	for _, m := range r.Summary() {
+		all[m.Name] = settled(m)
+	}
+	if w := r.Run.WallTime; w != nil && math.IsNaN(all["wall_time"].Value) {
+		all["wall_time"] = settled(datamodel.Value("wall_time", *w, units.Second, "delta", sensors.FromCounter, "runner"))
+	}
+	return all
+}

@@ -1,0 +1,337 @@
+package report_test
+
+import (
+	"bytes"
+	"flag"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/report"
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// go test ./report -update writes the golden files anew; look at them before you commit them.
+var update = flag.Bool("update", false, "write the golden files")
+
+func ptr[T any](v T) *T { return &v }
+
+// entry is one value of an example's summary.
+type entry struct {
+	name   string
+	value  float64
+	from   sensors.Provenance
+	source string
+}
+
+func absent(reason string, names ...string) []datamodel.Metric {
+	var out []datamodel.Metric
+	for _, name := range names {
+		out = append(out, datamodel.Missing(name, "", reason))
+	}
+	return out
+}
+
+func result(run datamodel.Run, entries []entry, missing ...[]datamodel.Metric) datamodel.Result {
+	node := &datamodel.Node{Name: run.ID, Level: datamodel.RunLevel}
+	unit := map[string]units.Unit{}
+	for _, f := range datamodel.SummaryFields() {
+		unit[f.Name] = f.Unit
+	}
+	for _, e := range entries {
+		node.Metrics = append(node.Metrics, datamodel.Value(e.name, e.value, unit[e.name], "delta", e.from, e.source))
+	}
+	for _, ms := range missing {
+		for _, m := range ms {
+			m.Unit = unit[m.Name]
+			node.Metrics = append(node.Metrics, m)
+		}
+	}
+	tree := &datamodel.Node{Name: run.Project, Level: datamodel.App, Children: []*datamodel.Node{
+		{Name: run.Project, Level: datamodel.MultiRun, Children: []*datamodel.Node{node}},
+	}}
+	return datamodel.Result{Run: run, Tree: tree}
+}
+
+func course(values ...float64) []*float64 {
+	out := make([]*float64, len(values))
+	for i, v := range values {
+		if !math.IsNaN(v) {
+			out[i] = &v
+		}
+	}
+	return out
+}
+
+func start() time.Time { return time.Date(2026, 3, 14, 9, 26, 53, 589793238, time.UTC) }
+
+// vm is a machine without any energy or GPU.
+func vm() datamodel.Result {
+	nan := math.NaN()
+	run := datamodel.Run{
+		Schema: datamodel.ManifestSchema, ID: "20260314T092653-7f3a", Project: "go", Command: []string{"go", "build", "./..."},
+		Folder: "/home/ada/ergon", Outcome: datamodel.Done, ExitCode: ptr(0), Start: start(), WallTime: ptr(12.418),
+		Host: datamodel.HostInfo{
+			Name: "build-7", OS: "linux", Kernel: "6.1.0-18-cloud-amd64", Architecture: "amd64",
+			CPU: "AMD EPYC 7B13", CPUs: 2, Memory: 8 << 30, Virtualization: "kvm",
+		},
+		Sources: []datamodel.SourceStats{
+			{Name: "cpu", Interval: 0.1, Sensors: 33, Readings: 125, ReadTime: 0.0041, Worst: 0.0002},
+			{Name: "target", Interval: 0.1, Sensors: 14, Readings: 122, Missed: 3, Late: 1, ReadTime: 0.019, Worst: 0.0013},
+		},
+		Missing: []sensors.Absence{
+			{ID: "rapl", Source: "/sys/class/powercap", Reason: "no powercap in this kernel"},
+			{ID: "gpu", Source: "libnvidia-ml.so.1", Reason: "no NVIDIA driver"},
+		},
+		Warnings:   []datamodel.Warning{},
+		Accounting: "perf task-clock, inherited", Version: "0.1.0",
+		Spark: map[string][]*float64{"cpu": course(
+			0.21, 0.55, 0.93, 0.98, 1, 1, 0.99, 0.98, 0.97, 0.99, 1, 1, 0.96, nan, nan, 0.97, 0.88, 0.64, 0.52, 0.51, 0.5, 0.31)},
+	}
+	r := result(run, []entry{
+		{"wall_time", 12.418, sensors.FromCounter, "clock"},
+		{"cpu_time", 21.3071, sensors.FromCounter, "perf task-clock"},
+		{"cpu_user_time", 17.912, sensors.FromCounter, "wait4"},
+		{"cpu_system_time", 3.3951, sensors.FromCounter, "wait4"},
+		{"cpu_utilization", 0.8731, sensors.FromCounter, "/proc/stat"},
+		{"peak_memory", 812.3 * (1 << 20), sensors.Sampled, "/proc/PID/smaps_rollup"},
+		{"processes", 203, sensors.FromCounter, "/proc/stat"},
+		{"disk_read", 12582912, sensors.FromCounter, "/proc/PID/io"},
+		{"disk_write", 356515840, sensors.FromCounter, "/proc/PID/io"},
+		{"network_receive", 1289, sensors.FromCounter, "/proc/net/dev"},
+		{"network_transmit", 0, sensors.FromCounter, "/proc/net/dev"},
+		{"profiler_cpu_time", 0.0312, sensors.FromCounter, "getrusage"},
+	}, absent("no powercap in this kernel", "energy", "power", "target_energy"),
+		absent("no NVIDIA driver", "gpu_energy", "gpu_memory_peak"))
+	host := &datamodel.Node{
+		Name: "build-7", Level: datamodel.HostLevel,
+		Meta: []datamodel.Pair{{Key: "kernel", Value: run.Host.Kernel}, {Key: "cpu", Value: run.Host.CPU}},
+	}
+	sensor := &sensors.Sensor{
+		ID: "disk/nvme0n1/read", Family: "disk", Device: "nvme0n1", Name: "read", Unit: units.Byte, Kind: sensors.Counter,
+		Source: "/proc/diskstats", Doc: "bytes read from the device",
+	}
+	read := datamodel.Value("read", 12582912, units.Byte, "delta", sensors.FromCounter, "/proc/diskstats")
+	read.Count, read.Gaps, read.Min, read.Max, read.Mean, read.Std = 125, 1, 0, 9437184, 1013280.4638, 2.5e6
+	host.Children = []*datamodel.Node{{
+		Name: "nvme0n1", Level: datamodel.DeviceLevel, Device: "disk",
+		Children: []*datamodel.Node{{
+			Name: "read/bytes", Level: datamodel.SensorLevel, Device: "disk", Sensor: sensor, Metrics: []datamodel.Metric{read},
+		}},
+	}}
+	node := r.Tree.First(datamodel.RunLevel)
+	node.Children = append(node.Children, host)
+	return r
+}
+
+// server has energy counters and GPUs.
+func server() datamodel.Result {
+	run := datamodel.Run{
+		Schema: datamodel.ManifestSchema, ID: "20260314T092653-c0de", Project: "train",
+		Command: []string{"python3", "train.py", "--data", "/srv/data sets/cifar", "--epochs", "90", "--lr", "0.1"},
+		Folder:  "/srv/jobs/17", Outcome: datamodel.Done, ExitCode: ptr(0), Start: start(), WallTime: ptr(5025.5),
+		Host: datamodel.HostInfo{
+			Name: "gpu-node-12", OS: "linux", Kernel: "6.8.0", Architecture: "amd64", CPU: "Intel Xeon Platinum 8468",
+			CPUs: 192, Memory: 1 << 40,
+		},
+		Sources:  []datamodel.SourceStats{{Name: "nvml", Interval: 0.1, Sensors: 48, Readings: 50255, ReadTime: 75, Worst: 0.09}},
+		Missing:  []sensors.Absence{{ID: "rapl/psys", Source: "energy_uj", Reason: "permission denied", Present: true}},
+		Warnings: []datamodel.Warning{{Subject: "rapl/dram-0/energy", Text: "stepped back", Count: 3}, {Subject: "run", Text: "the machine slept for 12 s"}},
+		Version:  "0.1.0",
+		Spark: map[string][]*float64{
+			"cpu":   course(0.02, 0.06, 0.08, 0.08, 0.07, 0.08, 0.08, 0.08, 0.07, 0.08, 0.08, 0.03),
+			"power": course(700, 2100, 3900, 4020, 4010, 3990, 4100, 4050, 3890, 4000, 4020, 1400),
+		},
+	}
+	return result(run, []entry{
+		{"wall_time", 5025.5, sensors.FromCounter, "clock"},
+		{"cpu_time", 61824.22, sensors.FromCounter, "cgroup cpu.stat"},
+		{"cpu_user_time", 50011.1, sensors.FromCounter, "cgroup cpu.stat"},
+		{"cpu_system_time", 11813.12, sensors.FromCounter, "cgroup cpu.stat"},
+		{"cpu_utilization", 0.0714, sensors.FromCounter, "/proc/stat"},
+		{"peak_memory", 212.7 * (1 << 30), sensors.FromCounter, "cgroup memory.peak"},
+		{"processes", 1842, sensors.FromCounter, "perf"},
+		{"disk_read", 1.61e12, sensors.FromCounter, "/proc/PID/io"},
+		{"disk_write", 4.1e10, sensors.FromCounter, "/proc/PID/io"},
+		{"network_receive", 2.9e9, sensors.FromCounter, "/proc/net/dev"},
+		{"network_transmit", 8.8e9, sensors.FromCounter, "/proc/net/dev"},
+		{"energy", 18.83e6, sensors.Integrated, "packages + dram: package-0, package-1, dram-0, dram-1; GPUs: GPU-5c1 (power over time)"},
+		{"power", 3746.9, sensors.Integrated, "packages + dram: package-0, package-1, dram-0, dram-1; GPUs: GPU-5c1 (power over time)"},
+		{"target_energy", 16.1e6, sensors.Attributed, "cpu time share"},
+		{"gpu_energy", 15.02e6, sensors.Integrated, "nvmlDeviceGetPowerUsage"},
+		{"gpu_memory_peak", 287.4 * (1 << 30), sensors.Sampled, "nvmlDeviceGetMemoryInfo"},
+		{"profiler_cpu_time", 19.07, sensors.FromCounter, "getrusage"},
+	})
+}
+
+// failed is a command that ended with an error, on a server where the command's share of the energy is not known.
+func failed() datamodel.Result {
+	r := server()
+	r.Run.Outcome, r.Run.ExitCode, r.Run.Reason = datamodel.TargetFailed, ptr(3), "exit status 3"
+	r.Run.Warnings = nil
+	node := r.Tree.First(datamodel.RunLevel)
+	for i, m := range node.Metrics {
+		if m.Name == "target_energy" {
+			node.Metrics[i] = datamodel.Missing(m.Name, m.Unit, "no CPU time of the machine")
+		}
+	}
+	return r
+}
+
+// samplerFailed is what the runner knows by itself.
+func samplerFailed() datamodel.Result {
+	run := datamodel.Run{
+		Schema: datamodel.ManifestSchema, ID: "20260314T092653-dead", Project: "make", Command: []string{"make", "-j8"},
+		Folder: "/home/ada/src", Outcome: datamodel.SamplerFailed, Reason: "sampler: ended by SIGKILL after 1.2 s",
+		ExitCode: ptr(0), Start: start(), WallTime: ptr(83.4),
+		Host: datamodel.HostInfo{Name: "desk", OS: "linux", CPUs: 8, Memory: 16 << 30}, Version: "0.1.0",
+	}
+	return result(run, []entry{
+		{"wall_time", 83.4, sensors.FromCounter, "clock"},
+		{"cpu_time", 401.7, sensors.FromCounter, "wait4"},
+		{"cpu_user_time", 377.25, sensors.FromCounter, "wait4"},
+		{"cpu_system_time", 24.45, sensors.FromCounter, "wait4"},
+		{"peak_memory", 402.6 * (1 << 20), sensors.Sampled, "wait4 ru_maxrss"},
+	}, absent("the sampler failed", "cpu_utilization", "processes", "disk_read", "disk_write", "network_receive",
+		"network_transmit", "energy", "power", "target_energy", "gpu_energy", "gpu_memory_peak", "profiler_cpu_time"))
+}
+
+// killed is a command that a signal ended; nothing could be processed.
+func killed() datamodel.Result {
+	return datamodel.Result{Run: datamodel.Run{
+		Schema: datamodel.ManifestSchema, ID: "20260314T092653-0009", Project: "sleep", Command: []string{"sleep", "1000"},
+		Outcome: datamodel.TimedOut, Reason: "ran longer than 5 s", Signal: "SIGTERM", Start: start(), WallTime: ptr(5.0031),
+		Version: "0.1.0",
+	}}
+}
+
+// notFound never started.
+func notFound() datamodel.Result {
+	return datamodel.Result{Run: datamodel.Run{
+		Schema: datamodel.ManifestSchema, ID: "20260314T092653-0127", Project: "nosuch", Command: []string{"nosuch"},
+		Outcome: datamodel.NotFound, Reason: "nosuch: not found in PATH", Start: start(), Version: "0.1.0",
+	}}
+}
+
+// evil is what a hostile name may hold.
+const evil = "a'b\"c\x1b]0;owned\a\x1b[2J\r\n|x|`<script>alert(1)</script>&\u202e\u009b31m\xff,=1+1"
+
+// hostile has such a name wherever one is possible.
+func hostile(name string) datamodel.Result {
+	r := vm()
+	r.Run.ID, r.Run.Project, r.Run.Folder, r.Run.Reason = name, name, name, name
+	r.Run.Command = []string{name, name}
+	r.Run.Outcome, r.Run.ExitCode, r.Run.Signal = datamodel.Cancelled, nil, name
+	r.Run.Accounting, r.Run.Version = name, name
+	r.Run.Host = datamodel.HostInfo{Name: name, OS: name, Kernel: name, Architecture: name, CPU: name, CPUs: 1, Memory: 1, Virtualization: name}
+	r.Run.Sources = append(r.Run.Sources, datamodel.SourceStats{Name: name, Interval: math.NaN(), Hung: true})
+	r.Run.Missing = []sensors.Absence{{ID: name, Source: name, Reason: name}}
+	r.Run.Warnings = []datamodel.Warning{{Subject: name, Text: name, Count: 2}}
+	var taint func(*datamodel.Node)
+	taint = func(n *datamodel.Node) {
+		n.Name, n.Device, n.Meta = name, name, []datamodel.Pair{{Key: name, Value: name}}
+		if n.Sensor != nil {
+			s := *n.Sensor
+			s.ID, s.Family, s.Device, s.Name, s.Unit, s.Source, s.Doc = name, name, name, name, units.Unit(name), name, name
+			n.Sensor = &s
+		}
+		for i := range n.Metrics {
+			n.Metrics[i].Source, n.Metrics[i].Reason = name, name
+			if n.Level != datamodel.RunLevel {
+				n.Metrics[i].Name, n.Metrics[i].Aggregation, n.Metrics[i].Unit = name, name, units.Unit(name)
+			}
+		}
+		for _, c := range n.Children {
+			taint(c)
+		}
+	}
+	taint(r.Tree)
+	return r
+}
+
+func render(t testing.TB, format string, r datamodel.Result, o report.Options) string {
+	t.Helper()
+	for _, f := range report.All() {
+		if f.Name == format {
+			var b bytes.Buffer
+			if err := f.Write(&b, r, o); err != nil {
+				t.Fatal(err)
+			}
+			return b.String()
+		}
+	}
+	t.Fatalf("there is no format %q", format)
+	return ""
+}
+
+func TestAll(t *testing.T) {
+	var names []string
+	for _, f := range report.All() {
+		names = append(names, f.Name)
+		if f.Doc == "" {
+			t.Errorf("%s says nothing about itself", f.Name)
+		}
+	}
+	if got := strings.Join(names, " "); got != "text json csv markdown html" {
+		t.Errorf("the formats are %s", got)
+	}
+}
+
+func TestGolden(t *testing.T) {
+	term := report.Options{Width: 80, Unicode: true, Results: "ergon-results/project=go/date=2026-03-14/run=20260314T092653-7f3a"}
+	wide := report.Options{Width: 120, Unicode: true}
+	for _, tt := range []struct {
+		name, format string
+		result       datamodel.Result
+		options      report.Options
+	}{
+		{"vm.txt", "text", vm(), term},
+		{"vm-ascii.txt", "text", vm(), report.Options{}},
+		{"vm-color.txt", "text", vm(), report.Options{Width: 100, Unicode: true, Color: true}},
+		{"vm-narrow.txt", "text", vm(), report.Options{Width: 48, Unicode: true}},
+		{"vm.json", "json", vm(), report.Options{}},
+		{"vm.csv", "csv", vm(), report.Options{}},
+		{"vm.md", "markdown", vm(), wide},
+		{"vm.html", "html", vm(), wide},
+		{"server.txt", "text", server(), term},
+		{"server-wide.txt", "text", server(), wide},
+		{"server-ascii.txt", "text", server(), report.Options{Width: 80}},
+		{"server.json", "json", server(), report.Options{}},
+		{"server.md", "markdown", server(), wide},
+		{"server.html", "html", server(), wide},
+		{"failed.txt", "text", failed(), wide},
+		{"failed-color.txt", "text", failed(), report.Options{Width: 80, Unicode: true, Color: true}},
+		{"sampler-failed.txt", "text", samplerFailed(), term},
+		{"killed.txt", "text", killed(), term},
+		{"killed.json", "json", killed(), term},
+		{"not-found.txt", "text", notFound(), term},
+		{"hostile.txt", "text", hostile(evil), wide},
+		{"hostile-ascii.txt", "text", hostile(evil), report.Options{}},
+		{"hostile.json", "json", hostile(evil), wide},
+		{"hostile.csv", "csv", hostile(evil), wide},
+		{"hostile.md", "markdown", hostile(evil), wide},
+		{"hostile.html", "html", hostile(evil), wide},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := render(t, tt.format, tt.result, tt.options)
+			file := filepath.Join("testdata", tt.name)
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("%s is not as it was (go test ./report -update writes it anew):\n%s", file, got)
+			}
+		})
+	}
+}

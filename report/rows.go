@@ -1,0 +1,313 @@
+package report
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// cell is one value of the summary for people. The zero value is an empty cell, which is not a missing value.
+type cell struct {
+	value string
+	from  sensors.Provenance
+	// note is what helps to judge the value: a rate, a part of a whole.
+	note string
+	// spark is the course of the value over the run, nil where it is not shown.
+	spark []float64
+	unit  units.Unit
+	// reason says why the value is missing.
+	reason string
+}
+
+func (c cell) missing() bool { return c.from == sensors.Missing }
+func (c cell) empty() bool   { return c.from == "" }
+
+// row is one line of the summary: what the command itself took, and what the whole machine did meanwhile.
+type row struct {
+	label            string
+	command, machine cell
+}
+
+// rows is the summary as people read it. A row of which nothing is known is in the list all the same.
+func rows(r datamodel.Result) []row {
+	s := summary(r)
+	wall := s["wall_time"].Value
+	show := func(name string) cell { return shown(s[name]) }
+	// noted adds a note that is made of the value and the wall time, if both are known.
+	noted := func(name string, note func(v float64) string) cell {
+		c := shown(s[name])
+		if !c.missing() && wall > 0 {
+			c.note = note(s[name].Value)
+		}
+		return c
+	}
+	perSecond := func(name string) cell {
+		return noted(name, func(v float64) string { return units.FormatRate(v/wall, s[name].Unit) })
+	}
+	// A share of the energy over the wall time is a share of the power, by the same model. It is no value of its own: where
+	// it is not known it is not missing either.
+	var power cell
+	if share := s["target_energy"]; wall > 0 && !math.IsNaN(share.Value) {
+		share.Value, share.Unit = share.Value/wall, units.Watt
+		power = shown(settled(share))
+	}
+	cpu, watts := show("cpu_utilization"), show("power")
+	cpu.spark, watts.spark = spark(r.Run, "cpu"), spark(r.Run, "power")
+	energy := show("energy")
+	if !energy.missing() {
+		energy.note = cover(s["energy"].Source)
+	}
+	memory := show("peak_memory")
+	if total := r.Run.Host.Memory; total > 0 && !memory.missing() {
+		memory.note = "of " + units.Format(float64(total), units.Byte)
+	}
+	return []row{
+		{"wall time", show("wall_time"), cell{}},
+		{"cpu", noted("cpu_time", func(v float64) string { return cpus(v / wall) }), cpu},
+		{"  user", show("cpu_user_time"), cell{}},
+		{"  system", show("cpu_system_time"), cell{}},
+		{"peak memory", memory, cell{}},
+		{"processes", show("processes"), cell{}},
+		{"disk read", perSecond("disk_read"), cell{}},
+		{"disk write", perSecond("disk_write"), cell{}},
+		{"network in", cell{}, perSecond("network_receive")},
+		{"network out", cell{}, perSecond("network_transmit")},
+		{"energy", show("target_energy"), energy},
+		{"power", power, watts},
+		{"gpu energy", cell{}, noted("gpu_energy", func(v float64) string { return units.Format(v/wall, units.Watt) })},
+		{"gpu memory", cell{}, show("gpu_memory_peak")},
+	}
+}
+
+func shown(m datamodel.Metric) cell {
+	return cell{value: units.Format(m.Value, m.Unit), from: m.Provenance, unit: m.Unit, reason: printable(m.Reason)}
+}
+
+// cover is what the energy's source names, without the members of each: "packages + dram + GPUs".
+func cover(source string) string {
+	var names []string
+	for _, part := range strings.Split(printable(source), "; ") {
+		name, _, _ := strings.Cut(part, ": ")
+		names = append(names, name)
+	}
+	return strings.Join(names, " + ")
+}
+
+// cpus shows how many processors were busy on average.
+func cpus(n float64) string {
+	s := strconv.FormatFloat(n, 'f', 2, 64) + " CPU"
+	if s != "1.00 CPU" {
+		s += "s"
+	}
+	return s
+}
+
+// known is the rows that have a value in at least one cell.
+func known(all []row) []row {
+	var out []row
+	for _, r := range all {
+		if has := func(c cell) bool { return !c.empty() && !c.missing() }; has(r.command) || has(r.machine) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// gap is a value that is missing: what a person calls it, and why it is missing.
+type gap struct{ label, reason string }
+
+// gaps lists what is missing. Where the machine's value is missing as well, the command's is not said apart, and where
+// all values of a family are missing for one reason, the family is said once.
+func gaps(all []row) []gap {
+	var out []gap
+	for _, r := range all {
+		label := strings.TrimSpace(r.label)
+		if label != r.label {
+			label = "cpu " + label
+		}
+		command, machine := r.command.missing(), r.machine.missing()
+		switch {
+		case machine && (command || r.command.empty()):
+			out = append(out, gap{label, r.machine.reason})
+		case command && r.machine.empty():
+			out = append(out, gap{label, r.command.reason})
+		case machine:
+			out = append(out, gap{label + " of the machine", r.machine.reason})
+		case command:
+			out = append(out, gap{label + " of the command", r.command.reason})
+		}
+	}
+	for _, family := range [][]string{
+		{"cpu", "cpu", "cpu user", "cpu system"},
+		{"disk", "disk read", "disk write"}, {"network", "network in", "network out"}, {"gpu", "gpu energy", "gpu memory"},
+	} {
+		out = folded(out, family[0], family[1:])
+	}
+	return out
+}
+
+// folded is gs with one gap in place of those with the labels, which follow each other, if all are there for one reason.
+func folded(gs []gap, family string, labels []string) []gap {
+	at := slices.IndexFunc(gs, func(g gap) bool { return g.label == labels[0] })
+	if at < 0 || at+len(labels) > len(gs) {
+		return gs
+	}
+	for i, label := range labels {
+		if g := gs[at+i]; g.label != label || g.reason != gs[at].reason {
+			return gs
+		}
+	}
+	gs[at].label = family
+	return slices.Delete(gs, at+1, at+len(labels))
+}
+
+// byReason says the gaps in one line, those with the same reason together and the reason once.
+func byReason(gs []gap) string {
+	var reasons []string
+	labels := make(map[string][]string)
+	for _, g := range gs {
+		if _, seen := labels[g.reason]; !seen {
+			reasons = append(reasons, g.reason)
+		}
+		labels[g.reason] = append(labels[g.reason], g.label)
+	}
+	parts := make([]string, len(reasons))
+	for i, reason := range reasons {
+		parts[i] = strings.Join(labels[reason], ", ") + " (" + reason + ")"
+	}
+	return strings.Join(parts, "; ")
+}
+
+// mark is the sign behind a value that is not the difference of a counter, and what it means.
+func mark(p sensors.Provenance) (sign, meaning string) {
+	switch p {
+	case sensors.Sampled:
+		return "~", "sampled"
+	case sensors.Integrated:
+		return "∫", "power integrated over time"
+	case sensors.Attributed:
+		return "≈", "a share given by a model"
+	case sensors.Estimated:
+		return "?", "estimated without a sensor"
+	case sensors.FromCounter, sensors.Missing:
+	}
+	return "", ""
+}
+
+// legend explains the marks that the rows show, and no others.
+func legend(rs []row) string {
+	used := make(map[sensors.Provenance]bool)
+	for _, r := range rs {
+		used[r.command.from], used[r.machine.from] = true, true
+	}
+	var parts []string
+	for _, p := range []sensors.Provenance{sensors.Sampled, sensors.Integrated, sensors.Attributed, sensors.Estimated} {
+		if used[p] {
+			sign, meaning := mark(p)
+			parts = append(parts, sign+" "+meaning)
+		}
+	}
+	return strings.Join(parts, "   ")
+}
+
+// verdict says how the run ended: "exit 0", "ended by SIGTERM", "not found".
+func verdict(run datamodel.Run) string {
+	var parts []string
+	switch run.Outcome {
+	case datamodel.Done, datamodel.TargetFailed:
+	case datamodel.TimedOut:
+		parts = append(parts, "time limit")
+	case datamodel.ProfilerFailed:
+		parts = append(parts, "ergon failed")
+	default:
+		parts = append(parts, strings.ReplaceAll(printable(string(run.Outcome)), "_", " "))
+	}
+	switch {
+	case run.Signal != "":
+		parts = append(parts, "ended by "+printable(run.Signal))
+	case run.ExitCode != nil:
+		parts = append(parts, "exit "+strconv.Itoa(*run.ExitCode))
+	case len(parts) == 0:
+		parts = append(parts, strings.ReplaceAll(string(run.Outcome), "_", " "))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// why is the reason of an outcome that the exit code does not explain; else it is empty.
+func why(run datamodel.Run) string {
+	if run.Outcome == datamodel.Done || run.Outcome == datamodel.TargetFailed {
+		return ""
+	}
+	return printable(run.Reason)
+}
+
+// machine describes the size of the computer in a few words.
+func machine(h datamodel.HostInfo) string {
+	var parts []string
+	if h.CPUs > 0 {
+		n := strconv.Itoa(h.CPUs) + " CPUs"
+		if h.CPUs == 1 {
+			n = "1 CPU"
+		}
+		parts = append(parts, n)
+	}
+	if h.Memory > 0 {
+		parts = append(parts, units.Format(float64(h.Memory), units.Byte))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// named is machine with the host's name before it.
+func named(h datamodel.HostInfo) string {
+	return strings.Join(nonEmpty(printable(h.Name), machine(h)), ", ")
+}
+
+// nonEmpty is the texts that say something.
+func nonEmpty(texts ...string) []string {
+	return slices.DeleteFunc(texts, func(s string) bool { return s == "" })
+}
+
+// own says what ergon itself took, and how many of its beats it missed.
+func own(r datamodel.Result) string {
+	s := summary(r)
+	m, wall := s["profiler_cpu_time"], s["wall_time"].Value
+	var parts []string
+	if !math.IsNaN(m.Value) {
+		cost := units.Format(m.Value, units.Second) + " of CPU time"
+		if sign, _ := mark(m.Provenance); sign != "" {
+			cost += " " + sign
+		}
+		if wall > 0 {
+			cost += " (" + units.Format(m.Value/wall, units.Ratio) + " of one CPU)"
+		}
+		parts = append(parts, cost)
+	}
+	var read, missed int64
+	for _, src := range r.Run.Sources {
+		if !src.Hung {
+			read, missed = read+src.Readings, missed+src.Missed
+		}
+	}
+	if missed > 0 {
+		parts = append(parts, units.Format(float64(missed), units.Beats)+" of "+
+			units.Format(float64(read+missed), units.Beats)+" beats missed")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// warning is one warning in a line.
+func warning(w datamodel.Warning) string {
+	s := printable(w.Text)
+	if w.Subject != "" && w.Subject != "run" {
+		s = printable(w.Subject) + ": " + s
+	}
+	if w.Count > 1 {
+		s += " (" + units.Format(float64(w.Count), "{time}") + " times)"
+	}
+	return s
+}

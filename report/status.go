@@ -1,0 +1,59 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/ergon-energy/ergon/units"
+)
+
+// Status is what is known of a run while it goes on.
+type Status struct {
+	// Elapsed is the time since the target was started.
+	Elapsed time.Duration
+	// Power is that of the machine's measured parts in watts, CPU the busy share of all its CPUs from 0 to 1, Memory
+	// what the target's tree holds in bytes; NaN where it is not measured.
+	Power, CPU, Memory float64
+}
+
+// Line is the status in one line without an end of line, at most o.Width columns wide where that is set. What is not
+// measured is left out, and so is what there is no room for, from the end.
+func (s Status) Line(o Options) string {
+	line := "ergon " + clock(s.Elapsed)
+	for _, part := range []struct {
+		name  string
+		value float64
+		unit  units.Unit
+	}{
+		{"power", s.Power, units.Watt},
+		{"cpu", s.CPU, units.Ratio},
+		{"memory", s.Memory, units.Byte},
+	} {
+		if math.IsNaN(part.value) || math.IsInf(part.value, 0) {
+			continue
+		}
+		next := line + "  " + part.name + " " + units.Format(part.value, part.unit)
+		if o.Width > 0 && columns(next) > o.Width {
+			break
+		}
+		line = next
+	}
+	if !o.Unicode {
+		line = ascii(line)
+	}
+	if o.Width > 0 && columns(line) > o.Width {
+		line = strings.TrimRight(line[:o.Width], " ") // ASCII: "ergon 1:02:03" on less than that many columns.
+	}
+	return line
+}
+
+// clock shows elapsed time as a clock does, so that the line does not jump from second to second.
+func clock(d time.Duration) string {
+	s := int64(max(0, d) / time.Second)
+	if s < 3600 {
+		return fmt.Sprintf("%d:%02d", s/60, s%60)
+	}
+	return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
+}

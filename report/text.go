@@ -1,0 +1,245 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/units"
+)
+
+const (
+	// unlimited is the width a text is laid out for where none is given: that of a log.
+	unlimited = 120
+	// leastCommand is the least of the command that is shown, however narrow the terminal.
+	leastCommand = 20
+	// manyWarnings is the number of warnings that are printed in full.
+	manyWarnings = 5
+)
+
+// page writes the text of a report line by line and remembers the first error.
+type page struct {
+	Options
+	out   io.Writer
+	width int
+	err   error
+}
+
+func (p *page) line(parts ...string) {
+	if p.err == nil {
+		_, p.err = fmt.Fprintln(p.out, strings.TrimRight(strings.Join(parts, ""), " "))
+	}
+}
+
+// plain is text that fits the terminal's characters.
+func (p *page) plain(s string) string {
+	if p.Unicode {
+		return s
+	}
+	return ascii(s)
+}
+
+// The looks a part of a line may have, as ANSI codes.
+const (
+	bold   = "1"
+	dim    = "2"
+	red    = "31"
+	yellow = "33"
+)
+
+func (p *page) look(code, s string) string {
+	if !p.Color || s == "" {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+// writeText writes the summary: a line that says what ran and how it ended, one table of what the command took and what
+// the machine did, and footnotes.
+func writeText(w io.Writer, r datamodel.Result, o Options) error {
+	p := &page{Options: o, out: w, width: o.Width}
+	if p.width <= 0 {
+		p.width = unlimited
+	}
+	p.head(r.Run)
+	all := rows(r)
+	shown := known(all)
+	p.table(shown, r.Run.Host)
+	if s := own(r); s != "" {
+		p.line("  ", p.look(dim, p.plain("ergon itself: "+s)))
+	}
+	if s := legend(shown); s != "" {
+		p.line("  ", p.look(dim, p.plain(s)))
+	}
+	if len(shown) > 0 { // Else the command did not start, which has been said.
+		p.missing(gaps(all))
+	}
+	p.warnings(r.Run.Warnings)
+	if o.Results != "" {
+		p.line("  ", p.look(dim, "kept in "+p.plain(printable(o.Results))))
+	}
+	return p.err
+}
+
+func (p *page) head(run datamodel.Run) {
+	how := p.plain(shorten(verdict(run), p.width/2))
+	command := p.plain(commandLine(run.Command))
+	room := max(leastCommand, p.width-len("ergon:  ()")-columns(how))
+	if columns(command) > room {
+		command = p.plain(shorten(command, room-columns(p.plain("…"))+1))
+	}
+	color := ""
+	if run.Outcome != datamodel.Done {
+		color = red
+	}
+	if color != "" {
+		how = p.look(color, "("+how+")")
+	} else {
+		how = "(" + how + ")"
+	}
+	p.line("ergon: ", p.look(bold, command), " ", how)
+	if s := why(run); s != "" {
+		p.line("  ", p.look(yellow, p.plain(s)))
+	}
+}
+
+// column is the layout of one of the two columns of the table: how wide numbers, units, marks and notes are.
+type column struct{ number, unit, mark, note int }
+
+func (c column) value() int { return c.number + c.unit + c.mark }
+
+func (c column) width() int {
+	if c.note == 0 {
+		return c.value()
+	}
+	return c.value() + 2 + c.note
+}
+
+// texts are the parts of a cell as they are printed.
+type texts struct{ number, unit, mark, note string }
+
+func (p *page) texts(c cell) texts {
+	if c.empty() {
+		return texts{}
+	}
+	sign, _ := mark(c.from)
+	t := texts{number: p.plain(c.value), mark: p.plain(sign), note: p.plain(c.note)}
+	if i := strings.LastIndexByte(t.number, ' '); i >= 0 {
+		t.number, t.unit = t.number[:i], t.number[i:]
+	}
+	if t.mark != "" {
+		t.mark = " " + t.mark
+	}
+	return t
+}
+
+func (c *column) fit(t texts) {
+	c.number = max(c.number, columns(t.number))
+	c.unit = max(c.unit, columns(t.unit))
+	c.mark = max(c.mark, columns(t.mark))
+	c.note = max(c.note, columns(t.note))
+}
+
+// cell is a cell filled up to the width of its value in the column.
+func (c column) cell(t texts) string {
+	return pad(t.number, c.number, true) + pad(t.unit, c.unit, false) + pad(t.mark, c.mark, false)
+}
+
+func (p *page) table(rs []row, host datamodel.HostInfo) {
+	if len(rs) == 0 {
+		return
+	}
+	const between = 2
+	label := 0
+	command, machineCol := column{number: len("command")}, column{number: len("machine")}
+	for _, r := range rs {
+		label = max(label, columns(r.label))
+		command.fit(p.texts(r.command))
+		t := p.texts(r.machine)
+		t.note = "" // Notes of the last column take the room that is left.
+		machineCol.fit(t)
+	}
+	left := 2 + label + between
+	if left+command.width()+between+machineCol.value() > p.width {
+		command.note = 0
+	}
+	room := p.width - left - command.width() - between - machineCol.value() - 2
+
+	heading := pad("command", command.number, true)
+	heading = pad(heading, command.width(), false) + strings.Repeat(" ", between) + pad("machine", machineCol.number, true)
+	about := ""
+	for _, s := range []string{named(host), machine(host)} {
+		if s = p.plain(s); s != "" && left+columns(heading)+2+columns(s) <= p.width {
+			about = "  " + s
+			break
+		}
+	}
+	p.line(strings.Repeat(" ", left), p.look(bold, heading), p.look(dim, about))
+	for _, r := range rs {
+		c, m := p.texts(r.command), p.texts(r.machine)
+		parts := []string{"  ", pad(r.label, label, false), strings.Repeat(" ", between), command.cell(c)}
+		if command.note > 0 {
+			parts = append(parts, "  ", p.look(dim, c.note), strings.Repeat(" ", command.note-columns(c.note)))
+		}
+		if !r.machine.empty() {
+			parts = append(parts, strings.Repeat(" ", between), machineCol.cell(m))
+			parts = append(parts, p.remark(r.machine, m.note, room))
+		}
+		p.line(parts...)
+	}
+}
+
+// remark is what stands behind a value of the last column: its note, and its course with the value the highest bar
+// stands for.
+func (p *page) remark(c cell, note string, room int) string {
+	const least = 8 // columns a course needs to be seen as one
+	s := ""
+	if note != "" && columns(note) <= room {
+		s = "  " + p.look(dim, note)
+		room -= 2 + columns(note)
+	}
+	if c.spark == nil {
+		return s
+	}
+	top := p.plain(" to " + units.Format(highest(c.spark), c.unit))
+	free := room - columns(top)
+	if free < least {
+		return s
+	}
+	return s + "  " + bars(squeeze(c.spark, free), p.Unicode) + p.look(dim, top)
+}
+
+// missing says in one line what was not measured, with the reasons and the way on where there is room for them.
+func (p *page) missing(gs []gap) {
+	if len(gs) == 0 {
+		return
+	}
+	labels := make([]string, len(gs))
+	for i, g := range gs {
+		labels[i] = g.label
+	}
+	names := strings.Join(labels, ", ")
+	const label = "  not measured: "
+	for _, s := range []string{
+		byReason(gs) + "; ergon sensors tells more",
+		names + " (ergon sensors tells why)",
+		names,
+	} {
+		if s = p.plain(s); len(label)+columns(s) <= p.width {
+			p.line(label, s)
+			return
+		}
+	}
+	p.line(label, fmt.Sprintf("%d things (ergon sensors)", len(gs)))
+}
+
+func (p *page) warnings(ws []datamodel.Warning) {
+	for i, w := range ws {
+		if i == manyWarnings {
+			p.line("  ", p.look(yellow, fmt.Sprintf("and %d more warnings: ergon report -f json", len(ws)-i)))
+			return
+		}
+		p.line("  ", p.look(yellow, p.plain("warning: "+warning(w))))
+	}
+}
