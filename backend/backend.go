@@ -23,6 +23,9 @@ func All() []sensors.Backend {
 		disk(),
 		filesystem(),
 		network(),
+		rapl(),
+		target(),
+		profiler(),
 	}
 }
 

@@ -137,6 +137,7 @@ func (o *round) setup() error {
 	o.run = datamodel.Run{
 		Schema: datamodel.ManifestSchema, ID: newID(now), Project: o.Project, Command: o.Command,
 		Outcome: datamodel.Unfinished, Start: now, Version: o.Version,
+		Sources: []datamodel.SourceStats{}, Missing: []sensors.Absence{}, Warnings: []datamodel.Warning{}, // [] in JSON
 	}
 	o.run.Folder, _ = os.Getwd()
 	if err := o.makeFolders(); err != nil {
@@ -167,7 +168,7 @@ func (o *round) setup() error {
 		return err
 	}
 	o.samplerFailed(err)
-	o.run.Missing = ready.Missing
+	o.run.Missing = append(o.run.Missing, ready.Missing...)
 	o.run.Accounting = ready.Accounting
 	return o.saveManifest()
 }
@@ -249,7 +250,7 @@ func (o *round) endSampler() {
 		o.samplerFailed(err)
 		return
 	}
-	o.run.Sources = ended.Sources
+	o.run.Sources = append(o.run.Sources, ended.Sources...)
 	o.run.Warnings = append(o.run.Warnings, ended.Warnings...)
 	o.client.Close()
 }

@@ -37,14 +37,15 @@ func (u *usage) Error() string { return u.err.Error() }
 func (u *usage) Unwrap() error { return u.err }
 
 // usageError is called by cli for a wrong option. It prints nothing: exit does, in one line.
-func usageError(_ *cli.Context, err error, _ bool) error { return &usage{err} }
+func usageError(_ *cli.Context, err error, _ bool) error {
+	return &usage{fmt.Errorf("%w (`ergon --help` lists what there is)", err)}
+}
 
 // exit says what is wrong in one line and returns the exit code. After a deadly signal of the target it does not
 // return.
 func (p *program) exit(err error) int {
 	var s status
 	var d died
-	var u *usage
 	switch {
 	case err == nil:
 		return 0
@@ -54,8 +55,6 @@ func (p *program) exit(err error) int {
 		p.dropEarly()
 		launch.Die(int(d))
 		return 128 + int(d)
-	case errors.As(err, &u):
-		p.complain(fmt.Errorf("%w (`ergon --help` lists what there is)", err))
 	default:
 		p.complain(err)
 	}

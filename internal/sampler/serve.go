@@ -12,6 +12,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -225,7 +226,9 @@ func (s *server) openAll(c choice) []opening {
 func (s *server) openOne(b sensors.Backend) opening {
 	src, absences, err := b.Open(context.Background(), s.config.Host)
 	if err != nil {
-		absences = append(absences, sensors.Absence{ID: b.Name, Reason: err.Error()})
+		// That it is not there is what an absence says already.
+		reason := strings.TrimSuffix(err.Error(), ": "+sensors.ErrUnavailable.Error())
+		absences = append(absences, sensors.Absence{ID: b.Name, Reason: reason, Present: !errors.Is(err, sensors.ErrUnavailable)})
 		src = nil
 	}
 	return opening{b, src, absences}
