@@ -1,0 +1,369 @@
+package backend
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"unicode"
+
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// rapl is the energy that processors count themselves, Intel's Running Average Power Limit and AMD's equal of it, as
+// the kernel's powercap shows it (Documentation/power/powercap/powercap.rst).
+//
+// Nothing here is Linux's alone: on other systems there is no such folder, which is what Open then says.
+func rapl() sensors.Backend {
+	return sensors.Backend{
+		Name: "rapl",
+		Doc:  "energy counters of processors, memory and platform (powercap)",
+		Open: openRAPL,
+	}
+}
+
+var errAboveRange = errors.New("above max_energy_range_uj")
+
+const (
+	// plainControl is the control type that reads the counters by the processor's own registers.
+	plainControl = "intel-rapl"
+
+	// powercapClass holds a link to every control type and every zone, powercapDevices the zones themselves, nested.
+	powercapClass   = "class/powercap"
+	powercapDevices = "devices/virtual/powercap"
+
+	// likelyRate is the greatest power that is believed of a zone that does not say what it can take, in W: ten
+	// times what the largest processors of today draw. leastRate is the bound for one that does, and says little: a
+	// core domain of 5 W. What is beyond is junk, or a counter that was reset.
+	likelyRate = 5000
+	leastRate  = 1000
+	// rateMargin is how often the greatest power that the kernel says can be set for a zone (constraint_*_max_power_uw,
+	// the TDP as a rule) is believed: peaks over some milliseconds reach two or three times that.
+	rateMargin = 10
+
+	// onlyRoot is why energy_uj is mostly not readable. Linux 949dd0104c49 (5.10) took it from everyone but root, as
+	// power tells what is computed.
+	onlyRoot = "permission denied (for root only since Linux 5.10, CVE-2020-8694): see ergon doctor"
+	// isMasked is what the links look like from inside a container: Docker and Podman lay an empty tmpfs over
+	// /sys/devices/virtual/powercap, and the links in /sys/class/powercap lead nowhere.
+	isMasked = "masked by the container: the link leads nowhere"
+)
+
+// raplSource reads one energy_uj for each zone.
+type raplSource struct {
+	zones []zone
+	list  []sensors.Sensor
+}
+
+// zone is a counter that is open. top is the largest value it may have, in µJ; 0 is not known.
+type zone struct {
+	energy *file
+	top    uint64
+}
+
+func openRAPL(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+	places, err := powercapZones(host.Sys)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := &raplSource{}
+	var absences []sensors.Absence
+	devices := map[string]string{} // by kernel name
+	times := map[string]int{}
+	for _, p := range places {
+		name := p.kernel
+		if text, err := readString(filepath.Join(p.dir, "name")); err == nil && p.dir != "" {
+			name = raplName(text, p.kernel)
+		}
+		device := raplDevice(p, name, devices)
+		if times[device]++; times[device] > 1 { // as a dtpm tree may have them; the order tells them apart.
+			device += "#" + strconv.Itoa(times[device])
+		}
+		devices[p.kernel] = device
+		z, sensor, err := openZone(host, p, device, name)
+		if err != nil {
+			absences = append(absences, sensors.Absence{ID: sensor.ID, Source: sensor.Source, Reason: raplReason(p, err)})
+			continue
+		}
+		r.zones, r.list = append(r.zones, z), append(r.list, sensor)
+	}
+	if len(r.zones) == 0 {
+		return nil, absences, unavailable(fmt.Sprintf("%s: %s", absences[0].Source, absences[0].Reason))
+	}
+	return r, absences, nil
+}
+
+// raplReason says why a zone cannot be read.
+func raplReason(p place, err error) string {
+	switch {
+	case p.dir == "":
+		return isMasked
+	case errors.Is(err, fs.ErrPermission):
+		return onlyRoot
+	case errors.Is(err, fs.ErrNotExist):
+		return "the zone has no energy counter" // those of dtpm have power_uw alone.
+	}
+	return reason(err)
+}
+
+// place is where a zone is. The kernel names a zone after what it lies in, "intel-rapl:0:2" is zone 2 in zone 0 of the
+// control type intel-rapl, and no two are named alike. The numbers count zones as they were registered and say nothing
+// about sockets.
+type place struct {
+	kernel  string
+	control string
+	numbers []uint64
+	// path is where the zone was found, below the root of sysfs, and dir its real folder; empty where the link to it
+	// leads nowhere.
+	path, dir string
+}
+
+// parsePlace splits a kernel name; not ok where it is not a zone's.
+func parsePlace(kernel string) (p place, ok bool) {
+	parts := strings.Split(kernel, ":")
+	if len(parts) < 2 || parts[0] == "" {
+		return place{}, false
+	}
+	p = place{kernel: kernel, control: parts[0]}
+	for _, digits := range parts[1:] {
+		n, rest, ok := number([]byte(digits))
+		if !ok || len(rest) > 0 || strconv.FormatUint(n, 10) != digits {
+			return place{}, false
+		}
+		p.numbers = append(p.numbers, n)
+	}
+	return p, true
+}
+
+// parent is the kernel name of the zone this one lies in, or of the control type.
+func (p place) parent() string { return p.kernel[:strings.LastIndexByte(p.kernel, ':')] }
+
+// comparePlaces sorts by control type, Intel's own first, and by number; a zone comes after the one it lies in.
+func comparePlaces(a, b place) int {
+	if plain := a.control == plainControl; plain != (b.control == plainControl) {
+		if plain {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(a.control, b.control), slices.Compare(a.numbers, b.numbers))
+}
+
+// powercapZones finds every zone there is.
+func powercapZones(sys string) ([]place, error) {
+	root := powercapClass
+	if _, err := resolve(sys, root); errors.Is(err, fs.ErrNotExist) {
+		root = powercapDevices
+	}
+	shown := filepath.Join(sys, filepath.FromSlash(root))
+	found := map[string]place{}
+	switch err := gather(sys, root, true, found); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, unavailable("no powercap in this kernel, no " + filepath.Join(sys, filepath.FromSlash(powercapClass)) +
+			": a virtual machine, or a processor without RAPL")
+	case err != nil:
+		return nil, unavailable(shown + ": " + reason(err))
+	case len(found) == 0:
+		return nil, unavailable(shown + " is empty: a virtual machine, a container that masks it, or the kernel module " +
+			"intel_rapl_msr is not loaded")
+	}
+	return slices.SortedFunc(maps.Values(found), comparePlaces), nil
+}
+
+// gather adds the zones in a folder below sys, and the zones in them. The class has a link to each zone, the folders of
+// the devices have them within each other below their control type, and a copy may have either or both. So a zone
+// may come by twice, and is known by its name. Links are followed at the top only: those in zones lead back up.
+func gather(sys, path string, top bool, found map[string]place) error {
+	dir, err := resolve(sys, path)
+	if err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		link := e.Type()&fs.ModeSymlink != 0
+		p, isZone := parsePlace(e.Name())
+		if !e.IsDir() && !link || !top && (link || !isZone) {
+			continue
+		}
+		p.path = path + "/" + e.Name()
+		if p.dir, err = resolve(sys, p.path); err != nil {
+			p.dir = ""
+		}
+		if known, again := found[p.kernel]; isZone && (!again || known.dir == "") {
+			found[p.kernel] = p
+		}
+		if p.dir != "" {
+			// Where a zone's folder cannot be listed its files cannot be opened, and that is said of each.
+			_ = gather(sys, p.path, false, found)
+		}
+	}
+	return nil
+}
+
+// raplDevice is what a zone measures: its name as the kernel gives it, "package-0", "psys", below the device of the zone
+// it lies in, "package-0/dram". The zones of other control types than intel-rapl are below the rest of its name or
+// their own, as they may be the same counters once more: intel-rapl-mmio:0 is "mmio/package-0".
+func raplDevice(p place, name string, devices map[string]string) string {
+	if parent, ok := devices[p.parent()]; ok {
+		return parent + "/" + name
+	}
+	if p.control == plainControl {
+		return name
+	}
+	return strings.TrimPrefix(p.control, plainControl+"-") + "/" + name
+}
+
+// raplName makes what is in the file name into part of an ID; the kernel's name of the zone where there is nothing of
+// use. A name is a word; what is not printed or divides IDs is replaced, and 64 bytes are enough.
+func raplName(text, kernel string) string {
+	text = strings.TrimSpace(text)
+	if text == "" || len(text) > 64 {
+		return kernel
+	}
+	return strings.Map(func(r rune) rune {
+		if r == '/' || r == '#' || !unicode.IsPrint(r) || r == unicode.ReplacementChar {
+			return '_'
+		}
+		return plain(r)
+	}, text)
+}
+
+// raplDoc says what the zones of the names that are known hold.
+func raplDoc(p place, name string) string {
+	doc := "energy of the powercap zone " + name
+	switch base, _, _ := strings.Cut(name, "-"); base {
+	case "package":
+		doc = "energy of a processor package: its cores, caches, memory controllers and graphics, not the memory itself"
+		if strings.Contains(name, "-die-") {
+			doc = "energy of one die of a processor package: its cores, caches and memory controllers"
+		}
+	case "core":
+		doc = "energy of the cores of the package, a part of the package's"
+	case "uncore":
+		doc = "energy of the package's graphics as a rule, a part of the package's"
+	case "dram":
+		doc = "energy of the memory at the package, beside the package's"
+	case "psys":
+		doc = "energy of the platform, the packages in it; what else is differs from board to board"
+	}
+	if p.control == plainControl+"-mmio" {
+		doc += "; the counter of the zone of the same name without mmio, read another way"
+	}
+	return doc
+}
+
+// openZone opens a zone's counter and describes it. Where that fails the sensor's ID and Source are still right.
+func openZone(host sensors.Host, p place, device, name string) (zone, sensors.Sensor, error) {
+	path := filepath.Join(cmp.Or(p.dir, filepath.Join(host.Sys, filepath.FromSlash(p.path))), "energy_uj")
+	s := placed("rapl", device, "energy", sensors.Sensor{
+		Unit: units.Joule, Kind: sensors.Counter, Source: path, Doc: raplDoc(p, name),
+	})
+	energy, err := open(path)
+	if err != nil {
+		return zone{}, s, err
+	}
+	z := zone{energy: energy}
+	now, err := z.read()
+	if err != nil {
+		return zone{}, s, errors.Join(err, energy.close())
+	}
+	// Without a range that can be believed a wrap is not to be told from a reset, and costs the energy between two
+	// readings: all else of the zone stays right.
+	if top, err := readNumber(filepath.Join(p.dir, "max_energy_range_uj")); err == nil && top >= now {
+		z.top = top
+	}
+	s.Wrap = float64(units.Microjoules(z.top))
+	s.MaxRate = raplRate(p.dir)
+	return z, s, nil
+}
+
+// raplRate is a bound to the zone's power, in W, from the greatest power that can be set as a limit of it.
+func raplRate(dir string) float64 {
+	var most uint64
+	for i := 0; ; i++ {
+		constraint := filepath.Join(dir, "constraint_"+strconv.Itoa(i)+"_")
+		if _, err := os.Stat(constraint + "name"); err != nil {
+			break
+		}
+		if microwatts, err := readNumber(constraint + "max_power_uw"); err == nil {
+			most = max(most, microwatts)
+		}
+	}
+	if most == 0 {
+		return likelyRate
+	}
+	return max(leastRate, rateMargin*float64(most)/1e6)
+}
+
+// readNumber reads a file of one whole number once.
+func readNumber(path string) (uint64, error) {
+	f, err := open(path)
+	if err != nil {
+		return 0, err
+	}
+	n, err := f.number()
+	return n, errors.Join(err, f.close())
+}
+
+// read gives the counter in µJ. A reading that failed or was torn is made once more at once; a value above the range
+// is none either.
+func (z *zone) read() (uint64, error) {
+	n, err := z.energy.number()
+	if err != nil || z.top > 0 && n > z.top {
+		n, err = z.energy.number()
+	}
+	if err == nil && z.top > 0 && n > z.top {
+		err = errAboveRange
+	}
+	return n, err
+}
+
+func (r *raplSource) Sensors() []sensors.Sensor { return r.list }
+
+func (r *raplSource) Read(dst []float64) error {
+	var first error
+	read, gone := 0, 0
+	for i := range r.zones {
+		n, err := r.zones[i].read()
+		if err == nil {
+			dst[i] = float64(units.Microjoules(n))
+			read++
+			continue
+		}
+		dst[i] = math.NaN()
+		if errors.Is(err, syscall.ENODEV) { // the driver was unloaded, and what comes back is another file.
+			gone++
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	switch {
+	case read > 0:
+		return nil
+	case gone == len(r.zones):
+		return sensors.ErrGone
+	}
+	return first
+}
+
+func (r *raplSource) Close() error {
+	var err error
+	for i := range r.zones {
+		err = errors.Join(err, r.zones[i].energy.close())
+	}
+	return err
+}

@@ -1,0 +1,236 @@
+package backend
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/ergon-energy/ergon/internal/fixture"
+	"github.com/ergon-energy/ergon/internal/sensortest"
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+func TestRAPL(t *testing.T) {
+	for _, host := range []string{"xeon-1s", "epyc-2s-dies", "laptop-psys", "unreadable-energy"} {
+		t.Run(host, func(t *testing.T) { sensortest.Run(t, rapl(), fixture.Host(t, host)) })
+	}
+}
+
+// On each recorded machine: which zones there are, in which order, what they read at first, and which cannot be read.
+func TestRAPLZones(t *testing.T) {
+	f := func(host string, absent []string, want ...string) {
+		t.Helper()
+		source, absences := sensortest.Open(t, rapl(), fixture.Host(t, host))
+		var got []string
+		values := sensortest.Read(t, source)
+		for i, s := range source.Sensors() {
+			got = append(got, fmt.Sprintf("%s %.6f of %.6f at most %g", s.ID, values[i], s.Wrap, s.MaxRate))
+			if s.ID != "rapl/"+s.Device+"/energy" {
+				t.Errorf("%s: ID %s and device %s do not belong together", host, s.ID, s.Device)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s:\n%s\nwant\n%s", host, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		var none []string
+		for _, a := range absences {
+			none = append(none, a.ID)
+			if !filepath.IsAbs(a.Source) || filepath.Base(a.Source) != "energy_uj" {
+				t.Errorf("%s: absent %s has the source %q", host, a.ID, a.Source)
+			}
+		}
+		if !slices.Equal(none, absent) {
+			t.Errorf("%s: absent are %v, want %v", host, none, absent)
+		}
+	}
+	f("xeon-1s", nil,
+		"rapl/package-0/energy 118240.422366 of 262143.328850 at most 4870",
+		"rapl/package-0/dram/energy 30125.881204 of 65712.999613 at most 1000")
+	f("epyc-2s-dies", nil,
+		"rapl/package-1-die-0/energy 65532.610987 of 65532.610987 at most 5000",
+		"rapl/package-1-die-0/core/energy 7281.401220 of 65532.610987 at most 5000",
+		"rapl/package-0-die-0/energy 20114.553119 of 65532.610987 at most 5000",
+		"rapl/package-0-die-0/core/energy 2234.950346 of 65532.610987 at most 5000",
+		"rapl/package-1-die-1/energy 44012.118804 of 65532.610987 at most 5000",
+		"rapl/package-1-die-1/core/energy 4890.235422 of 65532.610987 at most 5000",
+		"rapl/package-0-die-1/energy 3312.889001 of 65532.610987 at most 5000",
+		"rapl/package-0-die-1/core/energy 368.098777 of 65532.610987 at most 5000")
+	f("laptop-psys", nil,
+		"rapl/package-0/energy 21877.342119 of 262143.328850 at most 1000",
+		"rapl/package-0/core/energy 9087.112345 of 262143.328850 at most 5000",
+		"rapl/package-0/uncore/energy 1203.345112 of 262143.328850 at most 5000",
+		"rapl/psys/energy 40112.998761 of 262143.328850 at most 5000",
+		"rapl/mmio/package-0/energy 21877.342180 of 262143.328850 at most 1000")
+	f("unreadable-energy", []string{"rapl/package-0/energy", "rapl/package-0/uncore/energy"},
+		"rapl/package-0/core/energy 812.233445 of 262143.328850 at most 5000")
+}
+
+// Where there is nothing the reason tells why: no such kernel, masked, empty.
+func TestRAPLUnavailable(t *testing.T) {
+	f := func(host sensors.Host, absent int, want string) {
+		t.Helper()
+		source, absences, err := rapl().Open(t.Context(), host)
+		if source != nil || !errors.Is(err, sensors.ErrUnavailable) || !regexp.MustCompile(want).MatchString(err.Error()) {
+			t.Errorf("%v, %v, want an error that matches %q", source, err, want)
+		}
+		if len(absences) != absent {
+			t.Errorf("absences %v, want %d", absences, absent)
+		}
+	}
+	f(fixture.Host(t, "empty-vm"), 0, "^no powercap in this kernel")
+	f(fixture.Host(t, "grace"), 0, "^no powercap in this kernel")
+	f(fixture.Host(t, "container-masked"), 2, `class/powercap/intel-rapl:0/energy_uj: masked by the container`)
+	f(fixture.Unpack(t, "-- sys/class/powercap/ --\n"), 0, "class/powercap is empty")
+	f(fixture.Unpack(t, "-- sys/class/powercap/intel-rapl/enabled --\n1\n"), 0, "class/powercap is empty")
+	f(fixture.Unpack(t, "-- sys/devices/virtual/powercap/ --\n"), 0, "devices/virtual/powercap is empty")
+	f(fixture.Unpack(t, "-- sys/class/powercap --\na file\n"), 0, "class/powercap: not a directory")
+	f(fixture.Unpack(t, "-- sys/class/powercap/dtpm:0/name --\nsoc\n-- sys/class/powercap/dtpm:0/power_uw --\n7\n"), 1,
+		"dtpm:0/energy_uj: the zone has no energy counter")
+	f(fixture.Unpack(t, "-- sys/class/powercap/intel-rapl:0/name --\npackage-0\n"+
+		"-- sys/class/powercap/intel-rapl:0/energy_uj --\n<unknown>\n"), 1, "energy_uj: not a whole number")
+}
+
+// A zone is found once wherever it lies: linked from the class, nested in it as in a copy that followed the links,
+// or below the devices alone, and in whatever order.
+func TestRAPLLayouts(t *testing.T) {
+	zone := func(dir, name string) string {
+		return "-- sys/" + dir + "/name --\n" + name + "\n-- sys/" + dir + "/energy_uj --\n1000000\n"
+	}
+	f := func(archive string, want ...string) {
+		t.Helper()
+		source, _ := sensortest.Open(t, rapl(), fixture.Unpack(t, archive))
+		var got []string
+		for _, s := range source.Sensors() {
+			got = append(got, s.Device)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("found %q, want %q", got, want)
+		}
+	}
+	const class = "class/powercap/"
+	f(zone(class+"intel-rapl:0", "package-0")+zone(class+"intel-rapl:0/intel-rapl:0:0", "dram"), "package-0", "package-0/dram")
+	f(zone(class+"intel-rapl:0:0", "dram")+zone(class+"intel-rapl:0", "package-0"), "package-0", "package-0/dram")
+	f(zone(class+"intel-rapl:0", "package-0")+zone(class+"intel-rapl:0/intel-rapl:0:0", "dram")+
+		zone(class+"intel-rapl:0:0", "dram"), "package-0", "package-0/dram")
+	f(zone("devices/virtual/powercap/intel-rapl/intel-rapl:0", "package-0")+
+		zone("devices/virtual/powercap/intel-rapl/intel-rapl:0/intel-rapl:0:0", "core"), "package-0", "package-0/core")
+	f(zone(class+"intel-rapl/intel-rapl:0", "package-0"), "package-0")
+	// Absolute links are meant within the tree.
+	f(zone("devices/virtual/powercap/intel-rapl/intel-rapl:0", "package-0")+
+		"-- sys/class/powercap/intel-rapl:0 -> /sys/devices/virtual/powercap/intel-rapl/intel-rapl:0 --\n", "package-0")
+	// Ten is after two, other control types after Intel's own, and names may be of any kind, or double.
+	f(zone(class+"intel-rapl:10", "package-10")+zone(class+"intel-rapl:2", "package-2")+zone(class+"amd:0", "package-0")+
+		zone(class+"intel-rapl:11", "package-2")+zone(class+"intel-rapl:12", "a b/c*")+zone(class+"intel-rapl:13", ""),
+		"package-2", "package-10", "package-2#2", "a_b_c_", "intel-rapl:13", "amd/package-0")
+	// What is no zone is passed over: a number written otherwise, a link that leads back up.
+	f(zone(class+"intel-rapl:0", "package-0")+zone(class+"intel-rapl:00", "zero")+zone(class+"intel-rapl:x", "x")+
+		zone(class+"intel-rapl:0/power:0/deeper", "deeper")+
+		"-- sys/class/powercap/intel-rapl:0/intel-rapl:7 -> .. --\n", "package-0")
+}
+
+// Readings follow the file; what is torn, empty, junk or beyond the range is NaN for that zone alone, and passes.
+func TestRAPLReadings(t *testing.T) {
+	host := fixture.Host(t, "xeon-1s")
+	source, _ := sensortest.Open(t, rapl(), host)
+	path := source.Sensors()[0].Source
+	f := func(text string, want float64) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := sensortest.Read(t, source)
+		if got[0] != want && !(math.IsNaN(got[0]) && math.IsNaN(want)) {
+			t.Errorf("%q reads %v, want %v", text, got[0], want)
+		}
+		if got[1] != 30125.881204 {
+			t.Errorf("%q: the other zone reads %v", text, got[1])
+		}
+	}
+	f("240422366267\n", 240422.366267)
+	f("000000000061\n", 0.000061)
+	f("262143328850\n", 262143.32885)
+	f("262143328851\n", math.NaN())
+	f("", math.NaN())
+	f("12345\n67890\n", math.NaN())
+	f("18446744073709551616\n", math.NaN())
+	f("-1\n", math.NaN())
+	f("0\n", 0)
+}
+
+// Without the range there is no wrap, and no more than that is lost.
+func TestRAPLWithoutRange(t *testing.T) {
+	for _, top := range []string{"", "-- sys/class/powercap/intel-rapl:0/max_energy_range_uj --\n5\n",
+		"-- sys/class/powercap/intel-rapl:0/max_energy_range_uj (unreadable) --\n"} {
+		source, absences := sensortest.Open(t, rapl(), fixture.Unpack(t, "-- sys/class/powercap/intel-rapl:0/name --\npsys\n"+
+			"-- sys/class/powercap/intel-rapl:0/energy_uj --\n42000000\n"+top))
+		if s := source.Sensors()[0]; s.Wrap != 0 || len(absences) != 0 {
+			t.Errorf("%q: wrap %v, absences %v", top, s.Wrap, absences)
+		}
+		if got := sensortest.Read(t, source); got[0] != 42 {
+			t.Errorf("%q: reads %v", top, got)
+		}
+	}
+}
+
+func FuzzRAPLName(f *testing.F) {
+	f.Add("package-0\n")
+	f.Add("a/b c\x00\xff#1")
+	f.Fuzz(func(t *testing.T, text string) {
+		const kernel = "intel-rapl:0"
+		name := raplName(text, kernel)
+		if name == "" || len(name) > 3*64 || strings.ContainsAny(name, "/# \t\n*?[]{},") {
+			t.Fatalf("%q becomes %q", text, name)
+		}
+		for _, r := range name {
+			if !unicode.IsPrint(r) {
+				t.Fatalf("%q becomes %q", text, name)
+			}
+		}
+		if p, ok := parsePlace(name); ok && p.parent()+name[len(p.parent()):] != name {
+			t.Fatalf("%q: parent %q", name, p.parent())
+		}
+	})
+}
+
+func FuzzRAPLPlace(f *testing.F) {
+	f.Add("intel-rapl:0:12")
+	f.Add("intel-rapl:")
+	f.Add(":1")
+	f.Fuzz(func(t *testing.T, kernel string) {
+		p, ok := parsePlace(kernel)
+		if !ok {
+			return
+		}
+		again := p.control
+		for _, n := range p.numbers {
+			again += fmt.Sprintf(":%d", n)
+		}
+		if again != kernel || p.control == "" || len(p.numbers) == 0 || !strings.HasPrefix(kernel, p.parent()+":") {
+			t.Fatalf("%q is taken apart into %+v", kernel, p)
+		}
+	})
+}
+
+// What failed is worded so that it helps.
+func TestRAPLReason(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{&fs.PathError{Op: "open", Path: "energy_uj", Err: fs.ErrPermission}, "CVE-2020-8694"},
+		{&fs.PathError{Op: "open", Path: "energy_uj", Err: fs.ErrNotExist}, "no energy counter"},
+		{&fs.PathError{Op: "read", Path: "energy_uj", Err: errNoNumber}, errNoNumber.Error()},
+	} {
+		if got := raplReason(place{dir: "/"}, c.err); !strings.Contains(got, c.want) {
+			t.Errorf("%v: %q", c.err, got)
+		}
+	}
+}
