@@ -54,7 +54,7 @@ type Observer func(source SpoolHeader, sensor int, at []time.Duration, values []
 // Convert streams the spools in a folder into a samples.parquet at samplesFile, or into none where that is empty, and
 // hands all readings to observe, which may be nil, on the way. Memory does not grow with the length of the run. What a
 // spool lost is in the result and no error; an error means that samplesFile could not be written, and then observe has
-// seen all readings nevertheless.
+// seen all readings nevertheless. The file's name is durable after the next SaveManifest or RemoveSpool.
 func Convert(spoolDir, samplesFile string, observe Observer) (Converted, error) {
 	if observe == nil {
 		observe = func(SpoolHeader, int, []time.Duration, []float64) {}
@@ -66,9 +66,7 @@ func Convert(spoolDir, samplesFile string, observe Observer) (Converted, error) 
 	}
 	var err error
 	if samplesFile != "" {
-		if err = replaceFile(samplesFile, c.write); err == nil {
-			err = syncDir(filepath.Dir(samplesFile))
-		}
+		err = replaceFile(samplesFile, c.write)
 		if info, serr := os.Stat(samplesFile); err == nil && serr == nil {
 			c.result.Bytes = info.Size()
 		}
@@ -88,7 +86,7 @@ type conversion struct {
 	out     *samplesWriter // nil where nothing is written
 	ids     [][]int32      // the numbers of the source's sensors in out.sensors, for each spool
 	host    []int32        // the number of its host in out.hosts
-	columns []float64      // a chunk of readings, sensor by sensor, chunkTicks apart
+	columns [][]float64    // a chunk of readings, sensor by sensor
 	at      []time.Duration
 }
 
@@ -208,8 +206,8 @@ func (c *conversion) read() error {
 
 func (c *conversion) readSpool(i int, r *SpoolReader) error {
 	n := len(r.header.Sensors)
-	if cap(c.columns) < n*chunkTicks {
-		c.columns = make([]float64, n*chunkTicks)
+	for len(c.columns) < n {
+		c.columns = append(c.columns, nil)
 	}
 	s := &c.result.Spools[i]
 	for {
@@ -229,7 +227,13 @@ func (c *conversion) readSpool(i int, r *SpoolReader) error {
 		var failed error
 		for len(at) > 0 {
 			ticks := min(len(at), chunkTicks-len(c.at))
-			transpose(c.columns[len(c.at):], values[:ticks*n], n)
+			for s := range n {
+				column := c.columns[s][:len(c.at)]
+				for j := s; j < ticks*n; j += n {
+					column = append(column, values[j])
+				}
+				c.columns[s] = column
+			}
 			c.at = append(c.at, at[:ticks]...)
 			at, values = at[ticks:], values[ticks*n:]
 			if len(c.at) == chunkTicks {
@@ -239,16 +243,6 @@ func (c *conversion) readSpool(i int, r *SpoolReader) error {
 		}
 		if failed != nil {
 			return failed
-		}
-	}
-}
-
-// transpose copies rows of n values into columns chunkTicks apart.
-func transpose(columns, rows []float64, n int) {
-	for s := range n {
-		column := columns[s*chunkTicks:]
-		for i, j := 0, s; j < len(rows); i, j = i+1, j+n {
-			column[i] = rows[j]
 		}
 	}
 }
@@ -269,7 +263,7 @@ func (c *conversion) chunk(i, from, to int) error {
 	header := &c.result.Spools[i].Header
 	var failed error
 	for s := range header.Sensors {
-		values := c.columns[s*chunkTicks+from : s*chunkTicks+to]
+		values := c.columns[s][from:to]
 		at := c.at[from:to]
 		c.observe(*header, s, at, values)
 		c.result.Samples += int64(len(at))
@@ -290,6 +284,10 @@ func RemoveSpool(dir string) error {
 	}
 	if err != nil {
 		return fmt.Errorf("remove spool: %w", err)
+	}
+	// What replaces them must not be lost where the machine goes down now.
+	if err := syncDir(dir); err != nil {
+		return err
 	}
 	for _, f := range files {
 		if !strings.HasSuffix(f.Name(), spoolExt) {

@@ -92,7 +92,8 @@ func unescape(name string) string {
 	return b.String()
 }
 
-// SaveManifest writes manifest.json into a run's folder.
+// SaveManifest writes manifest.json into a run's folder and makes the names in it durable. It comes after the other
+// files, whose outcome it tells.
 func SaveManifest(dir string, run datamodel.Run) error {
 	if run.Schema == "" {
 		run.Schema = datamodel.ManifestSchema

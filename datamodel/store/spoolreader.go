@@ -50,7 +50,7 @@ func OpenSpool(path string) (r *SpoolReader, err error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("spool %s: not a file", path)
 	}
-	r = &SpoolReader{file: file, messages: &messages{r: bufio.NewReaderSize(file, 64<<10), left: info.Size()}}
+	r = &SpoolReader{file: file, messages: &messages{r: bufio.NewReaderSize(file, int(min(info.Size(), 64<<10))), left: info.Size()}}
 	r.last = math.MinInt64
 	r.stream, err = ipc.NewReaderFromMessageReader(r.messages, ipc.WithAllocator(limit(info.Size()+4096)))
 	if err != nil {

@@ -56,7 +56,7 @@ func replaceFile(path string, fill func(w io.Writer) error) (err error) {
 			err = fmt.Errorf("write %s: %w", path, err)
 		}
 	}()
-	w := bufio.NewWriterSize(f, 64<<10)
+	w := bufio.NewWriterSize(f, 16<<10) // pages go past it
 	if err = fill(w); err != nil {
 		return err
 	}

@@ -43,7 +43,8 @@ type table struct {
 }
 
 // SaveTree writes the tree of a run, the app node at its root, as nodes.parquet and metrics.parquet into the run's
-// folder. Strings that are not UTF-8, which readers would refuse, are made so.
+// folder. Strings that are not UTF-8, which readers would refuse, are made so. The files' names are durable after the
+// next SaveManifest or RemoveSpool.
 func SaveTree(dir string, run datamodel.Run, tree *datamodel.Node) error {
 	if tree == nil {
 		return fmt.Errorf("write %s: no tree", filepath.Join(dir, NodesFile))
@@ -53,13 +54,11 @@ func SaveTree(dir string, run datamodel.Run, tree *datamodel.Node) error {
 	if rows.err != nil {
 		return fmt.Errorf("write %s: %w", filepath.Join(dir, NodesFile), rows.err)
 	}
-	if err := rows.nodes().save(filepath.Join(dir, NodesFile), nodesSchema, run); err != nil {
-		return err
-	}
-	if err := rows.metrics(run.ID).save(filepath.Join(dir, MetricsFile), metricsSchema, run); err != nil {
-		return err
-	}
-	return syncDir(dir)
+	// Side by side, since most of the time of a small file is its fsync.
+	metrics := make(chan error, 1)
+	go func() { metrics <- rows.metrics(run.ID).save(filepath.Join(dir, MetricsFile), metricsSchema, run) }()
+	nodesErr := rows.nodes().save(filepath.Join(dir, NodesFile), nodesSchema, run)
+	return errors.Join(nodesErr, <-metrics)
 }
 
 // nodeRows is the tree as a list, parents first.

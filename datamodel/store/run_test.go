@@ -1,0 +1,357 @@
+package store_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/store"
+)
+
+func saveRun(t testing.TB, results string, run datamodel.Run) (dir string) {
+	t.Helper()
+	dir, err := store.NewRunDir(results, run.Project, run.Start, run.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.SaveManifest(dir, run); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// same compares results with NaN equal to NaN and times by their instant, as JSON keeps no more.
+func same(a, b datamodel.Result) bool {
+	if !a.Run.Start.Equal(b.Run.Start) {
+		return false
+	}
+	a.Run.Start = b.Run.Start
+	return reflect.DeepEqual(a.Run, b.Run) && sameTree(a.Tree, b.Tree)
+}
+
+func sameTree(a, b *datamodel.Node) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	if a.Name != b.Name || a.Level != b.Level || a.Device != b.Device || len(a.Children) != len(b.Children) ||
+		len(a.Metrics) != len(b.Metrics) || !reflect.DeepEqual(a.Sensor, b.Sensor) || !reflect.DeepEqual(a.Meta, b.Meta) {
+		return false
+	}
+	for i := range a.Metrics {
+		x, y := a.Metrics[i], b.Metrics[i]
+		for _, f := range [][2]*float64{{&x.Value, &y.Value}, {&x.Min, &y.Min}, {&x.Max, &y.Max}, {&x.Mean, &y.Mean}, {&x.Std, &y.Std}} {
+			if math.IsNaN(*f[0]) && math.IsNaN(*f[1]) {
+				*f[0], *f[1] = 0, 0
+			}
+		}
+		if x != y {
+			return false
+		}
+	}
+	for i := range a.Children {
+		if !sameTree(a.Children[i], b.Children[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func TestSaveAndLoad(t *testing.T) {
+	run := sampleRun()
+	part := 0.5
+	run.Spark = map[string][]*float64{"power": {nil, &part}}
+	dir := saveRun(t, t.TempDir(), run)
+	got, err := store.Load(dir)
+	if err != nil || !same(got, datamodel.Result{Run: run}) {
+		t.Fatalf("without a tree: %+v, %v", got, err)
+	}
+	for _, tree := range []*datamodel.Node{sampleTree(0), sampleTree(3), sampleTree(3000), {Name: "alone", Level: datamodel.App}} {
+		if err := store.SaveTree(dir, run, tree); err != nil { // over the one before
+			t.Fatal(err)
+		}
+		got, err := store.Load(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !same(got, datamodel.Result{Run: run, Tree: tree}) {
+			t.Errorf("%s with %d children: not what was written", tree.Name, len(tree.Children))
+		}
+	}
+	onlyFiles(t, dir, store.ManifestFile, store.MetricsFile, store.NodesFile)
+	if err := store.SaveTree(dir, run, nil); err == nil {
+		t.Error("saved no tree")
+	}
+}
+
+func TestSaveManifestRefusesWhatJSONCannotHold(t *testing.T) {
+	run := sampleRun()
+	nan := math.NaN()
+	run.WallTime = &nan
+	dir := t.TempDir()
+	if err := store.SaveManifest(dir, run); err == nil {
+		t.Error("no error")
+	}
+	onlyFiles(t, dir)
+}
+
+func TestLoadMissingAndForeign(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := store.Load(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("empty folder: %v", err)
+	}
+	manifest := filepath.Join(dir, store.ManifestFile)
+	for text, foreign := range map[string]bool{
+		"": false, "{": false, "[]": false, `{"schema":"other/1"}`: true, `{"schema":"ergon.run/1","start":5}`: false,
+		strings.Repeat(" ", 17<<20): true,
+	} {
+		if err := os.WriteFile(manifest, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.Load(dir); err == nil || errors.Is(err, store.ErrForeign) != foreign {
+			t.Errorf("manifest of %d bytes %.30q: %v", len(text), text, err)
+		}
+	}
+	if err := os.Remove(manifest); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(manifest, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Load(dir); err == nil {
+		t.Error("a folder for a manifest")
+	}
+}
+
+// Any cut of any file is an error.
+func TestLoadTruncated(t *testing.T) {
+	run := sampleRun()
+	dir := saveRun(t, t.TempDir(), run)
+	if err := store.SaveTree(dir, run, sampleTree(2)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Convert(writeRun(t, dir, 20), filepath.Join(dir, store.SamplesFile), nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{store.ManifestFile, store.NodesFile, store.MetricsFile, store.SamplesFile} {
+		path := filepath.Join(dir, name)
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for size := 0; size < len(whole)-1; size += 1 + size/50 {
+			if err := os.WriteFile(path, whole[:size], 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := store.Load(dir); (err == nil) != (name == store.SamplesFile) {
+				t.Fatalf("%s cut to %d of %d bytes: %v", name, size, len(whole), err)
+			}
+			if err := drain(dir); (err == nil) != (name != store.SamplesFile) {
+				t.Fatalf("%s cut to %d of %d bytes: samples: %v", name, size, len(whole), err)
+			}
+		}
+		if err := os.WriteFile(path, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := store.Load(dir); err != nil {
+		t.Error(err)
+	}
+}
+
+func drain(dir string) error {
+	for _, err := range store.Samples(dir) {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestNewRunDir(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "results")
+	start := time.Date(2026, 3, 4, 23, 30, 0, 0, time.FixedZone("west", -3600)) // 00:30 UTC on the 5th
+	for project, want := range map[string]string{
+		"train": "train", "": "unnamed", ".hidden": "%2Ehidden", "..": "%2E%2E", "a/b=c": "a%2Fb%3Dc", "my job": "my%20job",
+		"naïve-ø": "naïve-ø", "100%": "100%25", "x\x00\xffy": "x%00%FFy", "c++_v1.2": "c++_v1.2",
+		strings.Repeat("é", 300): strings.Repeat("é", 100),
+	} {
+		dir, err := store.NewRunDir(root, project, start, "id")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rel, _ := filepath.Rel(root, dir); rel != filepath.Join("project="+want, "date=2026-03-05", "run=id") {
+			t.Errorf("%q: %s", project, rel)
+		}
+	}
+	if _, err := store.NewRunDir(root, "train", start, "id"); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("twice: %v", err)
+	}
+	if _, err := store.NewRunDir(root, "train", start, ""); err == nil {
+		t.Error("no id")
+	}
+}
+
+func TestListAndResolve(t *testing.T) {
+	root := t.TempDir()
+	if runs, err := store.ListRuns(filepath.Join(root, "none")); err != nil || len(runs) != 0 {
+		t.Errorf("no results: %v, %v", runs, err)
+	}
+	if _, err := store.Resolve(root, "last"); err == nil {
+		t.Error("last of none")
+	}
+	dirs := map[string]string{}
+	for i, id := range []string{"20260304-cc", "20260304-ca", "20260305-aa", "20260306"} {
+		run := sampleRun()
+		run.ID, run.Project, run.Start = id, []string{"b", "a/1"}[i%2], anchor.Add(time.Duration(i)*time.Hour)
+		dirs[id] = saveRun(t, root, run)
+	}
+	// One that was killed before its manifest was written, the last of all by its folder.
+	broken, err := store.NewRunDir(root, "a b", anchor.AddDate(0, 0, 2), "20260306-broken")
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs, err := store.ListRuns(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, e := range runs {
+		ids = append(ids, e.Run.ID)
+		if (e.Err != nil) != (e.Dir == broken) {
+			t.Errorf("%s: %v", e.Dir, e.Err)
+		}
+	}
+	if got := strings.Join(ids, " "); got != "20260304-cc 20260304-ca 20260305-aa 20260306 20260306-broken" {
+		t.Errorf("runs %s", got)
+	}
+	if e := runs[len(runs)-1]; e.Run.Project != "a b" || e.Run.Outcome != datamodel.Unfinished {
+		t.Errorf("broken run: %+v", e.Run)
+	}
+
+	for name, want := range map[string]string{
+		"last": dirs["20260306"], "20260306": dirs["20260306"], "20260305": dirs["20260305-aa"], "20260304-cc": dirs["20260304-cc"],
+		"20260304-ca": dirs["20260304-ca"], "20260306-": broken, dirs["20260305-aa"]: dirs["20260305-aa"],
+		dirs["20260305-aa"] + "/": dirs["20260305-aa"],
+	} {
+		if got, err := store.Resolve(root, name); err != nil || got != want {
+			t.Errorf("%q: %s, %v", name, got, err)
+		}
+	}
+	for name, want := range map[string]string{
+		"20260304": "20260304-ca", "x": root, "": "name", root: "neither", filepath.Join(dirs["20260306"], store.ManifestFile): "folder",
+		"./none": "none",
+	} {
+		if got, err := store.Resolve(root, name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %s, error %v does not name %q", name, got, err, want)
+		}
+	}
+}
+
+func TestRemoveSpool(t *testing.T) {
+	dir := t.TempDir()
+	if err := store.RemoveSpool(dir); err != nil {
+		t.Errorf("none there: %v", err)
+	}
+	spool := writeRun(t, dir, 2)
+	other := filepath.Join(spool, "notes.txt")
+	if err := os.WriteFile(other, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.RemoveSpool(dir); err == nil {
+		t.Error("somebody else's file is in the way")
+	}
+	onlyFiles(t, spool, "notes.txt")
+}
+
+func FuzzLoadManifest(f *testing.F) {
+	text, err := json.Marshal(sampleRun())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Add([]byte(`{"schema":"ergon.run/1","start":"2026-03-04T05:06:07Z"}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, store.ManifestFile), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		run, err := store.LoadManifest(dir)
+		if err != nil {
+			return
+		}
+		// What could be read can be written, and is the same when read again.
+		if err := store.SaveManifest(dir, run); err != nil {
+			t.Fatal(err)
+		}
+		again, err := store.LoadManifest(dir)
+		if err != nil || !same(datamodel.Result{Run: run}, datamodel.Result{Run: again}) {
+			t.Fatalf("%+v is %+v when read again, %v", run, again, err)
+		}
+	})
+}
+
+// FuzzLoad is given the Parquet files of a run: nodes, metrics or samples by the first argument.
+func FuzzLoad(f *testing.F) {
+	names := []string{store.NodesFile, store.MetricsFile, store.SamplesFile}
+	run := sampleRun()
+	good := saveRun(f, f.TempDir(), run)
+	if err := store.SaveTree(good, run, sampleTree(2)); err != nil {
+		f.Fatal(err)
+	}
+	for _, ticks := range []int{3, 17_000} { // snappy, zstd
+		os.RemoveAll(filepath.Join(good, store.SpoolFolder))
+		if _, err := store.Convert(writeRun(f, good, ticks), filepath.Join(good, store.SamplesFile), nil); err != nil {
+			f.Fatal(err)
+		}
+		for i, name := range names {
+			b, err := os.ReadFile(filepath.Join(good, name))
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(byte(i), b)
+		}
+	}
+	if err := store.SaveTree(good, run, sampleTree(2)); err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, which byte, b []byte) {
+		dir := t.TempDir()
+		for i, name := range append(names, store.ManifestFile) {
+			content, err := os.ReadFile(filepath.Join(good, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i == int(which)%len(names) {
+				content = b
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := store.Load(dir)
+		if err == nil && got.Tree == nil {
+			t.Fatal("neither a tree nor an error")
+		}
+		rows := 0
+		for batch, err := range store.Samples(dir) {
+			if err != nil {
+				break
+			}
+			n := len(batch.Host)
+			if n == 0 || len(batch.Sensor) != n || len(batch.Time) != n || len(batch.Elapsed) != n || len(batch.Value) != n {
+				t.Fatalf("columns of %d, %d, %d, %d, %d rows", n, len(batch.Sensor), len(batch.Time), len(batch.Elapsed), len(batch.Value))
+			}
+			if rows += n; rows > 1<<22 {
+				return // a run of one value may be long
+			}
+		}
+	})
+}
