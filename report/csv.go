@@ -47,10 +47,14 @@ func walk(n *datamodel.Node, above string, f func(n *datamodel.Node, path string
 	}
 }
 
-// plainNumber is the shortest text that reads back as v; empty where there is no value.
+// plainNumber is the shortest text that reads back as v, with an exponent only where JSON has one; empty where there is
+// no value.
 func plainNumber(v float64) string {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
+	switch size := math.Abs(v); {
+	case math.IsNaN(v), math.IsInf(v, 0):
 		return ""
+	case size == 0, size >= 1e-6 && size < 1e21:
+		return strconv.FormatFloat(v, 'f', -1, 64)
 	}
 	return strconv.FormatFloat(v, 'g', -1, 64)
 }

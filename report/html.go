@@ -39,8 +39,8 @@ func (p *sheet) tag(format string, args ...string) {
 func writeHTML(w io.Writer, r datamodel.Result, o Options) error {
 	p := &sheet{}
 	command := commandLine(r.Run.Command)
-	p.tag("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"+
-		"<meta name=\"viewport\" content=\"width=device-width\">\n<title>ergon: %s</title>\n", shorten(command, 60))
+	p.tag("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"+
+		"<meta name=\"viewport\" content=\"width=device-width\"/>\n<title>ergon: %s</title>\n", shorten(command, 60))
 	p.WriteString("<style>\n" + style + "</style>\n</head>\n<body>\n")
 	class := "dim"
 	if r.Run.Outcome != datamodel.Done {
@@ -76,7 +76,7 @@ func (p *sheet) summary(r datamodel.Result, o Options) {
 		p.WriteString("<table>\n<tr><th></th><th class=\"n\">command</th><th></th><th class=\"n\">machine</th><th></th></tr>\n")
 	}
 	for _, row := range shown {
-		class := ""
+		class := "top"
 		if strings.HasPrefix(row.label, " ") {
 			class = "sub"
 		}
@@ -86,8 +86,13 @@ func (p *sheet) summary(r datamodel.Result, o Options) {
 				p.WriteString("<td></td><td></td>")
 				continue
 			}
-			sign, meaning := mark(c.from)
-			p.tag("<td class=\"n\" title=\"%s\">%s %s</td><td class=\"dim\">%s", c.reason+meaning, c.value, sign, c.note)
+			sign, _ := mark(c.from)
+			meaning := string(c.from)
+			if c.missing() {
+				meaning = c.reason
+			}
+			value := strings.Join(nonEmpty(c.value, sign), " ")
+			p.tag("<td class=\"n\" title=\"%s\">%s</td><td class=\"dim\">%s", meaning, value, c.note)
 			p.course(c)
 			p.WriteString("</td>")
 		}

@@ -48,6 +48,9 @@ func All() []Format {
 	}
 }
 
+// notMeasured is the reason where none is given, package datamodel's word for it.
+const notMeasured = "not measured"
+
 // settled is a metric as it may be shown: a value that is not finite, or whose provenance is not known, is none.
 func settled(m datamodel.Metric) datamodel.Metric {
 	reason := ""
@@ -57,12 +60,12 @@ func settled(m datamodel.Metric) datamodel.Metric {
 		case math.IsInf(m.Value, 0):
 			reason = "the value is not finite"
 		case math.IsNaN(m.Value):
-			reason = "not measured"
+			reason = notMeasured
 		default:
 			return m
 		}
 	case sensors.Missing:
-		reason = "not measured"
+		reason = notMeasured
 	default:
 		reason = "the value does not say where it comes from"
 	}

@@ -37,10 +37,10 @@ type row struct {
 func rows(r datamodel.Result) []row {
 	s := summary(r)
 	wall := s["wall_time"].Value
-	show := func(name string) cell { return shown(s[name]) }
+	show := func(name string) cell { return cellOf(s[name]) }
 	// noted adds a note that is made of the value and the wall time, if both are known.
 	noted := func(name string, note func(v float64) string) cell {
-		c := shown(s[name])
+		c := cellOf(s[name])
 		if !c.missing() && wall > 0 {
 			c.note = note(s[name].Value)
 		}
@@ -54,7 +54,7 @@ func rows(r datamodel.Result) []row {
 	var power cell
 	if share := s["target_energy"]; wall > 0 && !math.IsNaN(share.Value) {
 		share.Value, share.Unit = share.Value/wall, units.Watt
-		power = shown(settled(share))
+		power = cellOf(settled(share))
 	}
 	cpu, watts := show("cpu_utilization"), show("power")
 	cpu.spark, watts.spark = spark(r.Run, "cpu"), spark(r.Run, "power")
@@ -84,7 +84,7 @@ func rows(r datamodel.Result) []row {
 	}
 }
 
-func shown(m datamodel.Metric) cell {
+func cellOf(m datamodel.Metric) cell {
 	return cell{value: units.Format(m.Value, m.Unit), from: m.Provenance, unit: m.Unit, reason: printable(m.Reason)}
 }
 
@@ -178,7 +178,10 @@ func byReason(gs []gap) string {
 	}
 	parts := make([]string, len(reasons))
 	for i, reason := range reasons {
-		parts[i] = strings.Join(labels[reason], ", ") + " (" + reason + ")"
+		parts[i] = strings.Join(labels[reason], ", ")
+		if reason != notMeasured {
+			parts[i] += " (" + reason + ")"
+		}
 	}
 	return strings.Join(parts, "; ")
 }
@@ -189,11 +192,11 @@ func mark(p sensors.Provenance) (sign, meaning string) {
 	case sensors.Sampled:
 		return "~", "sampled"
 	case sensors.Integrated:
-		return "∫", "power integrated over time"
+		return "∫", "integrated"
 	case sensors.Attributed:
-		return "≈", "a share given by a model"
+		return "≈", "attributed by a model"
 	case sensors.Estimated:
-		return "?", "estimated without a sensor"
+		return "?", "estimated, no sensor"
 	case sensors.FromCounter, sensors.Missing:
 	}
 	return "", ""
@@ -246,8 +249,8 @@ func why(run datamodel.Run) string {
 	return printable(run.Reason)
 }
 
-// machine describes the size of the computer in a few words.
-func machine(h datamodel.HostInfo) string {
+// size describes the size of the computer in a few words.
+func size(h datamodel.HostInfo) string {
 	var parts []string
 	if h.CPUs > 0 {
 		n := strconv.Itoa(h.CPUs) + " CPUs"
@@ -262,9 +265,9 @@ func machine(h datamodel.HostInfo) string {
 	return strings.Join(parts, ", ")
 }
 
-// named is machine with the host's name before it.
+// named is size with the host's name before it.
 func named(h datamodel.HostInfo) string {
-	return strings.Join(nonEmpty(printable(h.Name), machine(h)), ", ")
+	return strings.Join(nonEmpty(printable(h.Name), size(h)), ", ")
 }
 
 // nonEmpty is the texts that say something.

@@ -169,7 +169,7 @@ func (p *page) table(rs []row, host datamodel.HostInfo) {
 	heading := pad("command", command.number, true)
 	heading = pad(heading, command.width(), false) + strings.Repeat(" ", between) + pad("machine", machineCol.number, true)
 	about := ""
-	for _, s := range []string{named(host), machine(host)} {
+	for _, s := range []string{named(host), size(host)} {
 		if s = p.plain(s); s != "" && left+columns(heading)+2+columns(s) <= p.width {
 			about = "  " + s
 			break
