@@ -72,12 +72,12 @@ type round struct {
 	*Runner
 	machine machine
 	run     datamodel.Run
-	dir     string   // the run's folder; empty when nothing is kept
-	spool   string   // where the sampler writes
-	lock    *os.File // held on the spool folder, so that nobody recovers a run that goes on
+	dir     string          // the run's folder; empty when nothing is kept
+	spool   string          // where the sampler writes
+	lock    *os.File        // held on the spool folder, so that nobody recovers a run that goes on
 	sampler *sampler.Client // the process
 	client  *sampler.Client // the same while it answers, else nil
-	failed  error // why the sampler gave no complete record
+	failed  error           // why the sampler gave no complete record
 	group   *cgroup.Group
 	ledger  datamodel.Ledger
 	state   launch.State
@@ -293,7 +293,7 @@ func (o *round) report(tree *datamodel.Node) Report {
 func (o *round) close() {
 	o.machine.become(Closed)
 	_, _ = o.group.Leave() // settle has told what there was to tell
-	if o.sampler != nil { // also one that has failed: none is left behind
+	if o.sampler != nil {  // also one that has failed: none is left behind
 		o.sampler.Close()
 		o.sampler.Wait()
 	}

@@ -14,12 +14,17 @@ import (
 	"github.com/ergon-energy/ergon/internal/launch"
 )
 
-// The limits of time for each answer. They are longer than the sampler's own, so that it can say what hangs.
-const (
-	readyLimit  = 10 * time.Second
-	answerLimit = 5 * time.Second
-	closeLimit  = time.Second
-)
+// Limits is how long the sampler is waited for.
+type Limits struct {
+	// Ready is for opening the sources, Answer for a first or last reading, Close for the end of the process after
+	// which it is killed.
+	Ready, Answer, Close time.Duration
+}
+
+// DefaultLimits are longer than the sampler's own, so that it can say what hangs.
+func DefaultLimits() Limits {
+	return Limits{Ready: 10 * time.Second, Answer: 5 * time.Second, Close: time.Second}
+}
 
 // ErrDied is what the client's methods wrap when the sampler process has ended.
 var ErrDied = errors.New("the sampler has died")
@@ -29,6 +34,8 @@ var errGivenUp = errors.New("given up")
 
 // Client is the runner's hold on the sampler process. Its methods are not to be called at the same time.
 type Client struct {
+	// Limits are the default ones unless set before the first call.
+	Limits  Limits
 	in      io.WriteCloser
 	process *os.Process
 	replies chan reply // closed when the sampler's stdout ends
@@ -70,7 +77,7 @@ func Spawn(executable string, stderr *os.File) (*Client, error) {
 }
 
 func hold(in io.WriteCloser, out io.ReadCloser, p *os.Process) *Client {
-	c := &Client{in: in, process: p, replies: make(chan reply, 4), exited: make(chan struct{})}
+	c := &Client{Limits: DefaultLimits(), in: in, process: p, replies: make(chan reply, 4), exited: make(chan struct{})}
 	go func() {
 		defer close(c.replies)
 		lines := bufio.NewReaderSize(out, 1<<16)
@@ -96,7 +103,7 @@ func (c *Client) Configure(config Config) error {
 
 // Ready waits for the answer to Configure.
 func (c *Client) Ready() (Ready, error) {
-	r, err := c.await(opReady, readyLimit, nil)
+	r, err := c.await(opReady, c.Limits.Ready, nil)
 	if err != nil || r.Ready == nil {
 		return Ready{}, errors.Join(err, missingIn(r.Ready == nil && err == nil, opReady))
 	}
@@ -119,7 +126,7 @@ func (c *Client) Begin() error {
 	if err := c.send(request{Op: opBegin}); err != nil {
 		return err
 	}
-	_, err := c.await(opBegun, answerLimit, nil)
+	_, err := c.await(opBegun, c.Limits.Answer, nil)
 	return err
 }
 
@@ -129,7 +136,7 @@ func (c *Client) Status(quit <-chan struct{}) (Status, error) {
 	if err := c.send(request{Op: opStatus}); err != nil {
 		return Status{}, err
 	}
-	r, err := c.await(opStatus, answerLimit, quit)
+	r, err := c.await(opStatus, c.Limits.Answer, quit)
 	if err != nil || r.Status == nil {
 		return Status{}, errors.Join(err, missingIn(r.Status == nil && err == nil, opStatus))
 	}
@@ -141,7 +148,7 @@ func (c *Client) End() (Ended, error) {
 	if err := c.send(request{Op: opEnd}); err != nil {
 		return Ended{}, err
 	}
-	r, err := c.await(opEnded, answerLimit, nil)
+	r, err := c.await(opEnded, c.Limits.Answer, nil)
 	if err != nil || r.Ended == nil {
 		return Ended{}, errors.Join(err, missingIn(r.Ended == nil && err == nil, opEnded))
 	}
@@ -155,7 +162,7 @@ func (c *Client) Close() {
 		_ = c.in.Close()
 		go func() {
 			defer close(c.exited)
-			over := time.AfterFunc(closeLimit, func() { _ = c.process.Kill() })
+			over := time.AfterFunc(c.Limits.Close, func() { _ = c.process.Kill() })
 			defer over.Stop()
 			_, _ = c.process.Wait()
 		}()

@@ -1,0 +1,320 @@
+package runner_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/launch"
+	"github.com/ergon-energy/ergon/internal/sampler"
+	"github.com/ergon-energy/ergon/runner"
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// behaviour tells the re-executed test binary what kind of sampler to be.
+const behaviour = "ERGON_TEST_SAMPLER"
+
+// TestMain makes this test binary the sampler process, also a bad one, and the target.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == "sample" {
+		os.Exit(badSampler())
+	}
+	os.Exit(m.Run())
+}
+
+// badSampler behaves as the environment says.
+func badSampler() int {
+	switch os.Getenv(behaviour) {
+	case "dies at once":
+		return 3
+	case "hangs at once":
+		select {}
+	case "talks nonsense":
+		fmt.Println("hello")
+		select {}
+	}
+	err := sampler.Serve(os.Stdin, os.Stdout, []sensors.Backend{
+		ramp("steady", nil), ramp("hanging", os.Getenv), failing(), vanishing(),
+	}, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	if err != nil {
+		return 1
+	}
+	return 0
+}
+
+// source is a fake one: the edge of hardware that is not there.
+type source struct {
+	list []sensors.Sensor
+	read func([]float64) error
+}
+
+func (s *source) Sensors() []sensors.Sensor { return s.list }
+func (s *source) Read(dst []float64) error  { return s.read(dst) }
+func (s *source) Close() error              { return nil }
+
+// ramp counts one joule a reading. With an environment it hangs when that says so: "hangs at first" in its first
+// reading, "hangs later" in its third.
+func ramp(name string, env func(string) string) sensors.Backend {
+	return sensors.Backend{Name: name, Doc: "a fake", Alone: true,
+		Open: func(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
+			if env != nil && env(behaviour) == "hangs in open" {
+				select {}
+			}
+			n := 0.0
+			return &source{
+				list: []sensors.Sensor{{
+					ID: name + "/ticks", Family: name, Name: "ticks", Unit: units.Operations, Kind: sensors.Counter, Source: "a fake",
+				}},
+				read: func(dst []float64) error {
+					n++
+					if env != nil && (env(behaviour) == "hangs at first" || env(behaviour) == "hangs later" && n == 3) {
+						select {}
+					}
+					dst[0] = n
+					return nil
+				},
+			}, nil, nil
+		}}
+}
+
+// failing gives no reading after its first.
+func failing() sensors.Backend {
+	return sensors.Backend{Name: "failing", Doc: "a fake",
+		Open: func(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
+			n := 0
+			return &source{
+				list: []sensors.Sensor{{ID: "failing/level", Family: "failing", Name: "level", Unit: units.Byte, Source: "a fake"}},
+				read: func(dst []float64) error {
+					if n++; n > 1 {
+						return errors.New("read: input/output error")
+					}
+					dst[0] = 7
+					return nil
+				},
+			}, nil, nil
+		}}
+}
+
+// vanishing is there and then has gone.
+func vanishing() sensors.Backend {
+	return sensors.Backend{Name: "vanishing", Doc: "a fake",
+		Open: func(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
+			n := 0
+			return &source{
+				list: []sensors.Sensor{{ID: "vanishing/level", Family: "vanishing", Name: "level", Unit: units.Byte, Source: "a fake"}},
+				read: func(dst []float64) error {
+					if n++; n > 2 {
+						return sensors.ErrGone
+					}
+					dst[0] = 7
+					return nil
+				},
+			}, nil, nil
+		}}
+}
+
+// measure runs a shell command under a sampler of that behaviour.
+func measure(t *testing.T, how, script string, change func(*runner.Runner)) (runner.Report, error) {
+	t.Helper()
+	t.Setenv(behaviour, how)
+	r := &runner.Runner{
+		Command: []string{"sh", "-c", script}, Project: "p", Results: filepath.Join(t.TempDir(), "results"),
+		Target: launch.Direct([]string{"sh", "-c", script}),
+		Sampler: func() (*sampler.Client, error) {
+			self, err := os.Executable()
+			if err != nil {
+				return nil, err
+			}
+			c, err := sampler.Spawn(self, os.Stderr)
+			if err == nil {
+				c.Limits = sampler.Limits{Ready: 20 * time.Second, Answer: 20 * time.Second, Close: time.Second}
+				if strings.HasPrefix(how, "hangs at once") || how == "talks nonsense" {
+					c.Limits = sampler.Limits{Ready: 200 * time.Millisecond, Answer: 200 * time.Millisecond, Close: 100 * time.Millisecond}
+				}
+			}
+			return c, err
+		},
+		Config: sampler.Config{Host: sensors.Host{Proc: "/proc", Sys: "/sys"}, Interval: 10 * time.Millisecond},
+	}
+	if change != nil {
+		change(r)
+	}
+	return r.Run()
+}
+
+// sensor finds a leaf.
+func sensor(t *testing.T, rep runner.Report, id string) datamodel.Metric {
+	t.Helper()
+	var found *datamodel.Node
+	var walk func(*datamodel.Node)
+	walk = func(n *datamodel.Node) {
+		if n.Sensor != nil && n.Sensor.ID == id {
+			found = n
+		}
+		for _, c := range n.Children {
+			walk(c)
+		}
+	}
+	walk(rep.Tree)
+	if found == nil {
+		t.Fatalf("no sensor %s in the tree", id)
+	}
+	return found.Metric(found.Sensor.Name)
+}
+
+func TestRun(t *testing.T) {
+	var steps []string
+	rep, err := measure(t, "", "sleep 0.1; exit 3", func(r *runner.Runner) {
+		r.OnState = func(from, to runner.State) { steps = append(steps, from.String()+">"+to.String()) }
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"setup>ready", "ready>running", "running>processing", "processing>closed"}
+	if !slices.Equal(steps, want) {
+		t.Errorf("steps %v, want %v", steps, want)
+	}
+	if rep.Run.Outcome != datamodel.TargetFailed || rep.State.ExitCode != 3 {
+		t.Errorf("outcome %s, exit code %d", rep.Run.Outcome, rep.State.ExitCode)
+	}
+	if m := sensor(t, rep, "steady/ticks"); m.Value < 2 || m.Count < 3 {
+		t.Errorf("steady/ticks: %v in %d readings", m.Value, m.Count)
+	}
+	if m := sensor(t, rep, "failing/level"); m.Gaps == 0 || m.Value == 0 {
+		t.Errorf("failing/level: %v with %d gaps, want the one reading there was and gaps", m.Value, m.Gaps)
+	}
+	stored, err := store.Load(rep.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stored.Run.Outcome != rep.Run.Outcome || *stored.Run.ExitCode != 3 {
+		t.Errorf("stored: %s %v", stored.Run.Outcome, stored.Run.ExitCode)
+	}
+	if _, err := os.Stat(filepath.Join(rep.Dir, store.SpoolFolder)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("spool: %v, want it removed", err)
+	}
+	if _, err := runner.Recover(rep.Dir); err == nil || !strings.Contains(err.Error(), "nothing to recover") {
+		t.Errorf("recover a finished run: %v", err)
+	}
+}
+
+// TestBadSampler holds that no sampler harms the target, hangs the run or takes away what the runner knows itself.
+func TestBadSampler(t *testing.T) {
+	for _, how := range []string{"dies at once", "hangs at once", "talks nonsense"} {
+		t.Run(how, func(t *testing.T) {
+			rep, err := measure(t, how, "sleep 0.05; exit 4", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rep.Run.Outcome != datamodel.SamplerFailed || rep.Run.Reason == "" || rep.State.ExitCode != 4 {
+				t.Errorf("outcome %s (%s), exit code %d", rep.Run.Outcome, rep.Run.Reason, rep.State.ExitCode)
+			}
+			if w := rep.Tree.First(datamodel.RunLevel).Metric("wall_time"); !(w.Value >= 0.05 && w.Value < 5) {
+				t.Errorf("wall time %v", w.Value)
+			}
+			if m := rep.Tree.First(datamodel.RunLevel).Metric("energy"); !math.IsNaN(m.Value) || m.Reason == "" {
+				t.Errorf("energy %v, reason %q; want none, with a reason", m.Value, m.Reason)
+			}
+		})
+	}
+	t.Run("cannot start", func(t *testing.T) {
+		rep, err := measure(t, "", "exit 5", func(r *runner.Runner) {
+			r.Sampler = func() (*sampler.Client, error) { return sampler.Spawn("/nonexistent", os.Stderr) }
+		})
+		if err != nil || rep.Run.Outcome != datamodel.SamplerFailed || rep.State.ExitCode != 5 {
+			t.Errorf("%v, outcome %s, exit code %d", err, rep.Run.Outcome, rep.State.ExitCode)
+		}
+	})
+}
+
+// TestHangingSource holds that a source that hangs, wherever it does, delays no other and not the end.
+func TestHangingSource(t *testing.T) {
+	for how, word := range map[string]string{
+		"hangs in open":  "did not open",
+		"hangs at first": "no first reading",
+		"hangs later":    "no last reading",
+	} {
+		t.Run(how, func(t *testing.T) {
+			rep, err := measure(t, how, "sleep 0.3", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rep.Run.Outcome != datamodel.Done {
+				t.Errorf("outcome %s (%s)", rep.Run.Outcome, rep.Run.Reason)
+			}
+			if m := sensor(t, rep, "steady/ticks"); m.Count < 10 {
+				t.Errorf("the steady source has %d readings in 0.3 s at 10 ms", m.Count)
+			}
+			said := fmt.Sprint(rep.Run.Warnings, rep.Run.Missing)
+			if !strings.Contains(said, word) || !strings.Contains(said, "hanging") {
+				t.Errorf("warnings and missing %s: want %q about hanging", said, word)
+			}
+		})
+	}
+}
+
+// TestSetupErrors holds that what cannot be done is said before anything starts.
+func TestSetupErrors(t *testing.T) {
+	made := filepath.Join(t.TempDir(), "made")
+	for name, c := range map[string]struct {
+		change func(*runner.Runner)
+		word   string
+	}{
+		"unknown sensor": {func(r *runner.Runner) { r.Config.Select = []string{"-nosuch"} }, `unknown sensor "nosuch"`},
+		"no glob":        {func(r *runner.Runner) { r.Config.Select = []string{"["} }, "not a glob"},
+		"results":        {func(r *runner.Runner) { r.Results = "/dev/null/results" }, "--no-save"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var results string
+			_, err := measure(t, "", "touch "+made, func(r *runner.Runner) {
+				c.change(r)
+				results = r.Results
+			})
+			var setup *runner.SetupError
+			if !errors.As(err, &setup) || !strings.Contains(err.Error(), c.word) {
+				t.Errorf("error %v, want a SetupError with %q", err, c.word)
+			}
+			if runs, _ := store.ListRuns(results); len(runs) > 0 {
+				t.Errorf("a run was kept: %v", runs)
+			}
+			if _, err := os.Stat(made); err == nil {
+				t.Error("the target was started")
+			}
+		})
+	}
+}
+
+// TestNoSave leaves nothing anywhere.
+func TestNoSave(t *testing.T) {
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	rep, err := measure(t, "", "true", func(r *runner.Runner) { r.Results = "" })
+	if err != nil || rep.Dir != "" || rep.Tree == nil {
+		t.Fatalf("%v, folder %q, tree %v", err, rep.Dir, rep.Tree)
+	}
+	if left, _ := os.ReadDir(tmp); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestSelect takes sensors away, and gives some back.
+func TestSelect(t *testing.T) {
+	rep, err := measure(t, "", "true", func(r *runner.Runner) { r.Config.Select = []string{"-*", "+stea*"} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rep.Run.Sources) != 1 || rep.Run.Sources[0].Name != "steady" {
+		t.Errorf("sources %+v, want steady alone", rep.Run.Sources)
+	}
+}
