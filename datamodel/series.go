@@ -125,7 +125,15 @@ func (s *Series) Last() (at time.Duration, value float64) {
 }
 
 // Window is the time between the first and the last row, readings or not.
-func (s *Series) Window() time.Duration { return s.to - s.from }
+func (s *Series) Window() time.Duration { return s.end() - s.from }
+
+// end is the time of the last row, or of the last reading where a row came with an earlier time than that.
+func (s *Series) end() time.Duration {
+	if s.count == 0 {
+		return s.to
+	}
+	return max(s.to, s.lastAt)
+}
 
 // Add takes in the readings values[i] made at[i] after one fixed moment, NaN where there was none. Calls go on in the
 // order of time; how the readings are spread over them makes no difference. Neither slice is kept. Where one is
@@ -141,7 +149,7 @@ func (s *Series) Add(at []time.Duration, values []float64) {
 		s.strip.start = at[0]
 	}
 	s.rows += int64(n)
-	s.to = max(s.to, at[n-1])
+	s.to = at[n-1]
 	if s.sensor.Kind == sensors.Counter {
 		s.addCounter(at, values)
 	} else {
@@ -485,7 +493,6 @@ func (s *Series) described(m Metric, scale float64) Metric {
 	case s.weight > 0 && s.sensor.Kind == sensors.Counter:
 		// Of what was counted in that time; s.mean is the same but for rounding, and for readings at the same moment.
 		mean = (s.delta() - s.loose - s.before()) / s.weight
-		hi = max(hi, mean)
 	case s.weight > 0:
 		mean = (s.area + s.areaLow) / s.weight
 	}

@@ -81,7 +81,7 @@ func (b *strip) halve() {
 }
 
 // means is the course from one time to another in n equal parts. A slice that lies in two parts is shared between
-// them by length. A part that nothing covers is NaN.
+// them by length. A part of which less than half is covered is NaN: what little there is may belong next to it.
 func (b *strip) means(n int, from, to time.Duration) []float64 {
 	out := make([]float64, n)
 	lo, length := float64(from)-float64(b.start), float64(to)-float64(from)
@@ -98,7 +98,7 @@ func (b *strip) means(n int, from, to time.Duration) []float64 {
 			area += share * b.area[i]
 			covered += share * b.covered[i]
 		}
-		if covered > 0 {
+		if covered > 0 && covered >= (right-left)/2 {
 			out[k] = finite(area / covered)
 		}
 	}
@@ -106,8 +106,9 @@ func (b *strip) means(n int, from, to time.Duration) []float64 {
 }
 
 // Spark is the course of a gauge, or of a counter's rate per second, as the means over n equal parts of the time from
-// the first row to the last; n is at most 60. A part without a reading is NaN. It is nil where no time passed.
-func (s *Series) Spark(n int) []float64 { return s.course(n, s.from, s.to) }
+// the first row to the last; n is at most 60. A part of which less than half lies between readings that
+// follow each other is NaN. It is nil where no time passed.
+func (s *Series) Spark(n int) []float64 { return s.course(n, s.from, s.end()) }
 
 func (s *Series) course(n int, from, to time.Duration) []float64 {
 	n = min(n, sparkParts)
@@ -145,9 +146,9 @@ func total(list []*Series, n int) []*float64 {
 	if len(list) == 0 {
 		return nil
 	}
-	from, to := list[0].from, list[0].to
+	from, to := list[0].from, list[0].end()
 	for _, s := range list[1:] {
-		from, to = max(from, s.from), min(to, s.to)
+		from, to = max(from, s.from), min(to, s.end())
 	}
 	var sum []float64
 	for _, s := range list {
