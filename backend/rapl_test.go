@@ -8,11 +8,13 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"unicode"
 
+	"github.com/ergon-energy/ergon/internal/fakerapl"
 	"github.com/ergon-energy/ergon/internal/fixture"
 	"github.com/ergon-energy/ergon/internal/sensortest"
 	"github.com/ergon-energy/ergon/sensors"
@@ -177,6 +179,53 @@ func TestRAPLWithoutRange(t *testing.T) {
 		if got := sensortest.Read(t, source); got[0] != 42 {
 			t.Errorf("%q: reads %v", top, got)
 		}
+	}
+}
+
+// While the counters tick every reading is a number or none, and before and after they give the energy to the µJ,
+// through the wrap.
+func TestRAPLTicking(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows cannot have a file intel-rapl:0")
+	}
+	dir := t.TempDir()
+	if err := fakerapl.Create(dir); err != nil {
+		t.Fatal(err)
+	}
+	source, _ := sensortest.Open(t, rapl(), sensors.Host{Sys: dir, Proc: dir})
+	done := make(chan error, 1)
+	before := sensortest.Read(t, source)
+	go func() {
+		done <- fakerapl.Command(t.Context(), []string{"drive", dir, "ramp:5000:15000:20ms", "20ms"}, nil)
+	}()
+	readings := 0
+	for running := true; running; readings++ {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+			running = false
+		default:
+			sensortest.Read(t, source)
+		}
+	}
+	after := sensortest.Read(t, source)
+	share := map[string]float64{"package-0": 1, "package-0/core": 0.6, "psys": 1.4}
+	if len(after) != len(share) {
+		t.Fatalf("sensors %+v", source.Sensors())
+	}
+	for i, s := range source.Sensors() {
+		spent, want := after[i]-before[i], 200*share[s.Device]
+		if spent < 0 {
+			spent += s.Wrap
+		}
+		if math.Abs(spent-want) > 1e-6 {
+			t.Errorf("%s: %v J after %d readings, want %v", s.ID, spent, readings, want)
+		}
+	}
+	if after[0] >= before[0] {
+		t.Errorf("the package's counter went from %v to %v and should have wrapped", before[0], after[0])
 	}
 }
 

@@ -1,0 +1,22 @@
+// Fakerapl lays out a tree of powercap files and lets its counters tick along a known power: see package fakerapl.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/ergon-energy/ergon/internal/fakerapl"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := fakerapl.Command(ctx, os.Args[1:], os.Stdin)
+	stop()
+	if err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}

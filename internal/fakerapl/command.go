@@ -1,0 +1,55 @@
+package fakerapl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"time"
+)
+
+// Usage is what Command understands.
+const Usage = `usage: fakerapl create DIR                lay out a tree, to be used as --path.sysfs DIR
+       fakerapl drive DIR CURVE DURATION  move its counters along the curve, exactly, then end
+       fakerapl serve DIR CURVE           move them until the standard input ends
+CURVE is const:WATTS or ramp:WATTS:WATTS:DURATION`
+
+// Command is the program fakerapl: it does what the arguments say, the first of them the verb. in is what serve
+// waits for to end, so that it does not outlive whoever started it. drive that is cut short is an error, serve is not.
+func Command(ctx context.Context, args []string, in io.Reader) error {
+	switch {
+	case len(args) == 2 && args[0] == "create":
+		return Create(args[1])
+	case len(args) == 4 && args[0] == "drive":
+		d, err := time.ParseDuration(args[3])
+		if err != nil || d <= 0 {
+			return fmt.Errorf("duration %q: want one such as 2s", args[3])
+		}
+		return drive(ctx, args[1], args[2], d)
+	case len(args) == 3 && args[0] == "serve":
+		ctx, stop := context.WithCancel(ctx)
+		defer stop()
+		go func() {
+			_, _ = io.Copy(io.Discard, in) // its end is what counts, however it comes.
+			stop()
+		}()
+		if err := drive(ctx, args[1], args[2], math.MaxInt64); !errors.Is(err, context.Canceled) {
+			return err
+		}
+		return nil
+	}
+	return errors.New(Usage)
+}
+
+func drive(ctx context.Context, dir, text string, d time.Duration) error {
+	curve, err := ParseCurve(text)
+	if err != nil {
+		return err
+	}
+	tree, err := Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(tree.Drive(ctx, curve, d), tree.Close())
+}

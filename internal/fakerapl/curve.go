@@ -1,0 +1,62 @@
+package fakerapl
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ergon-energy/ergon/units"
+)
+
+// Curve is a power over time that is known exactly: it goes straight from one power to another and stays there.
+type Curve struct {
+	From, To units.Power
+	// Rise is the time from From to To; 0 is To from the start.
+	Rise time.Duration
+}
+
+// ParseCurve reads "const:100", 100 W all the time, and "ramp:50:200:2s", from 50 W to 200 W within two seconds. Powers
+// are in watts, at least 0 and at most 1 MW.
+func ParseCurve(text string) (Curve, error) {
+	fail := func() (Curve, error) {
+		return Curve{}, fmt.Errorf("curve %q: want const:WATTS or ramp:WATTS:WATTS:DURATION", text)
+	}
+	watts := func(s string) (units.Power, bool) {
+		p, err := strconv.ParseFloat(s, 64)
+		return units.Power(p), err == nil && p >= 0 && p <= 1e6
+	}
+	switch parts := strings.Split(text, ":"); {
+	case parts[0] == "const" && len(parts) == 2:
+		if p, ok := watts(parts[1]); ok {
+			return Curve{From: p, To: p}, nil
+		}
+	case parts[0] == "ramp" && len(parts) == 4:
+		from, ok := watts(parts[1])
+		to, ok2 := watts(parts[2])
+		rise, err := time.ParseDuration(parts[3])
+		if ok && ok2 && err == nil && rise > 0 {
+			return Curve{From: from, To: to, Rise: rise}, nil
+		}
+	}
+	return fail()
+}
+
+// Power is the power at t, counted from the curve's start.
+func (c Curve) Power(t time.Duration) units.Power {
+	if t >= c.Rise {
+		return c.To
+	}
+	return c.From + (c.To-c.From)*units.Power(t.Seconds()/c.Rise.Seconds())
+}
+
+// Energy is the exact integral of the power from the curve's start to t.
+func (c Curve) Energy(t time.Duration) units.Energy {
+	rising := min(t, c.Rise)
+	mean := (c.From + c.Power(rising)) / 2
+	return mean.Times(rising) + c.To.Times(t-rising)
+}
+
+// microjoules rounds to the unit of energy_uj.
+func microjoules(e units.Energy) uint64 { return uint64(math.Round(float64(e) * 1e6)) }
