@@ -68,27 +68,6 @@ func TestFileRefusesEndless(t *testing.T) {
 	}
 }
 
-// The lists of the kernel are longer than what one pread returns on some machines; here is one that is.
-func TestFileLongList(t *testing.T) {
-	const path = "/proc/kallsyms"
-	if runtime.GOOS != "linux" {
-		t.Skip("no procfs")
-	}
-	f, err := open(path)
-	if err != nil {
-		t.Skip(err)
-	}
-	defer func() { _ = f.close() }()
-	got, err := f.read()
-	if errors.Is(err, errTooLong) {
-		return
-	}
-	want, err2 := os.ReadFile(path)
-	if err != nil || err2 != nil || string(got) != string(want) {
-		t.Errorf("read %d bytes of %d: %v, %v", len(got), len(want), err, err2)
-	}
-}
-
 func TestNumber(t *testing.T) {
 	f := func(in string, want uint64, rest string, ok bool) {
 		t.Helper()

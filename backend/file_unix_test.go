@@ -4,6 +4,7 @@ package backend
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -20,5 +21,26 @@ func TestOpenRefusesFIFO(t *testing.T) {
 	}
 	if _, err := open("/dev/null"); !errors.Is(err, errNotRegular) {
 		t.Errorf("open of a device: %v", err)
+	}
+}
+
+// A list of the kernel that is longer than a page comes in pieces, whatever the buffer, each but the last of more than
+// surelyWhole bytes: what file.read stands on. /proc/crypto is such a list on most machines, and does not change.
+func TestFileLongList(t *testing.T) {
+	const path = "/proc/crypto"
+	want, err := os.ReadFile(path)
+	if err != nil || len(want) <= 2*os.Getpagesize() {
+		t.Skipf("%s has %d bytes: %v", path, len(want), err)
+	}
+	f, err := open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.close() }()
+	if n, err := pread(f, make([]byte, 1<<20), 0); n < surelyWhole || n >= len(want) || err != nil {
+		t.Errorf("one pread of %d bytes gives %d, %v", len(want), n, err)
+	}
+	if got, err := f.read(); string(got) != string(want) || err != nil {
+		t.Errorf("read %d bytes of %d, %v", len(got), len(want), err)
 	}
 }
