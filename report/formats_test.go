@@ -88,8 +88,8 @@ func TestCSV(t *testing.T) {
 		t.Errorf("there are %d rows, want %d", len(rows), want)
 	}
 	got := strings.Join(rows[len(rows)-1], ",")
-	want := "20260314T092653-7f3a,go/go/20260314T092653-7f3a/build-7/nvme0n1/read|bytes,sensor,read,12582912,By,delta," +
-		"counter,/proc/diskstats,125,1,0,9437184,1013280.4638,2500000,"
+	want := "20260314T092653-7f3a,go/go/20260314T092653-7f3a/build-7/nvme0n1/read|bytes,sensor,read,12582912,By," +
+		"delta,counter,/proc/diskstats,125,1,0,9437184,1013280.4638,2500000,"
 	if got != want {
 		t.Errorf("the sensor's row is\n%s, want\n%s", got, want)
 	}
@@ -259,7 +259,8 @@ func TestTextSaysWhatMatters(t *testing.T) {
 			}
 		}
 	}
-	f(vm(), "(exit 0)", "not measured: energy, power (no powercap in this kernel); gpu (no NVIDIA driver)", "3 of 250 beats missed")
+	f(vm(), "(exit 0)", "3 of 250 beats missed",
+		"not measured: energy, power (no powercap in this kernel); gpu (no NVIDIA driver)")
 	f(failed(), "(exit 3)")
 	f(killed(), "ended by SIGTERM", "5.00 s")
 	f(samplerFailed(), "sampler failed", "exit 0")
@@ -275,6 +276,15 @@ func TestTextSaysWhatMatters(t *testing.T) {
 	f(r, "and 4 more warnings")
 	r.Run.Outcome = datamodel.Unfinished
 	f(r, "unfinished")
+	cpu := func(seconds float64, want string) {
+		t.Helper()
+		r := vm()
+		r.Tree.First(datamodel.RunLevel).Metrics[1].Value = seconds
+		f(r, want)
+	}
+	cpu(12.418, "  1.00 CPU ")
+	cpu(0.03, "  <0.01 CPUs")
+	cpu(0, "  0.00 CPUs")
 }
 
 // Only the marks that are used are explained, and every one of them.
@@ -331,6 +341,17 @@ func TestSpark(t *testing.T) {
 	f(course(0.5, nan, 0.5), u, "") // Two readings are no course.
 	f(nil, u, "")
 	f(course(math.Inf(1), 1, 1, 1), u, "███ to 100 %")
+
+	// Two differences drawn over many columns are no course either.
+	r := vm()
+	for i, m := range r.Tree.First(datamodel.RunLevel).Metrics {
+		if m.Name == "cpu_utilization" {
+			r.Tree.First(datamodel.RunLevel).Metrics[i].Count = 3
+		}
+	}
+	if out := render(t, "text", r, u); strings.Contains(out, "▁") || strings.Contains(out, "█") {
+		t.Errorf("three readings have a course:\n%s", out)
+	}
 }
 
 type brokenPipe struct{ left int }

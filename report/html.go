@@ -73,7 +73,8 @@ func (p *sheet) summary(r datamodel.Result, o Options) {
 	all := rows(r)
 	shown := known(all)
 	if len(shown) > 0 {
-		p.WriteString("<table>\n<tr><th></th><th class=\"n\">command</th><th></th><th class=\"n\">machine</th><th></th></tr>\n")
+		p.WriteString("<table>\n<tr><th></th><th class=\"n\">command</th><th></th>" +
+			"<th class=\"n\">machine</th><th></th></tr>\n")
 	}
 	for _, row := range shown {
 		class := "top"
@@ -117,7 +118,8 @@ func (p *sheet) course(c cell) {
 		return
 	}
 	top := highest(c.spark)
-	p.tag("<svg width=\"%s\" height=\"%s\" role=\"img\"><title>0 to %s</title><path fill=\"none\" stroke=\"currentColor\" d=\"",
+	p.tag("<svg width=\"%s\" height=\"%s\" role=\"img\"><title>0 to %s</title>"+
+		"<path fill=\"none\" stroke=\"currentColor\" d=\"",
 		plainNumber(width), plainNumber(height), units.Format(top, c.unit))
 	move := "M"
 	for i, v := range c.spark {
@@ -156,7 +158,8 @@ func (p *sheet) tree(root *datamodel.Node) {
 				from += ": " + m.Reason
 			}
 			p.tag("<tr><td>%s</td><td>%s</td><td class=\"n\">%s</td><td>%s</td><td class=\"dim\">%s</td>"+
-				"<td class=\"n\">%s</td><td class=\"n\">%s</td><td class=\"n\">%s</td><td class=\"n\">%s</td><td class=\"n\">%s</td></tr>\n",
+				"<td class=\"n\">%s</td><td class=\"n\">%s</td><td class=\"n\">%s</td>"+
+				"<td class=\"n\">%s</td><td class=\"n\">%s</td></tr>\n",
 				path, m.Name, units.Format(m.Value, m.Unit), from, m.Source,
 				show(m.Min, m.Unit), show(m.Mean, m.Unit), show(m.Max, m.Unit),
 				strconv.FormatInt(m.Count, 10), strconv.FormatInt(m.Gaps, 10))

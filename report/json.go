@@ -127,14 +127,20 @@ func (s jsonSummary) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
 	for i, f := range s {
 		b.WriteByte("{,"[min(i, 1)])
-		entry, err := json.Marshal(f.entry)
-		if err != nil {
+		fmt.Fprintf(&b, "%q:", f.name)
+		if err := encoder(&b).Encode(f.entry); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.name, err)
 		}
-		fmt.Fprintf(&b, "%q:%s", f.name, entry)
 	}
 	b.WriteByte('}')
 	return b.Bytes(), nil
+}
+
+// encoder leaves <, > and & as they are: commands are full of them, and a report is not put into a page as it is.
+func encoder(w io.Writer) *json.Encoder {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e
 }
 
 // writeJSON writes the whole result as one object, numbers as they are.
@@ -177,11 +183,13 @@ func writeJSON(w io.Writer, r datamodel.Result, _ Options) error {
 			Late: s.Late, Failed: s.Failed, ReadTime: number(s.ReadTime), Worst: number(s.Worst), Hung: s.Hung,
 		})
 	}
-	b, err := json.MarshalIndent(out, "", "  ")
-	if err != nil {
+	var b bytes.Buffer
+	e := encoder(&b)
+	e.SetIndent("", "  ")
+	if err := e.Encode(out); err != nil {
 		return fmt.Errorf("json: %w", err)
 	}
-	_, err = w.Write(append(escapeControls(b), '\n'))
+	_, err := w.Write(escapeControls(b.Bytes()))
 	return err
 }
 

@@ -147,8 +147,9 @@ func TestSchemaNamesWhatThereIs(t *testing.T) {
 	if !slices.Equal(names, doc.Defs.Summary.Required) {
 		t.Errorf("the summary is %v, the schema says %v", names, doc.Defs.Summary.Required)
 	}
-	if want := append(datamodel.Outcomes(), datamodel.Unfinished); !slices.Equal(want, doc.Defs.Run.Properties.Outcome.Enum) {
-		t.Errorf("the outcomes are %v, the schema says %v", want, doc.Defs.Run.Properties.Outcome.Enum)
+	outcomes := append(datamodel.Outcomes(), datamodel.Unfinished)
+	if got := doc.Defs.Run.Properties.Outcome.Enum; !slices.Equal(got, outcomes) {
+		t.Errorf("the outcomes are %v, the schema says %v", outcomes, got)
 	}
 	want := []sensors.Provenance{
 		sensors.FromCounter, sensors.Sampled, sensors.Integrated, sensors.Attributed, sensors.Estimated, sensors.Missing,

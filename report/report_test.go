@@ -139,15 +139,21 @@ func server() datamodel.Result {
 			Name: "gpu-node-12", OS: "linux", Kernel: "6.8.0", Architecture: "amd64", CPU: "Intel Xeon Platinum 8468",
 			CPUs: 192, Memory: 1 << 40,
 		},
-		Sources:  []datamodel.SourceStats{{Name: "nvml", Interval: 0.1, Sensors: 48, Readings: 50255, ReadTime: 75, Worst: 0.09}},
-		Missing:  []sensors.Absence{{ID: "rapl/psys", Source: "energy_uj", Reason: "permission denied", Present: true}},
-		Warnings: []datamodel.Warning{{Subject: "rapl/dram-0/energy", Text: "stepped back", Count: 3}, {Subject: "run", Text: "the machine slept for 12 s"}},
-		Version:  "0.1.0",
+		Sources: []datamodel.SourceStats{
+			{Name: "nvml", Interval: 0.1, Sensors: 48, Readings: 50255, ReadTime: 75, Worst: 0.09},
+		},
+		Missing: []sensors.Absence{{ID: "rapl/psys", Source: "energy_uj", Reason: "permission denied", Present: true}},
+		Warnings: []datamodel.Warning{
+			{Subject: "rapl/dram-0/energy", Text: "stepped back", Count: 3},
+			{Subject: "run", Text: "the machine slept for 12 s"},
+		},
+		Version: "0.1.0",
 		Spark: map[string][]*float64{
 			"cpu":   course(0.02, 0.06, 0.08, 0.08, 0.07, 0.08, 0.08, 0.08, 0.07, 0.08, 0.08, 0.03),
 			"power": course(700, 2100, 3900, 4020, 4010, 3990, 4100, 4050, 3890, 4000, 4020, 1400),
 		},
 	}
+	const cover = "packages + dram: package-0, package-1, dram-0, dram-1; GPUs: GPU-5c1 (power over time)"
 	return result(run, []entry{
 		{"wall_time", 5025.5, sensors.FromCounter, "clock"},
 		{"cpu_time", 61824.22, sensors.FromCounter, "cgroup cpu.stat"},
@@ -160,8 +166,8 @@ func server() datamodel.Result {
 		{"disk_write", 4.1e10, sensors.FromCounter, "/proc/PID/io"},
 		{"network_receive", 2.9e9, sensors.FromCounter, "/proc/net/dev"},
 		{"network_transmit", 8.8e9, sensors.FromCounter, "/proc/net/dev"},
-		{"energy", 18.83e6, sensors.Integrated, "packages + dram: package-0, package-1, dram-0, dram-1; GPUs: GPU-5c1 (power over time)"},
-		{"power", 3746.9, sensors.Integrated, "packages + dram: package-0, package-1, dram-0, dram-1; GPUs: GPU-5c1 (power over time)"},
+		{"energy", 18.83e6, sensors.Integrated, cover},
+		{"power", 3746.9, sensors.Integrated, cover},
 		{"target_energy", 16.1e6, sensors.Attributed, "cpu time share"},
 		{"gpu_energy", 15.02e6, sensors.Integrated, "nvmlDeviceGetPowerUsage"},
 		{"gpu_memory_peak", 287.4 * (1 << 30), sensors.Sampled, "nvmlDeviceGetMemoryInfo"},
@@ -228,7 +234,9 @@ func hostile(name string) datamodel.Result {
 	r.Run.Command = []string{name, name}
 	r.Run.Outcome, r.Run.ExitCode, r.Run.Signal = datamodel.Cancelled, nil, name
 	r.Run.Accounting, r.Run.Version = name, name
-	r.Run.Host = datamodel.HostInfo{Name: name, OS: name, Kernel: name, Architecture: name, CPU: name, CPUs: 1, Memory: 1, Virtualization: name}
+	r.Run.Host = datamodel.HostInfo{
+		Name: name, OS: name, Kernel: name, Architecture: name, CPU: name, CPUs: 1, Memory: 1, Virtualization: name,
+	}
 	r.Run.Sources = append(r.Run.Sources, datamodel.SourceStats{Name: name, Interval: math.NaN(), Hung: true})
 	r.Run.Missing = []sensors.Absence{{ID: name, Source: name, Reason: name}}
 	r.Run.Warnings = []datamodel.Warning{{Subject: name, Text: name, Count: 2}}
@@ -283,7 +291,9 @@ func TestAll(t *testing.T) {
 }
 
 func TestGolden(t *testing.T) {
-	term := report.Options{Width: 80, Unicode: true, Results: "ergon-results/project=go/date=2026-03-14/run=20260314T092653-7f3a"}
+	term := report.Options{
+		Width: 80, Unicode: true, Results: "ergon-results/project=go/date=2026-03-14/run=20260314T092653-7f3a",
+	}
 	wide := report.Options{Width: 120, Unicode: true}
 	for _, tt := range []struct {
 		name, format string

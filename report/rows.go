@@ -56,8 +56,15 @@ func rows(r datamodel.Result) []row {
 		share.Value, share.Unit = share.Value/wall, units.Watt
 		power = cellOf(settled(share))
 	}
-	cpu, watts := show("cpu_utilization"), show("power")
-	cpu.spark, watts.spark = spark(r.Run, "cpu"), spark(r.Run, "power")
+	// A course is drawn where the value stands on enough readings to have one, or does not say on how many.
+	course := func(name, drawn string) cell {
+		c := show(name)
+		if n := s[name].Count; n == 0 || n > leastSpark {
+			c.spark = spark(r.Run, drawn)
+		}
+		return c
+	}
+	cpu, watts := course("cpu_utilization", "cpu"), course("power", "power")
 	energy := show("energy")
 	if !energy.missing() {
 		energy.note = cover(s["energy"].Source)
@@ -100,11 +107,14 @@ func cover(source string) string {
 
 // cpus shows how many processors were busy on average.
 func cpus(n float64) string {
-	s := strconv.FormatFloat(n, 'f', 2, 64) + " CPU"
-	if s != "1.00 CPU" {
-		s += "s"
+	switch s := strconv.FormatFloat(n, 'f', 2, 64); {
+	case s == "0.00" && n > 0:
+		return "<0.01 CPUs"
+	case s == "1.00":
+		return s + " CPU"
+	default:
+		return s + " CPUs"
 	}
-	return s
 }
 
 // known is the rows that have a value in at least one cell.

@@ -7,7 +7,7 @@ import (
 	"github.com/ergon-energy/ergon/datamodel"
 )
 
-// leastSpark is the least number of readings that have a course.
+// leastSpark is the least number of values that have a course.
 const leastSpark = 3
 
 // spark is the course of what is named, NaN where a part of the run has no reading; nil where there is too little of it.
