@@ -18,9 +18,9 @@ func relayed() []syscall.Signal {
 	}
 }
 
-// Quiet makes writing to a closed stderr or stdout an error in place of SIGPIPE. The signal is caught, not ignored,
-// since a child would inherit the latter.
-func Quiet() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
+// Quiet makes writing to a pipe that nobody reads, and beyond the limit of a file's size, an error in place of a
+// signal. The signals are caught, not ignored, since a child would inherit the latter.
+func Quiet() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGXFSZ) }
 
 // Die ends this process by the signal, so that a shell sees what it would have seen without ergon. It writes no core
 // file. It returns where that is not possible.

@@ -25,7 +25,7 @@ type reader struct {
 	stats  datamodel.SourceStats
 	gone   bool
 	lost   error         // the first error of the spool
-	lostAt time.Duration // and when
+	lostAt time.Duration // and the end of what was written before it
 	// latest holds the last row for a status that is asked for from another goroutine, as bits of floats.
 	latest []latestBits
 }
@@ -74,8 +74,8 @@ func (r *reader) flush(began time.Time) {
 	if r.spool == nil || r.lost != nil {
 		return
 	}
-	if err := r.spool.Flush(); err != nil {
-		r.lost, r.lostAt = err, time.Since(began)
+	if r.lost = r.spool.Flush(); r.lost == nil {
+		r.lostAt = time.Since(began)
 	}
 }
 
@@ -133,8 +133,8 @@ func (l *lane) run(began time.Time) {
 	}
 	for _, r := range l.readers {
 		if r.spool != nil {
-			if err := r.spool.Close(); err != nil && r.lost == nil {
-				r.lost, r.lostAt = err, time.Since(began)
+			if err := r.spool.Close(); r.lost == nil {
+				r.lost = err
 			}
 		}
 	}
