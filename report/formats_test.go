@@ -126,7 +126,9 @@ func checkMarkdown(t *testing.T, doc string) {
 }
 
 func TestMarkdown(t *testing.T) {
-	for _, r := range []datamodel.Result{vm(), server(), samplerFailed(), killed(), hostile(evil), hostile("a|b``c` @ada")} {
+	for _, r := range []datamodel.Result{
+		vm(), server(), samplerFailed(), killed(), hostile(evil), hostile("a|b``c` @ada"),
+	} {
 		checkMarkdown(t, render(t, "markdown", r, report.Options{}))
 	}
 	r := vm()
