@@ -89,10 +89,12 @@ const (
 	byWalk
 )
 
-// accountingOf tells how the target's sensor gets its CPU time by its Source.
+// accountingOf tells how the target's sensor gets its CPU time by its Source; a walk calls itself sampled.
 func accountingOf(s sensors.Sensor) accounting {
 	source := strings.ToLower(s.Source)
 	switch {
+	case s.Origin() != sensors.FromCounter:
+		return byWalk
 	case strings.Contains(source, "cgroup"), strings.Contains(source, "cpuacct"), strings.Contains(source, "cpu.stat"):
 		return byGroup
 	case strings.Contains(source, "perf"):
@@ -126,7 +128,8 @@ func (b *builder) cpuTime(name string, group, perf *float64, waited float64, wai
 	if isRead && how == byPerf {
 		return read
 	}
-	if !math.IsNaN(waited) {
+	// Both are lower bounds. The walk sees more only where much was done by processes that nobody has waited for yet.
+	if !math.IsNaN(waited) && !(isRead && waited < 0.95*read.Value && read.Value-waited > 0.010) {
 		return Value(name, waited, units.Second, "delta", sensors.FromCounter, waitSource)
 	}
 	if s != nil {
@@ -181,8 +184,7 @@ func (b *builder) peakMemory() Metric {
 			continue
 		}
 		m.Value, m.Aggregation = m.Max, "max"
-		if sensor == "memory_peak" && accountingOf(s.sensor) == byGroup || isMemoryController(s.sensor.Source) {
-			m.Provenance = sensors.FromCounter
+		if m.Provenance == sensors.FromCounter { // a memory controller's own mark, only read by the sampler
 			return m
 		}
 		if best.Reason != "" || m.Value > best.Value {
@@ -204,11 +206,6 @@ func (b *builder) peakMemory() Metric {
 			"wait4 ru_maxrss: the largest single process, the tree may have held more")
 	}
 	return best
-}
-
-// isMemoryController says whether a source is the high-water mark of a memory controller.
-func isMemoryController(source string) bool {
-	return strings.Contains(source, "memory.peak") || strings.Contains(source, "max_usage")
 }
 
 // gpuMemory adds each GPU's own maximum: for one GPU that is the peak, for several an upper bound of it.
