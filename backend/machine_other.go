@@ -3,7 +3,7 @@
 package backend
 
 import (
-	"github.com/shirou/gopsutil/v3/cpu"
+	processors "github.com/shirou/gopsutil/v3/cpu"
 	"github.com/shirou/gopsutil/v3/host"
 	"github.com/shirou/gopsutil/v3/mem"
 
@@ -14,7 +14,7 @@ func (m *Machine) ask(sensors.Host) {
 	if kernel, err := host.KernelVersion(); err == nil {
 		m.Kernel = kernel
 	}
-	if list, err := cpu.Info(); err == nil && len(list) > 0 {
+	if list, err := processors.Info(); err == nil && len(list) > 0 {
 		m.CPU = list[0].ModelName
 	}
 	if memory, err := mem.VirtualMemory(); err == nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
 	"os"
 	"path/filepath"
@@ -46,7 +45,7 @@ func badSampler() int {
 	}
 	err := sampler.Serve(os.Stdin, os.Stdout, []sensors.Backend{
 		ramp("steady", nil), ramp("hanging", os.Getenv), failing(), vanishing(),
-	}, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	})
 	if err != nil {
 		return 1
 	}

@@ -39,9 +39,8 @@ type program struct {
 // run is the whole program; it returns the exit code.
 func run(argv []string, std stdio, backends []sensors.Backend) int {
 	if len(argv) == 2 && argv[1] == sampleWord {
-		log := slog.New(slog.NewTextHandler(std.err, nil))
-		if err := sample(std, backends, log); err != nil {
-			log.Error("sampler", "error", err)
+		if err := sample(std, backends); err != nil {
+			slog.New(slog.NewTextHandler(std.err, nil)).Error("sampler", "error", err)
 			return exitErgon
 		}
 		return 0

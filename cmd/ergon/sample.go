@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -18,10 +17,10 @@ const sampleWord = "sample"
 
 // sample serves the runner at the other end of stdin and stdout. The signals of a terminal are the target's to obey:
 // the last reading must still be taken, and the end of stdin is the order to stop.
-func sample(std stdio, backends []sensors.Backend, log *slog.Logger) error {
+func sample(std stdio, backends []sensors.Backend) error {
 	launch.Quiet()
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	return sampler.Serve(std.in, std.out, backends, log)
+	return sampler.Serve(std.in, std.out, backends)
 }
 
 // startSampler takes over the sampler that was started early, or starts one.

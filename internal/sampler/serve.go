@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"math"
 	"os"
 	"runtime"
@@ -31,10 +30,9 @@ const (
 	settle = 50 * time.Millisecond
 )
 
-// Serve is the sampler process: it obeys the lines on in, answers on out, and returns when in ends. Doubts that
-// concern nobody's result go to log.
-func Serve(in io.Reader, out io.Writer, backends []sensors.Backend, log *slog.Logger) error {
-	s := &server{backends: backends, out: json.NewEncoder(out), log: log}
+// Serve is the sampler process: it obeys the lines on in, answers on out, and returns when in ends.
+func Serve(in io.Reader, out io.Writer, backends []sensors.Backend) error {
+	s := &server{backends: backends, out: json.NewEncoder(out)}
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
@@ -43,47 +41,54 @@ func Serve(in io.Reader, out io.Writer, backends []sensors.Backend, log *slog.Lo
 			return fmt.Errorf("order %.80q: %w", lines.Text(), err)
 		}
 		if err := s.obey(r); err != nil {
-			return err
+			return errors.Join(err, s.leave())
 		}
 	}
+	return errors.Join(lines.Err(), s.leave())
+}
+
+// leave ends what goes on, and removes what nobody will ask for any more.
+func (s *server) leave() error {
 	s.end()
 	s.close()
 	if s.config.Ephemeral && !s.ended {
-		if err := os.RemoveAll(s.config.Spool); err != nil {
-			log.Warn("spool left behind", "error", err)
-		}
+		return os.RemoveAll(s.config.Spool)
 	}
-	return lines.Err()
+	return nil
 }
 
 type server struct {
-	backends []sensors.Backend
-	out      *json.Encoder
-	log      *slog.Logger
-	config   Config
-	began    time.Time
-	lanes    []*lane
-	missing  []sensors.Absence
-	warnings []datamodel.Warning
-	running  bool // begin was obeyed
-	over     bool // the last readings were taken or given up
-	ended    bool // the runner was told so
-	status   figures
+	backends   []sensors.Backend
+	out        *json.Encoder
+	config     Config
+	began      time.Time
+	lanes      []*lane
+	missing    []sensors.Absence
+	warnings   []datamodel.Warning
+	configured bool
+	running    bool // begin was obeyed
+	over       bool // the last readings were taken or given up
+	ended      bool // the runner was told so
+	status     figures
 }
 
 // obey carries out one order.
 func (s *server) obey(r request) error {
 	switch r.Op {
 	case opConfig:
-		if r.Config == nil {
-			return errors.New("order config: nothing in it")
+		if r.Config == nil || s.configured {
+			return errors.New("order config: nothing in it, or the second one")
 		}
+		s.configured = true
 		s.config = *r.Config
 		return s.out.Encode(reply{Op: opReady, Ready: s.open()})
 	case opTarget:
 		s.follow(r.PID)
 		return nil
 	case opBegin:
+		if s.running || !s.configured {
+			return errors.New("order begin: out of turn")
+		}
 		s.begin()
 		return s.out.Encode(reply{Op: opBegun})
 	case opStatus:
