@@ -237,7 +237,7 @@ func (b *builder) targetMetrics(summary []Metric) []Metric {
 		}
 		out = append(out, b.ledgerOr(f.name, f.unit, f.known, aggregation, f.source, f.name))
 	}
-	if s := b.find("target", "", "threads"); s != nil {
+	if s := b.find("target", "threads"); s != nil {
 		out = append(out, s.Metrics()...)
 	}
 	return out
@@ -255,7 +255,7 @@ func (b *builder) ledgerOr(
 	if v, ok := have(known); ok {
 		return Value(name, v, unit, aggregation, sensors.FromCounter, source)
 	}
-	if s := b.find("target", "", sensor); s != nil {
+	if s := b.find("target", sensor); s != nil {
 		m := s.Metrics()[0]
 		m.Name, m.Unit = name, unit
 		return m
@@ -268,7 +268,7 @@ func (b *builder) profilerMetrics(summary []Metric) []Metric {
 	own := pick(summary, "profiler_cpu_time")
 	own.Name = "cpu_time"
 	out := []Metric{own}
-	if s := b.find("profiler", "", "memory"); s != nil {
+	if s := b.find("profiler", "memory"); s != nil {
 		out = append(out, s.Metrics()...)
 	}
 	var missed, late float64
@@ -292,10 +292,10 @@ func (b *builder) profilerMetrics(summary []Metric) []Metric {
 	return out
 }
 
-// find is the series of a sensor, nil where there is none.
-func (b *builder) find(family, device, name string) *Series {
+// find is the series of a sensor of a family as a whole, nil where there is none.
+func (b *builder) find(family, name string) *Series {
 	for _, s := range b.in.Series {
-		if s.sensor.Family == family && s.sensor.Device == device && s.sensor.Name == name {
+		if s.sensor.Family == family && s.sensor.Device == "" && s.sensor.Name == name {
 			return s
 		}
 	}

@@ -216,8 +216,10 @@ func TestBuildAWholeMachine(t *testing.T) {
 		{"disk_write", 8192, sensors.FromCounter, "walk"},
 		{"network_receive", 520, sensors.FromCounter, "eth0, eth1"},
 		{"network_transmit", 70, sensors.FromCounter, "eth0, eth1"},
-		{"energy", 1000 + 100 + 400 + 50 + 3000 + 500, sensors.Integrated,
-			"packages + dram: package-0, package-0/dram, package-1, package-1/dram; GPUs: GPU-a (counter), GPU-b (power over time)"},
+		{
+			"energy", 1000 + 100 + 400 + 50 + 3000 + 500, sensors.Integrated,
+			"packages + dram: package-0, package-0/dram, package-1, package-1/dram; GPUs: GPU-a (counter), GPU-b (power over time)",
+		},
 		{"power", 505, sensors.Integrated, "packages + dram"},
 		{"target_energy", 1550 * 12.0 / 20, sensors.Attributed, "share of busy CPU time, 12 s of 20 s, in 1550 J of packages + dram"},
 		{"gpu_energy", 3500, sensors.Integrated, "GPUs: GPU-a (counter), GPU-b (power over time)"},

@@ -75,18 +75,16 @@ func (b *builder) times() []Metric {
 	}
 }
 
-// accounting is how a CPU time of the target is known, best first.
+// accounting is how the target's sensor gets its CPU time.
 type accounting uint8
 
 const (
-	// byGroup: the target's own cgroup, which nothing leaves without asking.
-	byGroup accounting = iota
+	// byWalk: what the sampler saw of the processes alive at its beats.
+	byWalk accounting = iota
 	// byPerf: an inherited task-clock, which misses a little of every process's start and end.
 	byPerf
-	// byWait: rusage, which is blind to processes nobody waits for.
-	byWait
-	// byWalk: what the sampler saw of the processes alive at its beats.
-	byWalk
+	// byGroup: the target's own cgroup, which nothing leaves without asking.
+	byGroup
 )
 
 // accountingOf tells how the target's sensor gets its CPU time by its Source; a walk calls itself sampled.
@@ -103,13 +101,13 @@ func accountingOf(s sensors.Sensor) accounting {
 	return byWalk
 }
 
-// cpuTime is the best of what the ledger and the target's sensor know of a CPU time; waited is NaN where wait4 said
-// nothing.
+// cpuTime is the best of what the ledger and the target's sensor know of a CPU time: a cgroup, else perf, else rusage,
+// else a walk over the processes. waited is NaN where wait4 said nothing.
 func (b *builder) cpuTime(name string, group, perf *float64, waited float64, waitSource, sensor string) Metric {
 	l := b.in.Ledger
 	var read Metric
 	how := byWalk
-	s := b.find("target", "", sensor)
+	s := b.find("target", sensor)
 	if s != nil {
 		read = s.Metrics()[0]
 		read.Name = name
@@ -172,7 +170,7 @@ func (b *builder) peakMemory() Metric {
 	}
 	best := Missing(name, units.Byte, b.whyMissing("target", "target/memory_peak", "target/memory"))
 	for _, sensor := range []string{"memory_peak", "memory"} {
-		s := b.find("target", "", sensor)
+		s := b.find("target", sensor)
 		if s == nil {
 			continue
 		}
@@ -340,7 +338,7 @@ type busyTime struct {
 // busy here. That of virtual machines run here is in user already.
 func (b *builder) machineCPU() busyTime {
 	t := busyTime{from: sensors.FromCounter}
-	if s := b.find("cpu", "", "utilization"); s != nil {
+	if s := b.find("cpu", "utilization"); s != nil {
 		if m := s.gaugeMetric("cpu_utilization"); m.Reason == "" {
 			t.mean = &m
 		}
@@ -359,7 +357,7 @@ func (b *builder) machineCPU() busyTime {
 		{"softirq", true, false},
 		{"steal", false, false},
 	} {
-		s := b.find("cpu", "", mode.name)
+		s := b.find("cpu", mode.name)
 		if s == nil {
 			if mode.required {
 				t.reason = b.whyMissing("cpu", "cpu/"+mode.name)
@@ -440,7 +438,7 @@ func (b *builder) profilerTime() Metric {
 		if v, ok := have(known); ok {
 			return Value(name, v, units.Second, "delta", sensors.FromCounter, who)
 		}
-		if s := b.find("profiler", "", sensor); s != nil {
+		if s := b.find("profiler", sensor); s != nil {
 			m := s.Metrics()[0]
 			if m.Reason == "" {
 				return m

@@ -189,6 +189,7 @@ func TestCounter(t *testing.T) {
 		{"infinite", bytesRead(), every(sec, 3), []float64{1, inf, 5}, 4, "", 2, 1, "infinite", 1},
 		{"below 0", bytesRead(), every(sec, 3), []float64{1, -3, 5}, 4, "", 2, 1, "below 0", 1},
 		{"a 0 in the middle", bytesRead(), every(sec, 4), []float64{100, 0, 130, 140}, 40, "", 3, 1, "stepped back", 1},
+		{"junk, then a reset", bytesRead(), every(sec, 5), []float64{100, 0, 130, 50, 60}, 30 + 10, "", 3, 2, "started anew", 1},
 		{"reset", bytesRead(), every(sec, 5), []float64{100, 150, 3, 10, 20}, 50 + 17, "", 4, 1, "started anew", 1},
 		{"reset at the end", bytesRead(), every(sec, 3), []float64{100, 150, 3}, 50, "", 2, 1, "stepped back", 1},
 		{"reset twice", bytesRead(), every(sec, 7), []float64{100, 150, 3, 10, 1, 2, 3}, 50 + 7 + 2, "", 5, 2, "started anew", 2},
@@ -280,6 +281,16 @@ func TestRatesOfACounter(t *testing.T) {
 		if m.Min != 10 || m.Max != 20 || !isNear(m.Mean, 50.0/3, 1e-15) || !isNear(m.Std, math.Sqrt(600.0/27), 1e-14) {
 			t.Errorf("%s: %+v", name, m)
 		}
+	}
+}
+
+func TestWhatComesAtTheSameTimeIsInTheNextRate(t *testing.T) {
+	m := seriesOf(joules(0, 0), []time.Duration{0, 0, sec, 2 * sec, 2 * sec}, []float64{0, 5, 6, 7, 9}).Metrics()
+	if e := m[0]; e.Value != 9 || e.Min != 1 || e.Max != 6 || e.Mean != 3.5 {
+		t.Errorf("%+v", e)
+	}
+	if m := metricOf(t, seriesOf(joules(0, 0), []time.Duration{0, 0}, []float64{0, 5}), "power"); m.Reason != "no time passed between the readings" {
+		t.Errorf("%+v", m)
 	}
 }
 

@@ -60,7 +60,8 @@ func (b *strip) spread(from, to time.Duration, mean float64) {
 	}
 	for from < to {
 		i := from / b.width
-		b.current, b.low, b.high = int(i), i*b.width, (i+1)*b.width
+		b.current, b.low = int(i), from-from%b.width
+		b.high = b.low + b.width
 		end := min(to, b.high)
 		w := float64(end - from)
 		b.area[i] += mean * w
@@ -77,7 +78,6 @@ func (b *strip) halve() {
 	clear(b.area[sliceCount/2:])
 	clear(b.covered[sliceCount/2:])
 	b.width *= 2
-	b.low, b.high = 0, 0
 }
 
 // means is the course from one time to another in n equal parts. A slice that lies in two parts is shared between
