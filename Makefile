@@ -38,8 +38,10 @@ cover: readers ## statement coverage, every package counted for every test: bin/
 	$(TEST) -coverpkg=./... -coverprofile=bin/cover.out ./...
 	@$(GO) tool cover -func=bin/cover.out | tail -n 1
 
-bench: ## all benchmarks
+bench: ## all benchmarks, last the program against its peers: bin/bench.json
 	$(TEST) -run '^$$' -bench . -benchmem ./...
+	@mkdir -p bin
+	$(GO) run ./internal/bench -huge -json bin/bench.json
 
 fuzz: ## every fuzz target for FUZZTIME (30s), one after another
 	@grep -rHoE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' --exclude-dir='.?*' . | sort | while IFS=: read -r file name; do \

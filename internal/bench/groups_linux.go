@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// linuxGroups lists what can be measured on Linux only.
+func linuxGroups() []group {
+	return []group{
+		{"wrap", "Wrapping true", wrapping},
+		{"sampler", "The sampler, all families", sampling},
+		{"memory", "Resident memory, runner and sampler", resident},
+	}
+}
+
+// cpuTime reads the CPU clock of a process in seconds, as clock_getcpuclockid(3) makes it.
+func cpuTime(pid int) (float64, error) {
+	var t unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|2), &t); err != nil {
+		return 0, fmt.Errorf("CPU clock of process %d: %w", pid, err)
+	}
+	return float64(t.Nano()) / 1e9, nil
+}
+
+// residentMemory is a line of /proc/PID/status or smaps_rollup in bytes, "VmRSS:" for one.
+func residentMemory(pid int, file, line string) (float64, error) {
+	path := filepath.Join("/proc", strconv.Itoa(pid), file)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	for l := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(l, line); ok {
+			fields := strings.Fields(rest)
+			if len(fields) == 2 && fields[1] == "kB" {
+				kib, err := strconv.ParseFloat(fields[0], 64)
+				return 1024 * kib, err
+			}
+		}
+	}
+	return 0, fmt.Errorf("%s: no %s", path, line)
+}
+
+// samplerOf is the sampler of a running ergon: its child that is told to sample.
+func samplerOf(ergon int) (int, error) {
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", ergon))
+	if err != nil {
+		return 0, err
+	}
+	for _, list := range lists {
+		children, err := os.ReadFile(list)
+		if err != nil {
+			continue // a thread that has ended
+		}
+		for _, child := range strings.Fields(string(children)) {
+			line, err := os.ReadFile(filepath.Join("/proc", child, "cmdline"))
+			if err == nil && strings.Contains(string(line), "\x00sample\x00") {
+				return strconv.Atoi(child)
+			}
+		}
+	}
+	return 0, fmt.Errorf("process %d: no sampler among its children", ergon)
+}

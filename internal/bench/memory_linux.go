@@ -1,0 +1,108 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os/exec"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/ergon-energy/ergon/units"
+)
+
+// simulated is how long a run at 1 kHz takes as many readings as one at 10 Hz in an hour.
+const simulated = 36 * time.Second
+
+// resident is the memory of the runner and the sampler together near the end of a run: of one as users have it, and of
+// one at 1 kHz with the readings of an hour, each beside what it was after a quarter of the run. They run side by side,
+// since memory does not suffer from that; `perf stat` is the peer.
+func resident(b *bench) ([]figure, error) {
+	length, hour := 20*time.Second, simulated
+	if b.long {
+		length = 600 * time.Second
+	}
+	if b.quick {
+		length, hour = time.Second, time.Second
+	}
+	var wait sync.WaitGroup
+	var plain, fast, perf held
+	var errs [2]error
+	wait.Go(func() { plain, errs[0] = b.hold(length, true, b.ergon, "-q", "--no-save") })
+	wait.Go(func() { fast, errs[1] = b.hold(hour, true, b.ergon, "-q", "--no-save", "--interval", "1ms") })
+	wait.Go(func() { perf, _ = b.hold(length, false, "perf", "stat") }) // without perf there is no peer
+	wait.Wait()
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	peer := single("perf stat", units.Byte, perf.end)
+	if perf.end == 0 {
+		peer.Value = nil
+	}
+	a := single(fmt.Sprintf("a run of %v", length), units.Byte, plain.end)
+	a.beside(peer)
+	a.atMost(40e6)
+	a.Note = plain.parts()
+	h := single(fmt.Sprintf("%v at 1 kHz: the readings of %.0f min at 10 Hz", hour, hour.Minutes()*100), units.Byte, fast.end)
+	h.atMost(40e6)
+	h.Note = fast.parts()
+	h.beside(peer)
+	growth := single("growth in the last three quarters of that", units.Ratio, fast.end/fast.quarter-1)
+	growth.atMost(0.05)
+	return []figure{a, h, growth}, nil
+}
+
+// held is memory in bytes.
+type held struct {
+	quarter, end            float64 // runner and sampler after a quarter of the run and at its end
+	runner, sampler, shared float64 // at the end; shared is the sum of both less their proportional sizes
+}
+
+func (h held) parts() string {
+	return fmt.Sprintf("runner %s, sampler %s; %s of it they share or share with others",
+		show(&h.runner, units.Byte), show(&h.sampler, units.Byte), show(&h.shared, units.Byte))
+}
+
+// hold looks at a program that wraps a sleep.
+func (b *bench) hold(length time.Duration, sampled bool, argv ...string) (h held, err error) {
+	argv = append(argv, "sleep", strconv.FormatFloat(length.Seconds(), 'f', -1, 64))
+	cmd := exec.Command(argv[0], argv[1:]...)
+	cmd.Dir = b.dir
+	if err := cmd.Start(); err != nil {
+		return h, err
+	}
+	defer func() {
+		if werr := cmd.Wait(); werr != nil && err == nil {
+			err = fmt.Errorf("%v: %w", argv, werr)
+		}
+	}()
+	time.Sleep(length / 4)
+	pids := []int{cmd.Process.Pid}
+	if sampled {
+		pid, err := samplerOf(cmd.Process.Pid)
+		if err != nil {
+			return h, err
+		}
+		pids = append(pids, pid)
+	}
+	for _, pid := range pids {
+		m, err := residentMemory(pid, "status", "VmRSS:")
+		if err != nil {
+			return h, err
+		}
+		h.quarter += m
+	}
+	time.Sleep(length * 3 / 4 * 9 / 10)
+	parts := make([]float64, 2)
+	for i, pid := range pids {
+		if parts[i], err = residentMemory(pid, "status", "VmRSS:"); err != nil {
+			return h, err
+		}
+		h.end += parts[i]
+		if own, err := residentMemory(pid, "smaps_rollup", "Pss:"); err == nil {
+			h.shared += parts[i] - own
+		}
+	}
+	h.runner, h.sampler = parts[0], parts[1]
+	return h, nil
+}

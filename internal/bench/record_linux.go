@@ -1,0 +1,43 @@
+package main
+
+import (
+	"os"
+	"time"
+
+	"github.com/ergon-energy/ergon/internal/sampler"
+)
+
+// busywork writes, forks and idles in turn until it is killed.
+const busywork = `while :; do head -c 300000 /dev/zero > written; i=0; while [ $i -lt 2000 ]; do i=$((i+1)); done; sleep 0.05; done`
+
+// recorded are the readings of a sampler at 100 Hz that follows some work. It is long enough that a stretch of a sensor in
+// samples.parquet, 2048 readings, does not hold two repetitions: zstd would find that out.
+func recorded(b *bench) ([]*readings, error) {
+	length := 25 * time.Second
+	if b.quick {
+		length = 300 * time.Millisecond
+	}
+	target, err := startTarget(b, "sh", "-c", busywork)
+	if err != nil {
+		return nil, err
+	}
+	defer target.end()
+	got, _, err := target.sample(b, sampler.Config{Interval: 10 * time.Millisecond}, length)
+	if err != nil {
+		return nil, err
+	}
+	all, err := load(got.spool)
+	if err != nil {
+		return nil, err
+	}
+	return all, os.RemoveAll(got.spool)
+}
+
+// ownPeak is the greatest resident memory of this process.
+func ownPeak() float64 {
+	peak, err := residentMemory(os.Getpid(), "status", "VmHWM:")
+	if err != nil {
+		return 0
+	}
+	return peak
+}

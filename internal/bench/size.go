@@ -1,0 +1,41 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/ergon-energy/ergon/units"
+)
+
+// size is that of the program's file, with its symbols and without, beside perf's.
+func size(b *bench) ([]figure, error) {
+	var figures []figure
+	for _, p := range []struct {
+		name  string
+		flags []string
+	}{
+		{"ergon", nil},
+		{"ergon, stripped", []string{"-ldflags", "-s -w"}},
+	} {
+		path := filepath.Join(b.dir, "sized")
+		if err := b.build(path, p.flags...); err != nil {
+			return nil, err
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			return nil, err
+		}
+		figures = append(figures, single(p.name, units.Byte, float64(info.Size())))
+	}
+	if path, err := exec.LookPath("perf"); err == nil {
+		if info, err := os.Stat(path); err == nil {
+			perf := single("perf", units.Byte, float64(info.Size()))
+			for i := range figures {
+				figures[i].beside(perf)
+			}
+			figures = append(figures, perf)
+		}
+	}
+	return figures, nil
+}
