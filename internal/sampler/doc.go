@@ -18,7 +18,8 @@
 // Readings never travel here, they go to the spool; status carries three figures for a person who waits. The end of
 // stdin is the order to stop, so a runner that is killed leaves a complete spool and no orphan.
 //
-// A source is read by a lane: a goroutine on a thread of its own with its own beat. The sources of the kernel's own
-// /proc and /sys that share an interval share a lane, since waking up costs more than reading; those that may block
-// (a driver, a network file system, anything below a redirected root) have one each, so that none delays another.
+// A source is read by a lane: a goroutine with its own beat. The sources of the kernel's own /proc and /sys that share
+// an interval share a lane, since waking up costs more than reading; those that may block (a driver, a network file
+// system, anything below a redirected root) have one each, so that none delays another. All of them get by with one
+// processor: what blocks does so in a system call or in C, which gives it up.
 package sampler

@@ -3,7 +3,6 @@ package sampler
 import (
 	"errors"
 	"math"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -93,7 +92,6 @@ type lane struct {
 
 // run takes the first reading, then one at every beat, and the last when told to end.
 func (l *lane) run(began time.Time) {
-	runtime.LockOSThread() // never unlocked: the thread ends with the lane
 	defer close(l.done)
 	var err error
 	if l.beat, err = newBeat(l.interval); err != nil {

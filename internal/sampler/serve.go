@@ -9,7 +9,6 @@ import (
 	"io"
 	"math"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -110,7 +109,6 @@ func (s *server) open() *Ready {
 	}
 	opened := s.openAll(choice)
 	ready := &Ready{}
-	alone := 0
 	s.began = time.Now()
 	for _, o := range opened {
 		s.missing = append(s.missing, o.absences...)
@@ -144,29 +142,22 @@ func (s *server) open() *Ready {
 		if s.config.List {
 			ready.Sensors = append(ready.Sensors, list(r, interval)...)
 		}
-		if s.place(r, interval, o.backend.Alone || !s.config.shared()) {
-			alone++
-		}
+		s.place(r, interval, o.backend.Alone || !s.config.shared())
 	}
 	if err := choice.check(s.backends, "cpu", "memory", "disk", "network", "rapl", "gpu", "target", "profiler"); err != nil {
 		return &Ready{Error: err.Error()}
-	}
-	// One processor serves a lane and this loop, which sleep nearly always. A source that computes or calls into a
-	// driver must not make the others wait for the only one.
-	if alone > 0 {
-		runtime.GOMAXPROCS(min(2, runtime.NumCPU()))
 	}
 	ready.Missing = s.missing
 	return ready
 }
 
-// place puts the reader into the lane of its interval or one of its own, and says whether it was the latter.
-func (s *server) place(r *reader, interval time.Duration, alone bool) bool {
+// place puts the reader into the lane of its interval or one of its own.
+func (s *server) place(r *reader, interval time.Duration, alone bool) {
 	if !alone {
 		for _, l := range s.lanes {
 			if l.interval == interval && l.shared {
 				l.readers = append(l.readers, r)
-				return false
+				return
 			}
 		}
 	}
@@ -174,7 +165,6 @@ func (s *server) place(r *reader, interval time.Duration, alone bool) bool {
 		interval: interval, shared: !alone, readers: []*reader{r},
 		first: make(chan error, 1), done: make(chan struct{}),
 	})
-	return alone
 }
 
 // interval is the backend's own where the user set one, else the general one but not below what is of use.
