@@ -19,7 +19,7 @@ func TestCover(t *testing.T) {
 	f := func(zones, want, name string) {
 		t.Helper()
 		var list []sensors.Sensor
-		for _, z := range strings.FieldsSeq(zones) {
+		for z := range strings.FieldsSeq(zones) {
 			list = append(list, zone(z))
 		}
 		members, gotName := Cover(list)
