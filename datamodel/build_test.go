@@ -336,8 +336,10 @@ func TestWhichCPUTime(t *testing.T) {
 		source string
 		warned bool
 	}{
-		{"group at the end", Ledger{GroupTime: new(5.0), GroupTimeSource: "cgroup v1 cpuacct", UserTime: new(4.0), SystemTime: new(0.5)},
-			by("cgroup v1 cpuacct", exact, 4.9), 5, "cgroup v1 cpuacct", false},
+		{
+			"group at the end", Ledger{GroupTime: new(5.0), GroupTimeSource: "cgroup v1 cpuacct", UserTime: new(4.0), SystemTime: new(0.5)},
+			by("cgroup v1 cpuacct", exact, 4.9), 5, "cgroup v1 cpuacct", false,
+		},
 		{"group as sampled", Ledger{UserTime: new(4.0), SystemTime: new(0.5)}, by("cgroup v2 cpu.stat", exact, 4.9), 4.9, "cgroup v2", false},
 		{"perf", Ledger{UserTime: new(4.0), SystemTime: new(0.5)}, by("perf task-clock (inherit)", exact, 4.4), 4.4, "perf", false},
 		{"perf of the runner", Ledger{PerfTime: new(4.7), UserTime: new(4.0), SystemTime: new(0.5)}, by("/proc/PID/stat", sensors.Sampled, 1), 4.7, "perf", false},
