@@ -105,7 +105,7 @@ func (c *conversion) open(dir string) error {
 			s.Err = err
 		} else {
 			s.Header = r.Header()
-			c.bytes += r.messages.left
+			c.bytes += r.left
 		}
 		c.readers = append(c.readers, r)
 		c.result.Spools = append(c.result.Spools, s)

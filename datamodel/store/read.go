@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/apache/arrow/go/v15/parquet/file"
 )
@@ -183,4 +184,29 @@ func all[T physical, V any](p *parquetFile, name string, missing T, most int, co
 		}
 	}
 	return out, nil
+}
+
+// limit is an allocator that refuses, by a panic that guard turns into an error, more than so many bytes at once: what
+// a damaged file claims to need may be anything.
+type limit int64
+
+// Allocate is part of memory.Allocator.
+func (l limit) Allocate(size int) []byte {
+	l.check(size)
+	return memory.DefaultAllocator.Allocate(size)
+}
+
+// Reallocate is part of memory.Allocator.
+func (l limit) Reallocate(size int, b []byte) []byte {
+	l.check(size)
+	return memory.DefaultAllocator.Reallocate(size, b)
+}
+
+// Free is part of memory.Allocator.
+func (l limit) Free([]byte) {}
+
+func (l limit) check(size int) {
+	if size < 0 || int64(size) > int64(l) {
+		panic(fmt.Errorf("%d bytes claimed", size))
+	}
 }

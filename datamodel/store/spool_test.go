@@ -11,6 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/apache/arrow/go/v15/arrow/array"
+	"github.com/apache/arrow/go/v15/arrow/ipc"
+
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
@@ -134,6 +137,49 @@ func TestSpoolRoundTrip(t *testing.T) {
 			t.Errorf("header %+v, want %+v", got, h)
 		}
 		r.Close()
+	}
+}
+
+// A spool is an Arrow stream to any reader, its end mark a batch without rows.
+func TestSpoolIsArrow(t *testing.T) {
+	const n, ticks = 4, 30
+	s := create(t, t.TempDir(), header("cpu", n))
+	fill(t, s, n, 0, ticks, 7)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(s.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := ipc.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tick, empty := 0, 0
+	for r.Next() {
+		batch := r.Record()
+		if batch.NumRows() == 0 {
+			empty++
+		}
+		elapsed := batch.Column(0).(*array.Int64)
+		values := batch.Column(1).(*array.FixedSizeList).ListValues().(*array.Float64)
+		for i := range int(batch.NumRows()) {
+			if got := time.Duration(elapsed.Value(i)); got != tickTime(tick) {
+				t.Fatalf("tick %d at %v", tick, got)
+			}
+			for s := range n {
+				want := reading(tick, s)
+				if j := i*n + s; values.IsNull(j) != math.IsNaN(want) || values.IsValid(j) && values.Value(j) != want {
+					t.Fatalf("tick %d sensor %d: %s, want %v", tick, s, values.ValueStr(j), want)
+				}
+			}
+			tick++
+		}
+	}
+	if err := r.Err(); err != nil || tick != ticks || empty != 1 {
+		t.Errorf("%d ticks, %d empty batches, %v", tick, empty, err)
 	}
 }
 

@@ -10,19 +10,16 @@ import (
 	"math"
 	"os"
 	"time"
-
-	"github.com/apache/arrow/go/v15/arrow"
-	"github.com/apache/arrow/go/v15/arrow/array"
-	"github.com/apache/arrow/go/v15/arrow/bitutil"
-	"github.com/apache/arrow/go/v15/arrow/ipc"
-	"github.com/apache/arrow/go/v15/arrow/memory"
 )
 
-// SpoolReader reads a spool back, a batch at a time.
+// SpoolReader reads a spool back, a batch at a time. It takes the one shape of Arrow stream that Spool writes and
+// checks every length against what is there.
 type SpoolReader struct {
 	file     *os.File
-	messages *messages
-	stream   *ipc.Reader
+	r        *bufio.Reader
+	left     int64 // bytes of the file to come
+	meta     []byte
+	body     []byte
 	header   SpoolHeader
 	last     time.Duration
 	at       []time.Duration
@@ -31,63 +28,77 @@ type SpoolReader struct {
 	err      error
 }
 
+// What Arrow's FlatBuffers call the parts of a message that are read here
+// (https://github.com/apache/arrow/blob/main/format/Message.fbs, Schema.fbs): the number of a field in its table.
+const (
+	messageType, messageHeader, messageBodyLength          = 1, 2, 3
+	schemaEndianness, schemaFields, schemaMetadata         = 0, 1, 2
+	keyValueKey, keyValueValue                             = 0, 1
+	batchLength, batchNodes, batchBuffers, batchCompressed = 0, 1, 2, 3
+
+	headerSchema, headerBatch = 1, 3 // values of messageType
+)
+
 // OpenSpool opens a spool, of a run that has ended in whatever way, and reads its header.
-func OpenSpool(path string) (r *SpoolReader, err error) {
-	file, err := os.Open(path)
+func OpenSpool(path string) (*SpoolReader, error) {
+	file, err := openFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("open spool: %w", err)
+		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			_ = file.Close()
-		}
-	}()
-	defer guard("spool "+path, &err)
-	info, err := file.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("open spool: %w", err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("spool %s: not a file", path)
-	}
-	r = &SpoolReader{file: file, messages: &messages{r: bufio.NewReaderSize(file, int(min(info.Size(), 64<<10))), left: info.Size()}}
-	r.last = math.MinInt64
-	r.stream, err = ipc.NewReaderFromMessageReader(r.messages, ipc.WithAllocator(limit(info.Size()+4096)))
-	if err != nil {
-		return nil, fmt.Errorf("spool %s: %w", path, err)
-	}
-	if err := r.readHeader(); err != nil {
+	r := &SpoolReader{file: file, last: math.MinInt64}
+	if err := r.open(); err != nil {
+		_ = file.Close()
 		return nil, fmt.Errorf("spool %s: %w", path, err)
 	}
 	return r, nil
 }
 
-func (r *SpoolReader) readHeader() error {
-	schema := r.stream.Schema()
-	md := schema.Metadata()
-	i := md.FindKey(spoolKey)
-	if i < 0 {
+func (r *SpoolReader) open() error {
+	info, err := r.file.Stat()
+	if err != nil {
+		return err
+	}
+	r.left = info.Size()
+	r.r = bufio.NewReaderSize(r.file, int(min(r.left, 64<<10)))
+	f, header, err := r.message(headerSchema)
+	if err != nil {
+		if errors.Is(err, io.EOF) {
+			err = fmt.Errorf("empty: %w", io.ErrUnexpectedEOF)
+		}
+		return err
+	}
+	if endianness := f.field(header, schemaEndianness); endianness != 0 && f.uint(endianness, 2) != 0 {
+		return fmt.Errorf("big endian: %w", ErrForeign)
+	}
+	_, columns := f.vector(f.field(header, schemaFields), 4)
+	pairs, n := f.vector(f.field(header, schemaMetadata), 4)
+	var text string
+	for i := range n {
+		if pair := f.ref(pairs + 4*i); f.text(f.field(pair, keyValueKey)) == spoolKey {
+			text = f.text(f.field(pair, keyValueValue))
+		}
+	}
+	if f.bad {
+		return errDamaged
+	}
+	if columns != 2 || text == "" {
 		return ErrForeign
 	}
 	var meta spoolMeta
-	if err := json.Unmarshal([]byte(md.Values()[i]), &meta); err != nil {
+	if err := json.Unmarshal([]byte(text), &meta); err != nil {
 		return fmt.Errorf("header: %w", err)
 	}
 	if meta.Schema != spoolSchema {
 		return fmt.Errorf("schema %q: %w", meta.Schema, ErrForeign)
 	}
-	n := len(meta.Sensors)
-	if n == 0 {
+	if len(meta.Sensors) == 0 {
 		return errors.New("header: no sensors")
-	}
-	want := spoolArrowSchema(arrow.FixedSizeListOf(int32(n), arrow.PrimitiveTypes.Float64), "")
-	if len(schema.Fields()) != 2 || !arrow.TypeEqual(schema.Field(0).Type, want.Field(0).Type) ||
-		!arrow.TypeEqual(schema.Field(1).Type, want.Field(1).Type) {
-		return fmt.Errorf("columns are not those of %d sensors: %w", n, ErrForeign)
 	}
 	r.header = meta.SpoolHeader
 	return nil
 }
+
+var errDamaged = errors.New("damaged message")
 
 // Header is what the spool says of its source.
 func (r *SpoolReader) Header() SpoolHeader { return r.header }
@@ -105,7 +116,12 @@ func (r *SpoolReader) Close() error { return r.file.Close() }
 // it have been returned then.
 func (r *SpoolReader) Next() (at []time.Duration, values []float64, err error) {
 	if r.err == nil {
-		r.err = r.next()
+		switch err := r.next(); {
+		case errors.Is(err, io.EOF):
+			r.err = io.EOF
+		case err != nil:
+			r.err = fmt.Errorf("spool %s: %w", r.file.Name(), err)
+		}
 	}
 	if r.err != nil {
 		return nil, nil, r.err
@@ -113,139 +129,138 @@ func (r *SpoolReader) Next() (at []time.Duration, values []float64, err error) {
 	return r.at, r.values, nil
 }
 
-func (r *SpoolReader) next() (err error) {
-	defer guard("spool "+r.file.Name(), &err)
-	if r.complete {
-		return io.EOF
+func (r *SpoolReader) next() error {
+	f, batch, err := r.message(headerBatch)
+	if err != nil {
+		return err
 	}
-	batch, err := r.stream.Read()
+	rows := int64(0)
+	if length := f.field(batch, batchLength); length != 0 {
+		rows = f.int(length)
+	}
+	nodes, n := f.vector(f.field(batch, batchNodes), 16)
+	buffers, m := f.vector(f.field(batch, batchBuffers), 16)
+	compressed := f.field(batch, batchCompressed)
 	switch {
-	case r.messages.err != nil && r.messages.err != io.EOF:
-		return fmt.Errorf("spool %s: %w", r.file.Name(), r.messages.err)
-	case errors.Is(err, io.EOF):
-		return io.EOF
-	case err != nil:
-		return fmt.Errorf("spool %s: %w", r.file.Name(), err)
-	}
-	rows := int(batch.NumRows())
-	if rows == 0 {
+	case f.bad || rows < 0 || rows > int64(len(r.body)/8):
+		return errDamaged
+	case compressed != 0 || n != 3 || m != 5: // elapsed, values and their doubles; a validity for each, and two of data
+		return fmt.Errorf("a batch of %d columns and %d buffers: %w", n, m, ErrForeign)
+	case rows == 0:
 		r.complete = true
 		return io.EOF
 	}
-	n := len(r.header.Sensors)
-	elapsed, lists := batch.Column(0).(*array.Int64), batch.Column(1).(*array.FixedSizeList)
-	doubles := lists.ListValues().(*array.Float64)
-	if elapsed.Len() != rows || lists.Len() != rows || doubles.Len() != rows*n || elapsed.NullN() != 0 || lists.NullN() != 0 {
-		return fmt.Errorf("spool %s: a batch of %d rows is not whole", r.file.Name(), rows)
+	sensors := int64(len(r.header.Sensors))
+	for i, want := range []int64{rows, rows, rows * sensors} {
+		length, nulls := f.int(nodes+16*int64(i)), f.int(nodes+16*int64(i)+8)
+		if length != want || i < 2 && nulls != 0 {
+			return fmt.Errorf("%d values, %d of them null, where there should be %d: %w", length, nulls, want, errDamaged)
+		}
+	}
+	nulls := f.int(nodes + 40)
+	elapsed, err := r.buffer(f, buffers+16, rows*8)
+	if err != nil {
+		return err
+	}
+	doubles, err := r.buffer(f, buffers+64, rows*sensors*8)
+	if err != nil {
+		return err
 	}
 	r.at = r.at[:0]
-	for _, e := range elapsed.Int64Values() {
-		if at := time.Duration(e); at >= r.last {
-			r.last = at
-			r.at = append(r.at, at)
-			continue
+	for ; len(elapsed) > 0; elapsed = elapsed[8:] {
+		at := time.Duration(binary.LittleEndian.Uint64(elapsed))
+		if at < r.last {
+			return fmt.Errorf("time goes back from %v to %v", r.last, at)
 		}
-		return fmt.Errorf("spool %s: time goes back from %v to %v", r.file.Name(), r.last, time.Duration(e))
+		r.last = at
+		r.at = append(r.at, at)
 	}
-	r.values = append(r.values[:0], doubles.Float64Values()...)
-	if doubles.NullN() > 0 {
-		valid := doubles.NullBitmapBytes()
-		for i := range r.values {
-			if bitutil.BitIsNotSet(valid, i) {
-				r.values[i] = math.NaN()
-			}
+	r.values = r.values[:0]
+	for ; len(doubles) > 0; doubles = doubles[8:] {
+		r.values = append(r.values, math.Float64frombits(binary.LittleEndian.Uint64(doubles)))
+	}
+	if nulls == 0 {
+		return nil
+	}
+	valid, err := r.buffer(f, buffers+48, (rows*sensors+7)/8)
+	if err != nil {
+		return err
+	}
+	for i := range r.values {
+		if valid[i>>3]>>(i&7)&1 == 0 {
+			r.values[i] = math.NaN()
 		}
 	}
 	return nil
 }
 
-// messages frames the messages of an IPC stream. Arrow's own reader believes the lengths in the file and would
-// allocate what they claim; this one knows how much of the file is left.
-type messages struct {
-	r    io.Reader
-	left int64
-	cur  *ipc.Message
-	err  error
+// buffer is the part of the body that the pair of offset and length at pos describes, its first n bytes.
+func (r *SpoolReader) buffer(f *flat, pos, n int64) ([]byte, error) {
+	offset, length := f.int(pos), f.int(pos+8)
+	if f.bad || offset < 0 || offset > int64(len(r.body)) || length > int64(len(r.body))-offset || length < n {
+		return nil, errDamaged
+	}
+	return r.body[offset : offset+n], nil
 }
 
-// Retain is part of ipc.MessageReader; there is nothing to count.
-func (m *messages) Retain() {}
-
-// Release is part of ipc.MessageReader.
-func (m *messages) Release() {}
-
-// Message is the next message; io.EOF at the end of the stream or of a file that ends between two messages.
-func (m *messages) Message() (*ipc.Message, error) {
-	m.cur, m.err = m.next()
-	return m.cur, m.err
-}
-
-func (m *messages) next() (_ *ipc.Message, err error) {
-	defer guard("message", &err)
+// message reads the next message, which must be of that type, into r.meta and r.body, and returns where its header
+// is. It returns io.EOF at the end of the stream or of a file that ends between two messages.
+func (r *SpoolReader) message(want uint64) (*flat, int64, error) {
 	const continuation = 0xFFFFFFFF
-	if m.left == 0 {
-		return nil, io.EOF
+	if r.complete || r.left == 0 {
+		return nil, 0, io.EOF
 	}
-	prefix, err := m.take(8)
-	if err != nil {
-		return nil, err
+	var err error
+	if r.meta, err = r.take(r.meta, 8); err != nil {
+		return nil, 0, err
 	}
-	if binary.LittleEndian.Uint32(prefix) != continuation {
-		return nil, fmt.Errorf("no message where one should begin: %w", ErrForeign)
+	if binary.LittleEndian.Uint32(r.meta) != continuation {
+		return nil, 0, fmt.Errorf("no message where one should begin: %w", ErrForeign)
 	}
-	size := int64(int32(binary.LittleEndian.Uint32(prefix[4:])))
+	size := int64(int32(binary.LittleEndian.Uint32(r.meta[4:])))
 	if size == 0 {
-		return nil, io.EOF
+		return nil, 0, io.EOF
 	}
-	meta, err := m.take(size)
-	if err != nil {
-		return nil, err
+	if r.meta, err = r.take(r.meta, size); err != nil {
+		return nil, 0, err
 	}
-	metadata := memory.NewBufferBytes(meta)
-	body, err := m.take(ipc.NewMessage(metadata, memory.NewBufferBytes(nil)).BodyLen())
-	if err != nil {
-		return nil, err
+	f := &flat{b: r.meta}
+	root := f.root()
+	kind, header, length := f.field(root, messageType), f.field(root, messageHeader), f.field(root, messageBodyLength)
+	body := int64(0)
+	if length != 0 {
+		body = f.int(length)
 	}
-	return ipc.NewMessage(metadata, memory.NewBufferBytes(body)), nil
+	if f.bad || kind == 0 || header == 0 {
+		return nil, 0, errDamaged
+	}
+	if got := f.uint(kind, 1); got != want {
+		return nil, 0, fmt.Errorf("message of type %d where %d should be: %w", got, want, ErrForeign)
+	}
+	if r.body, err = r.take(r.body, body); err != nil {
+		return nil, 0, err
+	}
+	return f, f.ref(header), nil
 }
 
-// take reads the next n bytes of the file, all of them or an error.
-func (m *messages) take(n int64) ([]byte, error) {
+// take reads the next n bytes of the file, all of them or an error, into b where there is room.
+func (r *SpoolReader) take(b []byte, n int64) ([]byte, error) {
 	if n < 0 {
-		return nil, fmt.Errorf("a length of %d", n)
+		return nil, fmt.Errorf("a length of %d: %w", n, errDamaged)
 	}
-	if n > m.left {
-		return nil, fmt.Errorf("cut off: %d bytes where %d should follow: %w", m.left, n, io.ErrUnexpectedEOF)
+	if n > r.left {
+		return nil, fmt.Errorf("cut off: %d bytes where %d should follow: %w", r.left, n, io.ErrUnexpectedEOF)
 	}
-	b := make([]byte, n)
-	if _, err := io.ReadFull(m.r, b); err != nil {
+	if int64(cap(b)) < n {
+		b = make([]byte, n)
+	}
+	b = b[:n]
+	if _, err := io.ReadFull(r.r, b); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF // it was longer when it was opened
+		}
 		return nil, err
 	}
-	m.left -= n
+	r.left -= n
 	return b, nil
-}
-
-// limit is an allocator that refuses, by a panic that guard turns into an error, more than so many bytes at once: what
-// a damaged file claims to need may be anything.
-type limit int64
-
-// Allocate is part of memory.Allocator.
-func (l limit) Allocate(size int) []byte {
-	l.check(size)
-	return memory.DefaultAllocator.Allocate(size)
-}
-
-// Reallocate is part of memory.Allocator.
-func (l limit) Reallocate(size int, b []byte) []byte {
-	l.check(size)
-	return memory.DefaultAllocator.Reallocate(size, b)
-}
-
-// Free is part of memory.Allocator.
-func (l limit) Free([]byte) {}
-
-func (l limit) check(size int) {
-	if size < 0 || int64(size) > int64(l) {
-		panic(fmt.Errorf("%d bytes claimed", size))
-	}
 }
