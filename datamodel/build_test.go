@@ -337,7 +337,8 @@ func TestWhichCPUTime(t *testing.T) {
 		warned bool
 	}{
 		{
-			"group at the end", Ledger{GroupTime: new(5.0), GroupTimeSource: "cgroup v1 cpuacct", UserTime: new(4.0), SystemTime: new(0.5)},
+			"group at the end",
+			Ledger{GroupTime: new(5.0), GroupTimeSource: "cgroup v1 cpuacct", UserTime: new(4.0), SystemTime: new(0.5)},
 			by("cgroup v1 cpuacct", exact, 4.9), 5, "cgroup v1 cpuacct", false,
 		},
 		{"group as sampled", Ledger{UserTime: new(4.0), SystemTime: new(0.5)}, by("cgroup v2 cpu.stat", exact, 4.9), 4.9, "cgroup v2", false},
