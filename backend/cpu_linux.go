@@ -71,6 +71,10 @@ func openCPU(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Ab
 	if len(c.cpus) == 1 {
 		return nil, nil, errors.Join(unavailable(stat.path+": no processor listed"), c.Close())
 	}
+	c.list = append(c.list, placed("cpu", "", "forks", sensors.Sensor{
+		Unit: units.Processes, Kind: sensors.Counter, Source: stat.path,
+		Doc: "processes and threads started on the whole machine",
+	}))
 	return c, nil, nil
 }
 
@@ -100,7 +104,9 @@ func (c *cpuSource) Read(dst []float64) error {
 	return nil
 }
 
-// parse fills dst from the lines of the processors, which come first; the long rest of the file is not looked at.
+// parse fills dst from the lines of the processors, which come first, and the one of forks far behind them:
+//
+//	processes 26442
 func (c *cpuSource) parse(b []byte, dst []float64) {
 	missing(dst)
 	for len(b) > 0 {
@@ -133,6 +139,11 @@ func (c *cpuSource) parse(b []byte, dst []float64) {
 		}
 		if ok {
 			p.reading(now, userHZ, dst[at*perCPU:(at+1)*perCPU])
+		}
+	}
+	if i := bytes.Index(b, []byte("\nprocesses ")); i >= 0 {
+		if n, _, ok := number(b[i+len("\nprocesses "):]); ok {
+			dst[len(c.cpus)*perCPU] = float64(n)
 		}
 	}
 	// After a time without a line the next reading is a first one again.

@@ -77,11 +77,11 @@ func TestCPU(t *testing.T) {
 	host := fixture.Host(t, "empty-vm")
 	stat := filepath.Join(host.Proc, "stat")
 	source, absences := sensortest.Open(t, cpu(), host)
-	if n := len(source.Sensors()); n != 3*perCPU || len(absences) != 0 {
+	if n := len(source.Sensors()); n != 3*perCPU+1 || len(absences) != 0 {
 		t.Fatalf("%d sensors, absences %v", n, absences)
 	}
 	check(t, values(t, source), map[string]float64{
-		"cpu/user": 70.26, "cpu/idle": 2042.01, "cpu/steal": 0.21, "cpu/utilization": nan,
+		"cpu/forks": 4417, "cpu/user": 70.26, "cpu/idle": 2042.01, "cpu/steal": 0.21, "cpu/utilization": nan,
 		"cpu/cpu0/user": 32.19, "cpu/cpu1/softirq": 0.44, "cpu/cpu1/utilization": nan,
 	})
 	// A second later: cpu0 was busy for 75 of 100 ticks, one of them counted twice as guest; cpu1 went back by a tick

@@ -70,6 +70,8 @@ func likeness(r rune) (string, bool) {
 		return "^", true
 	case '≈':
 		return "*", true
+	case '≥':
+		return ">=", true
 	}
 	return "", false
 }

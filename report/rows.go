@@ -79,7 +79,7 @@ func rows(r datamodel.Result) []row {
 		{"  user", show("cpu_user_time"), cell{}},
 		{"  system", show("cpu_system_time"), cell{}},
 		{"peak memory", memory, cell{}},
-		{"processes", show("processes"), cell{}},
+		{"processes", atLeast(show("processes")), forks(r.Tree)},
 		{"disk read", perSecond("disk_read"), cell{}},
 		{"disk write", perSecond("disk_write"), cell{}},
 		{"network in", cell{}, perSecond("network_receive")},
@@ -89,6 +89,37 @@ func rows(r datamodel.Result) []row {
 		{"gpu energy", cell{}, noted("gpu_energy", func(v float64) string { return units.Format(v/wall, units.Watt) })},
 		{"gpu memory", cell{}, show("gpu_memory_peak")},
 	}
+}
+
+// atLeast marks a number that was only seen at the beats: what lived between two of them is not in it.
+func atLeast(c cell) cell {
+	if c.from == sensors.Sampled {
+		c.value = "≥ " + c.value
+	}
+	return c
+}
+
+// forks is how many processes and threads were started on the whole machine: the number of the command's own is
+// between what was seen of it and this. It is no part of the summary, and not missing where it is not known.
+func forks(n *datamodel.Node) cell {
+	if n == nil {
+		return cell{}
+	}
+	if n.Sensor != nil && n.Sensor.ID == "cpu/forks" {
+		m := settled(n.Metric(n.Sensor.Name))
+		if m.Provenance == sensors.Missing {
+			return cell{}
+		}
+		c := cellOf(m)
+		c.note = "started, threads included"
+		return c
+	}
+	for _, child := range n.Children {
+		if c := forks(child); !c.empty() {
+			return c
+		}
+	}
+	return cell{}
 }
 
 func cellOf(m datamodel.Metric) cell {

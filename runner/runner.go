@@ -83,10 +83,9 @@ type round struct {
 	state   launch.State
 
 	cancelled, timedOut bool
-	terms               int  // how often the target was asked to end
-	adopted             bool // orphans of the target come to us
-	orphanUser          time.Duration
-	orphanSystem        time.Duration
+	terms               int           // how often the target was asked to end
+	adopted             bool          // orphans of the target come to us
+	orphans             time.Duration // the CPU time of those
 }
 
 // Run measures the command. A *SetupError means that the target was not started. Any other error says why the result

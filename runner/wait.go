@@ -53,9 +53,10 @@ func (o *round) reap(began time.Time) error {
 		o.reapOrphans()
 	}
 	o.state = state
-	state.User += o.orphanUser
-	state.System += o.orphanSystem
 	o.ledger = entries(wall, state, o.group)
+	if o.adopted {
+		o.ledger.OrphansTime = seconds(o.orphans)
+	}
 	o.run.WallTime = o.ledger.WallTime
 	return err
 }
@@ -67,8 +68,7 @@ func (o *round) reapOrphans() {
 		except = append(except, o.sampler.PID())
 	}
 	_, user, system := launch.Orphans(except...)
-	o.orphanUser += user
-	o.orphanSystem += system
+	o.orphans += user + system
 }
 
 // pass hands a signal on to the target, unless it came from the terminal, which reaches the target by itself. A second
