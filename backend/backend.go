@@ -24,6 +24,7 @@ func All() []sensors.Backend {
 		filesystem(),
 		network(),
 		rapl(),
+		nvmlBackend(),
 		target(),
 		profiler(),
 	}

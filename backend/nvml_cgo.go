@@ -1,0 +1,486 @@
+//go:build linux && cgo
+
+package backend
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+
+	"github.com/NVIDIA/go-nvml/pkg/dl"
+	"github.com/NVIDIA/go-nvml/pkg/nvml"
+
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// go-nvml leaves the functions of NVML undefined in the program; they are found when first called, in a library
+// loaded at run time. Three things follow:
+//
+//   - A function that the library does not have ends the process when it is called, with no way to stop that. So none
+//     is called that was not looked up before, and all of this lives in the sampler only.
+//   - The program must be linked to bind lazily: with -z now (a hardening flag of distributions) or with LD_BIND_NOW
+//     in its environment it does not start at all.
+//   - A library, once called, stays the one that is called as long as the process lives.
+
+const (
+	nvmlLibrary = "libnvidia-ml.so.1"
+	// gpuRate is a power no GPU or module of several reaches, in W.
+	gpuRate = 10000
+)
+
+// errNoAnswer is Read's error where no GPU gave anything.
+var errNoAnswer = errors.New("nvml: no GPU answers")
+
+// nvmlSource reads several GPUs, one after another.
+type nvmlSource struct {
+	lib  nvml.Interface
+	gpus []gpu
+	list []sensors.Sensor
+}
+
+// gpu is a GPU and how its sensors are read, those that it has. at is their place in the source's list.
+type gpu struct {
+	device nvml.Device
+	at, n  int
+	// fields are asked for in one call, which allocates nothing. The others take one call and one small allocation
+	// each, go-nvml's own. A field's reading goes to fieldAt, counted from at.
+	fields  []nvml.FieldValue
+	fieldAt []int
+	scale   []float64
+	calls   []gpuCall
+}
+
+// gpuCall is a call bound to its place, counted from gpu.at.
+type gpuCall struct {
+	at, n int
+	read  func(nvml.Device, []float64) nvml.Return
+}
+
+// gpuReading is a row of the table of what a GPU may tell: sensors that come from one call. Where two rows have the same
+// sensors the first that answers is taken.
+type gpuReading struct {
+	sensors []sensors.Sensor
+	// symbol is the function that the library must have, call what is shown as the source.
+	symbol, call string
+	// field is a field's number, divided by unit; where it is 0, read is called.
+	field uint32
+	unit  float64
+	read  func(nvml.Device, []float64) nvml.Return
+}
+
+// gpuReadings is the table, in the order in which sensors are listed.
+func gpuReadings() []gpuReading {
+	energy := []sensors.Sensor{{
+		Name: "energy", Unit: units.Joule, Kind: sensors.Counter, MaxRate: gpuRate,
+		Doc: "energy of the GPU with its memory since the driver was loaded; Volta and later",
+	}}
+	power := func(doc string) []sensors.Sensor {
+		return []sensors.Sensor{{Name: "power", Unit: units.Watt, Doc: doc}}
+	}
+	memory := []sensors.Sensor{
+		{Name: "memory_used", Unit: units.Byte, Doc: "memory of the GPU in use, by whatever program"},
+		{Name: "memory_total", Unit: units.Byte, Doc: "memory of the GPU"},
+	}
+	clock := func(name, doc string, kind nvml.ClockType) gpuReading {
+		return gpuReading{
+			sensors: []sensors.Sensor{{Name: name, Unit: units.Hertz, Doc: doc}},
+			symbol:  "nvmlDeviceGetClockInfo", call: "nvmlDeviceGetClockInfo",
+			read: func(d nvml.Device, dst []float64) nvml.Return {
+				megahertz, ret := d.GetClockInfo(kind)
+				dst[0] = float64(megahertz) * 1e6
+				return ret
+			},
+		}
+	}
+	const fields = "nvmlDeviceGetFieldValues"
+	return []gpuReading{
+		{
+			sensors: energy, symbol: fields, call: "NVML field TOTAL_ENERGY_CONSUMPTION",
+			field: nvml.FI_DEV_TOTAL_ENERGY_CONSUMPTION, unit: 1e3,
+		},
+		{
+			sensors: energy, symbol: "nvmlDeviceGetTotalEnergyConsumption", call: "nvmlDeviceGetTotalEnergyConsumption",
+			read: func(d nvml.Device, dst []float64) nvml.Return {
+				n, ret := d.GetTotalEnergyConsumption()
+				dst[0] = float64(units.Millijoules(n))
+				return ret
+			},
+		},
+		{
+			sensors: power("power drawn by the GPU with its memory"), symbol: fields, call: "NVML field POWER_INSTANT",
+			field: nvml.FI_DEV_POWER_INSTANT, unit: 1e3,
+		},
+		{
+			sensors: power("power drawn by the GPU with its memory; from Ampere on, but for GA100, the mean of a second"),
+			symbol:  "nvmlDeviceGetPowerUsage", call: "nvmlDeviceGetPowerUsage",
+			read: func(d nvml.Device, dst []float64) nvml.Return {
+				n, ret := d.GetPowerUsage()
+				dst[0] = float64(units.Milliwatts(uint64(n)))
+				return ret
+			},
+		},
+		{
+			sensors: []sensors.Sensor{{
+				Name: "utilization", Unit: units.Ratio,
+				Doc: "share of the driver's last sample period, 1/6 s to 1 s, in which a kernel ran",
+			}},
+			symbol: "nvmlDeviceGetUtilizationRates", call: "nvmlDeviceGetUtilizationRates",
+			read: func(d nvml.Device, dst []float64) nvml.Return {
+				u, ret := d.GetUtilizationRates()
+				dst[0] = float64(u.Gpu) / 100
+				if u.Gpu > 100 {
+					dst[0] = math.NaN()
+				}
+				return ret
+			},
+		},
+		{
+			sensors: memory, symbol: "nvmlDeviceGetMemoryInfo_v2", call: "nvmlDeviceGetMemoryInfo_v2",
+			read: func(d nvml.Device, dst []float64) nvml.Return {
+				m, ret := d.GetMemoryInfo_v2()
+				dst[0], dst[1] = float64(m.Used), float64(m.Total)
+				return ret
+			},
+		},
+		{ // The older one counts what the driver reserves as used.
+			sensors: memory, symbol: "nvmlDeviceGetMemoryInfo", call: "nvmlDeviceGetMemoryInfo",
+			read: func(d nvml.Device, dst []float64) nvml.Return {
+				m, ret := d.GetMemoryInfo()
+				dst[0], dst[1] = float64(m.Used), float64(m.Total)
+				return ret
+			},
+		},
+		{
+			sensors: []sensors.Sensor{{Name: "temperature", Unit: units.Celsius, Doc: "temperature of the GPU's die"}},
+			symbol:  "nvmlDeviceGetTemperature", call: "nvmlDeviceGetTemperature",
+			read: func(d nvml.Device, dst []float64) nvml.Return {
+				degrees, ret := d.GetTemperature(nvml.TEMPERATURE_GPU)
+				dst[0] = float64(int32(degrees)) // unsigned in the interface only.
+				return ret
+			},
+		},
+		clock("clock_sm", "clock of the multiprocessors", nvml.CLOCK_SM),
+		clock("clock_memory", "clock of the memory", nvml.CLOCK_MEM),
+	}
+}
+
+func openNVML(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+	lib, err := loadNVML(host.NVML)
+	if err != nil {
+		return nil, nil, err
+	}
+	n := &nvmlSource{lib: lib}
+	absences, err := n.open(host)
+	if err != nil {
+		return nil, absences, errors.Join(err, n.Close())
+	}
+	return n, absences, nil
+}
+
+// loadNVML loads and starts the library. It is loaded here first, since go-nvml does not say why it could not, and calls
+// functions that a library which is not NVML does not have. It stays loaded: the addresses of its functions remain in
+// this program.
+func loadNVML(path string) (nvml.Interface, error) {
+	if path != "" {
+		abs, err := filepath.Abs(path)
+		if err != nil {
+			return nil, unavailable(path + ": " + reason(err))
+		}
+		path = abs
+	}
+	path = cmp.Or(path, nvmlLibrary)
+	library := dl.New(path, dl.RTLD_LAZY|dl.RTLD_GLOBAL)
+	if err := library.Open(); err != nil {
+		return nil, unavailable("no NVIDIA driver found: " + err.Error())
+	}
+	for _, symbol := range []string{
+		"nvmlInit_v2", "nvmlShutdown", "nvmlDeviceGetCount_v2", "nvmlDeviceGetHandleByIndex_v2", "nvmlDeviceGetUUID",
+	} {
+		if err := library.Lookup(symbol); err != nil {
+			return nil, errors.Join(unavailable(path+": not NVML, or too old: no function "+symbol), library.Close())
+		}
+	}
+	lib := nvml.New(nvml.WithLibraryPath(path))
+	if ret := lib.Init(); ret != nvml.SUCCESS {
+		return nil, unavailable(path + ": nvmlInit: " + nvmlReason(ret))
+	}
+	return lib, nil
+}
+
+// has tells whether a function may be called.
+func (n *nvmlSource) has(symbol string) bool { return n.lib.Extensions().LookupSymbol(symbol) == nil }
+
+// open finds the GPUs and what each of them tells.
+func (n *nvmlSource) open(host sensors.Host) ([]sensors.Absence, error) {
+	count, ret := n.lib.DeviceGetCount()
+	if ret != nvml.SUCCESS {
+		return nil, unavailable("nvmlDeviceGetCount: " + nvmlReason(ret))
+	}
+	if count == 0 {
+		return nil, unavailable("NVML finds no GPU")
+	}
+	var absences []sensors.Absence
+	var found []gpuIdentity
+	var devices []nvml.Device
+	for i := range count {
+		device, ret := n.lib.DeviceGetHandleByIndex(i)
+		id := gpuIdentity{}
+		if ret == nvml.SUCCESS {
+			id.uuid, ret = device.GetUUID()
+		}
+		if ret != nvml.SUCCESS {
+			absences = append(absences, sensors.Absence{
+				ID: fmt.Sprintf("gpu/%d", i), Source: "NVML", Reason: "GPU " + nvmlReason(ret),
+			})
+		} else if n.has("nvmlDeviceGetName") {
+			id.model, _ = device.GetName() // empty where it has none.
+		}
+		// A GPU without an answer keeps its number.
+		found, devices = append(found, id), append(devices, device)
+	}
+	shown, why := make([]bool, len(found)), ""
+	setting, set := os.LookupEnv("CUDA_VISIBLE_DEVICES")
+	if host.AllGPUs || !set {
+		for i := range shown {
+			shown[i] = true
+		}
+	} else {
+		shown, why = visibleGPUs(found, setting, os.Getenv("CUDA_DEVICE_ORDER") == "PCI_BUS_ID", n.parentOfMIG)
+	}
+	for i, id := range found {
+		switch {
+		case id.uuid == "":
+		case shown[i]:
+			absences = append(absences, n.add(devices[i], id.uuid)...)
+		default:
+			absences = append(absences, sensors.Absence{ID: "gpu/" + id.uuid, Source: "CUDA_VISIBLE_DEVICES", Reason: why})
+		}
+	}
+	if len(n.list) == 0 {
+		return absences, unavailable("of " + plural(count, "GPU") + " none is read: " + absences[0].Reason)
+	}
+	return absences, nil
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// parentOfMIG is the UUID of the GPU that a MIG instance is a part of; empty where that is not to be found.
+func (n *nvmlSource) parentOfMIG(uuid string) string {
+	if !n.has("nvmlDeviceGetHandleByUUID") || !n.has("nvmlDeviceGetDeviceHandleFromMigDeviceHandle") {
+		return ""
+	}
+	instance, ret := n.lib.DeviceGetHandleByUUID(uuid)
+	if ret != nvml.SUCCESS {
+		return ""
+	}
+	parent, ret := instance.GetDeviceHandleFromMigDeviceHandle()
+	if ret != nvml.SUCCESS {
+		return ""
+	}
+	id, ret := parent.GetUUID()
+	if ret != nvml.SUCCESS {
+		return ""
+	}
+	return id
+}
+
+// add tries each reading of the table once on a GPU, keeps those that answer, and returns the others with what the last
+// of their calls said.
+func (n *nvmlSource) add(device nvml.Device, uuid string) []sensors.Absence {
+	g := gpu{device: device, at: len(n.list)}
+	refused := map[string]sensors.Absence{}
+	var order []string
+	taken := map[string]bool{}
+	for _, row := range gpuReadings() {
+		if taken[row.sensors[0].Name] {
+			continue
+		}
+		why := "no function " + row.symbol + " in this library"
+		if n.has(row.symbol) {
+			ret := row.probe(device)
+			why = nvmlReason(ret)
+			if ret == nvml.SUCCESS {
+				why = ""
+				g.take(row)
+			}
+		}
+		for _, s := range row.sensors {
+			s.Source = row.call
+			s = placed("gpu", uuid, s.Name, s)
+			if why != "" {
+				refused[s.ID] = sensors.Absence{ID: s.ID, Source: row.call, Reason: why}
+				order = append(order, s.ID)
+				continue
+			}
+			taken[s.Name] = true
+			delete(refused, s.ID)
+			n.list = append(n.list, s)
+		}
+	}
+	if g.n > 0 {
+		n.gpus = append(n.gpus, g)
+	}
+	var absences []sensors.Absence
+	for _, id := range order {
+		if a, ok := refused[id]; ok {
+			absences = append(absences, a)
+			delete(refused, id)
+		}
+	}
+	return absences
+}
+
+// probe makes the reading once.
+func (r gpuReading) probe(device nvml.Device) nvml.Return {
+	if r.field == 0 {
+		return r.read(device, make([]float64, len(r.sensors)))
+	}
+	v := []nvml.FieldValue{{FieldId: r.field, NvmlReturn: uint32(nvml.ERROR_UNKNOWN)}}
+	if ret := device.GetFieldValues(v); ret != nvml.SUCCESS {
+		return ret
+	}
+	if ret := nvml.Return(v[0].NvmlReturn); ret != nvml.SUCCESS {
+		return ret
+	}
+	if math.IsNaN(fieldNumber(&v[0])) {
+		return nvml.ERROR_NOT_SUPPORTED
+	}
+	return nvml.SUCCESS
+}
+
+// take adds a reading that answers; its sensors come next in the list.
+func (g *gpu) take(r gpuReading) {
+	if r.field != 0 {
+		g.fields = append(g.fields, nvml.FieldValue{FieldId: r.field})
+		g.fieldAt, g.scale = append(g.fieldAt, g.n), append(g.scale, r.unit)
+	} else {
+		g.calls = append(g.calls, gpuCall{at: g.n, n: len(r.sensors), read: r.read})
+	}
+	g.n += len(r.sensors)
+}
+
+// fieldNumber is a field's value by its own type; NaN for a type that is not known.
+func fieldNumber(v *nvml.FieldValue) float64 {
+	bits := binary.NativeEndian.Uint64(v.Value[:])
+	low := binary.NativeEndian.Uint32(v.Value[:])
+	switch nvml.ValueType(v.ValueType) {
+	case nvml.VALUE_TYPE_DOUBLE:
+		return math.Float64frombits(bits)
+	case nvml.VALUE_TYPE_UNSIGNED_INT:
+		return float64(low)
+	case nvml.VALUE_TYPE_UNSIGNED_LONG, nvml.VALUE_TYPE_UNSIGNED_LONG_LONG: // long has 64 bits on every Linux NVML runs on.
+		return float64(bits)
+	case nvml.VALUE_TYPE_SIGNED_LONG_LONG:
+		return float64(int64(bits))
+	case nvml.VALUE_TYPE_SIGNED_INT:
+		return float64(int32(low))
+	case nvml.VALUE_TYPE_UNSIGNED_SHORT:
+		return float64(binary.NativeEndian.Uint16(v.Value[:]))
+	}
+	return math.NaN()
+}
+
+func (n *nvmlSource) Sensors() []sensors.Sensor { return n.list }
+
+func (n *nvmlSource) Read(dst []float64) error {
+	missing(dst)
+	if n.lib == nil {
+		return fmt.Errorf("nvml: %w", os.ErrClosed)
+	}
+	answers, lost := false, true
+	for i := range n.gpus {
+		g := &n.gpus[i]
+		ok, gone := g.readAll(dst[g.at : g.at+g.n])
+		answers, lost = answers || ok, lost && gone
+	}
+	switch {
+	case answers:
+		return nil
+	case lost: // a GPU that fell off the bus comes back with a restart of the machine.
+		return sensors.ErrGone
+	}
+	return errNoAnswer
+}
+
+// readAll reads one GPU. dst is all NaN and remains so where a call fails. ok is whether any gave a number, gone whether
+// all say that the GPU is lost.
+func (g *gpu) readAll(dst []float64) (ok, gone bool) {
+	gone = true
+	said := func(ret nvml.Return) bool {
+		gone = gone && ret == nvml.ERROR_GPU_IS_LOST
+		ok = ok || ret == nvml.SUCCESS
+		return ret == nvml.SUCCESS
+	}
+	if len(g.fields) > 0 {
+		for i := range g.fields {
+			g.fields[i].NvmlReturn = uint32(nvml.ERROR_UNKNOWN) // what is not filled in is no reading.
+		}
+		ret := g.device.GetFieldValues(g.fields)
+		for i := range g.fields {
+			v := &g.fields[i]
+			each := ret
+			if ret == nvml.SUCCESS {
+				each = nvml.Return(v.NvmlReturn)
+			}
+			if said(each) {
+				dst[g.fieldAt[i]] = fieldNumber(v) / g.scale[i]
+			}
+		}
+	}
+	for i := range g.calls {
+		c := &g.calls[i]
+		part := dst[c.at : c.at+c.n]
+		if ret := c.read(g.device, part); !said(ret) {
+			missing(part)
+		}
+	}
+	return ok, gone
+}
+
+func (n *nvmlSource) Close() error {
+	if n.lib == nil {
+		return nil
+	}
+	ret := n.lib.Shutdown()
+	n.lib = nil
+	if ret != nvml.SUCCESS {
+		return errors.New("nvmlShutdown: " + nvmlReason(ret))
+	}
+	return nil
+}
+
+// nvmlReason words what a call returned. NVML has a function for that, which a library may lack.
+func nvmlReason(ret nvml.Return) string {
+	switch ret {
+	case nvml.ERROR_NOT_SUPPORTED, nvml.ERROR_INVALID_ARGUMENT: // older drivers call fields they do not know invalid.
+		return "not supported by this GPU or driver"
+	case nvml.ERROR_NO_PERMISSION:
+		return "permission denied"
+	case nvml.ERROR_DRIVER_NOT_LOADED:
+		return "the driver is not loaded"
+	case nvml.ERROR_LIB_RM_VERSION_MISMATCH:
+		return "library and driver are of different versions, as after an update without a restart"
+	case nvml.ERROR_GPU_IS_LOST:
+		return "lost: it has fallen off the bus"
+	case nvml.ERROR_RESET_REQUIRED:
+		return "needs a reset"
+	case nvml.ERROR_TIMEOUT:
+		return "gave no answer in time"
+	case nvml.ERROR_LIBRARY_NOT_FOUND:
+		return "library not found"
+	case nvml.ERROR_INSUFFICIENT_POWER:
+		return "a power cable is not connected"
+	}
+	return fmt.Sprintf("NVML error %d", int32(ret))
+}

@@ -1,0 +1,44 @@
+// Package nvmlstub builds testdata/nvml/stub.c, a library that answers as NVIDIA's driver does, for tests on machines
+// without a GPU. The source says how the environment describes the GPUs to it.
+package nvmlstub
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/ergon-energy/ergon/internal/fixture"
+)
+
+// Build compiles the library into a folder of the test's own, without the functions named, and returns its path. The
+// test is skipped where there is no C compiler ($CC, or cc), or no Linux.
+//
+// A process that has called one such library calls that one as long as it lives, whatever it loads later: a test that
+// needs another one needs a process of its own.
+func Build(t testing.TB, without ...string) string {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("NVML is read on Linux only")
+	}
+	cc := os.Getenv("CC")
+	if cc == "" {
+		cc = "cc"
+	}
+	if _, err := exec.LookPath(cc); err != nil {
+		t.Skipf("no C compiler to build a stub of NVML with: %v", err)
+	}
+	library := filepath.Join(t.TempDir(), "libnvidia-ml.so.1")
+	args := []string{
+		"-std=gnu11", "-Wall", "-Wextra", "-shared", "-fPIC", "-Wl,-soname,libnvidia-ml.so.1", "-o", library,
+		filepath.Join(fixture.Root(t), "testdata", "nvml", "stub.c"),
+	}
+	for _, function := range without {
+		args = append(args, "-DNO_"+function)
+	}
+	if out, err := exec.CommandContext(t.Context(), cc, args...).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", cc, err, out)
+	}
+	return library
+}
