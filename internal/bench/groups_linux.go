@@ -58,7 +58,7 @@ func samplerOf(ergon int) (int, error) {
 		if err != nil {
 			continue // a thread that has ended
 		}
-		for _, child := range strings.Fields(string(children)) {
+		for child := range strings.FieldsSeq(string(children)) {
 			line, err := os.ReadFile(filepath.Join("/proc", child, "cmdline"))
 			if err == nil && strings.Contains(string(line), "\x00sample\x00") {
 				return strconv.Atoi(child)

@@ -247,11 +247,11 @@ func loopInC(program string, hertz int, length time.Duration, files []string) (f
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return 0, fmt.Errorf("C loop: %w", err)
+		return 0, fmt.Errorf("loop.c: %w", err)
 	}
 	ns, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
 	if err != nil {
-		return 0, fmt.Errorf("C loop: %w", err)
+		return 0, fmt.Errorf("loop.c: %w", err)
 	}
 	return ns / 1e9 / (float64(ticks) / float64(hertz)), nil
 }
