@@ -254,7 +254,7 @@ func convertChild(dir string) error {
 	if len(fields) == 0 {
 		return fmt.Errorf("no VmHWM")
 	}
-	_, err = fmt.Println(c.Samples, c.Bytes, fields[0])
+	_, err = fmt.Fprintln(os.Stdout, c.Samples, c.Bytes, fields[0])
 	return err
 }
 

@@ -73,7 +73,7 @@ func Convert(spoolDir, samplesFile string, observe Observer) (Converted, error) 
 	}
 	// Whatever kept the file from being written does not keep the readings from being counted.
 	c.out = nil
-	c.read()
+	_ = c.read() // only writing fails
 	return c.result, err
 }
 

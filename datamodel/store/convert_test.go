@@ -19,7 +19,7 @@ func writeRun(t testing.TB, dir string, ticks int) (spool string) {
 	spool = filepath.Join(dir, store.SpoolFolder)
 	for source, n := range map[string]int{"cpu": 3, "rapl": 1} {
 		s := create(t, spool, header(source, n))
-		fill(t, s, n, 0, ticks, 100)
+		fill(t, s, n, ticks, 100)
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -31,6 +31,7 @@ func writeRun(t testing.TB, dir string, ticks int) (spool string) {
 type seen map[string]int
 
 func (s seen) observe(t testing.TB) store.Observer {
+	t.Helper()
 	return func(h store.SpoolHeader, sensor int, at []time.Duration, values []float64) {
 		if len(at) != len(values) || len(at) == 0 {
 			t.Fatalf("%d times for %d values", len(at), len(values))

@@ -67,7 +67,7 @@ func TestSpoolKilled(t *testing.T) {
 			t.Fatalf("killed after %d: %v", flushed, err)
 		}
 		ticks, complete, err := read(filepath.Join(dir, "cpu.arrows"), 3)
-		if ticks < flushed || complete || !(errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)) {
+		if ticks < flushed || complete || !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%d ticks of %d flushed, complete %v, %v", ticks, flushed, complete, err)
 		}
 		c, err := store.Convert(dir, filepath.Join(dir, store.SamplesFile), nil)
@@ -131,7 +131,7 @@ func fullChild(dir string) error {
 	if err := s.Close(); !errors.Is(err, syscall.EFBIG) {
 		return fmt.Errorf("close: %w", err)
 	}
-	_, err = fmt.Println(written)
+	_, err = fmt.Fprintln(os.Stdout, written)
 	return err
 }
 
@@ -176,7 +176,7 @@ func fullRunChild(dir string) error {
 	if err := store.SaveManifest(dir, run); !errors.Is(err, syscall.EFBIG) {
 		return fmt.Errorf("save manifest: %w", err)
 	}
-	_, err = fmt.Println(seen)
+	_, err = fmt.Fprintln(os.Stdout, seen)
 	return err
 }
 

@@ -58,7 +58,7 @@ func spoolChild(dir string) error {
 			if err := s.Flush(); err != nil {
 				return err
 			}
-			if _, err := fmt.Println(tick + 1); err != nil {
+			if _, err := fmt.Fprintln(os.Stdout, tick+1); err != nil {
 				return err
 			}
 		}

@@ -190,7 +190,7 @@ func streams(t *testing.T, dir, run string) {
 		t.Fatal(err)
 	}
 	s := create(t, dir, header("cpu", 3))
-	fill(t, s, 3, 0, 50, 10)
+	fill(t, s, 3, 50, 10)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -136,7 +136,7 @@ func readLimited(path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	text, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
@@ -303,12 +303,9 @@ func isRunDir(dir string) bool {
 
 func ambiguous(name string, dirs []string) error {
 	const show = 5
-	var ids []string
-	for _, dir := range dirs[:min(show, len(dirs))] {
-		ids = append(ids, dir)
-	}
+	found := slices.Clone(dirs[:min(show, len(dirs))])
 	if more := len(dirs) - show; more > 0 {
-		ids = append(ids, fmt.Sprintf("%d more", more))
+		found = append(found, fmt.Sprintf("%d more", more))
 	}
-	return fmt.Errorf("run %q: %d runs begin with that: %s", name, len(dirs), strings.Join(ids, ", "))
+	return fmt.Errorf("run %q: %d runs begin with that: %s", name, len(dirs), strings.Join(found, ", "))
 }

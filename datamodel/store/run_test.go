@@ -307,7 +307,9 @@ func FuzzLoad(f *testing.F) {
 		f.Fatal(err)
 	}
 	for _, ticks := range []int{3, 17_000} { // snappy, zstd
-		os.RemoveAll(filepath.Join(good, store.SpoolFolder))
+		if err := store.RemoveSpool(good); err != nil {
+			f.Fatal(err)
+		}
 		if _, err := store.Convert(writeRun(f, good, ticks), filepath.Join(good, store.SamplesFile), nil); err != nil {
 			f.Fatal(err)
 		}

@@ -30,15 +30,7 @@ const (
 	smallRows = 64 << 10
 )
 
-// The columns of samples.parquet.
-const (
-	hostColumn = iota
-	sensorColumn
-	timeColumn
-	elapsedColumn
-	valueColumn
-)
-
+// samplesColumns is the schema of samples.parquet.
 func samplesColumns() (*schema.GroupNode, error) {
 	micros := schema.NewTimestampLogicalType(true, schema.TimeUnitMicros)
 	required, optional := parquet.Repetitions.Required, parquet.Repetitions.Optional

@@ -60,7 +60,6 @@ type Spool struct {
 	path    string
 	size    int64 // of the whole batches in the file
 	sensors int
-	rows    int
 	elapsed []int64
 	values  []float64
 	valid   []byte

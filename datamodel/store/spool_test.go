@@ -46,11 +46,11 @@ func tickTime(tick int) time.Duration {
 	return time.Duration(tick)*100*time.Millisecond + time.Duration(tick*7919%9973)
 }
 
-// fill appends ticks from one to another, flushing every so many.
-func fill(t testing.TB, s *store.Spool, n, from, to, every int) {
+// fill appends so many ticks, flushing every so many.
+func fill(t testing.TB, s *store.Spool, n, ticks, every int) {
 	t.Helper()
 	values := make([]float64, n)
-	for tick := from; tick < to; tick++ {
+	for tick := range ticks {
 		for i := range values {
 			values[i] = reading(tick, i)
 		}
@@ -109,7 +109,7 @@ func TestSpoolRoundTrip(t *testing.T) {
 		h := header("rapl", n)
 		dir := t.TempDir()
 		s := create(t, dir, h)
-		fill(t, s, n, 0, 95, 10)
+		fill(t, s, n, 95, 10)
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -144,7 +144,7 @@ func TestSpoolRoundTrip(t *testing.T) {
 func TestSpoolIsArrow(t *testing.T) {
 	const n, ticks = 4, 30
 	s := create(t, t.TempDir(), header("cpu", n))
-	fill(t, s, n, 0, ticks, 7)
+	fill(t, s, n, ticks, 7)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestSpoolWithoutClose(t *testing.T) {
 	if ticks, complete, err := read(s.Path(), 3); ticks != 0 || complete || !errors.Is(err, io.EOF) {
 		t.Errorf("before the first flush: %d ticks, complete %v, %v", ticks, complete, err)
 	}
-	fill(t, s, 3, 0, 25, 10)
+	fill(t, s, 3, 25, 10)
 	if ticks, complete, err := read(s.Path(), 3); ticks != 20 || complete || !errors.Is(err, io.EOF) {
 		t.Errorf("before close: %d ticks, complete %v, %v", ticks, complete, err)
 	}
@@ -207,7 +207,7 @@ func TestSpoolEveryPrefix(t *testing.T) {
 	const n = 3
 	dir := t.TempDir()
 	s := create(t, dir, header("disk", n))
-	fill(t, s, n, 0, 20, 5)
+	fill(t, s, n, 20, 5)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +319,7 @@ func FuzzOpenSpool(f *testing.F) {
 	dir := f.TempDir()
 	for _, n := range []int{1, 5} {
 		s := create(f, filepath.Join(dir, fmt.Sprint(n)), header("seed", n))
-		fill(f, s, n, 0, 12, 5)
+		fill(f, s, n, 12, 5)
 		if err := s.Close(); err != nil {
 			f.Fatal(err)
 		}
