@@ -29,7 +29,8 @@ import (
 //   - A library, once called, stays the one that is called as long as the process lives.
 
 const (
-	nvmlLibrary = "libnvidia-ml.so.1"
+	nvmlLibrary  = "libnvidia-ml.so.1"
+	notSupported = "not supported by this GPU or driver"
 	// gpuRate is a power no GPU or module of several reaches, in W.
 	gpuRate = 10000
 )
@@ -387,6 +388,7 @@ func fieldNumber(v *nvml.FieldValue) float64 {
 		return float64(int32(low))
 	case nvml.VALUE_TYPE_UNSIGNED_SHORT:
 		return float64(binary.NativeEndian.Uint16(v.Value[:]))
+	case nvml.VALUE_TYPE_COUNT: // the number of types, itself none.
 	}
 	return math.NaN()
 }
@@ -462,25 +464,19 @@ func (n *nvmlSource) Close() error {
 
 // nvmlReason words what a call returned. NVML has a function for that, which a library may lack.
 func nvmlReason(ret nvml.Return) string {
-	switch ret {
-	case nvml.ERROR_NOT_SUPPORTED, nvml.ERROR_INVALID_ARGUMENT: // older drivers call fields they do not know invalid.
-		return "not supported by this GPU or driver"
-	case nvml.ERROR_NO_PERMISSION:
-		return "permission denied"
-	case nvml.ERROR_DRIVER_NOT_LOADED:
-		return "the driver is not loaded"
-	case nvml.ERROR_LIB_RM_VERSION_MISMATCH:
-		return "library and driver are of different versions, as after an update without a restart"
-	case nvml.ERROR_GPU_IS_LOST:
-		return "lost: it has fallen off the bus"
-	case nvml.ERROR_RESET_REQUIRED:
-		return "needs a reset"
-	case nvml.ERROR_TIMEOUT:
-		return "gave no answer in time"
-	case nvml.ERROR_LIBRARY_NOT_FOUND:
-		return "library not found"
-	case nvml.ERROR_INSUFFICIENT_POWER:
-		return "a power cable is not connected"
+	words := map[nvml.Return]string{
+		nvml.ERROR_NOT_SUPPORTED:           notSupported,
+		nvml.ERROR_INVALID_ARGUMENT:        notSupported, // of fields that a driver does not know.
+		nvml.ERROR_NO_PERMISSION:           "permission denied",
+		nvml.ERROR_DRIVER_NOT_LOADED:       "the driver is not loaded",
+		nvml.ERROR_LIB_RM_VERSION_MISMATCH: "library and driver are of different versions, as after an update without a restart",
+		nvml.ERROR_GPU_IS_LOST:             "lost: it has fallen off the bus",
+		nvml.ERROR_RESET_REQUIRED:          "needs a reset",
+		nvml.ERROR_TIMEOUT:                 "gave no answer in time",
+		nvml.ERROR_INSUFFICIENT_POWER:      "a power cable is not connected",
+	}
+	if s, ok := words[ret]; ok {
+		return s
 	}
 	return fmt.Sprintf("NVML error %d", int32(ret))
 }

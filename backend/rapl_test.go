@@ -169,8 +169,11 @@ func TestRAPLReadings(t *testing.T) {
 
 // Without the range there is no wrap, and no more than that is lost.
 func TestRAPLWithoutRange(t *testing.T) {
-	for _, top := range []string{"", "-- sys/class/powercap/intel-rapl:0/max_energy_range_uj --\n5\n",
-		"-- sys/class/powercap/intel-rapl:0/max_energy_range_uj (unreadable) --\n"} {
+	for _, top := range []string{
+		"",
+		"-- sys/class/powercap/intel-rapl:0/max_energy_range_uj --\n5\n",
+		"-- sys/class/powercap/intel-rapl:0/max_energy_range_uj (unreadable) --\n",
+	} {
 		source, absences := sensortest.Open(t, rapl(), fixture.Unpack(t, "-- sys/class/powercap/intel-rapl:0/name --\npsys\n"+
 			"-- sys/class/powercap/intel-rapl:0/energy_uj --\n42000000\n"+top))
 		if s := source.Sensors()[0]; s.Wrap != 0 || len(absences) != 0 {

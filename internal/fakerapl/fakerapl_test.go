@@ -34,8 +34,9 @@ func TestCurve(t *testing.T) {
 	f("ramp:50:200:2s", 2*time.Second, 200, 250)
 	f("ramp:50:200:2s", 3*time.Second, 200, 450)
 	f("ramp:200:0:500ms", 250*time.Millisecond, 100, 37.5)
-	for _, bad := range []string{"", "const", "const:", "const:-1", "const:NaN", "const:1e9", "ramp:1:2", "ramp:1:2:3", "ramp:1:2:-1s",
-		"ramp:1:2:1s:4", "step:1"} {
+	for _, bad := range []string{
+		"", "const", "const:", "const:-1", "const:NaN", "const:1e9", "ramp:1:2", "ramp:1:2:3", "ramp:1:2:-1s", "ramp:1:2:1s:4", "step:1",
+	} {
 		if c, err := ParseCurve(bad); err == nil || !strings.Contains(err.Error(), "curve") {
 			t.Errorf("%q is taken for %+v, %v", bad, c, err)
 		}
