@@ -11,7 +11,7 @@ import (
 
 // TestMain makes this test binary ergon itself for the scripts, and for the samplers they start.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"ergon": main, "subject": subject})
+	testscript.Main(m, map[string]func(){"ergon": main, "subject": subject, "fakerapl": fakeRAPL})
 }
 
 // TestScripts runs what a user types.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/ergon-energy/ergon/internal/launch"
@@ -18,6 +19,9 @@ const sampleWord = "sample"
 // sample serves the runner at the other end of stdin and stdout. The signals of a terminal are the target's to obey:
 // the last reading must still be taken, and the end of stdin is the order to stop.
 func sample(std stdio, backends []sensors.Backend) error {
+	// Its heap is small and stays so: the collector's default is to let one grow to 4 MB before the first look.
+	debug.SetGCPercent(25)
+	_ = os.WriteFile("/proc/self/comm", []byte("ergon-sampler"), 0) // for ps; on other systems there is no such file
 	launch.Quiet()
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	return sampler.Serve(std.in, std.out, backends)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -17,6 +18,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/ergon-energy/ergon/internal/fakerapl"
 )
 
 // subject is a program to be measured, for the scripts: it does what its first word says.
@@ -56,6 +59,14 @@ func subjectMain(args []string) int {
 		return 7
 	}
 	return 0
+}
+
+// fakeRAPL is the program that moves the counters of a fake powercap tree along a curve.
+func fakeRAPL() {
+	if err := fakerapl.Command(context.Background(), os.Args[1:], os.Stdin); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 func cpuTime() time.Duration {
