@@ -40,14 +40,18 @@ func forbidden() [][2]string {
 		{"github.com/santhosh-tekuri/jsonschema", "for tests only"},
 		{"github.com/creack/pty", "for tests only"},
 		{module + "/internal/bench", "for tests only"},
+		{module + "/internal/fakerapl", "for tests only"},
 		{module + "/internal/fixture", "for tests only"},
+		{module + "/internal/nvmlstub", "for tests only"},
 		{module + "/internal/sensortest", "for tests only"},
 	}
 }
 
 // aids are our own packages that exist for tests and benchmarks, so may import package testing.
 func aids() []string {
-	return []string{module + "/internal/bench", module + "/internal/fixture", module + "/internal/sensortest"}
+	return []string{
+		module + "/internal/bench", module + "/internal/fixture", module + "/internal/nvmlstub", module + "/internal/sensortest",
+	}
 }
 
 // TestNothingHeavyIsLinked also asks for datamodel/store by itself: it is the package through which Arrow comes in.
