@@ -17,6 +17,7 @@ func (o *round) wait(began time.Time) error {
 	go func() { ended <- o.Target.Exited() }()
 	stopWatching := o.watch(began)
 	defer stopWatching()
+	var before launch.Signal
 	var limit, last <-chan time.Time
 	if o.Timeout > 0 {
 		limit = time.After(o.Timeout - time.Since(began))
@@ -30,9 +31,13 @@ func (o *round) wait(began time.Time) error {
 	for {
 		select {
 		case err := <-ended:
+			o.note()
 			return errors.Join(err, o.reap(began))
 		case s := <-o.Signals:
-			o.pass(s)
+			if !repeats(s, before) {
+				o.pass(s)
+			}
+			before = s
 		case <-limit:
 			o.timedOut = true
 			_ = o.Target.Signal(terminate)
@@ -63,16 +68,29 @@ func (o *round) reap(began time.Time) error {
 
 // reapOrphans takes away the dead among the target's orphans.
 func (o *round) reapOrphans() {
-	except := []int{o.Target.PID()}
-	if o.sampler != nil {
-		except = append(except, o.sampler.PID())
-	}
-	_, user, system := launch.Orphans(except...)
+	_, user, system := launch.Orphans(append(o.ours(), o.Target.PID())...)
 	o.orphans += user + system
 }
 
+// ours lists our children that are no part of the target.
+func (o *round) ours() []int {
+	if o.sampler == nil {
+		return nil
+	}
+	return []int{o.sampler.PID()}
+}
+
+// sameRequest is the time within which a repeated signal of our group's leader is one request.
+const sameRequest = 10 * time.Millisecond
+
+// repeats says whether a signal comes with the one before. timeout(1) makes itself the leader of a group, and sends the
+// signal to its child and some microseconds later to the group: taken for two, they would end a tree that was asked once.
+func repeats(s, before launch.Signal) bool {
+	return s.Leader && before.Leader && s.Number == before.Number && s.At.Sub(before.At) < sameRequest
+}
+
 // pass hands a signal on to the target, unless it came from the terminal, which reaches the target by itself. A second
-// one that asks for the end ends the whole tree.
+// SIGTERM or SIGINT sent to ergon ends the whole tree; a SIGHUP does not, which a shell sends beside the terminal's.
 func (o *round) pass(s launch.Signal) {
 	if !s.Typed {
 		_ = o.Target.Signal(s.Number)
@@ -81,7 +99,7 @@ func (o *round) pass(s launch.Signal) {
 		return
 	}
 	o.cancelled = true
-	if !s.Typed {
+	if !s.Typed && (s.Number == terminate || s.Number == os.Interrupt) {
 		o.terms++
 	}
 	if o.terms >= 2 {
@@ -89,12 +107,28 @@ func (o *round) pass(s launch.Signal) {
 	}
 }
 
-// endTree kills every process of the target that can be found: the command and what is in its cgroup, until nothing is,
-// as what is left may still fork.
+// note takes notice of the signals that came together with the target's end: one typed at the terminal is no failure
+// of the target's.
+func (o *round) note() {
+	for {
+		select {
+		case s := <-o.Signals:
+			o.cancelled = o.cancelled || ends(s.Number)
+		default:
+			return
+		}
+	}
+}
+
+// endTree kills every process of the target that can be found: the command and what is in its cgroup, or without one
+// what descends from us but for the sampler; until nothing is left, as that may still fork.
 func (o *round) endTree() {
 	_ = o.Target.Signal(os.Kill)
 	for range 100 {
 		pids, err := o.group.Pids()
+		if o.group.CPU == "" && o.group.Memory == "" {
+			pids, err = launch.Descendants(o.ours()...)
+		}
 		if err != nil || len(pids) == 0 {
 			return
 		}
@@ -106,12 +140,12 @@ func (o *round) endTree() {
 	}
 }
 
-// endedEarly looks for a signal that came while the target was not yet started.
+// endedEarly looks for a signal that came while the target was not yet started, and could not be prepared for one.
 func (o *round) endedEarly() (os.Signal, bool) {
 	for {
 		select {
 		case s := <-o.Signals:
-			if ends(s.Number) {
+			if s.Deadly() {
 				return s.Number, true
 			}
 		default:

@@ -23,12 +23,19 @@ static const char *const other_words[] = {
 	"--help", "-h", "--version", "-v", "--generate-bash-completion", NULL,
 };
 
+// The names under which a test binary is another program than ergon: its helpers would be counted as that program's.
+static const char *const test_names[] = {"subject", "fakerapl", NULL};
+
 // wanted says whether a command will be measured, as far as the first word tells.
 static int wanted(int argc, char **argv) {
 	if (argc < 2 || !argv[1][0]) return 0;
 	for (int i = 0; other_words[i]; i++)
 		if (!strcmp(argv[1], other_words[i])) return 0;
 	if (!strncmp(argv[1], "-test.", 6)) return 0; // a test binary, not ergon
+	const char *name = strrchr(argv[0], '/');
+	name = name ? name + 1 : argv[0];
+	for (int i = 0; test_names[i]; i++)
+		if (!strcmp(name, test_names[i])) return 0;
 	const char *off = getenv("ERGON_EARLY");
 	return !off || strcmp(off, "off");
 }

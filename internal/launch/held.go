@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/signal"
 	"syscall"
 	"time"
 
@@ -80,9 +81,8 @@ func (h *held) Start() error {
 	var order [4]byte
 	binary.NativeEndian.PutUint32(order[:], uint32(h.index))
 	h.started = true
-	if _, err := h.early.gate.Write(order[:]); err != nil {
-		return &ExecError{h.command, errors.New("ended by a signal before it could be executed")}
-	}
+	// The write fails where a signal has ended the launcher. That is the command's end, as Reap will tell.
+	_, _ = h.early.gate.Write(order[:])
 	_ = h.early.gate.Close()
 	var answer [4]byte
 	_, err := io.ReadFull(h.early.verdict, answer[:])
@@ -140,13 +140,20 @@ func (h *held) Abandon() {
 }
 
 // Signals relays the signals that are to reach the target also when they were sent to ergon alone. Those that were
-// ignored on entry stay ignored.
+// ignored on entry are ignored again: the Go runtime has put its own handler in their place, which ends the process.
 func Signals() (<-chan Signal, error) {
 	var list []C.int
+	var caught []os.Signal
 	for _, s := range relayed() {
-		if C.ergon_early.ignored&(1<<(s-1)) == 0 {
-			list = append(list, C.int(s))
+		if C.ergon_early.ignored&(1<<(s-1)) != 0 {
+			signal.Ignore(s)
+			continue
 		}
+		list, caught = append(list, C.int(s)), append(caught, s)
+	}
+	if len(caught) > 0 { // without a signal Notify means all of them
+		// Only to unblock, on a thread of the runtime's, what was blocked on entry: it is the target that has it blocked.
+		signal.Notify(make(chan os.Signal, 1), caught...)
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -161,6 +168,8 @@ func Signals() (<-chan Signal, error) {
 			return nil, syscall.Errno(errno)
 		}
 	}
+	session, err := unix.Getsid(0)
+	leader := err == nil && session == os.Getpid()
 	go func() {
 		defer func() { _ = w.Close() }()
 		var buf [12]byte
@@ -170,10 +179,11 @@ func Signals() (<-chan Signal, error) {
 			}
 			number := syscall.Signal(binary.NativeEndian.Uint32(buf[0:]))
 			code := int32(binary.NativeEndian.Uint32(buf[4:]))
-			// SI_KERNEL: typed at the terminal, so the whole foreground process group has it. A hang-up is sent by
-			// the kernel to the session leader too, which may be ergon alone: that one is passed on.
-			typed := code == siKernel && number != syscall.SIGHUP
-			out <- Signal{Number: number, Typed: typed, At: time.Now()}
+			sender := int(binary.NativeEndian.Uint32(buf[8:]))
+			// SI_KERNEL: the terminal sent it to the whole foreground process group. But of a hang-up the session
+			// leader is told alone, which may be ergon.
+			typed := code == siKernel && (number != syscall.SIGHUP || !leader)
+			out <- Signal{Number: number, Typed: typed, Leader: sender == unix.Getpgrp(), At: time.Now()}
 		}
 	}()
 	return out, nil

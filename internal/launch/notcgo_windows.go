@@ -19,6 +19,9 @@ func Signals() (<-chan Signal, error) {
 	return out, nil
 }
 
+// Deadly is true of the only one there is.
+func (s Signal) Deadly() bool { return true }
+
 // Quiet does nothing: there is no SIGPIPE here.
 func Quiet() {}
 

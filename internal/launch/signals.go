@@ -10,5 +10,7 @@ type Signal struct {
 	Number os.Signal
 	// Typed is true when it came from the terminal, so that the target has received it as well.
 	Typed bool
-	At    time.Time
+	// Leader is true when the leader of our process group has sent it, who may have sent it to the whole group.
+	Leader bool
+	At     time.Time
 }

@@ -14,9 +14,12 @@ import (
 func relayed() []syscall.Signal {
 	return []syscall.Signal{
 		syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2,
-		syscall.SIGCONT,
+		syscall.SIGCONT, syscall.SIGWINCH,
 	}
 }
+
+// Deadly says whether the signal ends a process that has made no provision for it.
+func (s Signal) Deadly() bool { return s.Number != syscall.SIGCONT && s.Number != syscall.SIGWINCH }
 
 // Quiet makes writing to a pipe that nobody reads, and beyond the limit of a file's size, an error in place of a
 // signal. The signals are caught, not ignored, since a child would inherit the latter.

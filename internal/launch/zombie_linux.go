@@ -100,3 +100,41 @@ func Orphans(except ...int) (n int, user, system time.Duration) {
 	}
 	return n, user, system
 }
+
+// Descendants lists the living processes below this one, leaving the children named and what is below them out. With
+// Adopt that is everything the target has started.
+func Descendants(except ...int) ([]int, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, err
+	}
+	children := map[int][]int{}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		stat, err := os.ReadFile("/proc/" + e.Name() + "/stat")
+		if err != nil {
+			continue // gone meanwhile
+		}
+		if parent, alive := parseStat(stat); alive && !slices.Contains(except, pid) {
+			children[parent] = append(children[parent], pid)
+		}
+	}
+	found := slices.Clone(children[os.Getpid()])
+	for i := 0; i < len(found); i++ {
+		found = append(found, children[found[i]]...)
+	}
+	return found, nil
+}
+
+// parseStat reads parent and state from "4711 (na) me) S 4710 ..." (proc_pid_stat(5)); the name may hold anything.
+func parseStat(stat []byte) (parent int, alive bool) {
+	rest := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(rest) < 2 {
+		return 0, false
+	}
+	parent, err := strconv.Atoi(string(rest[1]))
+	return parent, err == nil && parent > 0 && !bytes.ContainsAny(rest[0], "ZXx")
+}

@@ -10,6 +10,9 @@ import (
 // awaitZombie does nothing here: Reap waits, and there is no /proc to read in between.
 func awaitZombie(int) (*IO, error) { return nil, nil }
 
+// Descendants finds none here.
+func Descendants(...int) ([]int, error) { return nil, errors.ErrUnsupported }
+
 // Adopt is not to be had here.
 func Adopt() error { return errors.ErrUnsupported }
 
