@@ -20,7 +20,10 @@ type reader struct {
 	source sensors.Source
 	list   []sensors.Sensor
 	row    []float64
-	spool  *store.Spool // nil when nothing is recorded
+	at     time.Duration // of the row
+	header store.SpoolHeader
+	dir    string       // for the spool; empty when nothing is recorded
+	spool  *store.Spool // nil until it is created, just after the first reading
 	stats  datamodel.SourceStats
 	gone   bool
 	lost   error         // the first error of the spool
@@ -58,13 +61,29 @@ func (r *reader) read(began time.Time) {
 	for i, v := range r.row {
 		r.latest[i].Store(math.Float64bits(v))
 	}
-	at := t0.Sub(began)
+	r.at = t0.Sub(began)
+	r.append(began)
+}
+
+// append gives the row to the spool.
+func (r *reader) append(began time.Time) {
 	if r.spool == nil || r.lost != nil {
 		return
 	}
-	if !r.spool.Append(at, r.row) {
+	if !r.spool.Append(r.at, r.row) {
 		r.flush(began)
-		r.spool.Append(at, r.row)
+		r.spool.Append(r.at, r.row)
+	}
+}
+
+// record creates the spool and puts the first row into it. That comes after the first reading since the target waits for
+// that one alone: eight files are a good part of the time it takes to measure `true`.
+func (r *reader) record(began time.Time) {
+	if r.dir == "" {
+		return
+	}
+	if r.spool, r.lost = store.CreateSpool(r.dir, r.header); r.lost == nil {
+		r.append(began)
 	}
 }
 
@@ -102,6 +121,9 @@ func (l *lane) run(began time.Time) {
 		r.read(began)
 	}
 	l.first <- nil
+	for _, r := range l.readers {
+		r.record(began)
+	}
 	var buf [8]byte
 	started, flushed, beats := time.Now(), time.Now(), int64(0)
 	for !l.ending.Load() {

@@ -125,13 +125,8 @@ func (s *server) open() *Ready {
 		r.latest = make([]latestBits, len(r.list))
 		interval := s.interval(o.backend)
 		r.stats = datamodel.SourceStats{Name: r.name, Interval: interval.Seconds(), Sensors: len(r.list)}
-		if s.config.Spool != "" {
-			r.spool, err = store.CreateSpool(s.config.Spool, store.SpoolHeader{
-				Source: r.name, Host: s.config.Node, Interval: interval, Anchor: s.began, Sensors: r.list,
-			})
-			if err != nil {
-				return &Ready{Error: err.Error()}
-			}
+		r.dir, r.header = s.config.Spool, store.SpoolHeader{
+			Source: r.name, Host: s.config.Node, Interval: interval, Anchor: s.began, Sensors: r.list,
 		}
 		ready.Sources = append(ready.Sources, SourceInfo{r.name, interval, len(r.list)})
 		for _, sensor := range r.list {
