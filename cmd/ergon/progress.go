@@ -14,6 +14,17 @@ import (
 // plainEvery is how often a line is written where there is no terminal.
 const plainEvery = time.Minute
 
+// The line is drawn below the cursor's, which may hold a question the command waits for an answer to, and the cursor
+// stays where the command has left it. Going down and up first makes room at the bottom of the screen (ECMA-48, and
+// DECSC and DECRC of the VT100).
+const (
+	eraseBelow    = "\x1b[J"
+	lineDown      = "\x1bD"
+	lineUp        = "\x1bM"
+	saveCursor    = "\x1b7"
+	restoreCursor = "\x1b8"
+)
+
 // progress is the status line while a command runs.
 type progress struct {
 	to       *os.File
@@ -60,8 +71,7 @@ func (s *progress) status(elapsed time.Duration, st sampler.Status) {
 			fmt.Fprintln(s.to, line)
 		}
 	case elapsed >= 2*time.Second && mayDraw(s.to):
-		// The cursor goes back to the start, so that what the command writes next begins there.
-		fmt.Fprintf(s.to, "\r%s\x1b[K\r", line)
+		fmt.Fprint(s.to, eraseBelow+lineDown+lineUp+saveCursor+lineDown+"\r"+line+restoreCursor)
 		s.shown = true
 	}
 }
@@ -74,7 +84,7 @@ func (s *progress) erase() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.shown && mayDraw(s.to) {
-		fmt.Fprint(s.to, "\r\x1b[K")
+		fmt.Fprint(s.to, eraseBelow)
 	}
 	s.shown = false
 }
