@@ -49,31 +49,45 @@ func openTarget(host sensors.Host) (sensors.Source, []sensors.Absence, error) {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
 		return nil, nil, unavailable("/proc: " + reason(err))
 	}
+	s := newTargetSource(host.Target)
+	if s.cpu == nil {
+		if clock := taskClock(); clock.probe() == nil {
+			s.clock = clock
+		}
+	}
+	if births, err := births(); err == nil && births.probe() == nil {
+		s.births = births
+	}
+	s.settle(host)
+	return s, nil, nil
+}
+
+// newTargetSource opens what the cgroups count.
+func newTargetSource(groups sensors.Target) *targetSource {
 	s := &targetSource{
 		pidfd: -1, began: time.Now(),
 		looks: budget{share: lookShare}, switches: budget{share: switchesShare},
 	}
-	group := host.Target.CPUGroup
-	if _, err := os.Stat(group + "/cgroup.events"); group == "" || err != nil && host.Target.MemoryGroup != "" {
-		group = host.Target.MemoryGroup // the unified hierarchy's list is the cheaper one to read.
-	}
-	if meter, err := cgroup.OpenCPU(host.Target.CPUGroup); err == nil {
+	if meter, err := cgroup.OpenCPU(groups.CPUGroup); err == nil {
 		s.cpu = meter
-	} else if clock := taskClock(); clock.probe() == nil {
-		s.clock = clock
 	}
-	if meter, err := cgroup.OpenMemory(host.Target.MemoryGroup); err == nil {
+	if meter, err := cgroup.OpenMemory(groups.MemoryGroup); err == nil {
 		s.memory = meter
 	}
-	if births, err := births(); err == nil && births.probe() == nil {
-		s.births = births
+	return s
+}
+
+// settle fixes the list of sensors by what was found, and how looks are taken.
+func (s *targetSource) settle(host sensors.Host) {
+	group := host.Target.CPUGroup
+	if group == "" {
+		group = host.Target.MemoryGroup
 	}
 	s.tree = newTree(group, host.Runner, s.cpu == nil && s.clock == nil)
 	s.list = s.sensors()
 	// Made once, as a closure made at each reading would be an allocation.
 	s.look = s.tree.look
 	s.lookSwitches = func() { s.voluntary, s.yielded = s.tree.lookAtSwitches() }
-	return s, nil, nil
 }
 
 // sensors words the list by what was found.

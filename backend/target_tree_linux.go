@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"cmp"
 	"encoding/binary"
 	"os"
 	"runtime"
@@ -56,7 +57,7 @@ func (c *counts) add(d *counts) {
 // is still owed at the look after the next is retired: counted for good. An ancestor none of whose inherited page
 // faults has risen (no process lives without one) has waited for nobody, and pays nothing.
 //
-// This never counts anything twice, because each look goes from parents to children: a child that is still there when
+// This never counts anything twice, because each look goes from parents to children, the new ones last: a child that is still there when
 // it is read cannot yet be part of what its parent showed before. What it misses is what processes did after the last
 // look at them when nobody waited for them, and those never seen that nobody waited for: every count is a lower bound.
 // The one exception: a process that is orphaned and then waited for by a subreaper within the tree, all between two
@@ -74,9 +75,10 @@ type tree struct {
 	free  []*process // to be used again
 	start uint64     // when the target started
 
-	groupFD  int // cgroup.procs (v2), kept
-	dirFD    int // the group's folder
-	adopted  int // children of the runner
+	groupFD  int   // cgroup.procs (v2), kept
+	dirFD    int   // the group's folder
+	adopted  int   // children of the runner
+	others   []int // those from before the target, and the sampler
 	unified  bool
 	kept     int
 	mayKeep  int
@@ -134,11 +136,10 @@ func (t *tree) follow(pid int) {
 		_, err := os.Stat(t.group + "/cgroup.events")
 		t.unified = err == nil
 	}
-	if p := t.meet(pid); p != nil {
-		t.start = p.start
-	}
+	t.meet(pid)
 	if t.runner > 0 && t.runner != pid {
 		t.adopted = openIn(t.inProc(t.runner, "task", t.runner, "children"))
+		t.others = append(slices.Clone(t.listed(t.adopted)), os.Getpid())
 	}
 }
 
@@ -153,36 +154,55 @@ func (t *tree) close() {
 	t.known, t.order = map[int]*process{}, nil
 }
 
-// look finds the processes there are now and reads each of them.
+// look reads each process known, then finds the new ones and reads them.
 func (t *tree) look() {
-	t.find()
-	t.alive, t.threads, t.resident = 0, 0, 0
 	t.lost = t.lost[:0]
-	stay := t.order[:0]
+	t.order = t.readFrom(0)
+	// Now it is known which processes have several threads, each with children of its own.
+	known := len(t.order)
+	t.find()
+	if len(t.order) > known {
+		slices.SortFunc(t.order[known:], byStart)
+		t.order = t.readFrom(known)
+		slices.SortFunc(t.order, byStart)
+	}
+	t.bury()
+	t.alive, t.threads, t.resident = 0, 0, 0
+	sum := t.retired
 	for _, p := range t.order {
-		if !t.read(p) {
-			p.gone = true
-			t.lost = append(t.lost, p)
-			continue
-		}
-		stay = append(stay, p)
 		if p.state != 'Z' && p.state != 'X' {
 			t.alive++
 			t.threads += p.threads
 			t.resident += p.resident
 		}
-	}
-	clear(t.order[len(stay):])
-	t.order = stay
-	t.bury()
-	sum := t.retired
-	for _, p := range t.order {
 		p.settle(&t.retired, &sum)
 		sum.add(&p.count)
 	}
 	for i, n := range sum {
 		t.total[i] = max(t.total[i], n)
 	}
+}
+
+// readFrom reads the processes from the i-th on, in their order. Those that are gone go to t.lost; the others, and all
+// before i, are returned.
+func (t *tree) readFrom(i int) []*process {
+	stay := t.order[:i]
+	for _, p := range t.order[i:] {
+		if t.read(p) {
+			stay = append(stay, p)
+			continue
+		}
+		p.gone = true
+		t.lost = append(t.lost, p)
+	}
+	clear(t.order[len(stay):])
+	return stay
+}
+
+// byStart orders parents before children. One that starts within the same tick as its parent has the higher number,
+// but where the numbers begin anew.
+func byStart(a, b *process) int {
+	return cmp.Or(cmp.Compare(a.start, b.start), cmp.Compare(a.pid, b.pid))
 }
 
 // bury passes what the vanished were last seen with to their nearest living ancestors.
@@ -239,26 +259,12 @@ func (p *process) settle(retired, sum *counts) {
 	}
 }
 
-// find makes the processes that are there known, and puts all known in the order of their start.
+// find makes the processes that are there known.
 func (t *tree) find() {
-	before := len(t.order)
-	switch {
-	case t.dirFD >= 0:
+	if t.dirFD >= 0 {
 		t.findInGroup()
-	default:
+	} else {
 		t.findChildren()
-	}
-	if len(t.order) != before {
-		// A process that starts within the same tick as its parent has the higher number, but where numbers wrap.
-		slices.SortStableFunc(t.order, func(a, b *process) int {
-			if a.start != b.start {
-				if a.start < b.start {
-					return -1
-				}
-				return 1
-			}
-			return a.pid - b.pid
-		})
 	}
 }
 
@@ -299,8 +305,8 @@ func (t *tree) findBelow(dir string) {
 func (t *tree) findChildren() {
 	if t.adopted >= 0 {
 		for _, pid := range t.listed(t.adopted) {
-			if p := t.meetUnless(pid, os.Getpid()); p != nil && p.start < t.start {
-				t.forget(p) // a child of the runner from before the target.
+			if !slices.Contains(t.others, pid) {
+				t.meet(pid)
 			}
 		}
 	}
@@ -335,18 +341,11 @@ func (t *tree) meetListed(fd int) {
 	}
 }
 
-func (t *tree) meetUnless(pid, not int) *process {
-	if pid == not || t.known[pid] != nil {
-		return nil
-	}
-	return t.meet(pid)
-}
-
-// meet makes a process known; nil if it is already or is gone. A number that is used again for another process is met
+// meet makes a process known, unless it is already or is gone. A number that is used again for another process is met
 // at the look after the one at which the former is missed.
-func (t *tree) meet(pid int) *process {
+func (t *tree) meet(pid int) {
 	if pid <= 0 || t.known[pid] != nil {
-		return nil
+		return
 	}
 	var p *process
 	if n := len(t.free); n > 0 {
@@ -359,7 +358,7 @@ func (t *tree) meet(pid int) *process {
 	if !ok {
 		p.closeFiles()
 		t.free = append(t.free, p)
-		return nil
+		return
 	}
 	p.start, p.threads, p.parent = s.start, s.threads, s.parent
 	if p.keep {
@@ -368,19 +367,6 @@ func (t *tree) meet(pid int) *process {
 	t.known[pid] = p
 	t.order = append(t.order, p)
 	t.ever++
-	return p
-}
-
-// forget undoes the last meet.
-func (t *tree) forget(p *process) {
-	delete(t.known, p.pid)
-	t.order = t.order[:len(t.order)-1]
-	t.ever--
-	if p.keep {
-		t.kept--
-	}
-	p.closeFiles()
-	t.free = append(t.free, p)
 }
 
 // stat reads /proc/PID/stat. It is not ok where the process is gone. A file that is kept open stays with the process

@@ -16,16 +16,23 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // prefix begins the name of every group that is made here.
 const prefix = "ergon-"
 
-// attempts bounds how often a group is emptied anew: what lives in it may fork while it is being moved.
-const attempts = 16
+// attempts bounds how often a group is emptied anew, after pauses that double: what lives in it may fork while it is
+// moved, and a process that is just ending can not be moved any more but holds the group to its last thread's end.
+// All pauses together are 51 ms.
+const (
+	attempts   = 10
+	firstPause = 100 * time.Microsecond
+)
 
 // Group is the target's own: one child folder in each hierarchy that is of use. Its methods do not overlap.
 type Group struct {
@@ -231,16 +238,21 @@ func (g *Group) Leave() (survivors int, err error) {
 // dissolve moves the processes in dir and in groups of ours below it into another group, and removes all of them.
 func dissolve(dir, into string) (survivors int, err error) {
 	moved := map[int]bool{}
-	for range attempts {
+	for i := range attempts {
+		if i > 0 {
+			time.Sleep(firstPause << (i - 1))
+		}
 		var dirs []string
 		if dirs, err = subtree(dir); err != nil {
 			return len(moved), err
 		}
+		foreign := false
 		for i, d := range dirs {
+			pids, _ := members(d) // what can not be listed can not be removed, and that error is the one returned.
 			if i > 0 && !strings.HasPrefix(filepath.Base(d), prefix) {
+				foreign = foreign || len(pids) > 0
 				continue
 			}
-			pids, _ := members(d) // what can not be listed can not be removed, and that error is the one returned.
 			for _, pid := range pids {
 				if join(into, pid) == nil {
 					moved[pid] = true
@@ -248,12 +260,12 @@ func dissolve(dir, into string) (survivors int, err error) {
 			}
 		}
 		var errs []error
-		for i := len(dirs) - 1; i >= 0; i-- {
-			if gone := os.Remove(dirs[i]); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
+		for _, d := range slices.Backward(dirs) {
+			if gone := os.Remove(d); gone != nil && !errors.Is(gone, fs.ErrNotExist) {
 				errs = append(errs, gone)
 			}
 		}
-		if err = errors.Join(errs...); err == nil {
+		if err = errors.Join(errs...); err == nil || foreign {
 			break
 		}
 	}

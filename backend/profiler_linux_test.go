@@ -1,0 +1,74 @@
+package backend
+
+import (
+	"math"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/ergon-energy/ergon/internal/sensortest"
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+func TestProfiler(t *testing.T) {
+	sensortest.Present(t, profiler(), sensors.Host{Runner: os.Getppid()})
+	sensortest.Present(t, profiler(), sensors.Host{})
+	_, absences := sensortest.Open(t, profiler(), sensors.Host{})
+	if len(absences) != 2 {
+		t.Errorf("without a runner: %+v", absences)
+	}
+}
+
+func TestProfilerCounts(t *testing.T) {
+	source, _ := sensortest.Open(t, profiler(), sensors.Host{Runner: os.Getpid()})
+	before, start := sensortest.Read(t, source), ownTime()
+	burn(start + 50*time.Millisecond)
+	after, end := sensortest.Read(t, source), ownTime()
+	for _, i := range []int{profilerCPU, profilerRunnerCPU} {
+		if got, most := after[i]-before[i], (end - start + 20*time.Millisecond).Seconds(); got < 0.05 || got > most {
+			t.Errorf("%s: %v s, want 0.05 to %v", source.Sensors()[i].ID, got, most)
+		}
+	}
+	for _, i := range []int{profilerMemory, profilerRunnerMemory} {
+		if after[i] < mebibyte || after[i] > 1<<34 {
+			t.Errorf("%s: %v bytes", source.Sensors()[i].ID, after[i])
+		}
+	}
+}
+
+// TestProfilerRunnerGone: a runner that has gone is missing, and the sampler still counts itself.
+func TestProfilerRunnerGone(t *testing.T) {
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), role+"=holds 0")
+	gate, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	source, _ := sensortest.Open(t, profiler(), sensors.Host{Runner: c.Process.Pid})
+	if v := sensortest.Read(t, source); math.IsNaN(v[profilerRunnerCPU]) || math.IsNaN(v[profilerRunnerMemory]) {
+		t.Errorf("while it lives: %v", v)
+	}
+	if err := gate.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	v := sensortest.Read(t, source)
+	if !math.IsNaN(v[profilerRunnerCPU]) || !math.IsNaN(v[profilerRunnerMemory]) || math.IsNaN(v[profilerCPU]) {
+		t.Errorf("after its end: %v", v)
+	}
+}
+
+func FuzzResident(f *testing.F) {
+	f.Add([]byte("5550 1523 1200 230 0 900 0\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if pages, ok := parseResident(b); !ok && pages != 0 {
+			t.Errorf("%q: %d", b, pages)
+		}
+	})
+}

@@ -1,0 +1,901 @@
+package backend
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ergon-energy/ergon/internal/cgroup"
+	"github.com/ergon-energy/ergon/internal/sensortest"
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// role tells the test binary, started again, to be one of the processes of the truth table in place of the tests.
+const role = "ERGON_TEST_ROLE"
+
+const mebibyte = 1 << 20
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv(role); name != "" {
+		play(name)
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// reportTo is the descriptor by which every process of the table tells what it used itself, 8 bytes each: the truth.
+const reportTo = 3
+
+// report is a copy of it to be handed down. An os.File of the descriptor itself would close it when it is collected.
+func report() *os.File {
+	fd, err := unix.FcntlInt(reportTo, unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	return os.NewFile(uintptr(fd), "report")
+}
+
+// play is the whole life of a process of the truth table. Standard input is a gate that its maker closes.
+func play(name string) {
+	name, arg, _ := strings.Cut(name, " ")
+	n, _ := strconv.Atoi(arg)
+	switch name {
+	case "burn": // n ms of CPU time
+		burn(time.Duration(n) * time.Millisecond)
+	case "waits": // n children that burn, one after the other
+		for range n {
+			_ = again("burn 20").Run()
+		}
+	case "ignores": // the same, but the kernel reaps them at once
+		signal.Ignore(syscall.SIGCHLD)
+		for range n {
+			untilGone("burn 20")
+		}
+	case "daemons": // n times a child that starts one and ends without waiting for it
+		for range n {
+			untilGone("forks")
+		}
+	case "forks":
+		c := again("burn 20")
+		c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		c.ExtraFiles = append(c.ExtraFiles, os.NewFile(4, "gone"))
+		_ = c.Start()
+		return
+	case "writes": // n MiB to a file in writes of 64 KiB, read back once
+		files(n)
+		tell(0)
+		_, _ = os.Stdin.Read(make([]byte, 1))
+		return
+	case "relays": // a child that writes, and then waits for the gate
+		c := again("writes " + arg)
+		c.Stdin = os.Stdin
+		_ = c.Run()
+		hold(0)
+		return
+	case "leaves": // a child that outlives it
+		c := again("holds 0")
+		c.Stdin = os.Stdin
+		_ = c.Start()
+		return
+	case "user":
+		asUser()
+		return
+	case "holds": // n MiB until the gate closes
+		hold(n)
+		return
+	case "shares": // n MiB with 4 children of fork
+		memory := touched(n)
+		gate := forkSharing(4)
+		hold(0)
+		_ = syscall.Close(gate)
+		for range 4 {
+			_, _ = syscall.Wait4(-1, nil, 0, nil)
+		}
+		runtime.KeepAlive(memory)
+		return
+	case "private": // 4 children of n MiB each, at once
+		family(4, "holds "+arg)
+		return
+	case "family": // n children that only wait
+		family(n, "holds 0")
+		return
+	case "threads": // n threads that wait, in calls of the kernel
+		for range n {
+			go func() {
+				runtime.LockOSThread()
+				_, _ = syscall.Read(0, make([]byte, 1))
+			}()
+		}
+		hold(0)
+		return
+	}
+	tell(uint64(ownTime()))
+}
+
+func tell(n uint64) {
+	_, _ = syscall.Write(reportTo, binary.NativeEndian.AppendUint64(nil, n))
+}
+
+// ownTime is the CPU time of this process.
+func ownTime() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t); err != nil {
+		return time.Hour
+	}
+	return time.Duration(t.Nano())
+}
+
+func burn(d time.Duration) {
+	for ownTime() < d {
+		for i := 0; i < 1e4; i++ {
+			_ = i
+		}
+	}
+}
+
+// again is this binary in another role, with the same report.
+func again(as string) *exec.Cmd {
+	c := exec.Command("/proc/self/exe")
+	c.Env = append(os.Environ(), role+"="+as)
+	c.ExtraFiles = []*os.File{report()}
+	return c
+}
+
+// untilGone starts a process and returns when it, and what it handed descriptor 4 down to, has ended.
+func untilGone(as string) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return
+	}
+	c := again(as)
+	c.ExtraFiles = append(c.ExtraFiles, w)
+	if c.Start() == nil {
+		_ = c.Process.Release()
+	}
+	_ = w.Close()
+	_, _ = io.Copy(io.Discard, r)
+	_ = r.Close()
+}
+
+// touched is memory that is really there.
+func touched(mib int) []byte {
+	b := make([]byte, mib*mebibyte)
+	for i := 0; i < len(b); i += 4096 {
+		b[i] = 1
+	}
+	return b
+}
+
+// hold says that all is there and waits for the gate.
+func hold(mib int) {
+	b := touched(mib)
+	tell(0)
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	runtime.KeepAlive(b)
+}
+
+// family starts children that share the gate and waits for them.
+func family(n int, as string) {
+	var all []*exec.Cmd
+	for range n {
+		c := again(as)
+		c.Stdin = os.Stdin
+		if c.Start() == nil {
+			all = append(all, c)
+		}
+	}
+	for _, c := range all {
+		_ = c.Wait()
+	}
+}
+
+// forkSharing forks n children that never run Go again: they wait on a pipe and end. Their memory stays shared with
+// this process. It returns the end that they wait for.
+//
+//go:norace
+func forkSharing(n int) (gate int) {
+	var p [2]int
+	if err := syscall.Pipe2(p[:], syscall.O_CLOEXEC); err != nil {
+		return -1
+	}
+	var b [1]byte
+	for range n {
+		pid, _, errno := syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+		if errno == 0 && pid == 0 {
+			_, _, _ = syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(p[1]), 0, 0)
+			_, _, _ = syscall.RawSyscall(syscall.SYS_READ, uintptr(p[0]), uintptr(unsafe.Pointer(&b)), 1)
+			for {
+				_, _, _ = syscall.RawSyscall(syscall.SYS_EXIT_GROUP, 0, 0, 0)
+			}
+		}
+	}
+	return p[1]
+}
+
+// files writes a file and reads it back. The writes are n*16 calls beside the few of the Go runtime.
+func files(mib int) {
+	f, err := os.CreateTemp("", "ergon-test-")
+	if err != nil {
+		return
+	}
+	defer func() { _ = f.Close() }()
+	_ = os.Remove(f.Name())
+	b := make([]byte, 64<<10)
+	for range mib * 16 {
+		_, _ = f.Write(b)
+	}
+	_, _ = f.Seek(0, io.SeekStart)
+	_, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{f}, b)
+}
+
+// subject is a process stopped before its first instruction, with the sources that follow it.
+type subject struct {
+	*exec.Cmd
+	t       *testing.T
+	gate    io.WriteCloser
+	reports *os.File
+	sources map[string]*followed
+}
+
+// followed is a source with what it read: the first value, the last and the largest of each sensor.
+type followed struct {
+	sensors.Source
+	first, last, largest []float64
+}
+
+// start starts a process in a role, stopped, with a source of each kind that there can be here following it: "cgroup",
+// "perf" and "walk". Each has taken its first reading.
+func start(t *testing.T, as string) *subject {
+	t.Helper()
+	s := &subject{t: t, Cmd: exec.Command(os.Args[0]), sources: map[string]*followed{}}
+	s.Env = append(os.Environ(), role+"="+as)
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.reports, s.ExtraFiles = r, []*os.File{w}
+	in, gate, err := os.Pipe() // that of StdinPipe is closed by Wait.
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Stdin, s.gate = in, gate
+	s.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
+	runtime.LockOSThread() // all of ptrace is between two threads.
+	defer runtime.UnlockOSThread()
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.gate.Close(); _ = s.Cmd.Wait(); _ = r.Close() })
+	_, _ = w.Close(), in.Close()
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(s.Process.Pid, &status, 0, nil); err != nil || !status.Stopped() {
+		t.Fatalf("not stopped: %v, %v", status, err)
+	}
+	s.follow()
+	if err := syscall.PtraceDetach(s.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *subject) follow() {
+	s.t.Helper()
+	group, err := cgroup.Make(fmt.Sprintf("test-%d-%d", os.Getpid(), s.Process.Pid))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() {
+		if _, err := group.Leave(); err != nil {
+			s.t.Error(err)
+		}
+	})
+	runner := os.Getpid()
+	if group.Add(s.Process.Pid) == nil && group.CPU != "" {
+		host := sensors.Host{Runner: runner, Target: sensors.Target{CPUGroup: group.CPU, MemoryGroup: group.Memory}}
+		source, _ := sensortest.Open(s.t, target(), host)
+		s.sources["cgroup"] = &followed{Source: source}
+	} else {
+		s.t.Logf("no cgroup here: %s", group.CPUReason)
+	}
+	source, _ := sensortest.Open(s.t, target(), sensors.Host{Runner: runner})
+	if source.(*targetSource).clock != nil {
+		s.sources["perf"] = &followed{Source: source}
+	} else {
+		s.t.Log("no perf events here")
+	}
+	walk := newTargetSource(sensors.Target{})
+	walk.settle(sensors.Host{Runner: runner})
+	s.t.Cleanup(func() { _ = walk.Close() })
+	s.sources["walk"] = &followed{Source: walk}
+	for name, f := range s.sources {
+		for i, v := range sensortest.Read(s.t, f) {
+			if !math.IsNaN(v) {
+				s.t.Errorf("%s: %s reads %v before there is a target", name, f.Sensors()[i].ID, v)
+			}
+		}
+		if err := f.Source.(sensors.Follower).Follow(s.Process.Pid); err != nil {
+			s.t.Fatal(err)
+		}
+		f.read(s.t)
+	}
+}
+
+// read takes a reading and checks that no counter falls.
+func (f *followed) read(t *testing.T) {
+	t.Helper()
+	now := sensortest.Read(t, f.Source)
+	if f.first == nil {
+		f.first = slices.Clone(now)
+		f.last, f.largest = slices.Clone(now), slices.Clone(now)
+		return
+	}
+	for i, v := range now {
+		if math.IsNaN(v) {
+			continue
+		}
+		if s := f.Sensors()[i]; s.Kind == sensors.Counter && v < f.last[i] {
+			t.Errorf("%s (%s) fell from %v to %v", s.ID, s.Source, f.last[i], v)
+		}
+		f.last[i] = v
+		if math.IsNaN(f.largest[i]) || v > f.largest[i] {
+			f.largest[i] = v
+		}
+	}
+}
+
+// grown is last less first of a sensor.
+func (f *followed) grown(i int) float64 { return f.last[i] - f.first[i] }
+
+// beat reads every source each 100 ms until the process has ended, and once more after it was reaped.
+func (s *subject) beat() {
+	s.t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- s.Wait() }()
+	ticker := time.NewTicker(100 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			s.readAll()
+			continue
+		case err := <-done:
+			if err != nil {
+				s.t.Error(err)
+			}
+		}
+		break
+	}
+	s.readAll()
+}
+
+func (s *subject) readAll() {
+	for _, f := range s.sources {
+		f.read(s.t)
+	}
+}
+
+// awaitReports takes n reports: all that the processes were to set up is there.
+func (s *subject) awaitReports(n int) {
+	s.t.Helper()
+	if _, err := io.ReadFull(s.reports, make([]byte, 8*n)); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// lookAll reads every source, with a look at everything whether or not it is due.
+func (s *subject) lookAll() {
+	s.t.Helper()
+	for _, f := range s.sources {
+		f.Source.(*targetSource).looks.next, f.Source.(*targetSource).switches.next = 0, 0
+		f.read(s.t)
+	}
+}
+
+// truth is what all processes together say they used, in seconds, and how many they were.
+func (s *subject) truth() (seconds float64, processes int) {
+	s.t.Helper()
+	b, err := io.ReadAll(s.reports)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for ; len(b) >= 8; b = b[8:] {
+		seconds += float64(binary.NativeEndian.Uint64(b)) / 1e9
+		processes++
+	}
+	return seconds, processes
+}
+
+// TestTargetCPUTruth is the table of what of a process tree's CPU time each source sees. The truth is what the
+// processes say themselves, at their very end; a cgroup sees a little more, the end itself.
+func TestTargetCPUTruth(t *testing.T) {
+	const children = 100
+	for _, c := range []struct {
+		name, as string
+		unseen   int // processes that start a daemon and say nothing
+		walk     [2]float64
+	}{
+		// cutime brings it all back, but for what the kernel cuts to ticks.
+		{"short children", "waits", 0, [2]float64{0.85, 1.06}},
+		// Nothing brings back what was not seen: 20 ms of life against a look each 100 ms.
+		{"children of a parent that ignores SIGCHLD", "ignores", 0, [2]float64{0, 0.9}},
+		{"double-forked daemons", "daemons", children, [2]float64{0, 1.06}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := start(t, c.as+" "+strconv.Itoa(children))
+			s.beat()
+			truth, processes := s.truth()
+			if processes != children+1 || truth < children*0.02 {
+				t.Fatalf("%d processes tell of %v s; want %d, %v s", processes, truth, children+1, children*0.02)
+			}
+			for name, f := range s.sources {
+				t.Logf("%-6s CPU %.3f of %.3f s = %.3f; user+system %.3f; processes ever %v; minor faults %v", name,
+					f.grown(targetCPU), truth, f.grown(targetCPU)/truth,
+					f.grown(targetUser)+f.grown(targetSystem), f.last[targetProcessesEver], f.grown(targetMinorFaults))
+				// Each that starts others first starts one to see how that can be done (os.checkClonePidfd).
+				if ever, most := f.last[targetProcessesEver], children+1+1+2*c.unseen; ever < 1 || ever > float64(most) {
+					t.Errorf("%s: %v processes ever, there were %d", name, ever, most)
+				}
+			}
+			within := func(name string, low, high float64) {
+				f := s.sources[name]
+				if f == nil {
+					return
+				}
+				if share := f.grown(targetCPU) / truth; share < low || share > high {
+					t.Errorf("%s sees %.3f of %.3f s CPU time; want %v to %v of it", name, share, truth, low, high)
+				}
+			}
+			// Those that only fork say nothing of themselves, and cost some 5 ms each.
+			more := 1 + 0.5*float64(c.unseen)/children
+			within("cgroup", 0.995, 1.05*more)
+			within("perf", 0.96, 1.05*more)
+			within("walk", c.walk[0], c.walk[1]*more)
+			if f := s.sources["cgroup"]; f != nil {
+				if sum := f.grown(targetUser) + f.grown(targetSystem); math.Abs(sum-f.grown(targetCPU)) > 1e-5 {
+					t.Errorf("cgroup: user and system are %v s, all is %v s", sum, f.grown(targetCPU))
+				}
+			}
+		})
+	}
+}
+
+// TestTargetCPUAgainstWait compares with what wait4 says of a tree in which everybody is waited for.
+func TestTargetCPUAgainstWait(t *testing.T) {
+	s := start(t, "waits 20") // of which the walk may miss what comes after its last beat.
+	s.beat()
+	usage := s.ProcessState.SysUsage().(*syscall.Rusage)
+	truth := float64(syscall.TimevalToNsec(usage.Utime)+syscall.TimevalToNsec(usage.Stime)) / 1e9
+	for name, limits := range map[string][2]float64{"cgroup": {0.98, 1.005}, "perf": {0.94, 1.01}, "walk": {0.5, 1.05}} {
+		f := s.sources[name]
+		if f == nil {
+			continue
+		}
+		share := f.grown(targetCPU) / truth
+		t.Logf("%-6s %.4f of %.4f s", name, share, truth)
+		if share < limits[0] || share > limits[1] {
+			t.Errorf("%s sees %.4f of what wait4 does, %v s; want %v", name, share, truth, limits)
+		}
+		if faults, most := f.grown(targetMinorFaults), float64(usage.Minflt); faults > most || faults < most/2 {
+			t.Errorf("%s: %v minor faults, wait4 says %v", name, faults, most)
+		}
+	}
+}
+
+// TestTargetMemoryTruth: memory that processes share is there once, that of several at once adds up. The Go runtime of
+// each process, at most 8 MiB, comes on top.
+func TestTargetMemoryTruth(t *testing.T) {
+	for _, c := range []struct {
+		name, as    string
+		ready       int     // reports until all is there
+		group, walk float64 // MiB
+		more        float64
+	}{
+		{"5 share 100 MiB", "shares 100", 1, 100, 500, 40},
+		{"4 of 60 MiB each", "private 60", 4, 240, 240, 40},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := start(t, c.as)
+			s.awaitReports(c.ready)
+			s.lookAll()
+			processes := float64(5)
+			for name, f := range s.sources {
+				want := c.walk
+				more := c.more
+				if f.Source.(*targetSource).memory != nil {
+					want, more = c.group, 12
+					if c.ready > 1 {
+						more = 30
+					}
+				}
+				for _, i := range []int{targetMemory, targetMemoryPeak} {
+					got := f.last[i] / mebibyte
+					t.Logf("%-6s %s %.1f MiB", name, f.Sensors()[i].Name, got)
+					if got < want || got > want+more {
+						t.Errorf("%s: %s is %.1f MiB, want %v to %v more", name, f.Sensors()[i].Name, got, want, more)
+					}
+				}
+				if f.last[targetProcesses] != processes || f.last[targetProcessesEver] < processes || f.last[targetProcessesEver] > processes+1 {
+					t.Errorf("%s: %v processes, %v ever; want %v", name, f.last[targetProcesses], f.last[targetProcessesEver], processes)
+				}
+			}
+			if err := s.gate.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s.beat()
+			for name, f := range s.sources {
+				if f.last[targetProcesses] != 0 {
+					t.Errorf("%s: %v processes at the end", name, f.last[targetProcesses])
+				}
+				if peak := f.last[targetMemoryPeak]; peak < c.group*mebibyte || peak != f.largest[targetMemoryPeak] {
+					t.Errorf("%s: the peak is %v at the end, was %v", name, peak, f.largest[targetMemoryPeak])
+				}
+			}
+		})
+	}
+}
+
+// TestTargetIO: what a child wrote is in its own file while it lives and in that of its parent afterwards, and counts
+// once.
+func TestTargetIO(t *testing.T) {
+	const mib = 8
+	s := start(t, "relays "+strconv.Itoa(mib))
+	check := func(when string) {
+		t.Helper()
+		s.lookAll()
+		for name, f := range s.sources {
+			// Beside the 64 KiB at a time, the Go runtime and the reports write a few bytes, and their making is read.
+			for i, want := range map[int]float64{targetWriteChars: mib * mebibyte, targetReadChars: mib * mebibyte} {
+				if got := f.grown(i); got < want || got > want+mebibyte/8 {
+					t.Errorf("%s: %s: %s is %v, want %v", name, when, f.Sensors()[i].Name, got, want)
+				}
+			}
+			for i, want := range map[int]float64{targetWriteCalls: mib * 16, targetReadCalls: mib * 16} {
+				if got := f.grown(i); got < want || got > want+200 {
+					t.Errorf("%s: %s: %s is %v, want %v", name, when, f.Sensors()[i].Name, got, want)
+				}
+			}
+		}
+	}
+	s.awaitReports(1)
+	check("while the child lives")
+	if _, err := s.gate.Write([]byte{1}); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitReports(1)
+	check("after it was waited for")
+	check("at the look after that")
+}
+
+// TestTargetOrphan: what is left of the tree when the target ends still belongs to it.
+func TestTargetOrphan(t *testing.T) {
+	s := start(t, "family 1")
+	s.awaitReports(1)
+	s.lookAll()
+	before := map[string]float64{}
+	for name, f := range s.sources {
+		before[name] = f.last[targetMinorFaults]
+	}
+	if err := s.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Wait(); err == nil {
+		t.Fatal("killed, and no error")
+	}
+	s.gone(1)
+	for name, f := range s.sources {
+		if f.last[targetMinorFaults] < before[name] || before[name] == 0 {
+			t.Errorf("%s: minor faults went from %v to %v", name, before[name], f.last[targetMinorFaults])
+		}
+	}
+}
+
+// TestTargetAdopted: a runner that is a subreaper gets the orphans that no look has seen, and they are still followed.
+func TestTargetAdopted(t *testing.T) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Skip(err)
+	}
+	defer func() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) }()
+	bystander, gate := again("holds 0"), newGate(t)
+	bystander.Stdin = gate // a child of the runner from before.
+	bystander.ExtraFiles = nil
+	if err := bystander.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, "leaves")
+	s.awaitReports(1)
+	if err := s.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	s.gone(1)
+}
+
+// gone checks that so many processes are alive though the target is not, and none once the gate is closed.
+func (s *subject) gone(left float64) {
+	s.t.Helper()
+	s.readAll() // without asking for a look: as the target has ended, every reading is one.
+	for name, f := range s.sources {
+		if f.last[targetProcesses] != left {
+			s.t.Errorf("%s: %v processes after the target's end, want %v", name, f.last[targetProcesses], left)
+		}
+	}
+	_ = s.gate.Close()
+	if _, err := io.Copy(io.Discard, s.reports); err != nil {
+		s.t.Error(err)
+	}
+}
+
+// newGate is a standard input that ends with the test.
+func newGate(t *testing.T) *os.File {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close(); _ = w.Close() })
+	return r
+}
+
+// TestTargetNestedGroup: a process that moved into a group below the target's, as in a nested run, is still seen.
+func TestTargetNestedGroup(t *testing.T) {
+	s := start(t, "family 2")
+	f := s.sources["cgroup"]
+	if f == nil {
+		t.Skip("no cgroup here")
+	}
+	s.awaitReports(2)
+	inner := filepath.Join(f.Source.(*targetSource).tree.group, "ergon-inner")
+	if err := os.Mkdir(inner, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(inner, "cgroup.procs"), []byte(strconv.Itoa(s.Process.Pid)), 0); err != nil {
+		t.Fatal(err)
+	}
+	s.lookAll()
+	if n := f.last[targetProcesses]; n != 3 {
+		t.Errorf("%v processes, want 3", n)
+	}
+}
+
+// TestOrdinaryUser: the perf clock of somebody who may not count the kernel still counts all of it.
+func TestOrdinaryUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root to become somebody else")
+	}
+	binary, err := os.Open(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = binary.Close() }()
+	c := exec.Command(os.Args[0])
+	c.Path = "/proc/self/fd/3" // the folder of a test binary is closed to others.
+	c.ExtraFiles = []*os.File{binary}
+	c.Env = append(os.Environ(), role+"=user")
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := c.Output()
+	if errors.Is(err, os.ErrPermission) {
+		t.Skip("the test binary cannot be executed by an ordinary user")
+	}
+	var source string
+	var counted, truth float64
+	if _, scan := fmt.Sscanf(string(out), "%q %g %g", &source, &counted, &truth); err != nil || scan != nil {
+		t.Fatalf("%q: %v, %v", out, err, scan)
+	}
+	t.Logf("%s: %.4f of %.4f s", source, counted, truth)
+	if strings.HasPrefix(source, "cgroup") || counted < 0.9*truth || counted > 1.05*truth {
+		t.Errorf("%s: %v s CPU time, want %v", source, counted, truth)
+	}
+}
+
+// asUser follows itself as who it is, burns CPU time half of which is the kernel's, and prints what was counted.
+func asUser() {
+	source, _, err := openTarget(sensors.Host{})
+	if err != nil {
+		return
+	}
+	first, last := make([]float64, targetReadings), make([]float64, targetReadings)
+	_ = source.(sensors.Follower).Follow(os.Getpid())
+	_ = source.Read(first)
+	start := ownTime()
+	burn(start + 100*time.Millisecond) // clock_gettime of a CPU clock is a call of the kernel.
+	source.(*targetSource).looks.next = 0
+	_ = source.Read(last)
+	_, _ = fmt.Fprintf(os.Stdout, "%q %g %g", source.Sensors()[targetCPU].Source, last[targetCPU]-first[targetCPU], (ownTime() - start).Seconds())
+}
+
+// TestTargetWithoutAllocations: in the steady state a reading, looks included, allocates nothing, with processes whose
+// files are kept open and with those whose are not.
+func TestTargetWithoutAllocations(t *testing.T) {
+	for _, kept := range []int{mostKept, 3} {
+		t.Run(strconv.Itoa(kept)+" kept", func(t *testing.T) {
+			s := start(t, "family 10")
+			for _, f := range s.sources {
+				f.Source.(*targetSource).tree.mayKeep = kept
+			}
+			s.awaitReports(10)
+			s.lookAll()
+			for name, f := range s.sources {
+				source := f.Source.(*targetSource)
+				dst := make([]float64, len(f.Sensors()))
+				var err error
+				n := testing.AllocsPerRun(20, func() {
+					source.looks.next, source.switches.next = 0, 0
+					err = errors.Join(err, source.Read(dst))
+				})
+				if n != 0 || err != nil || dst[targetProcesses] != 11 || math.IsNaN(dst[targetVoluntary]) {
+					t.Errorf("%s: %v allocations, %v; %v processes, %v switches", name, n, err, dst[targetProcesses], dst[targetVoluntary])
+				}
+			}
+		})
+	}
+}
+
+// TestTargetLooksKeepTheirShare: with 300 processes at 10 Hz the looks take less than 0.2 % of a processor.
+func TestTargetLooksKeepTheirShare(t *testing.T) {
+	const children, wall = 300, 2 * time.Second
+	s := start(t, "family "+strconv.Itoa(children))
+	s.awaitReports(children)
+	for name, f := range s.sources {
+		source := f.Source.(*targetSource)
+		var spent time.Duration
+		looks := 0
+		look, switches := source.look, source.lookSwitches
+		source.look = func() { looks++; look() }
+		// The first look opens the files of all; the budget makes up for it by a longer pause.
+		dst := make([]float64, len(f.Sensors()))
+		source.looks.next, source.switches.next = 0, 0
+		begin := time.Now()
+		first := timed(&source.spec, func() { _ = source.Read(dst) })
+		source.looks.next, source.switches.next = 0, 0
+		ticker := time.NewTicker(100 * time.Millisecond)
+		var spec unix.Timespec
+		for range ticker.C {
+			spent += timed(&spec, func() { _ = source.Read(dst) })
+			if time.Since(begin) > wall {
+				break
+			}
+		}
+		ticker.Stop()
+		// What was spent may run up to the next time each is due; over that it keeps to the share.
+		horizon := max(source.looks.next, source.switches.next, time.Since(source.began)) - begin.Sub(source.began)
+		share := spent.Seconds() / horizon.Seconds()
+		t.Logf("%-6s first %v, then %v in %v (%d looks): %.3f %% of a processor over %v", name, first, spent, wall, looks, 100*share, horizon)
+		if share > 0.004 {
+			t.Errorf("%s: looks take %.3f %% of a processor", name, 100*share)
+		}
+		if spent == 0 || looks < 2 {
+			t.Errorf("%s: nothing was measured", name)
+		}
+		source.look, source.lookSwitches = look, switches
+	}
+}
+
+// TestTargetThreads: the switches of all threads count, not only of the first.
+func TestTargetThreads(t *testing.T) {
+	s := start(t, "threads 20")
+	s.awaitReports(1)
+	s.lookAll()
+	for name, f := range s.sources {
+		if f.last[targetThreads] < 4 || f.last[targetVoluntary] < 1 || math.IsNaN(f.last[targetInvoluntary]) {
+			t.Errorf("%s: %v threads, %v and %v switches", name, f.last[targetThreads], f.last[targetVoluntary], f.last[targetInvoluntary])
+		}
+	}
+}
+
+// TestTargetOfNoProcess: a target that ended before it could be followed is missing, not zero.
+func TestTargetOfNoProcess(t *testing.T) {
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), role+"=burn 0")
+	if err := c.Run(); err != nil {
+		t.Fatal(err)
+	}
+	source, _ := sensortest.Open(t, target(), sensors.Host{})
+	if err := source.(sensors.Follower).Follow(c.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range sensortest.Read(t, source) {
+		if !math.IsNaN(v) && source.Sensors()[i].ID != "target/processes_ever" {
+			t.Errorf("%s: %v", source.Sensors()[i].ID, v)
+		}
+	}
+}
+
+func TestTargetFamily(t *testing.T) {
+	sensortest.Present(t, target(), sensors.Host{})
+}
+
+// TestBirths counts processes by the tracepoint where tracefs is mounted.
+func TestBirths(t *testing.T) {
+	event, err := births()
+	if err != nil {
+		t.Skipf("no tracefs: %v", err)
+	}
+	if err := event.probe(); err != nil {
+		t.Skip(err)
+	}
+	s := start(t, "waits 30")
+	s.beat()
+	for name, f := range s.sources {
+		// 30, the target, and one by which os.StartProcess sees how it can be done.
+		if f.Source.(*targetSource).births != nil && f.last[targetProcessesEver] != 32 {
+			t.Errorf("%s: %v processes ever, want 32", name, f.last[targetProcessesEver])
+		}
+	}
+}
+
+func TestTargetSources(t *testing.T) {
+	group, err := cgroup.Make("test-sources-" + strconv.Itoa(os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = group.Leave() }()
+	for _, host := range []sensors.Host{
+		{}, {Target: sensors.Target{CPUGroup: group.CPU}}, {Target: sensors.Target{MemoryGroup: group.Memory}},
+		{Target: sensors.Target{CPUGroup: filepath.Join(t.TempDir(), "gone")}},
+	} {
+		source, _ := sensortest.Open(t, target(), host)
+		for _, i := range []int{targetCPU, targetUser, targetMemory, targetMemoryPeak, targetProcessesEver} {
+			s := source.Sensors()[i]
+			counted := strings.HasPrefix(s.Source, "cgroup") && !strings.HasSuffix(s.Source, "largest reading") || strings.HasPrefix(s.Source, "perf")
+			if i != targetMemory && counted != (s.Origin() == sensors.FromCounter) {
+				t.Errorf("%+v: %s is %s, from %s", host.Target, s.ID, s.Origin(), s.Source)
+			}
+		}
+	}
+}
+
+// BenchmarkTarget is a reading at which a look is due, and one at which none is, of a process that waits.
+func BenchmarkTarget(b *testing.B) {
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), role+"=holds 0")
+	gate, err := c.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = gate.Close(); _ = c.Wait() })
+	group, err := cgroup.Make("bench-" + strconv.Itoa(os.Getpid()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _, _ = group.Leave() })
+	_ = group.Add(c.Process.Pid) // without one the next row is the walk's.
+	for _, host := range []sensors.Host{{Target: sensors.Target{CPUGroup: group.CPU, MemoryGroup: group.Memory}}, {}} {
+		source, _ := sensortest.Open(b, target(), host)
+		if err := source.(sensors.Follower).Follow(c.Process.Pid); err != nil {
+			b.Fatal(err)
+		}
+		s, dst := source.(*targetSource), make([]float64, targetReadings)
+		for _, due := range []bool{true, false} {
+			b.Run(fmt.Sprintf("%s/look=%v", strings.ReplaceAll(s.Sensors()[targetCPU].Source, " ", "_"), due), func(b *testing.B) {
+				b.ReportAllocs()
+				s.switches.next = time.Hour
+				for b.Loop() {
+					if s.looks.next = time.Hour; due {
+						s.looks.next = 0
+					}
+					if err := s.Read(dst); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,76 @@
+package backend
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestParseProcessStat(t *testing.T) {
+	const rest = " S 4241 4242 4242 34816 -1 4194304 150 900 1 2 5 3 40 12 20 0 7 0 812345 227328000 1500 18446744073709551615"
+	want := processStat{
+		state: 'S', parent: 4241, minor: 150, childMinor: 900, major: 1, childMajor: 2,
+		user: 5, system: 3, childUser: 40, childSystem: 12, threads: 7, start: 812345, resident: 1500,
+	}
+	for _, name := range []string{"(sh)", "(a) b (c)", "() S 1 2 3)", "(\n)"} {
+		if got, ok := parseProcessStat([]byte("4242 " + name + rest + "\n")); !ok || got != want {
+			t.Errorf("%q: %+v, %v", name, got, ok)
+		}
+	}
+	for _, bad := range []string{"", "4242", "4242 (sh)", "4242 (sh) S", "4242 (sh) S 1 2 3", "4242 (sh) S x" + rest[7:],
+		strings.Replace("4242 (sh)"+rest, "812345", "-1", 1)} {
+		if got, ok := parseProcessStat([]byte(bad)); ok {
+			t.Errorf("%q: %+v", bad, got)
+		}
+	}
+}
+
+func TestParseProcessIO(t *testing.T) {
+	const text = "rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 5\nwrite_bytes: 6\ncancelled_write_bytes: -7\n"
+	want := processIO{readChars: 1, writeChars: 2, readCalls: 3, writeCalls: 4, read: 5, written: 6}
+	if got, ok := parseProcessIO([]byte(text)); !ok || got != want {
+		t.Errorf("%+v, %v", got, ok)
+	}
+	for _, bad := range []string{"", text[:20], strings.Replace(text, "rchar", "other", 1), strings.Replace(text, ": 5", ": -5", 1)} {
+		if got, ok := parseProcessIO([]byte(bad)); ok {
+			t.Errorf("%q: %+v", bad, got)
+		}
+	}
+}
+
+func TestParseSwitches(t *testing.T) {
+	const text = "Name:\tsh\nThreads:\t1\nvoluntary_ctxt_switches:\t150\nnonvoluntary_ctxt_switches:\t545\n"
+	if v, n, ok := parseSwitches([]byte(text)); !ok || v != 150 || n != 545 {
+		t.Errorf("%d, %d, %v", v, n, ok)
+	}
+	for _, bad := range []string{"", "Name:\tx\n", text[:len(text)-5][:60], strings.Replace(text, "\t150", "\t-1", 1)} {
+		if v, n, ok := parseSwitches([]byte(bad)); ok {
+			t.Errorf("%q: %d, %d", bad, v, n)
+		}
+	}
+}
+
+// FuzzProcess holds that no bytes in place of a process's files are read as more than they say: what parses has all its
+// fields, and parses to the same with more behind it.
+func FuzzProcess(f *testing.F) {
+	f.Add([]byte("1 (a) S 1 1 1 0 -1 0 1 1 1 1 1 1 1 1 20 0 1 0 5 1 7 9\n"))
+	f.Add([]byte("rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 5\nwrite_bytes: 6\n"))
+	f.Add([]byte("N\nvoluntary_ctxt_switches:\t1\nnonvoluntary_ctxt_switches:\t2\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if s, ok := parseProcessStat(b); ok {
+			if more, still := parseProcessStat(append(slices.Clone(b), " 1 2 3\n"...)); !still && s.resident == 0 || s.parent < 0 {
+				t.Errorf("%q: %+v, %+v", b, s, more)
+			}
+		}
+		if io, ok := parseProcessIO(b); ok {
+			more, still := parseProcessIO(append(bytes.TrimSuffix(slices.Clone(b), []byte("\n")), "\nother: 1\n"...))
+			if !still || more != io {
+				t.Errorf("%q: %+v, %+v", b, io, more)
+			}
+		}
+		if v, n, ok := parseSwitches(b); ok && (v > 0 || n > 0) && len(b) < len("\nvoluntary_ctxt_switches:1\nnonvoluntary_ctxt_switches:1") {
+			t.Errorf("%q: %d, %d", b, v, n)
+		}
+	})
+}
