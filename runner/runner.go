@@ -148,7 +148,7 @@ func (o *round) setup() error {
 	config.Host.Dirs = append([]string{o.run.Folder}, config.Host.Dirs...)
 	var err error
 	if o.group, err = cgroup.Make(o.run.ID); err == nil && o.known() {
-		_ = o.group.Add(o.Target.PID()) // what cannot be used is empty afterwards
+		_ = o.group.Admit(o.join) // what cannot be used is empty afterwards
 	}
 	config.Host.Target = sensors.Target{CPUGroup: o.group.CPU, MemoryGroup: o.group.Memory}
 	if o.sampler, err = o.Sampler(); err == nil {
@@ -170,6 +170,16 @@ func (o *round) setup() error {
 	o.run.Missing = append(o.run.Missing, ready.Missing...)
 	o.run.Accounting = ready.Accounting
 	return o.saveManifest()
+}
+
+// join gets the held target into a cgroup, by itself where it can.
+func (o *round) join(dir string, version int) error {
+	if t, ok := o.Target.(interface {
+		Join(dir string, version int) error
+	}); ok {
+		return t.Join(dir, version)
+	}
+	return cgroup.Join(dir, o.Target.PID())
 }
 
 // makeFolders makes the run's folder, or a temporary one for the spool where nothing is to be kept.

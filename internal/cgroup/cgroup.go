@@ -145,15 +145,26 @@ func (p *parent) refuse(why string) {
 // does not take it is given up and the next best made in its place, so that CPU and Memory are settled only after the
 // first call. The error says that the process is not in any group, or that it is gone.
 func (g *Group) Add(pid int) error {
+	err := g.Admit(func(dir string, _ int) error { return Join(dir, pid) })
+	if err != nil {
+		return fmt.Errorf("add process %d: %w", pid, err)
+	}
+	return nil
+}
+
+// Admit is Add for a process that can get into a group in a way of its own, given the group's folder and the version of
+// its hierarchy. Moving a process from outside waits for the kernel to be sure that nobody forks meanwhile, 10 ms and
+// more where that was not done lately; a process that is created in the group or moves its only thread itself does not.
+func (g *Group) Admit(join func(dir string, version int) error) error {
 	for again := true; again; {
 		again = false
 		for _, p := range g.parents {
 			if p.child == "" {
 				continue
 			}
-			err := join(p.child, pid)
+			err := join(p.child, p.version)
 			if errors.Is(err, syscall.ESRCH) {
-				return fmt.Errorf("add process %d to %s: %w", pid, p.child, err)
+				return fmt.Errorf("%s: %w", p.child, err)
 			}
 			if err != nil {
 				p.refuse(text(err))
@@ -165,7 +176,7 @@ func (g *Group) Add(pid int) error {
 		}
 	}
 	if g.CPU == "" && g.Memory == "" {
-		return fmt.Errorf("add process %d: %s", pid, g.CPUReason)
+		return errors.New(g.CPUReason)
 	}
 	return nil
 }
@@ -254,7 +265,7 @@ func dissolve(dir, into string) (survivors int, err error) {
 				continue
 			}
 			for _, pid := range pids {
-				if join(into, pid) == nil {
+				if Join(into, pid) == nil {
 					moved[pid] = true
 				}
 			}
@@ -304,8 +315,8 @@ func members(dir string) ([]int, error) {
 	return pids, nil
 }
 
-// join writes one process id to cgroup.procs. The file is never made: in a folder that is no cgroup that is an error.
-func join(dir string, pid int) error {
+// Join writes one process id to cgroup.procs. The file is never made: in a folder that is no cgroup that is an error.
+func Join(dir string, pid int) error {
 	f, err := os.OpenFile(filepath.Join(dir, "cgroup.procs"), os.O_WRONLY, 0)
 	if err != nil {
 		return err

@@ -148,7 +148,7 @@ func TestLeaveMovesSurvivors(t *testing.T) {
 	if err := os.Mkdir(below, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := join(below, nested.Process.Pid); err != nil {
+	if err := Join(below, nested.Process.Pid); err != nil {
 		t.Fatal(err)
 	}
 	dir := g.CPU
@@ -173,7 +173,7 @@ func TestLeaveSparesForeignGroups(t *testing.T) {
 	if err := os.Mkdir(foreign, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := join(foreign, c.Process.Pid); err != nil {
+	if err := Join(foreign, c.Process.Pid); err != nil {
 		t.Fatal(err)
 	}
 	dir, parent := g.CPU, filepath.Dir(g.CPU)
@@ -183,7 +183,7 @@ func TestLeaveSparesForeignGroups(t *testing.T) {
 	if pids, _ := members(foreign); !slices.Contains(pids, c.Process.Pid) {
 		t.Errorf("the process was moved out of a group that is not ours")
 	}
-	if err := join(parent, c.Process.Pid); err != nil {
+	if err := Join(parent, c.Process.Pid); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := dissolve(dir, parent); err != nil {

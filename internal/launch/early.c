@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <features.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 struct ergon_early ergon_early;
@@ -86,18 +88,78 @@ static pid_t start_sampler(char *self, int in, int out) {
 	return pid;
 }
 
-// launcher is the child that becomes the target: nothing of it was touched, so it is as the caller made it.
-static void launcher(char **argv, int gate, int verdict) {
-	int index;
-	ssize_t n;
-	do n = read(gate, &index, sizeof index);
-	while (n < 0 && errno == EINTR);
-	if (n != (ssize_t)sizeof index) _exit(0);
-	execvp(argv[index], argv + index);
+// whole reads or writes all n bytes; 0 on success.
+static int whole(ssize_t (*f)(int, void *, size_t), int fd, void *buf, size_t n) {
+	for (char *p = buf; n;) {
+		ssize_t k = f(fd, p, n);
+		if (k < 0 && errno == EINTR) continue;
+		if (k <= 0) return -1;
+		p += k;
+		n -= (size_t)k;
+	}
+	return 0;
+}
+
+static ssize_t put(int fd, void *buf, size_t n) { return write(fd, buf, n); }
+
+// join_self moves this process, which has one thread, into a v1 cgroup. By "0" and the file tasks the kernel does it
+// without waiting for the rest of the machine (cgroup_procs_write_start in kernel/cgroup/cgroup.c). 0 or an errno.
+static int join_self(const char *tasks) {
+	int fd = open(tasks, O_WRONLY | O_CLOEXEC);
+	if (fd < 0) return errno;
+	int failed = write(fd, "0", 1) == 1 ? 0 : errno;
+	close(fd);
+	return failed;
+}
+
+// be_born_in goes on as a new process in a v2 cgroup, a child of the runner like this one, which ends. That too saves the
+// wait. It returns an errno in the old process if it cannot be done, 0 in the new one.
+static int be_born_in(const char *group, int verdict) {
+#if defined(SYS_clone3) && defined(CLONE_INTO_CGROUP)
+	int fd = open(group, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0) return errno;
+	struct clone_args a;
+	memset(&a, 0, sizeof a);
+	a.flags = CLONE_INTO_CGROUP | CLONE_PARENT;
+	a.cgroup = (unsigned long long)fd;
+	long pid = syscall(SYS_clone3, &a, sizeof a);
 	int failed = errno;
-	do n = write(verdict, &failed, sizeof failed);
-	while (n < 0 && errno == EINTR);
-	_exit(failed == ENOENT ? 127 : 126);
+	close(fd);
+	if (pid == 0) return 0;
+	if (pid < 0) return failed;
+	int answer = (int)-pid;
+	whole(put, verdict, &answer, sizeof answer);
+	_exit(0);
+#else
+	(void)group, (void)verdict;
+	return ENOSYS;
+#endif
+}
+
+// launcher is the child that becomes the target: nothing of it was touched, so it is as the caller made it. It obeys the
+// orders on gate (struct ergon_order), until one lets it go or gate ends. The answer to each is an int on verdict: 0 or an
+// errno, or the new process id made negative.
+static void launcher(char **argv, int gate, int verdict) {
+	struct ergon_order o;
+	while (!whole(read, gate, &o, sizeof o)) {
+		int failed = EINVAL;
+		o.path[sizeof o.path - 1] = 0;
+		switch (o.what) {
+		case ERGON_EXECUTE:
+			execvp(argv[o.index], argv + o.index);
+			failed = errno;
+			whole(put, verdict, &failed, sizeof failed);
+			_exit(failed == ENOENT ? 127 : 126);
+		case ERGON_JOIN:
+			failed = join_self(o.path);
+			break;
+		case ERGON_BE_BORN:
+			if (!(failed = be_born_in(o.path, verdict))) continue; // the old process has answered
+			break;
+		}
+		if (whole(put, verdict, &failed, sizeof failed)) break;
+	}
+	_exit(0);
 }
 
 __attribute__((constructor)) static void early(int argc, char **argv) {

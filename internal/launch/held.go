@@ -8,11 +8,14 @@ import "C"
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -77,22 +80,57 @@ type held struct {
 
 func (h *held) PID() int { return h.early.pid }
 
+// order sends one order and reads the answer. The write fails where a signal has ended the launcher.
+func (h *held) order(what, index int, path string) (answer int32, err error) {
+	var o C.struct_ergon_order
+	buf := make([]byte, unsafe.Sizeof(o))
+	binary.NativeEndian.PutUint32(buf[unsafe.Offsetof(o.what):], uint32(what))
+	binary.NativeEndian.PutUint32(buf[unsafe.Offsetof(o.index):], uint32(index))
+	if copy(buf[unsafe.Offsetof(o.path):len(buf)-1], path) < len(path) {
+		return int32(syscall.ENAMETOOLONG), nil
+	}
+	if _, err := h.early.gate.Write(buf); err != nil {
+		return 0, err
+	}
+	var word [4]byte
+	if _, err := io.ReadFull(h.early.verdict, word[:]); err != nil {
+		return 0, err
+	}
+	return int32(binary.NativeEndian.Uint32(word[:])), nil
+}
+
+// Join gets the command into a cgroup while it is held back, in a way that does not wait for the rest of the machine: by
+// its own move in v1, by being born anew in v2, which changes PID.
+func (h *held) Join(group string, version int) error {
+	what, path := C.ERGON_BE_BORN, group
+	if version == 1 {
+		what, path = C.ERGON_JOIN, filepath.Join(group, "tasks")
+	}
+	answer, err := h.order(what, 0, path)
+	switch {
+	case err != nil:
+		return fmt.Errorf("the launcher has ended: %w", syscall.ESRCH)
+	case answer > 0:
+		return syscall.Errno(answer)
+	case answer < 0:
+		_, _ = syscall.Wait4(h.early.pid, nil, 0, nil) // the old one ends at once
+		h.early.pid = int(-answer)
+	}
+	return nil
+}
+
 func (h *held) Start() error {
-	var order [4]byte
-	binary.NativeEndian.PutUint32(order[:], uint32(h.index))
 	h.started = true
-	// The write fails where a signal has ended the launcher. That is the command's end, as Reap will tell.
-	_, _ = h.early.gate.Write(order[:])
+	// An error is the end of the launcher by a signal, or the end of the file that execve closes.
+	answer, err := h.order(C.ERGON_EXECUTE, h.index, "")
 	_ = h.early.gate.Close()
-	var answer [4]byte
-	_, err := io.ReadFull(h.early.verdict, answer[:])
 	_ = h.early.verdict.Close()
 	if err != nil {
-		return nil // end of file: execve closed the other end
+		return nil //nolint:nilerr // how it ended, Reap will tell
 	}
 	h.reaped = true
 	_, _ = syscall.Wait4(h.early.pid, nil, 0, nil)
-	return &ExecError{h.command, syscall.Errno(binary.NativeEndian.Uint32(answer[:]))}
+	return &ExecError{h.command, syscall.Errno(answer)}
 }
 
 func (h *held) Exited() (err error) {
