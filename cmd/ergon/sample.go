@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/sampler"
@@ -19,8 +20,9 @@ const sampleWord = "sample"
 // sample serves the runner at the other end of stdin and stdout. The signals of a terminal are the target's to obey:
 // the last reading must still be taken, and the end of stdin is the order to stop.
 func sample(std stdio, backends []sensors.Backend) error {
-	// Its heap is small and stays so: the collector's default is to let one grow to 4 MB before the first look.
-	debug.SetGCPercent(25)
+	// Its heap is small and stays so: the collector's default is to let one grow to 4 MB before the first look. A run that
+	// is over within a second has no need of it.
+	time.AfterFunc(time.Second, func() { debug.SetGCPercent(25) })
 	_ = os.WriteFile("/proc/self/comm", []byte("ergon-sampler"), 0) // for ps; on other systems there is no such file
 	launch.Quiet()
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)

@@ -92,6 +92,9 @@ func CreateSpool(dir string, h SpoolHeader) (*Spool, error) {
 
 	n := len(h.Sensors)
 	rows := min(max(spoolBytes/(8*(n+1)), 16), 4096)
+	if h.Interval > 0 { // no more than is read between two flushes, a second apart: memory is dear when it is first used
+		rows = min(rows, max(128, int(5*time.Second/4/h.Interval)))
+	}
 	s := &Spool{
 		file: file, path: path, sensors: n,
 		elapsed: make([]int64, 0, rows), values: make([]float64, 0, rows*n), valid: make([]byte, (rows*n+7)/8),
