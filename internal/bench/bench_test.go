@@ -71,8 +71,11 @@ func TestQuick(t *testing.T) {
 	}
 }
 
-func TestOnly(t *testing.T) {
+func TestArguments(t *testing.T) {
 	var out, log strings.Builder
+	if _, err := run([]string{"sample"}, &out, &log); err == nil {
+		t.Error("a word that is no option is taken")
+	}
 	if _, err := run([]string{"-only", "speed"}, &out, &log); err == nil || !strings.Contains(err.Error(), "processing") {
 		t.Errorf("-only speed: %v", err)
 	}

@@ -19,9 +19,19 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/ergon-energy/ergon/internal/launch"
 )
 
 func main() {
+	// Package sampler brings the constructor of package launch with it, which takes this for an ergon that measures a
+	// command: it has forked a launcher and a sampler, this program again. Both go.
+	if slices.Equal(os.Args[1:], []string{"sample"}) {
+		return
+	}
+	if early := launch.TakeEarly(); early != nil {
+		early.Close()
+	}
 	if dir := os.Getenv(convertVariable); dir != "" {
 		if err := convertChild(dir, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
@@ -83,6 +93,9 @@ func run(args []string, out, log io.Writer) (missed int, err error) {
 	}
 	if *only != "" && !slices.Contains(names, *only) {
 		return 0, fmt.Errorf("-only %s: there are %s", *only, strings.Join(names, ", "))
+	}
+	if flags.NArg() > 0 {
+		return 0, fmt.Errorf("%s: only options are known, -h lists them", flags.Arg(0))
 	}
 	if b.rounds < 1 {
 		return 0, fmt.Errorf("-rounds %d: at least 1", b.rounds)
