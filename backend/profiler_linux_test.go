@@ -40,7 +40,7 @@ func TestProfilerCounts(t *testing.T) {
 // TestProfilerRunnerGone: a runner that has gone is missing, and the sampler still counts itself.
 func TestProfilerRunnerGone(t *testing.T) {
 	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), role+"=holds 0")
+	c.Env = append(os.Environ(), noNap, role+"=holds 0")
 	gate, err := c.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,9 @@ import (
 
 // role tells the test binary, started again, to be one of the processes of the truth table in place of the tests.
 const role = "ERGON_TEST_ROLE"
+
+// noNap spares the processes the second that the race detector sleeps at the end of each.
+const noNap = "GORACE=atexit_sleep_ms=0"
 
 const mebibyte = 1 << 20
 
@@ -143,7 +147,7 @@ func ownTime() time.Duration {
 
 func burn(d time.Duration) {
 	for ownTime() < d {
-		for i := 0; i < 1e4; i++ {
+		for i := range int(1e4) {
 			_ = i
 		}
 	}
@@ -152,7 +156,7 @@ func burn(d time.Duration) {
 // again is this binary in another role, with the same report.
 func again(as string) *exec.Cmd {
 	c := exec.Command("/proc/self/exe")
-	c.Env = append(os.Environ(), role+"="+as)
+	c.Env = append(os.Environ(), noNap, role+"="+as)
 	c.ExtraFiles = []*os.File{report()}
 	return c
 }
@@ -264,7 +268,7 @@ type followed struct {
 func start(t *testing.T, as string) *subject {
 	t.Helper()
 	s := &subject{t: t, Cmd: exec.Command(os.Args[0]), sources: map[string]*followed{}}
-	s.Env = append(os.Environ(), role+"="+as)
+	s.Env = append(os.Environ(), noNap, role+"="+as)
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -281,7 +285,7 @@ func start(t *testing.T, as string) *subject {
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = s.gate.Close(); _ = s.Cmd.Wait(); _ = r.Close() })
+	t.Cleanup(func() { _ = s.gate.Close(); _ = s.Wait(); _ = r.Close() })
 	_, _ = w.Close(), in.Close()
 	var status syscall.WaitStatus
 	if _, err := syscall.Wait4(s.Process.Pid, &status, 0, nil); err != nil || !status.Stopped() {
@@ -407,6 +411,16 @@ func (s *subject) lookAll() {
 	}
 }
 
+// exact skips what measures the processes of the table themselves, which the race detector makes several times as
+// large and slow.
+func exact(t *testing.T) {
+	t.Helper()
+	info, _ := debug.ReadBuildInfo()
+	if info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		t.Skip("the race detector's own cost would be measured")
+	}
+}
+
 // truth is what all processes together say they used, in seconds, and how many they were.
 func (s *subject) truth() (seconds float64, processes int) {
 	s.t.Helper()
@@ -424,6 +438,7 @@ func (s *subject) truth() (seconds float64, processes int) {
 // TestTargetCPUTruth is the table of what of a process tree's CPU time each source sees. The truth is what the
 // processes say themselves, at their very end; a cgroup sees a little more, the end itself.
 func TestTargetCPUTruth(t *testing.T) {
+	exact(t)
 	const children = 100
 	for _, c := range []struct {
 		name, as string
@@ -477,11 +492,12 @@ func TestTargetCPUTruth(t *testing.T) {
 
 // TestTargetCPUAgainstWait compares with what wait4 says of a tree in which everybody is waited for.
 func TestTargetCPUAgainstWait(t *testing.T) {
+	exact(t)
 	s := start(t, "waits 20") // of which the walk may miss what comes after its last beat.
 	s.beat()
 	usage := s.ProcessState.SysUsage().(*syscall.Rusage)
 	truth := float64(syscall.TimevalToNsec(usage.Utime)+syscall.TimevalToNsec(usage.Stime)) / 1e9
-	for name, limits := range map[string][2]float64{"cgroup": {0.98, 1.005}, "perf": {0.94, 1.01}, "walk": {0.5, 1.05}} {
+	for name, limits := range map[string][2]float64{"cgroup": {0.98, 1.005}, "perf": {0.9, 1.01}, "walk": {0.5, 1.05}} {
 		f := s.sources[name]
 		if f == nil {
 			continue
@@ -498,16 +514,17 @@ func TestTargetCPUAgainstWait(t *testing.T) {
 }
 
 // TestTargetMemoryTruth: memory that processes share is there once, that of several at once adds up. The Go runtime of
-// each process, at most 8 MiB, comes on top.
+// each process comes on top, and in the walk the pages of the program that all of them share.
 func TestTargetMemoryTruth(t *testing.T) {
+	exact(t)
 	for _, c := range []struct {
 		name, as    string
 		ready       int     // reports until all is there
 		group, walk float64 // MiB
 		more        float64
 	}{
-		{"5 share 100 MiB", "shares 100", 1, 100, 500, 40},
-		{"4 of 60 MiB each", "private 60", 4, 240, 240, 40},
+		{"5 share 100 MiB", "shares 100", 1, 100, 500, 80},
+		{"4 of 60 MiB each", "private 60", 4, 240, 240, 80},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := start(t, c.as)
@@ -685,7 +702,7 @@ func TestOrdinaryUser(t *testing.T) {
 	c := exec.Command(os.Args[0])
 	c.Path = "/proc/self/fd/3" // the folder of a test binary is closed to others.
 	c.ExtraFiles = []*os.File{binary}
-	c.Env = append(os.Environ(), role+"=user")
+	c.Env = append(os.Environ(), noNap, role+"=user")
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	out, err := c.Output()
 	if errors.Is(err, os.ErrPermission) {
@@ -747,6 +764,7 @@ func TestTargetWithoutAllocations(t *testing.T) {
 
 // TestTargetLooksKeepTheirShare: with 300 processes at 10 Hz the looks take less than 0.2 % of a processor.
 func TestTargetLooksKeepTheirShare(t *testing.T) {
+	exact(t)
 	const children, wall = 300, 2 * time.Second
 	s := start(t, "family "+strconv.Itoa(children))
 	s.awaitReports(children)
@@ -800,7 +818,7 @@ func TestTargetThreads(t *testing.T) {
 // TestTargetOfNoProcess: a target that ended before it could be followed is missing, not zero.
 func TestTargetOfNoProcess(t *testing.T) {
 	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), role+"=burn 0")
+	c.Env = append(os.Environ(), noNap, role+"=burn 0")
 	if err := c.Run(); err != nil {
 		t.Fatal(err)
 	}
@@ -845,7 +863,9 @@ func TestTargetSources(t *testing.T) {
 	}
 	defer func() { _, _ = group.Leave() }()
 	for _, host := range []sensors.Host{
-		{}, {Target: sensors.Target{CPUGroup: group.CPU}}, {Target: sensors.Target{MemoryGroup: group.Memory}},
+		{},
+		{Target: sensors.Target{CPUGroup: group.CPU}},
+		{Target: sensors.Target{MemoryGroup: group.Memory}},
 		{Target: sensors.Target{CPUGroup: filepath.Join(t.TempDir(), "gone")}},
 	} {
 		source, _ := sensortest.Open(t, target(), host)
@@ -862,7 +882,7 @@ func TestTargetSources(t *testing.T) {
 // BenchmarkTarget is a reading at which a look is due, and one at which none is, of a process that waits.
 func BenchmarkTarget(b *testing.B) {
 	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), role+"=holds 0")
+	c.Env = append(os.Environ(), noNap, role+"=holds 0")
 	gate, err := c.StdinPipe()
 	if err != nil {
 		b.Fatal(err)

@@ -18,8 +18,10 @@ func TestParseProcessStat(t *testing.T) {
 			t.Errorf("%q: %+v, %v", name, got, ok)
 		}
 	}
-	for _, bad := range []string{"", "4242", "4242 (sh)", "4242 (sh) S", "4242 (sh) S 1 2 3", "4242 (sh) S x" + rest[7:],
-		strings.Replace("4242 (sh)"+rest, "812345", "-1", 1)} {
+	for _, bad := range []string{
+		"", "4242", "4242 (sh)", "4242 (sh) S", "4242 (sh) S 1 2 3", "4242 (sh) S x" + rest[7:],
+		strings.Replace("4242 (sh)"+rest, "812345", "-1", 1),
+	} {
 		if got, ok := parseProcessStat([]byte(bad)); ok {
 			t.Errorf("%q: %+v", bad, got)
 		}

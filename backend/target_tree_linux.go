@@ -73,7 +73,6 @@ type tree struct {
 	order []*process // by start: parents before children
 	lost  []*process // gone at this look
 	free  []*process // to be used again
-	start uint64     // when the target started
 
 	groupFD  int   // cgroup.procs (v2), kept
 	dirFD    int   // the group's folder

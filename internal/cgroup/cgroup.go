@@ -307,7 +307,7 @@ func members(dir string) ([]int, error) {
 		return nil, err
 	}
 	var pids []int
-	for _, field := range strings.Fields(string(b)) {
+	for field := range strings.FieldsSeq(string(b)) {
 		if pid, err := strconv.Atoi(field); err == nil && pid > 0 {
 			pids = append(pids, pid)
 		}
@@ -327,8 +327,7 @@ func Join(dir string, pid int) error {
 
 // text is an error as part of a reason: "mkdir /sys/fs/cgroup/ergon-x: permission denied".
 func text(err error) string {
-	var p *fs.PathError
-	if errors.As(err, &p) {
+	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Error()
 	}
 	return err.Error()

@@ -19,6 +19,9 @@ import (
 // role tells the test binary, started again, to be one of the processes below in place of the tests.
 const role = "ERGON_TEST_ROLE"
 
+// noNap spares the processes the second that the race detector sleeps at the end of each.
+const noNap = "GORACE=atexit_sleep_ms=0"
+
 func TestMain(m *testing.M) {
 	switch os.Getenv(role) {
 	case "":
@@ -39,7 +42,8 @@ func TestMain(m *testing.M) {
 		add := g.Add(os.Getpid())
 		_, leave := g.Leave()
 		_, _ = os.Stdout.WriteString(strings.Join([]string{
-			g.CPU, g.CPUReason, g.Memory, g.MemoryReason, word(err), word(add), word(leave)}, "\n"))
+			g.CPU, g.CPUReason, g.Memory, g.MemoryReason, word(err), word(add), word(leave),
+		}, "\n"))
 	}
 }
 
@@ -63,7 +67,7 @@ func cpu() time.Duration {
 func child(t *testing.T, as string) (*exec.Cmd, io.WriteCloser) {
 	t.Helper()
 	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), role+"="+as)
+	c.Env = append(os.Environ(), noNap, role+"="+as)
 	in, err := c.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -117,8 +121,8 @@ func TestGroup(t *testing.T) {
 	if got := after.Total - before.Total; got > truth+truth/50 || got < truth-30*time.Millisecond {
 		t.Errorf("group counts %v, wait4 %v, of which little was used before", got, truth)
 	}
-	if peak, err := g.PeakMemory(); g.Memory != "" && (err != nil || peak < 30<<20 || peak > 60<<20) {
-		t.Errorf("peak memory %d, %v; the process had 30 MB and the Go runtime", peak, err)
+	if peak, err := g.PeakMemory(); g.Memory != "" && (err != nil || peak < 30<<20 || peak > 200<<20) {
+		t.Errorf("peak memory %d, %v; the process had 30 MB and the Go runtime, twice that under the race detector", peak, err)
 	}
 	if n, err := g.Leave(); n != 0 || err != nil {
 		t.Errorf("leave: %d, %v", n, err)
@@ -228,7 +232,7 @@ func TestOrdinaryUser(t *testing.T) {
 		t.Skip("needs root to become somebody else")
 	}
 	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), role+"=make")
+	c.Env = append(os.Environ(), noNap, role+"=make")
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	// The folder of a test binary is closed to others: it is run from an open descriptor.
 	binary, err := os.Open(os.Args[0])
@@ -267,7 +271,7 @@ func TestMakeRefusesPaths(t *testing.T) {
 
 func BenchmarkMakeAddLeave(b *testing.B) {
 	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), role+"=wait")
+	c.Env = append(os.Environ(), noNap, role+"=wait")
 	in, err := c.StdinPipe()
 	if err != nil {
 		b.Fatal(err)

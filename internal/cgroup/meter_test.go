@@ -28,14 +28,28 @@ func TestCPUMeter(t *testing.T) {
 		source string
 		want   CPUTime
 	}{
-		{"v2", map[string]string{"cpu.stat": "usage_usec 102916\nuser_usec 80000\nsystem_usec 22916\nnice_usec 0\n"},
-			"cgroup v2 cpu.stat", CPUTime{102916 * time.Microsecond, 80 * time.Millisecond, 22916 * time.Microsecond}},
-		{"v1", map[string]string{"cpuacct.usage": "40000001\n", "cpuacct.stat": "user 3\nsystem 1\n"},
-			"cgroup v1 cpuacct", CPUTime{40000001, 30000000, 10000001}},
-		{"v1, before the first tick", map[string]string{"cpuacct.usage": "7\n", "cpuacct.stat": "user 0\nsystem 0\n"},
-			"cgroup v1 cpuacct", CPUTime{7, 7, 0}},
-		{"v1, with the cpu controller", map[string]string{"cpuacct.usage": "8\n", "cpuacct.stat": "user 1\nsystem 1\n",
-			"cpu.stat": "nr_periods 0\nnr_throttled 0\nthrottled_time 0\n"}, "cgroup v1 cpuacct", CPUTime{8, 4, 4}},
+		{
+			"v2",
+			map[string]string{"cpu.stat": "usage_usec 102916\nuser_usec 80000\nsystem_usec 22916\nnice_usec 0\n"},
+			"cgroup v2 cpu.stat",
+			CPUTime{102916 * time.Microsecond, 80 * time.Millisecond, 22916 * time.Microsecond},
+		},
+		{
+			"v1",
+			map[string]string{"cpuacct.usage": "40000001\n", "cpuacct.stat": "user 3\nsystem 1\n"},
+			"cgroup v1 cpuacct",
+			CPUTime{40000001, 30000000, 10000001},
+		},
+		{
+			"v1, before the first tick",
+			map[string]string{"cpuacct.usage": "7\n", "cpuacct.stat": "user 0\nsystem 0\n"},
+			"cgroup v1 cpuacct",
+			CPUTime{7, 7, 0},
+		},
+		{"v1, with the cpu controller", map[string]string{
+			"cpuacct.usage": "8\n", "cpuacct.stat": "user 1\nsystem 1\n",
+			"cpu.stat": "nr_periods 0\nnr_throttled 0\nthrottled_time 0\n",
+		}, "cgroup v1 cpuacct", CPUTime{8, 4, 4}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m, err := OpenCPU(group(t, c.files))

@@ -21,8 +21,10 @@ func TestMatch(t *testing.T) {
 		{"unified", "0::/user.slice/s.scope\n", unified, "2:/sys/fs/cgroup/user.slice/s.scope"},
 		{"unified, namespace", "0::/\n", unified, "2:/sys/fs/cgroup"},
 		{"outside the namespace", "0::/../other\n", unified, ""},
-		{"hybrid, controllers together", "3:cpu,cpuacct:/x\n2:memory:/y\n0::/z\n", hybrid,
-			"2:/sys/fs/cgroup/unified/z 1cpuacct:/sys/fs/cgroup/cpu,cpuacct/x 1memory:/sys/fs/cgroup/memory/y"},
+		{
+			"hybrid, controllers together", "3:cpu,cpuacct:/x\n2:memory:/y\n0::/z\n", hybrid,
+			"2:/sys/fs/cgroup/unified/z 1cpuacct:/sys/fs/cgroup/cpu,cpuacct/x 1memory:/sys/fs/cgroup/memory/y",
+		},
 		{"container, own part mounted", "2:memory:/docker/ab\n", docker, "1memory:/sys/fs/cgroup/memory"},
 		{"container, a group below", "2:memory:/docker/ab/c\n", docker, "1memory:/sys/fs/cgroup/memory/c"},
 		{"container, other part mounted", "2:memory:/docker/abc\n", docker, ""},
