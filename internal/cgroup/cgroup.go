@@ -246,6 +246,36 @@ func (g *Group) Leave() (survivors int, err error) {
 	return survivors, errors.Join(errs...)
 }
 
+// Sweep removes groups that runs which were killed have left below the groups this process is in. Only those that are
+// empty, with all below them, and at least so old go: a younger one may be about to get its target. It returns how many
+// there were. What can not be removed stays, as it is in use or somebody else's.
+func Sweep(age time.Duration) int {
+	here, err := located("/proc/self/cgroup", "/proc/self/mountinfo")
+	if err != nil {
+		return 0
+	}
+	removed := 0
+	for _, h := range here {
+		entries, _ := os.ReadDir(h.dir) // what it could read.
+		for _, e := range entries {
+			info, err := e.Info()
+			if err != nil || !e.IsDir() || !strings.HasPrefix(e.Name(), prefix) || time.Since(info.ModTime()) < age {
+				continue
+			}
+			dirs, _ := subtree(filepath.Join(h.dir, e.Name())) // a group in use is refused by the kernel.
+			for _, d := range slices.Backward(dirs) {
+				if err = os.Remove(d); err != nil {
+					break
+				}
+			}
+			if err == nil {
+				removed++
+			}
+		}
+	}
+	return removed
+}
+
 // dissolve moves the processes in dir and in groups of ours below it into another group, and removes all of them.
 func dissolve(dir, into string) (survivors int, err error) {
 	moved := map[int]bool{}
@@ -254,7 +284,9 @@ func dissolve(dir, into string) (survivors int, err error) {
 			time.Sleep(firstPause << (i - 1))
 		}
 		var dirs []string
-		if dirs, err = subtree(dir); err != nil {
+		if dirs, err = subtree(dir); errors.Is(err, fs.ErrNotExist) {
+			return len(moved), nil // somebody swept it away.
+		} else if err != nil {
 			return len(moved), err
 		}
 		foreign := false

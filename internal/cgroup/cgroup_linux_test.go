@@ -195,6 +195,36 @@ func TestLeaveSparesForeignGroups(t *testing.T) {
 	}
 }
 
+// TestSweep: an empty group goes with what is empty below it, one in use stays, and so does a young one.
+func TestSweep(t *testing.T) {
+	g := own(t)
+	used, empty := g.CPU, g.CPU+"-left"
+	if err := os.MkdirAll(filepath.Join(empty, "below"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c, _ := child(t, "wait")
+	if err := g.Add(c.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	there := func(dir string) bool {
+		_, err := os.Stat(dir)
+		return err == nil
+	}
+	if Sweep(time.Hour); !there(empty) || !there(used) {
+		t.Error("a young group is gone")
+	}
+	// Only what can be no run of somebody else at this moment; these two are as old as that.
+	old := time.Now().Add(-24 * time.Hour)
+	for _, dir := range []string{used, empty} {
+		if err := os.Chtimes(dir, old, old); err != nil {
+			t.Skip(err)
+		}
+	}
+	if n := Sweep(23 * time.Hour); n < 1 || there(empty) || !there(used) {
+		t.Errorf("%d swept; empty one there: %v, used one there: %v", n, there(empty), there(used))
+	}
+}
+
 func TestAddFallsBack(t *testing.T) {
 	g := own(t)
 	if len(g.parents) < 2 || g.parents[0].version != 2 || g.parents[1].controller != "cpuacct" {
