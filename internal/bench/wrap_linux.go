@@ -82,7 +82,8 @@ func wrapping(b *bench) ([]figure, error) {
 			}
 			wall, cpu, err := v.once(attr)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", v.name, err)
+				words, _ := os.ReadFile(said.Name()) // the more said the better
+				return nil, fmt.Errorf("%s, round %d: %w: %s", v.name, round, err, words)
 			}
 			if round >= warmUp {
 				v.wall, v.cpu = append(v.wall, wall), append(v.cpu, cpu)
