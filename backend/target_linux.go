@@ -30,7 +30,6 @@ type targetSource struct {
 	cpu    *cgroup.CPUMeter
 	memory *cgroup.MemoryMeter
 	clock  *inherited // CPU time where there is no cgroup
-	births *inherited
 	tree   *tree
 
 	began              time.Time
@@ -54,9 +53,6 @@ func openTarget(host sensors.Host) (sensors.Source, []sensors.Absence, error) {
 		if clock := taskClock(); clock.probe() == nil {
 			s.clock = clock
 		}
-	}
-	if births, err := births(); err == nil && births.probe() == nil {
-		s.births = births
 	}
 	s.settle(host)
 	return s, nil, nil
@@ -124,10 +120,6 @@ func (s *targetSource) sensors() []sensors.Sensor {
 				"largest memory of the target's cgroup at any time, kept by the kernel: processes and page cache")
 		}
 	}
-	if s.births != nil {
-		exact(targetProcessesEver, "perf tracepoint task:task_newtask (inherit)",
-			"processes ever started, the target included, of which the last reading counts")
-	}
 	return list
 }
 
@@ -147,16 +139,12 @@ func (s *targetSource) Follow(pid int) error {
 		s.ended = true
 	}
 	s.tree.follow(pid)
-	var errs []error
-	for _, event := range []*inherited{s.clock, s.births} {
-		if event == nil || s.ended {
-			continue
-		}
-		if err := event.follow(s.tree.threadsOf(pid)); err != nil {
-			errs = append(errs, fmt.Errorf("follow process %d: %w", pid, err))
+	if s.clock != nil && !s.ended {
+		if err := s.clock.follow(s.tree.threadsOf(pid)); err != nil {
+			return fmt.Errorf("follow process %d: %w", pid, err)
 		}
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // Read implements sensors.Source.
@@ -172,9 +160,6 @@ func (s *targetSource) Read(dst []float64) error {
 	s.readGroups(dst)
 	if s.clock != nil {
 		dst[targetCPU] = s.clock.read() / 1e9
-	}
-	if s.births != nil {
-		dst[targetProcessesEver] = 1 + s.births.read()
 	}
 	now := time.Since(s.began)
 	if !s.looked || s.ended || s.looks.due(now) {
@@ -241,9 +226,7 @@ func (s *targetSource) readLook(dst []float64) {
 	}
 	dst[targetProcesses] = float64(t.alive)
 	dst[targetThreads] = float64(t.threads)
-	if s.births == nil {
-		dst[targetProcessesEver] = float64(t.ever)
-	}
+	dst[targetProcessesEver] = float64(t.ever)
 	dst[targetMinorFaults] = float64(t.total[countMinor])
 	dst[targetMajorFaults] = float64(t.total[countMajor])
 }
@@ -266,10 +249,8 @@ func (s *targetSource) Close() error {
 	s.closed = true
 	s.tree.close()
 	closeFD(&s.pidfd)
-	for _, event := range []*inherited{s.clock, s.births} {
-		if event != nil {
-			event.close()
-		}
+	if s.clock != nil {
+		s.clock.close()
 	}
 	var errs []error
 	if s.cpu != nil {

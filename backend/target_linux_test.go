@@ -837,25 +837,6 @@ func TestTargetFamily(t *testing.T) {
 	sensortest.Present(t, target(), sensors.Host{})
 }
 
-// TestBirths counts processes by the tracepoint where tracefs is mounted.
-func TestBirths(t *testing.T) {
-	event, err := births()
-	if err != nil {
-		t.Skipf("no tracefs: %v", err)
-	}
-	if err := event.probe(); err != nil {
-		t.Skip(err)
-	}
-	s := start(t, "waits 30")
-	s.beat()
-	for name, f := range s.sources {
-		// 30, the target, and one by which os.StartProcess sees how it can be done.
-		if f.Source.(*targetSource).births != nil && f.last[targetProcessesEver] != 32 {
-			t.Errorf("%s: %v processes ever, want 32", name, f.last[targetProcessesEver])
-		}
-	}
-}
-
 func TestTargetSources(t *testing.T) {
 	group, err := cgroup.Make("test-sources-" + strconv.Itoa(os.Getpid()))
 	if err != nil {

@@ -5,10 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -20,10 +16,9 @@ import (
 // It is put on before the target's first instruction and counts at once, so that enable_on_exec is not needed: the
 // first reading is the base. Not seen are the fork and the exit of each process itself, some 0.1 ms.
 type inherited struct {
-	attr   unix.PerfEventAttr
-	filter string
-	fds    []int
-	buf    [8]byte
+	attr unix.PerfEventAttr
+	fds  []int
+	buf  [8]byte
 }
 
 // taskClock counts CPU time in ns, of user and kernel mode alike even where only user mode may be asked for.
@@ -33,37 +28,11 @@ func taskClock() *inherited {
 	}}
 }
 
-// births counts new processes, not threads, by the tracepoint task:task_newtask. Its number is only to be had where
-// tracefs is mounted and readable.
-func births() (*inherited, error) {
-	var id uint64
-	var err error
-	for _, dir := range []string{"/sys/kernel/tracing", "/sys/kernel/debug/tracing"} {
-		var b []byte
-		if b, err = os.ReadFile(filepath.Join(dir, "events/task/task_newtask/id")); err != nil {
-			continue
-		}
-		if id, err = strconv.ParseUint(strings.TrimSpace(string(b)), 10, 32); err == nil {
-			break
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	return &inherited{
-		attr:   unix.PerfEventAttr{Type: unix.PERF_TYPE_TRACEPOINT, Config: id, Bits: unix.PerfBitInherit},
-		filter: fmt.Sprintf("!(clone_flags & 0x%x)", unix.CLONE_THREAD),
-	}, nil
-}
-
 // probe tells whether such an event may be opened, by opening one on this thread. An ordinary user may have only those
 // that exclude the kernel (perf_event_paranoid 2); which to use is settled here.
 func (e *inherited) probe() error {
 	fd, err := e.open(0)
 	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
-		if e.attr.Type == unix.PERF_TYPE_TRACEPOINT {
-			return err
-		}
 		e.attr.Bits |= unix.PerfBitExcludeKernel | unix.PerfBitExcludeHv
 		fd, err = e.open(0)
 	}
@@ -78,12 +47,6 @@ func (e *inherited) open(tid int) (int, error) {
 	fd, err := unix.PerfEventOpen(&e.attr, tid, -1, -1, unix.PERF_FLAG_FD_CLOEXEC)
 	if err != nil {
 		return -1, fmt.Errorf("perf_event_open: %w", err)
-	}
-	if e.filter != "" {
-		text := append([]byte(e.filter), 0)
-		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.PERF_EVENT_IOC_SET_FILTER, uintptr(unsafe.Pointer(&text[0]))); errno != 0 {
-			return -1, errors.Join(fmt.Errorf("filter of a perf event: %w", errno), unix.Close(fd))
-		}
 	}
 	return fd, nil
 }

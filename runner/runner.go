@@ -82,6 +82,7 @@ type round struct {
 	ledger  datamodel.Ledger
 	state   launch.State
 
+	held                bool // the target's process id was known before it started
 	cancelled, timedOut bool
 	terms               int           // how often the target was asked to end
 	adopted             bool          // orphans of the target come to us
@@ -108,7 +109,8 @@ func (r *Runner) Run() (Report, error) {
 		return o.report(nil), o.saveManifest()
 	}
 	o.machine.become(Running)
-	held, began := o.known(), time.Now()
+	o.held = o.known()
+	began := time.Now()
 	if err := r.Target.Start(); err != nil {
 		o.refused(err)
 		o.endSampler()
@@ -116,7 +118,7 @@ func (r *Runner) Run() (Report, error) {
 		rep.Refused = err
 		return rep, o.saveManifest()
 	}
-	if !held { // only now is its process id known
+	if !o.held { // only now is its process id known
 		if err := o.group.Add(o.Target.PID()); err != nil {
 			o.warn("target", "its cgroup could not be used: "+err.Error())
 		}

@@ -62,6 +62,9 @@ func (o *round) reap(began time.Time) error {
 	if o.adopted {
 		o.ledger.OrphansTime = seconds(o.orphans)
 	}
+	if !o.held {
+		o.ledger.RSSFloor = ownPeak()
+	}
 	o.run.WallTime = o.ledger.WallTime
 	return err
 }

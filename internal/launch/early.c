@@ -21,7 +21,7 @@ extern char **environ;
 
 // The words after which no command is measured. A word that is missing here costs a needless fork, nothing else.
 static const char *const other_words[] = {
-	"sample", "sensors", "doctor", "report", "ls", "export", "recover", "bench", "compare", "check", "help", "h",
+	"sample", "sensors", "doctor", "report", "ls", "export", "recover", "help", "h",
 	"--help", "-h", "--version", "-v", "--generate-bash-completion", NULL,
 };
 
@@ -54,7 +54,7 @@ static int above(int p[2]) {
 }
 
 // start_sampler executes this program again as `ergon sample`, in a session of its own so that no signal of the
-// terminal reaches it, and with none of the caller's other descriptors.
+// terminal reaches it, and, where the C library can (glibc 2.34), with none of the caller's descriptors but stderr.
 static pid_t start_sampler(char *self, int in, int out) {
 	char *argv[] = {self, "sample", NULL};
 	size_t n = 0;
@@ -183,6 +183,13 @@ __attribute__((constructor)) static void early(int argc, char **argv) {
 	}
 	close(gate[0]);
 	close(verdict[1]);
+	if (child > 0) { // the Go runtime ignores these two until somebody asks for them: they are to wait for ergon_relay
+		sigset_t late;
+		sigemptyset(&late);
+		sigaddset(&late, SIGUSR1);
+		sigaddset(&late, SIGUSR2);
+		sigprocmask(SIG_BLOCK, &late, NULL);
+	}
 	ergon_early.forked = 1;
 	ergon_early.sampler = sampler;
 	ergon_early.launcher = child;
@@ -206,6 +213,8 @@ static void relay(int number, siginfo_t *info, void *context) {
 
 int ergon_relay(int fd, const int *signals, int n) {
 	relay_fd = fd;
+	sigset_t set;
+	sigemptyset(&set);
 	for (int i = 0; i < n; i++) {
 		struct sigaction a;
 		memset(&a, 0, sizeof a);
@@ -213,6 +222,7 @@ int ergon_relay(int fd, const int *signals, int n) {
 		a.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART; // SA_ONSTACK: Go's goroutine stacks are too small
 		sigfillset(&a.sa_mask);
 		if (sigaction(signals[i], &a, NULL)) return errno;
+		sigaddset(&set, signals[i]);
 	}
-	return 0;
+	return pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }

@@ -24,7 +24,8 @@ struct ergon_order {
 };
 enum { ERGON_EXECUTE = 1, ERGON_JOIN, ERGON_BE_BORN };
 
-// ergon_relay installs one handler for each of the n signals, which writes signal, si_code and sender to fd.
+// ergon_relay installs one handler for each of the n signals, which writes signal, si_code and sender to fd, and unblocks
+// them on the calling thread: it is the target that has them blocked. It returns 0 or an errno.
 int ergon_relay(int fd, const int *signals, int n);
 
 struct ergon_signal {

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -181,17 +182,12 @@ func (h *held) Abandon() {
 // ignored on entry are ignored again: the Go runtime has put its own handler in their place, which ends the process.
 func Signals() (<-chan Signal, error) {
 	var list []C.int
-	var caught []os.Signal
 	for _, s := range relayed() {
 		if C.ergon_early.ignored&(1<<(s-1)) != 0 {
 			signal.Ignore(s)
 			continue
 		}
-		list, caught = append(list, C.int(s)), append(caught, s)
-	}
-	if len(caught) > 0 { // without a signal Notify means all of them
-		// Only to unblock, on a thread of the runtime's, what was blocked on entry: it is the target that has it blocked.
-		signal.Notify(make(chan os.Signal, 1), caught...)
+		list = append(list, C.int(s))
 	}
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -200,31 +196,41 @@ func Signals() (<-chan Signal, error) {
 	if err := unix.SetNonblock(int(w.Fd()), true); err != nil {
 		return nil, err
 	}
-	out := make(chan Signal, 16)
-	if len(list) > 0 {
-		if errno := C.ergon_relay(C.int(w.Fd()), &list[0], C.int(len(list))); errno != 0 {
-			return nil, syscall.Errno(errno)
-		}
-	}
-	session, err := unix.Getsid(0)
-	leader := err == nil && session == os.Getpid()
+	out, installed := make(chan Signal, 16), make(chan error)
 	go func() {
 		defer func() { _ = w.Close() }()
-		var buf [12]byte
-		for {
-			if _, err := io.ReadFull(r, buf[:]); err != nil {
-				return
-			}
-			number := syscall.Signal(binary.NativeEndian.Uint32(buf[0:]))
-			code := int32(binary.NativeEndian.Uint32(buf[4:]))
-			sender := int(binary.NativeEndian.Uint32(buf[8:]))
-			// SI_KERNEL: the terminal sent it to the whole foreground process group. But of a hang-up the session
-			// leader is told alone, which may be ergon.
-			typed := code == siKernel && (number != syscall.SIGHUP || !leader)
-			out <- Signal{Number: number, Typed: typed, Leader: sender == unix.Getpgrp(), At: time.Now()}
+		runtime.LockOSThread() // for good: it is this thread that has the signals unblocked
+		var errno C.int
+		if len(list) > 0 {
+			errno = C.ergon_relay(C.int(w.Fd()), &list[0], C.int(len(list)))
 		}
+		if errno != 0 {
+			installed <- syscall.Errno(errno)
+			return
+		}
+		installed <- nil
+		relay(r, out)
 	}()
-	return out, nil
+	return out, <-installed
+}
+
+// relay reads what the handler writes.
+func relay(r io.Reader, out chan<- Signal) {
+	session, err := unix.Getsid(0)
+	leader := err == nil && session == os.Getpid()
+	var buf [12]byte
+	for {
+		if _, err := io.ReadFull(r, buf[:]); err != nil {
+			return
+		}
+		number := syscall.Signal(binary.NativeEndian.Uint32(buf[0:]))
+		code := int32(binary.NativeEndian.Uint32(buf[4:]))
+		sender := int(binary.NativeEndian.Uint32(buf[8:]))
+		// SI_KERNEL: the terminal sent it to the whole foreground process group. But of a hang-up the session leader is
+		// told alone, which may be ergon.
+		typed := code == siKernel && (number != syscall.SIGHUP || !leader)
+		out <- Signal{Number: number, Typed: typed, Leader: sender == unix.Getpgrp(), At: time.Now()}
+	}
 }
 
 const siKernel = 0x80

@@ -26,7 +26,7 @@ func stateFrom(status syscall.WaitStatus, u syscall.Rusage) State {
 		ExitCode: -1, Rusage: true,
 		User:        time.Duration(u.Utime.Nano()),
 		System:      time.Duration(u.Stime.Nano()),
-		MaxRSS:      int64(u.Maxrss) * maxRSSUnit(),
+		MaxRSS:      MaxRSS(u),
 		MinorFaults: int64(u.Minflt), MajorFaults: int64(u.Majflt),
 		VoluntarySwitches: int64(u.Nvcsw), InvoluntarySwitches: int64(u.Nivcsw),
 	}
@@ -37,6 +37,9 @@ func stateFrom(status syscall.WaitStatus, u syscall.Rusage) State {
 	}
 	return s
 }
+
+// MaxRSS is ru_maxrss in bytes.
+func MaxRSS(u syscall.Rusage) int64 { return int64(u.Maxrss) * maxRSSUnit() }
 
 // maxRSSUnit is what ru_maxrss counts in: bytes on macOS, KiB elsewhere (getrusage(2)).
 func maxRSSUnit() int64 {

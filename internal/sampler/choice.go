@@ -18,7 +18,7 @@ type rule struct {
 	used    bool
 }
 
-// parseChoice reads patterns like "+rapl", "-disk*", "gpu/*/power". If any has no sign, the list starts from nothing,
+// parseChoice reads patterns like "+rapl", "-disk*", "gpu/*/power". If the first has no sign, the list starts from nothing,
 // else from everything.
 func parseChoice(patterns []string) (choice, error) {
 	var c choice

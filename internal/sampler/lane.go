@@ -2,6 +2,7 @@ package sampler
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"runtime"
 	"sync/atomic"
@@ -27,6 +28,7 @@ type reader struct {
 	spool  *store.Spool // nil until it is created, just after the first reading
 	stats  datamodel.SourceStats
 	gone   bool
+	doubt  string        // what went wrong with following
 	lost   error         // the first error of the spool
 	lostAt time.Duration // and the end of what was written before it
 	// latest holds the last row for a status that is asked for from another goroutine, as bits of floats.
@@ -105,23 +107,19 @@ type lane struct {
 	closed   bool // done was seen
 	readers  []*reader
 	ending   atomic.Bool
+	target   atomic.Int64 // the process to follow from the next reading on; 0 is none
 	beat     *beat
-	first    chan error    // told once the first reading is taken
+	first    chan struct{} // closed after the first reading
 	done     chan struct{} // closed after the last reading
 }
 
 // run takes the first reading, then one at every beat, and the last when told to end.
 func (l *lane) run(began time.Time) {
 	defer close(l.done)
-	var err error
-	if l.beat, err = newBeat(l.interval); err != nil {
-		l.first <- err
-		return
-	}
 	for _, r := range l.readers {
 		r.read(began)
 	}
-	l.first <- nil
+	close(l.first)
 	runtime.Gosched() // the answer to begin goes out before the files are made
 	for _, r := range l.readers {
 		r.record(began)
@@ -134,6 +132,9 @@ func (l *lane) run(began time.Time) {
 			break
 		}
 		beats += n
+		if pid := l.target.Swap(0); pid != 0 {
+			l.follow(int(pid))
+		}
 		now := time.Now()
 		late := now.Sub(started.Add(time.Duration(beats)*l.interval)) > l.interval/2
 		for _, r := range l.readers {
@@ -150,6 +151,9 @@ func (l *lane) run(began time.Time) {
 			}
 		}
 	}
+	if pid := l.target.Swap(0); pid != 0 {
+		l.follow(int(pid))
+	}
 	for _, r := range l.readers {
 		r.read(began)
 	}
@@ -162,10 +166,19 @@ func (l *lane) run(began time.Time) {
 	}
 }
 
+// follow tells the followers among the readers whom to follow.
+func (l *lane) follow(pid int) {
+	for _, r := range l.readers {
+		if f, ok := r.source.(sensors.Follower); ok {
+			if err := f.Follow(pid); err != nil && r.doubt == "" {
+				r.doubt = fmt.Sprintf("follow process %d: %v", pid, err)
+			}
+		}
+	}
+}
+
 // end asks for the last reading; the beat stays open until done, or hurry could wake a stranger's descriptor.
 func (l *lane) end() {
 	l.ending.Store(true)
-	if l.beat != nil {
-		l.beat.hurry()
-	}
+	l.beat.hurry()
 }

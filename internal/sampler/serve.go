@@ -88,7 +88,9 @@ func (s *server) obey(r request) error {
 		if s.running || !s.configured {
 			return errors.New("order begin: out of turn")
 		}
-		s.begin()
+		if err := s.begin(); err != nil {
+			return err
+		}
 		return s.out.Encode(reply{Op: opBegun})
 	case opStatus:
 		st := s.status.now(s.lanes)
@@ -158,7 +160,7 @@ func (s *server) place(r *reader, interval time.Duration, alone bool) {
 	}
 	s.lanes = append(s.lanes, &lane{
 		interval: interval, shared: !alone, readers: []*reader{r},
-		first: make(chan error, 1), done: make(chan struct{}),
+		first: make(chan struct{}), done: make(chan struct{}),
 	})
 }
 
@@ -224,41 +226,44 @@ func (s *server) openOne(b sensors.Backend) opening {
 	return opening{b, src, absences}
 }
 
-// follow tells the followers whom to follow.
+// follow tells the lanes whom to follow: at once while none runs, else before its next reading, as Follow must not
+// overlap Read.
 func (s *server) follow(pid int) {
 	for _, l := range s.lanes {
-		for _, r := range l.readers {
-			if f, ok := r.source.(sensors.Follower); ok {
-				if err := f.Follow(pid); err != nil {
-					s.warn(r.name, fmt.Sprintf("follow process %d: %v", pid, err))
-				}
-			}
+		if s.running {
+			l.target.Store(int64(pid))
+		} else {
+			l.follow(pid)
 		}
 	}
 }
 
 // begin starts the lanes and returns when each has its first reading, or could not get it in time.
-func (s *server) begin() {
+func (s *server) begin() error {
 	s.running = true
+	for _, l := range s.lanes {
+		var err error
+		if l.beat, err = newBeat(l.interval); err != nil {
+			return err
+		}
+	}
 	for _, l := range s.lanes {
 		go l.run(s.began)
 	}
 	deadline := time.Now().Add(readTimeout)
 	for _, l := range s.lanes {
 		select {
-		case err := <-l.first:
-			if err != nil {
-				s.warn(l.readers[0].name, err.Error())
-			}
+		case <-l.first:
 		case <-time.After(time.Until(deadline)):
 			s.warn(l.readers[0].name, fmt.Sprintf("no first reading within %v: the source hangs", readTimeout))
 		}
 	}
+	return nil
 }
 
 // end takes the last readings. A lane that hangs is given up.
 func (s *server) end() {
-	if s.over || !s.running {
+	if s.over || !s.running || len(s.lanes) > 0 && s.lanes[len(s.lanes)-1].beat == nil {
 		return
 	}
 	s.over = true
@@ -287,6 +292,9 @@ func (s *server) close() {
 		for _, r := range l.readers {
 			_ = r.source.Close()
 		}
+		if l.beat != nil {
+			l.beat.close()
+		}
 	}
 }
 
@@ -303,6 +311,9 @@ func (s *server) summary() *Ended {
 				continue
 			}
 			e.Sources = append(e.Sources, r.stats)
+			if r.doubt != "" {
+				s.warn(r.name, r.doubt)
+			}
 			if r.lost != nil {
 				s.warn(r.name, fmt.Sprintf("readings after %.1f s were lost: %v", r.lostAt.Seconds(), r.lost))
 			}
