@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 	"unicode"
 
 	"github.com/ergon-energy/ergon/sensors"
@@ -50,6 +51,10 @@ const (
 	// rateMargin is how often the greatest power that the kernel says can be set for a zone (constraint_*_max_power_uw,
 	// the TDP as a rule) is believed: peaks over some milliseconds reach two or three times that.
 	rateMargin = 10
+
+	// raplUpdate is how often the counters move, about: Intel SDM volume 3, "RAPL interfaces", for the energy status
+	// registers; AMD's do the same. Hähnel et al. (2012) found the steps not to be of equal length.
+	raplUpdate = time.Millisecond
 
 	// onlyRoot is why energy_uj is mostly not readable. Linux 949dd0104c49 (5.10) took it from everyone but root, as
 	// power tells what is computed.
@@ -269,7 +274,7 @@ func raplDoc(p place, name string) string {
 func openZone(host sensors.Host, p place, device, name string) (zone, sensors.Sensor, error) {
 	path := filepath.Join(cmp.Or(p.dir, filepath.Join(host.Sys, filepath.FromSlash(p.path))), "energy_uj")
 	s := placed("rapl", device, "energy", sensors.Sensor{
-		Unit: units.Joule, Kind: sensors.Counter, Source: path, Doc: raplDoc(p, name),
+		Unit: units.Joule, Kind: sensors.Counter, Update: raplUpdate, Source: path, Doc: raplDoc(p, name),
 	})
 	energy, err := open(path)
 	if err != nil {

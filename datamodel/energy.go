@@ -200,15 +200,19 @@ func energies(list []*Series) []Metric {
 	return out
 }
 
-// sum adds metrics that have values. It is as certain as the least certain of them.
+// sum adds metrics that have values. It is as certain as the least certain of them, and its uncertainty, the sum of
+// theirs, is not known where that of one is not.
 func sum(name string, unit units.Unit, parts []Metric, source string) Metric {
 	m := Value(name, 0, unit, "sum", sensors.FromCounter, source)
+	m.Uncertainty = 0
 	for _, p := range parts {
 		m.Value += p.Value
+		m.Uncertainty += p.Uncertainty
 		m.Count += p.Count
 		m.Gaps += p.Gaps
 		m.Provenance = weaker(m.Provenance, p.Provenance)
 	}
+	m.Uncertainty = finite(m.Uncertainty)
 	return m.withValue(m.Value)
 }
 

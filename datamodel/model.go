@@ -58,6 +58,9 @@ type Metric struct {
 	// Min, Max, Mean and Std describe the readings of a gauge, and of a counter its rate per second between readings;
 	// NaN where there are none. Mean and Std (of the population) are weighted by time.
 	Min, Max, Mean, Std float64
+	// Uncertainty is how far Value may be off to either side, in Unit, by the time that the counters behind it take to
+	// move on; NaN where that is not known. What is systematically wrong with a counter, or with a model, is not in it.
+	Uncertainty float64
 }
 
 // Missing is a metric without a value.
@@ -65,7 +68,7 @@ func Missing(name string, unit units.Unit, reason string) Metric {
 	nan := math.NaN()
 	return Metric{
 		Name: name, Value: nan, Unit: unit, Provenance: sensors.Missing, Reason: reason,
-		Min: nan, Max: nan, Mean: nan, Std: nan,
+		Min: nan, Max: nan, Mean: nan, Std: nan, Uncertainty: nan,
 	}
 }
 

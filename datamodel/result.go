@@ -289,6 +289,7 @@ func (b *builder) energies() []Metric {
 	default:
 		power = energy
 		power.Name, power.Unit, power.Aggregation = "power", units.Watt, "mean"
+		power.Uncertainty = energy.Uncertainty / wall
 		power = power.withValue(energy.Value / wall)
 		b.doubtWindow(wall)
 	}
@@ -428,6 +429,7 @@ func (b *builder) targetEnergy(t busyTime, used Metric) Metric {
 		whole.Source += "; GPUs not shared out"
 	}
 	whole.Aggregation, whole.Provenance = "share", weaker(sensors.Attributed, whole.Provenance)
+	whole.Uncertainty = math.NaN() // that of the model, which is far greater than the counters', is not known
 	return whole.withValue(whole.Value * share)
 }
 

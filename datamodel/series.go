@@ -65,6 +65,8 @@ type Series struct {
 	// area is the integral of a gauge in unit × ns, areaLow what rounding lost of it (Neumaier's sum).
 	area, areaLow float64
 	bridged       time.Duration
+	// The first and the last increment of a counter: by how much it rose, and in how many nanoseconds.
+	firstRise, firstTime, lastRise, lastTime float64
 
 	// A counter counted carry up to the last reset, and since then last - origin + wraps × wrap.
 	origin, carry float64
@@ -197,13 +199,17 @@ func (s *Series) addCounter(at []time.Duration, values []float64) {
 		if w > s.blind {
 			s.doubt.blind++
 		}
-		rate := (d + s.loose) / w
+		s.lastRise, s.lastTime = d+s.loose, w
+		rate := s.lastRise / w
 		s.loose = 0
 		if rate < s.min {
 			s.min = rate
 		}
 		if rate > s.max {
 			s.max = rate
+		}
+		if s.weight == 0 {
+			s.firstRise, s.firstTime = s.lastRise, w
 		}
 		s.weight += w
 		off := rate - s.mean
@@ -350,7 +356,13 @@ func (s *Series) whyNoDelta() string {
 		return "too large for a number"
 	case s.sensor.Unit == units.Joule && s.delta() == 0:
 		// Nothing that is switched on uses no energy: the counter is stuck, or coarser than the run was long.
-		return fmt.Sprintf("the counter did not move in %s", brief(s.lastAt-s.firstAt))
+		window := s.lastAt - s.firstAt
+		stood := fmt.Sprintf("the counter did not move in %s", brief(window))
+		if window > 0 && s.sensor.MaxRate > 0 && s.sensor.MaxRate <= math.MaxFloat64 {
+			most := s.sensor.MaxRate * window.Seconds()
+			return fmt.Sprintf("less than %s: %s", units.Format(most, units.Joule), stood)
+		}
+		return stood
 	}
 	return ""
 }
@@ -433,7 +445,22 @@ func (s *Series) deltaMetric(name string) Metric {
 	if reason := s.whyNoDelta(); reason != "" {
 		return m.missing(reason)
 	}
+	m.Uncertainty = s.uncertainty()
 	return s.described(m, 1e9).withValue(s.delta())
+}
+
+// uncertainty bounds how far the energy by a counter can be off, in J; NaN where its update period is not known. What
+// it shows may be as old as that period: the energy of up to one period is missing at the end, and as much of what was
+// before the start may be in it. The two work against each other, so the greater is the bound. What a period takes is
+// told from the increment at that end, but is no less than the mean of the run: in an increment as short as a period
+// the counter may not have moved.
+func (s *Series) uncertainty() float64 {
+	if s.sensor.Unit != units.Joule || s.sensor.Kind != sensors.Counter || s.sensor.Update <= 0 || s.weight == 0 {
+		return math.NaN()
+	}
+	// In a time of w the counter moved on by the energy of at least as many periods as w holds in full.
+	period := func(rise, w float64) float64 { return rise / max(1, math.Floor(w/float64(s.sensor.Update))) }
+	return finite(max(period(s.firstRise, s.firstTime), period(s.lastRise, s.lastTime), period(s.delta(), s.weight)))
 }
 
 // rateMetric is the mean rate of a counter over the time it was counted in.
@@ -446,6 +473,7 @@ func (s *Series) rateMetric(name string, unit units.Unit) Metric {
 		return m.missing("no time passed between the readings")
 	}
 	m = s.described(m, 1e9)
+	m.Uncertainty = s.uncertainty() / (s.weight / 1e9)
 	return m.withValue(m.Mean)
 }
 

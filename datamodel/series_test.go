@@ -428,7 +428,7 @@ func TestSeriesProperties(t *testing.T) {
 func printable(s *Series) []any {
 	out := []any{s.Warnings()}
 	for _, m := range s.Metrics() {
-		for _, p := range []*float64{&m.Value, &m.Min, &m.Max, &m.Mean, &m.Std} {
+		for _, p := range []*float64{&m.Value, &m.Min, &m.Max, &m.Mean, &m.Std, &m.Uncertainty} {
 			if math.IsNaN(*p) {
 				*p = -12345
 			}

@@ -70,6 +70,9 @@ type Sensor struct {
 	// MaxRate is the greatest rise a second that is physically possible for a counter, in Unit/s; 0 is unknown. A
 	// greater one is a gap and a warning.
 	MaxRate float64 `json:"max_rate,omitempty"`
+	// Update is the time from one new value to the next in the hardware or driver, its upper end where it varies: a
+	// reading may be as old as this. 0 is not known.
+	Update time.Duration `json:"update,omitempty"`
 	// Provenance is how a value made of the readings is obtained; the zero value means FromCounter for a counter and
 	// Sampled for a gauge.
 	Provenance Provenance `json:"provenance,omitempty"`
@@ -123,6 +126,8 @@ type Backend struct {
 	Doc string
 	// Alone asks for a thread of its own, as a reading may block or take long: a driver, a network file system.
 	Alone bool
+	// OfTarget asks to be opened only when Host.Target is known.
+	OfTarget bool
 	// Interval is the least useful time between readings; 0 means that the user's choice is taken as it is.
 	Interval time.Duration
 	// Open finds the sensors and keeps open what Read needs. Sensors that exist but cannot be read are returned as

@@ -281,7 +281,7 @@ func sampleTree(n int) *datamodel.Node {
 			Name: s.ID, Level: datamodel.SensorLevel, Device: "rapl", Sensor: &s,
 			Metrics: []datamodel.Metric{{
 				Name: "energy", Value: 1.1 * float64(i), Unit: s.Unit, Aggregation: "delta", Provenance: s.Origin(), Source: s.Source,
-				Count: 12, Gaps: int64(i), Min: -1, Max: math.Inf(1), Mean: 0.1, Std: math.SmallestNonzeroFloat64,
+				Count: 12, Gaps: int64(i), Min: -1, Max: math.Inf(1), Mean: 0.1, Std: math.SmallestNonzeroFloat64, Uncertainty: 0.4,
 			}},
 		})
 	}

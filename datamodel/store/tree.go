@@ -142,6 +142,7 @@ func (r *nodeRows) metrics(run string) *table {
 	number("mean", func(m *datamodel.Metric) float64 { return m.Mean })
 	number("std", func(m *datamodel.Metric) float64 { return m.Std })
 	t.ints("gaps", len(of), func(i int) (int64, bool) { return of[i].Gaps, true })
+	number("uncertainty", func(m *datamodel.Metric) float64 { return m.Uncertainty })
 	return &t
 }
 
@@ -303,6 +304,7 @@ func loadMetrics(path string, nodes []*datamodel.Node) (err error) {
 	source, reason := l.strings(p, "source"), l.strings(p, "reason")
 	count, gaps := l.ints(p, "count"), l.ints(p, "gaps")
 	least, most, mean, std := l.doubles(p, "min"), l.doubles(p, "max"), l.doubles(p, "mean"), l.doubles(p, "std")
+	uncertainty := l.doubles(p, "uncertainty")
 	if l.err != nil {
 		return l.err
 	}
@@ -314,6 +316,7 @@ func loadMetrics(path string, nodes []*datamodel.Node) (err error) {
 			Name: name[i], Value: value[i], Unit: units.Unit(unit[i]),
 			Aggregation: aggregation[i], Provenance: sensors.Provenance(provenance[i]), Source: source[i], Reason: reason[i],
 			Count: count[i], Gaps: gaps[i], Min: least[i], Max: most[i], Mean: mean[i], Std: std[i],
+			Uncertainty: uncertainty[i],
 		})
 	}
 	return nil

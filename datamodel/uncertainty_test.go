@@ -1,0 +1,107 @@
+package datamodel
+
+import (
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// updating is a zone whose counter moves every so often.
+func updating(device string, every time.Duration) sensors.Sensor {
+	s := zone(device)
+	s.Update = every
+	return s
+}
+
+// A counter that moves every millisecond, of a power that changes, read at any two moments: what it gives is never
+// further from the truth than its uncertainty.
+func TestUncertaintyBoundsTheError(t *testing.T) {
+	const update = ms
+	for seed := range uint64(500) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		idle, busy, change := 5+20*r.Float64(), 50+300*r.Float64(), time.Duration(r.Int64N(int64(50*ms)))
+		truth := func(at time.Duration) float64 {
+			return idle*min(at, change).Seconds() + busy*max(0, at-change).Seconds()
+		}
+		phase := time.Duration(r.Int64N(int64(update)))
+		shown := func(at time.Duration) float64 { // the truth at the last update
+			return truth(max(0, (at+phase)/update*update-phase))
+		}
+		from := time.Duration(r.Int64N(int64(20 * ms)))
+		step := time.Duration(1 + r.Int64N(int64(10*ms)))
+		var at []time.Duration
+		var values []float64
+		for i := range 2 + r.IntN(20) {
+			at = append(at, from+time.Duration(i)*step)
+			values = append(values, shown(at[i]))
+		}
+		to := at[len(at)-1]
+		m := seriesOf(updating("package-0", update), at, values).energy()
+		if m.Reason != "" {
+			continue // it did not move, which is another test
+		}
+		// The power within the first and the last period may differ from that of the increment there: the bound is that of
+		// a power that does not change within it.
+		if d := change - from; d > -2*ms && d < step+ms || change > to-step-ms && change < to+ms {
+			continue
+		}
+		if miss := math.Abs(m.Value - (truth(to) - truth(from))); miss > m.Uncertainty*(1+1e-9) {
+			t.Errorf("seed %d: %v J of %v J in %s, ± %v", seed, m.Value, truth(to)-truth(from), to-from, m.Uncertainty)
+		}
+	}
+}
+
+func TestUncertainty(t *testing.T) {
+	f := func(name string, m Metric, want float64) {
+		t.Helper()
+		if !isNear(m.Uncertainty, want, 1e-9) && !(math.IsNaN(want) && math.IsNaN(m.Uncertainty)) {
+			t.Errorf("%s: %v ± %v, want ± %v", name, m.Value, m.Uncertainty, want)
+		}
+	}
+	nan := math.NaN()
+	steady := line(updating("package-0", ms), 100, 150, sec)
+	f("50 W, 1 ms", metricOf(t, steady, "energy"), 0.05)
+	f("its power", metricOf(t, steady, "power"), 0.05)
+	f("period not known", metricOf(t, line(zone("package-0"), 100, 150, sec), "energy"), nan)
+	f("a gauge", metricOf(t, line(watts(), 50, 50, sec), "energy"), nan)
+	// 10 W at first and 200 W at the end.
+	f("a ramp", seriesOf(updating("package-0", ms), every(sec, 3), []float64{5, 15, 215}).energy(), 0.2)
+	f("from high to low", seriesOf(updating("package-0", ms), every(sec, 3), []float64{5, 205, 215}).energy(), 0.2)
+	// Read more often than it moves: at the ends it stood still.
+	f("stood at both ends", seriesOf(updating("package-0", ms), every(ms/2, 5), []float64{5, 5, 6, 6, 6}).energy(), 0.5)
+	f("one increment, shorter than a period", seriesOf(updating("package-0", ms), every(ms/2, 2), []float64{5, 6}).energy(), 1)
+
+	both := []*Series{steady, line(updating("package-0/dram", ms), 0, 10, sec)}
+	in := Input{Ledger: Ledger{WallTime: new(1.0)}, Series: both}
+	tree, _ := build(t, in)
+	f("the sum", tree.First(RunLevel).Metric("energy"), 0.06)
+	f("the power of the sum", tree.First(RunLevel).Metric("power"), 0.06)
+	in.Series = append(in.Series, line(watts(), 50, 50, sec))
+	tree, _ = build(t, in)
+	f("a sum with one that is not known", tree.First(RunLevel).Metric("energy"), nan)
+}
+
+// A counter that did not move gives no energy, and the most it can have been.
+func TestABoundInPlaceOfZero(t *testing.T) {
+	f := func(s sensors.Sensor, window time.Duration, want string) {
+		t.Helper()
+		tree, _ := build(t, Input{Series: []*Series{seriesOf(s, every(window, 2), []float64{7, 7})}})
+		if m := tree.First(RunLevel).Metric("energy"); m.Reason != want || !math.IsNaN(m.Value) {
+			t.Errorf("%+v, want %q", m, want)
+		}
+	}
+	unbound := zone("package-0")
+	unbound.MaxRate = 0
+	f(zone("package-0"), ms/2, "less than 500 mJ: the counter did not move in 500µs")
+	f(unbound, ms/2, "the counter did not move in 500µs")
+	f(gpu("GPU-a", "energy", sensors.Counter, units.Joule), ms, "no such sensor was read")
+	s := seriesOf(zone("package-0"), []time.Duration{ms, ms}, []float64{7, 7})
+	if m := s.energy(); !strings.HasPrefix(m.Reason, "the counter did not move in 0s") {
+		t.Errorf("%+v", m)
+	}
+}
