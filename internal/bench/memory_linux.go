@@ -11,11 +11,11 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// simulated is how long a run at 1 kHz takes as many readings as one at 10 Hz in an hour.
-const simulated = 36 * time.Second
+// simulated is how long a run at 1 kHz goes on: it takes as many readings as one at 10 Hz in 100 minutes.
+const simulated = 60 * time.Second
 
 // resident is the memory of the runner and the sampler together near the end of a run: of one as users have it, and of
-// one at 1 kHz with the readings of an hour, each beside what it was after a quarter of the run. They run side by side,
+// one at 1 kHz with the readings of more than an hour, each beside what it was after half of it. They run side by side,
 // since memory does not suffer from that; `perf stat` is the peer.
 func resident(b *bench) ([]figure, error) {
 	length, hour := 20*time.Second, simulated
@@ -47,14 +47,14 @@ func resident(b *bench) ([]figure, error) {
 	h.atMost(40e6)
 	h.Note = fast.parts()
 	h.beside(peer)
-	growth := single("growth in the last three quarters of that", units.Ratio, fast.end/fast.quarter-1)
+	growth := single("growth in the second half of that", units.Ratio, fast.end/fast.half-1)
 	growth.atMost(0.05)
 	return []figure{a, h, growth}, nil
 }
 
 // held is memory in bytes.
 type held struct {
-	quarter, end            float64 // runner and sampler after a quarter of the run and at its end
+	half, end               float64 // runner and sampler after half of the run and near its end
 	runner, sampler, shared float64 // at the end; shared is the sum of both less their proportional sizes
 }
 
@@ -76,7 +76,7 @@ func (b *bench) hold(length time.Duration, sampled bool, argv ...string) (h held
 			err = fmt.Errorf("%v: %w", argv, werr)
 		}
 	}()
-	time.Sleep(length / 4)
+	time.Sleep(length / 2)
 	pids := []int{cmd.Process.Pid}
 	if sampled {
 		pid, err := samplerOf(cmd.Process.Pid)
@@ -90,9 +90,9 @@ func (b *bench) hold(length time.Duration, sampled bool, argv ...string) (h held
 		if err != nil {
 			return h, err
 		}
-		h.quarter += m
+		h.half += m
 	}
-	time.Sleep(length * 3 / 4 * 9 / 10)
+	time.Sleep(length / 2 * 9 / 10)
 	parts := make([]float64, 2)
 	for i, pid := range pids {
 		if parts[i], err = residentMemory(pid, "status", "VmRSS:"); err != nil {

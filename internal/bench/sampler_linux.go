@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -154,10 +155,9 @@ func (s *subject) sample(b *bench, config sampler.Config, length time.Duration) 
 		return got, nil, err
 	}
 	got.spool = dir
-	config.Node, config.Spool = "bench", dir
+	config.Node = "bench"
 	config.Host = sensors.Host{
 		Proc: "/proc", Sys: "/sys", Dirs: []string{b.dir}, Runner: os.Getpid(),
-		Target: sensors.Target{CPUGroup: s.group.CPU, MemoryGroup: s.group.Memory},
 	}
 	client, err := sampler.Spawn(b.ergon, os.Stderr)
 	if err != nil {
@@ -170,13 +170,15 @@ func (s *subject) sample(b *bench, config sampler.Config, length time.Duration) 
 	if err := client.Configure(config); err != nil {
 		return got, nil, err
 	}
+	if err := client.Attach(sampler.Subject{
+		Target: sensors.Target{CPUGroup: s.group.CPU, MemoryGroup: s.group.Memory}, PID: s.cmd.Process.Pid, Spool: dir,
+	}); err != nil {
+		return got, nil, err
+	}
 	if _, err := client.Ready(); err != nil {
 		return got, nil, err
 	}
-	if err := client.Follow(s.cmd.Process.Pid); err != nil {
-		return got, nil, err
-	}
-	if err := client.Begin(); err != nil {
+	if err := errors.Join(client.Begin(), client.Begun()); err != nil {
 		return got, nil, err
 	}
 	began := time.Now()
