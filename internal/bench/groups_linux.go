@@ -28,9 +28,9 @@ func cpuTime(pid int) (float64, error) {
 	return float64(t.Nano()) / 1e9, nil
 }
 
-// residentMemory is a line of /proc/PID/status or smaps_rollup in bytes, "VmRSS:" for one.
-func residentMemory(pid int, file, line string) (float64, error) {
-	path := filepath.Join("/proc", strconv.Itoa(pid), file)
+// residentMemory is a line of /proc/PID/status in bytes, "VmRSS:" for one.
+func residentMemory(pid int, line string) (float64, error) {
+	path := filepath.Join("/proc", strconv.Itoa(pid), "status")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return 0, err

@@ -54,13 +54,15 @@ func resident(b *bench) ([]figure, error) {
 
 // held is memory in bytes.
 type held struct {
-	half, end               float64 // runner and sampler after half of the run and near its end
-	runner, sampler, shared float64 // at the end; shared is the sum of both less their proportional sizes
+	half, end       float64 // runner and sampler after half of the run and near its end
+	runner, sampler float64 // each near the end
+	own             float64 // of the end what is no part of a file: heap and stacks
 }
 
 func (h held) parts() string {
-	return fmt.Sprintf("runner %s, sampler %s; %s of it they share or share with others",
-		show(&h.runner, units.Byte), show(&h.sampler, units.Byte), show(&h.shared, units.Byte))
+	return fmt.Sprintf("runner %s, sampler %s; of both %s is their own, the rest the program's file, of which the kernel maps "+
+		"more or less as its cache happens to hold it: a copy of the program can differ by a quarter",
+		show(&h.runner, units.Byte), show(&h.sampler, units.Byte), show(&h.own, units.Byte))
 }
 
 // hold looks at a program that wraps a sleep.
@@ -86,7 +88,7 @@ func (b *bench) hold(length time.Duration, sampled bool, argv ...string) (h held
 		pids = append(pids, pid)
 	}
 	for _, pid := range pids {
-		m, err := residentMemory(pid, "status", "VmRSS:")
+		m, err := residentMemory(pid, "VmRSS:")
 		if err != nil {
 			return h, err
 		}
@@ -95,13 +97,15 @@ func (b *bench) hold(length time.Duration, sampled bool, argv ...string) (h held
 	time.Sleep(length / 2 * 9 / 10)
 	parts := make([]float64, 2)
 	for i, pid := range pids {
-		if parts[i], err = residentMemory(pid, "status", "VmRSS:"); err != nil {
+		if parts[i], err = residentMemory(pid, "VmRSS:"); err != nil {
 			return h, err
 		}
 		h.end += parts[i]
-		if own, err := residentMemory(pid, "smaps_rollup", "Pss:"); err == nil {
-			h.shared += parts[i] - own
+		own, err := residentMemory(pid, "RssAnon:")
+		if err != nil {
+			return h, err
 		}
+		h.own += own
 	}
 	h.runner, h.sampler = parts[0], parts[1]
 	return h, nil
