@@ -74,7 +74,8 @@ func (e *ExecError) NotFound() bool {
 
 // Direct starts a command by os.StartProcess. Compared with a held one its process id is known only afterwards, signals
 // ignored on entry are at their default again (all but SIGHUP and SIGINT without cgo; with it those that ergon does not
-// pass on), and descriptors 0 to 2 that were closed are /dev/null.
+// pass on), descriptors 0 to 2 that were closed are /dev/null, and SIGUSR1 and SIGUSR2 in ergon's first milliseconds are
+// lost.
 func Direct(argv []string) Target { return &direct{argv: argv} }
 
 type direct struct {

@@ -51,10 +51,10 @@ func parseIO(data []byte) *IO {
 		{"rchar", &io.ReadChars}, {"wchar", &io.WriteChars}, {"syscr", &io.ReadCalls}, {"syscw", &io.WriteCalls},
 		{"read_bytes", &io.Read}, {"write_bytes", &io.Written},
 	}
-	found := 0
+	found := 0 // a bit for each
 	for line := range bytes.Lines(data) {
 		name, value, _ := bytes.Cut(bytes.TrimSpace(line), []byte(": "))
-		for _, f := range fields {
+		for i, f := range fields {
 			if f.name != string(name) {
 				continue
 			}
@@ -63,10 +63,10 @@ func parseIO(data []byte) *IO {
 				return nil
 			}
 			*f.to = n
-			found++
+			found |= 1 << i
 		}
 	}
-	if found != len(fields) {
+	if found != 1<<len(fields)-1 {
 		return nil
 	}
 	return &io

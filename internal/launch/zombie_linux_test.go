@@ -1,0 +1,147 @@
+package launch
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"testing"
+)
+
+// TestIO holds what the dead are said to have read and written against what they did.
+func TestIO(t *testing.T) {
+	file := t.TempDir() + "/file"
+	d := Direct([]string{"dd", "if=/dev/zero", "of=" + file, "bs=4096", "count=25", "status=none"})
+	if err := d.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Exited(); err != nil {
+		t.Fatal(err)
+	}
+	s, err := d.Reap()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.IO == nil {
+		t.Skip("no task accounting in this kernel")
+	}
+	if s.IO.WriteChars != 25*4096 || s.IO.WriteCalls != 25 || s.IO.ReadChars < 25*4096 || s.IO.ReadCalls < 25 {
+		t.Errorf("%+v", *s.IO)
+	}
+}
+
+// TestDescendants has a tree of three below a child of ours.
+func TestDescendants(t *testing.T) {
+	c := exec.Command("sh", "-c", "sh -c 'echo $$; read x; exit' <&3 & echo $$; wait")
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.ExtraFiles = []*os.File{r}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = r.Close()
+	var pids []int
+	for range 2 {
+		var pid int
+		if _, err := fmt.Fscan(out, &pid); err != nil {
+			t.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	all, err := Descendants()
+	for _, pid := range pids {
+		if err != nil || !slices.Contains(all, pid) {
+			t.Errorf("%v, %v: without %d", all, err, pid)
+		}
+	}
+	but, err := Descendants(c.Process.Pid)
+	for _, pid := range pids {
+		if err != nil || slices.Contains(but, pid) {
+			t.Errorf("%v, %v: with %d", but, err, pid)
+		}
+	}
+	_ = w.Close()
+	if _, err := io.Copy(io.Discard, out); err != nil {
+		t.Error(err)
+	}
+	if err := awaitDead(c.Process.Pid); err != nil { // a zombie now, which is no descendant that lives
+		t.Error(err)
+	}
+	if all, err = Descendants(); err != nil || slices.Contains(all, c.Process.Pid) {
+		t.Errorf("%v, %v: with the dead %d", all, err, c.Process.Pid)
+	}
+	if err := c.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+func awaitDead(pid int) error {
+	_, err := awaitZombie(pid)
+	return err
+}
+
+func TestParseStat(t *testing.T) {
+	for stat, want := range map[string]struct {
+		parent int
+		alive  bool
+	}{
+		"4711 (sleep) S 4710 1 1 0": {4710, true},
+		"1 (a) Z 9 (b) R 7 0":       {7, true}, // named "a) Z 9 (b"
+		"5 (x) Z 4 1":               {4, false},
+		"5 (x) S 0 0":               {0, false}, // nobody's child
+		"5 (x) S":                   {0, false},
+		"":                          {0, false},
+	} {
+		parent, alive := parseStat([]byte(stat))
+		if alive != want.alive || alive && parent != want.parent {
+			t.Errorf("%q: %d, %v", stat, parent, alive)
+		}
+	}
+}
+
+func FuzzParseStat(f *testing.F) {
+	own, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(own)
+	f.Add([]byte("1 (a) Z 9 (b) R 7 0"))
+	f.Fuzz(func(t *testing.T, stat []byte) {
+		if parent, alive := parseStat(stat); alive && (parent <= 0 || !bytes.Contains(stat, []byte(strconv.Itoa(parent)))) {
+			t.Errorf("%q: parent %d", stat, parent)
+		}
+	})
+}
+
+func FuzzParseIO(f *testing.F) {
+	own, err := os.ReadFile("/proc/self/io")
+	if err == nil {
+		f.Add(own)
+	}
+	f.Add([]byte("rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 5\nwrite_bytes: 6\ncancelled_write_bytes: 7\n"))
+	f.Add([]byte("rchar: 1\nrchar: 2\nrchar: 3\nrchar: 4\nrchar: 5\nrchar: 6\n"))
+	f.Add([]byte("rchar: -1\nwchar: 99999999999999999999\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		io := parseIO(data)
+		if io == nil {
+			return
+		}
+		for name, value := range map[string]uint64{
+			"rchar": io.ReadChars, "wchar": io.WriteChars, "syscr": io.ReadCalls, "syscw": io.WriteCalls,
+			"read_bytes": io.Read, "write_bytes": io.Written,
+		} {
+			if !bytes.Contains(data, []byte(name+": ")) || value != 0 && !bytes.Contains(data, []byte(strconv.FormatUint(value, 10))) {
+				t.Errorf("%q: %s is %d, but is not there", data, name, value)
+			}
+		}
+	})
+}
