@@ -1,0 +1,375 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"golang.org/x/sys/unix"
+
+	"github.com/ergon-energy/ergon/datamodel"
+)
+
+// terminal is the other side of a pseudo-terminal: what a person types and sees.
+type terminal struct {
+	*os.File
+	cmd  *exec.Cmd
+	mu   sync.Mutex
+	text []byte // everything that was shown
+	read int    // what was waited for already
+	more chan struct{}
+	over chan struct{} // closed when nobody has the terminal open any more
+}
+
+// openTerminal runs a command in a session of its own with a new terminal of 80 by 24.
+func openTerminal(t *testing.T, c *exec.Cmd) *terminal {
+	t.Helper()
+	c.Env = append(c.Env, "TERM=xterm", "PS1=$ ", "PS2=> ", "HISTFILE=")
+	blocking, err := pty.StartWithSize(c, &pty.Winsize{Rows: 24, Cols: 80})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.FcntlInt(blocking.Fd(), unix.F_DUPFD_CLOEXEC, 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = blocking.Close()
+	_ = unix.SetNonblock(fd, true) // or Close would wait for a Read to return
+	f := os.NewFile(uintptr(fd), "terminal")
+	m := &terminal{File: f, cmd: c, more: make(chan struct{}, 1), over: make(chan struct{})}
+	t.Cleanup(func() {
+		_ = f.Close()
+		_ = c.Wait()
+	})
+	go func() {
+		defer close(m.over)
+		buf := make([]byte, 4096)
+		for {
+			n, err := f.Read(buf)
+			m.mu.Lock()
+			m.text = append(m.text, buf[:n]...)
+			m.mu.Unlock()
+			select {
+			case m.more <- struct{}{}:
+			default:
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return m
+}
+
+// all is everything shown so far.
+func (m *terminal) all() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return string(m.text)
+}
+
+// keys types.
+func (m *terminal) keys(t *testing.T, text string) {
+	t.Helper()
+	if _, err := io.WriteString(m, text); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// see waits for a pattern in what is shown after the last one and returns the match's groups.
+func (m *terminal) see(t *testing.T, pattern string) []string {
+	t.Helper()
+	re := regexp.MustCompile(pattern)
+	deadline := time.After(patience)
+	for {
+		m.mu.Lock()
+		at := re.FindSubmatchIndex(m.text[m.read:])
+		if at != nil {
+			var groups []string
+			for i := 0; i < len(at); i += 2 {
+				groups = append(groups, string(m.text[m.read+at[i]:m.read+at[i+1]]))
+			}
+			m.read += at[1]
+			m.mu.Unlock()
+			return groups
+		}
+		m.mu.Unlock()
+		select {
+		case <-m.more:
+		case <-deadline:
+			t.Fatalf("no %q in %q; all: %q", pattern, m.all()[m.read:], m.all())
+		}
+	}
+}
+
+// bash is an interactive one with job control.
+func bash(t *testing.T, mark string, env ...string) *terminal {
+	t.Helper()
+	path, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("no bash")
+	}
+	c := command(t, mark, path, "--norc", "--noprofile", "--noediting", "-i")
+	c.Env = append(c.Env, env...)
+	m := openTerminal(t, c)
+	m.see(t, `\$ $`)
+	return m
+}
+
+// The job control tests are done once without ergon, which shows that they are right, and in each way with it.
+func wrappers(t *testing.T, test func(t *testing.T, wrapper string, env ...string)) {
+	t.Helper()
+	for name, w := range map[string]struct {
+		wrapper string
+		env     []string
+	}{
+		"alone": {"", nil}, "held": {"ergon -q --no-save ", ways["held"]}, "direct": {"ergon -q --no-save ", ways["direct"]},
+		"shown": {"ergon --no-save --progress off ", nil}, "nested": {"ergon -q --no-save ergon -q --no-save ", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, w.wrapper, w.env...)
+		})
+	}
+}
+
+// TestStopAndGoOn stops a command by Ctrl-Z, sends it to the background, where the terminal stops it as it reads, brings
+// it back, and ends it by Ctrl-D.
+func TestStopAndGoOn(t *testing.T) {
+	t.Parallel()
+	wrappers(t, func(t *testing.T, wrapper string, env ...string) {
+		mark := newMark()
+		m := bash(t, mark, env...)
+		m.keys(t, wrapper+"cat\n")
+		m.see(t, "cat\r\n")
+		m.keys(t, "one\n")
+		m.see(t, "one\r\none\r\n")
+		m.keys(t, "\x1a")
+		m.see(t, `Stopped .*cat\r\n\$ $`)
+		m.keys(t, "jobs; echo rc $?\n")
+		m.see(t, `\[1\]\+  Stopped .*cat\r\nrc 0\r\n\$ $`)
+		m.keys(t, "bg\n")
+		m.see(t, `\[1\]\+ .*cat &`)
+		// It reads in the background: SIGTTIN.
+		for seen := false; !seen; {
+			m.keys(t, "jobs; echo rc $?\n")
+			state := m.see(t, `\[1\]\+  (Stopped|Running) .*cat.*\r\n(?:[^$]*\r\n)?rc 0\r\n`)
+			seen = state[1] == "Stopped"
+		}
+		m.keys(t, "fg\n")
+		m.see(t, "cat\r\n")
+		m.keys(t, "two\n")
+		m.see(t, "two\r\ntwo\r\n")
+		m.keys(t, "\x04")
+		m.keys(t, "echo rc $?\n")
+		m.see(t, `rc 0\r\n`)
+		m.keys(t, "exit\n")
+		noneLeft(t, mark)
+	})
+}
+
+// TestLoop ends a loop of commands by one Ctrl-C, which a shell does only when it sees the command die of SIGINT.
+func TestLoop(t *testing.T) {
+	t.Parallel()
+	wrappers(t, func(t *testing.T, wrapper string, env ...string) {
+		mark := newMark()
+		m := bash(t, mark, env...)
+		m.keys(t, "for i in 1 2 3; do "+wrapper+"sh -c 'echo run$0 no; exec sleep 1000' $i; done; echo o'v'er\n")
+		m.see(t, `run1 no\r\n`)
+		m.keys(t, "\x03")
+		m.see(t, `\$ $`)
+		m.keys(t, "echo rc $?\n")
+		m.see(t, `rc 130\r\n`)
+		if text := m.all(); strings.Contains(text, "run2") || strings.Contains(text, "over\r\n") {
+			t.Errorf("the loop went on: %q", text)
+		}
+		m.keys(t, wrapper+"sleep 1000\n")
+		eventually(t, "a sleep", func() bool { return running(mark, "sleep\x001000\x00") })
+		m.keys(t, "\x1c")
+		m.see(t, `Quit.*\r\n\$ $`)
+		m.keys(t, "echo rc $?\n")
+		m.see(t, `rc 131\r\n`)
+		m.keys(t, "exit\n")
+		noneLeft(t, mark)
+	})
+}
+
+// running says whether a process of the mark has this command line.
+func running(mark, cmdline string) bool {
+	for _, pid := range marked(mark) {
+		if b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); string(b) == cmdline {
+			return true
+		}
+	}
+	return false
+}
+
+// TestTyped types Ctrl-C and Ctrl-\ to a command that catches them: it has each once, and the report is written.
+func TestTyped(t *testing.T) {
+	t.Parallel()
+	for key, name := range map[string]string{"\x03": "INT", "\x1c": "QUIT"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir, mark := t.TempDir(), newMark()
+			c := command(t, mark, "ergon", "-q", "-o", dir, "--progress", "off", "sh", "-c", countingOf(name, "USR2"))
+			m := openTerminal(t, c)
+			m.see(t, `up \d+ \d+\r\n`)
+			for range 3 { // typed as often as one likes: only what is sent to ergon counts
+				m.keys(t, key)
+				m.see(t, "got\r\n")
+			}
+			_ = c.Process.Signal(syscall.SIGUSR2)
+			m.see(t, "end\r\n")
+			if status := statusOf(t, c.Wait()); status.ExitStatus() != 7 {
+				t.Errorf("status %#x", status)
+			}
+			<-m.over
+			if n := strings.Count(m.all(), "got"); n != 3 {
+				t.Errorf("%d times, want 3: %q", n, m.all())
+			}
+			if run := onlyRun(t, dir); run.Outcome != datamodel.Cancelled {
+				t.Errorf("outcome %v", run.Outcome)
+			}
+			noneLeft(t, mark)
+		})
+	}
+}
+
+// TestHangUp closes the terminal of an ergon that is the session's leader: only it is told, and passes it on.
+func TestHangUp(t *testing.T) {
+	t.Parallel()
+	dir, mark := t.TempDir(), newMark()
+	c := command(t, mark, "ergon", "-q", "-o", dir+"/results", "sh", "-c",
+		`trap 'echo got >>`+dir+`/got; [ -e `+dir+`/go ] && exit 7' HUP; echo up; while :; do sleep 0.01; done 2>/dev/null`)
+	if err := os.WriteFile(dir+"/go", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := openTerminal(t, c)
+	m.see(t, "up\r\n")
+	_ = m.Close()
+	if status := statusOf(t, c.Wait()); status.ExitStatus() != 7 {
+		t.Errorf("status %#x", status)
+	}
+	if got, _ := os.ReadFile(dir + "/got"); string(got) != "got\n" {
+		t.Errorf("%q", got)
+	}
+	if run := onlyRun(t, dir+"/results"); run.Outcome != datamodel.Cancelled {
+		t.Errorf("outcome %v", run.Outcome)
+	}
+	noneLeft(t, mark)
+}
+
+// TestTerminal holds what a command in the foreground of a terminal sees against what it sees without ergon.
+func TestTerminal(t *testing.T) {
+	t.Parallel()
+	probe := `tty; stty -a; for f in 0 1 2; do test -t $f && echo tty $f; done; : </dev/tty && echo /dev/tty
+read -r pid comm state ppid pgrp session tty tpgid rest </proc/$$/stat; [ $pgrp = $tpgid ] && echo foreground; ` +
+		`[ $pgrp = $session ] && echo leader; echo '<'; exit 3`
+	show := func(words ...string) string {
+		c := command(t, newMark(), words...)
+		m := openTerminal(t, c)
+		m.see(t, "<\r\n")
+		if status := statusOf(t, c.Wait()); status.ExitStatus() != 3 {
+			t.Errorf("status %#x", status)
+		}
+		return regexp.MustCompile(`/dev/pts/\d+`).ReplaceAllString(m.all(), "PTS")
+	}
+	want := show("sh", "-c", probe)
+	if !strings.Contains(want, "tty 2") || !strings.Contains(want, "foreground") {
+		t.Fatal(want)
+	}
+	if got := show("ergon", "-q", "--no-save", "sh", "-c", probe); got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+}
+
+// statusLine is a status line as it is drawn: below the cursor, which does not move.
+var statusLine = regexp.MustCompile("\x1b\\[J\x1bD\x1bM\x1b7\x1bD\rergon 0:0[0-9][^\x1b\r\n]*\x1b8") //nolint:gochecknoglobals
+
+// TestStatusLine looks at the line while a command runs.
+func TestStatusLine(t *testing.T) {
+	t.Parallel()
+	run := func(t *testing.T, script string, options ...string) string {
+		t.Helper()
+		file := filepath.Join(t.TempDir(), "out")
+		words := append(append([]string{"sh", "-c", `exec "$@" >` + file, "sh", "ergon", "--no-save", "-q"}, options...), "sh", "-c", script)
+		c := command(t, newMark(), words...)
+		m := openTerminal(t, c)
+		if err := c.Wait(); err != nil {
+			t.Error(err)
+		}
+		<-m.over
+		if out, err := os.ReadFile(file); string(out) != "out\n" {
+			t.Errorf("stdout %q, %v", out, err)
+		}
+		return m.all()
+	}
+	const long = "sleep 3.3"
+	t.Run("auto", func(t *testing.T) {
+		t.Parallel()
+		text := run(t, "echo out; printf 'name? ' >&2; "+long)
+		lines := statusLine.FindAllString(text, -1)
+		if len(lines) == 0 || !strings.HasSuffix(lines[0], "\x1b8") || strings.Contains(lines[0], "0:01") || !strings.Contains(lines[0], "cpu") {
+			t.Errorf("%q", text)
+		}
+		if rest := statusLine.ReplaceAllString(text, ""); rest != "name? \x1b[J" {
+			t.Errorf("beside the line: %q", rest)
+		}
+	})
+	for name, options := range map[string][]string{"off": {"--progress", "off"}, "plain": {"--progress=plain"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if text := run(t, "echo out; "+long, options...); text != "" {
+				t.Errorf("%q", text)
+			}
+		})
+	}
+	t.Run("short", func(t *testing.T) {
+		t.Parallel()
+		if text := run(t, "echo out; sleep 1.2"); text != "" {
+			t.Errorf("%q", text)
+		}
+	})
+	t.Run("raw", func(t *testing.T) { // as less and vim do
+		t.Parallel()
+		if text := run(t, "echo out; stty -icanon; "+long+"; stty icanon"); text != "" {
+			t.Errorf("drawn over: %q", text)
+		}
+	})
+	t.Run("background", func(t *testing.T) {
+		t.Parallel()
+		mark := newMark()
+		m := bash(t, mark)
+		m.keys(t, "ergon --no-save -q sleep 3.3 &\n")
+		m.see(t, `\[1\] \d+\r\n`)
+		m.keys(t, "wait; echo rc $?\n")
+		m.see(t, `rc 0\r\n`)
+		if strings.Contains(m.all(), "ergon 0:") {
+			t.Errorf("drawn over: %q", m.all())
+		}
+		m.keys(t, "exit\n")
+		noneLeft(t, mark)
+	})
+	t.Run("pipe", func(t *testing.T) { // no terminal, no CI: nothing
+		t.Parallel()
+		c := command(t, newMark(), "ergon", "--no-save", "-q", "sh", "-c", "echo out; sleep 2.3")
+		c.Env = append(c.Env, "CI=")
+		var stderr bytes.Buffer
+		c.Stderr = &stderr
+		if out, err := c.Output(); err != nil || string(out) != "out\n" || stderr.Len() > 0 {
+			t.Errorf("%q, %q, %v", out, stderr.String(), err)
+		}
+	})
+}

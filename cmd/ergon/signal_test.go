@@ -1,0 +1,405 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/store"
+)
+
+// counting is a target that says each time it gets SIGNAL, and ends with code 7 on END. A shell acts on signals that are
+// pending at the same time before it goes on, so an extra one before END shows.
+const counting = `trap 'echo got' SIGNAL; trap 'end=1' END
+` + napping + `
+echo up $$ $PPID
+while [ -z "$end" ]; do wait $!; done
+kill -KILL $!; echo end; exit 7`
+
+// napping starts a child that can be ended: before its execve it would still catch what the shell catches.
+const napping = `sleep 1000 & while read -r name </proc/$!/comm; [ "$name" != sleep ]; do :; done`
+
+func countingOf(signal, end string) string {
+	return strings.NewReplacer("SIGNAL", signal, "END", end).Replace(counting)
+}
+
+// talk is a started command whose lines are read one by one.
+type talk struct {
+	*exec.Cmd
+	lines  *bufio.Reader
+	stderr bytes.Buffer
+}
+
+// start runs a command and waits for its first line, which is returned.
+func start(t *testing.T, c *exec.Cmd) (*talk, string) {
+	t.Helper()
+	k := &talk{Cmd: c}
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	if err := r.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	k.lines = bufio.NewReader(r)
+	c.Stdout = w
+	if c.Stderr == nil {
+		c.Stderr = &k.stderr
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = w.Close()
+	return k, k.line(t)
+}
+
+func (k *talk) line(t *testing.T) string {
+	t.Helper()
+	line, err := k.lines.ReadString('\n')
+	if err != nil {
+		t.Fatalf("stdout ends: %v; stderr %q", err, k.stderr.String())
+	}
+	return strings.TrimSuffix(line, "\n")
+}
+
+// end reads what is left of stdout and waits.
+func (k *talk) end(t *testing.T) (rest string, status syscall.WaitStatus) {
+	t.Helper()
+	b, err := io.ReadAll(k.lines)
+	if err != nil {
+		t.Error(err)
+	}
+	return string(b), statusOf(t, k.Wait())
+}
+
+func signalOf(name string) syscall.Signal { return unix.SignalNum("SIG" + name) }
+
+// TestPassedOn sends each signal to ergon alone: the target has it once, and the report is written.
+func TestPassedOn(t *testing.T) {
+	t.Parallel()
+	for way, env := range ways {
+		for _, name := range []string{"TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "CONT", "WINCH"} {
+			t.Run(way+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				last := "USR2"
+				if name == last {
+					last = "USR1"
+				}
+				dir, mark := t.TempDir(), newMark()
+				c := command(t, mark, "ergon", "-q", "-o", dir, "sh", "-c", countingOf(name, last))
+				c.Env = append(c.Env, env...)
+				k, _ := start(t, c)
+				for range 2 { // one after the other; a second TERM or INT would be the order to end all
+					_ = k.Process.Signal(signalOf(name))
+					if line := k.line(t); line != "got" {
+						t.Errorf("got %q", line)
+					}
+					if name == "TERM" || name == "INT" {
+						break
+					}
+				}
+				_ = k.Process.Signal(signalOf(last))
+				rest, status := k.end(t)
+				if rest != "end\n" || status.ExitStatus() != 7 {
+					t.Errorf("then %q, status %#x", rest, status)
+				}
+				run := onlyRun(t, dir)
+				want := datamodel.Cancelled
+				if strings.Contains("USR1 USR2 CONT WINCH", name) {
+					want = datamodel.TargetFailed
+				}
+				if run.Outcome != want || *run.ExitCode != 7 {
+					t.Errorf("outcome %v, want %v, code %v", run.Outcome, want, *run.ExitCode)
+				}
+				noneLeft(t, mark)
+				noGroup(t, run.ID)
+			})
+		}
+	}
+}
+
+// TestIgnored sends signals that were ignored on entry: neither ergon nor the target has them.
+func TestIgnored(t *testing.T) {
+	t.Parallel()
+	dir, mark := t.TempDir(), newMark()
+	c := command(t, mark, "sh", "-c", `trap '' TERM INT QUIT HUP USR1; exec "$@"`, "sh",
+		"ergon", "-q", "-o", dir, "sh", "-c", countingOf("WINCH", "USR2"))
+	k, _ := start(t, c)
+	for _, name := range []string{"TERM", "INT", "QUIT", "HUP", "USR1", "TERM", "WINCH"} {
+		_ = k.Process.Signal(signalOf(name))
+	}
+	if line := k.line(t); line != "got" {
+		t.Errorf("got %q", line)
+	}
+	_ = k.Process.Signal(syscall.SIGUSR2)
+	if rest, status := k.end(t); rest != "end\n" || status.ExitStatus() != 7 || k.stderr.Len() > 0 {
+		t.Errorf("%q, %#x, %q", rest, status, k.stderr.String())
+	}
+	if run := onlyRun(t, dir); run.Outcome != datamodel.TargetFailed {
+		t.Errorf("outcome %v", run.Outcome)
+	}
+	noneLeft(t, mark)
+}
+
+// TestSecond sends SIGTERM or SIGINT twice: the whole tree ends, whatever it ignores.
+func TestSecond(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"TERM", "INT"} {
+		for _, groups := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, groups), func(t *testing.T) {
+				t.Parallel()
+				dir, mark := t.TempDir(), newMark()
+				c := command(t, mark, "ergon", "-q", "-o", dir, "sh", "-c", `trap '' TERM INT
+sleep 1000 & (setsid sleep 1000 &) ; (sleep 1000; sleep 1000) &
+trap 'echo got' `+name+`; echo up; while :; do wait; done`)
+				if !groups && !hideGroups(c) {
+					t.Skip("cgroups can only be hidden by root")
+				}
+				k, _ := start(t, c)
+				_ = k.Process.Signal(signalOf(name))
+				if line := k.line(t); line != "got" {
+					t.Errorf("got %q", line)
+				}
+				_ = k.Process.Signal(signalOf(name))
+				_, status := k.end(t)
+				if !status.Signaled() || status.Signal() != syscall.SIGKILL {
+					t.Errorf("status %#x", status)
+				}
+				noneLeft(t, mark)
+				if run := onlyRun(t, dir); run.Outcome != datamodel.Cancelled || run.Signal != "SIGKILL" {
+					t.Errorf("%v by %s", run.Outcome, run.Signal)
+				}
+			})
+		}
+	}
+}
+
+// hideGroups starts the command where there are no cgroups to be made: in a mount namespace with /sys/fs/cgroup covered.
+func hideGroups(c *exec.Cmd) bool {
+	if os.Geteuid() != 0 {
+		return false
+	}
+	c.Args = append([]string{"sh", "-c", `mount -t tmpfs none /sys/fs/cgroup && exec "$@"`, "sh"}, c.Args...)
+	c.Path = "/bin/sh"
+	c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	probe := exec.Command("sh", "-c", "mount -t tmpfs none /sys/fs/cgroup")
+	probe.SysProcAttr = c.SysProcAttr
+	return probe.Run() == nil
+}
+
+// TestTimeout lets timeout(1) end ergon, which it does by two signals: the command is asked, not killed.
+func TestTimeout(t *testing.T) {
+	t.Parallel()
+	mark := newMark()
+	c := command(t, mark, "timeout", "-s", "TERM", "0.5", "ergon", "-q", "--no-save", "sh", "-c",
+		`trap 'trap "" TERM; echo got; sleep 0.1; echo done; exit 7' TERM; echo up; while :; do sleep 0.01; done`)
+	k, _ := start(t, c)
+	if rest, status := k.end(t); rest != "got\ndone\n" || status.ExitStatus() != 124 {
+		t.Errorf("%q, %#x", rest, status)
+	}
+	noneLeft(t, mark)
+}
+
+// TestDeath has the target die of each signal: so does ergon, and quietly.
+func TestDeath(t *testing.T) {
+	t.Parallel()
+	for way, env := range ways {
+		for _, name := range []string{"INT", "QUIT", "TERM", "KILL", "HUP", "USR1", "ALRM", "PIPE", "ABRT", "SEGV", "FPE", "BUS", "XCPU", "SYS"} {
+			t.Run(way+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				dir := t.TempDir()
+				c := command(t, newMark(), "sh", "-c", `ulimit -c unlimited 2>/dev/null; exec "$@"`, "sh",
+					"ergon", "-q", "-o", dir, "sh", "-c", "ulimit -c 0; kill -"+name+" $$")
+				c.Dir = dir
+				c.Env = append(c.Env, env...)
+				var out, stderr bytes.Buffer
+				c.Stdout, c.Stderr = &out, &stderr
+				status := statusOf(t, c.Run())
+				if !status.Signaled() || status.Signal() != signalOf(name) || status.CoreDump() {
+					t.Errorf("status %#x", status)
+				}
+				if out.Len()+stderr.Len() > 0 {
+					t.Errorf("wrote %q %q", out.String(), stderr.String())
+				}
+				if cores, _ := filepath.Glob(dir + "/core*"); len(cores) > 0 {
+					t.Error(cores)
+				}
+				if run := onlyRun(t, dir); run.Signal != "SIG"+name || run.Outcome != datamodel.TargetFailed {
+					t.Errorf("%v by %s", run.Outcome, run.Signal)
+				}
+			})
+		}
+	}
+}
+
+// trials runs a trial n times, some at once.
+func trials(t *testing.T, n int, trial func(t *testing.T, i int)) {
+	t.Helper()
+	var wg sync.WaitGroup
+	next := make(chan int)
+	for range 6 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for i := range next {
+				t.Run(strconv.Itoa(i), func(t *testing.T) { trial(t, i) })
+			}
+		}()
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+}
+
+// TestTrials ends runs by a signal to ergon alone, 200 times by SIGTERM: the target has it, the files are written, the
+// exit code is the target's, and no process is left.
+func TestTrials(t *testing.T) {
+	t.Parallel()
+	for name, n := range map[string]int{"TERM": 200, "INT": 50, "HUP": 50} {
+		if testing.Short() {
+			n /= 10
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			trials(t, n, func(t *testing.T, i int) {
+				dir, mark := filepath.Join(root, strconv.Itoa(i)), newMark()
+				c := command(t, mark, "ergon", "-q", "-o", dir, "sh", "-c",
+					`trap 'kill -KILL $!; echo got; exit 9' `+name+"\n"+napping+`; echo up; wait; wait`)
+				k, _ := start(t, c)
+				_ = k.Process.Signal(signalOf(name))
+				if rest, status := k.end(t); rest != "got\n" || status.ExitStatus() != 9 {
+					t.Errorf("%q, %#x, %q", rest, status, k.stderr.String())
+				}
+				run := onlyRun(t, dir)
+				if run.Outcome != datamodel.Cancelled {
+					t.Errorf("outcome %v", run.Outcome)
+				}
+				noneLeft(t, mark)
+				noGroup(t, run.ID)
+			})
+		})
+	}
+}
+
+// TestEarly sends a signal at any time from the very start on: there is no orphan, and nothing hangs.
+func TestEarly(t *testing.T) {
+	t.Parallel()
+	for name, n := range map[string]int{"TERM": 60, "INT": 40, "HUP": 20, "USR1": 20} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			trials(t, n, func(t *testing.T, i int) {
+				dir, mark := filepath.Join(root, strconv.Itoa(i)), newMark()
+				c := command(t, mark, "ergon", "-q", "-o", dir, "sleep", "1000")
+				if i%4 == 3 && name != "USR1" { // as launch.Direct says
+					c.Env = append(c.Env, ways["direct"]...)
+				}
+				if err := c.Start(); err != nil {
+					t.Fatal(err)
+				}
+				spin := time.Duration(i) * 700 * time.Microsecond
+				for began := time.Now(); time.Since(began) < spin; { //nolint:revive // as short a time as a sleep cannot be
+				}
+				_ = c.Process.Signal(signalOf(name))
+				if status := statusOf(t, c.Wait()); !status.Signaled() || status.Signal() != signalOf(name) {
+					t.Errorf("after %v: status %#x", spin, status)
+				}
+				noneLeft(t, mark)
+				runs, err := store.ListRuns(dir)
+				if err == nil && len(runs) == 1 { // it may have come before there was a folder
+					if runs[0].Run.Signal != "SIG"+name {
+						t.Errorf("after %v: ended by %q", spin, runs[0].Run.Signal)
+					}
+					noGroup(t, runs[0].Run.ID)
+				}
+			})
+		})
+	}
+}
+
+// TestKilled kills ergon itself: the target lives on, the sampler ends, and its readings can be recovered.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	dir, mark := t.TempDir(), newMark()
+	c := command(t, mark, "ergon", "-q", "-o", dir, "--interval", "10ms", "sh", "-c", "echo up $$; read x; echo went on")
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, line := start(t, c)
+	began := time.Now()
+	target, err := strconv.Atoi(strings.TrimPrefix(line, "up "))
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "readings in the spool", func() bool {
+		spools, _ := filepath.Glob(dir + "/*/*/*/spool/cpu.arrows")
+		if len(spools) != 1 {
+			return false
+		}
+		info, err := os.Stat(spools[0])
+		return err == nil && info.Size() > 1<<16
+	})
+	if err := k.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	ran := time.Since(began)
+	_, _ = k.Process.Wait()
+	killed := time.Now()
+	eventually(t, "the sampler's end", func() bool { left := marked(mark); return len(left) == 1 && left[0] == target })
+	t.Logf("the sampler was gone after %v", time.Since(killed))
+
+	recovered := command(t, newMark(), "ergon", "recover", "-o", dir, "last")
+	if out, err := recovered.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	run := onlyRun(t, dir)
+	if run.Outcome != datamodel.ProfilerFailed {
+		t.Errorf("outcome %v", run.Outcome)
+	}
+	csv, err := command(t, newMark(), "ergon", "export", "-o", dir, "-f", "csv", "last").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, n := 0.0, 0
+	for line := range strings.Lines(string(csv)) {
+		if words := strings.Split(line, ","); len(words) == 5 && words[1] == "memory/used" {
+			n++
+			if last, err = strconv.ParseFloat(words[3], 64); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if last < ran.Seconds()-0.2 || n < int(ran.Seconds()/0.010/4) {
+		t.Errorf("%d readings up to %.2f s of %v", n, last, ran)
+	}
+	t.Logf("%d readings up to %.2f s of %v", n, last, ran)
+
+	_, _ = io.WriteString(in, "x\n")
+	if line := k.line(t); line != "went on" {
+		t.Errorf("the target says %q", line)
+	}
+	noneLeft(t, mark)
+	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} { // nobody is left to remove it
+		_ = os.Remove(filepath.Join(root, "ergon-"+run.ID))
+	}
+}
