@@ -11,6 +11,9 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/NVIDIA/go-nvml/pkg/dl"
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
@@ -33,6 +36,9 @@ const (
 	notSupported = "not supported by this GPU or driver"
 	// gpuRate is a power no GPU or module of several reaches, in W.
 	gpuRate = 10000
+	// gpuUpdate is the longest that the energy counter of a GPU stands still: 20 ms of a V100, 100 ms of an A100 or
+	// H100 (Yang et al., Part-time Power Measurements, SC '24).
+	gpuUpdate = 100 * time.Millisecond
 )
 
 // errNoAnswer is Read's error where no GPU gave anything.
@@ -78,7 +84,7 @@ type gpuReading struct {
 // gpuReadings is the table, in the order in which sensors are listed.
 func gpuReadings() []gpuReading {
 	energy := []sensors.Sensor{{
-		Name: "energy", Unit: units.Joule, Kind: sensors.Counter, MaxRate: gpuRate,
+		Name: "energy", Unit: units.Joule, Kind: sensors.Counter, MaxRate: gpuRate, Update: gpuUpdate,
 		Doc: "energy of the GPU with its memory since the driver was loaded; Volta and later",
 	}}
 	power := func(doc string) []sensors.Sensor {
@@ -171,7 +177,23 @@ func gpuReadings() []gpuReading {
 	}
 }
 
+// driverFiles are what a driver leaves in /dev: that of a PC or server, of a Jetson, of Windows below WSL 2.
+func driverFiles() []string {
+	return []string{"/dev/nvidiactl", "/dev/nvgpu", "/dev/nvhost-ctrl-gpu", "/dev/dxg"}
+}
+
+// driver says whether there is one. To look for the library instead goes through 25 folders at every start.
+func driver() bool {
+	return slices.ContainsFunc(driverFiles(), func(f string) bool {
+		_, err := os.Stat(f)
+		return err == nil
+	})
+}
+
 func openNVML(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+	if host.NVML == "" && os.Getenv("LD_LIBRARY_PATH") == "" && !driver() {
+		return nil, nil, unavailable("no NVIDIA driver: none of " + strings.Join(driverFiles(), ", ") + " is here")
+	}
 	lib, err := loadNVML(host.NVML)
 	if err != nil {
 		return nil, nil, err

@@ -97,7 +97,10 @@ func openRAPL(_ context.Context, host sensors.Host) (sensors.Source, []sensors.A
 		devices[p.kernel] = device
 		z, sensor, err := openZone(host, p, device, name)
 		if err != nil {
-			absences = append(absences, sensors.Absence{ID: sensor.ID, Source: sensor.Source, Reason: raplReason(p, err)})
+			absences = append(absences, sensors.Absence{
+				ID: sensor.ID, Source: sensor.Source, Reason: raplReason(p, err),
+				Present: p.dir == "" || !errors.Is(err, fs.ErrNotExist),
+			})
 			continue
 		}
 		r.zones, r.list = append(r.zones, z), append(r.list, sensor)

@@ -34,8 +34,8 @@ type Runner struct {
 	Sampler func() (*sampler.Client, error)
 	// Config is what the sampler is told, less what the runner adds: spool, cgroups, its own process id.
 	Config sampler.Config
-	// Signals are those that ergon receives.
-	Signals <-chan launch.Signal
+	// Signals begins to receive those that ergon is sent. It may be nil.
+	Signals func() (<-chan launch.Signal, error)
 	// Timeout ends the target; 0 does not.
 	Timeout time.Duration
 	// Host describes the machine; it is called once, while the sampler gets ready.
@@ -71,6 +71,7 @@ func (e *SetupError) Unwrap() error { return e.Err }
 type round struct {
 	*Runner
 	machine machine
+	signals <-chan launch.Signal
 	run     datamodel.Run
 	dir     string          // the run's folder; empty when nothing is kept
 	spool   string          // where the sampler writes
@@ -141,29 +142,61 @@ func (o *round) setup() error {
 		Sources: []datamodel.SourceStats{}, Missing: []sensors.Absence{}, Warnings: []datamodel.Warning{}, // [] in JSON
 	}
 	o.run.Folder, _ = os.Getwd()
-	if err := o.makeFolders(); err != nil {
-		return err
-	}
 	config := o.Config
-	config.Spool, config.Ephemeral = o.spool, o.dir == ""
 	config.Host.Runner = os.Getpid()
 	config.Host.Dirs = append([]string{o.run.Folder}, config.Host.Dirs...)
 	var err error
-	if o.group, err = cgroup.Make(o.run.ID); err == nil && o.known() {
-		_ = o.group.Admit(o.join) // what cannot be used is empty afterwards
-	}
-	config.Host.Target = sensors.Target{CPUGroup: o.group.CPU, MemoryGroup: o.group.Memory}
 	if o.sampler, err = o.Sampler(); err == nil {
 		o.client = o.sampler
 		err = o.client.Configure(config)
 	}
+	o.samplerFailed(err)
+	grouped := make(chan *cgroup.Group)
+	go func() { grouped <- o.makeGroup() }() // it waits for the launcher, and so need nobody for it
+	err = errors.Join(o.relaySignals(), o.makeFolders())
 	if o.Host != nil {
 		o.run.Host = o.Host()
 	}
-	var ready sampler.Ready
-	if err == nil {
-		ready, err = o.client.Ready()
+	if o.group = <-grouped; err != nil {
+		return err
 	}
+	o.attach()
+	if err := o.saveManifest(); err != nil {
+		return err
+	}
+	return o.awaitReady()
+}
+
+// makeGroup makes the target's cgroups and gets it into them where it is there already.
+func (o *round) makeGroup() *cgroup.Group {
+	g, err := cgroup.Make(o.run.ID)
+	if err == nil && o.known() {
+		_ = g.Admit(o.join) // what cannot be used is empty afterwards
+	}
+	return g
+}
+
+// attach tells the sampler about the target and asks for the first readings, the answers to both to be awaited later.
+func (o *round) attach() {
+	if o.client == nil {
+		return
+	}
+	err := o.client.Attach(sampler.Subject{
+		Target: sensors.Target{CPUGroup: o.group.CPU, MemoryGroup: o.group.Memory},
+		PID:    o.Target.PID(), Spool: o.spool, Ephemeral: o.dir == "",
+	})
+	if err == nil {
+		err = o.client.Begin()
+	}
+	o.samplerFailed(err)
+}
+
+// awaitReady returns an error where the configuration is wrong. A sampler that fails is none.
+func (o *round) awaitReady() error {
+	if o.client == nil {
+		return nil
+	}
+	ready, err := o.client.Ready()
 	var wrong *sampler.ConfigError
 	if errors.As(err, &wrong) {
 		return err
@@ -171,7 +204,18 @@ func (o *round) setup() error {
 	o.samplerFailed(err)
 	o.run.Missing = append(o.run.Missing, ready.Missing...)
 	o.run.Accounting = ready.Accounting
-	return o.saveManifest()
+	return nil
+}
+
+// relaySignals begins to receive signals.
+func (o *round) relaySignals() (err error) {
+	if o.Signals == nil {
+		return nil
+	}
+	if o.signals, err = o.Signals(); err != nil {
+		return fmt.Errorf("relay signals: %w", err)
+	}
+	return nil
 }
 
 // join gets the held target into a cgroup, by itself where it can.
@@ -205,17 +249,14 @@ func (o *round) makeFolders() (err error) {
 	return err
 }
 
-// begin tells everybody about the target where it is known, and takes the first reading.
+// begin returns when the first reading is taken.
 func (o *round) begin() {
-	if o.known() {
-		o.follow()
-	}
 	if o.group.CPU == "" {
 		// An orphan's CPU time is then known to perf, or to who reaps it.
 		o.adopted = launch.Adopt() == nil
 	}
 	if o.client != nil {
-		o.samplerFailed(o.client.Begin())
+		o.samplerFailed(o.client.Begun())
 	}
 }
 

@@ -33,7 +33,7 @@ func (o *round) wait(began time.Time) error {
 		case err := <-ended:
 			o.note()
 			return errors.Join(err, o.reap(began))
-		case s := <-o.Signals:
+		case s := <-o.signals:
 			if !repeats(s, before) {
 				o.pass(s)
 			}
@@ -115,7 +115,7 @@ func (o *round) pass(s launch.Signal) {
 func (o *round) note() {
 	for {
 		select {
-		case s := <-o.Signals:
+		case s := <-o.signals:
 			o.cancelled = o.cancelled || ends(s.Number)
 		default:
 			return
@@ -147,7 +147,7 @@ func (o *round) endTree() {
 func (o *round) endedEarly() (os.Signal, bool) {
 	for {
 		select {
-		case s := <-o.Signals:
+		case s := <-o.signals:
 			if s.Deadly() {
 				return s.Number, true
 			}

@@ -85,7 +85,7 @@ func (p *program) app() *cli.App {
 // commands lists the subcommands.
 func (p *program) commands() []*cli.Command {
 	list := []*cli.Command{
-		p.runCommand(), p.sensorsCommand(), p.reportCommand(), p.lsCommand(), p.exportCommand(), p.recoverCommand(),
+		p.runCommand(), p.sensorsCommand(), p.doctorCommand(), p.reportCommand(), p.lsCommand(), p.exportCommand(), p.recoverCommand(),
 	}
 	for _, c := range list {
 		c.OnUsageError = usageError // the App's is not inherited, and the default prints the whole help

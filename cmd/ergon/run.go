@@ -49,7 +49,7 @@ func (p *program) measure(c *cli.Context) error {
 		if results, err = filepath.Abs(results); err != nil {
 			return err
 		}
-		config.Host.Dirs = []string{results}
+		config.Host.Dirs = []string{standing(results)}
 	}
 	command := p.argv[p.word:]
 	project := c.String("project")
@@ -58,15 +58,11 @@ func (p *program) measure(c *cli.Context) error {
 	}
 	config.Node, _ = os.Hostname()
 
-	launch.Quiet()
-	signals, err := launch.Signals()
-	if err != nil {
-		return fmt.Errorf("relay signals: %w", err)
-	}
 	early := p.early
 	p.early = nil
+	launch.Quiet(early == nil)
 	r := runner.Runner{
-		Command: command, Project: project, Results: results, Config: config, Signals: signals,
+		Command: command, Project: project, Results: results, Config: config, Signals: launch.Signals,
 		Timeout: c.Duration("timeout"), Version: version(), OnStatus: show.status,
 		Host:    func() datamodel.HostInfo { return datamodel.HostInfo(backend.Describe(config.Host)) },
 		Target:  held(early, p.argv, p.word),
@@ -75,6 +71,16 @@ func (p *program) measure(c *cli.Context) error {
 	rep, err := r.Run()
 	show.erase()
 	return p.conclude(c, rep, err)
+}
+
+// standing is the folder itself or the nearest one above it that is there: what is made below is on its file system.
+func standing(dir string) string {
+	for {
+		if _, err := os.Stat(dir); err == nil || filepath.Dir(dir) == dir {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
 }
 
 // held is the command, waiting: the launcher where there is one.

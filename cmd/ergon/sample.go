@@ -24,7 +24,7 @@ func sample(std stdio, backends []sensors.Backend) error {
 	// is over within a second has no need of it.
 	time.AfterFunc(time.Second, func() { debug.SetGCPercent(25) })
 	_ = os.WriteFile("/proc/self/comm", []byte("ergon-sampler"), 0) // for ps; on other systems there is no such file
-	launch.Quiet()
+	launch.Quiet(false)
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	return sampler.Serve(std.in, std.out, backends)
 }

@@ -64,6 +64,9 @@ func (p *program) sensors(c *cli.Context) error {
 	if err := client.Configure(config); err != nil {
 		return err
 	}
+	if err := client.Attach(sampler.Subject{}); err != nil {
+		return err
+	}
 	ready, err := client.Ready()
 	if err != nil {
 		return err

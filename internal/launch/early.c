@@ -9,7 +9,6 @@
 #include <features.h>
 #include <linux/sched.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -54,7 +53,7 @@ static int above(int p[2]) {
 }
 
 // start_sampler executes this program again as `ergon sample`, in a session of its own so that no signal of the
-// terminal reaches it, and, where the C library can (glibc 2.34), with none of the caller's descriptors but stderr.
+// terminal reaches it, and, where the kernel can (Linux 5.9), with none of the caller's descriptors but stderr.
 static pid_t start_sampler(char *self, int in, int out) {
 	char *argv[] = {self, "sample", NULL};
 	size_t n = 0;
@@ -67,23 +66,21 @@ static pid_t start_sampler(char *self, int in, int out) {
 		if (strncmp(environ[i], "GOMAXPROCS=", 11)) env[m++] = environ[i];
 	env[m] = NULL;
 
-	pid_t pid = -1;
-	posix_spawnattr_t attr;
-	posix_spawn_file_actions_t act;
-	sigset_t none;
-	sigemptyset(&none);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK);
-	posix_spawn_file_actions_init(&act);
-	posix_spawn_file_actions_adddup2(&act, in, 0);
-	posix_spawn_file_actions_adddup2(&act, out, 1);
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 34)
-	posix_spawn_file_actions_addclosefrom_np(&act, 3);
+	// Not posix_spawn, in which the caller waits for the child's execve: 0.7 ms that the runner can use.
+	pid_t pid = fork();
+	if (pid == 0) {
+		sigset_t none;
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		setsid();
+		dup2(in, 0);
+		dup2(out, 1);
+#ifdef SYS_close_range
+		syscall(SYS_close_range, 3U, ~0U, 0U);
 #endif
-	if (posix_spawn(&pid, "/proc/self/exe", &act, &attr, argv, env)) pid = -1;
-	posix_spawn_file_actions_destroy(&act);
-	posix_spawnattr_destroy(&attr);
+		execve("/proc/self/exe", argv, env);
+		_exit(127);
+	}
 	free(env);
 	return pid;
 }
@@ -171,6 +168,11 @@ __attribute__((constructor)) static void early(int argc, char **argv) {
 	if (!wanted(argc, argv)) return;
 	int in[2], out[2], gate[2], verdict[2];
 	if (above(in) || above(out) || above(gate) || above(verdict)) return;
+	// What Go reads it reads through its poller, at the price of no thread, when the end is not a blocking one.
+	for (int i = 0; i < 3; i++) {
+		int end = (int[]){in[0], out[0], verdict[0]}[i];
+		fcntl(end, F_SETFL, fcntl(end, F_GETFL) | O_NONBLOCK);
+	}
 	pid_t sampler = start_sampler(argv[0], in[0], out[1]);
 	close(in[0]);
 	close(out[1]);

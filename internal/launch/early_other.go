@@ -13,6 +13,12 @@ type Early struct {
 // TakeEarly returns nil: nothing is forked before the Go runtime in this build.
 func TakeEarly() *Early { return nil }
 
+// Kill does nothing.
+func (e *Early) Kill() error { return nil }
+
+// Wait does nothing.
+func (e *Early) Wait() {}
+
 // Target is nil.
 func (e *Early) Target([]string, int) Target { return nil }
 

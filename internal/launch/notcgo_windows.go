@@ -23,7 +23,7 @@ func Signals() (<-chan Signal, error) {
 func (s Signal) Deadly() bool { return true }
 
 // Quiet does nothing: there is no SIGPIPE here.
-func Quiet() {}
+func Quiet(bool) {}
 
 // Die returns: no process ends by a signal here.
 func Die(int) {}

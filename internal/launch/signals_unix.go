@@ -22,8 +22,15 @@ func relayed() []syscall.Signal {
 func (s Signal) Deadly() bool { return s.Number != syscall.SIGCONT && s.Number != syscall.SIGWINCH }
 
 // Quiet makes writing to a pipe that nobody reads, and beyond the limit of a file's size, an error in place of a
-// signal. The signals are caught, not ignored, since a child would inherit the latter.
-func Quiet() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGXFSZ) }
+// signal. A child that is started later would inherit that the signals are ignored; where there will be one they are
+// caught, which takes a thread.
+func Quiet(children bool) {
+	if children {
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGXFSZ)
+	} else {
+		signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
+	}
+}
 
 // Die ends this process by the signal, so that a shell sees what it would have seen without ergon. It writes no core
 // file. It returns where that is not possible.

@@ -15,6 +15,7 @@ import (
 // awaitZombie returns when the child has ended but leaves it to be reaped (waitid(2), WNOWAIT), with what the dead
 // process's file tells of its reading and writing; nil where that is not to be read.
 func awaitZombie(pid int) (*IO, error) {
+	awaitExit(pid)
 	for {
 		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
 		if err == nil {
@@ -29,6 +30,31 @@ func awaitZombie(pid int) (*IO, error) {
 		return nil, nil //nolint:nilerr // a target of another user, or a kernel without task accounting
 	}
 	return parseIO(data), nil
+}
+
+// awaitExit waits through the poller where there are pidfds (Linux 5.3), so that no thread is bound. What it cannot wait
+// for, waitid does.
+func awaitExit(pid int) {
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	if err != nil {
+		return
+	}
+	f := os.NewFile(uintptr(fd), "pidfd")
+	defer func() { _ = f.Close() }()
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = conn.Read(func(uintptr) bool {
+		return exited(fd)
+	})
+}
+
+// exited says whether the process of a pidfd has ended.
+func exited(fd int) bool {
+	p := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(p[:], 0)
+	return err != nil || n > 0
 }
 
 // parseIO reads

@@ -32,12 +32,25 @@ var ErrDied = errors.New("the sampler has died")
 // errGivenUp is the answer to a question nobody waits for any more.
 var errGivenUp = errors.New("given up")
 
+// process is the sampler as its parent sees it.
+type process interface {
+	Kill() error
+	// Wait returns when it has ended and been reaped.
+	Wait()
+}
+
+// spawned is a process that was started here.
+type spawned struct{ *os.Process }
+
+func (s spawned) Wait() { _, _ = s.Process.Wait() }
+
 // Client is the runner's hold on the sampler process. Its methods are not to be called at the same time.
 type Client struct {
 	// Limits are the default ones unless set before the first call.
 	Limits  Limits
 	in      io.WriteCloser
-	process *os.Process
+	process process
+	pid     int
 	replies chan reply // closed when the sampler's stdout ends
 	exited  chan struct{}
 	closing sync.Once
@@ -48,11 +61,7 @@ func Adopt(e *launch.Early) (*Client, error) {
 	if e.Sampler <= 0 {
 		return nil, errors.New("the sampler could not be started")
 	}
-	p, err := os.FindProcess(e.Sampler)
-	if err != nil {
-		return nil, fmt.Errorf("sampler %d: %w", e.Sampler, err)
-	}
-	return hold(e.In, e.Out, p), nil
+	return hold(e.In, e.Out, e, e.Sampler), nil
 }
 
 // Spawn starts a sampler: this program again, with the word sample.
@@ -73,11 +82,11 @@ func Spawn(executable string, stderr *os.File) (*Client, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the sampler: %w", err)
 	}
-	return hold(in, out, cmd.Process), nil
+	return hold(in, out, spawned{cmd.Process}, cmd.Process.Pid), nil
 }
 
-func hold(in io.WriteCloser, out io.ReadCloser, p *os.Process) *Client {
-	c := &Client{Limits: DefaultLimits(), in: in, process: p, replies: make(chan reply, 4), exited: make(chan struct{})}
+func hold(in io.WriteCloser, out io.ReadCloser, p process, pid int) *Client {
+	c := &Client{Limits: DefaultLimits(), in: in, process: p, pid: pid, replies: make(chan reply, 4), exited: make(chan struct{})}
 	go func() {
 		defer close(c.replies)
 		lines := bufio.NewReaderSize(out, 1<<16)
@@ -96,12 +105,15 @@ func hold(in io.WriteCloser, out io.ReadCloser, p *os.Process) *Client {
 	return c
 }
 
-// Configure sends the configuration.
+// Configure sends the configuration, upon which the sampler opens its sources.
 func (c *Client) Configure(config Config) error {
 	return c.send(request{Op: opConfig, Config: &config})
 }
 
-// Ready waits for the answer to Configure.
+// Attach tells about the target, which is held back, and where to record.
+func (c *Client) Attach(s Subject) error { return c.send(request{Op: opSubject, Subject: &s}) }
+
+// Ready waits for the answer to Attach.
 func (c *Client) Ready() (Ready, error) {
 	r, err := c.await(opReady, c.Limits.Ready, nil)
 	if err != nil || r.Ready == nil {
@@ -118,14 +130,14 @@ type ConfigError struct{ text string }
 
 func (e *ConfigError) Error() string { return e.text }
 
-// Follow tells which process is the target.
-func (c *Client) Follow(pid int) error { return c.send(request{Op: opTarget, PID: pid}) }
+// Follow tells which process is the target where Attach could not.
+func (c *Client) Follow(pid int) error { return c.send(request{Op: opFollow, PID: pid}) }
 
-// Begin returns when the first reading of every source is taken.
-func (c *Client) Begin() error {
-	if err := c.send(request{Op: opBegin}); err != nil {
-		return err
-	}
+// Begin asks for the first reading of every source. It need not wait for Ready.
+func (c *Client) Begin() error { return c.send(request{Op: opBegin}) }
+
+// Begun returns when it is taken.
+func (c *Client) Begun() error {
 	_, err := c.await(opBegun, c.Limits.Answer, nil)
 	return err
 }
@@ -164,7 +176,7 @@ func (c *Client) Close() {
 			defer close(c.exited)
 			over := time.AfterFunc(c.Limits.Close, func() { _ = c.process.Kill() })
 			defer over.Stop()
-			_, _ = c.process.Wait()
+			c.process.Wait()
 		}()
 	})
 }
@@ -173,7 +185,7 @@ func (c *Client) Close() {
 func (c *Client) Wait() { <-c.exited }
 
 // PID is the sampler's process id.
-func (c *Client) PID() int { return c.process.Pid }
+func (c *Client) PID() int { return c.pid }
 
 // send writes one line. The pipe holds far more than all the lines of a run, so it does not block on a sampler that
 // hangs.

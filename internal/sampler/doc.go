@@ -5,10 +5,11 @@
 //
 //	runner                      sampler
 //	config {host, interval …} → opens the sources
+//	subject {spool, target …} → opens those of the target
 //	                          ← ready {sources, missing}
-//	target {pid}              → tells the followers
 //	begin                     → first reading of every source
 //	                          ← begun
+//	follow {pid}              → where it was not known with the subject
 //	                            … readings at the beat, into the spool …
 //	status                    → ← status {power, cpu, memory}
 //	end                       → last reading, spools closed

@@ -17,18 +17,25 @@ type Config struct {
 	Intervals map[string]time.Duration `json:"intervals,omitempty"`
 	// Select is the ordered list of patterns of --sensors.
 	Select []string `json:"select,omitempty"`
+	// List asks for every sensor, with a current reading, in Ready.
+	List bool `json:"list,omitempty"`
+}
+
+// Subject is what the sampler is told when the target is there, held back: by then it has opened all other sources.
+type Subject struct {
+	Target sensors.Target `json:"target"`
+	// PID is the target's process id, 0 where it is not known yet.
+	PID int `json:"pid,omitempty"`
 	// Spool is the folder for the spools. Empty: nothing is recorded, as for `ergon sensors`.
 	Spool string `json:"spool"`
 	// Ephemeral asks the sampler to remove the spool when the runner is gone without having said end.
 	Ephemeral bool `json:"ephemeral,omitempty"`
-	// List asks for every sensor, with a current reading, in Ready.
-	List bool `json:"list,omitempty"`
 }
 
 // Shared is true when the host's files are the kernel's own, which answer at once.
 func (c Config) shared() bool { return c.Host.Proc == "/proc" && c.Host.Sys == "/sys" }
 
-// Ready is the answer to the configuration.
+// Ready is the answer to the subject.
 type Ready struct {
 	Sources []SourceInfo      `json:"sources"`
 	Missing []sensors.Absence `json:"missing"`
@@ -72,9 +79,10 @@ type Ended struct {
 
 // request and reply are the lines themselves; one field beside Op is set.
 type request struct {
-	Op     string  `json:"op"`
-	Config *Config `json:"config,omitempty"`
-	PID    int     `json:"pid,omitempty"`
+	Op      string   `json:"op"`
+	Config  *Config  `json:"config,omitempty"`
+	Subject *Subject `json:"subject,omitempty"`
+	PID     int      `json:"pid,omitempty"`
 }
 
 type reply struct {
@@ -86,12 +94,13 @@ type reply struct {
 
 // The words of request.Op and reply.Op.
 const (
-	opConfig = "config"
-	opReady  = "ready"
-	opTarget = "target"
-	opBegin  = "begin"
-	opBegun  = "begun"
-	opStatus = "status"
-	opEnd    = "end"
-	opEnded  = "ended"
+	opConfig  = "config"
+	opSubject = "subject"
+	opReady   = "ready"
+	opFollow  = "follow"
+	opBegin   = "begin"
+	opBegun   = "begun"
+	opStatus  = "status"
+	opEnd     = "end"
+	opEnded   = "ended"
 )

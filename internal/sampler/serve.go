@@ -50,8 +50,8 @@ func Serve(in io.Reader, out io.Writer, backends []sensors.Backend) error {
 func (s *server) leave() error {
 	s.end()
 	s.close()
-	if s.config.Ephemeral && !s.ended {
-		return os.RemoveAll(s.config.Spool)
+	if s.subject.Ephemeral && !s.ended {
+		return os.RemoveAll(s.subject.Spool)
 	}
 	return nil
 }
@@ -64,7 +64,13 @@ type server struct {
 	lanes      []*lane
 	missing    []sensors.Absence
 	warnings   []datamodel.Warning
-	configured bool
+	configured bool // config was obeyed
+	ready      bool // subject was
+	refused    bool // but cannot be done
+	subject    Subject
+	choice     choice
+	wrong      error // with the choice
+	opened     []opening
 	running    bool // begin was obeyed
 	over       bool // the last readings were taken or given up
 	ended      bool // the runner was told so
@@ -80,13 +86,24 @@ func (s *server) obey(r request) error {
 		}
 		s.configured = true
 		s.config = *r.Config
+		s.prepare()
+		return nil
+	case opSubject:
+		if r.Subject == nil || !s.configured || s.ready {
+			return errors.New("order subject: nothing in it, or out of turn")
+		}
+		s.ready = true
+		s.subject = *r.Subject
 		return s.out.Encode(reply{Op: opReady, Ready: s.open()})
-	case opTarget:
+	case opFollow:
 		s.follow(r.PID)
 		return nil
 	case opBegin:
-		if s.running || !s.configured {
+		if s.running || !s.ready {
 			return errors.New("order begin: out of turn")
+		}
+		if s.refused {
+			return nil // as Ready has told
 		}
 		if err := s.begin(); err != nil {
 			return err
@@ -103,21 +120,41 @@ func (s *server) obey(r request) error {
 	return fmt.Errorf("order %q is unknown", r.Op)
 }
 
-// open opens the backends and groups them into lanes.
+// prepare opens what does not need the target.
+func (s *server) prepare() {
+	if s.choice, s.wrong = parseChoice(s.config.Select); s.wrong == nil {
+		s.opened = s.openAll(func(b sensors.Backend) bool { return !b.OfTarget })
+	}
+}
+
+// open opens the rest and groups all into lanes.
 func (s *server) open() *Ready {
-	choice, err := parseChoice(s.config.Select)
+	ready, err := s.group()
 	if err != nil {
+		s.refused = true
 		return &Ready{Error: err.Error()}
 	}
-	opened := s.openAll(choice)
+	return ready
+}
+
+func (s *server) group() (*Ready, error) {
+	if s.wrong != nil {
+		return nil, s.wrong
+	}
+	s.config.Host.Target = s.subject.Target
+	for i, o := range s.openAll(func(b sensors.Backend) bool { return b.OfTarget }) {
+		if o.backend.OfTarget {
+			s.opened[i] = o
+		}
+	}
 	ready := &Ready{}
 	s.began = time.Now()
-	for _, o := range opened {
+	for _, o := range s.opened {
 		s.missing = append(s.missing, o.absences...)
 		if o.source == nil {
 			continue
 		}
-		src := choice.narrow(o.backend.Name, o.source)
+		src := s.choice.narrow(o.backend.Name, o.source)
 		if src == nil {
 			_ = o.source.Close()
 			continue
@@ -127,7 +164,7 @@ func (s *server) open() *Ready {
 		r.latest = make([]latestBits, len(r.list))
 		interval := s.interval(o.backend)
 		r.stats = datamodel.SourceStats{Name: r.name, Interval: interval.Seconds(), Sensors: len(r.list)}
-		r.dir, r.header = s.config.Spool, store.SpoolHeader{
+		r.dir, r.header = s.subject.Spool, store.SpoolHeader{
 			Source: r.name, Host: s.config.Node, Interval: interval, Anchor: s.began, Sensors: r.list,
 		}
 		ready.Sources = append(ready.Sources, SourceInfo{r.name, interval, len(r.list)})
@@ -141,11 +178,14 @@ func (s *server) open() *Ready {
 		}
 		s.place(r, interval, o.backend.Alone || !s.config.shared())
 	}
-	if err := choice.check(s.backends, "cpu", "memory", "disk", "network", "rapl", "gpu", "target", "profiler"); err != nil {
-		return &Ready{Error: err.Error()}
+	if err := s.choice.check(s.backends, "cpu", "memory", "disk", "network", "rapl", "gpu", "target", "profiler"); err != nil {
+		return nil, err
+	}
+	if s.subject.PID != 0 {
+		s.follow(s.subject.PID)
 	}
 	ready.Missing = s.missing
-	return ready
+	return ready, nil
 }
 
 // place puts the reader into the lane of its interval or one of its own.
@@ -179,20 +219,20 @@ type opening struct {
 	absences []sensors.Absence
 }
 
-// openAll opens the backends that are not switched off: at once and side by side those that may block, with a limit of
-// time, the others one after another.
-func (s *server) openAll(c choice) []opening {
+// openAll opens those wanted of the backends that are not switched off: at once and side by side those that may block,
+// with a limit of time, the others one after another.
+func (s *server) openAll(wanted func(sensors.Backend) bool) []opening {
 	opened := make([]opening, len(s.backends))
 	late := make([]chan opening, len(s.backends))
 	for i, b := range s.backends {
 		opened[i].backend = b
-		if !c.excluded(b.Name) && (b.Alone || !s.config.shared()) {
+		if wanted(b) && !s.choice.excluded(b.Name) && (b.Alone || !s.config.shared()) {
 			late[i] = make(chan opening, 1)
 			go func() { late[i] <- s.openOne(b) }()
 		}
 	}
 	for i, b := range s.backends {
-		if late[i] == nil && !c.excluded(b.Name) {
+		if late[i] == nil && wanted(b) && !s.choice.excluded(b.Name) {
 			opened[i] = s.openOne(b)
 		}
 	}

@@ -43,21 +43,21 @@ func fakes() []sensors.Backend {
 }
 
 // talk sends the orders and waits for the answer to each that has one, as the runner does.
-func talk(t *testing.T, config Config, between func()) (replies []reply) {
+func talk(t *testing.T, config Config, subject Subject, between func()) (replies []reply) {
 	t.Helper()
 	toChild, in := io.Pipe()
 	out, fromChild := io.Pipe()
 	done := make(chan error, 1)
 	go func() { done <- Serve(toChild, fromChild, fakes()) }()
 	orders, answers := json.NewEncoder(in), json.NewDecoder(out)
-	for _, r := range []request{{Op: opConfig, Config: &config}, {Op: opTarget, PID: 1}, {Op: opBegin}, {Op: opStatus}, {Op: opEnd}} {
+	for _, r := range []request{{Op: opConfig, Config: &config}, {Op: opSubject, Subject: &subject}, {Op: opFollow, PID: 1}, {Op: opBegin}, {Op: opStatus}, {Op: opEnd}} {
 		if r.Op == opEnd {
 			between()
 		}
 		if err := orders.Encode(r); err != nil {
 			t.Fatal(err)
 		}
-		if r.Op == opTarget {
+		if r.Op == opConfig || r.Op == opFollow {
 			continue
 		}
 		var answer reply
@@ -75,8 +75,8 @@ func talk(t *testing.T, config Config, between func()) (replies []reply) {
 
 func TestServe(t *testing.T) {
 	dir := t.TempDir()
-	config := Config{Host: sensors.Host{Proc: "/proc", Sys: "/sys"}, Node: "here", Interval: 2 * time.Millisecond, Spool: dir}
-	replies := talk(t, config, func() { time.Sleep(50 * time.Millisecond) }) // the time that is measured
+	config := Config{Host: sensors.Host{Proc: "/proc", Sys: "/sys"}, Node: "here", Interval: 2 * time.Millisecond}
+	replies := talk(t, config, Subject{Spool: dir}, func() { time.Sleep(50 * time.Millisecond) }) // the time that is measured
 	var ops []string
 	for _, r := range replies {
 		ops = append(ops, r.Op)
@@ -131,7 +131,8 @@ func TestServeOrphan(t *testing.T) {
 	var orders bytes.Buffer
 	enc := json.NewEncoder(&orders)
 	for _, r := range []request{
-		{Op: opConfig, Config: &Config{Host: sensors.Host{Proc: "/proc", Sys: "/sys"}, Interval: time.Millisecond, Spool: dir, Ephemeral: true}},
+		{Op: opConfig, Config: &Config{Host: sensors.Host{Proc: "/proc", Sys: "/sys"}, Interval: time.Millisecond}},
+		{Op: opSubject, Subject: &Subject{Spool: dir, Ephemeral: true}},
 		{Op: opBegin},
 	} {
 		if err := enc.Encode(r); err != nil {
@@ -151,6 +152,8 @@ func FuzzServe(f *testing.F) {
 	f.Add([]byte(`{"op":"config","config":{"host":{"proc":"/proc","sys":"/sys"},"interval":1000000000,"select":["-fake"]}}` + "\n" + `{"op":"status"}` + "\n"))
 	f.Add([]byte(`{"op":"begin"}` + "\n" + `{"op":"begin"}` + "\n" + `{"op":"end"}` + "\n" + `{"op":"end"}`))
 	f.Add([]byte(`{"op":"config"}`))
+	f.Add([]byte(`{"op":"config","config":{"interval":1000000,"select":["["]}}` + "\n" + `{"op":"subject","subject":{}}` + "\n" + `{"op":"begin"}` + "\n" + `{"op":"end"}`))
+	f.Add([]byte(`{"op":"config","config":{"interval":1000000}}` + "\n" + `{"op":"subject","subject":{"pid":1}}` + "\n" + `{"op":"begin"}`))
 	f.Add([]byte("\x00{}"))
 	f.Fuzz(func(_ *testing.T, lines []byte) {
 		if bytes.Contains(lines, []byte("spool")) || bytes.Contains(lines, []byte("\\u")) {
