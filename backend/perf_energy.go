@@ -1,0 +1,561 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"math/bits"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// perf is the energy that processors count themselves, as the kernel's perf events give it: the counters that powercap
+// shows (see rapl), made 64 bits wide and read by one call for each processor. Every performance monitoring unit (PMU)
+// that has energy events is taken, whatever its name and the processor's
+// (Documentation/ABI/testing/sysfs-bus-event_source-devices-events).
+//
+// The counters start at 0 when they are opened and have no wrap point, with a limit: the hardware's are 32 bits wide,
+// and the kernel takes what is counted between two looks at one as signed (arch/x86/events/rapl.c, rapl_event_update).
+// It looks by itself as often as 200 W make needful; above that someone must read before 2³¹ units have passed, which
+// is 131 kJ in units of 61 µJ (Intel) and 33 kJ in those of 15 µJ (AMD): once a minute is enough for 500 W.
+func perf() sensors.Backend {
+	return sensors.Backend{
+		Name: "perf",
+		Doc:  "energy counters of processors, memory and platform (perf events)",
+		Open: func(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+			return openPerf(host, false)
+		},
+	}
+}
+
+// perfCore is the energy of each core, for the processors that count it: the PMU power_core of AMD's. It is apart from
+// perf and slower, as a reading interrupts every core and wakes those that sleep; one of a whole package is made by
+// whichever of its processors asks.
+func perfCore() sensors.Backend {
+	return sensors.Backend{
+		Name:     "perf_core",
+		Doc:      "energy counters of each core (perf events)",
+		Interval: time.Second,
+		Open: func(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+			return openPerf(host, true)
+		},
+	}
+}
+
+const (
+	eventSources = "bus/event_source/devices"
+	// energyEvent is how the names of energy events begin; what follows is the domain.
+	energyEvent = "energy-"
+	// largestCPUList bounds how many processors a list may name, above CONFIG_NR_CPUS of any kernel.
+	largestCPUList = 1 << 16
+
+	// needsPerfmon is why perf_event_open fails for an ordinary user, since energy is counted for the whole machine
+	// (Documentation/admin-guide/perf-security.rst).
+	needsPerfmon = "permission denied: needs CAP_PERFMON (CAP_SYS_ADMIN before Linux 5.8) or " +
+		"kernel.perf_event_paranoid of 0 or less: see ergon doctor"
+	// isFiltered is EPERM, which the kernel itself does not give here.
+	isFiltered = "perf_event_open is not permitted: a container's filter of system calls, or a security module; needs " +
+		"CAP_PERFMON in the container, or kernel.perf_event_paranoid of 0 or less and no filter: see ergon doctor"
+	// isElsewhere is a PMU that sysfs has and perf_event_open does not know.
+	isElsewhere = "the running kernel does not count it: a recorded /sys, or a driver that was unloaded"
+)
+
+var (
+	errNoTopology = errors.New("no physical_package_id")
+	errTerm       = errors.New("not a term like event=0x02")
+	errFormat     = errors.New("not a format like config:0-7")
+	errTooWide    = errors.New("wider than its format")
+	errCPUList    = errors.New("not a list of processors")
+	errScale      = errors.New("not a scale")
+	errNotCounted = errors.New("the event is not counted any more")
+	errNegative   = errors.New("the counter is below 0")
+)
+
+// pmu is a performance monitoring unit that has energy events.
+type pmu struct {
+	name, dir string
+	kind      uint32 // perf_event_attr.type
+	events    []energyOf
+	// cpus is where the events are to be opened, one processor for each part of the machine that is counted, and parts
+	// what these are called: "package-0", "package-1-die-0", "package-0/core-3".
+	cpus  []int
+	parts []string
+	// eachCore is true where the parts are cores.
+	eachCore bool
+}
+
+// energyOf is one energy event of a PMU. domain is the rest of its name, scale the J that a count of 1 stands for.
+type energyOf struct {
+	domain string
+	config [3]uint64 // config, config1 and config2 of perf_event_attr
+	scale  float64
+}
+
+// perfSource reads one group of events for each PMU and processor.
+type perfSource struct {
+	groups []*perfGroup
+	list   []sensors.Sensor
+}
+
+// openPerf opens the PMUs that count each core, or the others.
+func openPerf(host sensors.Host, eachCore bool) (sensors.Source, []sensors.Absence, error) {
+	pmus, absences, err := energyPMUs(host.Sys)
+	if err != nil {
+		return nil, nil, err
+	}
+	if eachCore {
+		absences = nil // what could not be understood is said once, by perf.
+	}
+	p := &perfSource{}
+	times := map[string]int{}
+	for _, u := range pmus {
+		if u.eachCore != eachCore {
+			continue
+		}
+		absences = append(absences, p.add(u, times)...)
+	}
+	switch {
+	case len(p.list) > 0:
+		return p, absences, nil
+	case len(absences) > 0:
+		return nil, absences, unavailable(fmt.Sprintf("%s: %s", absences[0].Source, absences[0].Reason))
+	case eachCore:
+		return nil, nil, unavailable("no PMU counts the energy of each core: AMD's do since Linux 6.14")
+	}
+	return nil, nil, unavailable("no PMU with energy events in " + filepath.Join(host.Sys, filepath.FromSlash(eventSources)) +
+		": a virtual machine, or a processor without RAPL")
+}
+
+// add opens the events of a PMU on its processors and returns those that could not be: as one where the first answer
+// holds for all of them, hundreds of cores maybe.
+func (p *perfSource) add(u pmu, times map[string]int) []sensors.Absence {
+	var absences []sensors.Absence
+	opened := len(p.list)
+	for i, cpu := range u.cpus {
+		var group *perfGroup
+		for _, e := range u.events {
+			device := perfDevice(u, e, i)
+			if times[device]++; times[device] > 1 {
+				device += "#" + strconv.Itoa(times[device])
+			}
+			s := placed("perf", device, "energy", sensors.Sensor{
+				Unit: units.Joule, Kind: sensors.Counter, MaxRate: likelyRate,
+				Source: fmt.Sprintf("perf event %s/%s%s/ on CPU %d", u.name, energyEvent, e.domain, cpu),
+				Doc:    perfDoc(u, e),
+			})
+			if u.eachCore {
+				s.MaxRate = leastRate
+			}
+			// Events of one PMU go together; where the kernel thinks otherwise, one is the first of another group.
+			err := errors.ErrUnsupported
+			if group != nil {
+				err = group.open(u.kind, e, cpu)
+			}
+			if err != nil {
+				alone := &perfGroup{first: len(p.list)}
+				if err = alone.open(u.kind, e, cpu); err == nil {
+					group = alone
+					p.groups = append(p.groups, group)
+				}
+			}
+			if err != nil {
+				absent := sensors.Absence{ID: s.ID, Source: u.dir, Reason: perfReason(err), Present: isRefused(err)}
+				if len(p.list) == opened && holdsForAll(err) {
+					absent.ID = "perf/" + strings.Map(plain, u.name)
+					return append(absences, absent)
+				}
+				absences = append(absences, absent)
+				continue
+			}
+			p.list = append(p.list, s)
+		}
+	}
+	return absences
+}
+
+// holdsForAll tells an error that every event of a PMU gives: missing rights, a PMU that there is not.
+func holdsForAll(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENOSYS)
+}
+
+// isRefused tells an event that is there and is only not permitted.
+func isRefused(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.EBUSY)
+}
+
+// perfReason says why an event cannot be opened.
+func perfReason(err error) string {
+	switch {
+	case errors.Is(err, syscall.EPERM):
+		return isFiltered
+	case errors.Is(err, fs.ErrPermission):
+		return needsPerfmon
+	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ENODEV), errors.Is(err, syscall.EOPNOTSUPP):
+		return isElsewhere
+	case errors.Is(err, syscall.ENOSYS):
+		return "no perf events in this kernel"
+	}
+	return err.Error()
+}
+
+// perfDevice is what an event counts on the i-th processor of its PMU, named as rapl names the powercap zone of the
+// same counter. What is not known to be the same is below the name of its PMU.
+func perfDevice(u pmu, e energyOf, i int) string {
+	part := u.parts[i]
+	device := part
+	switch e.domain {
+	case "pkg":
+	case "cores", "core":
+		if !u.eachCore {
+			device += "/core"
+		}
+	case "ram":
+		device += "/dram"
+	case "gpu":
+		device += "/uncore"
+	case "psys":
+		device = "psys"
+		if socket, _, _ := strings.Cut(strings.TrimPrefix(part, "package-"), "-"); socket != "0" {
+			device += "-" + socket
+		}
+	default:
+		device += "/" + raplName(e.domain, "domain")
+	}
+	if u.name != "power" && u.name != "power_core" {
+		device = raplName(u.name, "pmu") + "/" + device
+	}
+	return device
+}
+
+// perfDoc says what the events that are known hold.
+func perfDoc(u pmu, e energyOf) string {
+	name := map[string]string{"pkg": "package", "cores": "core", "core": "core", "ram": "dram", "gpu": "uncore", "psys": "psys"}[e.domain]
+	switch {
+	case name == "":
+		return "energy that the PMU " + raplName(u.name, "pmu") + " counts as " + energyEvent + raplName(e.domain, "domain")
+	case name == "core" && u.eachCore:
+		return "energy of one core, a part of the package's"
+	case name == "package" && len(u.parts) > 0 && strings.Contains(u.parts[0], "-die-"):
+		name += "-die-"
+	}
+	return raplDoc(place{}, name)
+}
+
+func (p *perfSource) Sensors() []sensors.Sensor { return p.list }
+
+func (p *perfSource) Read(dst []float64) error {
+	var first error
+	read := 0
+	for _, g := range p.groups {
+		if err := g.read(dst[g.first : g.first+len(g.scales)]); err == nil {
+			read++
+		} else if first == nil {
+			first = err
+		}
+	}
+	if read > 0 {
+		return nil
+	}
+	missing(dst)
+	return first
+}
+
+func (p *perfSource) Close() error {
+	for _, g := range p.groups {
+		g.close()
+	}
+	return nil
+}
+
+// energyPMUs finds the PMUs that have energy events. One that cannot be understood is an absence.
+func energyPMUs(sys string) ([]pmu, []sensors.Absence, error) {
+	shown := filepath.Join(sys, filepath.FromSlash(eventSources))
+	dir, err := resolve(sys, eventSources)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, unavailable("no perf events in this kernel, no " + shown)
+	}
+	var entries []fs.DirEntry
+	if err == nil {
+		entries, err = os.ReadDir(dir)
+	}
+	if err != nil {
+		return nil, nil, unavailable(shown + ": " + reason(err))
+	}
+	var pmus []pmu
+	var absences []sensors.Absence
+	for _, entry := range entries {
+		u := pmu{name: entry.Name()}
+		path := eventSources + "/" + u.name
+		if u.dir, err = resolve(sys, path); err != nil {
+			continue
+		}
+		names, err := os.ReadDir(filepath.Join(u.dir, "events"))
+		if err != nil {
+			continue // most PMUs have none.
+		}
+		absent := func(what string, err error) {
+			absences = append(absences, sensors.Absence{
+				ID: "perf/" + strings.Map(plain, u.name), Source: filepath.Join(u.dir, what), Reason: perfFileReason(err),
+				Present: true,
+			})
+		}
+		for _, n := range names {
+			domain, ok := strings.CutPrefix(n.Name(), energyEvent)
+			if !ok || strings.Contains(domain, ".") || domain == "" { // .scale, .unit, .snapshot, .per-pkg
+				continue
+			}
+			e, err := readEvent(u.dir, domain)
+			if err != nil {
+				absent("events/"+n.Name(), err)
+				continue
+			}
+			u.events = append(u.events, e)
+		}
+		if len(u.events) == 0 {
+			continue
+		}
+		kind, err := readNumber(filepath.Join(u.dir, "type"))
+		if err == nil && kind > math.MaxUint32 {
+			err = errNoNumber
+		}
+		if err != nil {
+			absent("type", err)
+			continue
+		}
+		u.kind = uint32(kind)
+		list, err := readString(filepath.Join(u.dir, "cpumask"))
+		if err == nil {
+			u.cpus, err = parseCPUs(list)
+		}
+		if err != nil {
+			absent("cpumask", err)
+			continue
+		}
+		u.parts, u.eachCore = perfParts(sys, u.cpus)
+		pmus = append(pmus, u)
+	}
+	return pmus, absences, nil
+}
+
+// perfFileReason words what is wrong with a file that describes a PMU.
+func perfFileReason(err error) string {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return reason(err)
+	}
+	return strings.ReplaceAll(err.Error(), "\n", ", ")
+}
+
+// readEvent reads what there is about an event: how it is asked for, its unit, which has to be J, and its scale.
+func readEvent(dir, domain string) (energyOf, error) {
+	path := filepath.Join(dir, "events", energyEvent+domain)
+	e := energyOf{domain: domain}
+	text, err := readString(path)
+	if err != nil {
+		return e, err
+	}
+	unit, err := readString(path + ".unit")
+	if err != nil {
+		return e, err
+	}
+	if unit != "Joules" {
+		return e, fmt.Errorf("its unit is %q and not Joules", unit)
+	}
+	scale, err := readString(path + ".scale")
+	if err != nil {
+		return e, err
+	}
+	if e.scale, err = parseScale(scale); err != nil {
+		return e, err
+	}
+	e.config, err = parseEvent(text, func(term string) (string, error) {
+		return readString(filepath.Join(dir, "format", term))
+	})
+	return e, err
+}
+
+// parseScale reads the factor from counts to the unit, a decimal number above 0 that an energy can be made with.
+func parseScale(text string) (float64, error) {
+	scale, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(scale > 0) || math.IsInf(scale*(1<<63), 0) {
+		return 0, fmt.Errorf("%w: %q", errScale, text)
+	}
+	return scale, nil
+}
+
+// parseEvent translates an event as sysfs has it, "event=0x02,umask=0x1", into config, config1 and config2 of
+// perf_event_attr. format gives the text of the file in format that says where a term goes, "config:0-7,32-35"
+// (Documentation/ABI/testing/sysfs-bus-event_source-devices-format). A term without a value is 1.
+func parseEvent(text string, format func(term string) (string, error)) (config [3]uint64, err error) {
+	fail := func(err error) ([3]uint64, error) { return [3]uint64{}, fmt.Errorf("event %q: %w", text, err) }
+	for term := range strings.SplitSeq(text, ",") {
+		name, digits, ok := strings.Cut(strings.TrimSpace(term), "=")
+		if !ok {
+			digits = "1"
+		}
+		if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
+			return fail(errTerm)
+		}
+		value, err := parseTerm(digits)
+		if err != nil {
+			return fail(err)
+		}
+		where, mask := 0, ^uint64(0)
+		switch name {
+		case "config":
+		case "config1":
+			where = 1
+		case "config2":
+			where = 2
+		default:
+			text, err := format(name)
+			if err == nil {
+				where, mask, err = parseFormat(text)
+			}
+			if err != nil {
+				return fail(err)
+			}
+		}
+		if bits.Len64(value) > bits.OnesCount64(mask) {
+			return fail(errTooWide)
+		}
+		config[where] = config[where]&^mask | spread(value, mask)
+	}
+	return config, nil
+}
+
+// parseTerm reads a number as the files in events have it, 0x02 or 2.
+func parseTerm(digits string) (uint64, error) {
+	base := 10
+	if hex, ok := strings.CutPrefix(digits, "0x"); ok {
+		digits, base = hex, 16
+	}
+	n, err := strconv.ParseUint(digits, base, 64)
+	if err != nil {
+		return 0, errTerm
+	}
+	return n, nil
+}
+
+// parseFormat reads which word of perf_event_attr a term goes to, 0 for config, and which bits of it.
+func parseFormat(text string) (where int, mask uint64, err error) {
+	word, ranges, ok := strings.Cut(strings.TrimSpace(text), ":")
+	fail := func() (int, uint64, error) { return 0, 0, fmt.Errorf("%w: %q", errFormat, text) }
+	switch word {
+	case "config":
+	case "config1":
+		where = 1
+	case "config2":
+		where = 2
+	default:
+		return fail()
+	}
+	if !ok {
+		return fail()
+	}
+	for r := range strings.SplitSeq(ranges, ",") {
+		low, high, isRange := strings.Cut(r, "-")
+		if !isRange {
+			high = low
+		}
+		first, err1 := strconv.ParseUint(low, 10, 6)
+		last, err2 := strconv.ParseUint(high, 10, 6)
+		if err1 != nil || err2 != nil || first > last {
+			return fail()
+		}
+		mask |= ^uint64(0) >> (63 - (last - first)) << first
+	}
+	return where, mask, nil
+}
+
+// spread puts the bits of value, the lowest first, where mask has ones.
+func spread(value, mask uint64) uint64 {
+	var out uint64
+	for ; mask != 0; mask &= mask - 1 {
+		if value&1 != 0 {
+			out |= mask & -mask
+		}
+		value >>= 1
+	}
+	return out
+}
+
+// parseCPUs reads a list of processors as the kernel prints its masks, "0,32" or "0-3,8": in rising order, none twice.
+func parseCPUs(text string) ([]int, error) {
+	fail := func() ([]int, error) { return nil, fmt.Errorf("%w: %.64q", errCPUList, text) }
+	var cpus []int
+	for r := range strings.SplitSeq(strings.TrimSpace(text), ",") {
+		low, high, isRange := strings.Cut(r, "-")
+		if !isRange {
+			high = low
+		}
+		first, err1 := strconv.ParseUint(low, 10, 31)
+		last, err2 := strconv.ParseUint(high, 10, 31)
+		if err1 != nil || err2 != nil || first > last || last >= largestCPUList ||
+			len(cpus) > 0 && int(first) <= cpus[len(cpus)-1] {
+			return fail()
+		}
+		for n := int(first); n <= int(last); n++ {
+			cpus = append(cpus, n)
+		}
+	}
+	return cpus, nil
+}
+
+// perfParts tells from the processors that a PMU is to be asked on which parts of the machine it counts, and names
+// them: packages where there is one of each, else dies, else cores. The order of the processors says nothing about
+// that of the packages. Where the topology is not told they are "cpu0" and so on, of which nobody makes a sum.
+func perfParts(sys string, cpus []int) (parts []string, eachCore bool) {
+	parts = make([]string, len(cpus))
+	for _, level := range []func(cpu int) (string, error){
+		func(cpu int) (string, error) { return topology(sys, cpu, "package-%d", "physical_package_id") },
+		func(cpu int) (string, error) {
+			return topology(sys, cpu, "package-%d-die-%d", "physical_package_id", "die_id")
+		},
+		func(cpu int) (string, error) {
+			return topology(sys, cpu, "package-%d/core-%d", "physical_package_id", "core_id")
+		},
+	} {
+		seen := map[string]bool{}
+		for i, cpu := range cpus {
+			part, err := level(cpu)
+			if err != nil || seen[part] {
+				break
+			}
+			parts[i], seen[part] = part, true
+		}
+		if len(seen) == len(cpus) {
+			return parts, strings.Contains(parts[0], "/core-")
+		}
+	}
+	for i, cpu := range cpus {
+		parts[i] = "cpu" + strconv.Itoa(cpu)
+	}
+	return parts, false
+}
+
+// topology fills the numbers of a processor's topology into a name (Documentation/admin-guide/cputopology.rst). The
+// kernel gives -1 for what it does not know.
+func topology(sys string, cpu int, format string, files ...string) (string, error) {
+	var numbers []any
+	for _, name := range files {
+		path, err := resolve(sys, fmt.Sprintf("devices/system/cpu/cpu%d/topology/%s", cpu, name))
+		if err != nil {
+			return "", err
+		}
+		n, err := readNumber(path)
+		if err != nil {
+			return "", errors.Join(errNoTopology, err)
+		}
+		numbers = append(numbers, n)
+	}
+	return fmt.Sprintf(format, numbers...), nil
+}

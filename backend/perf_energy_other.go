@@ -1,0 +1,20 @@
+//go:build !linux
+
+package backend
+
+import "errors"
+
+// perfGroup is nothing: perf events are Linux's.
+type perfGroup struct {
+	first  int
+	scales []float64
+}
+
+func (g *perfGroup) open(uint32, energyOf, int) error { return errors.ErrUnsupported }
+
+func (g *perfGroup) read(dst []float64) error {
+	missing(dst)
+	return errors.ErrUnsupported
+}
+
+func (g *perfGroup) close() {}
