@@ -1,0 +1,310 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// hwmon is what chips on the board say of power and energy: the meters of power supplies that ACPI knows, NVIDIA's Grace
+// modules with them, INA current monitors, graphics cards, amd_energy
+// (Documentation/hwmon/sysfs-interface.rst). Every chip with such a file is taken, whatever its driver. What a meter
+// covers only its label tells, and meters overlap each other and the counters of rapl.
+func hwmon() sensors.Backend {
+	return sensors.Backend{
+		Name: "hwmon",
+		Doc:  "power and energy meters on the board: ACPI, Grace, INA, graphics cards",
+		// A driver may ask its chip over a slow bus, or the firmware, and wait for the answer.
+		Alone: true,
+		Open:  openHWMon,
+	}
+}
+
+const hwmonClass = "class/hwmon"
+
+// hwmonSource reads one file for each meter, in µW or µJ.
+type hwmonSource struct {
+	files []*file
+	list  []sensors.Sensor
+}
+
+// chip is one hwmonN.
+type chip struct {
+	// number is N, which changes from boot to boot; name is what the driver says, and instance tells chips of one name
+	// apart: by the device, 0000:03:00.0 or ACPI000D:01.
+	number         int
+	name, instance string
+	// path is the folder below sysfs.
+	path string
+}
+
+// meter is one channel of a chip, power1 or energy3, and the file to read.
+type meter struct {
+	energy  bool
+	average bool
+	number  int
+	path    string
+}
+
+func openHWMon(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+	chips, err := hwmonChips(host.Sys)
+	if err != nil {
+		return nil, nil, err
+	}
+	h := &hwmonSource{}
+	var absences []sensors.Absence
+	ids, files := map[string]int{}, map[string]bool{}
+	for _, c := range chips {
+		meters, err := c.meters(host.Sys)
+		if err != nil {
+			absences = append(absences, sensors.Absence{
+				ID: "hwmon/" + c.instance, Source: filepath.Join(host.Sys, c.path), Reason: reason(err), Present: true,
+			})
+			continue
+		}
+		for _, m := range meters {
+			real, err := resolve(host.Sys, m.path)
+			if err != nil || files[real] { // two chips of one device show what the device has.
+				continue
+			}
+			files[real] = true
+			s := hwmonSensor(host.Sys, c, m, real, ids)
+			f, err := open(real)
+			if err == nil {
+				if _, err = f.number(); passes(err) {
+					err = nil
+				}
+			}
+			if err != nil {
+				_ = f.close() // nothing was written, and the first error is the one that tells.
+				absences = append(absences, sensors.Absence{ID: s.ID, Source: real, Reason: reason(err), Present: true})
+				continue
+			}
+			h.files, h.list = append(h.files, f), append(h.list, s)
+		}
+	}
+	switch {
+	case len(h.files) > 0:
+		return h, absences, nil
+	case len(absences) > 0:
+		return nil, absences, unavailable(fmt.Sprintf("%s: %s", absences[0].Source, absences[0].Reason))
+	}
+	return nil, nil, unavailable("no chip in " + filepath.Join(host.Sys, filepath.FromSlash(hwmonClass)) +
+		" measures power or energy")
+}
+
+// passes tells an error of a meter that is there and has nothing to say just now: a bus that is busy, a graphics card
+// that sleeps.
+func passes(err error) bool {
+	return errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EBUSY) || errors.Is(err, syscall.ETIMEDOUT)
+}
+
+// hwmonChips lists the chips, and gives each an instance that stays the same from boot to boot as far as the kernel
+// has one.
+func hwmonChips(sys string) ([]chip, error) {
+	shown := filepath.Join(sys, filepath.FromSlash(hwmonClass))
+	dir, err := resolve(sys, hwmonClass)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, unavailable("no hardware monitoring in this kernel, no " + shown)
+	}
+	var entries []fs.DirEntry
+	if err == nil {
+		entries, err = os.ReadDir(dir)
+	}
+	if err != nil {
+		return nil, unavailable(shown + ": " + reason(err))
+	}
+	var chips []chip
+	for _, e := range entries {
+		digits, ok := strings.CutPrefix(e.Name(), "hwmon")
+		n, err := strconv.Atoi(digits)
+		if !ok || err != nil {
+			continue
+		}
+		c := chip{number: n, path: hwmonClass + "/" + e.Name()}
+		c.name = e.Name()
+		for _, file := range []string{"/name", "/device/name"} {
+			real, err := resolve(sys, c.path+file)
+			if err != nil {
+				continue
+			}
+			if text, err := readString(real); err == nil {
+				c.name = raplName(text, e.Name())
+				break
+			}
+		}
+		c.instance = c.name
+		if device, err := resolve(sys, c.path+"/device"); err == nil {
+			if filepath.Base(filepath.Dir(device)) == "power_supply" {
+				continue // the same battery or charger again, see battery.
+			}
+			c.instance += "-" + raplName(filepath.Base(device), "device")
+		}
+		chips = append(chips, c)
+	}
+	slices.SortFunc(chips, func(a, b chip) int {
+		if order := strings.Compare(a.instance, b.instance); order != 0 {
+			return order
+		}
+		return a.number - b.number
+	})
+	times := map[string]int{}
+	for i := range chips {
+		c := &chips[i]
+		if times[c.instance]++; times[c.instance] > 1 {
+			c.instance += "#" + strconv.Itoa(times[c.instance])
+		}
+	}
+	return chips, nil
+}
+
+// meters lists the channels of power and energy, in order. The files are in the chip's own folder, with older drivers
+// in the device's. Of a power the average over the meter's interval is taken where there is one: readings further apart
+// miss less with it than with momentary values.
+func (c chip) meters(sys string) ([]meter, error) {
+	found := map[string]meter{}
+	for i, folder := range []string{c.path, c.path + "/device"} {
+		real, err := resolve(sys, folder)
+		if err != nil {
+			if i > 0 {
+				continue
+			}
+			return nil, err
+		}
+		entries, err := os.ReadDir(real)
+		if err != nil {
+			if i > 0 {
+				continue
+			}
+			return nil, err
+		}
+		for _, e := range entries {
+			m, ok := parseMeter(e.Name())
+			if !ok {
+				continue
+			}
+			m.path = folder + "/" + e.Name()
+			if known, again := found[m.channel()]; !again || m.average && !known.average {
+				found[m.channel()] = m
+			}
+		}
+	}
+	var meters []meter
+	for _, m := range found {
+		meters = append(meters, m)
+	}
+	slices.SortFunc(meters, func(a, b meter) int {
+		if a.energy != b.energy {
+			return strings.Compare(a.channel(), b.channel())
+		}
+		return a.number - b.number
+	})
+	return meters, nil
+}
+
+// channel is how the files of a meter begin.
+func (m meter) channel() string {
+	if m.energy {
+		return "energy" + strconv.Itoa(m.number)
+	}
+	return "power" + strconv.Itoa(m.number)
+}
+
+// parseMeter takes the name of a file apart; not ok where it is no reading of power or energy.
+func parseMeter(name string) (m meter, ok bool) {
+	channel, item, ok := strings.Cut(name, "_")
+	if !ok || item != "input" && item != "average" {
+		return meter{}, false
+	}
+	digits, ok := strings.CutPrefix(channel, "power")
+	if !ok {
+		if digits, ok = strings.CutPrefix(channel, "energy"); !ok || item != "input" {
+			return meter{}, false
+		}
+		m.energy = true
+	}
+	n, err := strconv.ParseUint(digits, 10, 16)
+	if err != nil {
+		return meter{}, false
+	}
+	m.number, m.average = int(n), item == "average"
+	return m, m.channel() == channel
+}
+
+// hwmonSensor describes a meter: by its label, or what an ACPI meter's maker wrote of it, else by its channel.
+func hwmonSensor(sys string, c chip, m meter, real string, ids map[string]int) sensors.Sensor {
+	label := m.channel()
+	for _, item := range []string{"_label", "_oem_info"} {
+		if file, err := resolve(sys, path.Dir(m.path)+"/"+m.channel()+item); err == nil {
+			if text, err := readString(file); err == nil && text != "" {
+				label = raplName(text, label)
+				break
+			}
+		}
+	}
+	name := "power"
+	s := sensors.Sensor{Unit: units.Watt, Kind: sensors.Gauge, Source: real}
+	switch {
+	case m.energy:
+		name = "energy"
+		s.Unit, s.Kind, s.MaxRate = units.Joule, sensors.Counter, likelyRate
+		s.Doc = fmt.Sprintf("energy that %s of the chip %s has counted", label, c.name)
+	case m.average:
+		s.Doc = fmt.Sprintf("power at %s of the chip %s, averaged by the chip", label, c.name)
+	default:
+		s.Doc = fmt.Sprintf("power at %s of the chip %s", label, c.name)
+	}
+	device := c.instance + "/" + label
+	if ids[device+name]++; ids[device+name] > 1 {
+		device += "#" + strconv.Itoa(ids[device+name])
+	}
+	return placed("hwmon", device, name, s)
+}
+
+func (h *hwmonSource) Sensors() []sensors.Sensor { return h.list }
+
+func (h *hwmonSource) Read(dst []float64) error {
+	missing(dst)
+	var first error
+	read, gone := 0, 0
+	for i, f := range h.files {
+		n, err := f.number()
+		if err == nil {
+			dst[i] = float64(n) / 1e6
+			read++
+			continue
+		}
+		if errors.Is(err, syscall.ENODEV) {
+			gone++
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	switch {
+	case read > 0:
+		return nil
+	case gone == len(h.files):
+		return sensors.ErrGone
+	}
+	return first
+}
+
+func (h *hwmonSource) Close() error {
+	var err error
+	for _, f := range h.files {
+		err = errors.Join(err, f.close())
+	}
+	return err
+}
