@@ -1,0 +1,266 @@
+package backend
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// battery is what the machine draws from its batteries, by their own gauges
+// (Documentation/ABI/testing/sysfs-class-power). It is the whole machine, the display too, but only while the battery
+// discharges: on mains there is no reading, as what goes into a battery says nothing about what the machine takes.
+func battery() sensors.Backend {
+	return sensors.Backend{
+		Name: "battery",
+		Doc:  "power drawn from batteries, and the energy left in them",
+		// The firmware is asked, which takes milliseconds on some machines; its own readings are seconds apart.
+		Alone:    true,
+		Interval: time.Second,
+		Open:     openBattery,
+	}
+}
+
+const supplyClass = "class/power_supply"
+
+// discharging is what the file status says while the machine lives off the battery.
+const discharging = "Discharging"
+
+// joulesPerMicrowattHour is what energy_now counts in.
+const joulesPerMicrowattHour = 3600.0 / 1e6
+
+var errNoBattery = errors.New("no battery in its place")
+
+// cell is one battery. Files that it does not have are nil.
+type cell struct {
+	status *file
+	// power is in µW; else there are voltage in µV and current in µA.
+	power, voltage, current *file
+	// stored is in µWh.
+	stored *file
+}
+
+// batterySource has one or two sensors for each battery: power where it has a status, stored where it has that.
+type batterySource struct {
+	cells []*cell
+	list  []sensors.Sensor
+}
+
+func openBattery(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+	shown := filepath.Join(host.Sys, filepath.FromSlash(supplyClass))
+	dir, err := resolve(host.Sys, supplyClass)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, unavailable("no power supplies in this kernel, no " + shown)
+	}
+	var entries []fs.DirEntry
+	if err == nil {
+		entries, err = os.ReadDir(dir)
+	}
+	if err != nil {
+		return nil, nil, unavailable(shown + ": " + reason(err))
+	}
+	b := &batterySource{}
+	var absences []sensors.Absence
+	for _, e := range entries {
+		real, err := resolve(host.Sys, supplyClass+"/"+e.Name())
+		if err != nil || !isBattery(real, e.Name()) {
+			continue
+		}
+		missing := b.add(real, raplName(e.Name(), "battery"))
+		absences = append(absences, missing...)
+	}
+	switch {
+	case len(b.list) > 0:
+		return b, absences, nil
+	case len(absences) > 0:
+		return nil, absences, errors.Join(unavailable(fmt.Sprintf("%s: %s", absences[0].Source, absences[0].Reason)), b.Close())
+	}
+	return nil, nil, unavailable("no battery in " + shown)
+}
+
+// isBattery tells a battery that feeds the machine from a charger, and from the battery of a mouse.
+func isBattery(dir, name string) bool {
+	kind, err := readString(filepath.Join(dir, "type"))
+	if err != nil {
+		return strings.HasPrefix(name, "BAT")
+	}
+	scope, _ := readString(filepath.Join(dir, "scope")) // most have none.
+	return kind == "Battery" && scope != "Device"
+}
+
+// add opens what a battery has.
+func (b *batterySource) add(dir, name string) []sensors.Absence {
+	var absences []sensors.Absence
+	c := &cell{}
+	b.cells = append(b.cells, c)
+	power := placed("battery", name, "power", sensors.Sensor{
+		Unit: units.Watt, Kind: sensors.Gauge,
+		Doc: "power drawn from the battery by the whole machine; no reading unless it discharges",
+	})
+	stored := placed("battery", name, "stored", sensors.Sensor{
+		Unit: units.Joule, Kind: sensors.Gauge, Doc: "energy left in the battery, as its own gauge reckons it",
+	})
+	absent := func(s sensors.Sensor, path string, err error) {
+		absences = append(absences, sensors.Absence{ID: s.ID, Source: path, Reason: reason(err), Present: true})
+	}
+	if present, err := readString(filepath.Join(dir, "present")); err == nil && present == "0" {
+		absent(power, dir, errNoBattery)
+		return absences
+	}
+	switch err := c.openPower(dir); {
+	case err == nil:
+		power.Source = filepath.Join(dir, "voltage_now") + " and current_now"
+		if c.power != nil {
+			power.Source = c.power.path
+		}
+		b.list = append(b.list, power)
+	default:
+		absent(power, dir, fmt.Errorf("neither power_now nor voltage_now and current_now, with status: %s", reason(err)))
+	}
+	f, err := open(filepath.Join(dir, "energy_now"))
+	if err == nil {
+		if _, err = f.number(); err != nil {
+			_ = f.close() // nothing was written, and the first error is the one that tells.
+		}
+	}
+	switch {
+	case err == nil:
+		c.stored, stored.Source = f, f.path
+		b.list = append(b.list, stored)
+	case errors.Is(err, fs.ErrNotExist):
+		absent(stored, dir, errors.New("the battery counts charge and not energy, no energy_now"))
+	default:
+		absent(stored, filepath.Join(dir, "energy_now"), err)
+	}
+	return absences
+}
+
+// openPower opens what tells the power: all or nothing.
+func (c *cell) openPower(dir string) (err error) {
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.close())
+			*c = cell{}
+		}
+	}()
+	if c.status, err = open(filepath.Join(dir, "status")); err != nil {
+		return err
+	}
+	if c.power, err = open(filepath.Join(dir, "power_now")); err == nil {
+		if _, err = signed(c.power); err == nil || passes(err) {
+			return nil
+		}
+		if err = c.power.close(); err != nil {
+			return err
+		}
+		c.power = nil
+	}
+	if c.voltage, err = open(filepath.Join(dir, "voltage_now")); err != nil {
+		return err
+	}
+	c.current, err = open(filepath.Join(dir, "current_now"))
+	return err
+}
+
+// signed reads the amount of a number that may have a sign: some drivers count what leaves the battery below 0, as
+// the kernel's document says, and some do not.
+func signed(f *file) (float64, error) {
+	b, err := f.read()
+	if err != nil {
+		return math.NaN(), err
+	}
+	n, ok := amount(b)
+	if !ok {
+		return math.NaN(), f.wrap(errNoNumber)
+	}
+	return n, nil
+}
+
+// amount parses a whole number and leaves out its sign.
+func amount(b []byte) (float64, bool) {
+	b = b[blanks(b):]
+	if len(b) > 1 && b[0] == '-' && b[1] != ' ' && b[1] != '\t' {
+		b = b[1:]
+	}
+	n, rest, ok := number(b)
+	if !ok || len(bytes.TrimSpace(rest)) != 0 {
+		return 0, false
+	}
+	return float64(n), true
+}
+
+// watts is the power drawn from the battery, NaN where it does not discharge.
+func (c *cell) watts() (float64, error) {
+	status, err := c.status.read()
+	if err != nil {
+		return math.NaN(), err
+	}
+	if string(bytes.TrimSpace(status)) != discharging {
+		return math.NaN(), nil
+	}
+	if c.power != nil {
+		microwatts, err := signed(c.power)
+		return microwatts / 1e6, err
+	}
+	microvolts, err := signed(c.voltage)
+	if err != nil {
+		return math.NaN(), err
+	}
+	microamperes, err := signed(c.current)
+	return microvolts / 1e6 * (microamperes / 1e6), err
+}
+
+func (b *batterySource) Sensors() []sensors.Sensor { return b.list }
+
+func (b *batterySource) Read(dst []float64) error {
+	missing(dst)
+	var first error
+	i, answered := 0, false
+	put := func(v float64, err error) {
+		dst[i] = v
+		i++
+		answered = answered || err == nil
+		if first == nil {
+			first = err
+		}
+	}
+	for _, c := range b.cells {
+		if c.status != nil {
+			put(c.watts())
+		}
+		if c.stored != nil {
+			n, err := signed(c.stored)
+			put(n*joulesPerMicrowattHour, err)
+		}
+	}
+	if answered { // that the battery does not discharge is an answer too.
+		return nil
+	}
+	return first
+}
+
+// close releases the battery's files; what is nil is not open.
+func (c *cell) close() error {
+	var err error
+	for _, f := range []*file{c.status, c.power, c.voltage, c.current, c.stored} {
+		err = errors.Join(err, f.close())
+	}
+	return err
+}
+
+func (b *batterySource) Close() error {
+	var err error
+	for _, c := range b.cells {
+		err = errors.Join(err, c.close())
+	}
+	return err
+}

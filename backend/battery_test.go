@@ -1,0 +1,172 @@
+package backend
+
+import (
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/ergon-energy/ergon/internal/fixture"
+	"github.com/ergon-energy/ergon/internal/sensortest"
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+func TestBattery(t *testing.T) {
+	sensortest.Run(t, battery(), fixture.Host(t, "laptop-psys"))
+}
+
+// supply writes a power supply into an archive, files given as name=text.
+func supply(name string, files ...string) string {
+	var text string
+	for _, f := range files {
+		file, content, _ := strings.Cut(f, "=")
+		text += "-- sys/class/power_supply/" + name + "/" + file + " --\n" + content + "\n"
+	}
+	return text
+}
+
+func readings(t *testing.T, source sensors.Source) map[string]float64 {
+	t.Helper()
+	m := map[string]float64{}
+	for i, v := range sensortest.Read(t, source) {
+		m[source.Sensors()[i].ID] = v
+	}
+	return m
+}
+
+func same(a, b float64) bool { return math.Abs(a-b) < 1e-9 || math.IsNaN(a) && math.IsNaN(b) }
+
+// Power counts while the battery discharges and at no other time; what is left is told at all times.
+func TestBatteryStatus(t *testing.T) {
+	host := fixture.Host(t, "laptop-psys")
+	source, absences := sensortest.Open(t, battery(), host)
+	if len(source.Sensors()) != 2 || len(absences) != 0 {
+		t.Fatalf("%+v, absences %+v", source.Sensors(), absences)
+	}
+	for _, s := range source.Sensors() {
+		if s.Kind != sensors.Gauge || s.Name == "power" && s.Unit != units.Watt || s.Name == "stored" && s.Unit != units.Joule {
+			t.Errorf("%+v", s)
+		}
+	}
+	path := source.Sensors()[0].Source
+	status := filepath.Join(filepath.Dir(path), "status")
+	for _, c := range []struct {
+		status, power string
+		want          float64
+	}{
+		{"Discharging\n", "8411000\n", 8.411},
+		{"Discharging\n", "-8411000\n", 8.411},
+		{"Discharging\n", "0\n", 0},
+		{"Discharging\n", "", math.NaN()},
+		{"Discharging\n", "much\n", math.NaN()},
+		{"Charging\n", "30000000\n", math.NaN()},
+		{"Not charging\n", "0\n", math.NaN()},
+		{"Full\n", "0\n", math.NaN()},
+		{"Unknown\n", "8411000\n", math.NaN()},
+		{"", "8411000\n", math.NaN()},
+		{"Discharging\n", "9000000\n", 9},
+	} {
+		rewrite(t, status, c.status)
+		rewrite(t, path, c.power)
+		got := readings(t, source)
+		if !same(got["battery/BAT0/power"], c.want) || !same(got["battery/BAT0/stored"], 139140) {
+			t.Errorf("%q, %q: %v, want %v W and 139140 J", c.status, c.power, got, c.want)
+		}
+	}
+}
+
+// What else there may be: voltage and current, no energy, two batteries, one without the means.
+func TestBatteryKinds(t *testing.T) {
+	f := func(archive string, absent string, want map[string]float64) {
+		t.Helper()
+		source, absences := sensortest.Open(t, battery(), fixture.Unpack(t, archive))
+		got := readings(t, source)
+		if len(got) != len(want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+		for id, w := range want {
+			if g, ok := got[id]; !ok || !same(g, w) {
+				t.Errorf("%s is %v, want %v", id, g, w)
+			}
+		}
+		var ids []string
+		for _, a := range absences {
+			ids = append(ids, a.ID)
+			if !a.Present {
+				t.Errorf("%+v is not there", a)
+			}
+		}
+		if strings.Join(ids, " ") != absent {
+			t.Errorf("absent are %q, want %s", ids, absent)
+		}
+	}
+	f(supply("BAT1", "type=Battery", "status=Discharging", "voltage_now=12000000", "current_now=-1500000", "charge_now=3000000"),
+		"battery/BAT1/stored", map[string]float64{"battery/BAT1/power": 18})
+	f(supply("BAT0", "status=Discharging", "power_now=1000000", "energy_now=1000000")+
+		supply("CMB1", "type=Battery", "scope=System", "status=Charging", "power_now=5000000", "energy_now=2000000")+
+		supply("hidpp_battery_0", "type=Battery", "scope=Device", "status=Discharging", "power_now=1")+
+		supply("AC", "type=Mains", "online=1")+supply("usb", "type=USB", "current_now=1", "voltage_now=1"), "",
+		map[string]float64{
+			"battery/BAT0/power": 1, "battery/BAT0/stored": 3600, "battery/CMB1/power": math.NaN(), "battery/CMB1/stored": 7200,
+		})
+	// Which way it flows is not told; the rest is.
+	f(supply("BAT0", "type=Battery", "power_now=1000000", "energy_now=1000000"), "battery/BAT0/power",
+		map[string]float64{"battery/BAT0/stored": 3600})
+	// ACPI has the file, and no value for it.
+	f(supply("BAT0", "type=Battery", "status=Discharging", "power_now=", "voltage_now=10000000", "current_now=2000000", "energy_now=1"), "",
+		map[string]float64{"battery/BAT0/power": 20, "battery/BAT0/stored": 0.0036})
+	f(supply("BAT0", "type=Battery", "present=0", "status=Unknown")+
+		supply("BAT1", "type=Battery", "present=1", "energy_now=1000000"), "battery/BAT0/power battery/BAT1/power",
+		map[string]float64{"battery/BAT1/stored": 3600})
+}
+
+func TestBatteryUnavailable(t *testing.T) {
+	f := func(host sensors.Host, absent int, want string) {
+		t.Helper()
+		source, absences, err := battery().Open(t.Context(), host)
+		if source != nil || !errors.Is(err, sensors.ErrUnavailable) || !regexp.MustCompile(want).MatchString(err.Error()) || len(absences) != absent {
+			t.Errorf("%v, %v, absences %v, want an error that matches %q", source, err, absences, want)
+		}
+	}
+	f(fixture.Host(t, "grace"), 0, "^no power supplies in this kernel")
+	f(fixture.Unpack(t, supply("AC", "type=Mains", "online=1")), 0, "^no battery in ")
+	f(fixture.Unpack(t, "-- sys/class/power_supply --\na file\n"), 0, "power_supply: not a directory")
+	f(fixture.Unpack(t, supply("BAT0", "type=Battery", "present=0")), 1, "BAT0: no battery in its place")
+	f(fixture.Unpack(t, supply("BAT0", "type=Battery", "status=Full")), 2, "BAT0: neither power_now nor voltage_now and current_now")
+}
+
+// A battery that is taken out is no reading, and no error while there is another.
+func TestBatteryGone(t *testing.T) {
+	host := fixture.Unpack(t, supply("BAT0", "type=Battery", "status=Charging", "power_now=1"))
+	source, _ := sensortest.Open(t, battery(), host)
+	dst := make([]float64, 1)
+	if err := source.Read(dst); err != nil || !math.IsNaN(dst[0]) {
+		t.Errorf("while it charges it reads %v, %v", dst, err)
+	}
+	rewrite(t, filepath.Join(host.Sys, "class/power_supply/BAT0/status"), "Discharging\n")
+	if err := os.Truncate(filepath.Join(host.Sys, "class/power_supply/BAT0/power_now"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := source.Read(dst); err == nil || !math.IsNaN(dst[0]) {
+		t.Errorf("without a number it reads %v, %v", dst, err)
+	}
+}
+
+func FuzzBatteryAmount(f *testing.F) {
+	f.Add([]byte("8411000\n"))
+	f.Add([]byte("-8411000\n"))
+	f.Add([]byte("--1"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		n, ok := amount(b)
+		if !(n >= 0) || math.IsInf(n, 0) || !ok && n != 0 {
+			t.Fatalf("%q is %v, %t", b, n, ok)
+		}
+		if ok && strings.Count(string(b), "-") > 1 {
+			t.Fatalf("%q has two signs", b)
+		}
+	})
+}
