@@ -27,69 +27,105 @@ const inSum = "yes"
 // summed is all series of the sum.
 func (c energyChoice) summed() []*Series { return slices.Concat(c.cpu, c.gpus) }
 
-// chooseEnergy decides on what the series came to, not only on what was there to read: a package whose MSR zone gave
-// nothing is taken from its MMIO twin, and psys stands in for packages that gave nothing.
+// chooseEnergy decides on what the series came to, not only on what was there to read: a package whose counter gave
+// nothing by perf is taken from powercap, one whose MSR zone gave nothing from its MMIO twin, and psys stands in for
+// packages that gave nothing.
 func chooseEnergy(list []*Series) energyChoice {
 	c := energyChoice{verdict: make(map[*Series]string)}
-	var zones, alive []*Series
+	var all, alive []*Series
 	for _, s := range list {
-		if !isMachineEnergy(s.sensor) {
+		if !isEnergy(s.sensor) {
 			continue
 		}
-		zones = append(zones, s)
-		if reason := s.whyNoDelta(); reason == "" {
+		all = append(all, s)
+		if reason := s.energy().Reason; reason == "" {
 			alive = append(alive, s)
 		} else {
 			c.verdict[s] = "no: " + reason
 		}
 	}
-	members, name := Cover(sensorsOf(alive))
-	c.name = name
-	for _, i := range members {
+	chosen := Resolve(sensorsOf(alive), nil)
+	c.name = chosen.Cover
+	taken := make(map[string]*Series)
+	for i, d := range chosen.Domains {
 		s := alive[i]
-		if twin := mirrored(c.cpu, s); twin != nil {
-			c.verdict[s] = "no: shows the counter of " + twin.sensor.Device
-			c.warnings = append(c.warnings, Warning{
-				Subject: s.sensor.ID,
-				Text:    "shows the same counter as " + twin.sensor.Device + " and is counted once",
-			})
+		taken[d.Sensor.ID] = s
+		c.verdict[s] = "no: " + d.Why
+		if !d.Covered {
 			continue
 		}
-		c.cpu = append(c.cpu, s)
+		if d.Sensor.Family == "gpu" {
+			c.gpus = append(c.gpus, s)
+		} else if twin := mirrored(c.cpu, s); twin != nil {
+			c.verdict[s] = "no: shows the counter of " + twin.sensor.Device
+			c.warn(s, "shows the same counter as "+twin.sensor.Device+" and is counted once")
+			continue
+		} else {
+			c.cpu = append(c.cpu, s)
+		}
 		c.verdict[s] = inSum
 	}
-	for _, s := range alive {
-		if c.verdict[s] == "" {
-			c.verdict[s] = "no: " + leftOut(s.sensor)
+	for i, d := range chosen.Domains {
+		if other := taken[d.Same]; other != nil && isMachineEnergy(d.Sensor) {
+			c.compare(other, alive[i])
 		}
 	}
-	c.warnDead(zones)
-	c.chooseGPUs(list)
+	c.warnDead(all)
 	return c
 }
 
-// warnDead warns of zones that would be in the sum if they had given an energy. Where none did, the reason is in the
-// missing metric, and a DRAM or die zone that never moves is no news without the rest.
-func (c *energyChoice) warnDead(zones []*Series) {
-	if len(c.cpu) == 0 {
-		return
+func (c *energyChoice) warn(s *Series, text string) {
+	c.warnings = append(c.warnings, Warning{Subject: s.sensor.ID, Text: text})
+}
+
+// agreement is how far apart two readings of one domain may be before that is told.
+const agreement = 0.01
+
+// compare warns where two sensors of one domain differ in power, which is compared as they need not have been read at
+// the same time, by more than they may.
+func (c *energyChoice) compare(taken, other *Series) {
+	power := func(s *Series) (mean, half float64) {
+		window := (s.lastAt - s.firstAt).Seconds()
+		half = s.uncertainty()
+		if math.IsNaN(half) {
+			half = s.delta() / window * raplStep.Seconds()
+		}
+		return s.delta() / window, half / window
 	}
-	wanted, _ := Cover(sensorsOf(zones))
-	for _, i := range wanted {
-		s := zones[i]
-		reason := s.whyNoDelta()
-		if reason == "" || slices.ContainsFunc(c.cpu, func(o *Series) bool {
-			return strings.TrimPrefix(o.sensor.Device, mirror) == strings.TrimPrefix(s.sensor.Device, mirror)
-		}) {
+	a, aHalf := power(taken)
+	b, bHalf := power(other)
+	if math.Abs(a-b) > agreement*a+aHalf+bHalf {
+		c.warn(taken, fmt.Sprintf("gives %s where %s gives %s of the same thing", units.Format(a, units.Watt),
+			other.sensor.ID, units.Format(b, units.Watt)))
+	}
+}
+
+// warnDead warns of what would be in the sum if it had given an energy. Where nothing did, the reason is in the missing
+// metric, and a DRAM or die zone that never moves is no news without the rest.
+func (c *energyChoice) warnDead(all []*Series) {
+	covered := make(map[string]bool)
+	for _, s := range c.summed() {
+		covered[keyOf(s.sensor)] = true
+	}
+	for i, d := range Resolve(sensorsOf(all), nil).Domains {
+		reason := all[i].energy().Reason
+		if !d.Covered || reason == "" || covered[keyOf(d.Sensor)] {
 			continue
 		}
-		c.warnings = append(c.warnings, Warning{Subject: s.sensor.ID, Text: "not in the machine's energy: " + reason})
+		switch {
+		case d.Sensor.Family == "gpu":
+			c.warnings = append(c.warnings, Warning{
+				Subject: "gpu/" + d.Sensor.Device, Text: "gave no energy and is in no sum: " + reason,
+			})
+		case len(c.cpu) > 0:
+			c.warn(all[i], "not in the machine's energy: "+reason)
+		}
 	}
 }
 
 // mirrored finds among the series the one that s repeats: on some processors every die of a package shows the same
 // counter. Two counters of their own, in joules since the machine was switched on, do not agree to a millionth both
-// before and after a run.
+// before and after a run, nor do they rise alike over many readings.
 func mirrored(list []*Series, s *Series) *Series {
 	socket, _, isDie := strings.Cut(s.sensor.Device, "-die-")
 	if !isDie {
@@ -97,8 +133,9 @@ func mirrored(list []*Series, s *Series) *Series {
 	}
 	for _, o := range list {
 		other, _, isDie := strings.Cut(o.sensor.Device, "-die-")
-		if isDie && other == socket && domainOf(o.sensor.Device) == domainOf(s.sensor.Device) &&
-			near(o.first, s.first) && near(o.last, s.last) {
+		if isDie && other == socket && o.sensor.Family == s.sensor.Family &&
+			domainOf(o.sensor.Device) == domainOf(s.sensor.Device) &&
+			(near(o.first, s.first) && near(o.last, s.last) || o.strip.rises(&s.strip)) {
 			return o
 		}
 	}
@@ -106,48 +143,6 @@ func mirrored(list []*Series, s *Series) *Series {
 }
 
 func near(a, b float64) bool { return a > 0 && math.Abs(a-b) <= 1e-6*a }
-
-// chooseGPUs takes each GPU's energy counter, or where that has none its power over time.
-func (c *energyChoice) chooseGPUs(list []*Series) {
-	best := make(map[string]*Series)
-	var order []string
-	for _, s := range list {
-		counter := s.sensor.Kind == sensors.Counter && s.sensor.Unit == units.Joule
-		gauge := s.sensor.Kind == sensors.Gauge && s.sensor.Unit == units.Watt
-		if s.sensor.Family != "gpu" || !counter && !gauge {
-			continue
-		}
-		device := s.sensor.Device
-		if reason := s.energy().Reason; reason != "" {
-			c.verdict[s] = "no: " + reason
-			if _, known := best[device]; !known {
-				best[device], order = nil, append(order, device)
-			}
-			continue
-		}
-		old, known := best[device]
-		switch {
-		case !known:
-			best[device], order = s, append(order, device)
-		case old == nil, counter && old.sensor.Kind != sensors.Counter:
-			best[device] = s
-		}
-	}
-	for _, device := range order {
-		if s := best[device]; s != nil {
-			c.gpus = append(c.gpus, s)
-			c.verdict[s] = inSum
-			continue
-		}
-		c.warnings = append(c.warnings, Warning{Subject: "gpu/" + device, Text: "gave no energy and is in no sum"})
-	}
-	for _, s := range list {
-		if s.sensor.Family == "gpu" && best[s.sensor.Device] != nil && c.verdict[s] == "" &&
-			(s.sensor.Unit == units.Joule || s.sensor.Unit == units.Watt) {
-			c.verdict[s] = "no: the device's energy is taken from " + best[s.sensor.Device].sensor.Name
-		}
-	}
-}
 
 // sensorsOf is the sensors of the series.
 func sensorsOf(list []*Series) []sensors.Sensor {
@@ -163,6 +158,9 @@ func (c energyChoice) sourceCPU() string {
 	names := make([]string, len(c.cpu))
 	for i, s := range c.cpu {
 		names[i] = s.sensor.Device
+		if s.sensor.Family != "rapl" {
+			names[i] = s.sensor.Family + "/" + names[i]
+		}
 	}
 	return c.name + ": " + strings.Join(names, ", ")
 }

@@ -105,6 +105,37 @@ func (b *strip) means(n int, from, to time.Duration) []float64 {
 	return out
 }
 
+const (
+	// enoughSlices is how many slices must have been seen before two courses are said to be one.
+	enoughSlices = 8
+	// alike is the part of them that must agree: the two are read a little apart, and a counter may move in between,
+	// which makes one slice too small and the next too large.
+	alike = 0.75
+)
+
+// rises says whether two counters rise alike: in most slices by the same to a millionth, and as much in all. Counters
+// of their own, which move in steps of some 10 µJ, do that about once in a thousand slices.
+func (b *strip) rises(o *strip) bool {
+	if b.area == nil || o.area == nil || b.start != o.start || b.width != o.width {
+		return false
+	}
+	var seen, same int
+	var mine, theirs float64
+	before := -1.0
+	for i := range sliceCount {
+		if b.covered[i] == 0 || b.covered[i] != o.covered[i] || b.area[i] == before {
+			continue // A slice like the one before may be of the same increment.
+		}
+		before = b.area[i]
+		seen++
+		mine, theirs = mine+b.area[i], theirs+o.area[i]
+		if near(b.area[i], o.area[i]) {
+			same++
+		}
+	}
+	return seen >= enoughSlices && float64(same) >= alike*float64(seen) && math.Abs(mine-theirs) <= 0.01*mine
+}
+
 // Spark is the course of a gauge, or of a counter's rate per second, as the means over n equal parts of the time from
 // the first row to the last; n is at most 60. A part of which less than half lies between readings that
 // follow each other is NaN. It is nil where no time passed.
