@@ -18,6 +18,8 @@ type Input struct {
 	Ledger Ledger
 	// Series is one for each sensor that was opened, in the order they are to appear in; none where the sampler failed.
 	Series []*Series
+	// Baseline is what the machine took idle, nil where that was not measured.
+	Baseline *Baseline
 }
 
 // Build makes the tree of one run, app, multi_run, run, host, device and sensor, with the metrics of every node, and
@@ -103,21 +105,16 @@ func (b *builder) hostMeta() []Pair {
 	return meta
 }
 
-// hostMetrics is the part of the summary that is of the machine, and what of its energy is not the target's.
+// hostMetrics is the part of the summary that is of the machine, and whose its energy was.
 func (b *builder) hostMetrics(summary []Metric) []Metric {
 	var out []Metric
 	for _, name := range []string{
 		"energy", "power", "gpu_energy", "gpu_memory_peak", "cpu_utilization", "network_receive", "network_transmit",
-		"target_energy",
+		"target_energy", "other_energy", "idle_energy", "gpu_target_energy",
 	} {
 		out = append(out, pick(summary, name))
 	}
-	whole, share := pick(out, "energy"), pick(out, "target_energy")
-	if share.Reason != "" {
-		return append(out, Missing("other_energy", units.Joule, share.Reason))
-	}
-	return append(out, Value("other_energy", max(0, whole.Value-share.Value), units.Joule, "share", share.Provenance,
-		"energy less target_energy"))
+	return out
 }
 
 // pick is the metric of that name.
@@ -210,7 +207,7 @@ func (b *builder) targetMetrics(summary []Metric) []Metric {
 	var out []Metric
 	for _, name := range []string{
 		"cpu_time", "cpu_user_time", "cpu_system_time", "peak_memory", "processes", "disk_read", "disk_write",
-		"target_energy",
+		"target_energy", "gpu_target_energy",
 	} {
 		out = append(out, pick(summary, name))
 	}

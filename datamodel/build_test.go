@@ -133,9 +133,21 @@ func checkTree(t *testing.T, in Input, tree *Node) {
 	if p := run.Metric("power").Value * run.Metric("wall_time").Value; !math.IsNaN(p) && !isNear(p, energy, 1e-12) {
 		t.Errorf("power × wall_time is %v, energy %v", p, energy)
 	}
-	if target := run.Metric("target_energy").Value; !math.IsNaN(target) {
-		if other := host.Metric("other_energy").Value; !isNear(target+other, energy, 1e-12) {
-			t.Errorf("target %v and other %v are not %v J", target, other, energy)
+	// Whose the energy was: of the cover without the GPUs, at every level that has it.
+	for _, n := range []*Node{tree, tree.First(MultiRun), run, host} {
+		target, other, idle := n.Metric("target_energy"), n.Metric("other_energy"), n.Metric("idle_energy")
+		if (target.Reason == "") != (other.Reason == "") {
+			t.Errorf("%s: target %+v, other %+v", n.Level, target, other)
+		}
+		if target.Reason != "" {
+			continue
+		}
+		all := target.Value + other.Value
+		if idle.Reason == "" {
+			all += idle.Value
+		}
+		if !isNear(all, parts-gpus, 1e-12) {
+			t.Errorf("%s: target %v, other %v and idle %v are not %v J", n.Level, target.Value, other.Value, idle.Value, parts-gpus)
 		}
 	}
 	if u := run.Metric("cpu_utilization").Value; u < 0 || u > 1 {
@@ -499,6 +511,11 @@ func TestBuildProperties(t *testing.T) {
 		add(sensor("target/cpu_time", sensors.Counter, units.Second, "cgroup v2 cpu.stat"), 0.1)
 		r.Shuffle(len(series), func(i, j int) { series[i], series[j] = series[j], series[i] })
 		in := Input{Series: series, Ledger: Ledger{WallTime: new(d.Seconds())}}
+		if r.IntN(2) == 0 {
+			base, _ := BaselineOf(series)
+			base.Power *= 1.5 * r.Float64()
+			in.Baseline = &base
+		}
 		tree, _ := build(t, in)
 		again, _ := build(t, in)
 		if a, b := fmt.Sprintf("%+v", tree.First(HostLevel).Metrics), fmt.Sprintf("%+v", again.First(HostLevel).Metrics); a != b {

@@ -16,6 +16,8 @@ type energyChoice struct {
 	name string
 	// cpu is the cover's series; gpus has one for each GPU whose energy is known.
 	cpu, gpus []*Series
+	// gpusBehind is true where the GPUs' energy is in that of the cover.
+	gpusBehind bool
 	// verdict says of every energy series whether it is in the sum, and if not, why.
 	verdict  map[*Series]string
 	warnings []Warning
@@ -51,6 +53,7 @@ func chooseEnergy(list []*Series) energyChoice {
 		s := alive[i]
 		taken[d.Sensor.ID] = s
 		c.verdict[s] = "no: " + d.Why
+		c.gpusBehind = c.gpusBehind || !d.Covered && kindOf(d.Sensor) == gpuDomain && d.Same == ""
 		if !d.Covered {
 			continue
 		}

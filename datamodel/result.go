@@ -16,8 +16,11 @@ const (
 	tick = 10 * time.Millisecond
 	// enoughTicks is how many must pass before a share made of them is worth saying: with 5 it is known to a fifth.
 	enoughTicks = 5
-	// raplStep is how often the RAPL counters move.
+	// raplStep is how often the RAPL counters move, where their sensor does not say so itself.
 	raplStep = time.Millisecond
+	// enoughUpdates of a counter, and enoughTime, must pass before the steps in which it moves no longer matter.
+	enoughUpdates = 10
+	enoughTime    = 20 * time.Millisecond
 )
 
 // summary is the metrics of the run in the order of SummaryFields.
@@ -28,7 +31,9 @@ func (b *builder) summary() []Metric {
 	}
 	busy := b.machineCPU()
 	of["cpu_utilization"] = busy.utilization()
-	of["target_energy"] = b.targetEnergy(busy, of["cpu_time"])
+	for _, m := range append(b.attribution(busy, of["cpu_time"]), b.gpuTargetEnergy(of["gpu_energy"])) {
+		of[m.Name] = m
+	}
 	of["profiler_cpu_time"] = b.profilerTime()
 	fields := SummaryFields()
 	out := make([]Metric, len(fields))
@@ -311,15 +316,29 @@ func (b *builder) whyNoEnergy(family string, ids ...string) string {
 // doubtWindow warns where the energy is of clearly more or less time than the command ran for, and where it is of so
 // little that the steps of the counters count.
 func (b *builder) doubtWindow(wall float64) {
-	for i, s := range b.energy.summed() {
+	told := make(map[string]bool)
+	for _, s := range b.energy.summed() {
 		window := (s.lastAt - s.firstAt).Seconds()
 		if math.Abs(window-wall) > 0.1*wall {
 			b.warn(s.sensor.ID, "its energy is that of %.3g s, the command ran for %.3g s", window, wall)
 		}
-		if steps := window / raplStep.Seconds(); i == 0 && s.sensor.Family == "rapl" && steps > 0 && steps < 20 {
-			b.warn(s.sensor.ID, "the counter moves about once a millisecond: in %.3g s it is known to ± %.0f %%",
-				window, 100/steps)
+		update := s.sensor.Update
+		if update == 0 && isMachineEnergy(s.sensor) {
+			update = raplStep
 		}
+		if told[s.sensor.Family] || s.sensor.Kind != sensors.Counter || window <= 0 || update <= 0 {
+			continue
+		}
+		steps := window / update.Seconds()
+		if steps >= enoughUpdates && window >= enoughTime.Seconds() {
+			continue
+		}
+		told[s.sensor.Family] = true
+		part := s.uncertainty() / s.delta()
+		if math.IsNaN(part) {
+			part = 1 / steps
+		}
+		b.warn(s.sensor.ID, "the counter moves about every %s: in %.3g s it is known to ± %.0f %%", update, window, 100*part)
 	}
 }
 
@@ -403,34 +422,6 @@ func (t busyTime) utilization() Metric {
 		return *t.mean
 	}
 	return Missing(name, units.Ratio, t.reason)
-}
-
-// targetEnergy gives the target as much of the CPUs' energy as of their busy time. The model takes all energy, that of
-// idling included, to be caused by what ran, and a second of CPU time to cost the same whoever has it; in truth it
-// differs by a factor of two or three. What GPUs used is not shared out: CPU time says nothing of it.
-func (b *builder) targetEnergy(t busyTime, used Metric) Metric {
-	const name = "target_energy"
-	parts := energies(b.energy.cpu)
-	switch {
-	case len(parts) == 0:
-		return Missing(name, units.Joule, b.whyNoEnergy("rapl"))
-	case used.Reason != "":
-		return Missing(name, units.Joule, "CPU time of the target: "+used.Reason)
-	case t.reason != "":
-		return Missing(name, units.Joule, "busy time of the CPUs: "+t.reason)
-	case t.busy <= 0:
-		return Missing(name, units.Joule, "busy time of the CPUs: none seen")
-	}
-	share := min(used.Value/t.busy, 1)
-	whole := sum(name, units.Joule, parts, "")
-	whole.Source = fmt.Sprintf("share of busy CPU time, %.4g s of %.4g s, in %.6g J of %s",
-		used.Value, t.busy, whole.Value, b.energy.sourceCPU())
-	if len(b.energy.gpus) > 0 {
-		whole.Source += "; GPUs not shared out"
-	}
-	whole.Aggregation, whole.Provenance = "share", weaker(sensors.Attributed, whole.Provenance)
-	whole.Uncertainty = math.NaN() // that of the model, which is far greater than the counters', is not known
-	return whole.withValue(whole.Value * share)
 }
 
 // profilerTime is the CPU time of the runner and the sampler, by the ledger where it knows, else by their sensors.

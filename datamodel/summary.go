@@ -25,8 +25,11 @@ func SummaryFields() []SummaryField {
 		{"network_transmit", units.Byte, "bytes sent by the machine, loopback apart"},
 		{"energy", units.Joule, "energy of the machine's measured parts, no part counted twice"},
 		{"power", units.Watt, "that energy over the wall time"},
-		{"target_energy", units.Joule, "the target's share of it"},
+		{"target_energy", units.Joule, "the target's share of the part of it that is not the GPUs'"},
+		{"other_energy", units.Joule, "the share of all else that ran on the machine; without a baseline idling is in both"},
+		{"idle_energy", units.Joule, "what the machine would have taken idle, by the baseline"},
 		{"gpu_energy", units.Joule, "energy of the GPUs the job may see"},
+		{"gpu_target_energy", units.Joule, "the target's share of it"},
 		{"gpu_memory_peak", units.Byte, "most memory in use on these GPUs at once"},
 		{"profiler_cpu_time", units.Second, "CPU time of ergon itself, runner and sampler"},
 	}

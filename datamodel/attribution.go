@@ -1,0 +1,148 @@
+package datamodel
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// Baseline is what the machine took while nothing ran on it.
+type Baseline struct {
+	// Cover names what was summed (Resolution.Cover): a baseline of something else is not used.
+	Cover string
+	// Power is the mean of it without GPUs, in W, and Spread its standard deviation in W, NaN where that is not known.
+	Power, Spread float64
+}
+
+// BaselineOf makes a baseline of what was read on an idle machine; not ok where no energy came of it.
+func BaselineOf(list []*Series) (base Baseline, ok bool) {
+	c := chooseEnergy(list)
+	if len(c.cpu) == 0 {
+		return Baseline{}, false
+	}
+	base.Cover = c.name
+	for _, s := range c.cpu {
+		window := (s.lastAt - s.firstAt).Seconds()
+		m := s.energy()
+		if window <= 0 {
+			return Baseline{}, false
+		}
+		base.Power += m.Value / window
+		base.Spread += m.Std // as if all rose and fell together, which is the most it can be
+	}
+	return base, base.Power <= math.MaxFloat64
+}
+
+// modelLimit is what the model of shares cannot know (Alumet, METRION: the same CPU time differs in energy by that).
+const modelLimit = "equal CPU time is not equal energy: it differs by a factor of 2 to 3"
+
+// attribution divides the energy of the CPUs' cover, without GPUs, into what is the target's, what is others', and
+// what the machine takes when idle: target_energy, other_energy and idle_energy, in this order. They add up to the energy
+// of the cover, one that is missing left out, wherever the first two have a value.
+//
+// The target has as much of it as of the CPUs' busy time, which takes a second of CPU time to cost the same whoever has
+// it. Without a baseline the energy of idling is taken to be caused by what ran, and is shared out with the rest: time
+// in which CPUs were idle says nothing of what they took in it. With one, idling is the baseline's power over the time,
+// and what is above is shared out. What GPUs used is not shared out: CPU time says nothing of it.
+func (b *builder) attribution(t busyTime, used Metric) []Metric {
+	none := func(target, idle string) []Metric {
+		return []Metric{
+			Missing("target_energy", units.Joule, target), Missing("other_energy", units.Joule, target),
+			Missing("idle_energy", units.Joule, idle),
+		}
+	}
+	parts := energies(b.energy.cpu)
+	if len(parts) == 0 {
+		reason := b.whyNoEnergy("rapl")
+		return none(reason, reason)
+	}
+	whole := sum("", units.Joule, parts, "")
+	if whole.Reason != "" {
+		return none(whole.Reason, whole.Reason)
+	}
+	share := func(name string, v float64, source string) Metric {
+		m := whole
+		m.Name, m.Value, m.Source, m.Aggregation = name, v, source, "share"
+		m.Provenance = weaker(sensors.Attributed, whole.Provenance)
+		m.Uncertainty = math.NaN() // That of the model, which is far greater than the counters', is not known.
+		return m
+	}
+	within := fmt.Sprintf("%.6g J of %s", whole.Value, b.energy.sourceCPU())
+	idle := b.idle(whole.Value)
+	rest := whole.Value
+	if idle.Reason == "" {
+		rest = whole.Value - idle.Value
+		source, uncertainty := fmt.Sprintf("%s, in %s", idle.Source, within), idle.Uncertainty
+		idle = share(idle.Name, idle.Value, source)
+		idle.Uncertainty = uncertainty
+		within += fmt.Sprintf(" less %.6g J idle", idle.Value)
+	}
+	reason := ""
+	switch {
+	case used.Reason != "":
+		reason = "CPU time of the target: " + used.Reason
+	case t.reason != "":
+		reason = "busy time of the CPUs: " + t.reason
+	case t.busy <= 0:
+		reason = "busy time of the CPUs: none seen"
+	}
+	if reason != "" {
+		out := none(reason, "")
+		out[2] = idle
+		return out
+	}
+	model := fmt.Sprintf("share of busy CPU time, %.4g s of %.4g s, in %s", used.Value, t.busy, within)
+	switch {
+	case b.energy.gpusBehind:
+		model += "; GPUs in it"
+	case len(b.energy.gpus) > 0:
+		model += "; GPUs not shared out"
+	}
+	model += "; " + modelLimit
+	target := rest * min(used.Value/t.busy, 1)
+	return []Metric{
+		share("target_energy", target, model), share("other_energy", rest-target, "the rest beside the "+model), idle,
+	}
+}
+
+// idle is the energy that the machine would have taken idle, at most all of it.
+func (b *builder) idle(whole float64) Metric {
+	const name = "idle_energy"
+	base := b.in.Baseline
+	switch {
+	case base == nil:
+		return Missing(name, units.Joule, "no baseline was measured (--baseline)")
+	case !(base.Power >= 0 && base.Power <= math.MaxFloat64):
+		return Missing(name, units.Joule, "the baseline gave no power")
+	case base.Cover != b.energy.name:
+		return Missing(name, units.Joule, fmt.Sprintf("the baseline is of %s, the energy of %s",
+			orElse(base.Cover, "nothing"), b.energy.name))
+	}
+	var window time.Duration
+	for _, s := range b.energy.cpu {
+		window += s.lastAt - s.firstAt
+	}
+	length := window.Seconds() / float64(len(b.energy.cpu))
+	v := base.Power * length
+	if v > whole {
+		b.warn("run", "the baseline of %s is above the power of the run: it is all counted as idle",
+			units.Format(base.Power, units.Watt))
+		v = whole
+	}
+	m := Value(name, v, units.Joule, "share", sensors.Attributed,
+		fmt.Sprintf("baseline of %.4g W for %.4g s", base.Power, length))
+	m.Uncertainty = finite(base.Spread * length)
+	return m
+}
+
+// gpuTargetEnergy is the target's share of the GPUs' energy, which needs to know who used them.
+func (b *builder) gpuTargetEnergy(gpu Metric) Metric {
+	const name = "gpu_target_energy"
+	if gpu.Reason != "" {
+		return Missing(name, units.Joule, gpu.Reason)
+	}
+	return Missing(name, units.Joule, "which processes used the GPUs was not read")
+}

@@ -1,0 +1,107 @@
+package datamodel
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+func TestWhoseEnergy(t *testing.T) {
+	const d = 10 * sec
+	nan := math.NaN()
+	// 1000 J in 10 s, 2 s of 5 s of busy time the target's.
+	base := func() Input {
+		return Input{
+			Ledger: Ledger{GroupTime: new(2.0), WallTime: new(10.0)},
+			Series: append(procStat(4, 1, 15, 0, d), line(zone("package-0"), 5, 1005, d)),
+		}
+	}
+	f := func(name string, in Input, target, other, idle float64, warning string) *Node {
+		t.Helper()
+		tree, warnings := build(t, in)
+		run := tree.First(RunLevel)
+		for metric, want := range map[string]float64{"target_energy": target, "other_energy": other, "idle_energy": idle} {
+			m := run.Metric(metric)
+			if math.Abs(m.Value-want) > 1e-9 || math.IsNaN(m.Value) != math.IsNaN(want) {
+				t.Errorf("%s: %s is %v (%s), want %v", name, metric, m.Value, m.Reason, want)
+			}
+			if m.Reason == "" && m.Provenance != sensors.Attributed {
+				t.Errorf("%s: %s is %s", name, metric, m.Provenance)
+			}
+		}
+		if warning == "" && len(warnings) > 0 || warning != "" && (len(warnings) != 1 || !strings.Contains(warnings[0].Text, warning)) {
+			t.Errorf("%s: %v, want %q", name, warnings, warning)
+		}
+		return run
+	}
+	run := f("no baseline", base(), 400, 600, nan, "")
+	if m := run.Metric("idle_energy"); m.Reason != "no baseline was measured (--baseline)" {
+		t.Errorf("%+v", m)
+	}
+	source := run.Metric("target_energy").Source
+	for _, part := range []string{"share of busy CPU time, 2 s of 5 s, in 1000 J of packages: package-0", "factor of 2 to 3"} {
+		if !strings.Contains(source, part) {
+			t.Errorf("%q does not say %q", source, part)
+		}
+	}
+
+	in := base()
+	in.Baseline = &Baseline{Cover: "packages", Power: 30, Spread: 0.5}
+	run = f("baseline", in, 280, 420, 300, "")
+	if m := run.Metric("idle_energy"); m.Uncertainty != 5 || !strings.Contains(m.Source, "baseline of 30 W for 10 s") {
+		t.Errorf("%+v", m)
+	}
+	if m := run.Metric("target_energy"); !math.IsNaN(m.Uncertainty) || !strings.Contains(m.Source, "less 300 J idle") {
+		t.Errorf("%+v", m)
+	}
+	in.Baseline = &Baseline{Cover: "packages", Power: 120}
+	f("baseline above the run", in, 0, 0, 1000, "above the power of the run")
+	in.Baseline = &Baseline{Cover: "psys", Power: 30}
+	run = f("baseline of something else", in, 400, 600, nan, "")
+	if m := run.Metric("idle_energy"); m.Reason != "the baseline is of psys, the energy of packages" {
+		t.Errorf("%+v", m)
+	}
+	in.Baseline = &Baseline{Cover: "packages", Power: nan}
+	f("baseline without a power", in, 400, 600, nan, "")
+	in.Baseline = &Baseline{Cover: "packages", Power: 30}
+	in.Ledger.GroupTime = nil
+	f("the target's CPU time is not known", in, nan, nan, 300, "")
+
+	in = base()
+	in.Series = append(in.Series, line(gpu("GPU-a", "energy", sensors.Counter, units.Joule), 0, 5000, d))
+	run = f("a GPU is not shared out", in, 400, 600, nan, "")
+	if m := run.Metric("energy"); m.Value != 6000 {
+		t.Errorf("%+v", m)
+	}
+	if m := run.Metric("gpu_target_energy"); m.Reason != "which processes used the GPUs was not read" || m.Unit != units.Joule {
+		t.Errorf("%+v", m)
+	}
+	in = base()
+	in.Series[len(in.Series)-1] = line(sensor("hwmon/power_meter/power", sensors.Gauge, units.Watt, "test"), 100, 100, d)
+	in.Series = append(in.Series, line(gpu("GPU-a", "energy", sensors.Counter, units.Joule), 0, 500, d))
+	run = f("a GPU behind the meter", in, 400, 600, nan, "")
+	if m := run.Metric("target_energy"); !strings.Contains(m.Source, "GPUs in it") || run.Metric("energy").Value != 1000 {
+		t.Errorf("%+v", m)
+	}
+}
+
+func TestBaselineOf(t *testing.T) {
+	idle := []*Series{
+		line(zone("package-0"), 5, 205, 10*sec), line(zone("package-0/dram"), 0, 30, 10*sec), line(zone("psys"), 0, 900, 10*sec),
+		line(watts(), 50, 50, 10*sec),
+	}
+	b, ok := BaselineOf(idle)
+	if !ok || b.Cover != "packages + dram" || !isNear(b.Power, 23, 1e-12) || b.Spread > 1e-9 {
+		t.Errorf("%+v %v", b, ok)
+	}
+	uneven, _ := BaselineOf([]*Series{seriesOf(zone("package-0"), every(sec, 3), []float64{1, 11, 41})})
+	if !isNear(uneven.Power, 20, 1e-12) || !isNear(uneven.Spread, 10, 1e-12) {
+		t.Errorf("%+v", uneven)
+	}
+	if b, ok := BaselineOf([]*Series{line(watts(), 50, 50, sec)}); ok {
+		t.Errorf("of a GPU alone: %+v", b)
+	}
+}
