@@ -71,12 +71,11 @@ func openBattery(_ context.Context, host sensors.Host) (sensors.Source, []sensor
 	b := &batterySource{}
 	var absences []sensors.Absence
 	for _, e := range entries {
-		real, err := resolve(host.Sys, supplyClass+"/"+e.Name())
-		if err != nil || !isBattery(real, e.Name()) {
+		supply, err := resolve(host.Sys, supplyClass+"/"+e.Name())
+		if err != nil || !isBattery(supply, e.Name()) {
 			continue
 		}
-		missing := b.add(real, raplName(e.Name(), "battery"))
-		absences = append(absences, missing...)
+		absences = append(absences, b.add(supply, raplName(e.Name(), "battery"))...)
 	}
 	switch {
 	case len(b.list) > 0:
@@ -116,15 +115,14 @@ func (b *batterySource) add(dir, name string) []sensors.Absence {
 		absent(power, dir, errNoBattery)
 		return absences
 	}
-	switch err := c.openPower(dir); {
-	case err == nil:
+	if err := c.openPower(dir); err != nil {
+		absent(power, dir, fmt.Errorf("neither power_now nor voltage_now and current_now, with status: %s", reason(err)))
+	} else {
 		power.Source = filepath.Join(dir, "voltage_now") + " and current_now"
 		if c.power != nil {
 			power.Source = c.power.path
 		}
 		b.list = append(b.list, power)
-	default:
-		absent(power, dir, fmt.Errorf("neither power_now nor voltage_now and current_now, with status: %s", reason(err)))
 	}
 	f, err := open(filepath.Join(dir, "energy_now"))
 	if err == nil {

@@ -229,3 +229,11 @@ func TestReason(t *testing.T) {
 		t.Errorf("permission: %q", got)
 	}
 }
+
+// rewrite replaces what a file of a fixture says, in place, as a kept-open file of the kernel would change.
+func rewrite(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -64,14 +64,6 @@ func check(t *testing.T, got, want map[string]float64) {
 	}
 }
 
-// rewrite replaces what a file of a fixture says, in place, as a kept-open file of the kernel would change.
-func rewrite(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestCPU(t *testing.T) {
 	nan := math.NaN()
 	host := fixture.Host(t, "empty-vm")

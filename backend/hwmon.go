@@ -74,13 +74,13 @@ func openHWMon(_ context.Context, host sensors.Host) (sensors.Source, []sensors.
 			continue
 		}
 		for _, m := range meters {
-			real, err := resolve(host.Sys, m.path)
-			if err != nil || files[real] { // two chips of one device show what the device has.
+			source, err := resolve(host.Sys, m.path)
+			if err != nil || files[source] { // two chips of one device show what the device has.
 				continue
 			}
-			files[real] = true
-			s := hwmonSensor(host.Sys, c, m, real, ids)
-			f, err := open(real)
+			files[source] = true
+			s := hwmonSensor(host.Sys, c, m, source, ids)
+			f, err := open(source)
 			if err == nil {
 				if _, err = f.number(); passes(err) {
 					err = nil
@@ -88,7 +88,7 @@ func openHWMon(_ context.Context, host sensors.Host) (sensors.Source, []sensors.
 			}
 			if err != nil {
 				_ = f.close() // nothing was written, and the first error is the one that tells.
-				absences = append(absences, sensors.Absence{ID: s.ID, Source: real, Reason: reason(err), Present: true})
+				absences = append(absences, sensors.Absence{ID: s.ID, Source: source, Reason: reason(err), Present: true})
 				continue
 			}
 			h.files, h.list = append(h.files, f), append(h.list, s)
@@ -135,11 +135,11 @@ func hwmonChips(sys string) ([]chip, error) {
 		c := chip{number: n, path: hwmonClass + "/" + e.Name()}
 		c.name = e.Name()
 		for _, file := range []string{"/name", "/device/name"} {
-			real, err := resolve(sys, c.path+file)
+			named, err := resolve(sys, c.path+file)
 			if err != nil {
 				continue
 			}
-			if text, err := readString(real); err == nil {
+			if text, err := readString(named); err == nil {
 				c.name = raplName(text, e.Name())
 				break
 			}
@@ -175,14 +175,14 @@ func hwmonChips(sys string) ([]chip, error) {
 func (c chip) meters(sys string) ([]meter, error) {
 	found := map[string]meter{}
 	for i, folder := range []string{c.path, c.path + "/device"} {
-		real, err := resolve(sys, folder)
+		dir, err := resolve(sys, folder)
 		if err != nil {
 			if i > 0 {
 				continue
 			}
 			return nil, err
 		}
-		entries, err := os.ReadDir(real)
+		entries, err := os.ReadDir(dir)
 		if err != nil {
 			if i > 0 {
 				continue
@@ -243,7 +243,7 @@ func parseMeter(name string) (m meter, ok bool) {
 }
 
 // hwmonSensor describes a meter: by its label, or what an ACPI meter's maker wrote of it, else by its channel.
-func hwmonSensor(sys string, c chip, m meter, real string, ids map[string]int) sensors.Sensor {
+func hwmonSensor(sys string, c chip, m meter, source string, ids map[string]int) sensors.Sensor {
 	label := m.channel()
 	for _, item := range []string{"_label", "_oem_info"} {
 		if file, err := resolve(sys, path.Dir(m.path)+"/"+m.channel()+item); err == nil {
@@ -254,7 +254,7 @@ func hwmonSensor(sys string, c chip, m meter, real string, ids map[string]int) s
 		}
 	}
 	name := "power"
-	s := sensors.Sensor{Unit: units.Watt, Kind: sensors.Gauge, Source: real}
+	s := sensors.Sensor{Unit: units.Watt, Kind: sensors.Gauge, Source: source}
 	switch {
 	case m.energy:
 		name = "energy"

@@ -394,46 +394,54 @@ func parseScale(text string) (float64, error) {
 // parseEvent translates an event as sysfs has it, "event=0x02,umask=0x1", into config, config1 and config2 of
 // perf_event_attr. format gives the text of the file in format that says where a term goes, "config:0-7,32-35"
 // (Documentation/ABI/testing/sysfs-bus-event_source-devices-format). A term without a value is 1.
-func parseEvent(text string, format func(term string) (string, error)) (config [3]uint64, err error) {
-	fail := func(err error) ([3]uint64, error) { return [3]uint64{}, fmt.Errorf("event %q: %w", text, err) }
+func parseEvent(text string, format func(term string) (string, error)) ([3]uint64, error) {
+	var config [3]uint64
 	for term := range strings.SplitSeq(text, ",") {
-		name, digits, ok := strings.Cut(strings.TrimSpace(term), "=")
-		if !ok {
-			digits = "1"
-		}
-		if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
-			return fail(errTerm)
-		}
-		value, err := parseTerm(digits)
+		where, mask, value, err := parseTerm(strings.TrimSpace(term), format)
 		if err != nil {
-			return fail(err)
+			return [3]uint64{}, fmt.Errorf("event %q: %w", text, err)
 		}
-		where, mask := 0, ^uint64(0)
-		switch name {
-		case "config":
-		case "config1":
-			where = 1
-		case "config2":
-			where = 2
-		default:
-			text, err := format(name)
-			if err == nil {
-				where, mask, err = parseFormat(text)
-			}
-			if err != nil {
-				return fail(err)
-			}
-		}
-		if bits.Len64(value) > bits.OnesCount64(mask) {
-			return fail(errTooWide)
-		}
-		config[where] = config[where]&^mask | spread(value, mask)
+		config[where] = config[where]&^mask | value
 	}
 	return config, nil
 }
 
-// parseTerm reads a number as the files in events have it, 0x02 or 2.
-func parseTerm(digits string) (uint64, error) {
+// parseTerm translates one term: to which word of perf_event_attr it belongs, which bits of it, and their value.
+func parseTerm(term string, format func(term string) (string, error)) (where int, mask, value uint64, err error) {
+	name, digits, ok := strings.Cut(term, "=")
+	if !ok {
+		digits = "1"
+	}
+	if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" {
+		return 0, 0, 0, errTerm
+	}
+	if value, err = parseCode(digits); err != nil {
+		return 0, 0, 0, err
+	}
+	mask = ^uint64(0)
+	switch name {
+	case "config":
+	case "config1":
+		where = 1
+	case "config2":
+		where = 2
+	default:
+		text, err := format(name)
+		if err == nil {
+			where, mask, err = parseFormat(text)
+		}
+		if err != nil {
+			return 0, 0, 0, err
+		}
+	}
+	if bits.Len64(value) > bits.OnesCount64(mask) {
+		return 0, 0, 0, errTooWide
+	}
+	return where, mask, spread(value, mask), nil
+}
+
+// parseCode reads a number as the files in events have it, 0x02 or 2.
+func parseCode(digits string) (uint64, error) {
 	base := 10
 	if hex, ok := strings.CutPrefix(digits, "0x"); ok {
 		digits, base = hex, 16
@@ -490,7 +498,6 @@ func spread(value, mask uint64) uint64 {
 
 // parseCPUs reads a list of processors as the kernel prints its masks, "0,32" or "0-3,8": in rising order, none twice.
 func parseCPUs(text string) ([]int, error) {
-	fail := func() ([]int, error) { return nil, fmt.Errorf("%w: %.64q", errCPUList, text) }
 	var cpus []int
 	for r := range strings.SplitSeq(strings.TrimSpace(text), ",") {
 		low, high, isRange := strings.Cut(r, "-")
@@ -501,7 +508,7 @@ func parseCPUs(text string) ([]int, error) {
 		last, err2 := strconv.ParseUint(high, 10, 31)
 		if err1 != nil || err2 != nil || first > last || last >= largestCPUList ||
 			len(cpus) > 0 && int(first) <= cpus[len(cpus)-1] {
-			return fail()
+			return nil, fmt.Errorf("%w: %.64q", errCPUList, text)
 		}
 		for n := int(first); n <= int(last); n++ {
 			cpus = append(cpus, n)
