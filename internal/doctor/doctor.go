@@ -1,0 +1,375 @@
+// Package doctor says of every family of sensors whether it is there, whether it can be read, why not, and what the
+// narrowest change is that would let it be read, with the risk of that change. It changes nothing itself.
+//
+// Probe looks at the machine and Examine draws the conclusions, from nothing but what was probed. What the sensors are
+// is not asked here but in a sampler, as a driver's library is loaded nowhere else.
+package doctor
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// Schema is the identifier of the report's JSON.
+const Schema = "ergon.doctor/1"
+
+// Facts is what was probed of a machine.
+type Facts struct {
+	// System is the operating system, as GOOS names it.
+	System string
+	// UID is the effective user, -1 where there are none.
+	UID int
+	// Sensors are the sensors that can be read, and Missing what a backend said of the others.
+	Sensors []Reading
+	Missing []sensors.Absence
+	// Container says by what this was seen to be a container; empty where nothing says so.
+	Container string
+	// Paranoid is kernel.perf_event_paranoid; empty where there is none.
+	Paranoid string
+	// TaskClock is the perf event that counts the command's CPU time where it has no cgroup, nil where it was not tried.
+	TaskClock *Event
+	Groups    []Group
+	NVIDIA    NVIDIA
+}
+
+// Reading is a sensor that can be read.
+type Reading struct {
+	// Backend is the name of its family for --sensors, Family the first part of the sensor's ID.
+	Backend, Family string
+}
+
+// Event is a perf event that was tried to be opened.
+type Event struct {
+	// Reason says why it cannot be opened, empty where it can; Denied that it is a matter of permission, Absent that
+	// this kernel has none.
+	Reason         string
+	Denied, Absent bool
+}
+
+// Group is the cgroup this process is in, in one hierarchy.
+type Group struct {
+	// Version and Controller are as in cgroup.Place.
+	Version    int
+	Controller string
+	Dir        string
+	// Reason says why no group can be made in it, empty where one can; ReadOnly that the file system is.
+	Reason   string
+	ReadOnly bool
+	// Memory is whether a group made in it would count memory.
+	Memory bool
+}
+
+// NVIDIA is what there is of NVIDIA's GPUs beside what NVML says.
+type NVIDIA struct {
+	// GPUs is the number of them on the PCI bus, whether or not there is a driver.
+	GPUs int
+	// Driver is whether the kernel module is loaded.
+	Driver bool
+	// Nodes is whether /dev/nvidiactl exists, Denied whether a node may not be opened, and Owner the group it belongs to.
+	Nodes, Denied bool
+	Owner         string
+}
+
+// present is whether there is anything of NVIDIA's.
+func (n NVIDIA) present() bool { return n.GPUs > 0 || n.Driver || n.Nodes }
+
+// Finding is what there is to say of a family or of one sensor.
+type Finding struct {
+	// ID is that of the family where all of it is meant, else of the sensor.
+	ID     string `json:"id"`
+	Family string `json:"family"`
+	// Present is whether it exists here, Readable whether it can be read.
+	Present  bool `json:"present"`
+	Readable bool `json:"readable"`
+	// Hidden is true for what exists and is not read because a setting says so, which is no fault.
+	Hidden bool `json:"hidden,omitempty"`
+	// Sensors is the number of sensors that can be read.
+	Sensors int    `json:"sensors,omitempty"`
+	Source  string `json:"source,omitempty"`
+	// Reason says why it cannot be read, Instead what is used meanwhile.
+	Reason  string `json:"reason,omitempty"`
+	Instead string `json:"instead,omitempty"`
+	// Fix is the narrowest change that lets it be read; nil where none is known or needed.
+	Fix *Fix `json:"fix,omitempty"`
+}
+
+// fault is whether it exists and cannot be read.
+func (f Finding) fault() bool { return f.Present && !f.Readable && !f.Hidden }
+
+// Report is all that was found.
+type Report struct {
+	Schema string `json:"schema"`
+	System string `json:"system"`
+	UID    int    `json:"uid"`
+	// Container says by what this was seen to be a container.
+	Container string    `json:"container,omitempty"`
+	Notes     []string  `json:"notes"`
+	Findings  []Finding `json:"findings"`
+}
+
+// Well is whether everything that exists can be read.
+func (r Report) Well() bool { return !slices.ContainsFunc(r.Findings, Finding.fault) }
+
+// Examine draws the conclusions.
+func Examine(f Facts) Report {
+	r := Report{Schema: Schema, System: f.System, UID: f.UID, Container: f.Container, Notes: []string{}, Findings: []Finding{}}
+	r.Findings = append(r.Findings, f.families()...)
+	r.Findings = append(r.Findings, f.taskClock()...)
+	r.Findings = append(r.Findings, f.groups()...)
+	if f.Container != "" {
+		r.Notes = append(r.Notes, "in a container, as it seems ("+f.Container+"): energy, CPU, memory and disks of the machine "+
+			"are those of the host, shared with all that runs there")
+	}
+	return r
+}
+
+// families says what the backends found.
+func (f Facts) families() []Finding {
+	readable := map[string]int{}
+	backendOf := map[string]string{"gpu": "nvml"} // by family, for what has no sensor but absences
+	var order []string
+	see := func(family string) {
+		if !slices.Contains(order, family) {
+			order = append(order, family)
+		}
+	}
+	for _, s := range f.Sensors {
+		if backendOf[s.Family] == "" {
+			backendOf[s.Family] = s.Backend
+		}
+		readable[s.Backend]++
+		see(s.Backend)
+	}
+	absent := map[string][]sensors.Absence{}
+	for _, a := range f.Missing {
+		family, _, _ := strings.Cut(a.ID, "/")
+		if b := backendOf[family]; b != "" && readable[family] == 0 {
+			family = b
+		}
+		absent[family] = append(absent[family], a)
+		see(family)
+	}
+	var all []Finding
+	for _, family := range order {
+		if n := readable[family]; n > 0 {
+			all = append(all, Finding{ID: family, Family: family, Present: true, Readable: true, Sensors: n})
+		}
+		all = append(all, f.absences(family, absent[family])...)
+	}
+	return all
+}
+
+// absences says what is missing of a family. What is said of the family as a whole repeats the first of its sensors',
+// where there is one.
+func (f Facts) absences(family string, list []sensors.Absence) []Finding {
+	var all []Finding
+	for _, a := range list {
+		if a.ID == family && len(list) > 1 {
+			continue
+		}
+		x := Finding{ID: a.ID, Family: family, Source: a.Source, Present: a.Present || denied(a.Reason)}
+		x.Reason = strings.TrimSuffix(a.Reason, ": see ergon doctor") // which is here
+		switch {
+		case family == "nvml":
+			f.gpu(&x)
+		case x.Present:
+			x.Fix = f.readFix(family, a)
+		}
+		all = append(all, x)
+	}
+	return all
+}
+
+// denied is whether a reason is one of permission, and masked whether a container hides the thing. A reason is the
+// text that the sampler handed over.
+func denied(reason string) bool {
+	return strings.Contains(reason, "permission denied") || strings.Contains(reason, "not permitted")
+}
+
+func masked(reason string) bool { return strings.Contains(reason, "masked by the container") }
+
+// readFix is what lets a counter or a file of sysfs be read.
+func (f Facts) readFix(family string, a sensors.Absence) *Fix {
+	switch {
+	case masked(a.Reason):
+		return fix(fixMasked)
+	case !denied(a.Reason):
+		return nil // not a matter of permission: the reason is all there is to say.
+	case family == "rapl":
+		return fix(fixPowercap)
+	case strings.HasPrefix(family, "perf") && f.Container != "":
+		return fix(fixPerfContainer)
+	case strings.HasPrefix(family, "perf"):
+		return fix(fixEnergyPMU)
+	case strings.HasPrefix(a.Source, "/sys/"):
+		return fix(fixSysfs, "{PATH}", a.Source)
+	}
+	return nil
+}
+
+// gpu says why NVML does not tell of a GPU, of all or of one.
+func (f Facts) gpu(x *Finding) {
+	n := f.NVIDIA
+	if strings.HasPrefix(x.ID, "gpu/") { // NVML answers, and this GPU or reading is what it has not.
+		hidden := strings.Contains(x.Reason, "CUDA_VISIBLE_DEVICES")
+		switch {
+		case strings.Contains(x.Reason, "CUDA_DEVICE_ORDER"):
+			x.Present, x.Fix = true, fix(fixOrder)
+		case hidden:
+			x.Present, x.Hidden, x.Fix = true, true, fix(fixVisible)
+		case denied(x.Reason):
+			x.Present, x.Fix = true, f.nodesFix()
+		}
+		return
+	}
+	if !n.present() {
+		return
+	}
+	x.Present = true
+	switch {
+	case n.Denied:
+		x.Reason, x.Fix = "the device nodes /dev/nvidia* may not be opened: "+x.Reason, f.nodesFix()
+	case strings.Contains(x.Reason, "different versions"):
+		x.Fix = fix(fixMismatch)
+	case f.Container != "" && (strings.Contains(x.Reason, "no NVIDIA driver") || !n.Nodes):
+		x.Fix = fix(fixGPUs)
+	case !n.Driver:
+		x.Reason, x.Fix = "the kernel module is not loaded: "+x.Reason, fix(fixModule)
+	case strings.Contains(x.Reason, "no NVIDIA driver"):
+		x.Reason, x.Fix = "the driver is loaded and its library is not installed: "+x.Reason, fix(fixLibrary)
+	case !n.Nodes:
+		x.Reason, x.Fix = "the device nodes /dev/nvidia* do not exist: "+x.Reason, fix(fixNodes)
+	}
+}
+
+// nodesFix lets a user open the device nodes.
+func (f Facts) nodesFix() *Fix {
+	if f.NVIDIA.Owner == "" || f.NVIDIA.Owner == "root" {
+		return fix(fixNodeMode)
+	}
+	return fix(fixNodeGroup, "{GROUP}", f.NVIDIA.Owner)
+}
+
+// taskClock says whether the command's CPU time can be counted by perf.
+func (f Facts) taskClock() []Finding {
+	if f.TaskClock == nil {
+		return nil
+	}
+	x := Finding{
+		ID: "task-clock", Family: "task-clock", Source: "perf_event_open",
+		Present: !f.TaskClock.Absent, Readable: f.TaskClock.Reason == "", Reason: f.TaskClock.Reason,
+	}
+	if x.Readable {
+		x.Sensors = 1
+		return []Finding{x}
+	}
+	x.Instead = "CPU time of the command from its cgroup, else from wait4 and looks at its processes"
+	if f.TaskClock.Denied {
+		if f.Paranoid != "" {
+			x.Reason += " (kernel.perf_event_paranoid is " + f.Paranoid + ")"
+		}
+		x.Fix = fix(fixTaskClock)
+		if f.Container != "" {
+			x.Fix = fix(fixPerfContainer)
+		}
+	}
+	return []Finding{x}
+}
+
+// groups says whether the command can get cgroups of its own: one that counts CPU time, and one that counts memory.
+func (f Facts) groups() []Finding {
+	if len(f.Groups) == 0 {
+		return nil
+	}
+	cpu := f.group("cgroup/cpu", func(g Group) bool { return g.Controller != "memory" }, func(Group) bool { return true })
+	if !cpu.Readable {
+		cpu.Instead = "wait4 and looks at the processes"
+		if f.TaskClock != nil && f.TaskClock.Reason == "" {
+			cpu.Instead = "perf task-clock, exact but for the start and end of each process"
+		}
+	}
+	memory := f.group("cgroup/memory", func(g Group) bool { return g.Controller != "cpuacct" },
+		func(g Group) bool { return g.Memory })
+	if !memory.Readable {
+		memory.Instead = "the sum of what the processes hold at each look"
+	}
+	return []Finding{cpu, memory}
+}
+
+// group chooses among the groups that are of use, first what works, then what is only not permitted.
+func (f Facts) group(id string, use, counts func(Group) bool) Finding {
+	x := Finding{ID: id, Family: "cgroup"}
+	for _, g := range f.Groups {
+		switch {
+		case !use(g):
+		case !counts(g):
+			if x.Reason == "" {
+				x.Source, x.Reason = g.Dir, "the controller memory is not on for groups below this one"
+			}
+		case g.Reason == "":
+			return Finding{ID: id, Family: "cgroup", Present: true, Readable: true, Sensors: 1, Source: g.Dir}
+		case !x.Present:
+			x.Present, x.Source, x.Reason, x.Fix = true, g.Dir, g.Reason, f.groupFix(g)
+		}
+	}
+	if x.Reason == "" {
+		x.Reason = "no cgroup hierarchy that counts it"
+	}
+	return x
+}
+
+// groupFix is what lets the command have a group of its own. Whom systemd gives which group is seen by the name.
+func (f Facts) groupFix(g Group) *Fix {
+	unit := path.Base(g.Dir)
+	switch {
+	case g.ReadOnly || f.Container != "" && g.Version == 2:
+		return fix(fixGroupContainer)
+	case g.Version == 1:
+		return fix(fixGroupV1)
+	case strings.Contains(g.Dir, "/system.slice/") && strings.HasSuffix(unit, ".service"):
+		return fix(fixGroupService, "{UNIT}", unit)
+	}
+	return fix(fixGroupScope)
+}
+
+// Status sums a family up in a word or two, for people.
+func Status(findings []Finding) string {
+	var ok, fault, hidden int
+	denial := true
+	for _, x := range findings {
+		switch {
+		case x.Readable:
+			ok++
+		case x.fault():
+			fault++
+			denial = denial && (denied(x.Reason) || masked(x.Reason) || strings.Contains(x.Reason, "read-only"))
+		case x.Hidden:
+			hidden++
+		}
+	}
+	switch {
+	case fault > 0 && ok > 0:
+		return "partly"
+	case fault > 0 && denial:
+		return "not permitted"
+	case fault > 0:
+		return "not readable"
+	case ok > 0:
+		return "ok"
+	case hidden > 0:
+		return "hidden"
+	}
+	return "not here"
+}
+
+// plural is "1 sensor", "2 sensors".
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

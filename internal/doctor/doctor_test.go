@@ -1,0 +1,421 @@
+package doctor
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/ergon-energy/ergon/internal/fixture"
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// zone is an absence of a powercap zone.
+func zone(source, reason string) sensors.Absence {
+	return sensors.Absence{
+		ID: "rapl/package-0/energy", Source: source, Reason: reason, Present: !strings.HasPrefix(reason, "the zone has no"),
+	}
+}
+
+const (
+	zoneFile = "/sys/class/powercap/intel-rapl:0/energy_uj"
+	rootOnly = "permission denied (for root only since Linux 5.10, CVE-2020-8694): see ergon doctor"
+)
+
+// TestExamine: what each set of facts comes to.
+func TestExamine(t *testing.T) {
+	family := sensors.Absence{ID: "rapl", Reason: zoneFile + ": " + rootOnly}
+	noDriver := sensors.Absence{ID: "nvml", Reason: "no NVIDIA driver found: libnvidia-ml.so.1: cannot open shared object file"}
+	notLoaded := sensors.Absence{ID: "nvml", Reason: "libnvidia-ml.so.1: nvmlInit: the driver is not loaded"}
+	scope := "/sys/fs/cgroup/user.slice/user-1000.slice/session-1.scope"
+	refused := scope + ": permission denied"
+	for _, c := range []struct {
+		name   string
+		facts  Facts
+		id     string
+		status string
+		well   bool
+		fix    string
+		reason string
+	}{
+		{"readable", Facts{Sensors: []Reading{{"rapl", "rapl"}}}, "rapl", "ok", true, "", ""},
+		{
+			"no powercap", Facts{Missing: []sensors.Absence{{ID: "rapl", Reason: "no powercap in this kernel"}}},
+			"rapl", "not here", true, "", "no powercap",
+		},
+		{
+			"root only", Facts{Missing: []sensors.Absence{zone(zoneFile, rootOnly), family}},
+			"rapl/package-0/energy", "not permitted", false, fixPowercap, "CVE-2020-8694",
+		},
+		{
+			"one zone of two", Facts{Sensors: []Reading{{"rapl", "rapl"}}, Missing: []sensors.Absence{zone(zoneFile, rootOnly)}},
+			"rapl/package-0/energy", "partly", false, fixPowercap, "",
+		},
+		{
+			"masked", Facts{
+				Missing: []sensors.Absence{zone(zoneFile, "masked by the container: the link leads nowhere"), family},
+			}, "rapl/package-0/energy", "not permitted", false, fixMasked, "",
+		},
+		{
+			"a zone that fails", Facts{Missing: []sensors.Absence{zone(zoneFile, "input/output error")}},
+			"rapl/package-0/energy", "not readable", false, "", "",
+		},
+		{
+			"a zone without a counter", Facts{Missing: []sensors.Absence{zone(zoneFile, "the zone has no energy counter")}},
+			"rapl/package-0/energy", "not here", true, "", "",
+		},
+		{
+			"a meter of another family", Facts{
+				Missing: []sensors.Absence{{ID: "hwmon/x/power", Source: "/sys/class/hwmon/hwmon3/power1_average", Reason: "permission denied"}},
+			}, "hwmon/x/power", "not permitted", false, fixSysfs, "",
+		},
+		{
+			"what a backend says is there", Facts{Missing: []sensors.Absence{{ID: "battery", Present: true, Reason: "no answer"}}},
+			"battery", "not readable", false, "", "",
+		},
+
+		{"no GPU", Facts{Missing: []sensors.Absence{noDriver}}, "nvml", "not here", true, "", ""},
+		{
+			"a GPU without a driver", Facts{Missing: []sensors.Absence{noDriver}, NVIDIA: NVIDIA{GPUs: 1}},
+			"nvml", "not readable", false, fixModule, "the kernel module is not loaded",
+		},
+		{
+			"a driver without its library", Facts{Missing: []sensors.Absence{noDriver}, NVIDIA: NVIDIA{GPUs: 1, Driver: true, Nodes: true}},
+			"nvml", "not readable", false, fixLibrary, "its library is not installed",
+		},
+		{
+			"a container without its library", Facts{
+				Container: "a file", Missing: []sensors.Absence{noDriver}, NVIDIA: NVIDIA{GPUs: 1, Driver: true},
+			}, "nvml", "not readable", false, fixGPUs, "",
+		},
+		{
+			"a library without a module", Facts{Missing: []sensors.Absence{notLoaded}, NVIDIA: NVIDIA{GPUs: 1}},
+			"nvml", "not readable", false, fixModule, "",
+		},
+		{
+			"a module without nodes", Facts{Missing: []sensors.Absence{notLoaded}, NVIDIA: NVIDIA{GPUs: 1, Driver: true}},
+			"nvml", "not readable", false, fixNodes, "do not exist",
+		},
+		{
+			"closed nodes of a group", Facts{
+				Missing: []sensors.Absence{notLoaded}, NVIDIA: NVIDIA{Driver: true, Nodes: true, Denied: true, Owner: "video"},
+			}, "nvml", "not readable", false, fixNodeGroup, "may not be opened",
+		},
+		{
+			"closed nodes of root", Facts{
+				Missing: []sensors.Absence{notLoaded}, NVIDIA: NVIDIA{Driver: true, Nodes: true, Denied: true, Owner: "root"},
+			}, "nvml", "not readable", false, fixNodeMode, "",
+		},
+		{
+			"an update without a restart", Facts{
+				Missing: []sensors.Absence{{ID: "nvml", Reason: "nvmlInit: library and driver are of different versions, as after an update"}},
+				NVIDIA:  NVIDIA{GPUs: 1, Driver: true, Nodes: true},
+			}, "nvml", "not readable", false, fixMismatch, "",
+		},
+		{
+			"a hidden GPU", Facts{Missing: []sensors.Absence{
+				{ID: "gpu/GPU-1", Source: "CUDA_VISIBLE_DEVICES", Reason: "not visible to this job (CUDA_VISIBLE_DEVICES)"},
+				{ID: "nvml", Reason: "of 1 GPU none is read"},
+			}}, "gpu/GPU-1", "hidden", true, fixVisible, "",
+		},
+		{
+			"GPUs whose order is not known", Facts{Missing: []sensors.Absence{{
+				ID: "gpu/GPU-1", Reason: "CUDA_VISIBLE_DEVICES has numbers: set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name the GPUs by UUID",
+			}}}, "gpu/GPU-1", "not readable", false, fixOrder, "",
+		},
+		{
+			"what a GPU has not", Facts{Sensors: []Reading{{"nvml", "gpu"}}, Missing: []sensors.Absence{
+				{ID: "gpu/GPU-1/energy", Source: "nvmlDeviceGetTotalEnergyConsumption", Reason: "not supported by this GPU or driver"},
+			}}, "gpu/GPU-1/energy", "ok", true, "", "",
+		},
+
+		{"task-clock", Facts{TaskClock: &Event{}}, "task-clock", "ok", true, "", ""},
+		{
+			"no perf", Facts{TaskClock: &Event{Reason: "function not implemented", Absent: true}},
+			"task-clock", "not here", true, "", "",
+		},
+		{
+			"perf for root only", Facts{Paranoid: "4", TaskClock: &Event{Reason: "permission denied", Denied: true}},
+			"task-clock", "not permitted", false, fixTaskClock, "perf_event_paranoid is 4",
+		},
+		{
+			"perf in a container", Facts{Container: "a file", TaskClock: &Event{Reason: "operation not permitted", Denied: true}},
+			"task-clock", "not permitted", false, fixPerfContainer, "",
+		},
+		{
+			"an energy PMU for root only", Facts{Missing: []sensors.Absence{
+				{ID: "perf/power", Source: "/sys/bus/event_source/devices/power", Reason: "permission denied: needs CAP_PERFMON", Present: true},
+			}}, "perf/power", "not permitted", false, fixEnergyPMU, "",
+		},
+		{
+			"an energy PMU that a container filters", Facts{Container: "a file", Missing: []sensors.Absence{
+				{ID: "perf/power", Reason: "perf_event_open is not permitted: a container's filter", Present: true},
+			}}, "perf/power", "not permitted", false, fixPerfContainer, "",
+		},
+		{
+			"a PMU of a recorded machine", Facts{Missing: []sensors.Absence{
+				{ID: "perf/power", Source: "/sys/bus/event_source/devices/power", Reason: "the running kernel does not count it"},
+			}}, "perf/power", "not here", true, "", "",
+		},
+
+		{
+			"a session's scope", Facts{Groups: []Group{{Version: 2, Dir: scope, Reason: refused, Memory: true}}},
+			"cgroup/cpu", "not permitted", false, fixGroupScope, "",
+		},
+		{
+			"a service", Facts{Groups: []Group{{Version: 2, Dir: "/sys/fs/cgroup/system.slice/runner.service", Reason: refused}}},
+			"cgroup/cpu", "not permitted", false, fixGroupService, "",
+		},
+		{
+			"v1", Facts{Groups: []Group{{Version: 1, Controller: "cpuacct", Dir: "/sys/fs/cgroup/cpuacct", Reason: refused}}},
+			"cgroup/cpu", "not permitted", false, fixGroupV1, "",
+		},
+		{
+			"read-only", Facts{Groups: []Group{{Version: 2, Dir: "/sys/fs/cgroup", Reason: "read-only file system", ReadOnly: true}}},
+			"cgroup/cpu", "not permitted", false, fixGroupContainer, "",
+		},
+		{
+			"hybrid, v1 is better", Facts{Groups: []Group{
+				{Version: 2, Dir: "/u", Reason: refused}, {Version: 1, Controller: "cpuacct", Dir: "/c"},
+				{Version: 1, Controller: "memory", Dir: "/m", Memory: true},
+			}}, "cgroup/cpu", "ok", true, "", "",
+		},
+		{
+			"v2 without the memory controller", Facts{Groups: []Group{{Version: 2, Dir: "/u"}}},
+			"cgroup/memory", "ok", true, "", "controller memory is not on",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := Examine(c.facts)
+			var found *Finding
+			var block []Finding
+			for i, f := range r.Findings {
+				if f.ID == c.id && (found == nil || !f.Readable) {
+					found = &r.Findings[i]
+				}
+			}
+			if found == nil {
+				t.Fatalf("no finding %s in %+v", c.id, r.Findings)
+			}
+			for _, f := range r.Findings {
+				if f.Family == found.Family {
+					block = append(block, f)
+				}
+			}
+			got := ""
+			if found.Fix != nil {
+				got = found.Fix.ID
+			}
+			if got != c.fix || r.Well() != c.well || Status(block) != c.status || !strings.Contains(found.Reason, c.reason) {
+				t.Errorf("fix %q, well %v, status %q, reason %q; want %q, %v, %q, %q",
+					got, r.Well(), Status(block), found.Reason, c.fix, c.well, c.status, c.reason)
+			}
+			if found.Readable && (found.Reason != "" || found.Fix != nil) {
+				t.Errorf("readable with a reason: %+v", found)
+			}
+		})
+	}
+}
+
+// TestInstead: what is used where the command gets no cgroup depends on what else there is.
+func TestInstead(t *testing.T) {
+	f := Facts{Groups: []Group{{Version: 2, Dir: "/u", Reason: "/u: permission denied"}}}
+	if x := Examine(f).Findings[0]; !strings.HasPrefix(x.Instead, "wait4") {
+		t.Errorf("without perf: %+v", x)
+	}
+	f.TaskClock = &Event{}
+	if x := Examine(f).Findings[1]; !strings.HasPrefix(x.Instead, "perf task-clock") {
+		t.Errorf("with perf: %+v", x)
+	}
+}
+
+// TestFixes: every row can be used as it stands: what is to be written has a place, the commands are a shell's, nothing
+// is without a risk named, and no word in braces is left.
+func TestFixes(t *testing.T) {
+	shell, err := exec.LookPath("sh")
+	seen := map[string]bool{}
+	var check func(f Fix)
+	check = func(f Fix) {
+		if seen[f.ID] || f.ID == "" || f.Title == "" || f.Risk == "" || len(f.Commands) == 0 {
+			t.Errorf("%q: twice, or without a title, risk or command: %+v", f.ID, f)
+		}
+		seen[f.ID] = true
+		for _, file := range f.Files {
+			if !strings.HasPrefix(file.Path, "/etc/") || !strings.HasSuffix(file.Content, "\n") {
+				t.Errorf("%s: %+v", f.ID, file)
+			}
+		}
+		for _, c := range f.Commands {
+			if shell != "" {
+				if out, err := exec.CommandContext(t.Context(), shell, "-n", "-c", c).CombinedOutput(); err != nil {
+					t.Errorf("%s: %s: %v %s", f.ID, c, err, out)
+				}
+			}
+			if strings.Contains(c, "a+r") || strings.Contains(c, "o+r") {
+				t.Errorf("%s: opens something to everybody: %s", f.ID, c)
+			}
+		}
+		for _, or := range f.Or {
+			check(or)
+		}
+	}
+	if err != nil {
+		t.Logf("commands are not parsed: %v", err)
+	}
+	for _, f := range fixes() {
+		check(f)
+		filled := fix(f.ID, "{PATH}", "/sys/x", "{GROUP}", "video", "{UNIT}", "a.service")
+		b, err := json.Marshal(filled)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if left := regexp.MustCompile(`\{[A-Z]+\}`).Find(b); left != nil || strings.Contains(string(b), `:null`) {
+			t.Errorf("%s: %s in %s", f.ID, left, b)
+		}
+	}
+	if fix("no such fix") != nil {
+		t.Error("a fix of no name")
+	}
+}
+
+// TestPowercapRule holds the rule to the letter, as no machine of the tests need have udev.
+func TestPowercapRule(t *testing.T) {
+	const want = `SUBSYSTEM=="powercap", ACTION=="add", TEST=="energy_uj", RUN+="/bin/chgrp ergon /sys%p/energy_uj", ` +
+		`RUN+="/bin/chmod g+r /sys%p/energy_uj"` + "\n"
+	if f := fix(fixPowercap); len(f.Files) != 1 || f.Files[0].Content != want || len(f.Or) != 1 {
+		t.Errorf("%+v", f)
+	}
+}
+
+// TestText: a family is a block, a reason is said once, a fix has one number however often it is named.
+func TestText(t *testing.T) {
+	r := Examine(Facts{
+		System: "linux", UID: 1000, Container: "/.dockerenv exists",
+		Sensors: []Reading{{"cpu", "cpu"}, {"cpu", "cpu"}},
+		Missing: []sensors.Absence{
+			{ID: "rapl/package-0/energy", Source: zoneFile, Reason: rootOnly, Present: true},
+			{ID: "rapl/psys/energy", Reason: rootOnly, Present: true},
+			{ID: "nvml", Reason: "no NVIDIA driver found"},
+		},
+	})
+	got := strings.Join(r.Text(), "\n")
+	const want = `What an ordinary user can measure here (linux):
+  note: in a container, as it seems (/.dockerenv exists): energy, CPU, memory and disks of the machine are those of the host, shared with all that runs there
+
+  cpu         ok             2 sensors
+  rapl        not permitted  package-0/energy, psys/energy: permission denied (for root only since Linux 5.10, CVE-2020-8694) -> 1
+  nvml        not here       no NVIDIA driver found
+
+Nothing was changed. What would help, each with its risk:
+
+ 1. let a group read the energy counters of powercap
+    write to /etc/udev/rules.d/70-ergon-powercap.rules:
+`
+	if !strings.HasPrefix(got, want) {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+	if strings.Count(got, "\n 2. ") != 0 {
+		t.Errorf("two fixes for one:\n%s", got)
+	}
+	for i, line := range strings.Split(got, "\n") {
+		if line != strings.TrimRight(line, " ") {
+			t.Errorf("line %d ends in a blank: %q", i, line)
+		}
+	}
+}
+
+// TestContainer: each sign by itself.
+func TestContainer(t *testing.T) {
+	const overlay = "600 500 0:60 / / rw,relatime - overlay overlay rw,lowerdir=/l\n"
+	for _, c := range []struct{ file, text, variable, want string }{
+		{"/.dockerenv", "", "", "/.dockerenv exists"},
+		{"/run/.containerenv", "", "", "/run/.containerenv exists"},
+		{"", "", "KUBERNETES_SERVICE_HOST", "the variable KUBERNETES_SERVICE_HOST is set"},
+		{"/proc/self/cgroup", "0::/kubepods.slice/pod1\n", "", "the cgroup 0::/kubepods.slice/pod1"},
+		{"/proc/self/cgroup", "0::/user.slice/my-docker-like\n", "", ""}, // the word, not at the beginning of a name
+		{"/proc/self/mountinfo", overlay, "", "the root file system is an overlay"},
+		{"/proc/self/mountinfo", "600 500 8:1 / / rw - ext4 /dev/vda rw\n601 600 0:60 / /x rw - overlay o rw\n", "", ""},
+		{"", "", "", ""},
+	} {
+		got := container(func(name string) string {
+			if name == c.variable {
+				return "x"
+			}
+			return ""
+		}, func(file string) ([]byte, error) {
+			if file == c.file {
+				return []byte(c.text), nil
+			}
+			return nil, fs.ErrNotExist
+		})
+		if got != c.want {
+			t.Errorf("%+v: %q", c, got)
+		}
+	}
+}
+
+// FuzzContainer: nothing is found in files that have none of the words.
+func FuzzContainer(f *testing.F) {
+	f.Add("0::/docker/1\n", "1 2 0:1 / / rw - overlay overlay rw\n")
+	f.Add("", "/ / / / /")
+	f.Fuzz(func(t *testing.T, cgroup, mounts string) {
+		got := container(func(string) string { return "" }, func(file string) ([]byte, error) {
+			switch file {
+			case "/proc/self/cgroup":
+				return []byte(cgroup), nil
+			case "/proc/self/mountinfo":
+				return []byte(mounts), nil
+			}
+			return nil, errors.New("not here")
+		})
+		words := regexp.MustCompile("docker|kubepods|containerd|libpod|lxc|overlay")
+		if got != "" && !words.MatchString(cgroup+mounts) {
+			t.Errorf("%q, %q: %q", cgroup, mounts, got)
+		}
+		if strings.Contains(got, "\n") {
+			t.Errorf("%q is not a line", got)
+		}
+	})
+}
+
+// TestProbe is this machine: nothing is claimed that was not asked for.
+func TestProbe(t *testing.T) {
+	dir := t.TempDir()
+	host := sensors.Host{Proc: filepath.Join(dir, "proc"), Sys: filepath.Join(dir, "sys")}
+	f := Probe(host, []Reading{{"cpu", "cpu"}}, []sensors.Absence{{ID: "rapl"}})
+	if f.TaskClock != nil || len(f.Groups) != 0 || f.NVIDIA.GPUs != 0 || f.NVIDIA.Driver {
+		t.Errorf("%+v", f)
+	}
+	f = Probe(host, []Reading{{"target", "target"}}, nil)
+	if runtime.GOOS == "linux" && f.TaskClock == nil {
+		t.Errorf("%+v", f)
+	}
+}
+
+// TestNVIDIA: GPUs are counted on the bus, not the other functions of the same cards nor the devices of others.
+func TestNVIDIA(t *testing.T) {
+	host := fixture.Unpack(t, `
+-- proc/driver/nvidia/version --
+NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15
+-- sys/bus/pci/devices/0000:01:00.0/vendor --
+0x10de
+-- sys/bus/pci/devices/0000:01:00.0/class --
+0x030200
+-- sys/bus/pci/devices/0000:01:00.1/vendor --
+0x10de
+-- sys/bus/pci/devices/0000:01:00.1/class --
+0x040300
+-- sys/bus/pci/devices/0000:02:00.0/vendor --
+0x1002
+-- sys/bus/pci/devices/0000:02:00.0/class --
+0x030000
+`)
+	if n := nvidia(host); n.GPUs != 1 || !n.Driver {
+		t.Errorf("%+v", n)
+	}
+}

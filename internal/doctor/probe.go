@@ -1,0 +1,93 @@
+package doctor
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// Probe looks at the machine, given what a sampler found. What belongs to the command itself, perf and cgroups, is always
+// this machine's, whatever the roots of host. What was not asked of the sampler is not looked at here either.
+func Probe(host sensors.Host, readings []Reading, missing []sensors.Absence) Facts {
+	asked := func(family string) bool {
+		return slices.ContainsFunc(readings, func(r Reading) bool { return r.Backend == family }) ||
+			slices.ContainsFunc(missing, func(a sensors.Absence) bool { return a.ID == family || strings.HasPrefix(a.ID, family+"/") })
+	}
+	f := Facts{System: runtime.GOOS, UID: os.Geteuid(), Sensors: readings, Missing: missing}
+	f.Container = container(os.Getenv, os.ReadFile)
+	f.NVIDIA = nvidia(host)
+	if asked("target") {
+		f.TaskClock, f.Groups = taskClock(), groups()
+	}
+	if b, err := os.ReadFile("/proc/sys/kernel/perf_event_paranoid"); err == nil {
+		f.Paranoid = strings.TrimSpace(string(b))
+	}
+	return f
+}
+
+// container says by what this is seen to be a container; empty where nothing says so. There is no sure sign: Docker and
+// Podman leave a file, systemd's rule is the variable container (systemd.exec(5), CONTAINER_INTERFACE), Kubernetes sets
+// its own, and the paths of cgroups and the root's file system tell of the others.
+func container(getenv func(string) string, read func(string) ([]byte, error)) string {
+	for _, file := range []string{"/run/.containerenv", "/.dockerenv"} {
+		if _, err := read(file); err == nil {
+			return file + " exists"
+		}
+	}
+	for _, name := range []string{"KUBERNETES_SERVICE_HOST", "container"} {
+		if getenv(name) != "" {
+			return "the variable " + name + " is set"
+		}
+	}
+	if b, err := read("/proc/self/cgroup"); err == nil {
+		for _, word := range []string{"docker", "kubepods", "containerd", "libpod", "lxc"} {
+			for line := range strings.Lines(string(b)) {
+				if strings.Contains(line, "/"+word) {
+					return "the cgroup " + strings.TrimSpace(line)
+				}
+			}
+		}
+	}
+	if b, err := read("/proc/self/mountinfo"); err == nil {
+		for line := range strings.Lines(string(b)) {
+			if fields := strings.Fields(line); len(fields) > 4 && fields[4] == "/" && strings.Contains(line, " - overlay ") {
+				return "the root file system is an overlay"
+			}
+		}
+	}
+	return ""
+}
+
+// nvidia looks for GPUs where NVML need not work: on the bus, in the module's folder, and at the device nodes, which are
+// this machine's whatever the roots.
+func nvidia(host sensors.Host) NVIDIA {
+	n := NVIDIA{}
+	vendors, _ := filepath.Glob(filepath.Join(host.Sys, "bus/pci/devices/*/vendor")) // no bad pattern but in the root's own name.
+	for _, file := range vendors {
+		if word(file) != "0x10de" {
+			continue
+		}
+		// 0x0300 is a VGA and 0x0302 a 3D controller (PCI Code and ID Assignment Specification).
+		if class := word(filepath.Join(filepath.Dir(file), "class")); strings.HasPrefix(class, "0x0300") || strings.HasPrefix(class, "0x0302") {
+			n.GPUs++
+		}
+	}
+	if _, err := os.Stat(filepath.Join(host.Proc, "driver/nvidia/version")); err == nil {
+		n.Driver = true
+	}
+	n.Nodes, n.Denied, n.Owner = nodes("/dev/nvidiactl", "/dev/nvidia[0-9]*")
+	return n
+}
+
+// word is the only word of a file, empty where it cannot be read.
+func word(file string) string {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
