@@ -41,33 +41,12 @@ type sensorRow struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// sensors asks a sampler process, as a driver's library is to be loaded nowhere else.
+// sensors prints what there is and what there is not.
 func (p *program) sensors(c *cli.Context) error {
 	if c.NArg() > 0 {
 		return &usage{fmt.Errorf("sensors: takes no argument, not %q: --sensors selects", c.Args().First())}
 	}
-	config, err := p.config(c)
-	if err != nil {
-		return err
-	}
-	config.List = true
-	config.Host.Runner = os.Getpid()
-	if wd, err := os.Getwd(); err == nil {
-		config.Host.Dirs = []string{wd}
-	}
-	client, err := p.startSampler(nil)
-	if err != nil {
-		return err
-	}
-	defer client.Wait()
-	defer client.Close()
-	if err := client.Configure(config); err != nil {
-		return err
-	}
-	if err := client.Attach(sampler.Subject{}); err != nil {
-		return err
-	}
-	ready, err := client.Ready()
+	_, ready, err := p.everySensor(c)
 	if err != nil {
 		return err
 	}
@@ -87,6 +66,34 @@ func (p *program) sensors(c *cli.Context) error {
 		}{"ergon.sensors/1", rows})
 	}
 	return p.sensorTable(rows)
+}
+
+// everySensor asks a sampler process for all sensors, as a driver's library is to be loaded nowhere else. The host is the one
+// that was asked for.
+func (p *program) everySensor(c *cli.Context) (host sensors.Host, ready sampler.Ready, err error) {
+	config, err := p.config(c)
+	if err != nil {
+		return host, ready, err
+	}
+	config.List = true
+	config.Host.Runner = os.Getpid()
+	if wd, err := os.Getwd(); err == nil {
+		config.Host.Dirs = []string{wd}
+	}
+	client, err := p.startSampler(nil)
+	if err != nil {
+		return host, ready, err
+	}
+	defer client.Wait()
+	defer client.Close()
+	if err := client.Configure(config); err != nil {
+		return host, ready, err
+	}
+	if err := client.Attach(sampler.Subject{}); err != nil {
+		return host, ready, err
+	}
+	ready, err = client.Ready()
+	return config.Host, ready, err
 }
 
 func present(s sampler.Listed) sensorRow {

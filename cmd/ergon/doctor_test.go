@@ -1,0 +1,129 @@
+//go:build linux
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/ergon-energy/ergon/internal/doctor"
+	"github.com/ergon-energy/ergon/internal/fixture"
+)
+
+// TestDoctorByUser: where energy_uj is root's alone, root reads it, and an ordinary user is told how a group could.
+func TestDoctorByUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root to become somebody else")
+	}
+	dir := t.TempDir()
+	for _, d := range []string{dir, filepath.Dir(dir)} { // the folder of a test is closed to others.
+		if err := os.Chmod(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	program := filepath.Join(dir, "ergon") // by this name the test binary is ergon.
+	b, err := os.ReadFile(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(program, b, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	sys := filepath.Join(dir, "sys")
+	zone := filepath.Join(sys, "devices/virtual/powercap/intel-rapl/intel-rapl:0")
+	if err := os.MkdirAll(zone, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"name": "package-0\n", "max_energy_range_uj": "262143328850\n", "energy_uj": "1\n"} {
+		mode := os.FileMode(0o444)
+		if name == "energy_uj" {
+			mode = 0o400
+		}
+		if err := os.WriteFile(filepath.Join(zone, name), []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask := func(uid uint32) (code int, found doctor.Report) {
+		c := exec.CommandContext(t.Context(), program, "doctor", "--json", "--path.sysfs", sys, "--sensors", "rapl")
+		c.Dir = dir
+		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+		var stderr strings.Builder
+		c.Stderr = &stderr
+		out, err := c.Output()
+		var failed *exec.ExitError
+		if errors.Is(err, os.ErrPermission) {
+			t.Skip("the test binary cannot be executed by an ordinary user")
+		} else if err != nil && !errors.As(err, &failed) {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(out, &found); err != nil {
+			t.Fatalf("%v: %s%s", err, out, stderr.String())
+		}
+		return c.ProcessState.ExitCode(), found
+	}
+	rapl := func(r doctor.Report) (all []doctor.Finding) {
+		for _, f := range r.Findings {
+			if f.Family == "rapl" {
+				all = append(all, f)
+			}
+		}
+		return all
+	}
+	code, found := ask(0)
+	if all := rapl(found); code != 0 || len(all) != 1 || !all[0].Readable {
+		t.Errorf("root: code %d, %+v", code, found)
+	}
+	code, found = ask(65534)
+	all := rapl(found)
+	if code != 1 || found.UID != 65534 || len(all) != 1 {
+		t.Fatalf("an ordinary user: code %d, %+v", code, found)
+	}
+	f := all[0]
+	if !f.Present || f.Readable || f.Fix == nil || f.Fix.ID != "powercap-group" || !strings.Contains(f.Fix.Risk, "CVE-2020-8694") ||
+		len(f.Fix.Files) != 1 || len(f.Fix.Commands) == 0 {
+		t.Errorf("%+v, fix %+v", f, f.Fix)
+	}
+	if info, err := os.Stat(filepath.Join(zone, "energy_uj")); err != nil || info.Mode() != 0o400 {
+		t.Errorf("it changed something: %v, %v", info, err)
+	}
+}
+
+// TestDoctorRecorded: what the doctor says of recorded machines, as far as their files decide.
+func TestDoctorRecorded(t *testing.T) {
+	program := testProgram(t)
+	for name, want := range map[string]int{"empty-vm": 0, "xeon-1s": 0, "unreadable-energy": 1, "container-masked": 1} {
+		t.Run(name, func(t *testing.T) {
+			host := fixture.Host(t, name)
+			c := exec.CommandContext(t.Context(), program, "doctor", "--path.sysfs", host.Sys, "--path.procfs", host.Proc,
+				"--sensors", "rapl,cpu,memory,disk,network")
+			out, err := c.CombinedOutput()
+			var failed *exec.ExitError
+			if err != nil && !errors.As(err, &failed) {
+				t.Fatal(err)
+			}
+			if code := c.ProcessState.ExitCode(); code != want {
+				t.Errorf("code %d, want %d\n%s", code, want, out)
+			}
+		})
+	}
+}
+
+// testProgram is the test binary under the name by which it is ergon.
+func testProgram(t *testing.T) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(t.TempDir(), "ergon")
+	if err := os.Symlink(self, program); err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
