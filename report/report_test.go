@@ -345,3 +345,29 @@ func TestGolden(t *testing.T) {
 		})
 	}
 }
+
+// TestWayOn: where what is missing is there and only cannot be read, the text leads to ergon doctor, and once.
+func TestWayOn(t *testing.T) {
+	const reason = "operation refused"
+	r := vm()
+	r.Run.Missing = append(r.Run.Missing, sensors.Absence{ID: "rapl/psys/energy", Reason: reason, Present: true})
+	if got := render(t, "text", r, report.Options{}); strings.Contains(got, "ergon doctor") || !strings.Contains(got, "ergon sensors") {
+		t.Errorf("nothing missing has that reason:\n%s", got)
+	}
+	energy := func(reason string) {
+		node := r.Tree.First(datamodel.RunLevel)
+		for i, m := range node.Metrics {
+			if m.Name == "energy" {
+				node.Metrics[i].Reason = reason
+			}
+		}
+	}
+	energy("energy_uj: " + reason)
+	if got := render(t, "text", r, report.Options{}); !strings.Contains(got, "ergon doctor tells what would help") {
+		t.Errorf("%s", got)
+	}
+	energy(reason + ": see ergon doctor")
+	if got := render(t, "text", r, report.Options{Width: 200}); strings.Count(got, "ergon doctor") != 1 {
+		t.Errorf("%s", got)
+	}
+}

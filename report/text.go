@@ -3,9 +3,11 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
 )
 
@@ -73,7 +75,7 @@ func writeText(w io.Writer, r datamodel.Result, o Options) error {
 		p.line("  ", p.look(dim, p.plain(s)))
 	}
 	if len(shown) > 0 { // Else the command did not start, which has been said.
-		p.missing(gaps(all))
+		p.missing(gaps(all), r.Run.Missing)
 	}
 	p.warnings(r.Run.Warnings)
 	if o.Results != "" {
@@ -210,8 +212,9 @@ func (p *page) remark(c cell, note string, room int) string {
 	return s + "  " + bars(squeeze(c.spark, free), p.Unicode) + p.look(dim, top)
 }
 
-// missing says in one line what was not measured, with the reasons and the way on where there is room for them.
-func (p *page) missing(gs []gap) {
+// missing says in one line what was not measured, with the reasons and the way on where there is room for them: to
+// ergon doctor where something is there and only cannot be read.
+func (p *page) missing(gs []gap, absences []sensors.Absence) {
 	if len(gs) == 0 {
 		return
 	}
@@ -220,18 +223,24 @@ func (p *page) missing(gs []gap) {
 		labels[i] = g.label
 	}
 	names := strings.Join(labels, ", ")
+	command, more, why := "ergon sensors", "tells more", "tells why"
+	for _, g := range gs {
+		if slices.ContainsFunc(absences, func(a sensors.Absence) bool { return a.Present && strings.Contains(g.reason, a.Reason) }) {
+			command, more, why = "ergon doctor", "tells what would help", "tells what would help"
+		}
+	}
+	full := byReason(gs)
+	if !strings.Contains(full, command) { // some reasons say so themselves.
+		full += "; " + command + " " + more
+	}
 	const label = "  not measured: "
-	for _, s := range []string{
-		byReason(gs) + "; ergon sensors tells more",
-		names + " (ergon sensors tells why)",
-		names,
-	} {
+	for _, s := range []string{full, names + " (" + command + " " + why + ")", names} {
 		if s = p.plain(s); len(label)+columns(s) <= p.width {
 			p.line(label, s)
 			return
 		}
 	}
-	p.line(label, fmt.Sprintf("%d things (ergon sensors)", len(gs)))
+	p.line(label, fmt.Sprintf("%d things (%s)", len(gs), command))
 }
 
 func (p *page) warnings(ws []datamodel.Warning) {
