@@ -16,7 +16,7 @@ func writeCSV(w io.Writer, r datamodel.Result, _ Options) error {
 	out := csv.NewWriter(w)
 	rows := [][]string{{
 		"run", "path", "level", "metric", "value", "unit", "aggregation", "provenance", "source",
-		"count", "gaps", "min", "max", "mean", "std", "reason",
+		"count", "gaps", "min", "max", "mean", "std", "reason", "uncertainty",
 	}}
 	walk(r.Tree, "", func(n *datamodel.Node, path string) {
 		for _, m := range n.Metrics {
@@ -26,6 +26,7 @@ func writeCSV(w io.Writer, r datamodel.Result, _ Options) error {
 				plainNumber(m.Value), printable(string(m.Unit)), printable(m.Aggregation), string(m.Provenance),
 				printable(m.Source), strconv.FormatInt(m.Count, 10), strconv.FormatInt(m.Gaps, 10),
 				plainNumber(m.Min), plainNumber(m.Max), plainNumber(m.Mean), plainNumber(m.Std), printable(m.Reason),
+				plainNumber(m.Uncertainty),
 			})
 		}
 	})

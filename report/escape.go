@@ -72,6 +72,8 @@ func likeness(r rune) (string, bool) {
 		return "*", true
 	case '≥':
 		return ">=", true
+	case '±':
+		return "+-", true
 	}
 	return "", false
 }

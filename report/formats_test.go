@@ -68,7 +68,7 @@ func checkCSV(t *testing.T, doc string) [][]string {
 		t.Fatal(err)
 	}
 	if got, want := strings.Join(rows[0], ","), "run,path,level,metric,value,unit,aggregation,provenance,source,"+
-		"count,gaps,min,max,mean,std,reason"; got != want {
+		"count,gaps,min,max,mean,std,reason,uncertainty"; got != want {
 		t.Fatalf("the columns are %s, want %s", got, want)
 	}
 	for _, row := range rows[1:] {

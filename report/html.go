@@ -160,7 +160,7 @@ func (p *sheet) tree(root *datamodel.Node) {
 			p.tag("<tr><td>%s</td><td>%s</td><td class=\"n\">%s</td><td>%s</td><td class=\"dim\">%s</td>"+
 				"<td class=\"n\">%s</td><td class=\"n\">%s</td><td class=\"n\">%s</td>"+
 				"<td class=\"n\">%s</td><td class=\"n\">%s</td></tr>\n",
-				path, m.Name, units.Format(m.Value, m.Unit), from, m.Source,
+				path, m.Name, units.FormatUncertain(m.Value, m.Uncertainty, m.Unit), from, m.Source,
 				show(m.Min, m.Unit), show(m.Mean, m.Unit), show(m.Max, m.Unit),
 				strconv.FormatInt(m.Count, 10), strconv.FormatInt(m.Gaps, 10))
 		}

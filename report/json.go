@@ -65,6 +65,8 @@ type (
 		Provenance string   `json:"provenance"`
 		Source     *string  `json:"source"`
 		Reason     *string  `json:"reason"`
+		// Uncertainty is the half-width that Metric has.
+		Uncertainty *float64 `json:"uncertainty"`
 	}
 	jsonNode struct {
 		Name     string            `json:"name"`
@@ -223,7 +225,7 @@ func node(n *datamodel.Node) jsonNode {
 func entry(m datamodel.Metric) jsonEntry {
 	return jsonEntry{
 		Value: number(m.Value), Unit: string(m.Unit), Provenance: string(m.Provenance),
-		Source: text(m.Source), Reason: text(m.Reason),
+		Source: text(m.Source), Reason: text(m.Reason), Uncertainty: number(m.Uncertainty),
 	}
 }
 

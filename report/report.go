@@ -72,7 +72,7 @@ func settled(m datamodel.Metric) datamodel.Metric {
 	if m.Reason == "" {
 		m.Reason = reason
 	}
-	m.Value, m.Provenance = math.NaN(), sensors.Missing
+	m.Value, m.Uncertainty, m.Provenance = math.NaN(), math.NaN(), sensors.Missing
 	return m
 }
 

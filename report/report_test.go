@@ -106,8 +106,9 @@ func vm() datamodel.Result {
 		{"network_receive", 1289, sensors.FromCounter, "/proc/net/dev"},
 		{"network_transmit", 0, sensors.FromCounter, "/proc/net/dev"},
 		{"profiler_cpu_time", 0.0312, sensors.FromCounter, "getrusage"},
-	}, absent("no powercap in this kernel", "energy", "power", "target_energy"),
-		absent("no NVIDIA driver", "gpu_energy", "gpu_memory_peak"))
+	}, absent("no powercap in this kernel", "energy", "power", "target_energy",
+		"other_energy", "idle_energy"),
+		absent("no NVIDIA driver", "gpu_energy", "gpu_target_energy", "gpu_memory_peak"))
 	host := &datamodel.Node{
 		Name: "build-7", Level: datamodel.HostLevel,
 		Meta: []datamodel.Pair{{Key: "kernel", Value: run.Host.Kernel}, {Key: "cpu", Value: run.Host.CPU}},
@@ -168,11 +169,37 @@ func server() datamodel.Result {
 		{"network_transmit", 8.8e9, sensors.FromCounter, "/proc/net/dev"},
 		{"energy", 18.83e6, sensors.Integrated, cover},
 		{"power", 3746.9, sensors.Integrated, cover},
-		{"target_energy", 16.1e6, sensors.Attributed, "cpu time share"},
+		{"target_energy", 3.1e6, sensors.Attributed, "cpu time share"},
+		{"other_energy", 0.7e6, sensors.Attributed, "cpu time share"},
 		{"gpu_energy", 15.02e6, sensors.Integrated, "nvmlDeviceGetPowerUsage"},
 		{"gpu_memory_peak", 287.4 * (1 << 30), sensors.Sampled, "nvmlDeviceGetMemoryInfo"},
 		{"profiler_cpu_time", 19.07, sensors.FromCounter, "getrusage"},
+	}, absent("no baseline was measured (--baseline)", "idle_energy"),
+		absent("which processes used the GPUs was not read", "gpu_target_energy"))
+}
+
+// short is a command of a few milliseconds on a machine with a baseline.
+func short() datamodel.Result {
+	run := datamodel.Run{
+		Schema: datamodel.ManifestSchema, ID: "20260314T092653-0001", Project: "true", Command: []string{"true"},
+		Folder: "/home/ada", Outcome: datamodel.Done, ExitCode: ptr(0), Start: start(), WallTime: ptr(0.0042),
+		Host: datamodel.HostInfo{Name: "desk", OS: "linux", CPUs: 8, Memory: 16 << 30}, Version: "0.1.0",
+	}
+	r := result(run, []entry{
+		{"wall_time", 0.0042, sensors.FromCounter, "clock"},
+		{"energy", 0.2113, sensors.FromCounter, "packages: package-0"},
+		{"power", 50.31, sensors.FromCounter, "packages: package-0"},
+		{"target_energy", 0.0613, sensors.Attributed, "cpu time share"},
+		{"other_energy", 0.01, sensors.Attributed, "cpu time share"},
+		{"idle_energy", 0.14, sensors.Attributed, "baseline"},
 	})
+	for i, m := range r.Tree.First(datamodel.RunLevel).Metrics {
+		half := map[string]float64{"energy": 0.0503, "power": 11.98, "idle_energy": 0.0021}[m.Name]
+		if half != 0 {
+			r.Tree.First(datamodel.RunLevel).Metrics[i].Uncertainty = half
+		}
+	}
+	return r
 }
 
 // failed is a command that ended with an error, on a server where the command's share of the energy is not known.
@@ -182,7 +209,7 @@ func failed() datamodel.Result {
 	r.Run.Warnings = nil
 	node := r.Tree.First(datamodel.RunLevel)
 	for i, m := range node.Metrics {
-		if m.Name == "target_energy" {
+		if m.Name == "target_energy" || m.Name == "other_energy" {
 			node.Metrics[i] = datamodel.Missing(m.Name, m.Unit, "no CPU time of the machine")
 		}
 	}
@@ -204,7 +231,8 @@ func samplerFailed() datamodel.Result {
 		{"cpu_system_time", 24.45, sensors.FromCounter, "wait4"},
 		{"peak_memory", 402.6 * (1 << 20), sensors.Sampled, "wait4 ru_maxrss"},
 	}, absent("the sampler failed", "cpu_utilization", "processes", "disk_read", "disk_write", "network_receive",
-		"network_transmit", "energy", "power", "target_energy", "gpu_energy", "gpu_memory_peak", "profiler_cpu_time"))
+		"network_transmit", "energy", "power", "target_energy", "other_energy", "idle_energy", "gpu_energy", "gpu_target_energy",
+		"gpu_memory_peak", "profiler_cpu_time"))
 }
 
 // killed is a command that a signal ended; nothing could be processed.
@@ -317,6 +345,9 @@ func TestGolden(t *testing.T) {
 		{"failed.txt", "text", failed(), wide},
 		{"failed-color.txt", "text", failed(), report.Options{Width: 80, Unicode: true, Color: true}},
 		{"sampler-failed.txt", "text", samplerFailed(), term},
+		{"short.txt", "text", short(), wide},
+		{"short-ascii.txt", "text", short(), report.Options{}},
+		{"short.md", "markdown", short(), wide},
 		{"killed.txt", "text", killed(), term},
 		{"killed.json", "json", killed(), term},
 		{"not-found.txt", "text", notFound(), term},

@@ -49,11 +49,19 @@ func rows(r datamodel.Result) []row {
 	perSecond := func(name string) cell {
 		return noted(name, func(v float64) string { return units.FormatRate(v/wall, s[name].Unit) })
 	}
+	// Of the parts of the energy beside the command's, which have no reason of their own to be missing or were not asked
+	// for, none is missing.
+	part := func(name string) cell {
+		if c := show(name); !c.missing() {
+			return c
+		}
+		return cell{}
+	}
 	// A share of the energy over the wall time is a share of the power, by the same model. It is no value of its own: where
 	// it is not known it is not missing either.
 	var power cell
 	if share := s["target_energy"]; wall > 0 && !math.IsNaN(share.Value) {
-		share.Value, share.Unit = share.Value/wall, units.Watt
+		share.Value, share.Unit, share.Uncertainty = share.Value/wall, units.Watt, share.Uncertainty/wall
 		power = cellOf(settled(share))
 	}
 	// A course is drawn where the value stands on enough readings to have one, or does not say on how many.
@@ -85,8 +93,10 @@ func rows(r datamodel.Result) []row {
 		{"network in", cell{}, perSecond("network_receive")},
 		{"network out", cell{}, perSecond("network_transmit")},
 		{"energy", show("target_energy"), energy},
+		{"  other", cell{}, part("other_energy")},
+		{"  idle", cell{}, part("idle_energy")},
 		{"power", power, watts},
-		{"gpu energy", cell{}, noted("gpu_energy", func(v float64) string { return units.Format(v/wall, units.Watt) })},
+		{"gpu energy", part("gpu_target_energy"), noted("gpu_energy", func(v float64) string { return units.Format(v/wall, units.Watt) })},
 		{"gpu memory", cell{}, show("gpu_memory_peak")},
 	}
 }
@@ -123,7 +133,7 @@ func forks(n *datamodel.Node) cell {
 }
 
 func cellOf(m datamodel.Metric) cell {
-	return cell{value: units.Format(m.Value, m.Unit), from: m.Provenance, unit: m.Unit, reason: printable(m.Reason)}
+	return cell{value: units.FormatUncertain(m.Value, m.Uncertainty, m.Unit), from: m.Provenance, unit: m.Unit, reason: printable(m.Reason)}
 }
 
 // cover is what the energy's source names, without the members of each: "packages + dram + GPUs".
