@@ -40,7 +40,7 @@ type cpuSource struct {
 }
 
 func openCPU(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
-	stat, err := openBelow(host.Proc, "stat")
+	stat, err := openQuick(host.Proc, "stat")
 	if err != nil {
 		return nil, nil, unavailable(fmt.Sprintf("%s/stat: %s", host.Proc, reason(err)))
 	}

@@ -27,7 +27,7 @@ type diskSource struct {
 }
 
 func openDisk(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
-	diskstats, err := openBelow(host.Proc, "diskstats")
+	diskstats, err := openQuick(host.Proc, "diskstats")
 	if err != nil {
 		return nil, nil, unavailable(fmt.Sprintf("%s/diskstats: %s", host.Proc, reason(err)))
 	}

@@ -3,8 +3,9 @@
 package backend
 
 import (
-	"errors"
 	"syscall"
+
+	"github.com/ergon-energy/ergon/internal/quick"
 )
 
 // nonblock lets the opening of a FIFO return at once.
@@ -12,12 +13,19 @@ const nonblock = syscall.O_NONBLOCK
 
 // pread is one call of pread(2). os.File.ReadAt would call it again until it returns 0, twice for each file.
 func pread(f *file, b []byte, at int64) (int, error) {
+	if f.quick {
+		n, errno := quick.Pread(f.fd, b, at)
+		if errno != 0 {
+			return 0, errno
+		}
+		return n, nil
+	}
 	for {
 		n, err := syscall.Pread(f.fd, b, at)
 		if err == nil {
 			return n, nil
 		}
-		if !errors.Is(err, syscall.EINTR) {
+		if err != syscall.EINTR { //nolint:errorlint // a bare errno, in the hot path
 			return 0, err
 		}
 	}

@@ -1,6 +1,8 @@
 package backend
 
 import (
+	"time"
+
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
 )
@@ -12,7 +14,9 @@ func filesystem() sensors.Backend {
 		Name:  "filesystem",
 		Doc:   "free space of the file systems of the working folder and of the results",
 		Alone: true,
-		Open:  openFilesystem,
+		// Free space is not a matter of tenths of a second, and a lane of its own has its price.
+		Interval: time.Second,
+		Open:     openFilesystem,
 	}
 }
 

@@ -17,7 +17,7 @@ type memorySource struct {
 }
 
 func openMemory(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
-	meminfo, err := openBelow(host.Proc, "meminfo")
+	meminfo, err := openQuick(host.Proc, "meminfo")
 	if err != nil {
 		return nil, nil, unavailable(fmt.Sprintf("%s/meminfo: %s", host.Proc, reason(err)))
 	}

@@ -54,12 +54,12 @@ func openNetwork(_ context.Context, host sensors.Host) (sensors.Source, []sensor
 // has the host's procfs mounted elsewhere, that is still the container's own, and process 1 is the host's.
 func openNetDev(host sensors.Host) (*file, error) {
 	if filepath.Clean(host.Proc) != "/proc" {
-		if f, err := openBelow(host.Proc, "1/net/dev"); err == nil {
+		if f, err := openQuick(host.Proc, "1/net/dev"); err == nil {
 			return f, nil
 		}
 	}
 	// Through the link as it is: an own thread's net is the same, and "self" of another procfs cannot be resolved here.
-	return openBelow(host.Proc, "net/dev")
+	return openQuick(host.Proc, "net/dev")
 }
 
 // netLine splits a line into the interface's name and the values of networkSensors.

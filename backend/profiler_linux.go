@@ -9,6 +9,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ergon-energy/ergon/internal/quick"
+
 	"github.com/ergon-energy/ergon/sensors"
 )
 
@@ -59,7 +61,7 @@ func (s *ownCost) Read(dst []float64) error {
 		if pages, ok := parseResident(b); ok {
 			dst[profilerRunnerCPU*i+profilerMemory] = float64(pages * pageSize())
 		}
-		if unix.ClockGettime(s.clocks[i], &s.spec) == nil {
+		if quick.ClockGettime(s.clocks[i], &s.spec) == 0 {
 			dst[profilerRunnerCPU*i+profilerCPU] = float64(s.spec.Nano()) / 1e9
 		}
 	}

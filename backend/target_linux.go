@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ergon-energy/ergon/internal/cgroup"
+	"github.com/ergon-energy/ergon/internal/quick"
 	"github.com/ergon-energy/ergon/sensors"
 )
 
@@ -236,9 +237,7 @@ func (s *targetSource) hasEnded() bool {
 	if s.pidfd < 0 {
 		return false
 	}
-	fds := [1]unix.PollFd{{Fd: int32(s.pidfd), Events: unix.POLLIN}}
-	n, err := unix.Poll(fds[:], 0)
-	return err == nil && n > 0
+	return quick.Readable(s.pidfd)
 }
 
 // Close implements sensors.Source.

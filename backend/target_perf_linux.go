@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ergon-energy/ergon/internal/quick"
 )
 
 // inherited is a count of the kernel's perf events (perf_event_open(2)) that every process and thread started later
@@ -77,7 +79,7 @@ func (e *inherited) read() float64 {
 	}
 	var sum uint64
 	for _, fd := range e.fds {
-		if n, err := unix.Read(fd, e.buf[:]); err != nil || n != len(e.buf) {
+		if n, errno := quick.Read(fd, e.buf[:]); errno != 0 || n != len(e.buf) {
 			return math.NaN()
 		}
 		sum += binary.NativeEndian.Uint64(e.buf[:])

@@ -12,6 +12,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ergon-energy/ergon/internal/quick"
 )
 
 const (
@@ -457,7 +459,7 @@ func (t *tree) addSwitches(sum *[2]uint64, pid, tid int) {
 	if fd < 0 {
 		return
 	}
-	n, err := preadFD(fd, t.buf, 0)
+	n, err := quick.Pread(fd, t.buf, 0)
 	closeFD(&fd)
 	if err != 0 {
 		return
@@ -472,13 +474,13 @@ func (t *tree) addSwitches(sum *[2]uint64, pid, tid int) {
 // proc reads one small file of a process, kept open or not, into t.buf.
 func (t *tree) proc(p *process, fd *int, name string) (int, unix.Errno) {
 	if *fd >= 0 {
-		return preadFD(*fd, t.buf, 0)
+		return quick.Pread(*fd, t.buf, 0)
 	}
 	opened := openIn(t.inProc(p.pid, name, 0, ""))
 	if opened < 0 {
 		return 0, unix.Errno(-opened)
 	}
-	n, err := preadFD(opened, t.buf, 0)
+	n, err := quick.Pread(opened, t.buf, 0)
 	if p.keep && err == 0 {
 		*fd = opened
 	} else {
@@ -498,7 +500,7 @@ func (t *tree) listed(fd int) []int {
 		if n == len(t.buf) {
 			t.buf = append(t.buf, make([]byte, len(t.buf))...)
 		}
-		m, err := preadFD(fd, t.buf[n:], int64(n))
+		m, err := quick.Pread(fd, t.buf[n:], int64(n))
 		if err != 0 {
 			break
 		}
@@ -576,7 +578,7 @@ func appendEntries(to []int, b []byte) []int {
 // clock reads the CPU-time clock of a process (clock_getcpuclockid(3)): all its threads, also those that have ended,
 // in ns, where /proc/PID/stat is cut to ticks.
 func (t *tree) clock(pid int) (uint64, bool) {
-	if err := unix.ClockGettime(cpuClock(pid), &t.spec); err != nil {
+	if errno := quick.ClockGettime(cpuClock(pid), &t.spec); errno != 0 {
 		return 0, false
 	}
 	return uint64(t.spec.Nano()), true
@@ -623,20 +625,6 @@ func openIn(path []byte) int {
 	return int(fd)
 }
 
-// preadFD is pread(2) without an error value.
-func preadFD(fd int, b []byte, at int64) (int, unix.Errno) {
-	for {
-		n, err := unix.Pread(fd, b, at)
-		if err == nil {
-			return n, 0
-		}
-		errno, _ := err.(unix.Errno) //nolint:errorlint // unix.Pread returns nothing else, and this is the hot path.
-		if errno != unix.EINTR {
-			return 0, errno
-		}
-	}
-}
-
 // closeFD closes a descriptor that is open, and marks it closed.
 func closeFD(fd *int) {
 	if *fd >= 0 {
@@ -661,7 +649,7 @@ func (b *budget) charge(now, spent time.Duration) {
 
 // threadTime is the CPU time of the calling thread, to which the caller is to be locked.
 func threadTime(t *unix.Timespec) time.Duration {
-	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, t); err != nil {
+	if errno := quick.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, t); errno != 0 {
 		return 0
 	}
 	return time.Duration(t.Nano())

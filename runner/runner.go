@@ -383,9 +383,9 @@ func (o *round) saveManifest() error {
 	return store.SaveManifest(o.dir, o.run)
 }
 
-// newID names a run so that names sort by time: the start in UTC and four random letters.
+// newID names a run so that names sort by time: the start in UTC and six random letters.
 func newID(at time.Time) string {
-	var b [2]byte
+	var b [3]byte
 	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
 	return at.UTC().Format("20060102T150405") + "-" + hex.EncodeToString(b[:])
 }

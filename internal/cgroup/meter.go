@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -223,6 +222,7 @@ func (m *MemoryMeter) Close() error {
 // reader is one small file that is read again and again.
 type reader struct {
 	f   *os.File
+	fd  int
 	buf [2048]byte
 }
 
@@ -231,17 +231,15 @@ func open(dir, name string) (*reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &reader{f: f}, nil
+	return &reader{f: f, fd: int(f.Fd())}, nil
 }
 
-// read takes one Read from the start: ReadAt would ask again behind the end, and the kernel then makes the text twice.
+// read takes one read from the start: os.File.ReadAt would ask again behind the end, and the kernel then makes the text
+// twice.
 func (r *reader) read() ([]byte, error) {
-	if _, err := r.f.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
-	n, err := r.f.Read(r.buf[:])
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+	n, err := readAll(r.f, r.fd, r.buf[:])
+	if err != nil {
+		return nil, &fs.PathError{Op: "read", Path: r.f.Name(), Err: err}
 	}
 	return r.buf[:n], nil
 }

@@ -18,7 +18,7 @@ func newBeat(interval time.Duration) (*beat, error) {
 
 // wait blocks until the next beat and returns how many have passed since it last returned: one, unless some were
 // missed.
-func (b *beat) wait([]byte) (int64, error) {
+func (b *beat) wait() (int64, error) {
 	select {
 	case t := <-b.ticker.C:
 		n := int64((t.Sub(b.last) + b.interval/2) / b.interval)

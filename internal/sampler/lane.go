@@ -124,10 +124,9 @@ func (l *lane) run(began time.Time) {
 	for _, r := range l.readers {
 		r.record(began)
 	}
-	var buf [8]byte
 	started, flushed, beats := time.Now(), time.Now(), int64(0)
 	for !l.ending.Load() {
-		n, err := l.beat.wait(buf[:])
+		n, err := l.beat.wait()
 		if err != nil || l.ending.Load() {
 			break
 		}
