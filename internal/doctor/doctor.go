@@ -120,6 +120,11 @@ func Examine(f Facts) Report {
 	r.Findings = append(r.Findings, f.families()...)
 	r.Findings = append(r.Findings, f.taskClock()...)
 	r.Findings = append(r.Findings, f.groups()...)
+	if slices.ContainsFunc(f.Sensors, func(s Reading) bool { return s.Backend == "nvml" }) {
+		// NVML API Reference, nvmlDeviceSetAccountingMode.
+		r.Notes = append(r.Notes, "optional: `sudo nvidia-smi -am 1` has the driver keep the GPU time and memory of processes "+
+			"that have ended; every user can ask for them, and ergon itself does not so far")
+	}
 	if f.Container != "" {
 		r.Notes = append(r.Notes, "in a container, as it seems ("+f.Container+"): energy, CPU, memory and disks of the machine "+
 			"are those of the host, shared with all that runs there")
@@ -239,10 +244,10 @@ func (f Facts) gpu(x *Finding) {
 		x.Fix = fix(fixGPUs)
 	case !n.Driver:
 		x.Reason, x.Fix = "the kernel module is not loaded: "+x.Reason, fix(fixModule)
-	case strings.Contains(x.Reason, "no NVIDIA driver"):
-		x.Reason, x.Fix = "the driver is loaded and its library is not installed: "+x.Reason, fix(fixLibrary)
 	case !n.Nodes:
 		x.Reason, x.Fix = "the device nodes /dev/nvidia* do not exist: "+x.Reason, fix(fixNodes)
+	case strings.Contains(x.Reason, "no NVIDIA driver"):
+		x.Reason, x.Fix = "the driver is loaded and its library is not installed: "+x.Reason, fix(fixLibrary)
 	}
 }
 

@@ -16,9 +16,9 @@ import (
 )
 
 // zone is an absence of a powercap zone.
-func zone(source, reason string) sensors.Absence {
+func zone(reason string) sensors.Absence {
 	return sensors.Absence{
-		ID: "rapl/package-0/energy", Source: source, Reason: reason, Present: !strings.HasPrefix(reason, "the zone has no"),
+		ID: "rapl/package-0/energy", Source: zoneFile, Reason: reason, Present: !strings.HasPrefix(reason, "the zone has no"),
 	}
 }
 
@@ -45,28 +45,33 @@ func TestExamine(t *testing.T) {
 	}{
 		{"readable", Facts{Sensors: []Reading{{"rapl", "rapl"}}}, "rapl", "ok", true, "", ""},
 		{
-			"no powercap", Facts{Missing: []sensors.Absence{{ID: "rapl", Reason: "no powercap in this kernel"}}},
+			"no powercap",
+			Facts{Missing: []sensors.Absence{{ID: "rapl", Reason: "no powercap in this kernel"}}},
 			"rapl", "not here", true, "", "no powercap",
 		},
 		{
-			"root only", Facts{Missing: []sensors.Absence{zone(zoneFile, rootOnly), family}},
+			"root only",
+			Facts{Missing: []sensors.Absence{zone(rootOnly), family}},
 			"rapl/package-0/energy", "not permitted", false, fixPowercap, "CVE-2020-8694",
 		},
 		{
-			"one zone of two", Facts{Sensors: []Reading{{"rapl", "rapl"}}, Missing: []sensors.Absence{zone(zoneFile, rootOnly)}},
+			"one zone of two",
+			Facts{Sensors: []Reading{{"rapl", "rapl"}}, Missing: []sensors.Absence{zone(rootOnly)}},
 			"rapl/package-0/energy", "partly", false, fixPowercap, "",
 		},
 		{
 			"masked", Facts{
-				Missing: []sensors.Absence{zone(zoneFile, "masked by the container: the link leads nowhere"), family},
+				Missing: []sensors.Absence{zone("masked by the container: the link leads nowhere"), family},
 			}, "rapl/package-0/energy", "not permitted", false, fixMasked, "",
 		},
 		{
-			"a zone that fails", Facts{Missing: []sensors.Absence{zone(zoneFile, "input/output error")}},
+			"a zone that fails",
+			Facts{Missing: []sensors.Absence{zone("input/output error")}},
 			"rapl/package-0/energy", "not readable", false, "", "",
 		},
 		{
-			"a zone without a counter", Facts{Missing: []sensors.Absence{zone(zoneFile, "the zone has no energy counter")}},
+			"a zone without a counter",
+			Facts{Missing: []sensors.Absence{zone("the zone has no energy counter")}},
 			"rapl/package-0/energy", "not here", true, "", "",
 		},
 		{
@@ -75,17 +80,20 @@ func TestExamine(t *testing.T) {
 			}, "hwmon/x/power", "not permitted", false, fixSysfs, "",
 		},
 		{
-			"what a backend says is there", Facts{Missing: []sensors.Absence{{ID: "battery", Present: true, Reason: "no answer"}}},
+			"what a backend says is there",
+			Facts{Missing: []sensors.Absence{{ID: "battery", Present: true, Reason: "no answer"}}},
 			"battery", "not readable", false, "", "",
 		},
 
 		{"no GPU", Facts{Missing: []sensors.Absence{noDriver}}, "nvml", "not here", true, "", ""},
 		{
-			"a GPU without a driver", Facts{Missing: []sensors.Absence{noDriver}, NVIDIA: NVIDIA{GPUs: 1}},
+			"a GPU without a driver",
+			Facts{Missing: []sensors.Absence{noDriver}, NVIDIA: NVIDIA{GPUs: 1}},
 			"nvml", "not readable", false, fixModule, "the kernel module is not loaded",
 		},
 		{
-			"a driver without its library", Facts{Missing: []sensors.Absence{noDriver}, NVIDIA: NVIDIA{GPUs: 1, Driver: true, Nodes: true}},
+			"a driver without its library",
+			Facts{Missing: []sensors.Absence{noDriver}, NVIDIA: NVIDIA{GPUs: 1, Driver: true, Nodes: true}},
 			"nvml", "not readable", false, fixLibrary, "its library is not installed",
 		},
 		{
@@ -94,12 +102,19 @@ func TestExamine(t *testing.T) {
 			}, "nvml", "not readable", false, fixGPUs, "",
 		},
 		{
-			"a library without a module", Facts{Missing: []sensors.Absence{notLoaded}, NVIDIA: NVIDIA{GPUs: 1}},
+			"a library without a module",
+			Facts{Missing: []sensors.Absence{notLoaded}, NVIDIA: NVIDIA{GPUs: 1}},
 			"nvml", "not readable", false, fixModule, "",
 		},
 		{
-			"a module without nodes", Facts{Missing: []sensors.Absence{notLoaded}, NVIDIA: NVIDIA{GPUs: 1, Driver: true}},
+			"a module without nodes",
+			Facts{Missing: []sensors.Absence{notLoaded}, NVIDIA: NVIDIA{GPUs: 1, Driver: true}},
 			"nvml", "not readable", false, fixNodes, "do not exist",
+		},
+		{
+			"nodes were looked for and the library was not", Facts{
+				Missing: []sensors.Absence{{ID: "nvml", Reason: "no NVIDIA driver: none of /dev/nvidiactl is here"}}, NVIDIA: NVIDIA{Driver: true},
+			}, "nvml", "not readable", false, fixNodes, "do not exist",
 		},
 		{
 			"closed nodes of a group", Facts{
@@ -136,15 +151,18 @@ func TestExamine(t *testing.T) {
 
 		{"task-clock", Facts{TaskClock: &Event{}}, "task-clock", "ok", true, "", ""},
 		{
-			"no perf", Facts{TaskClock: &Event{Reason: "function not implemented", Absent: true}},
+			"no perf",
+			Facts{TaskClock: &Event{Reason: "function not implemented", Absent: true}},
 			"task-clock", "not here", true, "", "",
 		},
 		{
-			"perf for root only", Facts{Paranoid: "4", TaskClock: &Event{Reason: "permission denied", Denied: true}},
+			"perf for root only",
+			Facts{Paranoid: "4", TaskClock: &Event{Reason: "permission denied", Denied: true}},
 			"task-clock", "not permitted", false, fixTaskClock, "perf_event_paranoid is 4",
 		},
 		{
-			"perf in a container", Facts{Container: "a file", TaskClock: &Event{Reason: "operation not permitted", Denied: true}},
+			"perf in a container",
+			Facts{Container: "a file", TaskClock: &Event{Reason: "operation not permitted", Denied: true}},
 			"task-clock", "not permitted", false, fixPerfContainer, "",
 		},
 		{
@@ -164,29 +182,35 @@ func TestExamine(t *testing.T) {
 		},
 
 		{
-			"a session's scope", Facts{Groups: []Group{{Version: 2, Dir: scope, Reason: refused, Memory: true}}},
+			"a session's scope",
+			Facts{Groups: []Group{{Version: 2, Dir: scope, Reason: refused, Memory: true}}},
 			"cgroup/cpu", "not permitted", false, fixGroupScope, "",
 		},
 		{
-			"a service", Facts{Groups: []Group{{Version: 2, Dir: "/sys/fs/cgroup/system.slice/runner.service", Reason: refused}}},
+			"a service",
+			Facts{Groups: []Group{{Version: 2, Dir: "/sys/fs/cgroup/system.slice/runner.service", Reason: refused}}},
 			"cgroup/cpu", "not permitted", false, fixGroupService, "",
 		},
 		{
-			"v1", Facts{Groups: []Group{{Version: 1, Controller: "cpuacct", Dir: "/sys/fs/cgroup/cpuacct", Reason: refused}}},
+			"v1",
+			Facts{Groups: []Group{{Version: 1, Controller: "cpuacct", Dir: "/sys/fs/cgroup/cpuacct", Reason: refused}}},
 			"cgroup/cpu", "not permitted", false, fixGroupV1, "",
 		},
 		{
-			"read-only", Facts{Groups: []Group{{Version: 2, Dir: "/sys/fs/cgroup", Reason: "read-only file system", ReadOnly: true}}},
+			"read-only",
+			Facts{Groups: []Group{{Version: 2, Dir: "/sys/fs/cgroup", Reason: "read-only file system", ReadOnly: true}}},
 			"cgroup/cpu", "not permitted", false, fixGroupContainer, "",
 		},
 		{
 			"hybrid, v1 is better", Facts{Groups: []Group{
-				{Version: 2, Dir: "/u", Reason: refused}, {Version: 1, Controller: "cpuacct", Dir: "/c"},
+				{Version: 2, Dir: "/u", Reason: refused},
+				{Version: 1, Controller: "cpuacct", Dir: "/c"},
 				{Version: 1, Controller: "memory", Dir: "/m", Memory: true},
 			}}, "cgroup/cpu", "ok", true, "", "",
 		},
 		{
-			"v2 without the memory controller", Facts{Groups: []Group{{Version: 2, Dir: "/u"}}},
+			"v2 without the memory controller",
+			Facts{Groups: []Group{{Version: 2, Dir: "/u"}}},
 			"cgroup/memory", "ok", true, "", "controller memory is not on",
 		},
 	} {
