@@ -9,6 +9,7 @@ import (
 	"math/bits"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -44,6 +45,7 @@ func perfCore() sensors.Backend {
 	return sensors.Backend{
 		Name:     "perf_core",
 		Doc:      "energy counters of each core (perf events)",
+		Alone:    true,
 		Interval: time.Second,
 		Open: func(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
 			return openPerf(host, true)
@@ -294,13 +296,12 @@ func energyPMUs(sys string) ([]pmu, []sensors.Absence, error) {
 	var absences []sensors.Absence
 	for _, entry := range entries {
 		u := pmu{name: entry.Name()}
-		path := eventSources + "/" + u.name
-		if u.dir, err = resolve(sys, path); err != nil {
+		names := energyEvents(sys, dir, u.name)
+		if len(names) == 0 {
 			continue
 		}
-		names, err := os.ReadDir(filepath.Join(u.dir, "events"))
-		if err != nil {
-			continue // most PMUs have none.
+		if u.dir, err = resolve(sys, eventSources+"/"+u.name); err != nil {
+			continue
 		}
 		absent := func(what string, err error) {
 			absences = append(absences, sensors.Absence{
@@ -308,14 +309,10 @@ func energyPMUs(sys string) ([]pmu, []sensors.Absence, error) {
 				Present: true,
 			})
 		}
-		for _, n := range names {
-			domain, ok := strings.CutPrefix(n.Name(), energyEvent)
-			if !ok || strings.Contains(domain, ".") || domain == "" { // .scale, .unit, .snapshot, .per-pkg
-				continue
-			}
-			e, err := readEvent(u.dir, domain)
+		for _, name := range names {
+			e, err := readEvent(u.dir, strings.TrimPrefix(name, energyEvent))
 			if err != nil {
-				absent("events/"+n.Name(), err)
+				absent("events/"+name, err)
 				continue
 			}
 			u.events = append(u.events, e)
@@ -344,6 +341,28 @@ func energyPMUs(sys string) ([]pmu, []sensors.Absence, error) {
 		pmus = append(pmus, u)
 	}
 	return pmus, absences, nil
+}
+
+// energyEvents lists the energy events of a PMU, sorted. A large machine has hundreds of PMUs without, and all are
+// looked at on the way to every start: so the kernel follows the links, but for one that is absolute.
+func energyEvents(sys, dir, name string) []string {
+	path := filepath.Join(dir, name)
+	if target, err := os.Readlink(path); err == nil && filepath.IsAbs(target) {
+		if path, err = resolve(sys, eventSources+"/"+name); err != nil {
+			return nil
+		}
+	}
+	f, err := os.Open(filepath.Join(path, "events"))
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = f.Close() }()
+	names, _ := f.Readdirnames(-1)                         // what was listed before an error is there.
+	names = slices.DeleteFunc(names, func(n string) bool { // .scale, .unit, .snapshot, .per-pkg
+		return len(n) == len(energyEvent) || !strings.HasPrefix(n, energyEvent) || strings.Contains(n, ".")
+	})
+	slices.Sort(names)
+	return names
 }
 
 // perfFileReason words what is wrong with a file that describes a PMU.

@@ -91,6 +91,11 @@ func TestPerfDevices(t *testing.T) {
 		"soc_power/package-0 on 0 config 2", "soc_power/package-0/dram on 0 config 7")
 	f(unit("power", raplType, "0,1", raplScale, "energy-pkg=0x02"), "cpu0 on 0 config 2", "cpu1 on 1 config 2")
 	f(unit("power", raplType, "0", raplScale, "energy-pkg=0x02")+processorAt(0, -1, 0, 0), "cpu0 on 0 config 2")
+	// Links are followed inside the tree, absolute ones too.
+	linked := strings.ReplaceAll(unit("power", raplType, "0", raplScale, "energy-pkg=0x02"), "sys/bus/event_source/devices/", "sys/devices/")
+	f(linked+processorAt(0, 0, 0, 0)+"-- sys/bus/event_source/devices/power -> ../../../devices/power --\n", "package-0 on 0 config 2")
+	f(linked+processorAt(0, 0, 0, 0)+"-- sys/bus/event_source/devices/power -> /sys/devices/power --\n", "package-0 on 0 config 2")
+	f(linked + "-- sys/bus/event_source/devices/power -> /nowhere/power --\n")
 	// What counts no energy is passed over.
 	f(unit("cpu", "4", "0", "1", "cycles=0x3c") + unit("msr", "9", "0", "1"))
 }
