@@ -9,6 +9,7 @@ import (
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/cgroup"
 )
 
 // sparkPoints is how many means a sparkline in the manifest has at most.
@@ -79,6 +80,10 @@ func digest(run *datamodel.Run, ledger datamodel.Ledger, spool, samples string) 
 	run.Spark = datamodel.Sparks(series, sparkPoints)
 	return tree, err
 }
+
+// Sweep removes the empty cgroups that killed runs have left behind. Those of the last hour stay, as a run may be about to
+// use one.
+func Sweep() { cgroup.Sweep(time.Hour) }
 
 // Recover finishes a run whose ergon was ended before it could: it makes the files from what the spool holds. The
 // error of a run that is finished or still goes on says so.

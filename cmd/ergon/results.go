@@ -134,6 +134,7 @@ func (p *program) recover(c *cli.Context) error {
 		}
 		return p.recoverOne(dir)
 	}
+	runner.Sweep()
 	entries, err := store.ListRuns(c.String("results"))
 	if err != nil {
 		return err
