@@ -18,7 +18,10 @@ import (
 func (p *program) sensorsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "sensors", Usage: "what can be read here, from where, and why the rest cannot",
-		Flags:  append([]cli.Flag{&cli.BoolFlag{Name: "json", Usage: "one JSON object"}}, sensorFlags()...),
+		Flags: append([]cli.Flag{
+			&cli.BoolFlag{Name: "json", Usage: "one JSON object"},
+			&cli.BoolFlag{Name: "energy", Usage: "the energy counters as a tree: which are summed, and why the others are not"},
+		}, sensorFlags()...),
 		Action: p.sensors,
 	}
 }
@@ -49,6 +52,9 @@ func (p *program) sensors(c *cli.Context) error {
 	_, ready, err := p.everySensor(c)
 	if err != nil {
 		return err
+	}
+	if c.Bool("energy") {
+		return energyTree(p.out, ready.Sensors, ready.Missing, c.Bool("json"))
 	}
 	rows := make([]sensorRow, 0, len(ready.Sensors)+len(ready.Missing))
 	for _, s := range ready.Sensors {

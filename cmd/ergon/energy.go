@@ -1,0 +1,166 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/internal/sampler"
+	"github.com/ergon-energy/ergon/report"
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// energyRow is one domain of `ergon sensors --energy --json`.
+type energyRow struct {
+	ID       string `json:"id"`
+	Family   string `json:"family"`
+	Device   string `json:"device"`
+	Readable bool   `json:"readable"`
+	// Summed says that it is part of the machine's energy; Why what becomes of it otherwise.
+	Summed bool   `json:"summed"`
+	Why    string `json:"why"`
+	// Parent is the sensor whose domain has this one in it, Same the one that is taken for it; null where there is none.
+	Parent *string    `json:"parent"`
+	Same   *string    `json:"same"`
+	Unit   units.Unit `json:"unit,omitempty"`
+	Kind   string     `json:"kind,omitempty"`
+	Source string     `json:"source,omitempty"`
+	// Reading is a current one, null where there is none.
+	Reading *float64 `json:"reading"`
+}
+
+// energyTree writes what the energy sensors measure, which of them are summed, and why the others are not.
+func energyTree(to io.Writer, list []sampler.Listed, missing []sensors.Absence, asJSON bool) error {
+	all := make([]sensors.Sensor, len(list))
+	readings := make(map[string]*float64)
+	for i, s := range list {
+		all[i], readings[s.ID] = s.Sensor, s.Reading
+	}
+	r := datamodel.Resolve(all, missing)
+	if asJSON {
+		rows := make([]energyRow, len(r.Domains))
+		for i, d := range r.Domains {
+			rows[i] = energyRow{
+				ID: d.Sensor.ID, Family: d.Sensor.Family, Device: d.Sensor.Device, Readable: d.Sensor.Unit != "",
+				Summed: d.Covered, Why: d.Why, Parent: orNull(d.Parent), Same: orNull(d.Same), Unit: d.Sensor.Unit,
+				Source: d.Sensor.Source, Reading: readings[d.Sensor.ID],
+			}
+			if rows[i].Readable {
+				rows[i].Kind = d.Sensor.Kind.String()
+			}
+		}
+		out := json.NewEncoder(to)
+		out.SetIndent("", "  ")
+		return out.Encode(struct {
+			Schema  string      `json:"schema"`
+			Cover   *string     `json:"cover"`
+			Domains []energyRow `json:"domains"`
+		}{"ergon.energy/1", orNull(r.Name()), rows})
+	}
+	return energyText(to, r, readings, missing)
+}
+
+func orNull(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func energyText(to io.Writer, r datamodel.Resolution, readings map[string]*float64, missing []sensors.Absence) error {
+	if name := r.Name(); name != "" {
+		fmt.Fprintf(to, "Energy of this machine: %s\n", report.Clean(name))
+	} else {
+		fmt.Fprintln(to, "Energy of this machine: none can be summed")
+	}
+	if len(r.Domains) > 0 {
+		fmt.Fprintln(to)
+		w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "DOMAIN\tSENSOR\tREADING\t")
+		for _, line := range energyLines(r.Domains) {
+			d := line.domain
+			v := math.NaN()
+			if reading := readings[d.Sensor.ID]; reading != nil {
+				v = *reading
+			}
+			fmt.Fprintf(w, "%s%s\t%s\t%s\t%s\n", strings.Repeat("  ", line.depth), report.Clean(line.name),
+				report.Clean(d.Sensor.ID), units.Format(v, d.Sensor.Unit), report.Clean(d.Why))
+		}
+		if err := w.Flush(); err != nil {
+			return err
+		}
+	}
+	first := true
+	for _, a := range missing {
+		if strings.Count(a.ID, "/") > 1 || !isEnergySource(a.ID) {
+			continue
+		}
+		if first {
+			fmt.Fprintln(to)
+			first = false
+		}
+		fmt.Fprintf(to, "%s: %s\n", report.Clean(a.ID), report.Clean(a.Reason))
+	}
+	return nil
+}
+
+// isEnergySource says whether what is missing as a whole could have given an energy.
+func isEnergySource(id string) bool {
+	family, _, _ := strings.Cut(id, "/")
+	switch family {
+	case "perf", "rapl", "hwmon", "battery", "gpu", "nvml":
+		return true
+	}
+	return false
+}
+
+// energyLine is a domain in the order of the tree.
+type energyLine struct {
+	domain datamodel.Domain
+	name   string
+	depth  int
+}
+
+// energyLines puts the domains in the order of the tree: each followed by the sensors that read the same thing, then by
+// what lies in it.
+func energyLines(all []datamodel.Domain) []energyLine {
+	var out []energyLine
+	done := make([]bool, len(all))
+	var add func(i, depth int, above string)
+	add = func(i, depth int, above string) {
+		if done[i] {
+			return
+		}
+		done[i] = true
+		d := all[i]
+		name := strings.TrimPrefix(d.Sensor.Device, above+"/")
+		if d.Sensor.Name != "energy" && d.Sensor.Name != "power" {
+			name += " " + d.Sensor.Name
+		}
+		out = append(out, energyLine{d, name, depth})
+		for j, other := range all {
+			if other.Same == d.Sensor.ID {
+				add(j, depth, above)
+			}
+		}
+		for j, other := range all {
+			if other.Parent == d.Sensor.ID && other.Same == "" {
+				add(j, depth+1, d.Sensor.Device)
+			}
+		}
+	}
+	for i, d := range all {
+		if d.Parent == "" && d.Same == "" {
+			add(i, 0, "")
+		}
+	}
+	for i := range all { // none is left, whatever the IDs
+		add(i, 0, "")
+	}
+	return out
+}
