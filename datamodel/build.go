@@ -33,6 +33,7 @@ func Build(in Input) (*Node, []Warning) {
 		b.warnings = append(b.warnings, s.Warnings()...)
 	}
 	b.warnings = append(b.warnings, b.energy.warnings...)
+	b.warnings = append(b.warnings, b.energy.warnUnreadable(in.Run.Missing)...)
 	summary := b.summary()
 
 	host := &Node{Name: orElse(in.Run.Host.Name, "localhost"), Level: HostLevel, Meta: b.hostMeta()}

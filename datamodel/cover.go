@@ -117,6 +117,11 @@ func kindOf(s sensors.Sensor) domain {
 		}
 		return gpuDomain
 	case "hwmon":
+		if socket, core := amdEnergy(s.Device); socket != "" {
+			return packageDomain
+		} else if core {
+			return insideDomain
+		}
 		return meterOf(s.Device + "/" + s.Name)
 	case "battery":
 		return batteryDomain
@@ -173,6 +178,20 @@ func meterOf(name string) domain {
 		return machineMeter
 	}
 	return unknownDomain
+}
+
+// amdEnergy tells a counter of the driver amd_energy, which shows the processors' own counters in hwmon: the number of a
+// socket ("Esocket0"), or that it is one of a core ("Ecore017"); Documentation/hwmon/amd_energy.rst of Linux 5.8 to 5.12.
+func amdEnergy(device string) (socket string, core bool) {
+	chip, label, _ := strings.Cut(device, "/")
+	if !strings.HasPrefix(chip, "amd_energy") {
+		return "", false
+	}
+	if n, ok := strings.CutPrefix(label, "Esocket"); ok && isNumber(n) {
+		return n, false
+	}
+	n, ok := strings.CutPrefix(label, "Ecore")
+	return "", ok && isNumber(n)
 }
 
 // socketOf is the number of the socket in the device of a Grace meter, for what belongs together.
@@ -291,6 +310,10 @@ func keyOf(s sensors.Sensor) string {
 		return "cpu/" + strings.TrimPrefix(s.Device, mirror)
 	case "perf":
 		return "cpu/" + s.Device
+	case "hwmon":
+		if socket, _ := amdEnergy(s.Device); socket != "" {
+			return "cpu/package-" + socket
+		}
 	case "gpu":
 		scope := ""
 		if kind := kindOf(s); kind != gpuDomain {
@@ -424,7 +447,7 @@ func (r *resolver) above(e entry) int {
 	}
 	switch e.kind {
 	case insideDomain:
-		if parent, _, nested := strings.Cut(strings.TrimPrefix(e.key, "cpu/"), "/"); nested {
+		if parent := packageOf(e.key); parent != "" {
 			return r.taken("cpu/" + parent)
 		}
 	case gpuPartDomain:
@@ -441,6 +464,16 @@ func (r *resolver) above(e entry) int {
 	return -1
 }
 
+// packageOf is the package in the key of what lies in one, "" where the key names none.
+func packageOf(key string) string {
+	device, ofCPU := strings.CutPrefix(key, "cpu/")
+	parent, _, nested := strings.Cut(device, "/")
+	if !ofCPU || !nested {
+		return ""
+	}
+	return parent
+}
+
 // leftOut says why e, which can be read and is taken for what it reads, is not summed.
 func (r *resolver) leftOut(e entry, above int) string {
 	const unknown = "unknown name: not summed"
@@ -449,7 +482,7 @@ func (r *resolver) leftOut(e entry, above int) string {
 		if above >= 0 {
 			return "inside " + r.entries[above].sensor.Device
 		}
-		if parent, _, nested := strings.Cut(strings.TrimPrefix(e.key, "cpu/"), "/"); nested {
+		if parent := packageOf(e.key); parent != "" {
 			return "inside " + parent
 		}
 		return "inside a package"

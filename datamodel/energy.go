@@ -126,6 +126,27 @@ func (c *energyChoice) warnDead(all []*Series) {
 	}
 }
 
+// warnUnreadable warns of packages and memory that could not be read while others were: what is summed lacks them.
+func (c *energyChoice) warnUnreadable(missing []sensors.Absence) []Warning {
+	if len(c.cpu) == 0 || !isMachineEnergy(c.cpu[0].sensor) {
+		return nil
+	}
+	told := make(map[string]bool)
+	for _, s := range c.cpu {
+		told[keyOf(s.sensor)] = true
+	}
+	var out []Warning
+	for _, a := range missing {
+		s, ok := unreadable(a)
+		if kind := kindOf(s); !ok || kind != packageDomain && kind != dramDomain || told[keyOf(s)] {
+			continue
+		}
+		told[keyOf(s)] = true
+		out = append(out, Warning{Subject: s.ID, Text: "not in the machine's energy: " + a.Reason})
+	}
+	return out
+}
+
 // mirrored finds among the series the one that s repeats: on some processors every die of a package shows the same
 // counter. Two counters of their own, in joules since the machine was switched on, do not agree to a millionth both
 // before and after a run, nor do they rise alike over many readings.

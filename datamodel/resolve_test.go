@@ -110,18 +110,24 @@ func TestResolve(t *testing.T) {
 		{"only a GPU", "GPUs", `
 			gpu/GPU-a/power: summed`},
 		{"Grace: the meter of the processor with its memory stands in, the GPU is beside it", "hwmon power meter (integrated) + GPUs", `
-			hwmon/module_power_socket_0/power: holds grace_power_socket_0
-			hwmon/grace_power_socket_0/power (hwmon/module_power_socket_0/power): summed
-			hwmon/cpu_power_socket_0/power (hwmon/grace_power_socket_0/power): inside grace_power_socket_0
-			hwmon/sysio_power_socket_0/power (hwmon/grace_power_socket_0/power): inside grace_power_socket_0
-			hwmon/grace_power_socket_1/power: summed
+			hwmon/power_meter-ACPI000D:00/Module_Power_Socket_0/power: holds power_meter-ACPI000D:01/Grace_Power_Socket_0
+			hwmon/power_meter-ACPI000D:01/Grace_Power_Socket_0/power (hwmon/power_meter-ACPI000D:00/Module_Power_Socket_0/power): summed
+			hwmon/power_meter-ACPI000D:02/CPU_Power_Socket_0/power (hwmon/power_meter-ACPI000D:01/Grace_Power_Socket_0/power): inside power_meter-ACPI000D:01/Grace_Power_Socket_0
+			hwmon/power_meter-ACPI000D:03/SysIO_Power_Socket_0/power (hwmon/power_meter-ACPI000D:01/Grace_Power_Socket_0/power): inside power_meter-ACPI000D:01/Grace_Power_Socket_0
+			hwmon/power_meter-ACPI000D:05/Grace_Power_Socket_1/power: summed
 			gpu/GPU-a/energy: summed`},
+		{"an EPYC of a kernel with the driver amd_energy", "packages", `
+			rapl/package-0/energy: summed
+			hwmon/amd_energy-amd_energy.0/Esocket0/energy: same as rapl/package-0/energy
+			hwmon/amd_energy-amd_energy.0/Esocket1/energy: summed
+			hwmon/amd_energy-amd_energy.0/Ecore017/energy: inside a package
+			hwmon/amd_energy-amd_energy.0/energy9/energy: unknown name: not summed`},
 		{"only the module's meter: the GPU is behind it", "hwmon power meter (integrated)", `
 			hwmon/Module Power Socket 0/power: summed
 			gpu/GPU-a/energy (hwmon/Module Power Socket 0/power): inside Module Power Socket 0`},
 		{"a server with an ACPI meter and counters", "packages", `
 			rapl/package-0/energy: summed
-			hwmon/power_meter-acpi-0/power: holds all of the machine`},
+			hwmon/power_meter-ACPI000D:00/power1/power: holds all of the machine`},
 		{"only an ACPI meter", "hwmon power meter (integrated)", `
 			hwmon/power_meter/power: summed
 			gpu/GPU-a/power (hwmon/power_meter/power): inside power_meter
@@ -133,8 +139,8 @@ func TestResolve(t *testing.T) {
 			hwmon/power_meter-0/power: not summed: how several meters of a machine overlap is not known
 			hwmon/power_meter-1/power: not summed: how several meters of a machine overlap is not known`},
 		{"shunts and chips", "battery (integrated)", `
-			hwmon/ina3221-VDD_IN/power: unknown name: not summed
-			hwmon/amdgpu-0/power: unknown name: not summed
+			hwmon/ina3221/VDD_IN/power: unknown name: not summed
+			hwmon/amdgpu-0000:03:00.0/PPT/power: unknown name: not summed
 			battery/BAT0/power: summed
 			battery/BAT1/power: summed`},
 	} {
@@ -223,6 +229,26 @@ func TestPerfAgainstPowercap(t *testing.T) {
 	}
 }
 
+// A package that cannot be read is missed in the sum of the others, unless something else reads it.
+func TestUnreadableZonesAreMissed(t *testing.T) {
+	in := Input{
+		Series: []*Series{line(zone("package-0"), 0, 10, sec)},
+		Run: Run{Missing: []sensors.Absence{
+			{ID: "rapl/package-1/energy", Reason: "permission denied"}, {ID: "perf/package-1/energy", Reason: "no perf"},
+			{ID: "perf/package-0/energy", Reason: "no perf"}, {ID: "rapl/package-0/core/energy", Reason: "permission denied"},
+			{ID: "rapl/npu/energy", Reason: "permission denied"},
+		}},
+	}
+	_, warnings := build(t, in)
+	if len(warnings) != 1 || warnings[0].Subject != "rapl/package-1/energy" || warnings[0].Text != "not in the machine's energy: permission denied" {
+		t.Errorf("%v", warnings)
+	}
+	in.Series = nil
+	if _, warnings := build(t, in); len(warnings) != 0 {
+		t.Errorf("where there is no energy at all the reason is in the metric: %v", warnings)
+	}
+}
+
 // A meter stands in only where the processors count nothing themselves, and what is behind it is not added.
 func TestMetersStandIn(t *testing.T) {
 	const d = 10 * sec
@@ -240,8 +266,8 @@ func TestMetersStandIn(t *testing.T) {
 	meter, card := gauge("hwmon/power_meter/power", 300), gauge("gpu/GPU-a/power", 100)
 	f("meter and GPU", 3000, sensors.Integrated, "hwmon power meter (integrated): hwmon/power_meter", meter, card)
 	f("counters", 500, sensors.FromCounter, "packages: package-0", meter, line(zone("package-0"), 1, 501, d))
-	f("Grace", 1500+1000, sensors.Integrated, "hwmon power meter (integrated): hwmon/grace_power_socket_0; GPUs: GPU-a (power over time)",
-		gauge("hwmon/grace_power_socket_0/power", 150), gauge("hwmon/cpu_power_socket_0/power", 90), card)
+	f("Grace", 1500+1000, sensors.Integrated, "hwmon power meter (integrated): hwmon/power_meter-ACPI000D:01/Grace_Power_Socket_0; GPUs: GPU-a (power over time)",
+		gauge("hwmon/power_meter-ACPI000D:01/Grace_Power_Socket_0/power", 150), gauge("hwmon/power_meter-ACPI000D:02/CPU_Power_Socket_0/power", 90), card)
 	f("battery", 80, sensors.Integrated, "battery (integrated): battery/BAT0", gauge("battery/BAT0/power", 8))
 }
 
