@@ -247,11 +247,11 @@ func openQuick(root, path string) (*file, error) {
 
 // openBelow is open of what resolve finds.
 func openBelow(root, path string) (*file, error) {
-	real, err := resolve(root, path)
+	actual, err := resolve(root, path)
 	if err != nil {
 		return nil, err
 	}
-	return open(real)
+	return open(actual)
 }
 
 // reason words an error of opening or reading a file for an absence: without the path, which the absence has beside it.

@@ -25,7 +25,7 @@ func pread(f *file, b []byte, at int64) (int, error) {
 		if err == nil {
 			return n, nil
 		}
-		if err != syscall.EINTR { //nolint:errorlint // a bare errno, in the hot path
+		if err != syscall.EINTR {
 			return 0, err
 		}
 	}

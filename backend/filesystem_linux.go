@@ -68,8 +68,8 @@ func mountPoint(dir string, device uint64) string {
 	if abs, err := filepath.Abs(dir); err == nil {
 		dir = abs
 	}
-	if real, err := filepath.EvalSymlinks(dir); err == nil {
-		dir = real
+	if actual, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = actual
 	}
 	for {
 		up := filepath.Dir(dir)

@@ -1,6 +1,9 @@
 package runner
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // State is a stage of a run.
 type State uint8
@@ -14,13 +17,20 @@ const (
 	Closed
 )
 
-// next is the one table of the steps there are. Processing to Ready is the next round of several.
-var next = [...][]State{
-	Setup:      {Ready, Closed},
-	Ready:      {Running, Closed},
-	Running:    {Processing, Closed},
-	Processing: {Ready, Closed},
-	Closed:     nil,
+// steps is the one table of what may follow what. Processing to Ready is the next round of several.
+func (s State) steps() []State {
+	switch s {
+	case Setup:
+		return []State{Ready, Closed}
+	case Ready:
+		return []State{Running, Closed}
+	case Running:
+		return []State{Processing, Closed}
+	case Processing:
+		return []State{Ready, Closed}
+	case Closed:
+	}
+	return nil
 }
 
 func (s State) String() string {
@@ -47,15 +57,12 @@ type machine struct {
 
 // become takes a step. One that is not in the table is a bug in this package, not an error of a user's.
 func (m *machine) become(to State) {
-	for _, s := range next[m.state] {
-		if s == to {
-			from := m.state
-			m.state = to
-			if m.observe != nil {
-				m.observe(from, to)
-			}
-			return
-		}
+	if !slices.Contains(m.state.steps(), to) {
+		panic(fmt.Sprintf("runner: no step from %v to %v", m.state, to))
 	}
-	panic(fmt.Sprintf("runner: no step from %v to %v", m.state, to))
+	from := m.state
+	m.state = to
+	if m.observe != nil {
+		m.observe(from, to)
+	}
 }

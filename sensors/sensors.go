@@ -55,7 +55,7 @@ type Sensor struct {
 	// ID is the stable name, family first, in lower case but for hardware's own names: "rapl/package-0/energy",
 	// "disk/vda/read". Unique on a host.
 	ID string `json:"id"`
-	// Family is the first part of the ID: cpu, memory, disk, network, rapl, gpu, target, profiler.
+	// Family is the first part of the ID: cpu, memory, disk, network, perf, rapl, hwmon, battery, gpu, target, profiler.
 	Family string `json:"family"`
 	// Device is what is measured within the family: "cpu3", "vda", "package-0", a GPU's UUID. Empty for the family
 	// as a whole.

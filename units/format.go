@@ -19,6 +19,7 @@ func (u Unit) Symbol() string {
 		return "°C"
 	case Ratio:
 		return "%"
+	default: // shown as it is, or by its noun
 	}
 	noun, counts := u.noun()
 	switch {

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -48,14 +49,14 @@ func subjectMain(args []string) int {
 			b[i] = 1
 		}
 		<-time.After(d)
-		fmt.Fprint(os.Stderr, b[0:0:0])
+		runtime.KeepAlive(b)
 	case "survive": // survive SIGNAL: says ready, waits for the signal, says so and ends with code 7
 		n, _ := strconv.Atoi(args[1])
 		c := make(chan os.Signal, 1)
 		signal.Notify(c, syscall.Signal(n))
-		fmt.Println("ready")
+		fmt.Fprintln(os.Stdout, "ready")
 		<-c
-		fmt.Println("got", n)
+		fmt.Fprintln(os.Stdout, "got", n)
 		return 7
 	}
 	return 0

@@ -178,7 +178,7 @@ func (s *server) group() (*Ready, error) {
 		}
 		s.place(r, interval, o.backend.Alone || !s.config.shared())
 	}
-	if err := s.choice.check(s.backends, "cpu", "memory", "disk", "network", "rapl", "gpu", "target", "profiler"); err != nil {
+	if err := s.choice.check(s.backends, "cpu", "memory", "disk", "network", "perf", "rapl", "hwmon", "battery", "gpu", "target", "profiler"); err != nil {
 		return nil, err
 	}
 	if s.subject.PID != 0 {

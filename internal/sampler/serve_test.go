@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"math"
 	"path/filepath"
@@ -100,7 +101,7 @@ func TestServe(t *testing.T) {
 	rows, last := int64(0), time.Duration(-1)
 	for {
 		at, values, err := spool.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
