@@ -304,7 +304,13 @@ func loadMetrics(path string, nodes []*datamodel.Node) (err error) {
 	source, reason := l.strings(p, "source"), l.strings(p, "reason")
 	count, gaps := l.ints(p, "count"), l.ints(p, "gaps")
 	least, most, mean, std := l.doubles(p, "min"), l.doubles(p, "max"), l.doubles(p, "mean"), l.doubles(p, "std")
-	uncertainty := l.doubles(p, "uncertainty")
+	uncertainty := make([]float64, len(node))
+	for i := range uncertainty {
+		uncertainty[i] = math.NaN()
+	}
+	if _, has := p.cols["uncertainty"]; has { // runs of before it was stored have none
+		uncertainty = l.doubles(p, "uncertainty")
+	}
 	if l.err != nil {
 		return l.err
 	}

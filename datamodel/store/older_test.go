@@ -1,0 +1,35 @@
+package store
+
+import (
+	"math"
+	"path/filepath"
+	"testing"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// Runs of before uncertainties were stored are read as runs in which they are not known.
+func TestMetricsWithoutUncertainty(t *testing.T) {
+	value := datamodel.Value("energy", 12, "J", "delta", sensors.FromCounter, "rapl")
+	value.Uncertainty = 0.4
+	var rows nodeRows
+	rows.add(&datamodel.Node{Name: "a", Level: datamodel.App, Metrics: []datamodel.Metric{value}}, -1, "")
+	table := rows.metrics("id")
+	last := len(table.fields) - 1
+	if name := table.fields[last].Name(); name != "uncertainty" {
+		t.Fatalf("the last column is %s", name)
+	}
+	table.fields, table.columns, table.levels = table.fields[:last], table.columns[:last], table.levels[:last]
+	path := filepath.Join(t.TempDir(), MetricsFile)
+	if err := table.save(path, metricsSchema, datamodel.Run{ID: "id"}); err != nil {
+		t.Fatal(err)
+	}
+	node := &datamodel.Node{}
+	if err := loadMetrics(path, []*datamodel.Node{node}); err != nil {
+		t.Fatal(err)
+	}
+	if m := node.Metric("energy"); m.Value != 12 || !math.IsNaN(m.Uncertainty) {
+		t.Errorf("%+v", m)
+	}
+}
