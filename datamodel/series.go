@@ -558,7 +558,9 @@ func (s *Series) Warnings() []Warning {
 		}
 	}
 	unit := s.sensor.Unit
-	add(s.wraps, "the counter wrapped at %g %s; a further wrap between two readings cannot be excluded", s.wrap, unit)
+	if s.sensor.MaxRate <= 0 { // where it is known, blind counts the readings so far apart that one could hide
+		add(s.wraps, "the counter wrapped at %g %s; a further wrap between two readings cannot be excluded", s.wrap, unit)
+	}
 	add(s.doubt.blind, "readings more than %s apart, within which the counter could wrap unseen: it is a lower bound",
 		brief(time.Duration(min(s.blind, math.MaxInt64/2))))
 	if !s.mayStepBack() {

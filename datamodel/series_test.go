@@ -194,10 +194,11 @@ func TestCounter(t *testing.T) {
 		{"reset at the end", bytesRead(), every(sec, 3), []float64{100, 150, 3}, 50, "", 2, 1, "stepped back", 1},
 		{"reset twice", bytesRead(), every(sec, 7), []float64{100, 150, 3, 10, 1, 2, 3}, 50 + 7 + 2, "", 5, 2, "started anew", 2},
 		{"falls all the time", bytesRead(), every(sec, 3), []float64{9, 8, 7}, nan, "no reading fits the first", 1, 2, "stepped back", 2},
-		{"wrap", joules(1000, 200), every(sec, 4), []float64{900, 980, 60, 100}, 200, "", 4, 0, "wrapped at 1000 J", 1},
-		{"wrap across a failed reading", joules(1000, 200), every(sec, 4), []float64{900, 980, nan, 100}, 200, "", 3, 1, "wrapped", 1},
-		{"wrap, then exactly at 0", joules(1000, 200), every(sec, 3), []float64{900, 0, 50}, 150, "", 3, 0, "wrapped", 1},
-		{"three wraps seen", joules(1000, 1000), every(sec, 7), []float64{500, 0, 500, 0, 500, 0, 500}, 3000, "", 7, 0, "wrapped", 3},
+		{"wrap", joules(1000, 200), every(sec, 4), []float64{900, 980, 60, 100}, 200, "", 4, 0, "", 0},
+		{"wrap of a counter whose greatest rate is not known", joules(1000, 0), every(sec, 4), []float64{900, 980, 60, 100}, 200, "", 4, 0, "wrapped at 1000 J", 1},
+		{"wrap across a failed reading", joules(1000, 200), every(sec, 4), []float64{900, 980, nan, 100}, 200, "", 3, 1, "", 0},
+		{"wrap, then exactly at 0", joules(1000, 200), every(sec, 3), []float64{900, 0, 50}, 150, "", 3, 0, "", 0},
+		{"three wraps seen", joules(1000, 1000), every(sec, 7), []float64{500, 0, 500, 0, 500, 0, 500}, 3000, "", 7, 0, "", 0},
 		// Two wraps within one interval cannot be told from one: the result is low by the wrap point, and says that
 		// the readings were further apart than the counter lasts.
 		{"two wraps unseen", joules(1000, 200), every(10*sec, 2), []float64{900, 50}, 150, "", 2, 0, "lower bound", 1},
