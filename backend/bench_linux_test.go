@@ -75,6 +75,7 @@ func median(v []float64) float64 {
 
 // loopInC is the CPU time of a tick of the C program, in ns.
 func loopInC(b *testing.B, program string, rate, ticks int, files []string) float64 {
+	b.Helper()
 	args := append([]string{strconv.Itoa(rate), strconv.Itoa(ticks)}, files...)
 	out, err := exec.CommandContext(b.Context(), program, args...).Output()
 	if err != nil {
@@ -90,6 +91,7 @@ func loopInC(b *testing.B, program string, rate, ticks int, files []string) floa
 // loop is the CPU time of a tick of ours, in ns: that of the process, the Go runtime's threads included, and that of
 // the thread alone. It is set up as the sampler is, on one P.
 func loop(b *testing.B, rate, ticks int, from []sensors.Source, rows [][]float64) (process, thread float64) {
+	b.Helper()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -173,8 +173,8 @@ func blanks(b []byte) int {
 
 // line cuts the first line off b, without its end.
 func line(b []byte) (first, rest []byte) {
-	if i := bytes.IndexByte(b, '\n'); i >= 0 {
-		return b[:i], b[i+1:]
+	if before, after, ok := bytes.Cut(b, []byte{'\n'}); ok {
+		return before, after
 	}
 	return b, nil
 }

@@ -21,6 +21,7 @@ import (
 
 // here is the machine the test runs on.
 func here(t testing.TB) sensors.Host {
+	t.Helper()
 	return sensors.Host{Proc: "/proc", Sys: "/sys", Dirs: []string{t.TempDir()}}
 }
 

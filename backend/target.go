@@ -18,7 +18,7 @@ import (
 func target() sensors.Backend {
 	return sensors.Backend{
 		Name: "target", OfTarget: true,
-		Doc:  "the command's own process tree: CPU time, memory, storage, processes, context switches, page faults",
+		Doc: "the command's own process tree: CPU time, memory, storage, processes, context switches, page faults",
 		Open: func(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
 			return openTarget(host)
 		},

@@ -234,8 +234,10 @@ func TestUnreadableZonesAreMissed(t *testing.T) {
 	in := Input{
 		Series: []*Series{line(zone("package-0"), 0, 10, sec)},
 		Run: Run{Missing: []sensors.Absence{
-			{ID: "rapl/package-1/energy", Reason: "permission denied"}, {ID: "perf/package-1/energy", Reason: "no perf"},
-			{ID: "perf/package-0/energy", Reason: "no perf"}, {ID: "rapl/package-0/core/energy", Reason: "permission denied"},
+			{ID: "rapl/package-1/energy", Reason: "permission denied"},
+			{ID: "perf/package-1/energy", Reason: "no perf"},
+			{ID: "perf/package-0/energy", Reason: "no perf"},
+			{ID: "rapl/package-0/core/energy", Reason: "permission denied"},
 			{ID: "rapl/npu/energy", Reason: "permission denied"},
 		}},
 	}

@@ -11,10 +11,10 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// updating is a zone whose counter moves every so often.
-func updating(device string, every time.Duration) sensors.Sensor {
+// updating is a zone whose counter moves every millisecond.
+func updating(device string) sensors.Sensor {
 	s := zone(device)
-	s.Update = every
+	s.Update = ms
 	return s
 }
 
@@ -30,7 +30,7 @@ func TestUncertaintyBoundsTheError(t *testing.T) {
 		}
 		phase := time.Duration(r.Int64N(int64(update)))
 		shown := func(at time.Duration) float64 { // the truth at the last update
-			return truth(max(0, (at+phase)/update*update-phase))
+			return truth(max(0, (at+phase).Truncate(update)-phase))
 		}
 		from := time.Duration(r.Int64N(int64(20 * ms)))
 		step := time.Duration(1 + r.Int64N(int64(10*ms)))
@@ -41,7 +41,7 @@ func TestUncertaintyBoundsTheError(t *testing.T) {
 			values = append(values, shown(at[i]))
 		}
 		to := at[len(at)-1]
-		m := seriesOf(updating("package-0", update), at, values).energy()
+		m := seriesOf(updating("package-0"), at, values).energy()
 		if m.Reason != "" {
 			continue // it did not move, which is another test
 		}
@@ -64,19 +64,19 @@ func TestUncertainty(t *testing.T) {
 		}
 	}
 	nan := math.NaN()
-	steady := line(updating("package-0", ms), 100, 150, sec)
+	steady := line(updating("package-0"), 100, 150, sec)
 	f("50 W, 1 ms", metricOf(t, steady, "energy"), 0.05)
 	f("its power", metricOf(t, steady, "power"), 0.05)
 	f("period not known", metricOf(t, line(zone("package-0"), 100, 150, sec), "energy"), nan)
 	f("a gauge", metricOf(t, line(watts(), 50, 50, sec), "energy"), nan)
 	// 10 W at first and 200 W at the end.
-	f("a ramp", seriesOf(updating("package-0", ms), every(sec, 3), []float64{5, 15, 215}).energy(), 0.2)
-	f("from high to low", seriesOf(updating("package-0", ms), every(sec, 3), []float64{5, 205, 215}).energy(), 0.2)
+	f("a ramp", seriesOf(updating("package-0"), every(sec, 3), []float64{5, 15, 215}).energy(), 0.2)
+	f("from high to low", seriesOf(updating("package-0"), every(sec, 3), []float64{5, 205, 215}).energy(), 0.2)
 	// Read more often than it moves: at the ends it stood still.
-	f("stood at both ends", seriesOf(updating("package-0", ms), every(ms/2, 5), []float64{5, 5, 6, 6, 6}).energy(), 0.5)
-	f("one increment, shorter than a period", seriesOf(updating("package-0", ms), every(ms/2, 2), []float64{5, 6}).energy(), 1)
+	f("stood at both ends", seriesOf(updating("package-0"), every(ms/2, 5), []float64{5, 5, 6, 6, 6}).energy(), 0.5)
+	f("one increment, shorter than a period", seriesOf(updating("package-0"), every(ms/2, 2), []float64{5, 6}).energy(), 1)
 
-	both := []*Series{steady, line(updating("package-0/dram", ms), 0, 10, sec)}
+	both := []*Series{steady, line(updating("package-0/dram"), 0, 10, sec)}
 	in := Input{Ledger: Ledger{WallTime: new(1.0)}, Series: both}
 	tree, _ := build(t, in)
 	f("the sum", tree.First(RunLevel).Metric("energy"), 0.06)

@@ -112,7 +112,7 @@ func TestHTML(t *testing.T) {
 // The shape of the table holds whatever the names are: five cells a row, and no tag.
 func checkMarkdown(t *testing.T, doc string) {
 	t.Helper()
-	for _, line := range strings.Split(strings.TrimSuffix(doc, "\n"), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSuffix(doc, "\n"), "\n") {
 		line = strings.ReplaceAll(line, `\\`, "")
 		if strings.HasPrefix(line, "|") {
 			if n := strings.Count(strings.ReplaceAll(line, `\|`, ""), "|"); n != 6 {
@@ -303,7 +303,7 @@ func TestLegend(t *testing.T) {
 		}
 		out := render(t, "text", r, report.Options{Unicode: true})
 		got := ""
-		for _, line := range strings.Split(out, "\n") {
+		for line := range strings.SplitSeq(out, "\n") {
 			for _, meaning := range []string{"sampled", "integrated", "model", "estimated"} {
 				if strings.Contains(line, meaning) {
 					got = strings.TrimSpace(line)
@@ -326,7 +326,7 @@ func TestSpark(t *testing.T) {
 		r := vm()
 		r.Run.Spark = map[string][]*float64{"cpu": values}
 		out := render(t, "text", r, o)
-		for _, line := range strings.Split(out, "\n") {
+		for line := range strings.SplitSeq(out, "\n") {
 			if strings.HasPrefix(line, "  cpu ") {
 				_, got, _ := strings.Cut(line, "87.3 %")
 				if got = strings.TrimSpace(got); got != want {

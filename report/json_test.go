@@ -252,7 +252,7 @@ func TestJSONValues(t *testing.T) {
 	f("cpu_user_time", nil, "missing", "not measured")
 	f("peak_memory", nil, "missing", "the value does not say where it comes from")
 	f("processes", nil, "missing", "the value does not say where it comes from")
-	f("disk_read", ptr(0.0), "counter", "")
+	f("disk_read", new(0.0), "counter", "")
 	f("disk_write", nil, "missing", "not measured")
 	f("energy", nil, "missing", "no powercap in this kernel")
 }

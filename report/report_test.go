@@ -19,8 +19,6 @@ import (
 // go test ./report -update writes the golden files anew; look at them before you commit them.
 var update = flag.Bool("update", false, "write the golden files")
 
-func ptr[T any](v T) *T { return &v }
-
 // entry is one value of an example's summary.
 type entry struct {
 	name   string
@@ -75,7 +73,7 @@ func vm() datamodel.Result {
 	nan := math.NaN()
 	run := datamodel.Run{
 		Schema: datamodel.ManifestSchema, ID: "20260314T092653-7f3a", Project: "go", Command: []string{"go", "build", "./..."},
-		Folder: "/home/ada/ergon", Outcome: datamodel.Done, ExitCode: ptr(0), Start: start(), WallTime: ptr(12.418),
+		Folder: "/home/ada/ergon", Outcome: datamodel.Done, ExitCode: new(0), Start: start(), WallTime: new(12.418),
 		Host: datamodel.HostInfo{
 			Name: "build-7", OS: "linux", Kernel: "6.1.0-18-cloud-amd64", Architecture: "amd64",
 			CPU: "AMD EPYC 7B13", CPUs: 2, Memory: 8 << 30, Virtualization: "kvm",
@@ -135,7 +133,7 @@ func server() datamodel.Result {
 	run := datamodel.Run{
 		Schema: datamodel.ManifestSchema, ID: "20260314T092653-c0de", Project: "train",
 		Command: []string{"python3", "train.py", "--data", "/srv/data sets/cifar", "--epochs", "90", "--lr", "0.1"},
-		Folder:  "/srv/jobs/17", Outcome: datamodel.Done, ExitCode: ptr(0), Start: start(), WallTime: ptr(5025.5),
+		Folder:  "/srv/jobs/17", Outcome: datamodel.Done, ExitCode: new(0), Start: start(), WallTime: new(5025.5),
 		Host: datamodel.HostInfo{
 			Name: "gpu-node-12", OS: "linux", Kernel: "6.8.0", Architecture: "amd64", CPU: "Intel Xeon Platinum 8468",
 			CPUs: 192, Memory: 1 << 40,
@@ -182,7 +180,7 @@ func server() datamodel.Result {
 func short() datamodel.Result {
 	run := datamodel.Run{
 		Schema: datamodel.ManifestSchema, ID: "20260314T092653-0001", Project: "true", Command: []string{"true"},
-		Folder: "/home/ada", Outcome: datamodel.Done, ExitCode: ptr(0), Start: start(), WallTime: ptr(0.0042),
+		Folder: "/home/ada", Outcome: datamodel.Done, ExitCode: new(0), Start: start(), WallTime: new(0.0042),
 		Host: datamodel.HostInfo{Name: "desk", OS: "linux", CPUs: 8, Memory: 16 << 30}, Version: "0.1.0",
 	}
 	r := result(run, []entry{
@@ -205,7 +203,7 @@ func short() datamodel.Result {
 // failed is a command that ended with an error, on a server where the command's share of the energy is not known.
 func failed() datamodel.Result {
 	r := server()
-	r.Run.Outcome, r.Run.ExitCode, r.Run.Reason = datamodel.TargetFailed, ptr(3), "exit status 3"
+	r.Run.Outcome, r.Run.ExitCode, r.Run.Reason = datamodel.TargetFailed, new(3), "exit status 3"
 	r.Run.Warnings = nil
 	node := r.Tree.First(datamodel.RunLevel)
 	for i, m := range node.Metrics {
@@ -221,7 +219,7 @@ func samplerFailed() datamodel.Result {
 	run := datamodel.Run{
 		Schema: datamodel.ManifestSchema, ID: "20260314T092653-dead", Project: "make", Command: []string{"make", "-j8"},
 		Folder: "/home/ada/src", Outcome: datamodel.SamplerFailed, Reason: "sampler: ended by SIGKILL after 1.2 s",
-		ExitCode: ptr(0), Start: start(), WallTime: ptr(83.4),
+		ExitCode: new(0), Start: start(), WallTime: new(83.4),
 		Host: datamodel.HostInfo{Name: "desk", OS: "linux", CPUs: 8, Memory: 16 << 30}, Version: "0.1.0",
 	}
 	return result(run, []entry{
@@ -239,7 +237,7 @@ func samplerFailed() datamodel.Result {
 func killed() datamodel.Result {
 	return datamodel.Result{Run: datamodel.Run{
 		Schema: datamodel.ManifestSchema, ID: "20260314T092653-0009", Project: "sleep", Command: []string{"sleep", "1000"},
-		Outcome: datamodel.TimedOut, Reason: "ran longer than 5 s", Signal: "SIGTERM", Start: start(), WallTime: ptr(5.0031),
+		Outcome: datamodel.TimedOut, Reason: "ran longer than 5 s", Signal: "SIGTERM", Start: start(), WallTime: new(5.0031),
 		Version: "0.1.0",
 	}}
 }

@@ -139,7 +139,7 @@ func cellOf(m datamodel.Metric) cell {
 // cover is what the energy's source names, without the members of each: "packages + dram + GPUs".
 func cover(source string) string {
 	var names []string
-	for _, part := range strings.Split(printable(source), "; ") {
+	for part := range strings.SplitSeq(printable(source), "; ") {
 		name, _, _ := strings.Cut(part, ": ")
 		names = append(names, name)
 	}
@@ -195,7 +195,9 @@ func gaps(all []row) []gap {
 	}
 	for _, family := range [][]string{
 		{"cpu", "cpu", "cpu user", "cpu system"},
-		{"disk", "disk read", "disk write"}, {"network", "network in", "network out"}, {"gpu", "gpu energy", "gpu memory"},
+		{"disk", "disk read", "disk write"},
+		{"network", "network in", "network out"},
+		{"gpu", "gpu energy", "gpu memory"},
 	} {
 		out = folded(out, family[0], family[1:])
 	}

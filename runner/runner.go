@@ -197,8 +197,7 @@ func (o *round) awaitReady() error {
 		return nil
 	}
 	ready, err := o.client.Ready()
-	var wrong *sampler.ConfigError
-	if errors.As(err, &wrong) {
+	if _, ok := errors.AsType[*sampler.ConfigError](err); ok {
 		return err
 	}
 	o.samplerFailed(err)

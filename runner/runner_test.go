@@ -65,7 +65,8 @@ func (s *source) Close() error              { return nil }
 // ramp counts one joule a reading. With an environment it hangs when that says so: "hangs at first" in its first
 // reading, "hangs later" in its third.
 func ramp(name string, env func(string) string) sensors.Backend {
-	return sensors.Backend{Name: name, Doc: "a fake", Alone: true,
+	return sensors.Backend{
+		Name: name, Doc: "a fake", Alone: true,
 		Open: func(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
 			if env != nil && env(behaviour) == "hangs in open" {
 				select {}
@@ -84,12 +85,14 @@ func ramp(name string, env func(string) string) sensors.Backend {
 					return nil
 				},
 			}, nil, nil
-		}}
+		},
+	}
 }
 
 // failing gives no reading after its first.
 func failing() sensors.Backend {
-	return sensors.Backend{Name: "failing", Doc: "a fake",
+	return sensors.Backend{
+		Name: "failing", Doc: "a fake",
 		Open: func(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
 			n := 0
 			return &source{
@@ -102,12 +105,14 @@ func failing() sensors.Backend {
 					return nil
 				},
 			}, nil, nil
-		}}
+		},
+	}
 }
 
 // vanishing is there and then has gone.
 func vanishing() sensors.Backend {
-	return sensors.Backend{Name: "vanishing", Doc: "a fake",
+	return sensors.Backend{
+		Name: "vanishing", Doc: "a fake",
 		Open: func(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
 			n := 0
 			return &source{
@@ -120,7 +125,8 @@ func vanishing() sensors.Backend {
 					return nil
 				},
 			}, nil, nil
-		}}
+		},
+	}
 }
 
 // measure runs a shell command under a sampler of that behaviour.

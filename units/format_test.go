@@ -148,11 +148,11 @@ func readBack(t *testing.T, s string, u units.Unit) float64 {
 		}
 		return v
 	}
-	if i := strings.Index(s, " min "); i >= 0 && u == units.Second {
-		return 60*number(s[:i]) + number(strings.TrimSuffix(s[i+5:], " s"))
+	if before, after, ok0 := strings.Cut(s, " min "); ok0 && u == units.Second {
+		return 60*number(before) + number(strings.TrimSuffix(after, " s"))
 	}
-	if i := strings.Index(s, " h "); i >= 0 && u == units.Second {
-		return 3600*number(s[:i]) + 60*number(strings.TrimSuffix(s[i+3:], " min"))
+	if before, after, ok0 := strings.Cut(s, " h "); ok0 && u == units.Second {
+		return 3600*number(before) + 60*number(strings.TrimSuffix(after, " min"))
 	}
 	digits, unit, _ := strings.Cut(s, " ")
 	v := number(strings.TrimPrefix(digits, "<"))

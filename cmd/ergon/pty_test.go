@@ -296,7 +296,7 @@ read -r pid comm state ppid pgrp session tty tpgid rest </proc/$$/stat; [ $pgrp 
 }
 
 // statusLine is a status line as it is drawn: below the cursor, which does not move.
-var statusLine = regexp.MustCompile("\x1b\\[J\x1bD\x1bM\x1b7\x1bD\rergon 0:0[0-9][^\x1b\r\n]*\x1b8") //nolint:gochecknoglobals
+var statusLine = regexp.MustCompile("\x1b\\[J\x1bD\x1bM\x1b7\x1bD\rergon 0:0[0-9][^\x1b\r\n]*\x1b8")
 
 // TestStatusLine looks at the line while a command runs.
 func TestStatusLine(t *testing.T) {

@@ -95,8 +95,7 @@ func held(early *launch.Early, argv []string, word int) launch.Target {
 
 // conclude says what is to be said after a run and turns it into ergon's own end.
 func (p *program) conclude(c *cli.Context, rep runner.Report, err error) error {
-	var setup *runner.SetupError
-	if errors.As(err, &setup) {
+	if _, ok := errors.AsType[*runner.SetupError](err); ok {
 		return err
 	}
 	for _, e := range []error{rep.Refused, err} {

@@ -254,13 +254,11 @@ func trials(t *testing.T, n int, trial func(t *testing.T, i int)) {
 	var wg sync.WaitGroup
 	next := make(chan int)
 	for range 6 {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
+		wg.Go(func() {
 			for i := range next {
 				t.Run(strconv.Itoa(i), func(t *testing.T) { trial(t, i) })
 			}
-		}()
+		})
 	}
 	for i := range n {
 		next <- i
@@ -317,7 +315,7 @@ func TestEarly(t *testing.T) {
 					t.Fatal(err)
 				}
 				spin := time.Duration(i) * 700 * time.Microsecond
-				for began := time.Now(); time.Since(began) < spin; { //nolint:revive // as short a time as a sleep cannot be
+				for began := time.Now(); time.Since(began) < spin; {
 				}
 				_ = c.Process.Signal(signalOf(name))
 				if status := statusOf(t, c.Wait()); !status.Signaled() || status.Signal() != signalOf(name) {

@@ -35,7 +35,7 @@ const patience = 60 * time.Second
 // markName is an environment variable that all processes of a test have and no other.
 const markName = "ERGON_TEST_MARK"
 
-var marks atomic.Int64 //nolint:gochecknoglobals // one counter for all tests of the process
+var marks atomic.Int64
 
 // newMark returns a value of the variable that nobody else has.
 func newMark() string {

@@ -48,7 +48,11 @@ func sameTree(a, b *datamodel.Node) bool {
 	for i := range a.Metrics {
 		x, y := a.Metrics[i], b.Metrics[i]
 		for _, f := range [][2]*float64{
-			{&x.Value, &y.Value}, {&x.Min, &y.Min}, {&x.Max, &y.Max}, {&x.Mean, &y.Mean}, {&x.Std, &y.Std},
+			{&x.Value, &y.Value},
+			{&x.Min, &y.Min},
+			{&x.Max, &y.Max},
+			{&x.Mean, &y.Mean},
+			{&x.Std, &y.Std},
 			{&x.Uncertainty, &y.Uncertainty},
 		} {
 			if math.IsNaN(*f[0]) && math.IsNaN(*f[1]) {

@@ -94,8 +94,7 @@ func (d *direct) PID() int {
 func (d *direct) Start() error {
 	path, err := exec.LookPath(d.argv[0])
 	if err != nil && !errors.Is(err, exec.ErrDot) {
-		var lookup *exec.Error
-		if errors.As(err, &lookup) {
+		if lookup, ok := errors.AsType[*exec.Error](err); ok {
 			err = lookup.Err
 		}
 		return &ExecError{d.argv[0], err}
@@ -106,8 +105,7 @@ func (d *direct) Start() error {
 			&os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
 	}
 	if err != nil {
-		var p *fs.PathError
-		if errors.As(err, &p) {
+		if p, ok := errors.AsType[*fs.PathError](err); ok {
 			err = p.Err
 		}
 		return &ExecError{d.argv[0], err}

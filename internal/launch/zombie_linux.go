@@ -74,8 +74,12 @@ func parseIO(data []byte) *IO {
 		name string
 		to   *uint64
 	}{
-		{"rchar", &io.ReadChars}, {"wchar", &io.WriteChars}, {"syscr", &io.ReadCalls}, {"syscw", &io.WriteCalls},
-		{"read_bytes", &io.Read}, {"write_bytes", &io.Written},
+		{"rchar", &io.ReadChars},
+		{"wchar", &io.WriteChars},
+		{"syscr", &io.ReadCalls},
+		{"syscw", &io.WriteCalls},
+		{"read_bytes", &io.Read},
+		{"write_bytes", &io.Written},
 	}
 	found := 0 // a bit for each
 	for line := range bytes.Lines(data) {
@@ -111,7 +115,7 @@ func Orphans(except ...int) (n int, user, system time.Duration) {
 		of, _ := os.ReadFile("/proc/self/task/" + t.Name() + "/children")
 		children = append(children, of...)
 	}
-	for _, word := range bytes.Fields(children) {
+	for word := range bytes.FieldsSeq(children) {
 		pid, err := strconv.Atoi(string(word))
 		if err != nil || slices.Contains(except, pid) {
 			continue
