@@ -155,7 +155,20 @@ func (b *bench) build(to string, more ...string) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build ergon: %w\n%s", err, out)
 	}
-	return nil
+	return settle(to)
+}
+
+// settle copies the program over itself, as installing it does. What the linker has just written lies in the page cache in
+// large pieces, of which the kernel maps the whole at the first touch: 20 MB resident for each process in place of 15.
+func settle(program string) error {
+	data, err := os.ReadFile(program)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(program+".copy", data, 0o755); err != nil {
+		return err
+	}
+	return os.Rename(program+".copy", program)
 }
 
 // groups lists what can be measured here, in the order of the table.
