@@ -158,6 +158,8 @@ func TestStopAndGoOn(t *testing.T) {
 		m.see(t, "one\r\none\r\n")
 		m.keys(t, "\x1a")
 		m.see(t, `Stopped .*cat\r\n\$ $`)
+		// The shell goes by its own child: cat may still be about to stop, and read one more line.
+		eventually(t, "cat stopped", func() bool { return running(mark, "cat\x00", "T") })
 		m.keys(t, "jobs; echo rc $?\n")
 		m.see(t, `\[1\]\+  Stopped .*cat\r\nrc 0\r\n\$ $`)
 		m.keys(t, "bg\n")
@@ -196,7 +198,7 @@ func TestLoop(t *testing.T) {
 			t.Errorf("the loop went on: %q", text)
 		}
 		m.keys(t, wrapper+"sleep 1000\n")
-		eventually(t, "a sleep", func() bool { return running(mark, "sleep\x001000\x00") })
+		eventually(t, "a sleep", func() bool { return running(mark, "sleep\x001000\x00", "S") })
 		m.keys(t, "\x1c")
 		m.see(t, `Quit.*\r\n\$ $`)
 		m.keys(t, "echo rc $?\n")
@@ -206,10 +208,12 @@ func TestLoop(t *testing.T) {
 	})
 }
 
-// running says whether a process of the mark has this command line.
-func running(mark, cmdline string) bool {
+// running says whether a process of the mark has this command line and state.
+func running(mark, cmdline, state string) bool {
 	for _, pid := range marked(mark) {
-		if b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); string(b) == cmdline {
+		words, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if string(words) == cmdline && strings.Contains(string(stat), ") "+state+" ") {
 			return true
 		}
 	}

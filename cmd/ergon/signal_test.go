@@ -5,8 +5,10 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -397,7 +399,9 @@ func TestKilled(t *testing.T) {
 		t.Errorf("the target says %q", line)
 	}
 	noneLeft(t, mark)
-	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} { // nobody is left to remove it
-		_ = os.Remove(filepath.Join(root, "ergon-"+run.ID))
+	for _, group := range groupsOf(run.ID) { // nobody is left to do it but another run
+		if err := os.Remove(group); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Error(err)
+		}
 	}
 }
