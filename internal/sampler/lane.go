@@ -153,7 +153,9 @@ func (l *lane) run(began time.Time) {
 	if pid := l.target.Swap(0); pid != 0 {
 		l.follow(int(pid))
 	}
+	unseen := int64(time.Since(started)/l.interval) - beats - 1 // the last reading stands for one
 	for _, r := range l.readers {
+		r.stats.Missed += max(0, unseen)
 		r.read(began)
 	}
 	for _, r := range l.readers {
