@@ -137,12 +137,3 @@ func (b *builder) idle(whole float64) Metric {
 	m.Uncertainty = finite(base.Spread * length)
 	return m
 }
-
-// gpuTargetEnergy is the target's share of the GPUs' energy, which needs to know who used them.
-func (b *builder) gpuTargetEnergy(gpu Metric) Metric {
-	const name = "gpu_target_energy"
-	if gpu.Reason != "" {
-		return Missing(name, units.Joule, gpu.Reason)
-	}
-	return Missing(name, units.Joule, "which processes used the GPUs was not read")
-}
