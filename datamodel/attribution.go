@@ -3,38 +3,10 @@ package datamodel
 import (
 	"fmt"
 	"math"
-	"time"
 
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
 )
-
-// Baseline is what the machine took while nothing ran on it.
-type Baseline struct {
-	// Cover names what was summed (Resolution.Cover): a baseline of something else is not used.
-	Cover string
-	// Power is the mean of it without GPUs, in W, and Spread its standard deviation in W, NaN where that is not known.
-	Power, Spread float64
-}
-
-// BaselineOf makes a baseline of what was read on an idle machine; not ok where no energy came of it.
-func BaselineOf(list []*Series) (base Baseline, ok bool) {
-	c := chooseEnergy(list)
-	if len(c.cpu) == 0 {
-		return Baseline{}, false
-	}
-	base.Cover = c.name
-	for _, s := range c.cpu {
-		window := (s.lastAt - s.firstAt).Seconds()
-		m := s.energy()
-		if window <= 0 {
-			return Baseline{}, false
-		}
-		base.Power += m.Value / window
-		base.Spread += m.Std // as if all rose and fell together, which is the most it can be
-	}
-	return base, base.Power <= math.MaxFloat64
-}
 
 // modelLimit is what the model of shares cannot know (Alumet, METRION: the same CPU time differs in energy by that).
 const modelLimit = "equal CPU time is not equal energy: it differs by a factor of 2 to 3"
@@ -106,34 +78,4 @@ func (b *builder) attribution(t busyTime, used Metric) []Metric {
 	return []Metric{
 		share("target_energy", target, model), share("other_energy", rest-target, "the rest beside the "+model), idle,
 	}
-}
-
-// idle is the energy that the machine would have taken idle, at most all of it.
-func (b *builder) idle(whole float64) Metric {
-	const name = "idle_energy"
-	base := b.in.Baseline
-	switch {
-	case base == nil:
-		return Missing(name, units.Joule, "no baseline was measured (--baseline)")
-	case !(base.Power >= 0 && base.Power <= math.MaxFloat64):
-		return Missing(name, units.Joule, "the baseline gave no power")
-	case base.Cover != b.energy.name:
-		return Missing(name, units.Joule, fmt.Sprintf("the baseline is of %s, the energy of %s",
-			orElse(base.Cover, "nothing"), b.energy.name))
-	}
-	var window time.Duration
-	for _, s := range b.energy.cpu {
-		window += s.lastAt - s.firstAt
-	}
-	length := window.Seconds() / float64(len(b.energy.cpu))
-	v := base.Power * length
-	if v > whole {
-		b.warn("run", "the baseline of %s is above the power of the run: it is all counted as idle",
-			units.Format(base.Power, units.Watt))
-		v = whole
-	}
-	m := Value(name, v, units.Joule, "share", sensors.Attributed,
-		fmt.Sprintf("baseline of %.4g W for %.4g s", base.Power, length))
-	m.Uncertainty = finite(base.Spread * length)
-	return m
 }

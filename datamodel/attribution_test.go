@@ -49,7 +49,7 @@ func TestWhoseEnergy(t *testing.T) {
 	}
 
 	in := base()
-	in.Baseline = &Baseline{Cover: "packages", Power: 30, Spread: 0.5}
+	in.Run.Baseline = &Baseline{Cover: "packages", Power: 30, Spread: 0.5}
 	run = f("baseline", in, 280, 420, 300, "")
 	if m := run.Metric("idle_energy"); m.Uncertainty != 5 || !strings.Contains(m.Source, "baseline of 30 W for 10 s") {
 		t.Errorf("%+v", m)
@@ -57,16 +57,16 @@ func TestWhoseEnergy(t *testing.T) {
 	if m := run.Metric("target_energy"); !math.IsNaN(m.Uncertainty) || !strings.Contains(m.Source, "less 300 J idle") {
 		t.Errorf("%+v", m)
 	}
-	in.Baseline = &Baseline{Cover: "packages", Power: 120}
+	in.Run.Baseline = &Baseline{Cover: "packages", Power: 120}
 	f("baseline above the run", in, 0, 0, 1000, "above the power of the run")
-	in.Baseline = &Baseline{Cover: "psys", Power: 30}
+	in.Run.Baseline = &Baseline{Cover: "psys", Power: 30}
 	run = f("baseline of something else", in, 400, 600, nan, "")
 	if m := run.Metric("idle_energy"); m.Reason != "the baseline is of psys, the energy of packages" {
 		t.Errorf("%+v", m)
 	}
-	in.Baseline = &Baseline{Cover: "packages", Power: nan}
+	in.Run.Baseline = &Baseline{Cover: "packages", Power: nan}
 	f("baseline without a power", in, 400, 600, nan, "")
-	in.Baseline = &Baseline{Cover: "packages", Power: 30}
+	in.Run.Baseline = &Baseline{Cover: "packages", Power: 30}
 	in.Ledger.GroupTime = nil
 	f("the target's CPU time is not known", in, nan, nan, 300, "")
 
@@ -85,23 +85,5 @@ func TestWhoseEnergy(t *testing.T) {
 	run = f("a GPU behind the meter", in, 400, 600, nan, "")
 	if m := run.Metric("target_energy"); !strings.Contains(m.Source, "GPUs in it") || run.Metric("energy").Value != 1000 {
 		t.Errorf("%+v", m)
-	}
-}
-
-func TestBaselineOf(t *testing.T) {
-	idle := []*Series{
-		line(zone("package-0"), 5, 205, 10*sec), line(zone("package-0/dram"), 0, 30, 10*sec), line(zone("psys"), 0, 900, 10*sec),
-		line(watts(), 50, 50, 10*sec),
-	}
-	b, ok := BaselineOf(idle)
-	if !ok || b.Cover != "packages + dram" || !isNear(b.Power, 23, 1e-12) || b.Spread > 1e-9 {
-		t.Errorf("%+v %v", b, ok)
-	}
-	uneven, _ := BaselineOf([]*Series{seriesOf(zone("package-0"), every(sec, 3), []float64{1, 11, 41})})
-	if !isNear(uneven.Power, 20, 1e-12) || !isNear(uneven.Spread, 10, 1e-12) {
-		t.Errorf("%+v", uneven)
-	}
-	if b, ok := BaselineOf([]*Series{line(watts(), 50, 50, sec)}); ok {
-		t.Errorf("of a GPU alone: %+v", b)
 	}
 }

@@ -18,8 +18,6 @@ type Input struct {
 	Ledger Ledger
 	// Series is one for each sensor that was opened, in the order they are to appear in; none where the sampler failed.
 	Series []*Series
-	// Baseline is what the machine took idle, nil where that was not measured.
-	Baseline *Baseline
 }
 
 // Build makes the tree of one run, app, multi_run, run, host, device and sensor, with the metrics of every node, and
@@ -34,6 +32,7 @@ func Build(in Input) (*Node, []Warning) {
 	}
 	b.warnings = append(b.warnings, b.energy.warnings...)
 	b.warnings = append(b.warnings, b.energy.warnUnreadable(in.Run.Missing)...)
+	b.doubtBaseline()
 	summary := b.summary()
 
 	host := &Node{Name: orElse(in.Run.Host.Name, "localhost"), Level: HostLevel, Meta: b.hostMeta()}
@@ -111,7 +110,7 @@ func (b *builder) hostMetrics(summary []Metric) []Metric {
 	var out []Metric
 	for _, name := range []string{
 		"energy", "power", "gpu_energy", "gpu_memory_peak", "cpu_utilization", "network_receive", "network_transmit",
-		"target_energy", "other_energy", "idle_energy", "gpu_target_energy",
+		"target_energy", "other_energy", "idle_energy", "net_energy", "gpu_target_energy",
 	} {
 		out = append(out, pick(summary, name))
 	}

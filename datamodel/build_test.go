@@ -512,9 +512,9 @@ func TestBuildProperties(t *testing.T) {
 		r.Shuffle(len(series), func(i, j int) { series[i], series[j] = series[j], series[i] })
 		in := Input{Series: series, Ledger: Ledger{WallTime: new(d.Seconds())}}
 		if r.IntN(2) == 0 {
-			base, _ := BaselineOf(series)
+			base := BaselineOf(series, time.Time{}, nil)
 			base.Power *= 1.5 * r.Float64()
-			in.Baseline = &base
+			in.Run.Baseline = &base
 		}
 		tree, _ := build(t, in)
 		again, _ := build(t, in)

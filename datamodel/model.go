@@ -180,6 +180,8 @@ type Run struct {
 	// Spark holds at most 60 means over equal parts of the run for the summary's sparklines, by what is drawn
 	// ("power", "cpu"); null where a part has no reading.
 	Spark map[string][]*float64 `json:"spark,omitempty"`
+	// Baseline is what the machine took idle, nil where that was not asked for.
+	Baseline *Baseline `json:"baseline,omitempty"`
 	// Version is that of the ergon that measured.
 	Version string `json:"version"`
 }

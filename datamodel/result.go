@@ -34,6 +34,7 @@ func (b *builder) summary() []Metric {
 	for _, m := range append(b.attribution(busy, of["cpu_time"]), b.gpuTargetEnergy(of["gpu_energy"])) {
 		of[m.Name] = m
 	}
+	of["net_energy"] = net(of["energy"], of["idle_energy"])
 	of["profiler_cpu_time"] = b.profilerTime()
 	fields := SummaryFields()
 	out := make([]Metric, len(fields))

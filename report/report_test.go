@@ -105,7 +105,7 @@ func vm() datamodel.Result {
 		{"network_transmit", 0, sensors.FromCounter, "/proc/net/dev"},
 		{"profiler_cpu_time", 0.0312, sensors.FromCounter, "getrusage"},
 	}, absent("no powercap in this kernel", "energy", "power", "target_energy",
-		"other_energy", "idle_energy"),
+		"other_energy", "idle_energy", "net_energy"),
 		absent("no NVIDIA driver", "gpu_energy", "gpu_target_energy", "gpu_memory_peak"))
 	host := &datamodel.Node{
 		Name: "build-7", Level: datamodel.HostLevel,
@@ -172,7 +172,7 @@ func server() datamodel.Result {
 		{"gpu_energy", 15.02e6, sensors.Integrated, "nvmlDeviceGetPowerUsage"},
 		{"gpu_memory_peak", 287.4 * (1 << 30), sensors.Sampled, "nvmlDeviceGetMemoryInfo"},
 		{"profiler_cpu_time", 19.07, sensors.FromCounter, "getrusage"},
-	}, absent("no baseline was measured (--baseline)", "idle_energy"),
+	}, absent("no baseline was measured (--baseline)", "idle_energy", "net_energy"),
 		absent("which processes used the GPUs was not read", "gpu_target_energy"))
 }
 
@@ -190,9 +190,10 @@ func short() datamodel.Result {
 		{"target_energy", 0.0613, sensors.Attributed, "cpu time share"},
 		{"other_energy", 0.01, sensors.Attributed, "cpu time share"},
 		{"idle_energy", 0.14, sensors.Attributed, "baseline"},
+		{"net_energy", 0.0713, sensors.Attributed, "energy less idle_energy"},
 	})
 	for i, m := range r.Tree.First(datamodel.RunLevel).Metrics {
-		half := map[string]float64{"energy": 0.0503, "power": 11.98, "idle_energy": 0.0021}[m.Name]
+		half := map[string]float64{"energy": 0.0503, "power": 11.98, "idle_energy": 0.0021, "net_energy": 0.0524}[m.Name]
 		if half != 0 {
 			r.Tree.First(datamodel.RunLevel).Metrics[i].Uncertainty = half
 		}
@@ -229,7 +230,7 @@ func samplerFailed() datamodel.Result {
 		{"cpu_system_time", 24.45, sensors.FromCounter, "wait4"},
 		{"peak_memory", 402.6 * (1 << 20), sensors.Sampled, "wait4 ru_maxrss"},
 	}, absent("the sampler failed", "cpu_utilization", "processes", "disk_read", "disk_write", "network_receive",
-		"network_transmit", "energy", "power", "target_energy", "other_energy", "idle_energy", "gpu_energy", "gpu_target_energy",
+		"network_transmit", "energy", "power", "target_energy", "other_energy", "idle_energy", "net_energy", "gpu_energy", "gpu_target_energy",
 		"gpu_memory_peak", "profiler_cpu_time"))
 }
 

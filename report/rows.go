@@ -76,6 +76,9 @@ func rows(r datamodel.Result) []row {
 	energy := show("energy")
 	if !energy.missing() {
 		energy.note = cover(s["energy"].Source)
+		if c := show("net_energy"); !c.missing() {
+			energy.note = strings.Join(nonEmpty("net "+c.value+" ≈", energy.note), ", ")
+		}
 	}
 	memory := show("peak_memory")
 	if total := r.Run.Host.Memory; total > 0 && !memory.missing() {

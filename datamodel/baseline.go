@@ -1,0 +1,176 @@
+package datamodel
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// Baseline is what the machine took while the command did not run.
+type Baseline struct {
+	// Reason says why there is none; what follows is then empty.
+	Reason string `json:"reason,omitempty"`
+	// Cover names what was summed (Resolution.Cover): a baseline of something else is not used.
+	Cover string `json:"cover"`
+	// Power is the mean of it without GPUs, in W, and Spread the standard deviation of its readings in W.
+	Power  float64 `json:"power"`
+	Spread float64 `json:"spread"`
+	// Duration is how long was measured, in s.
+	Duration float64 `json:"duration"`
+	// Busy is the busy share of all CPUs meanwhile, 0 to 1; nil where that is not known.
+	Busy *float64 `json:"busy"`
+	// Start is when measuring it began.
+	Start time.Time `json:"start"`
+	// Parts are the two it is the mean of where it was measured before and after the command.
+	Parts []Baseline `json:"parts,omitempty"`
+}
+
+const (
+	// busyShare of all CPUs, or busyCPUs of them, is more than a machine does that waits.
+	busyShare = 0.05
+	busyCPUs  = 1
+	// driftShare is how far two baselines may be apart, in parts of their mean; leastDrift is always allowed.
+	driftShare = 0.05
+	leastDrift = 0.01
+)
+
+// BaselineOf makes a baseline of what was read on an idle machine, from the given moment on. Where no energy came of it
+// the Reason says why.
+func BaselineOf(list []*Series, start time.Time, missing []sensors.Absence) Baseline {
+	b := &builder{in: Input{Series: list, Run: Run{Missing: missing}}, energy: chooseEnergy(list)}
+	c := b.energy
+	if len(c.cpu) == 0 {
+		return Baseline{Reason: b.whyNoEnergy("rapl")}
+	}
+	base := Baseline{Cover: c.name, Start: start}
+	for _, s := range c.cpu {
+		window := (s.lastAt - s.firstAt).Seconds()
+		m := s.energy()
+		if window <= 0 {
+			return Baseline{Reason: "no time passed between the readings"}
+		}
+		base.Duration = max(base.Duration, window)
+		base.Power += m.Value / window
+		base.Spread += m.Std // as if all rose and fell together, which is the most it can be
+	}
+	if !(base.Power <= math.MaxFloat64 && base.Spread <= math.MaxFloat64) {
+		return Baseline{Reason: "too large for a number"}
+	}
+	if busy := b.machineCPU().utilization(); busy.Reason == "" {
+		base.Busy = &busy.Value
+	}
+	return base
+}
+
+// And is the mean of two baselines, one before the command and one after it; where there is only one of them, that one.
+// Their difference is in the spread.
+func (a Baseline) And(b Baseline) Baseline {
+	if a.Reason != "" || b.Reason == "" && b.Cover != a.Cover {
+		a.Parts = []Baseline{a, b}
+		return a
+	}
+	both := a
+	both.Parts = []Baseline{a, b}
+	if b.Reason != "" {
+		return both
+	}
+	both.Power = (a.Power + b.Power) / 2
+	both.Spread = math.Sqrt((a.Spread*a.Spread+b.Spread*b.Spread)/2 + (a.Power-b.Power)*(a.Power-b.Power)/4)
+	both.Duration = a.Duration + b.Duration
+	both.Busy = nil
+	if a.Busy != nil && b.Busy != nil {
+		both.Busy = new((*a.Busy*a.Duration + *b.Busy*b.Duration) / both.Duration)
+	}
+	return both
+}
+
+// doubtBaseline warns of a baseline that is none: of a machine that did not idle, or not alike before and after.
+func (b *builder) doubtBaseline() {
+	base := b.in.Run.Baseline
+	if base == nil {
+		return
+	}
+	const subject = "baseline"
+	if base.Reason != "" {
+		b.warn(subject, "not measured: %s", base.Reason)
+		return
+	}
+	if busy := base.Busy; busy != nil {
+		cpus := *busy * float64(b.in.Run.Host.CPUs)
+		if *busy > busyShare || cpus > busyCPUs {
+			b.warn(subject, "the machine was busy while it was to idle: %s of its CPUs (above %s, or %d CPU); the idle power is too high",
+				units.Format(*busy, units.Ratio), units.Format(busyShare, units.Ratio), busyCPUs)
+		}
+	}
+	if len(base.Parts) != 2 {
+		return
+	}
+	before, after := base.Parts[0], base.Parts[1]
+	if after.Reason != "" {
+		b.warn(subject, "only that before the command counts, there is none after it: %s", after.Reason)
+		return
+	}
+	if after.Cover != before.Cover {
+		b.warn(subject, "only that before the command counts: it is of %s, that after it of %s", before.Cover, after.Cover)
+		return
+	}
+	drift := math.Abs(after.Power - before.Power)
+	spread := max(before.Spread, after.Spread)
+	if drift > driftShare*base.Power || drift > spread && drift > leastDrift*base.Power {
+		b.warn(subject, "it drifted from %s before the command to %s after it (above 5 %%, or its own spread of %s); their mean is used",
+			units.Format(before.Power, units.Watt), units.Format(after.Power, units.Watt), units.Format(spread, units.Watt))
+	}
+}
+
+// idle is the energy that the machine would have taken idle, at most all of it.
+func (b *builder) idle(whole float64) Metric {
+	const name = "idle_energy"
+	base := b.in.Run.Baseline
+	switch {
+	case base == nil:
+		return Missing(name, units.Joule, "no baseline was measured (--baseline)")
+	case base.Reason != "":
+		return Missing(name, units.Joule, "no baseline: "+base.Reason)
+	case !(base.Power >= 0 && base.Power <= math.MaxFloat64):
+		return Missing(name, units.Joule, "the baseline gave no power")
+	case base.Cover != b.energy.name:
+		return Missing(name, units.Joule, fmt.Sprintf("the baseline is of %s, the energy of %s",
+			orElse(base.Cover, "nothing"), b.energy.name))
+	}
+	var window time.Duration
+	for _, s := range b.energy.cpu {
+		window += s.lastAt - s.firstAt
+	}
+	length := window.Seconds() / float64(len(b.energy.cpu))
+	v := base.Power * length
+	if v > whole {
+		b.warn("run", "the baseline of %s is above the power of the run: it is all counted as idle",
+			units.Format(base.Power, units.Watt))
+		v = whole
+	}
+	m := Value(name, v, units.Joule, "share", sensors.Attributed,
+		fmt.Sprintf("baseline of %.4g W for %.4g s", base.Power, length))
+	m.Uncertainty = finite(base.Spread * length)
+	return m
+}
+
+// net is the energy less that of idling. The difference of two measurements is a model of what would have been.
+func net(energy, idle Metric) Metric {
+	const name = "net_energy"
+	switch {
+	case energy.Reason != "":
+		return Missing(name, units.Joule, energy.Reason)
+	case idle.Reason != "":
+		return Missing(name, units.Joule, idle.Reason)
+	}
+	m := energy
+	m.Name, m.Aggregation = name, "share"
+	m.Provenance = weaker(sensors.Attributed, energy.Provenance)
+	m.Source = fmt.Sprintf("energy less idle_energy: %.6g J less %.6g J", energy.Value, idle.Value)
+	m.Min, m.Max, m.Mean, m.Std = math.NaN(), math.NaN(), math.NaN(), math.NaN()
+	m.Uncertainty = energy.Uncertainty + idle.Uncertainty
+	return m.withValue(max(0, energy.Value-idle.Value))
+}
