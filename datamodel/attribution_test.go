@@ -51,7 +51,7 @@ func TestWhoseEnergy(t *testing.T) {
 	in := base()
 	in.Run.Baseline = &Baseline{Cover: "packages", Power: 30, Spread: 0.5}
 	run = f("baseline", in, 280, 420, 300, "")
-	if m := run.Metric("idle_energy"); m.Uncertainty != 5 || !strings.Contains(m.Source, "baseline of 30 W for 10 s") {
+	if m := run.Metric("idle_energy"); m.Uncertainty != 5 || !strings.Contains(m.Source, "baseline of 30 W for 10 s: 30 W ± 0.5 W of packages") {
 		t.Errorf("%+v", m)
 	}
 	if m := run.Metric("target_energy"); !math.IsNaN(m.Uncertainty) || !strings.Contains(m.Source, "less 300 J idle") {

@@ -65,24 +65,36 @@ func BaselineOf(list []*Series, start time.Time, missing []sensors.Absence) Base
 	return base
 }
 
+// String says what was measured, in a line.
+func (b Baseline) String() string {
+	if b.Reason != "" {
+		return "none: " + b.Reason
+	}
+	said := fmt.Sprintf("%.4g W ± %.2g W of %s, measured for %.4g s", b.Power, b.Spread, b.Cover, b.Duration)
+	if b.Busy != nil {
+		said += fmt.Sprintf(" with %s of the CPUs busy", units.Format(*b.Busy, units.Ratio))
+	}
+	if len(b.Parts) == 2 && b.Parts[1].Reason == "" {
+		said += ", before and after the command"
+	}
+	return said
+}
+
 // And is the mean of two baselines, one before the command and one after it; where there is only one of them, that one.
 // Their difference is in the spread.
-func (a Baseline) And(b Baseline) Baseline {
-	if a.Reason != "" || b.Reason == "" && b.Cover != a.Cover {
-		a.Parts = []Baseline{a, b}
-		return a
-	}
-	both := a
-	both.Parts = []Baseline{a, b}
-	if b.Reason != "" {
+func (b Baseline) And(after Baseline) Baseline {
+	both := b
+	both.Parts = []Baseline{b, after}
+	if b.Reason != "" || after.Reason != "" || after.Cover != b.Cover {
 		return both
 	}
-	both.Power = (a.Power + b.Power) / 2
-	both.Spread = math.Sqrt((a.Spread*a.Spread+b.Spread*b.Spread)/2 + (a.Power-b.Power)*(a.Power-b.Power)/4)
-	both.Duration = a.Duration + b.Duration
+	difference := after.Power - b.Power
+	both.Power = (b.Power + after.Power) / 2
+	both.Spread = math.Sqrt((b.Spread*b.Spread+after.Spread*after.Spread)/2 + difference*difference/4)
+	both.Duration = b.Duration + after.Duration
 	both.Busy = nil
-	if a.Busy != nil && b.Busy != nil {
-		both.Busy = new((*a.Busy*a.Duration + *b.Busy*b.Duration) / both.Duration)
+	if b.Busy != nil && after.Busy != nil {
+		both.Busy = new((*b.Busy*b.Duration + *after.Busy*after.Duration) / both.Duration)
 	}
 	return both
 }
@@ -152,7 +164,7 @@ func (b *builder) idle(whole float64) Metric {
 		v = whole
 	}
 	m := Value(name, v, units.Joule, "share", sensors.Attributed,
-		fmt.Sprintf("baseline of %.4g W for %.4g s", base.Power, length))
+		fmt.Sprintf("baseline of %.4g W for %.4g s: %s", base.Power, length, base))
 	m.Uncertainty = finite(base.Spread * length)
 	return m
 }

@@ -102,6 +102,9 @@ func (b *builder) hostMeta() []Pair {
 	if len(b.energy.summed()) > 0 {
 		meta = append(meta, Pair{"energy", b.energy.source()})
 	}
+	if base := b.in.Run.Baseline; base != nil {
+		meta = append(meta, Pair{"baseline", base.String()})
+	}
 	return meta
 }
 

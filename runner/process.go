@@ -46,6 +46,27 @@ func (o *round) process() (*datamodel.Node, error) {
 // digest streams the spools into samples (none where it is empty) and through the arithmetic, and builds the tree.
 // What it doubts is added to the run's warnings.
 func digest(run *datamodel.Run, ledger datamodel.Ledger, spool, samples string) (*datamodel.Node, error) {
+	series, converted, err := read(spool, samples)
+	for _, s := range converted.Spools {
+		switch {
+		case s.Err != nil:
+			run.Warnings = append(run.Warnings, datamodel.Warning{
+				Subject: s.Header.Source, Text: fmt.Sprintf("its readings end at %.1f s: %v", s.Last.Seconds(), s.Err),
+			})
+		case !s.Complete:
+			run.Warnings = append(run.Warnings, datamodel.Warning{
+				Subject: s.Header.Source, Text: fmt.Sprintf("its readings end at %.1f s: the sampler did not close them", s.Last.Seconds()),
+			})
+		}
+	}
+	tree, warnings := datamodel.Build(datamodel.Input{Run: *run, Ledger: ledger, Series: series})
+	run.Warnings = append(run.Warnings, warnings...)
+	run.Spark = datamodel.Sparks(series, sparkPoints)
+	return tree, err
+}
+
+// read streams the spools into samples (none where it is empty) and into one series for each sensor.
+func read(spool, samples string) ([]*datamodel.Series, store.Converted, error) {
 	type key struct {
 		source string
 		sensor int
@@ -63,22 +84,7 @@ func digest(run *datamodel.Run, ledger datamodel.Ledger, spool, samples string) 
 		s.Add(at, values)
 	}
 	converted, err := store.Convert(spool, samples, observe)
-	for _, s := range converted.Spools {
-		switch {
-		case s.Err != nil:
-			run.Warnings = append(run.Warnings, datamodel.Warning{
-				Subject: s.Header.Source, Text: fmt.Sprintf("its readings end at %.1f s: %v", s.Last.Seconds(), s.Err),
-			})
-		case !s.Complete:
-			run.Warnings = append(run.Warnings, datamodel.Warning{
-				Subject: s.Header.Source, Text: fmt.Sprintf("its readings end at %.1f s: the sampler did not close them", s.Last.Seconds()),
-			})
-		}
-	}
-	tree, warnings := datamodel.Build(datamodel.Input{Run: *run, Ledger: ledger, Series: series})
-	run.Warnings = append(run.Warnings, warnings...)
-	run.Spark = datamodel.Sparks(series, sparkPoints)
-	return tree, err
+	return series, converted, err
 }
 
 // Sweep removes the empty cgroups that killed runs have left behind. Those of the last hour stay, as a run may be about to

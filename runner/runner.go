@@ -38,6 +38,8 @@ type Runner struct {
 	Signals func() (<-chan launch.Signal, error)
 	// Timeout ends the target; 0 does not.
 	Timeout time.Duration
+	// Baseline is the measurement of the idle machine, if there is to be one.
+	Baseline Baseline
 	// Host describes the machine; it is called once, while the sampler gets ready.
 	Host func() datamodel.HostInfo
 	// OnState is told of every step, OnStatus of the figures once a second while the target runs. Either may be nil.
@@ -83,7 +85,8 @@ type round struct {
 	ledger  datamodel.Ledger
 	state   launch.State
 
-	held                bool // the target's process id was known before it started
+	held                bool           // the target's process id was known before it started
+	stopped             *launch.Signal // ended the baseline, and so the run
 	cancelled, timedOut bool
 	terms               int           // how often the target was asked to end
 	adopted             bool          // orphans of the target come to us
@@ -127,6 +130,7 @@ func (r *Runner) Run() (Report, error) {
 	}
 	err := o.wait(began)
 	o.endSampler()
+	o.idleAfter()
 	o.machine.become(Processing)
 	o.settle()
 	tree, processErr := o.process()
@@ -161,10 +165,18 @@ func (o *round) setup() error {
 		return err
 	}
 	o.attach()
+	if o.Baseline.Duration == 0 {
+		o.order((*sampler.Client).Begin)
+	}
 	if err := o.saveManifest(); err != nil {
 		return err
 	}
-	return o.awaitReady()
+	if err := o.awaitReady(); err != nil || o.Baseline.Duration == 0 {
+		return err
+	}
+	o.idleBefore()
+	o.order((*sampler.Client).Begin)
+	return o.saveManifest()
 }
 
 // makeGroup makes the target's cgroups and gets it into them where it is there already.
@@ -176,19 +188,21 @@ func (o *round) makeGroup() *cgroup.Group {
 	return g
 }
 
-// attach tells the sampler about the target and asks for the first readings, the answers to both to be awaited later.
+// attach tells the sampler about the target; the answer is to be awaited later.
 func (o *round) attach() {
-	if o.client == nil {
-		return
-	}
-	err := o.client.Attach(sampler.Subject{
-		Target: sensors.Target{CPUGroup: o.group.CPU, MemoryGroup: o.group.Memory},
-		PID:    o.Target.PID(), Spool: o.spool, Ephemeral: o.dir == "",
+	o.order(func(c *sampler.Client) error {
+		return c.Attach(sampler.Subject{
+			Target: sensors.Target{CPUGroup: o.group.CPU, MemoryGroup: o.group.Memory},
+			PID:    o.Target.PID(), Spool: o.spool, Ephemeral: o.dir == "",
+		})
 	})
-	if err == nil {
-		err = o.client.Begin()
+}
+
+// order gives the sampler an order, if there is one that answers.
+func (o *round) order(give func(*sampler.Client) error) {
+	if o.client != nil {
+		o.samplerFailed(give(o.client))
 	}
-	o.samplerFailed(err)
 }
 
 // awaitReady returns an error where the configuration is wrong. A sampler that fails is none.
@@ -254,9 +268,7 @@ func (o *round) begin() {
 		// An orphan's CPU time is then known to perf, or to who reaps it.
 		o.adopted = launch.Adopt() == nil
 	}
-	if o.client != nil {
-		o.samplerFailed(o.client.Begun())
-	}
+	o.order((*sampler.Client).Begun)
 }
 
 // known says whether the target has a process id before it is started.
@@ -264,9 +276,7 @@ func (o *round) known() bool { return o.Target.PID() != 0 }
 
 // follow tells the sampler the target's process id.
 func (o *round) follow() {
-	if o.client != nil {
-		o.samplerFailed(o.client.Follow(o.Target.PID()))
-	}
+	o.order(func(c *sampler.Client) error { return c.Follow(o.Target.PID()) })
 }
 
 // refused notes why the command could not be executed.

@@ -233,6 +233,29 @@ func TestBadSampler(t *testing.T) {
 			}
 		})
 	}
+	t.Run("of the baseline", func(t *testing.T) {
+		for _, how := range []string{"dies at once", "hangs at once", "talks nonsense"} {
+			rep, err := measure(t, how, "exit 6", func(r *runner.Runner) {
+				r.Baseline = runner.Baseline{Duration: runner.MinBaseline, Sampler: r.Sampler}
+				r.Sampler = func() (*sampler.Client, error) {
+					t.Setenv(behaviour, "")
+					self, err := os.Executable()
+					if err != nil {
+						return nil, err
+					}
+					c, err := sampler.Spawn(self, os.Stderr)
+					t.Setenv(behaviour, how)
+					return c, err
+				}
+			})
+			if err != nil || rep.State.ExitCode != 6 || rep.Run.Outcome != datamodel.TargetFailed {
+				t.Errorf("%s: %v, outcome %s, exit code %d", how, err, rep.Run.Outcome, rep.State.ExitCode)
+			}
+			if b := rep.Run.Baseline; b == nil || !strings.Contains(b.Reason, "the sampler") || b.Power != 0 {
+				t.Errorf("%s: %+v", how, b)
+			}
+		}
+	})
 	t.Run("cannot start", func(t *testing.T) {
 		rep, err := measure(t, "", "exit 5", func(r *runner.Runner) {
 			r.Sampler = func() (*sampler.Client, error) { return sampler.Spawn("/nonexistent", os.Stderr) }

@@ -145,6 +145,9 @@ func (o *round) endTree() {
 
 // endedEarly looks for a signal that came while the target was not yet started, and could not be prepared for one.
 func (o *round) endedEarly() (os.Signal, bool) {
+	if o.stopped != nil {
+		return o.stopped.Number, true
+	}
 	for {
 		select {
 		case s := <-o.signals:

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/ergon-energy/ergon/internal/sampler"
+	"github.com/ergon-energy/ergon/runner"
 	"github.com/ergon-energy/ergon/sensors"
 )
 
@@ -50,6 +51,9 @@ func runFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "no-save", Usage: "keep nothing"},
 		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print no summary"},
 		&cli.StringFlag{Name: "progress", Value: "auto", Usage: "a status line while the command runs: `auto`, off or plain"},
+		&cli.StringFlag{
+			Name: "baseline", Usage: "measure the idle machine for `TIME` before the command, or with TIME,both also after it (1s to 10m)",
+		},
 		&cli.DurationFlag{Name: "timeout", Usage: "end the command after this `TIME`, with exit code 124"},
 	}, sensorFlags()...)
 }
@@ -89,6 +93,27 @@ func (p *program) config(c *cli.Context) (sampler.Config, error) {
 		}
 	}
 	return config, nil
+}
+
+// baseline reads "10s" or "10s,both".
+func (p *program) baseline(c *cli.Context) (runner.Baseline, error) {
+	if !c.IsSet("baseline") {
+		return runner.Baseline{}, nil
+	}
+	fail := func(format string, args ...any) (runner.Baseline, error) {
+		return runner.Baseline{}, &usage{fmt.Errorf("--baseline: "+format, args...)}
+	}
+	value, both, hasBoth := strings.Cut(c.String("baseline"), ",")
+	d, err := time.ParseDuration(strings.TrimSpace(value))
+	switch {
+	case err != nil:
+		return fail("%q is no time: write 10s, or 10s,both", value)
+	case hasBoth && strings.TrimSpace(both) != "both":
+		return fail("%q: behind the time there may be only both: write 10s,both", both)
+	case d < runner.MinBaseline || d > runner.MaxBaseline:
+		return fail("%v is out of range: %v to %v are possible", d, runner.MinBaseline, runner.MaxBaseline)
+	}
+	return runner.Baseline{Duration: d, Both: hasBoth, Sampler: p.spawnSampler}, nil
 }
 
 // interval reads "100ms" or "nvml=500ms".

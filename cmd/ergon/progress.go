@@ -70,7 +70,36 @@ func (s *progress) status(elapsed time.Duration, st sampler.Status) {
 			s.last = elapsed.Truncate(plainEvery)
 			fmt.Fprintln(s.to, line)
 		}
-	case elapsed >= 2*time.Second && mayDraw(s.to):
+	case elapsed >= 2*time.Second:
+		s.draw(line)
+	}
+}
+
+// idle says what is waited for while the command does not run yet, or no longer does.
+func (s *progress) idle(elapsed, of time.Duration, after bool) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := ", then starts the command"
+	if after {
+		next = ", the command has ended"
+	}
+	switch {
+	case elapsed >= of:
+		s.clear()
+	case s.terminal:
+		line := fmt.Sprintf("ergon measures the idle machine: %.0f s of %v", elapsed.Seconds(), of) + next
+		s.draw(line[:max(0, min(len(line), width(s.to)-1))])
+	case elapsed == 0:
+		fmt.Fprintf(s.to, "ergon measures the idle machine for %v%s\n", of, next)
+	}
+}
+
+// draw shows the line anew where that is allowed.
+func (s *progress) draw(line string) {
+	if mayDraw(s.to) {
 		fmt.Fprint(s.to, eraseBelow+lineDown+lineUp+saveCursor+lineDown+"\r"+line+restoreCursor)
 		s.shown = true
 	}
@@ -83,6 +112,11 @@ func (s *progress) erase() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.clear()
+}
+
+// clear is erase for who holds the lock.
+func (s *progress) clear() {
 	if s.shown && mayDraw(s.to) {
 		fmt.Fprint(s.to, eraseBelow)
 	}

@@ -39,6 +39,11 @@ func (p *program) measure(c *cli.Context) error {
 	if d := c.Duration("timeout"); c.IsSet("timeout") && d <= 0 {
 		return &usage{fmt.Errorf("--timeout: %v is no limit: write 30s, 10m or 2h", d)}
 	}
+	baseline, err := p.baseline(c)
+	if err != nil {
+		return err
+	}
+	baseline.OnWait = show.idle
 	results := c.String("results")
 	switch {
 	case c.Bool("no-save"):
@@ -64,9 +69,10 @@ func (p *program) measure(c *cli.Context) error {
 	r := runner.Runner{
 		Command: command, Project: project, Results: results, Config: config, Signals: launch.Signals,
 		Timeout: c.Duration("timeout"), Version: version(), OnStatus: show.status,
-		Host:    func() datamodel.HostInfo { return datamodel.HostInfo(backend.Describe(config.Host)) },
-		Target:  held(early, p.argv, p.word),
-		Sampler: func() (*sampler.Client, error) { return p.startSampler(early) },
+		Baseline: baseline,
+		Host:     func() datamodel.HostInfo { return datamodel.HostInfo(backend.Describe(config.Host)) },
+		Target:   held(early, p.argv, p.word),
+		Sampler:  func() (*sampler.Client, error) { return p.startSampler(early) },
 	}
 	rep, err := r.Run()
 	show.erase()

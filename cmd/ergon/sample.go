@@ -34,6 +34,11 @@ func (p *program) startSampler(early *launch.Early) (*sampler.Client, error) {
 	if early != nil && early.Sampler > 0 {
 		return sampler.Adopt(early)
 	}
+	return p.spawnSampler()
+}
+
+// spawnSampler starts a sampler.
+func (p *program) spawnSampler() (*sampler.Client, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("start the sampler: %w", err)

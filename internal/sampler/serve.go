@@ -148,7 +148,6 @@ func (s *server) group() (*Ready, error) {
 		}
 	}
 	ready := &Ready{}
-	s.began = time.Now()
 	for _, o := range s.opened {
 		s.missing = append(s.missing, o.absences...)
 		if o.source == nil {
@@ -165,7 +164,7 @@ func (s *server) group() (*Ready, error) {
 		interval := s.interval(o.backend)
 		r.stats = datamodel.SourceStats{Name: r.name, Interval: interval.Seconds(), Sensors: len(r.list)}
 		r.dir, r.header = s.subject.Spool, store.SpoolHeader{
-			Source: r.name, Host: s.config.Node, Interval: interval, Anchor: s.began, Sensors: r.list,
+			Source: r.name, Host: s.config.Node, Interval: interval, Sensors: r.list,
 		}
 		ready.Sources = append(ready.Sources, SourceInfo{r.name, interval, len(r.list)})
 		for _, sensor := range r.list {
@@ -178,7 +177,8 @@ func (s *server) group() (*Ready, error) {
 		}
 		s.place(r, interval, o.backend.Alone || !s.config.shared())
 	}
-	if err := s.choice.check(s.backends, "cpu", "memory", "disk", "network", "perf", "rapl", "hwmon", "battery", "gpu", "target", "profiler"); err != nil {
+	// Where only some were opened, a pattern may be of use for the others.
+	if err := s.choice.check(s.backends, "cpu", "memory", "disk", "network", "perf", "rapl", "hwmon", "battery", "gpu", "target", "profiler"); err != nil && len(s.config.Only) == 0 {
 		return nil, err
 	}
 	if s.subject.PID != 0 {
@@ -224,15 +224,19 @@ type opening struct {
 func (s *server) openAll(wanted func(sensors.Backend) bool) []opening {
 	opened := make([]opening, len(s.backends))
 	late := make([]chan opening, len(s.backends))
+	open := func(b sensors.Backend) bool {
+		only := s.config.Only
+		return wanted(b) && !s.choice.excluded(b.Name) && (len(only) == 0 || slices.Contains(only, b.Name))
+	}
 	for i, b := range s.backends {
 		opened[i].backend = b
-		if wanted(b) && !s.choice.excluded(b.Name) && (b.Alone || !s.config.shared()) {
+		if open(b) && (b.Alone || !s.config.shared()) {
 			late[i] = make(chan opening, 1)
 			go func() { late[i] <- s.openOne(b) }()
 		}
 	}
 	for i, b := range s.backends {
-		if late[i] == nil && wanted(b) && !s.choice.excluded(b.Name) {
+		if late[i] == nil && open(b) {
 			opened[i] = s.openOne(b)
 		}
 	}
@@ -285,6 +289,12 @@ func (s *server) begin() error {
 		var err error
 		if l.beat, err = newBeat(l.interval); err != nil {
 			return err
+		}
+	}
+	s.began = time.Now()
+	for _, l := range s.lanes {
+		for _, r := range l.readers {
+			r.header.Anchor = s.began
 		}
 	}
 	for _, l := range s.lanes {

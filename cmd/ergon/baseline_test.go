@@ -1,0 +1,179 @@
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"math"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/fakerapl"
+	"github.com/ergon-energy/ergon/runner"
+)
+
+// meter lays out a fake powercap tree whose counters move along a curve until the test is over.
+func meter(t *testing.T, curve string) (sysfs string) {
+	t.Helper()
+	sysfs = t.TempDir()
+	if err := fakerapl.Create(sysfs); err != nil {
+		t.Fatal(err)
+	}
+	c := command(t, newMark(), "fakerapl", "serve", sysfs, curve)
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = in.Close()
+		_ = c.Wait()
+	})
+	return sysfs
+}
+
+// summaryOf is what ergon report says of the only run.
+func summaryOf(t *testing.T, dir string) map[string]struct {
+	Value  *float64
+	Source string
+	Reason *string
+} {
+	t.Helper()
+	out, err := command(t, newMark(), "ergon", "report", "-o", dir, "-f", "json").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Summary map[string]struct {
+			Value  *float64
+			Source string
+			Reason *string
+		}
+	}
+	if err := json.Unmarshal(out, &doc); err != nil {
+		t.Fatal(err)
+	}
+	return doc.Summary
+}
+
+// TestBaseline measures a machine of 40 W before and after the command: what it takes idle is 40 W over the time, and
+// the net energy is the rest.
+func TestBaseline(t *testing.T) {
+	t.Parallel()
+	sysfs, dir := meter(t, "const:40"), t.TempDir()
+	c := command(t, newMark(), "ergon", "--path.sysfs", sysfs, "-o", dir, "--progress", "plain", "--baseline", "1s,both", "sleep", "0.5")
+	out, err := c.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, said := range []string{
+		"measures the idle machine for 1s, then starts the command", "for 1s, the command has ended", "net ", "  idle",
+	} {
+		if !strings.Contains(string(out), said) {
+			t.Errorf("%q is not in %s", said, out)
+		}
+	}
+	run := onlyRun(t, dir)
+	// The counters move when the fake's process gets a CPU: the bound is that of a machine with much else to do.
+	base := run.Baseline
+	if base == nil || base.Reason != "" || base.Cover != "packages" || math.Abs(base.Power-40) > 4 || base.Duration < 2 ||
+		len(base.Parts) != 2 || base.Busy == nil || !base.Start.After(run.Start) {
+		t.Fatalf("%+v", base)
+	}
+	sum := summaryOf(t, dir)
+	energy, idle, net := sum["energy"].Value, sum["idle_energy"].Value, sum["net_energy"].Value
+	if energy == nil || idle == nil || net == nil || math.Abs(*energy-*idle-*net) > 1e-9 || !strings.Contains(sum["idle_energy"].Source, "before and after") {
+		t.Errorf("%+v", sum)
+	}
+}
+
+// TestBaselineIsKept ends ergon by force while the command runs: what is recovered has the baseline.
+func TestBaselineIsKept(t *testing.T) {
+	t.Parallel()
+	sysfs, dir, mark := meter(t, "const:40"), t.TempDir(), newMark()
+	c := command(t, mark, "ergon", "--path.sysfs", sysfs, "-o", dir, "-q", "--interval", "10ms", "--baseline", "1s",
+		"sh", "-c", "echo up; exec sleep 1000")
+	k, _ := start(t, c)
+	spool := func() bool { // the first readings are written
+		found, _ := filepath.Glob(filepath.Join(dir, "*", "*", "*", store.SpoolFolder, "rapl.arrows"))
+		if len(found) != 1 {
+			return false
+		}
+		r, err := store.OpenSpool(found[0])
+		if err != nil {
+			return false
+		}
+		defer func() { _ = r.Close() }()
+		_, _, err = r.Next()
+		return err == nil
+	}
+	eventually(t, "readings in the spool", spool)
+	if err := k.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = k.Wait()
+	recovered := command(t, newMark(), "ergon", "recover", "-o", dir, "last")
+	out, err := recovered.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if b := onlyRun(t, dir).Baseline; b == nil || b.Reason != "" || b.Power <= 0 {
+		t.Errorf("%+v", b)
+	}
+	if idle := summaryOf(t, dir)["idle_energy"]; idle.Value == nil || *idle.Value <= 0 {
+		t.Errorf("%+v", idle)
+	}
+}
+
+// TestBaselineInterrupted ends ergon while the machine is measured: the command never starts, and nothing is left.
+func TestBaselineInterrupted(t *testing.T) {
+	t.Parallel()
+	for way, env := range ways {
+		for _, name := range []string{"TERM", "INT"} {
+			t.Run(way+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				sysfs, dir, mark := meter(t, "const:40"), t.TempDir(), newMark()
+				c := command(t, mark, "ergon", "--path.sysfs", sysfs, "-o", dir, "--progress", "plain",
+					"--baseline", runner.MaxBaseline.String(), "touch", filepath.Join(dir, "made"))
+				c.Env = append(c.Env, env...)
+				out, err := c.StderrPipe()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := c.Start(); err != nil {
+					t.Fatal(err)
+				}
+				lines := bufio.NewReader(out)
+				if line, err := lines.ReadString('\n'); err != nil || !strings.Contains(line, "measures the idle machine") {
+					t.Fatalf("%q, %v", line, err)
+				}
+				if err := c.Process.Signal(signalOf(name)); err != nil {
+					t.Fatal(err)
+				}
+				var rest bytes.Buffer
+				_, _ = rest.ReadFrom(lines)
+				if status := statusOf(t, c.Wait()); status.Signal() != signalOf(name) {
+					t.Errorf("status %#x: %s", status, rest.String())
+				}
+				noneLeft(t, mark)
+				runs, err := store.ListRuns(dir)
+				if err != nil || len(runs) != 1 || runs[0].Run.Outcome != datamodel.Cancelled {
+					t.Errorf("%+v, %v", runs, err)
+				}
+				if b := runs[0].Run.Baseline; b == nil || !strings.Contains(b.Reason, "interrupted") {
+					t.Errorf("%+v", b)
+				}
+				if made, _ := filepath.Glob(filepath.Join(dir, "made")); made != nil {
+					t.Error("the command was started")
+				}
+			})
+		}
+	}
+}
