@@ -184,6 +184,18 @@ type Run struct {
 	Baseline *Baseline `json:"baseline,omitempty"`
 	// Version is that of the ergon that measured.
 	Version string `json:"version"`
+	// Replayed is set where the result was made from a tape, and nothing was measured here.
+	Replayed *Replay `json:"replayed,omitempty"`
+}
+
+// Replay says what a replayed run was made from and by.
+type Replay struct {
+	// Tape is the name of the file, without its folder.
+	Tape string `json:"tape"`
+	// LeftOut is what is not on the tape or not as it was.
+	LeftOut []string `json:"left_out"`
+	// Version is that of the ergon that replayed it.
+	Version string `json:"version"`
 }
 
 // HostInfo describes the machine, asked once.

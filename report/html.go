@@ -50,6 +50,9 @@ func writeHTML(w io.Writer, r datamodel.Result, o Options) error {
 	if s := why(r.Run); s != "" {
 		p.tag("<p class=\"bad\">%s</p>\n", s)
 	}
+	if s := replayed(r.Run); s != "" {
+		p.tag("<p>%s</p>\n", s)
+	}
 	about := nonEmpty(r.Run.Project, r.Run.ID, r.Run.Start.UTC().Format(time.RFC3339), named(r.Run.Host), r.Run.Host.CPU)
 	p.tag("<p class=\"dim\">%s</p>\n", strings.Join(about, " · "))
 	p.summary(r, o)

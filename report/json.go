@@ -42,6 +42,13 @@ type (
 		Host       jsonHost  `json:"host"`
 		Accounting *string   `json:"accounting"`
 		Version    string    `json:"version"`
+		// Replayed is null for a run that was measured.
+		Replayed *jsonReplay `json:"replayed"`
+	}
+	jsonReplay struct {
+		Tape    string   `json:"tape"`
+		LeftOut []string `json:"left_out"`
+		Version string   `json:"version"`
 	}
 	jsonHost struct {
 		Name           string  `json:"name"`
@@ -164,6 +171,9 @@ func writeJSON(w io.Writer, r datamodel.Result, _ Options) error {
 		Missing:  []jsonAbsence{},
 		Warnings: []jsonWarning{},
 		Sources:  []jsonSource{},
+	}
+	if re := run.Replayed; re != nil {
+		out.Run.Replayed = &jsonReplay{re.Tape, append([]string{}, re.LeftOut...), re.Version}
 	}
 	all := summary(r)
 	for _, f := range datamodel.SummaryFields() {

@@ -16,6 +16,9 @@ func writeMarkdown(w io.Writer, r datamodel.Result, o Options) error {
 	if s := why(r.Run); s != "" {
 		fmt.Fprintf(&b, "%s\n\n", markdown(s))
 	}
+	if s := replayed(r.Run); s != "" {
+		fmt.Fprintf(&b, "%s\n\n", markdown(s))
+	}
 	all := rows(r)
 	shown := known(all)
 	if len(shown) > 0 {

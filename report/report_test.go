@@ -261,6 +261,7 @@ func hostile(name string) datamodel.Result {
 	r.Run.Command = []string{name, name}
 	r.Run.Outcome, r.Run.ExitCode, r.Run.Signal = datamodel.Cancelled, nil, name
 	r.Run.Accounting, r.Run.Version = name, name
+	r.Run.Replayed = &datamodel.Replay{Tape: name, LeftOut: []string{name}, Version: name}
 	r.Run.Host = datamodel.HostInfo{
 		Name: name, OS: name, Kernel: name, Architecture: name, CPU: name, CPUs: 1, Memory: 1, Virtualization: name,
 	}

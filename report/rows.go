@@ -305,6 +305,19 @@ func why(run datamodel.Run) string {
 	return printable(run.Reason)
 }
 
+// replayed says of a run made from a tape that it was, and where what it shows comes from; else it is empty.
+func replayed(run datamodel.Run) string {
+	if run.Replayed == nil {
+		return ""
+	}
+	s := "replayed from " + printable(run.Replayed.Tape) + ", measured " + run.Start.UTC().Format("2006-01-02 15:04:05 MST") +
+		" by ergon " + printable(run.Version)
+	if len(run.Replayed.LeftOut) > 0 {
+		s += ", without " + printable(strings.Join(run.Replayed.LeftOut, " and "))
+	}
+	return s
+}
+
 // size describes the size of the computer in a few words.
 func size(h datamodel.HostInfo) string {
 	var parts []string

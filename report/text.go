@@ -104,6 +104,9 @@ func (p *page) head(run datamodel.Run) {
 	if s := why(run); s != "" {
 		p.line("  ", p.look(yellow, p.plain(s)))
 	}
+	if s := replayed(run); s != "" {
+		p.line("  ", p.look(dim, p.plain(s)))
+	}
 }
 
 // column is the layout of one of the two columns of the table: how wide numbers, units, marks and notes are.

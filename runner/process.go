@@ -26,6 +26,7 @@ func (o *round) process() (*datamodel.Node, error) {
 		samples = filepath.Join(o.dir, store.SamplesFile)
 	}
 	o.ledger.RunnerTime = ownTime()
+	o.noTape = o.saveTape()
 	tree, err := digest(&o.run, o.ledger, o.spool, samples)
 	if o.dir == "" {
 		return tree, nil

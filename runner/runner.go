@@ -36,6 +36,8 @@ type Runner struct {
 	Config sampler.Config
 	// Signals begins to receive those that ergon is sent. It may be nil.
 	Signals func() (<-chan launch.Signal, error)
+	// Tape is where the raw readings are written to as well.
+	Tape Tape
 	// Timeout ends the target; 0 does not.
 	Timeout time.Duration
 	// Baseline is the measurement of the idle machine, if there is to be one.
@@ -58,6 +60,8 @@ type Report struct {
 	State launch.State
 	// Refused is why the command could not be executed; nil where it was.
 	Refused error
+	// NoTape is why there is no tape that was asked for; nil where there is one or was none to be.
+	NoTape error
 	// Code is ergon's own exit code where the run ended the target: 124 after the time limit; else 0, and State counts.
 	Code int
 }
@@ -85,6 +89,7 @@ type round struct {
 	ledger  datamodel.Ledger
 	state   launch.State
 
+	noTape              error          // why there is no tape
 	held                bool           // the target's process id was known before it started
 	stopped             *launch.Signal // ended the baseline, and so the run
 	cancelled, timedOut bool
@@ -332,6 +337,7 @@ func (o *round) settle() {
 	default:
 		o.run.Outcome = datamodel.Done
 	}
+	o.noteEnding()
 	n, err := o.group.Leave()
 	o.ledger.Survivors = count(n)
 	if n > 0 {
@@ -343,7 +349,7 @@ func (o *round) settle() {
 
 // report is what the caller gets.
 func (o *round) report(tree *datamodel.Node) Report {
-	rep := Report{Result: datamodel.Result{Run: o.run, Tree: tree}, Dir: o.dir, State: o.state}
+	rep := Report{Result: datamodel.Result{Run: o.run, Tree: tree}, Dir: o.dir, State: o.state, NoTape: o.noTape}
 	if o.timedOut {
 		rep.Code = 124
 	}
@@ -384,12 +390,17 @@ func (o *round) saveManifest() error {
 	if o.dir == "" {
 		return nil
 	}
+	o.noteEnding()
+	return store.SaveManifest(o.dir, o.run)
+}
+
+// noteEnding tells the manifest how the target ended, where that is known.
+func (o *round) noteEnding() {
 	if o.state.Signal != 0 {
 		o.run.Signal = signalName(o.state.Signal)
 	} else if o.run.Outcome != datamodel.Unfinished {
 		o.run.ExitCode = &o.state.ExitCode
 	}
-	return store.SaveManifest(o.dir, o.run)
 }
 
 // newID names a run so that names sort by time: the start in UTC and six random letters.

@@ -85,7 +85,7 @@ func (p *program) app() *cli.App {
 // commands lists the subcommands.
 func (p *program) commands() []*cli.Command {
 	list := []*cli.Command{
-		p.runCommand(), p.sensorsCommand(), p.doctorCommand(), p.reportCommand(), p.lsCommand(), p.exportCommand(), p.recoverCommand(),
+		p.runCommand(), p.recordCommand(), p.sensorsCommand(), p.doctorCommand(), p.reportCommand(), p.lsCommand(), p.exportCommand(), p.recoverCommand(),
 	}
 	for _, c := range list {
 		c.OnUsageError = usageError // the App's is not inherited, and the default prints the whole help
@@ -98,15 +98,19 @@ func (p *program) commands() []*cli.Command {
 // not, the command line is that of `run`. Options stop there: `ergon make -j8` gives -j8 to make, and one -- is eaten.
 func (p *program) arrange() []string {
 	args := p.argv[1:]
-	n := firstWord(args)
-	options, word := args[:n], ""
+	n := firstWord(args, runFlags())
+	options, word, measuring := args[:n], "", "run"
 	if n < len(args) {
 		word = args[n]
 	}
 	switch {
-	case word == "run":
-		m := n + 1 + firstWord(args[n+1:])
-		options, n = slices.Concat(options, args[n+1:m]), m
+	case word == "run" || word == recordWord:
+		flags := runFlags()
+		if word == recordWord {
+			flags = recordFlags()
+		}
+		m := n + 1 + firstWord(args[n+1:], flags)
+		options, n, measuring = slices.Concat(options, args[n+1:m]), m, word
 	case word != "--" && p.isSubcommand(word):
 		return slices.Concat([]string{"ergon", word}, options, args[n+1:])
 	case word == "" && (len(options) == 0 || aboutErgon(options)):
@@ -118,13 +122,13 @@ func (p *program) arrange() []string {
 	if n < len(args) {
 		p.word = n + 1
 	}
-	return slices.Concat([]string{"ergon", "run"}, options, []string{"--"}, args[n:])
+	return slices.Concat([]string{"ergon", measuring}, options, []string{"--"}, args[n:])
 }
 
-// firstWord is the index of the first argument that is neither an option of `run` nor the value of one.
-func firstWord(args []string) int {
+// firstWord is the index of the first argument that is neither an option nor the value of one of the flags.
+func firstWord(args []string, flags []cli.Flag) int {
 	valued := map[string]bool{}
-	for _, f := range runFlags() {
+	for _, f := range flags {
 		_, isBool := f.(*cli.BoolFlag)
 		for _, name := range f.Names() {
 			valued[name] = !isBool

@@ -55,8 +55,12 @@ func runFlags() []cli.Flag {
 			Name: "baseline", Usage: "measure the idle machine for `TIME` before the command, or with TIME,both also after it (1s to 10m)",
 		},
 		&cli.DurationFlag{Name: "timeout", Usage: "end the command after this `TIME`, with exit code 124"},
+		replayFlag("make the result of a tape in place of a command: `FILE` (see ergon record)"),
 	}, sensorFlags()...)
 }
+
+// replayFlag names a tape.
+func replayFlag(usage string) cli.Flag { return &cli.StringFlag{Name: "replay", Usage: usage} }
 
 // config turns the sensor options into what the sampler is told.
 func (p *program) config(c *cli.Context) (sampler.Config, error) {

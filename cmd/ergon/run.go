@@ -25,6 +25,9 @@ func (p *program) runCommand() *cli.Command {
 
 // measure runs the command and prints its summary to stderr.
 func (p *program) measure(c *cli.Context) error {
+	if c.IsSet("replay") {
+		return p.replay(c)
+	}
 	if p.word == 0 {
 		return &usage{errors.New("no command to measure: try `ergon sleep 1`")}
 	}
@@ -44,16 +47,15 @@ func (p *program) measure(c *cli.Context) error {
 		return err
 	}
 	baseline.OnWait = show.idle
-	results := c.String("results")
-	switch {
-	case c.Bool("no-save"):
-		results = ""
-	case results == "":
-		return &usage{errors.New("-o: no folder given: keep nothing with --no-save")}
-	default:
-		if results, err = filepath.Abs(results); err != nil {
-			return err
-		}
+	results, err := resultsOf(c)
+	if err != nil {
+		return err
+	}
+	tape, err := tapeOf(c)
+	if err != nil {
+		return err
+	}
+	if results != "" {
 		config.Host.Dirs = []string{standing(results)}
 	}
 	command := p.argv[p.word:]
@@ -68,7 +70,7 @@ func (p *program) measure(c *cli.Context) error {
 	launch.Quiet(early == nil)
 	r := runner.Runner{
 		Command: command, Project: project, Results: results, Config: config, Signals: launch.Signals,
-		Timeout: c.Duration("timeout"), Version: version(), OnStatus: show.status,
+		Tape: tape, Timeout: c.Duration("timeout"), Version: version(), OnStatus: show.status,
 		Baseline: baseline,
 		Host:     func() datamodel.HostInfo { return datamodel.HostInfo(backend.Describe(config.Host)) },
 		Target:   held(early, p.argv, p.word),
@@ -77,6 +79,18 @@ func (p *program) measure(c *cli.Context) error {
 	rep, err := r.Run()
 	show.erase()
 	return p.conclude(c, rep, err)
+}
+
+// resultsOf is the folder that the run is to be kept below; empty where nothing is to be kept.
+func resultsOf(c *cli.Context) (string, error) {
+	results := c.String("results")
+	switch {
+	case c.Bool("no-save"):
+		return "", nil
+	case results == "":
+		return "", &usage{errors.New("-o: no folder given: keep nothing with --no-save")}
+	}
+	return filepath.Abs(results)
 }
 
 // standing is the folder itself or the nearest one above it that is there: what is made below is on its file system.
@@ -99,22 +113,31 @@ func held(early *launch.Early, argv []string, word int) launch.Target {
 	return launch.Direct(argv[word:])
 }
 
+// summarize prints the summary of a run that is kept in dir, if anywhere.
+func (p *program) summarize(c *cli.Context, result datamodel.Result, dir string) {
+	if c.Bool("quiet") || result.Tree == nil {
+		return
+	}
+	options := p.options(p.err)
+	if dir != "" {
+		options.Results = shortest(dir)
+	}
+	_ = report.All()[0].Write(p.err, result, options) // if nobody listens, the target's verdict counts still
+}
+
 // conclude says what is to be said after a run and turns it into ergon's own end.
 func (p *program) conclude(c *cli.Context, rep runner.Report, err error) error {
 	if _, ok := errors.AsType[*runner.SetupError](err); ok {
 		return err
 	}
-	for _, e := range []error{rep.Refused, err} {
+	for _, e := range []error{rep.Refused, err, rep.NoTape} {
 		if e != nil {
 			p.complain(e)
 		}
 	}
-	if !c.Bool("quiet") && rep.Tree != nil {
-		options := p.options(p.err)
-		if rep.Dir != "" {
-			options.Results = shortest(rep.Dir)
-		}
-		_ = report.All()[0].Write(p.err, rep.Result, options) // if nobody listens, the target's verdict counts still
+	p.summarize(c, rep.Result, rep.Dir)
+	if c.Command.Name == recordWord {
+		p.tellTape(c, rep)
 	}
 	switch {
 	case rep.Code != 0:

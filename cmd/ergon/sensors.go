@@ -21,6 +21,7 @@ func (p *program) sensorsCommand() *cli.Command {
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "json", Usage: "one JSON object"},
 			&cli.BoolFlag{Name: "energy", Usage: "the energy counters as a tree: which are summed, and why the others are not"},
+			replayFlag("those of the machine that the tape was recorded on, with their first readings: `FILE`"),
 		}, sensorFlags()...),
 		Action: p.sensors,
 	}
@@ -49,7 +50,13 @@ func (p *program) sensors(c *cli.Context) error {
 	if c.NArg() > 0 {
 		return &usage{fmt.Errorf("sensors: takes no argument, not %q: --sensors selects", c.Args().First())}
 	}
-	_, ready, err := p.everySensor(c)
+	var ready sampler.Ready
+	var err error
+	if c.IsSet("replay") {
+		ready, err = p.tapeSensors(c.String("replay"))
+	} else {
+		_, ready, err = p.everySensor(c)
+	}
 	if err != nil {
 		return err
 	}

@@ -77,38 +77,44 @@ func CreateSpool(dir string, h SpoolHeader) (*Spool, error) {
 	if len(h.Sensors) == 0 {
 		return nil, fmt.Errorf("spool %s: no sensors", h.Source)
 	}
-	meta, err := json.Marshal(spoolMeta{Schema: spoolSchema, SpoolHeader: h})
+	s, err := newSpool(h)
 	if err != nil {
-		return nil, fmt.Errorf("spool %s: header: %w", h.Source, err)
+		return nil, fmt.Errorf("spool %s: %w", h.Source, err)
 	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, fmt.Errorf("spool %s: %w", h.Source, err)
 	}
-	path := filepath.Join(dir, escape(h.Source)+spoolExt)
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	s.path = filepath.Join(dir, escape(h.Source)+spoolExt)
+	s.file, err = os.OpenFile(s.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return nil, fmt.Errorf("spool %s: %w", h.Source, err)
 	}
+	if err := s.startStream(); err != nil {
+		_ = s.file.Close()
+		_ = os.Remove(s.path)
+		return nil, fmt.Errorf("spool %s: %w", h.Source, err)
+	}
+	return s, nil
+}
 
+// newSpool is a spool that has no file yet.
+func newSpool(h SpoolHeader) (*Spool, error) {
+	meta, err := json.Marshal(spoolMeta{Schema: spoolSchema, SpoolHeader: h})
+	if err != nil {
+		return nil, fmt.Errorf("header: %w", err)
+	}
 	n := len(h.Sensors)
 	rows := min(max(spoolBytes/(8*(n+1)), 16), 4096)
 	if h.Interval > 0 { // no more than is read between two flushes, a second apart: memory is dear when it is first used
 		rows = min(rows, max(128, int(5*time.Second/4/h.Interval)))
 	}
 	s := &Spool{
-		file: file, path: path, sensors: n,
+		sensors: n,
 		elapsed: make([]int64, 0, rows), values: make([]float64, 0, rows*n), valid: make([]byte, (rows*n+7)/8),
 		list: arrow.FixedSizeListOf(int32(n), arrow.PrimitiveTypes.Float64),
 	}
 	s.schema = spoolArrowSchema(s.list, string(meta))
 	s.stream = ipc.NewWriter(&s.message, ipc.WithSchema(s.schema))
-	// The writer writes its schema with the first batch, and a batch without rows would be the end mark. So one is
-	// written to memory and only what comes before it is kept.
-	if err := s.startStream(); err != nil {
-		_ = file.Close()
-		_ = os.Remove(path)
-		return nil, fmt.Errorf("spool %s: %w", h.Source, err)
-	}
 	return s, nil
 }
 
@@ -121,19 +127,28 @@ func spoolArrowSchema(list *arrow.FixedSizeListType, meta string) *arrow.Schema 
 }
 
 func (s *Spool) startStream() error {
-	if err := s.encode(); err != nil {
+	schema, err := s.schemaMessage()
+	if err != nil {
 		return err
+	}
+	n, err := s.file.Write(schema)
+	s.size = int64(n)
+	return err
+}
+
+// schemaMessage is the first message of the stream, the one with the header. The writer writes it with the first batch, and
+// a batch without rows would be the end mark. So one is written to memory and only what comes before it is kept.
+func (s *Spool) schemaMessage() ([]byte, error) {
+	if err := s.encode(); err != nil {
+		return nil, err
 	}
 	with := s.message.Len()
 	schema := bytes.Clone(s.message.Bytes())
 	s.message.Reset()
 	if err := s.encode(); err != nil {
-		return err
+		return nil, err
 	}
-	schema = schema[:with-s.message.Len()]
-	n, err := s.file.Write(schema)
-	s.size = int64(n)
-	return err
+	return schema[:with-s.message.Len()], nil
 }
 
 // Append takes a reading of all sensors at the time at, NaN where there is none. It copies values, does not allocate

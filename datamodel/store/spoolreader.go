@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -17,7 +18,8 @@ import (
 type SpoolReader struct {
 	file     *os.File
 	r        *bufio.Reader
-	left     int64 // bytes of the file to come
+	size     int64 // of the file
+	left     int64 // bytes of it to come
 	meta     []byte
 	body     []byte
 	header   SpoolHeader
@@ -39,6 +41,13 @@ const (
 	headerSchema, headerBatch = 1, 3 // values of messageType
 )
 
+// A spool may come from a stranger, in a tape. What it can make grow in memory is bounded by these, which no writer of ours
+// comes near: the bytes of a message, and the sensors of a source.
+const (
+	spoolMessage = 64 << 20
+	spoolSensors = 1 << 16
+)
+
 // OpenSpool opens a spool, of a run that has ended in whatever way, and reads its header.
 func OpenSpool(path string) (*SpoolReader, error) {
 	file, err := openFile(path)
@@ -58,7 +67,7 @@ func (r *SpoolReader) open() error {
 	if err != nil {
 		return err
 	}
-	r.left = info.Size()
+	r.size, r.left = info.Size(), info.Size()
 	r.r = bufio.NewReaderSize(r.file, int(min(r.left, 64<<10)))
 	f, header, err := r.message(headerSchema)
 	if err != nil {
@@ -83,6 +92,9 @@ func (r *SpoolReader) open() error {
 	}
 	if columns != 2 || text == "" {
 		return ErrForeign
+	}
+	if n := strings.Count(text, "{"); n > spoolSensors {
+		return fmt.Errorf("header: %d objects, more than %d: %w", n, spoolSensors, ErrForeign)
 	}
 	var meta spoolMeta
 	if err := json.Unmarshal([]byte(text), &meta); err != nil {
@@ -246,6 +258,9 @@ func (r *SpoolReader) message(want uint64) (*flat, int64, error) {
 // take reads the next n bytes of the file, all of them or an error, into b where there is room.
 func (r *SpoolReader) take(b []byte, n int64) ([]byte, error) {
 	if n < 0 {
+		return nil, fmt.Errorf("a length of %d: %w", n, errDamaged)
+	}
+	if n > spoolMessage {
 		return nil, fmt.Errorf("a length of %d: %w", n, errDamaged)
 	}
 	if n > r.left {

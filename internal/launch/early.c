@@ -22,7 +22,7 @@ extern char **environ;
 // The words after which no command is measured. A word that is missing here costs a needless fork, nothing else.
 static const char *const other_words[] = {
 	"sample", "sensors", "doctor", "report", "ls", "export", "recover", "help", "h",
-	"--help", "-h", "--version", "-v", "--generate-bash-completion", NULL,
+	"--help", "-h", "--version", "-v", "--replay", "--generate-bash-completion", NULL,
 };
 
 // The names under which a test binary is another program than ergon: its helpers would be counted as that program's.

@@ -1,0 +1,354 @@
+package store
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/ergon-energy/ergon/datamodel"
+)
+
+const (
+	tapeKind = "ergon.tape/"
+	// tapeSchema is the version of the tapes.
+	tapeSchema = tapeKind + "1"
+	// tapeManifest is the entry with the Tape, tapeSpool what the names of the spools begin with.
+	tapeManifest = "tape.json"
+	tapeSpool    = SpoolFolder + "/"
+
+	// A tape comes from a stranger, so what it may grow to is bounded: it has so many entries at most, its manifest so many
+	// bytes, and all of it no more than tapeFree and so many times the bytes of the file. Deflate can do 1032 times; readings
+	// of counters, the most regular there are, come to 40.
+	tapeEntries       = 256
+	tapeManifestLimit = 4 << 20
+	tapeFree          = 16 << 20
+	tapeRatio         = 100
+)
+
+// Tape is what the readings of a run are to be processed with, beside the readings themselves.
+type Tape struct {
+	// Run is the manifest as it was when the last reading had been taken, before anything was made of the readings.
+	Run datamodel.Run `json:"run"`
+	// Ledger is what the runner knew by itself.
+	Ledger datamodel.Ledger `json:"ledger"`
+	// LeftOut says in words what is not as it was: "command arguments".
+	LeftOut []string `json:"left_out"`
+}
+
+// tapeMeta is a Tape as it is stored.
+type tapeMeta struct {
+	Schema  string `json:"schema"`
+	Version string `json:"version"`
+	Tape
+}
+
+// SaveTape writes a tape with the files of a spool folder as they are. It is a zip archive: tape.json and spool/*. Every string
+// of t and of the headers of the spools goes through hide, unless that is nil, and the host of the headers is that of t. A
+// file that is there already is an error; where anything fails there is none.
+func SaveTape(file string, t Tape, spool string, hide func(string) string) error {
+	if _, err := os.Lstat(file); err == nil {
+		return fmt.Errorf("write %s: %w", file, os.ErrExist)
+	}
+	if hide == nil {
+		hide = func(s string) string { return s }
+	}
+	meta, err := rewritten(tapeMeta{Schema: tapeSchema, Version: t.Run.Version, Tape: t}, hide)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	text, err := json.MarshalIndent(meta, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	entries, err := os.ReadDir(spool)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	err = replaceFile(file, func(w io.Writer) error {
+		archive := zip.NewWriter(w)
+		out, err := archive.Create(tapeManifest)
+		if err != nil {
+			return err
+		}
+		if _, err := out.Write(append(text, '\n')); err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if !e.Type().IsRegular() {
+				continue
+			}
+			if err := addSpool(archive, filepath.Join(spool, e.Name()), meta.Run.Host.Name, hide); err != nil {
+				return err
+			}
+		}
+		return archive.Close()
+	})
+	if err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(file))
+}
+
+// addSpool copies a spool byte for byte but for its header. One whose header cannot be read is left out: what is in it cannot
+// be read either, nor be told.
+func addSpool(archive *zip.Writer, path, host string, hide func(string) string) error {
+	in, err := openFile(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }() // it was only read
+	var header []byte
+	if strings.HasSuffix(path, spoolExt) {
+		r, err := OpenSpool(path)
+		if err != nil {
+			return nil // there is no reading in it
+		}
+		defer func() { _ = r.Close() }()
+		h, err := rewritten(r.Header(), hide)
+		if err != nil {
+			return err
+		}
+		h.Host = host
+		s, err := newSpool(h)
+		if err != nil {
+			return err
+		}
+		if header, err = s.schemaMessage(); err != nil {
+			return err
+		}
+		if _, err := in.Seek(r.size-r.left, io.SeekStart); err != nil {
+			return err
+		}
+	}
+	out, err := archive.Create(tapeSpool + filepath.Base(path))
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, io.MultiReader(bytes.NewReader(header), in))
+	return err
+}
+
+// rewritten is v with every string in it replaced by what edit makes of it.
+func rewritten[T any](v T, edit func(string) string) (out T, err error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return out, err
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber()
+	var tree any
+	if err := d.Decode(&tree); err != nil {
+		return out, err
+	}
+	var walk func(any) any
+	walk = func(v any) any {
+		switch v := v.(type) {
+		case string:
+			return edit(v)
+		case []any:
+			for i := range v {
+				v[i] = walk(v[i])
+			}
+		case map[string]any:
+			for k := range v {
+				v[k] = walk(v[k])
+			}
+		}
+		return v
+	}
+	if text, err = json.Marshal(walk(tree)); err != nil {
+		return out, err
+	}
+	return out, json.Unmarshal(text, &out)
+}
+
+// TapeFile is a tape that is open.
+type TapeFile struct {
+	Tape
+	path    string
+	file    *os.File
+	spools  []*zip.File
+	allowed int64 // bytes that may still come out of it
+}
+
+// OpenTape opens a tape and reads what is in it beside the readings. The error wraps ErrForeign where it is none, or one of a
+// version that this ergon does not know.
+func OpenTape(path string) (*TapeFile, error) {
+	f, err := openFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("tape: %w", err)
+	}
+	t := &TapeFile{path: path, file: f}
+	if err := t.open(); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("tape %s: %w", path, err)
+	}
+	return t, nil
+}
+
+func (t *TapeFile) open() error {
+	info, err := t.file.Stat()
+	if err != nil {
+		return err
+	}
+	t.allowed = tapeFree + tapeRatio*info.Size()
+	archive, err := zip.NewReader(t.file, info.Size())
+	if err != nil {
+		return fmt.Errorf("cut off, damaged, or no tape at all: %w: %w", err, ErrForeign)
+	}
+	if len(archive.File) > tapeEntries {
+		return fmt.Errorf("%d entries, more than %d: %w", len(archive.File), tapeEntries, ErrForeign)
+	}
+	var manifest *zip.File
+	seen := map[string]bool{}
+	for _, e := range archive.File {
+		spool, isSpool := strings.CutPrefix(e.Name, tapeSpool)
+		// File systems that do not tell capitals apart would write one over the other.
+		if lower := strings.ToLower(e.Name); seen[lower] {
+			return fmt.Errorf("entry %.100q is there twice: %w", e.Name, ErrForeign)
+		} else if seen[lower] = true; e.Name == tapeManifest {
+			manifest = e
+		} else if isSpool && plainName(spool) {
+			t.spools = append(t.spools, e)
+		} else {
+			return fmt.Errorf("entry %.100q: a tape has %s and %s*: %w", e.Name, tapeManifest, tapeSpool, ErrForeign)
+		}
+	}
+	if manifest == nil {
+		return fmt.Errorf("no %s in it: %w", tapeManifest, ErrForeign)
+	}
+	return t.readManifest(manifest)
+}
+
+// plainName says whether an entry's name is a file's name everywhere, one that CreateSpool could have given.
+func plainName(name string) bool {
+	return name != "" && name[0] != '.' && len(name) <= 255 && escape(unescape(strings.TrimSuffix(name, spoolExt))) ==
+		strings.TrimSuffix(name, spoolExt) && filepath.IsLocal(name)
+}
+
+func (t *TapeFile) readManifest(e *zip.File) error {
+	var b bytes.Buffer
+	if err := t.extract(&b, e, tapeManifestLimit); err != nil {
+		return err
+	}
+	var kind struct {
+		Schema  string `json:"schema"`
+		Version string `json:"version"`
+		Run     struct {
+			Schema string `json:"schema"`
+		} `json:"run"`
+	}
+	if err := json.Unmarshal(b.Bytes(), &kind); err != nil {
+		return fmt.Errorf("%s: %w", tapeManifest, err)
+	}
+	switch {
+	case kind.Schema != tapeSchema && strings.HasPrefix(kind.Schema, tapeKind), kind.Schema == tapeSchema && kind.Run.Schema != datamodel.ManifestSchema:
+		return fmt.Errorf("it is %.40q with %.40q, made by ergon %.40q; this ergon reads %s with %s, a newer one may read it: %w",
+			kind.Schema, kind.Run.Schema, kind.Version, tapeSchema, datamodel.ManifestSchema, ErrForeign)
+	case kind.Schema != tapeSchema:
+		return fmt.Errorf("%s: schema %.40q: %w", tapeManifest, kind.Schema, ErrForeign)
+	}
+	var meta tapeMeta
+	if err := json.Unmarshal(b.Bytes(), &meta); err != nil {
+		return fmt.Errorf("%s: %w", tapeManifest, err)
+	}
+	t.Tape = meta.Tape
+	return nil
+}
+
+// extract writes an entry to w, at most so many bytes.
+func (t *TapeFile) extract(w io.Writer, e *zip.File, limit int64) error {
+	r, err := e.Open()
+	if err != nil {
+		return fmt.Errorf("%s: %w", e.Name, err)
+	}
+	defer func() { _ = r.Close() }() // it was only read
+	limit = min(limit, t.allowed)
+	n, err := io.Copy(w, io.LimitReader(r, limit+1))
+	t.allowed -= n
+	switch {
+	case n > limit:
+		return fmt.Errorf("%s: more than %d bytes, which the size of the tape does not allow for: %w", e.Name, limit, ErrForeign)
+	case err != nil:
+		return fmt.Errorf("%s: %w", e.Name, err)
+	}
+	return nil
+}
+
+// Unpack writes the spools into a folder, which is there. Where it fails some of them may be there.
+func (t *TapeFile) Unpack(dir string) error {
+	for _, e := range t.spools {
+		if err := t.unpack(dir, e); err != nil {
+			return fmt.Errorf("tape %s: %w", t.path, err)
+		}
+	}
+	return nil
+}
+
+func (t *TapeFile) unpack(dir string, e *zip.File) error {
+	f, err := os.OpenFile(filepath.Join(dir, strings.TrimPrefix(e.Name, tapeSpool)), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return err
+	}
+	err = t.extract(f, e, t.allowed)
+	return errors.Join(err, f.Close())
+}
+
+// Close releases the file.
+func (t *TapeFile) Close() error { return t.file.Close() }
+
+// FirstReadings lists the sources of a spool folder with the first reading there is of each sensor, NaN where there is none, by
+// the names of the sources. Spools that cannot be read are passed over.
+func FirstReadings(spool string) ([]Readings, error) {
+	entries, err := os.ReadDir(spool)
+	if err != nil {
+		return nil, fmt.Errorf("read spools: %w", err)
+	}
+	var out []Readings
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), spoolExt) {
+			continue
+		}
+		r, err := OpenSpool(filepath.Join(spool, e.Name()))
+		if err != nil {
+			continue
+		}
+		out = append(out, firstReadings(r))
+		_ = r.Close() // it was only read
+	}
+	return out, nil
+}
+
+// Readings is one reading of each sensor of a source.
+type Readings struct {
+	SpoolHeader
+	// Values has one for each of Sensors, NaN where there is none.
+	Values []float64
+}
+
+func firstReadings(r *SpoolReader) Readings {
+	out := Readings{SpoolHeader: r.Header(), Values: make([]float64, len(r.Header().Sensors))}
+	for i := range out.Values {
+		out.Values[i] = math.NaN()
+	}
+	for slices.ContainsFunc(out.Values, math.IsNaN) {
+		_, values, err := r.Next()
+		if err != nil {
+			break
+		}
+		for i, v := range values {
+			if at := &out.Values[i%len(out.Values)]; math.IsNaN(*at) {
+				*at = v
+			}
+		}
+	}
+	return out
+}

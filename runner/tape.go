@@ -1,0 +1,121 @@
+package runner
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/store"
+)
+
+// Tape says what of a run is written to a tape, for somebody else to make the same result of.
+type Tape struct {
+	// File is where to; empty is nowhere.
+	File string
+	// Arguments keeps those of the command.
+	Arguments bool
+	// Names keeps the names of machine, user and folders. Else Hide, which may be nil, gives what is to be written in place of
+	// a string of the run or of its sensors.
+	Names bool
+	Hide  func(string) string
+}
+
+// saveTape writes the tape, before anything is made of the readings.
+func (o *round) saveTape() error {
+	if o.Tape.File == "" {
+		return nil
+	}
+	t := store.Tape{Run: o.run, Ledger: o.ledger, LeftOut: []string{"the environment"}}
+	hide := o.Tape.Hide
+	if o.Tape.Names {
+		hide = nil
+	} else {
+		t.Run.Host.Name = "machine"
+		t.LeftOut = append(t.LeftOut, "the names of machine, user and folders")
+	}
+	if !o.Tape.Arguments {
+		t.Run.Command = []string{filepath.Base(o.Command[0])}
+		t.LeftOut = append(t.LeftOut, "the command's arguments")
+	}
+	return store.SaveTape(o.Tape.File, t, o.spool, hide)
+}
+
+// Replay makes the result of a tape as if its readings had been taken now, and keeps it below results unless that is empty;
+// dir is then the run's folder. The run has the tape's id with "-replay" behind it, and a number where there is one already.
+func Replay(file, results, version string) (result datamodel.Result, dir string, err error) {
+	tape, err := store.OpenTape(file)
+	if err != nil {
+		return result, "", err
+	}
+	defer func() { _ = tape.Close() }() // it was only read
+	run := tape.Run
+	run.Replayed = &datamodel.Replay{Tape: filepath.Base(file), LeftOut: tape.LeftOut, Version: version}
+	spool, samples := "", ""
+	if results == "" {
+		if spool, err = os.MkdirTemp("", "ergon-"); err != nil {
+			return result, "", fmt.Errorf("temporary folder for the readings: %w: set TMPDIR to one that can be written", err)
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(spool)) }()
+	} else {
+		if dir, err = replayDir(results, &run); err != nil {
+			return result, "", fmt.Errorf("results folder: %w: choose another with -o DIR, or keep nothing with --no-save", err)
+		}
+		defer func() {
+			if err != nil {
+				err = errors.Join(err, os.RemoveAll(dir)) // the tape is still there
+			}
+		}()
+		spool, samples = filepath.Join(dir, store.SpoolFolder), filepath.Join(dir, store.SamplesFile)
+		if err = os.Mkdir(spool, 0o777); err != nil {
+			return result, "", fmt.Errorf("results folder: %w", err)
+		}
+	}
+	if err = tape.Unpack(spool); err != nil {
+		return result, "", err
+	}
+	tree, err := digest(&run, tape.Ledger, spool, samples)
+	if err == nil && dir != "" {
+		err = errors.Join(store.SaveTree(dir, run, tree), store.SaveManifest(dir, run))
+		if err == nil {
+			err = store.RemoveSpool(dir)
+		}
+	}
+	return datamodel.Result{Run: run, Tree: tree}, dir, err
+}
+
+// replayDir makes the folder of a replayed run and gives the run the id that was free.
+func replayDir(results string, run *datamodel.Run) (dir string, err error) {
+	id := run.ID + "-replay"
+	for n := 1; ; n++ {
+		run.ID = id
+		if n > 1 {
+			run.ID += "-" + strconv.Itoa(n)
+		}
+		dir, err = store.NewRunDir(results, run.Project, run.Start, run.ID)
+		if !errors.Is(err, os.ErrExist) || n == 1000 {
+			return dir, err
+		}
+	}
+}
+
+// TapeSensors lists the sources on a tape with the first reading of each sensor, NaN where there is none, and gives the run.
+func TapeSensors(file string) (readings []store.Readings, run datamodel.Run, err error) {
+	tape, err := store.OpenTape(file)
+	if err != nil {
+		return nil, run, err
+	}
+	defer func() { _ = tape.Close() }() // it was only read
+	spool, err := os.MkdirTemp("", "ergon-")
+	if err != nil {
+		return nil, run, fmt.Errorf("temporary folder for the readings: %w: set TMPDIR to one that can be written", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(spool)) }()
+	if err = tape.Unpack(spool); err != nil {
+		return nil, run, err
+	}
+	readings, err = store.FirstReadings(spool)
+	return readings, tape.Run, err
+}
