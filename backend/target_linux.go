@@ -80,7 +80,8 @@ func (s *targetSource) settle(host sensors.Host) {
 	if group == "" {
 		group = host.Target.MemoryGroup
 	}
-	s.tree = newTree(group, host.Runner, s.cpu == nil && s.clock == nil)
+	s.tree = newTree(group, host.Runner)
+	s.tree.arguments = host.Arguments
 	s.list = s.sensors()
 	// Made once, as a closure made at each reading would be an allocation.
 	s.look = s.tree.look

@@ -4,11 +4,13 @@ import "bytes"
 
 // processStat is what is used of /proc/PID/stat (proc_pid_stat(5)).
 type processStat struct {
+	name                                 []byte // part of what was parsed
 	state                                byte
 	parent                               int
 	minor, childMinor, major, childMajor uint64 // page faults
 	user, system, childUser, childSystem uint64 // ticks; the children's are of those waited for
 	threads, start, resident             uint64 // start in ticks since boot, resident in pages
+	stack                                uint64 // where the stack begins, 0 where that is hidden
 }
 
 // parseProcessStat reads /proc/PID/stat. The name in parentheses may itself hold blanks, parentheses and line ends; the
@@ -20,10 +22,13 @@ func parseProcessStat(b []byte) (s processStat, ok bool) {
 	if i < 0 || len(b) < i+4 || b[i+1] != ' ' {
 		return s, false
 	}
+	if open := bytes.IndexByte(b[:i], '('); open >= 0 {
+		s.name = b[open+1 : i]
+	}
 	s.state, b = b[i+2], b[i+3:]
 	var parent uint64
 	// The fields are numbered as in the manual; the state is 3.
-	for field := 4; field <= 24; field++ {
+	for field := 4; field <= 28; field++ {
 		var into *uint64
 		switch field {
 		case 4:
@@ -50,6 +55,8 @@ func parseProcessStat(b []byte) (s processStat, ok bool) {
 			into = &s.start
 		case 24:
 			into = &s.resident
+		case 28:
+			into = &s.stack
 		default: // some of these can be negative.
 			var w []byte
 			if w, b = word(b); len(w) == 0 {
@@ -112,6 +119,19 @@ func parseProcessIO(b []byte) (io processIO, ok bool) {
 		seen++
 	}
 	return io, seen == 6
+}
+
+// parsePeak reads the line VmHWM of /proc/PID/status, the largest resident memory since the process last executed a
+// file, in By; not ok where there is none, as of a zombie:
+//
+//	VmHWM:	    1704 kB
+func parsePeak(b []byte) (peak uint64, ok bool) {
+	_, b, found := bytes.Cut(b, []byte("\nVmHWM:"))
+	if !found {
+		return 0, false
+	}
+	peak, _, ok = number(b)
+	return peak << 10, ok
 }
 
 // parseSwitches reads the last two lines of /proc/PID/status (proc_pid_status(5)), which are of one thread:

@@ -2,19 +2,22 @@ package backend
 
 import (
 	"bytes"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 )
 
 func TestParseProcessStat(t *testing.T) {
-	const rest = " S 4241 4242 4242 34816 -1 4194304 150 900 1 2 5 3 40 12 20 0 7 0 812345 227328000 1500 18446744073709551615"
+	const rest = " S 4241 4242 4242 34816 -1 4194304 150 900 1 2 5 3 40 12 20 0 7 0 812345 227328000 1500 18446744073709551615 1 1 140722"
 	want := processStat{
 		state: 'S', parent: 4241, minor: 150, childMinor: 900, major: 1, childMajor: 2,
 		user: 5, system: 3, childUser: 40, childSystem: 12, threads: 7, start: 812345, resident: 1500,
+		stack: 140722,
 	}
 	for _, name := range []string{"(sh)", "(a) b (c)", "() S 1 2 3)", "(\n)"} {
-		if got, ok := parseProcessStat([]byte("4242 " + name + rest + "\n")); !ok || got != want {
+		want.name = []byte(name[1 : len(name)-1])
+		if got, ok := parseProcessStat([]byte("4242 " + name + rest + "\n")); !ok || !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: %+v, %v", name, got, ok)
 		}
 	}
@@ -56,12 +59,13 @@ func TestParseSwitches(t *testing.T) {
 // FuzzProcess holds that no bytes in place of a process's files are read as more than they say: what parses has all its
 // fields, and parses to the same with more behind it.
 func FuzzProcess(f *testing.F) {
-	f.Add([]byte("1 (a) S 1 1 1 0 -1 0 1 1 1 1 1 1 1 1 20 0 1 0 5 1 7 9\n"))
+	f.Add([]byte("1 (a) S 1 1 1 0 -1 0 1 1 1 1 1 1 1 1 20 0 1 0 5 1 7 9 1 1 140722\n"))
 	f.Add([]byte("rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 5\nwrite_bytes: 6\n"))
+	f.Add([]byte("N\nVmHWM:\t    1704 kB\nVmRSS: 1 kB\n"))
 	f.Add([]byte("N\nvoluntary_ctxt_switches:\t1\nnonvoluntary_ctxt_switches:\t2\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if s, ok := parseProcessStat(b); ok {
-			if more, still := parseProcessStat(append(slices.Clone(b), " 1 2 3\n"...)); !still && s.resident == 0 || s.parent < 0 {
+			if more, still := parseProcessStat(append(slices.Clone(b), " 1 2 3\n"...)); !still && s.stack == 0 || s.parent < 0 || !bytes.Contains(b, s.name) {
 				t.Errorf("%q: %+v, %+v", b, s, more)
 			}
 		}
@@ -70,6 +74,9 @@ func FuzzProcess(f *testing.F) {
 			if !still || more != io {
 				t.Errorf("%q: %+v, %+v", b, io, more)
 			}
+		}
+		if peak, ok := parsePeak(b); ok && (peak&1023 != 0 || !bytes.Contains(b, []byte("\nVmHWM:"))) {
+			t.Errorf("%q: %d", b, peak)
 		}
 		if v, n, ok := parseSwitches(b); ok && (v > 0 || n > 0) && len(b) < len("\nvoluntary_ctxt_switches:1\nnonvoluntary_ctxt_switches:1") {
 			t.Errorf("%q: %d, %d", b, v, n)

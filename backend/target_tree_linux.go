@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ergon-energy/ergon/internal/quick"
+	"github.com/ergon-energy/ergon/sensors"
 )
 
 const (
@@ -69,7 +70,8 @@ func (c *counts) add(d *counts) {
 type tree struct {
 	group  string // the cgroup to list the processes from; without one it is their children
 	runner int    // the process that orphans of the target go to if it is a subreaper; 0 is none
-	clocks bool   // whether CPU time is asked for to the ns
+	// arguments asks for the command lines.
+	arguments bool
 
 	known map[int]*process
 	order []*process // by start: parents before children
@@ -90,6 +92,12 @@ type tree struct {
 	ever, alive, threads, resident uint64
 	ioSeen, switchesSeen           bool
 
+	ended  []sensors.Process // and not yet asked for
+	epoch  time.Time         // from which the times of looks count
+	booted time.Time         // from which the starts of processes count
+	now    time.Duration     // of the last look
+	page   uint64
+
 	path    []byte
 	buf     []byte
 	pids    []int
@@ -106,7 +114,9 @@ type process struct {
 	keep, noIO, gone   bool
 	state              byte
 	threads, resident  uint64
-	cpu                uint64
+	hasIO              bool
+	comm               string // its name, cut by the kernel
+	life               biography
 	count              counts // own and inherited
 	inherited          counts // the part in which what a child used appears once it was waited for
 	risen              counts // by how much that rose at the last look
@@ -115,9 +125,9 @@ type process struct {
 }
 
 // newTree follows nobody yet.
-func newTree(group string, runner int, clocks bool) *tree {
+func newTree(group string, runner int) *tree {
 	t := &tree{
-		group: group, runner: runner, clocks: clocks, known: map[int]*process{}, groupFD: -1, dirFD: -1, adopted: -1,
+		group: group, runner: runner, epoch: time.Now(), page: pageSize(), known: map[int]*process{}, groupFD: -1, dirFD: -1, adopted: -1,
 		path: make([]byte, 0, 256), buf: make([]byte, 8192),
 	}
 	var limit unix.Rlimit
@@ -137,7 +147,11 @@ func (t *tree) follow(pid int) {
 		_, err := os.Stat(t.group + "/cgroup.events")
 		t.unified = err == nil
 	}
+	t.now = time.Since(t.epoch)
 	t.meet(pid)
+	if p := t.known[pid]; p != nil {
+		t.begin(p)
+	}
 	if t.runner > 0 && t.runner != pid {
 		t.adopted = openIn(t.inProc(t.runner, "task", t.runner, "children"))
 		t.others = append(slices.Clone(t.listed(t.adopted)), os.Getpid())
@@ -158,6 +172,7 @@ func (t *tree) close() {
 // look reads each process known, then finds the new ones and reads them.
 func (t *tree) look() {
 	t.lost = t.lost[:0]
+	t.now = time.Since(t.epoch)
 	t.order = t.readFrom(0)
 	// Now it is known which processes have several threads, each with children of its own.
 	known := len(t.order)
@@ -226,6 +241,7 @@ func (t *tree) bury() {
 		}
 	}
 	for _, p := range t.lost {
+		t.keepEnded(p)
 		delete(t.known, p.pid)
 		if p.keep {
 			t.kept--
@@ -250,6 +266,12 @@ func (p *process) settle(retired, sum *counts) {
 				pay += slack
 			}
 			pay = min(pay, due)
+			switch i {
+			case countRead:
+				p.life.paid[0] += pay
+			case countWritten:
+				p.life.paid[1] += pay
+			}
 			old := min(pay, p.owed[i])
 			p.owed[i] -= old
 			p.fresh[i] -= pay - old
@@ -362,6 +384,7 @@ func (t *tree) meet(pid int) {
 		return
 	}
 	p.start, p.threads, p.parent = s.start, s.threads, s.parent
+	t.live(p, &s)
 	if p.keep {
 		t.kept++
 	}
@@ -389,15 +412,9 @@ func (t *tree) read(p *process) bool {
 	p.parent, p.state, p.threads = s.parent, s.state, s.threads
 	p.resident = s.resident
 	before := p.inherited
-	own := (s.user + s.system) * uint64(clockTick)
-	if t.clocks {
-		if ns, ok := t.clock(p.pid); ok {
-			own = ns
-		}
-	}
-	p.cpu = max(p.cpu, own)
+	t.live(p, &s)
 	inherited := (s.childUser + s.childSystem) * uint64(clockTick)
-	p.count[countCPU], p.inherited[countCPU] = p.cpu+inherited, inherited
+	p.count[countCPU], p.inherited[countCPU] = uint64(p.life.base+p.life.cpu)+inherited, inherited
 	p.count[countUser], p.inherited[countUser] = s.user+s.childUser, s.childUser
 	p.count[countSystem], p.inherited[countSystem] = s.system+s.childSystem, s.childSystem
 	p.count[countMinor], p.inherited[countMinor] = s.minor+s.childMinor, s.childMinor
@@ -426,7 +443,10 @@ func (t *tree) readIO(p *process) {
 	if !ok {
 		return
 	}
-	t.ioSeen = true
+	t.ioSeen, p.hasIO = true, true
+	if io.read != p.count[countRead] || io.written != p.count[countWritten] {
+		p.life.tell = true
+	}
 	for i, n := range [...]uint64{io.read, io.written, io.readChars, io.writeChars, io.readCalls, io.writeCalls} {
 		p.count[countRead+i], p.inherited[countRead+i] = n, n
 	}
@@ -439,10 +459,10 @@ func (t *tree) lookAtSwitches() (voluntary, involuntary uint64) {
 	for _, p := range t.order {
 		var sum [2]uint64
 		if p.threads <= 1 {
-			t.addSwitches(&sum, p.pid, p.pid)
+			t.addSwitches(&sum, p, p.pid)
 		} else {
 			for _, tid := range t.threadsOf(p.pid) {
-				t.addSwitches(&sum, p.pid, tid)
+				t.addSwitches(&sum, p, tid)
 			}
 		}
 		for i, n := range sum {
@@ -454,8 +474,8 @@ func (t *tree) lookAtSwitches() (voluntary, involuntary uint64) {
 	return voluntary, involuntary
 }
 
-func (t *tree) addSwitches(sum *[2]uint64, pid, tid int) {
-	fd := openIn(t.inProc(pid, "task", tid, "status"))
+func (t *tree) addSwitches(sum *[2]uint64, p *process, tid int) {
+	fd := openIn(t.inProc(p.pid, "task", tid, "status"))
 	if fd < 0 {
 		return
 	}
@@ -463,6 +483,9 @@ func (t *tree) addSwitches(sum *[2]uint64, pid, tid int) {
 	closeFD(&fd)
 	if err != 0 {
 		return
+	}
+	if peak, ok := parsePeak(t.buf[:n]); ok && tid == p.pid {
+		p.peaked(peak)
 	}
 	if voluntary, involuntary, ok := parseSwitches(t.buf[:n]); ok {
 		sum[0] += voluntary

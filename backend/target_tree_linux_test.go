@@ -80,7 +80,7 @@ func TestThreadsOf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tree := newTree("", 0, false)
+	tree := newTree("", 0)
 	if got := tree.threadsOf(os.Getpid()); !slices.Contains(got, os.Getpid()) || len(got) < len(entries)-2 {
 		t.Errorf("%v, want about %d threads", got, len(entries))
 	}

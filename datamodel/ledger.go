@@ -32,6 +32,12 @@ type Ledger struct {
 	ReadBytes  *float64 `json:"read_bytes,omitempty"`
 	WriteBytes *float64 `json:"write_bytes,omitempty"`
 
+	// TargetPID is the target's process id, 0 where it is not known; TargetName the name it had at its end, as the kernel
+	// cuts it, and TargetTime its own CPU time in s, from its start to its end, its children's apart.
+	TargetPID  int64    `json:"target_pid,omitempty"`
+	TargetName string   `json:"target_name,omitempty"`
+	TargetTime *float64 `json:"target_time,omitempty"`
+
 	// What the target's own cgroup said at the end: CPU times in s, the most memory in By. The sources name the
 	// controller and file ("cgroup v2 cpu.stat").
 	GroupTime         *float64 `json:"group_time,omitempty"`

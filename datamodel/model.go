@@ -234,4 +234,6 @@ type Result struct {
 	Run Run
 	// Tree is the app node; nil where nothing could be processed.
 	Tree *Node
+	// Processes is the table of the target's processes; nil where they were not looked at.
+	Processes []Process
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/ergon-energy/ergon/internal/launch"
 )
 
-// entries makes the ledger of a target that was reaped.
-func entries(wall time.Duration, s launch.State, g *cgroup.Group) datamodel.Ledger {
+// entries makes the ledger of a target that was reaped; before is the CPU time of what was to become it.
+func entries(wall, before time.Duration, s launch.State, g *cgroup.Group) datamodel.Ledger {
 	l := datamodel.Ledger{WallTime: seconds(wall)}
 	if s.Rusage {
 		l.UserTime, l.SystemTime = seconds(s.User), seconds(s.System)
@@ -23,6 +23,9 @@ func entries(wall time.Duration, s launch.State, g *cgroup.Group) datamodel.Ledg
 		l.ReadChars, l.WriteChars = count(io.ReadChars), count(io.WriteChars)
 		l.ReadCalls, l.WriteCalls = count(io.ReadCalls), count(io.WriteCalls)
 		l.ReadBytes, l.WriteBytes = count(io.Read), count(io.Written)
+	}
+	if own := s.Own; own != nil {
+		l.TargetPID, l.TargetName, l.TargetTime = int64(own.PID), own.Name, seconds(max(0, own.CPU-before))
 	}
 	if meter, err := cgroup.OpenCPU(g.CPU); err == nil {
 		if used, err := meter.Read(); err == nil {

@@ -28,10 +28,11 @@ func (o *round) process() (*datamodel.Node, error) {
 	o.ledger.RunnerTime = ownTime()
 	o.noTape = o.saveTape()
 	tree, err := digest(&o.run, o.ledger, o.spool, samples)
+	o.processes = processes(&o.run, o.ledger, o.spool, tree)
 	if o.dir == "" {
 		return tree, nil
 	}
-	err = errors.Join(err, store.SaveTree(o.dir, o.run, tree))
+	err = errors.Join(err, save(o.dir, o.run, tree, o.processes))
 	if err != nil {
 		o.run.Outcome, o.run.Reason = datamodel.ProfilerFailed, err.Error()
 	}
@@ -88,6 +89,32 @@ func read(spool, samples string) ([]*datamodel.Series, store.Converted, error) {
 	return series, converted, err
 }
 
+// processes makes the table of the target's processes, nil where there is none. What it doubts is added to the run's
+// warnings.
+func processes(run *datamodel.Run, ledger datamodel.Ledger, spool string, tree *datamodel.Node) []datamodel.Process {
+	seen, err := store.ReadProcesses(spool)
+	if err != nil {
+		run.Warnings = append(run.Warnings, datamodel.Warning{Subject: "processes", Text: err.Error()})
+	}
+	rows, warnings := datamodel.Processes(seen, ledger, datamodel.Result{Tree: tree}.Summary())
+	run.Warnings = append(run.Warnings, warnings...)
+	return rows
+}
+
+// save writes the tree and the table of processes, side by side, since most of the time of a small file is its fsync.
+func save(dir string, run datamodel.Run, tree *datamodel.Node, rows []datamodel.Process) error {
+	saved := make(chan error, 1)
+	go func() {
+		if rows == nil {
+			saved <- nil
+			return
+		}
+		saved <- store.SaveProcesses(dir, run, rows, datamodel.ProcessColumns(datamodel.Result{Tree: tree}.Summary()))
+	}()
+	err := store.SaveTree(dir, run, tree)
+	return errors.Join(err, <-saved)
+}
+
 // Sweep removes the empty cgroups that killed runs have left behind. Those of the last hour stay, as a run may be about to
 // use one.
 func Sweep() { cgroup.Sweep(time.Hour) }
@@ -112,8 +139,9 @@ func Recover(dir string) (datamodel.Result, error) {
 		run.Outcome, run.Reason = datamodel.ProfilerFailed, "ergon was ended before the command; recovered from the readings"
 	}
 	tree, err := digest(&run, datamodel.Ledger{}, spool, filepath.Join(dir, store.SamplesFile))
+	rows := processes(&run, datamodel.Ledger{}, spool, tree)
 	if err == nil {
-		err = store.SaveTree(dir, run, tree)
+		err = save(dir, run, tree, rows)
 	}
 	if err == nil {
 		err = store.SaveManifest(dir, run)
@@ -124,5 +152,5 @@ func Recover(dir string) (datamodel.Result, error) {
 	if err != nil {
 		return datamodel.Result{}, fmt.Errorf("run %s: %w", run.ID, err)
 	}
-	return datamodel.Result{Run: run, Tree: tree}, nil
+	return datamodel.Result{Run: run, Tree: tree, Processes: rows}, nil
 }

@@ -88,6 +88,10 @@ type round struct {
 	group   *cgroup.Group
 	ledger  datamodel.Ledger
 	state   launch.State
+	// processes is the table of the target's processes, once that is made; before is the CPU time of what is to become
+	// the target.
+	processes []datamodel.Process
+	before    time.Duration
 
 	noTape              error          // why there is no tape
 	held                bool           // the target's process id was known before it started
@@ -119,6 +123,9 @@ func (r *Runner) Run() (Report, error) {
 	}
 	o.machine.become(Running)
 	o.held = o.known()
+	if o.held {
+		o.before, _ = launch.CPUTime(o.Target.PID())
+	}
 	began := time.Now()
 	if err := r.Target.Start(); err != nil {
 		o.refused(err)
@@ -349,7 +356,9 @@ func (o *round) settle() {
 
 // report is what the caller gets.
 func (o *round) report(tree *datamodel.Node) Report {
-	rep := Report{Result: datamodel.Result{Run: o.run, Tree: tree}, Dir: o.dir, State: o.state, NoTape: o.noTape}
+	rep := Report{
+		Result: datamodel.Result{Run: o.run, Tree: tree, Processes: o.processes}, Dir: o.dir, State: o.state, NoTape: o.noTape,
+	}
 	if o.timedOut {
 		rep.Code = 124
 	}

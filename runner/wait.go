@@ -58,7 +58,7 @@ func (o *round) reap(began time.Time) error {
 		o.reapOrphans()
 	}
 	o.state = state
-	o.ledger = entries(wall, state, o.group)
+	o.ledger = entries(wall, o.before, state, o.group)
 	if o.adopted {
 		o.ledger.OrphansTime = seconds(o.orphans)
 	}

@@ -147,6 +147,9 @@ type Host struct {
 	AllGPUs bool `json:"all_gpus,omitempty"`
 	// Dirs are the folders whose file systems are looked at for free space: the working folder, the results.
 	Dirs []string `json:"dirs,omitempty"`
+	// Arguments asks the target family for the whole command line of every process. They hold secrets, so that they are
+	// read only where the user wants them.
+	Arguments bool `json:"arguments,omitempty"`
 	// Runner is the process id of the runner, which the profiler family counts as ergon's own; 0 is none.
 	Runner int `json:"runner,omitempty"`
 	// Target tells the target family what is to be followed.
@@ -167,6 +170,39 @@ type Follower interface {
 	// Follow is called once with the target's process id, before the target's first instruction where the platform
 	// allows that. It does not overlap Read.
 	Follow(pid int) error
+}
+
+// Process is what is known of one process of the target: what it used by itself, its threads included and its children
+// apart. It is what was last seen, and so a lower bound once the process has ended.
+type Process struct {
+	// PID is its number, which together with Start says which process it is: numbers are used again. Parent is the number
+	// of its parent when it was first seen; one that had been orphaned by then has an ancestor's or that of init.
+	PID, Parent int
+	// Start is when it was forked, in steps of 10 ms. All times here carry the monotonic clock.
+	Start time.Time
+	// Name is that of the file it executes, any bytes, at most 15 where no more can be known.
+	Name string
+	// CommandLine is all its arguments with a blank between two, any bytes; empty unless Host.Arguments asks for it.
+	CommandLine string
+	// FirstSeen is when it was first looked at, LastSeen when it was last seen to live, Gone when it was first missed: it
+	// ended between the two. Gone is zero while it lives.
+	FirstSeen, LastSeen, Gone time.Time
+	// CPU is its CPU time, user and system together.
+	CPU time.Duration
+	// PeakMemory is the largest resident memory seen since it last executed a file, in By.
+	PeakMemory uint64
+	// Read and Written are bytes from and to storage, those of children too short to be seen included. HasIO is false
+	// where that cannot be known, as of a process that has become another user's.
+	Read, Written uint64
+	HasIO         bool
+}
+
+// ProcessLister is a Source that knows single processes.
+type ProcessLister interface {
+	// Processes calls yield for each process of which anything but LastSeen has changed since it was last called, and
+	// forgets those that have ended. It returns when it last looked at the processes, which is when the living were last
+	// seen; zero where it never did. It does not overlap Read.
+	Processes(yield func(Process)) (looked time.Time)
 }
 
 var (

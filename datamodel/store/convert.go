@@ -290,7 +290,7 @@ func RemoveSpool(dir string) error {
 		return err
 	}
 	for _, f := range files {
-		if !strings.HasSuffix(f.Name(), spoolExt) {
+		if !strings.HasSuffix(f.Name(), spoolExt) && f.Name() != processTable && f.Name() != processTexts {
 			continue
 		}
 		if err := os.Remove(filepath.Join(spool, f.Name())); err != nil {

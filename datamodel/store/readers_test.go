@@ -14,6 +14,7 @@ import (
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/sensors"
 )
 
 // python is an interpreter that has the packages of testdata/readers/requirements.txt.
@@ -41,6 +42,30 @@ type written struct {
 	samples, values, counts, nodes, metrics, metricValues int64
 	sum, elapsed, wrap, metricSum, oneSum                 float64
 	first, last, oneRows                                  int64
+	processes, named, started                             int64
+	cpu                                                   float64
+}
+
+// saveProcesses writes a table of n processes, without a name or a start each third.
+func (w *written) saveProcesses(t *testing.T, dir string, run datamodel.Run, n int) {
+	t.Helper()
+	rows := make([]datamodel.Process, n)
+	for i := range rows {
+		p := datamodel.Process{
+			Kind: datamodel.OneProcess, ID: int64(i), ParentID: int64(i - 1), PID: int64(i + 10), Parent: int64(i + 9), Count: 1,
+			CPUTime: float64(i) / 7, Provenance: sensors.Sampled, Energy: math.NaN(),
+		}
+		if i%3 > 0 {
+			p.Name, p.Start = "a\xffb", run.Start.Add(time.Duration(i)*time.Millisecond)
+			w.named++
+			w.started = max(w.started, p.Start.UnixMicro())
+		}
+		w.processes, w.cpu = w.processes+1, w.cpu+p.CPUTime
+		rows[i] = p
+	}
+	if err := store.SaveProcesses(dir, run, rows, datamodel.ProcessColumns(nil)); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // count adds a run of so many ticks, as spooled by writeRun.
@@ -102,6 +127,7 @@ func TestReaders(t *testing.T) {
 		}
 		want.count(ticks)
 		want.tree(tree)
+		want.saveProcesses(t, dir, run, 5+1000*i)
 		if run.ID == "r1" {
 			want.oneRows = int64(ticks)
 			for tick := range ticks {
@@ -132,7 +158,8 @@ func TestReaders(t *testing.T) {
 			"first": float64(want.first), "last": float64(want.last), "sensors": 4, "runs": 4, "roots": 4,
 			"one_rows": float64(want.oneRows), "one_sum": want.oneSum, "nodes": float64(want.nodes), "wrap": want.wrap,
 			"metrics": float64(want.metrics), "metric_values": float64(want.metricValues), "metric_sum": want.metricSum,
-			"counts": float64(want.counts),
+			"counts": float64(want.counts), "processes": float64(want.processes), "named": float64(want.named),
+			"started": float64(want.started), "cpu_time": want.cpu,
 		} {
 			if n, ok := got[key].(float64); !ok || !near(n, want) {
 				t.Errorf("%s: %s is %v, want %v", name, key, got[key], want)
@@ -149,6 +176,9 @@ func TestReaders(t *testing.T) {
 	for name, want := range map[string]string{"duckdb": "TIMESTAMP WITH TIME ZONE", "pandas": "us, UTC", "polars": "UTC"} {
 		if zone := fmt.Sprint(all[name]["zone"]); !strings.Contains(zone, want) {
 			t.Errorf("%s: time is %s, want %s", name, zone, want)
+		}
+		if zone := fmt.Sprint(all[name]["process_zone"]); !strings.Contains(zone, want) {
+			t.Errorf("%s: a process starts in %s, want %s", name, zone, want)
 		}
 	}
 	if got := all["duckdb"]["schema"]; got != "ergon.samples/1" {

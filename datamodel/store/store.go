@@ -6,7 +6,9 @@
 //	  nodes.parquet     the tree, one row a node
 //	  metrics.parquet   one row a node and metric
 //	  samples.parquet   host, sensor, time, elapsed, value
+//	  processes.parquet the target's processes, one row each
 //	  spool/*.arrows    one Arrow IPC stream a source, while the run is not yet processed
+//	  spool/processes.* what is known of the target's processes, meanwhile
 //
 // The folders are Hive partitions (https://duckdb.org/docs/data/partitioning/hive_partitioning), so one line reads
 // one run or all of them. It is the only package that imports Arrow, and of Parquet only parquet/file: parquet/pqarrow
@@ -31,7 +33,9 @@ const (
 	NodesFile    = "nodes.parquet"
 	MetricsFile  = "metrics.parquet"
 	SamplesFile  = "samples.parquet"
-	SpoolFolder  = "spool"
+	// ProcessesFile is there where the target's processes were looked at.
+	ProcessesFile = "processes.parquet"
+	SpoolFolder   = "spool"
 )
 
 // ErrForeign is wrapped where a file is none of ergon's or of a version this ergon does not know.

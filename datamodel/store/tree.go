@@ -183,10 +183,10 @@ func nullable[T any](t *table, n int, get func(int) (T, bool)) []T {
 	return values
 }
 
-// save writes the table as one row group, or none where it has no rows. The files are small: snappy starts at once,
+// save writes the table as one row group, or none where it has no rows, with more pairs of metadata. The files are small: snappy starts at once,
 // zstd with tables of its own for every page.
-func (t *table) save(path, version string, run datamodel.Run) error {
-	meta, err := keyValues(schemaKey, version, "ergon.version", run.Version, "ergon.run", run.ID)
+func (t *table) save(path, version string, run datamodel.Run, more ...string) error {
+	meta, err := keyValues(append([]string{schemaKey, version, "ergon.version", run.Version, "ergon.run", run.ID}, more...)...)
 	if err := errors.Join(t.err, err); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -246,7 +246,11 @@ func Load(dir string) (datamodel.Result, error) {
 	if err := loadMetrics(filepath.Join(dir, MetricsFile), nodes); err != nil {
 		return datamodel.Result{}, err
 	}
-	return datamodel.Result{Run: run, Tree: nodes[0]}, nil
+	processes, err := loadProcesses(filepath.Join(dir, ProcessesFile))
+	if err != nil {
+		return datamodel.Result{}, err
+	}
+	return datamodel.Result{Run: run, Tree: nodes[0], Processes: processes}, nil
 }
 
 // loadNodes reads the nodes, linked to a tree with the root first.

@@ -91,6 +91,7 @@ type held struct {
 	started bool
 	reaped  bool
 	io      *IO
+	own     *Own
 }
 
 func (h *held) PID() int { return h.early.pid }
@@ -149,7 +150,7 @@ func (h *held) Start() error {
 }
 
 func (h *held) Exited() (err error) {
-	h.io, err = awaitZombie(h.early.pid)
+	h.io, h.own, err = awaitZombie(h.early.pid)
 	return err
 }
 
@@ -166,7 +167,7 @@ func (h *held) Reap() (State, error) {
 			return State{ExitCode: -1}, err
 		}
 		s := stateFrom(status, usage)
-		s.IO = h.io
+		s.IO, s.Own = h.io, h.own
 		return s, nil
 	}
 }

@@ -37,8 +37,18 @@ type State struct {
 	MaxRSS                                 int64
 	MinorFaults, MajorFaults               int64
 	VoluntarySwitches, InvoluntarySwitches int64
-	// IO is nil where the platform does not tell.
-	IO *IO
+	// IO and Own are nil where the platform does not tell.
+	IO  *IO
+	Own *Own
+}
+
+// Own is what an ended process was by itself, its children apart.
+type Own struct {
+	PID int
+	// Name is that of the file it executed last, cut by the kernel.
+	Name string
+	// CPU is its CPU time since it was forked.
+	CPU time.Duration
 }
 
 // IO is what a process and the children it waited for have read and written (proc_pid_io(5)).
@@ -82,6 +92,7 @@ type direct struct {
 	argv    []string
 	process *os.Process
 	io      *IO
+	own     *Own
 }
 
 func (d *direct) PID() int {
@@ -114,7 +125,7 @@ func (d *direct) Start() error {
 }
 
 func (d *direct) Exited() (err error) {
-	d.io, err = awaitZombie(d.process.Pid)
+	d.io, d.own, err = awaitZombie(d.process.Pid)
 	return err
 }
 
@@ -124,7 +135,7 @@ func (d *direct) Reap() (State, error) {
 		return State{ExitCode: -1}, err
 	}
 	s := stateOf(ps)
-	s.IO = d.io
+	s.IO, s.Own = d.io, d.own
 	return s, nil
 }
 

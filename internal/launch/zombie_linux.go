@@ -13,8 +13,8 @@ import (
 )
 
 // awaitZombie returns when the child has ended but leaves it to be reaped (waitid(2), WNOWAIT), with what the dead
-// process's file tells of its reading and writing; nil where that is not to be read.
-func awaitZombie(pid int) (*IO, error) {
+// process's files tell of its reading and writing and of itself; nil where that is not to be read.
+func awaitZombie(pid int) (*IO, *Own, error) {
 	awaitExit(pid)
 	for {
 		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
@@ -22,14 +22,39 @@ func awaitZombie(pid int) (*IO, error) {
 			break
 		}
 		if !errors.Is(err, unix.EINTR) {
-			return nil, fmt.Errorf("wait for process %d: %w", pid, err)
+			return nil, nil, fmt.Errorf("wait for process %d: %w", pid, err)
 		}
 	}
+	own := ownOf(pid)
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
 	if err != nil {
-		return nil, nil //nolint:nilerr // a target of another user, or a kernel without task accounting
+		return nil, own, nil //nolint:nilerr // a target of another user, or a kernel without task accounting
 	}
-	return parseIO(data), nil
+	return parseIO(data), own, nil
+}
+
+// ownOf is what a process was by itself; nil where that cannot be known.
+func ownOf(pid int) *Own {
+	used, ok := CPUTime(pid)
+	if !ok {
+		return nil
+	}
+	own := &Own{PID: pid, CPU: used}
+	if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err == nil {
+		own.Name = string(bytes.TrimSuffix(name, []byte("\n")))
+	}
+	return own
+}
+
+// CPUTime is the CPU time of a process with all its threads, its children apart, by its clock (clock_getcpuclockid(3)),
+// which goes on to be read until the process is reaped; false where that cannot be known.
+func CPUTime(pid int) (time.Duration, bool) {
+	var t unix.Timespec
+	// MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED) of include/linux/posix-timers.h
+	if unix.ClockGettime(int32(^pid)<<3|2, &t) != nil {
+		return 0, false
+	}
+	return time.Duration(t.Nano()), true
 }
 
 // awaitExit waits through the poller where there are pidfds (Linux 5.3), so that no thread is bound. What it cannot wait

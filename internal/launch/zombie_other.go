@@ -8,7 +8,10 @@ import (
 )
 
 // awaitZombie does nothing here: Reap waits, and there is no /proc to read in between.
-func awaitZombie(int) (*IO, error) { return nil, nil }
+func awaitZombie(int) (*IO, *Own, error) { return nil, nil, nil }
+
+// CPUTime is not to be had here.
+func CPUTime(int) (time.Duration, bool) { return 0, false }
 
 // Descendants finds none here.
 func Descendants(...int) ([]int, error) { return nil, errors.ErrUnsupported }

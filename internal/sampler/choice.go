@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/ergon-energy/ergon/sensors"
 )
@@ -131,6 +132,14 @@ func (s *selected) Read(dst []float64) error {
 		dst[i] = s.all[k]
 	}
 	return err
+}
+
+// Processes passes on what the source knows of processes where it does.
+func (s *selected) Processes(yield func(sensors.Process)) time.Time {
+	if l, ok := s.Source.(sensors.ProcessLister); ok {
+		return l.Processes(yield)
+	}
+	return time.Time{}
 }
 
 // Follow passes the target's process id on where the source wants it.

@@ -31,6 +31,9 @@ type reader struct {
 	doubt  string        // what went wrong with following
 	lost   error         // the first error of the spool
 	lostAt time.Duration // and the end of what was written before it
+	// processes keeps what the source knows of processes; nil until there is something to be kept.
+	processes *store.ProcessSpool
+	lostList  error // the first error of it
 	// latest holds the last row for a status that is asked for from another goroutine, as bits of floats.
 	latest []latestBits
 }
@@ -90,8 +93,28 @@ func (r *reader) record(began time.Time) {
 	}
 }
 
+// keepProcesses writes what the source knows of processes.
+func (r *reader) keepProcesses(began time.Time) {
+	lister, ok := r.source.(sensors.ProcessLister)
+	if !ok || r.dir == "" || r.lostList != nil {
+		return
+	}
+	looked := lister.Processes(func(p sensors.Process) {
+		if r.processes == nil && r.lostList == nil {
+			r.processes, r.lostList = store.CreateProcessSpool(r.dir, began, store.MostProcesses)
+		}
+		if r.lostList == nil {
+			r.lostList = r.processes.Put(p)
+		}
+	})
+	if r.processes != nil && r.lostList == nil && !looked.IsZero() {
+		r.lostList = r.processes.Flush(looked)
+	}
+}
+
 // flush writes what was appended.
 func (r *reader) flush(began time.Time) {
+	r.keepProcesses(began)
 	if r.spool == nil || r.lost != nil {
 		return
 	}
@@ -159,6 +182,12 @@ func (l *lane) run(began time.Time) {
 		r.read(began)
 	}
 	for _, r := range l.readers {
+		r.keepProcesses(began)
+		if r.processes != nil {
+			if err := r.processes.Close(); r.lostList == nil {
+				r.lostList = err
+			}
+		}
 		if r.spool != nil {
 			if err := r.spool.Close(); r.lost == nil {
 				r.lost = err

@@ -364,6 +364,9 @@ func (s *server) summary() *Ended {
 			if r.doubt != "" {
 				s.warn(r.name, r.doubt)
 			}
+			if r.lostList != nil {
+				s.warn("processes", fmt.Sprintf("what is known of single processes is not complete: %v", r.lostList))
+			}
 			if r.lost != nil {
 				s.warn(r.name, fmt.Sprintf("readings after %.1f s were lost: %v", r.lostAt.Seconds(), r.lost))
 			}

@@ -28,7 +28,7 @@ def wraps(metadata):
 
 def with_duckdb():
     db = duckdb.connect()
-    for name in ("samples", "nodes", "metrics"):
+    for name in ("samples", "nodes", "metrics", "processes"):
         db.execute(f"create view {name} as from read_parquet('{files(name + '.parquet')}', hive_partitioning = true)")
 
     def ask(query):
@@ -48,6 +48,9 @@ def with_duckdb():
     out["metrics"], out["metric_values"], out["metric_sum"], out["counts"], out["reason"] = ask(
         "select count(*), count(value), sum(value), sum(\"count\")::bigint, min(reason) from metrics"
     )
+    out["processes"], out["named"], out["cpu_time"], out["started"], out["process_zone"] = ask(
+        "select count(*), count(name), sum(cpu_time), max(epoch_us(start)), min(typeof(start)) from processes"
+    )
     out["schema"] = ask(
         f"select decode(value) from parquet_kv_metadata('{files('samples.parquet')}') where decode(key) = 'ergon.schema'"
     )[0]
@@ -60,6 +63,7 @@ def with_pandas():
         return pd.read_parquet(paths, partitioning="hive")
 
     samples, nodes, metrics = table("samples.parquet"), table("nodes.parquet"), table("metrics.parquet")
+    processes = table("processes.parquet")
     one = samples[(samples.sensor == ONE) & (samples.run == "r1")]
     micros = samples.time.dt.as_unit("us").astype("int64")
     return {
@@ -71,6 +75,8 @@ def with_pandas():
         "roots": int(nodes.parent.isna().sum()), "wrap": wraps(nodes.metadata), "metrics": len(metrics),
         "metric_values": int(metrics.value.count()), "metric_sum": float(metrics.value.sum()),
         "counts": int(metrics["count"].sum()), "reason": metrics.reason.dropna().min(),
+        "processes": len(processes), "named": int(processes.name.count()), "cpu_time": float(processes.cpu_time.sum()),
+        "started": int(processes.start.dt.as_unit("us").max().value // 1000), "process_zone": str(processes.start.dtype),
     }
 
 
@@ -78,6 +84,7 @@ def with_polars():
     samples = pl.scan_parquet(files("samples.parquet"), hive_partitioning=True)
     nodes = pl.read_parquet(files("nodes.parquet"), hive_partitioning=True)
     metrics = pl.read_parquet(files("metrics.parquet"), hive_partitioning=True)
+    processes = pl.read_parquet(files("processes.parquet"), hive_partitioning=True)
     all_samples = samples.collect()
     one = samples.filter((pl.col("sensor") == ONE) & (pl.col("run") == "r1")).collect()
     micros = all_samples["time"].dt.epoch("us")
@@ -90,7 +97,9 @@ def with_polars():
         "date": str(all_samples["date"].min()), "nodes": len(nodes), "roots": int(nodes["parent"].null_count()),
         "wrap": wraps(nodes["metadata"]), "metrics": len(metrics), "metric_values": int(metrics["value"].count()),
         "metric_sum": metrics["value"].sum(), "counts": int(metrics["count"].sum()),
-        "reason": metrics["reason"].drop_nulls().min(),
+        "reason": metrics["reason"].drop_nulls().min(), "processes": len(processes),
+        "named": int(processes["name"].count()), "cpu_time": processes["cpu_time"].sum(),
+        "started": processes["start"].dt.epoch("us").max(), "process_zone": str(processes["start"].dtype),
     }
 
 

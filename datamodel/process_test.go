@@ -1,0 +1,150 @@
+package datamodel_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+
+// whole is a summary with a CPU time and an energy, NaN for none.
+func whole(cpu, energy float64) []datamodel.Metric {
+	out := []datamodel.Metric{
+		datamodel.Missing("cpu_time", units.Second, "no CPU time"), datamodel.Missing("target_energy", units.Joule, "no meter"),
+		datamodel.Value("disk_read", 1000, units.Byte, "delta", sensors.FromCounter, "io"),
+	}
+	if !math.IsNaN(cpu) {
+		out[0] = datamodel.Value("cpu_time", cpu, units.Second, "delta", sensors.FromCounter, "cgroup")
+	}
+	if !math.IsNaN(energy) {
+		out[1] = datamodel.Value("target_energy", energy, units.Joule, "share", sensors.Attributed, "model")
+	}
+	return out
+}
+
+// process is one seen to start and to use so much, in ms.
+func process(pid, parent, start, cpu int64) datamodel.SeenProcess {
+	return datamodel.SeenProcess{
+		PID: pid, Parent: parent, Count: 1, Name: fmt.Sprint("p", pid), Start: ms(start), FirstSeen: ms(start), LastSeen: ms(start + 50),
+		CPU: ms(cpu), PeakMemory: 1 << 20,
+	}
+}
+
+// tree shows rows as ID:PID<ParentID.
+func tree(rows []datamodel.Process) string {
+	var out []string
+	for _, r := range rows {
+		out = append(out, fmt.Sprintf("%d:%d<%d", r.ID, r.PID, r.ParentID))
+	}
+	return strings.Join(out, " ")
+}
+
+func TestProcessesTree(t *testing.T) {
+	for _, c := range []struct {
+		name, want string
+		seen       []datamodel.SeenProcess
+	}{
+		{"parents before children", "0:10<-1 1:11<0 2:12<1 3:-1<-1", []datamodel.SeenProcess{
+			process(12, 11, 200, 0), process(10, 1, 0, 0), process(11, 10, 100, 0),
+		}},
+		{"a number is used again", "0:10<-1 1:11<0 2:12<1 3:11<0 4:13<3 5:-1<-1", []datamodel.SeenProcess{
+			process(10, 1, 0, 0), process(11, 10, 100, 0), process(12, 11, 200, 0), process(11, 10, 300, 0), process(13, 11, 400, 0),
+		}},
+		{"numbers begin anew within one step of time", "0:9<2 1:32766<-1 2:32767<1 3:-1<-1", []datamodel.SeenProcess{
+			process(32767, 32766, 100, 0), process(9, 32767, 100, 0), process(32766, 1, 100, 0),
+		}},
+		{"an orphan when it was first seen", "0:10<-1 1:12<-1 2:-1<-1", []datamodel.SeenProcess{
+			process(10, 5, 0, 0), process(12, 1, 100, 0),
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			rows, warnings := datamodel.Processes(&datamodel.SeenProcesses{Processes: c.seen}, datamodel.Ledger{}, whole(1, 1))
+			if got := tree(rows); got != c.want || len(warnings) > 0 {
+				t.Errorf("%s, want %s; %v", got, c.want, warnings)
+			}
+		})
+	}
+}
+
+// TestProcessesAddUp: over random trees the rows have exactly the CPU time and the energy of the target, none is
+// negative, and a process never has more than it was seen with.
+func TestProcessesAddUp(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 11))
+	for range 2000 {
+		var seen datamodel.SeenProcesses
+		used := 0.0
+		for i := range r.IntN(30) {
+			p := process(int64(i+2), int64(r.IntN(i+2)), r.Int64N(1000), r.Int64N(500))
+			seen.Processes = append(seen.Processes, p)
+			used += p.CPU.Seconds()
+		}
+		if r.IntN(3) == 0 {
+			m := process(0, 0, 0, r.Int64N(100))
+			m.Count = 7
+			seen.Merged = &m
+			used += m.CPU.Seconds()
+		}
+		cpu, energy := used*(0.5+r.Float64()), r.Float64()*1e6
+		rows, warnings := datamodel.Processes(&seen, datamodel.Ledger{}, whole(cpu, energy))
+		var sum, joules float64
+		for i, p := range rows {
+			sum, joules = sum+p.CPUTime, joules+p.Energy
+			if p.CPUTime < 0 || p.Energy < 0 || p.ID != int64(i) || p.ParentID == p.ID {
+				t.Fatalf("row %d: %+v", i, p)
+			}
+			if p.Kind == datamodel.OneProcess && p.ParentID >= 0 && p.Start.Before(rows[p.ParentID].Start) {
+				t.Fatalf("row %d starts before its parent %d", i, p.ParentID)
+			}
+		}
+		if math.Abs(sum-cpu) > 1e-9*max(cpu, 1e-3) || cpu > 0 && math.Abs(joules-energy) > 1e-9*energy {
+			t.Fatalf("the rows have %v s of %v s, %v J of %v J", sum, cpu, joules, energy)
+		}
+		if doubt := used > 1.01*cpu && used-cpu > 0.010; doubt != (len(warnings) == 1) {
+			t.Fatalf("%v s seen of %v s: %v", used, cpu, warnings)
+		}
+	}
+}
+
+func TestProcessesWithoutWhole(t *testing.T) {
+	seen := &datamodel.SeenProcesses{Processes: []datamodel.SeenProcess{process(10, 1, 0, 100)}}
+	rows, _ := datamodel.Processes(seen, datamodel.Ledger{}, whole(math.NaN(), 5))
+	if len(rows) != 1 || rows[0].CPUTime != 0.1 || !math.IsNaN(rows[0].Energy) {
+		t.Errorf("without a CPU time of the target: %+v", rows)
+	}
+	rows, _ = datamodel.Processes(seen, datamodel.Ledger{}, whole(0.25, math.NaN()))
+	if len(rows) != 2 || math.Abs(rows[1].CPUTime-0.15) > 1e-12 || !math.IsNaN(rows[0].Energy+rows[1].Energy) || rows[1].Kind != datamodel.UnseenProcesses {
+		t.Errorf("without an energy of the target: %+v", rows)
+	}
+	if c := datamodel.ProcessColumns(whole(1, math.NaN())); c[4].Provenance != sensors.Missing || c[4].Source != "no meter" {
+		t.Errorf("energy: %+v", c[4])
+	}
+	if rows, _ := datamodel.Processes(nil, datamodel.Ledger{}, whole(1, 1)); rows != nil {
+		t.Errorf("not looked at: %+v", rows)
+	}
+}
+
+// TestProcessesEnd: what the kernel says of the ended command counts more than the last look, which may have come
+// before it was the command.
+func TestProcessesEnd(t *testing.T) {
+	f := func(seenName, endName, want string, seenCPU int64, end, wantCPU float64, from sensors.Provenance) {
+		t.Helper()
+		p := process(10, 1, 0, seenCPU)
+		p.Name = seenName
+		rows, _ := datamodel.Processes(&datamodel.SeenProcesses{Processes: []datamodel.SeenProcess{p}},
+			datamodel.Ledger{TargetPID: 10, TargetName: endName, TargetTime: &end}, whole(5, 5))
+		if rows[0].Name != want || rows[0].CPUTime != wantCPU || rows[0].Provenance != from {
+			t.Errorf("%+v", rows[0])
+		}
+	}
+	f("ergon", "true", "true", 0, 0.001, 0.001, sensors.FromCounter)
+	f("train_resnet_50.py", "train_resnet_50", "train_resnet_50.py", 100, 0.2, 0.2, sensors.FromCounter)
+	f("a", "a", "a", 300, 0.2, 0.3, sensors.Sampled)
+}

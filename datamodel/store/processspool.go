@@ -1,0 +1,357 @@
+package store
+
+import (
+	"bytes"
+	"container/heap"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// The two files of processes in the spool folder: a table of records of one length, each written over as its process
+// goes on, and the texts that they point into.
+const (
+	processTable = "processes.table"
+	processTexts = "processes.texts"
+)
+
+const (
+	// processMagic begins the first record and has the version in it.
+	processMagic = "ergonpr1"
+	// recordSize divides a page, so that no record is torn when the sampler is killed while it writes one.
+	recordSize = 128
+	// MostProcesses is how many processes are kept apart.
+	MostProcesses = 100_000
+	// textsLimit is how much text is kept, many times what names take and enough for command lines.
+	textsLimit = 64 << 20
+	// sharedTexts is how many texts are remembered so that equal ones are stored once.
+	sharedTexts = 4096
+	// none stands for a time that is not known.
+	none = -1 << 63
+)
+
+// The bits of processRecord.Flags.
+const (
+	flagUsed = 1 << iota
+	flagIO
+)
+
+// processRecord is one record as it is stored, little endian, a CRC-32 in its last four bytes. Times are ns of the run's
+// clock. The first record of the table is that of those merged: PID is then the number of records dropped, and Last
+// when the processes were last looked at.
+type processRecord struct {
+	Magic              [8]byte // of the first record alone
+	Count              int64   // of processes
+	PID, Parent        int64
+	Start, First       int64
+	Last, Gone         int64
+	CPU, Peak          int64
+	Read, Written      int64
+	Text               int64 // where name and command line begin in the texts
+	NameSize, LineSize uint16
+	Flags              uint32
+	AnchorS            int64 // of the first record: the wall-clock time at which the clock stood at 0
+	AnchorNS           int32
+	Check              uint32
+}
+
+// ProcessSpool keeps what is known of a target's processes in the spool folder, so that it survives the end of the
+// sampler whatever ends it. Files and memory are bounded: where there are more than MostProcesses, those that have ended
+// and used least CPU time are merged into one and counted. It is not safe for use by several goroutines.
+type ProcessSpool struct {
+	table, texts *os.File
+	anchor       time.Time
+	most         int
+	head         processRecord
+	living       map[processKey]int64
+	ended        leastFirst // all that have ended
+	heaped       bool
+	next         int64 // the first slot never used
+	places       map[string]int64
+	size         int64 // of the texts
+	buf          []byte
+}
+
+// processKey says which process it is: numbers are used again.
+type processKey struct {
+	pid   int
+	start int64
+}
+
+// CreateProcessSpool starts the table in a spool folder that is there. The times of the processes are stored as those
+// since anchor, which has the monotonic clock; most is MostProcesses but in tests.
+func CreateProcessSpool(dir string, anchor time.Time, most int) (*ProcessSpool, error) {
+	s := &ProcessSpool{anchor: anchor, most: most, living: map[processKey]int64{}, next: 1, places: map[string]int64{}}
+	var err error
+	for _, f := range []struct {
+		to   **os.File
+		name string
+	}{{&s.table, processTable}, {&s.texts, processTexts}} {
+		if *f.to, err = os.OpenFile(filepath.Join(dir, f.name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666); err != nil {
+			return nil, errors.Join(fmt.Errorf("spool processes: %w", err), s.Close())
+		}
+	}
+	copy(s.head.Magic[:], processMagic)
+	s.head.AnchorS, s.head.AnchorNS = anchor.Unix(), int32(anchor.Nanosecond())
+	s.head.Last = none
+	if err := s.write(0, s.head); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// Put stores what is known of a process, in place of what was known before.
+func (s *ProcessSpool) Put(p sensors.Process) error {
+	r := processRecord{
+		Count: 1, PID: int64(p.PID), Parent: int64(p.Parent), Start: s.since(p.Start), First: s.since(p.FirstSeen),
+		Last: s.since(p.LastSeen), Gone: s.since(p.Gone), CPU: int64(p.CPU), Peak: int64(p.PeakMemory),
+		Read: int64(p.Read), Written: int64(p.Written), Flags: flagUsed,
+	}
+	if p.HasIO {
+		r.Flags |= flagIO
+	}
+	key := processKey{p.PID, r.Start}
+	slot, known := s.living[key]
+	if !known {
+		var err error
+		if slot, err = s.slot(); err != nil {
+			return err
+		}
+	}
+	if slot == 0 { // every process of a full table lives
+		s.head.PID++
+		return nil
+	}
+	name, line := cut(p.Name, 1<<12), cut(p.CommandLine, 1<<13)
+	r.NameSize, r.LineSize = uint16(len(name)), uint16(len(line))
+	var err error
+	if r.Text, err = s.text(name + line); err != nil {
+		return err
+	}
+	if r.Text < 0 {
+		r.Text, r.NameSize, r.LineSize = 0, 0, 0
+	}
+	if p.Gone.IsZero() {
+		s.living[key] = slot
+	} else {
+		delete(s.living, key)
+		s.end(slot, r.CPU)
+	}
+	return s.write(slot, r)
+}
+
+// since is a time of the run's clock, none for one that is not known.
+func (s *ProcessSpool) since(t time.Time) int64 {
+	if t.IsZero() {
+		return none
+	}
+	return int64(t.Sub(s.anchor))
+}
+
+func cut(text string, most int) string { return text[:min(len(text), most)] }
+
+// text stores a text and returns where; below 0 where there is no room for it.
+func (s *ProcessSpool) text(text string) (int64, error) {
+	if at, ok := s.places[text]; ok {
+		return at, nil
+	}
+	at := s.size
+	if at+int64(len(text)) > textsLimit {
+		return -1, nil
+	}
+	if _, err := s.texts.WriteAt([]byte(text), at); err != nil {
+		return 0, fmt.Errorf("spool processes: %w", err)
+	}
+	s.size += int64(len(text))
+	if len(s.places) >= sharedTexts {
+		clear(s.places)
+	}
+	s.places[text] = at
+	return at, nil
+}
+
+// slot is one for another process; 0 where there is none.
+func (s *ProcessSpool) slot() (int64, error) {
+	if s.next <= int64(s.most) {
+		s.next++
+		return s.next - 1, nil
+	}
+	if len(s.ended) == 0 {
+		return 0, nil
+	}
+	if !s.heaped {
+		heap.Init(&s.ended)
+		s.heaped = true
+	}
+	least, _ := heap.Pop(&s.ended).(endedSlot)
+	var b [recordSize]byte
+	if _, err := s.table.ReadAt(b[:], least.slot*recordSize); err != nil {
+		return 0, fmt.Errorf("spool processes: %w", err)
+	}
+	if r, ok := decodeRecord(b[:]); ok {
+		s.head.merge(r)
+	}
+	return least.slot, nil
+}
+
+// merge adds a process to those merged.
+func (r *processRecord) merge(p processRecord) {
+	if r.Count == 0 {
+		r.Start, r.Gone = p.Start, p.Gone
+	}
+	r.Count++
+	r.Start, r.Gone = min(r.Start, p.Start), max(r.Gone, p.Gone)
+	r.CPU, r.Peak = r.CPU+p.CPU, max(r.Peak, p.Peak)
+	r.Read, r.Written = r.Read+p.Read, r.Written+p.Written
+	r.Flags |= p.Flags
+}
+
+// end notes that the process of a slot has ended.
+func (s *ProcessSpool) end(slot, cpu int64) {
+	if s.heaped {
+		heap.Push(&s.ended, endedSlot{cpu, slot})
+	} else {
+		s.ended = append(s.ended, endedSlot{cpu, slot})
+	}
+}
+
+func (s *ProcessSpool) write(slot int64, r processRecord) error {
+	b, err := binary.Append(s.buf[:0], binary.LittleEndian, &r)
+	if err != nil {
+		return fmt.Errorf("spool processes: %w", err)
+	}
+	s.buf = b
+	binary.LittleEndian.PutUint32(b[recordSize-4:], crc32.ChecksumIEEE(b[:recordSize-4]))
+	if _, err := s.table.WriteAt(b, slot*recordSize); err != nil {
+		return fmt.Errorf("spool processes: %w", err)
+	}
+	return nil
+}
+
+// Flush notes when the processes were last looked at: then all that have no end were seen to live.
+func (s *ProcessSpool) Flush(looked time.Time) error {
+	s.head.Last = s.since(looked)
+	return s.write(0, s.head)
+}
+
+// Close releases the files.
+func (s *ProcessSpool) Close() error {
+	var errs []error
+	for _, f := range []*os.File{s.table, s.texts} {
+		if f != nil {
+			errs = append(errs, f.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// endedSlot is where a process that has ended stands, and its CPU time in ns.
+type endedSlot struct{ cpu, slot int64 }
+
+// leastFirst is a heap by CPU time.
+type leastFirst []endedSlot
+
+func (h leastFirst) Len() int           { return len(h) }
+func (h leastFirst) Less(i, j int) bool { return h[i].cpu < h[j].cpu }
+func (h leastFirst) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Push is part of heap.Interface.
+func (h *leastFirst) Push(x any) {
+	e, _ := x.(endedSlot)
+	*h = append(*h, e)
+}
+
+// Pop is part of heap.Interface.
+func (h *leastFirst) Pop() any {
+	last := (*h)[len(*h)-1]
+	*h = (*h)[:len(*h)-1]
+	return last
+}
+
+// ReadProcesses reads what the spool folder knows of the processes, whatever ended its writing; nil where nothing of
+// them was recorded. Records that are damaged are left out and counted as dropped.
+func ReadProcesses(dir string) (*datamodel.SeenProcesses, error) {
+	table, err := readLimited(filepath.Join(dir, processTable), (MostProcesses+1)*recordSize)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil //nolint:nilnil // nothing was recorded
+	}
+	if err != nil {
+		return nil, fmt.Errorf("processes: %w", err)
+	}
+	texts, err := readLimited(filepath.Join(dir, processTexts), textsLimit)
+	if err != nil {
+		return nil, fmt.Errorf("processes: %w", err)
+	}
+	seen, err := decodeProcesses(table, texts)
+	if err != nil {
+		return nil, fmt.Errorf("processes: read %s: %w", filepath.Join(dir, processTable), err)
+	}
+	return seen, nil
+}
+
+// decodeProcesses reads the table. A head that was never written, as the sampler was killed before, is no error.
+func decodeProcesses(table, texts []byte) (*datamodel.SeenProcesses, error) {
+	if len(table) < recordSize {
+		return &datamodel.SeenProcesses{}, nil
+	}
+	seen := &datamodel.SeenProcesses{}
+	head, ok := decodeRecord(table[:recordSize])
+	switch {
+	case ok && string(head.Magic[:]) != processMagic:
+		return nil, ErrForeign
+	case ok:
+		seen.Anchor = time.Unix(head.AnchorS, int64(head.AnchorNS)).UTC()
+		seen.Dropped = head.PID
+		if head.Count > 0 {
+			seen.Merged = head.process(nil)
+			seen.Merged.LastSeen = seen.Merged.Gone
+		}
+	case bytes.Trim(table[:recordSize], "\x00") != nil:
+		return nil, errDamaged
+	}
+	for at := recordSize; at+recordSize <= len(table); at += recordSize {
+		r, ok := decodeRecord(table[at : at+recordSize])
+		if !ok || r.Flags&flagUsed == 0 {
+			seen.Dropped++
+			continue
+		}
+		if r.Gone == none && head.Last > r.Last {
+			r.Last = head.Last
+		}
+		seen.Processes = append(seen.Processes, *r.process(texts))
+	}
+	return seen, nil
+}
+
+// decodeRecord reads one record; false where it is damaged.
+func decodeRecord(b []byte) (r processRecord, ok bool) {
+	if crc32.ChecksumIEEE(b[:recordSize-4]) != binary.LittleEndian.Uint32(b[recordSize-4:]) {
+		return r, false
+	}
+	_, err := binary.Decode(b, binary.LittleEndian, &r)
+	return r, err == nil && r.CPU >= 0 && r.Peak >= 0 && r.Read >= 0 && r.Written >= 0
+}
+
+// process is what a record says, its texts from among those given.
+func (r *processRecord) process(texts []byte) *datamodel.SeenProcess {
+	p := &datamodel.SeenProcess{
+		PID: r.PID, Parent: r.Parent, Count: r.Count,
+		Start: time.Duration(r.Start), FirstSeen: time.Duration(r.First), LastSeen: time.Duration(r.Last),
+		Gone: time.Duration(r.Gone), Ended: r.Gone != none, CPU: time.Duration(r.CPU), PeakMemory: uint64(r.Peak),
+		Read: uint64(r.Read), Written: uint64(r.Written), HasIO: r.Flags&flagIO != 0,
+	}
+	name, line := int64(r.NameSize), int64(r.LineSize)
+	if r.Text >= 0 && r.Text <= int64(len(texts))-name-line {
+		p.Name = string(texts[r.Text : r.Text+name])
+		p.CommandLine = string(texts[r.Text+name : r.Text+name+line])
+	}
+	return p
+}
