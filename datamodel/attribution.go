@@ -15,10 +15,11 @@ const modelLimit = "equal CPU time is not equal energy: it differs by a factor o
 // what the machine takes when idle: target_energy, other_energy and idle_energy, in this order. They add up to the energy
 // of the cover, one that is missing left out, wherever the first two have a value.
 //
-// The target has as much of it as of the CPUs' busy time, which takes a second of CPU time to cost the same whoever has
-// it. Without a baseline the energy of idling is taken to be caused by what ran, and is shared out with the rest: time
-// in which CPUs were idle says nothing of what they took in it. With one, idling is the baseline's power over the time,
-// and what is above is shared out. What GPUs used is not shared out: CPU time says nothing of it.
+// In each interval the target has as much of it as of the CPUs' busy time, which takes a second of CPU time to cost the
+// same whoever has it; where the target's time on the CPUs of each package is known, this is done for each package.
+// Without a baseline the energy of idling is taken to be caused by what ran, and is shared out with the rest: time in
+// which CPUs were idle says nothing of what they took in it. With one, idling is the baseline's power over the time, and
+// what is above is shared out. What GPUs used is not shared out: CPU time says nothing of it.
 func (b *builder) attribution(t busyTime, used Metric) []Metric {
 	none := func(target, idle string) []Metric {
 		return []Metric{
@@ -44,9 +45,9 @@ func (b *builder) attribution(t busyTime, used Metric) []Metric {
 	}
 	within := fmt.Sprintf("%.6g J of %s", whole.Value, b.energy.sourceCPU())
 	idle := b.idle(whole.Value)
-	rest := whole.Value
+	idling := 0.0
 	if idle.Reason == "" {
-		rest = whole.Value - idle.Value
+		idling = idle.Value
 		source, uncertainty := fmt.Sprintf("%s, in %s", idle.Source, within), idle.Uncertainty
 		idle = share(idle.Name, idle.Value, source)
 		idle.Uncertainty = uncertainty
@@ -66,7 +67,9 @@ func (b *builder) attribution(t busyTime, used Metric) []Metric {
 		out[2] = idle
 		return out
 	}
-	model := fmt.Sprintf("share of busy CPU time, %.4g s of %.4g s, in %s", used.Value, t.busy, within)
+	b.division = b.divide(t, used.Value, whole.Value, idling)
+	b.division.isIdle = idle.Reason == ""
+	model := fmt.Sprintf("share of %s, in %s", b.division.model(used.Value, t.busy), within)
 	switch {
 	case b.energy.gpusBehind:
 		model += "; GPUs in it"
@@ -74,8 +77,11 @@ func (b *builder) attribution(t busyTime, used Metric) []Metric {
 		model += "; GPUs not shared out"
 	}
 	model += "; " + modelLimit
-	target := rest * min(used.Value/t.busy, 1)
+	target, other, summed := b.division.sums(len(b.division.edges) - 1)
+	if idle.Reason == "" {
+		idle.Value = summed
+	}
 	return []Metric{
-		share("target_energy", target, model), share("other_energy", rest-target, "the rest beside the "+model), idle,
+		share("target_energy", target, model), share("other_energy", other, "the rest beside the "+model), idle,
 	}
 }

@@ -26,7 +26,7 @@ type Input struct {
 // The run, the multi_run and the app carry the metrics of SummaryFields, all of them; as long as a multi_run has one
 // run they are the same. The host carries what was measured of the machine, a device what its sensors came to.
 func Build(in Input) (*Node, []Warning) {
-	b := &builder{in: in, energy: chooseEnergy(in.Series)}
+	b := newBuilder(in)
 	for _, s := range in.Series {
 		b.warnings = append(b.warnings, s.Warnings()...)
 	}
@@ -61,7 +61,13 @@ type builder struct {
 	in       Input
 	energy   energyChoice
 	warnings []Warning
+	// shared is target_energy, other_energy and idle_energy, division how they came about; it is empty where they are
+	// not known.
+	shared   []Metric
+	division division
 }
+
+func newBuilder(in Input) *builder { return &builder{in: in, energy: chooseEnergy(in.Series)} }
 
 func (b *builder) warn(subject, format string, args ...any) {
 	b.warnings = append(b.warnings, Warning{Subject: subject, Text: fmt.Sprintf(format, args...)})
@@ -161,6 +167,14 @@ func (b *builder) devices(summary []Metric) []*Node {
 				n.Meta = append(n.Meta, Pair{"summed", verdict})
 			}
 		}
+	}
+	for i, d := range b.derived() {
+		m := b.shared[i]
+		m.Name = d.Sensor.Name
+		n := device(d.Sensor.Family, "")
+		n.Children = append(n.Children, &Node{
+			Name: d.Sensor.Name, Level: SensorLevel, Device: d.Sensor.Family, Sensor: &d.Sensor, Metrics: []Metric{m},
+		})
 	}
 	target, profiler := device("target", ""), device("profiler", "")
 	for _, n := range out {

@@ -102,8 +102,9 @@ func checkTree(t *testing.T, in Input, tree *Node) {
 		}
 	}
 	walk(tree, 0, "")
-	if leaves != len(in.Series) {
-		t.Errorf("%d leaves for %d series", leaves, len(in.Series))
+	derived := Derive(in)
+	if leaves != len(in.Series)+len(derived) {
+		t.Errorf("%d leaves for %d series and %d derived", leaves, len(in.Series), len(derived))
 	}
 
 	run, host := tree.First(RunLevel), tree.First(HostLevel)
@@ -233,7 +234,7 @@ func TestBuildAWholeMachine(t *testing.T) {
 			"packages + dram: package-0, package-0/dram, package-1, package-1/dram; GPUs: GPU-a (counter), GPU-b (power over time)",
 		},
 		{"power", 505, sensors.Integrated, "packages + dram"},
-		{"target_energy", 1550 * 12.0 / 20, sensors.Attributed, "share of busy CPU time, 12 s of 20 s, in 1550 J of packages + dram"},
+		{"target_energy", 1550 * 12.0 / 20, sensors.Attributed, "share of busy CPU time in each of 9 intervals, 12 s of 20 s in all, in 1550 J of packages + dram"},
 		{"gpu_energy", 3500, sensors.Integrated, "GPUs: GPU-a (counter), GPU-b (power over time)"},
 		{"gpu_memory_peak", 5e9, sensors.Sampled, "2 GPUs"},
 		{"profiler_cpu_time", 0.073, sensors.FromCounter, "runner and sampler"},

@@ -31,7 +31,8 @@ func (b *builder) summary() []Metric {
 	}
 	busy := b.machineCPU()
 	of["cpu_utilization"] = busy.utilization()
-	for _, m := range append(b.attribution(busy, of["cpu_time"]), b.gpuTargetEnergy(of["gpu_energy"])) {
+	b.shared = b.attribution(busy, of["cpu_time"])
+	for _, m := range append(slices.Clip(b.shared), b.gpuTargetEnergy(of["gpu_energy"])) {
 		of[m.Name] = m
 	}
 	of["net_energy"] = net(of["energy"], of["idle_energy"])
@@ -355,20 +356,17 @@ type busyTime struct {
 	mean *Metric
 }
 
-// machineCPU adds the times by mode. Idle and iowait are idle. Steal is time others had: part of the whole but not
-// busy here. That of virtual machines run here is in user already.
-func (b *builder) machineCPU() busyTime {
-	t := busyTime{from: sensors.FromCounter}
-	if s := b.find("cpu", "utilization"); s != nil {
-		if m := s.gaugeMetric("cpu_utilization"); m.Reason == "" {
-			t.mean = &m
-		}
-	}
-	var window time.Duration
-	for _, mode := range []struct {
-		name           string
-		busy, required bool
-	}{
+// cpuMode is one of the times that /proc/stat has of a processor.
+type cpuMode struct {
+	name string
+	// busy says that it worked, required that every kernel has it.
+	busy, required bool
+}
+
+// cpuModes lists them. Idle and iowait are idle. Steal is time others had: part of the whole but not busy here. That of
+// virtual machines run here is in user already.
+func cpuModes() []cpuMode {
+	return []cpuMode{
 		{"user", true, true},
 		{"nice", true, false},
 		{"system", true, true},
@@ -377,7 +375,19 @@ func (b *builder) machineCPU() busyTime {
 		{"irq", true, false},
 		{"softirq", true, false},
 		{"steal", false, false},
-	} {
+	}
+}
+
+// machineCPU adds the times by mode.
+func (b *builder) machineCPU() busyTime {
+	t := busyTime{from: sensors.FromCounter}
+	if s := b.find("cpu", "utilization"); s != nil {
+		if m := s.gaugeMetric("cpu_utilization"); m.Reason == "" {
+			t.mean = &m
+		}
+	}
+	var window time.Duration
+	for _, mode := range cpuModes() {
 		s := b.find("cpu", mode.name)
 		if s == nil {
 			if mode.required {

@@ -80,6 +80,23 @@ func (b *strip) halve() {
 	b.width *= 2
 }
 
+// between is the integral from one time to another, and the nanoseconds it stands on; the course ends at end. All times
+// are in ns after start. A slice of which only a part is in that time is taken by length.
+func (b *strip) between(from, to, end float64) (area, covered float64) {
+	if b.area == nil {
+		return 0, 0
+	}
+	width := float64(b.width)
+	to = min(to, end)
+	for i := max(0, int(from/width)); i < sliceCount && float64(i)*width < to; i++ {
+		low, high := float64(i)*width, min(float64(i+1)*width, end)
+		share := (min(to, high) - max(from, low)) / (high - low)
+		area += share * b.area[i]
+		covered += share * b.covered[i]
+	}
+	return area, covered
+}
+
 // means is the course from one time to another in n equal parts. A slice that lies in two parts is shared between
 // them by length. A part of which less than half is covered is NaN: what little there is may belong next to it.
 func (b *strip) means(n int, from, to time.Duration) []float64 {
@@ -91,13 +108,7 @@ func (b *strip) means(n int, from, to time.Duration) []float64 {
 			continue
 		}
 		left, right := lo+length*float64(k)/float64(n), lo+length*float64(k+1)/float64(n)
-		width := float64(b.width)
-		var area, covered float64
-		for i := max(0, int(left/width)); i < sliceCount && float64(i)*width < right; i++ {
-			share := (min(right, float64(i+1)*width) - max(left, float64(i)*width)) / width
-			area += share * b.area[i]
-			covered += share * b.covered[i]
-		}
+		area, covered := b.between(left, right, math.Inf(1))
 		if covered > 0 && covered >= (right-left)/2 {
 			out[k] = finite(area / covered)
 		}

@@ -89,7 +89,7 @@ func (o *round) idle(after bool) datamodel.Baseline {
 	if _, err := client.End(); err != nil {
 		return none(err)
 	}
-	series, _, err := read(spool, "")
+	series, _, err := read(spool, "", nil)
 	if err != nil {
 		return none(err)
 	}

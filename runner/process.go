@@ -48,7 +48,12 @@ func (o *round) process() (*datamodel.Node, error) {
 // digest streams the spools into samples (none where it is empty) and through the arithmetic, and builds the tree.
 // What it doubts is added to the run's warnings.
 func digest(run *datamodel.Run, ledger datamodel.Ledger, spool, samples string) (*datamodel.Node, error) {
-	series, converted, err := read(spool, samples)
+	input := func(series []*datamodel.Series) datamodel.Input {
+		return datamodel.Input{Run: *run, Ledger: ledger, Series: series}
+	}
+	series, converted, err := read(spool, samples, func(series []*datamodel.Series) []datamodel.Derived {
+		return datamodel.Derive(input(series))
+	})
 	for _, s := range converted.Spools {
 		switch {
 		case s.Err != nil:
@@ -61,14 +66,17 @@ func digest(run *datamodel.Run, ledger datamodel.Ledger, spool, samples string) 
 			})
 		}
 	}
-	tree, warnings := datamodel.Build(datamodel.Input{Run: *run, Ledger: ledger, Series: series})
+	tree, warnings := datamodel.Build(input(series))
 	run.Warnings = append(run.Warnings, warnings...)
 	run.Spark = datamodel.Sparks(series, sparkPoints)
 	return tree, err
 }
 
-// read streams the spools into samples (none where it is empty) and into one series for each sensor.
-func read(spool, samples string) ([]*datamodel.Series, store.Converted, error) {
+// read streams the spools into samples (none where it is empty) and into one series for each sensor. Behind the readings
+// samples has what derive makes of the series; without samples it is not called.
+func read(
+	spool, samples string, derive func([]*datamodel.Series) []datamodel.Derived,
+) ([]*datamodel.Series, store.Converted, error) {
 	type key struct {
 		source string
 		sensor int
@@ -85,7 +93,7 @@ func read(spool, samples string) ([]*datamodel.Series, store.Converted, error) {
 		}
 		s.Add(at, values)
 	}
-	converted, err := store.Convert(spool, samples, observe)
+	converted, err := store.Convert(spool, samples, observe, func() []datamodel.Derived { return derive(series) })
 	return series, converted, err
 }
 

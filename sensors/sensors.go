@@ -55,13 +55,16 @@ type Sensor struct {
 	// ID is the stable name, family first, in lower case but for hardware's own names: "rapl/package-0/energy",
 	// "disk/vda/read". Unique on a host.
 	ID string `json:"id"`
-	// Family is the first part of the ID: cpu, memory, disk, network, perf, rapl, hwmon, battery, gpu, target, profiler.
+	// Family is the first part of the ID: cpu, memory, disk, network, perf, rapl, hwmon, battery, gpu, target, profiler;
+	// and other and idle of what is derived from their readings.
 	Family string `json:"family"`
 	// Device is what is measured within the family: "cpu3", "vda", "package-0", a GPU's UUID. Empty for the family
 	// as a whole.
 	Device string `json:"device,omitempty"`
 	// Name is what is measured of it: "energy", "read", "user".
 	Name string `json:"name"`
+	// CPUs are the processors it is of, as the kernel lists them ("0-15,32-47"); empty where that is not told.
+	CPUs string `json:"cpus,omitempty"`
 	// Unit is that of the readings, always a base unit.
 	Unit units.Unit `json:"unit"`
 	Kind Kind       `json:"kind"`

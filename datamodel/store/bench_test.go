@@ -137,7 +137,7 @@ func BenchmarkConvert(b *testing.B) {
 				var c store.Converted
 				for b.Loop() {
 					var err error
-					if c, err = store.Convert(spool, filepath.Join(dir, store.SamplesFile), nil); err != nil {
+					if c, err = store.Convert(spool, filepath.Join(dir, store.SamplesFile), nil, nil); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -158,7 +158,7 @@ func BenchmarkConvertRun(b *testing.B) {
 	var c store.Converted
 	for b.Loop() {
 		var err error
-		if c, err = store.Convert(spool, filepath.Join(dir, store.SamplesFile), nil); err != nil {
+		if c, err = store.Convert(spool, filepath.Join(dir, store.SamplesFile), nil, nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -181,7 +181,7 @@ func BenchmarkSaveSmall(b *testing.B) {
 			writeSeries(b, spool, source, realistic, 20, 2)
 		}
 		b.StartTimer()
-		if _, err := store.Convert(spool, filepath.Join(dir, store.SamplesFile), nil); err != nil {
+		if _, err := store.Convert(spool, filepath.Join(dir, store.SamplesFile), nil, nil); err != nil {
 			b.Fatal(err)
 		}
 		if err := store.SaveTree(dir, run, tree); err != nil {
@@ -241,7 +241,7 @@ func convertChild(dir string) error {
 			for _, v := range values {
 				observed += v
 			}
-		})
+		}, nil)
 	if err != nil {
 		return err
 	}

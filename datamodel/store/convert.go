@@ -8,9 +8,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/units"
 )
 
@@ -27,7 +29,7 @@ const deltaBlock = 128
 type Converted struct {
 	// Spools are those of the run, in the order of their sources' names.
 	Spools []SpoolStats
-	// Samples is the number of values handed out, missing ones included: the rows of samples.parquet.
+	// Samples is the number of values handed out or derived, missing ones included: the rows of samples.parquet.
 	Samples int64
 	// Bytes is the size of samples.parquet.
 	Bytes int64
@@ -52,14 +54,18 @@ type SpoolStats struct {
 type Observer func(source SpoolHeader, sensor int, at []time.Duration, values []float64)
 
 // Convert streams the spools in a folder into a samples.parquet at samplesFile, or into none where that is empty, and
-// hands all readings to observe, which may be nil, on the way. Memory does not grow with the length of the run. What a
-// spool lost is in the result and no error; an error means that samplesFile could not be written, and then observe has
-// seen all readings nevertheless. The file's name is durable after the next SaveManifest or RemoveSpool.
-func Convert(spoolDir, samplesFile string, observe Observer) (Converted, error) {
+// hands all readings to observe, which may be nil, on the way. Behind them the file has what derive, which may be nil,
+// makes of them once observe has seen all; their times are those of the first spool. Memory does not grow with the length
+// of the run. What a spool lost is in the result and no error; an error means that samplesFile could not be written, and
+// then observe has seen all readings nevertheless. The file's name is durable after the next SaveManifest or RemoveSpool.
+func Convert(spoolDir, samplesFile string, observe Observer, derive func() []datamodel.Derived) (Converted, error) {
 	if observe == nil {
 		observe = func(SpoolHeader, int, []time.Duration, []float64) {}
 	}
-	c := conversion{observe: observe}
+	if derive == nil {
+		derive = func() []datamodel.Derived { return nil }
+	}
+	c := conversion{observe: observe, derive: derive}
 	defer c.close()
 	if err := c.open(spoolDir); err != nil {
 		return Converted{}, fmt.Errorf("convert: %w", err)
@@ -80,6 +86,7 @@ func Convert(spoolDir, samplesFile string, observe Observer) (Converted, error) 
 // conversion is a Convert under way.
 type conversion struct {
 	observe Observer
+	derive  func() []datamodel.Derived
 	readers []*SpoolReader // one for each of result.Spools, nil where it is done with
 	bytes   int64          // of all spools
 	result  Converted
@@ -147,11 +154,7 @@ func (c *conversion) write(w io.Writer) error {
 			version = s.Header.Version
 		}
 	}
-	text, err := json.Marshal(table)
-	if err != nil {
-		return err
-	}
-	meta, err := keyValues(schemaKey, samplesSchema, "ergon.version", version, "ergon.sensors", string(text))
+	meta, err := keyValues(schemaKey, samplesSchema, "ergon.version", version)
 	if err != nil {
 		return err
 	}
@@ -165,7 +168,21 @@ func (c *conversion) write(w io.Writer) error {
 	if err := c.read(); err != nil {
 		return err
 	}
-	return out.close()
+	first := max(0, slices.IndexFunc(c.result.Spools, func(s SpoolStats) bool { return s.Rows > 0 }))
+	for _, d := range c.derive() {
+		id := sensors.number(d.Sensor.ID)
+		table = append(table, sensorInfo{d.Sensor.ID, d.Sensor.Unit, d.Sensor.Kind.String(), d.Sensor.Source})
+		out.sensors = sensors.list
+		c.result.Samples += int64(len(d.At))
+		if err := out.add(c.host[first], id, c.result.Spools[first].Header.Anchor, d.At, d.Values); err != nil {
+			return err
+		}
+	}
+	text, err := json.Marshal(table)
+	if err != nil {
+		return err
+	}
+	return out.close("ergon.sensors", string(text))
 }
 
 // words numbers strings in the order they are first seen.

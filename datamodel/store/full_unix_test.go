@@ -70,7 +70,7 @@ func TestSpoolKilled(t *testing.T) {
 		if ticks < flushed || complete || !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%d ticks of %d flushed, complete %v, %v", ticks, flushed, complete, err)
 		}
-		c, err := store.Convert(dir, filepath.Join(dir, store.SamplesFile), nil)
+		c, err := store.Convert(dir, filepath.Join(dir, store.SamplesFile), nil, nil)
 		if err != nil || c.Samples != int64(3*ticks) || c.Spools[0].Complete {
 			t.Errorf("converted: %+v, %v", c, err)
 		}
@@ -164,7 +164,7 @@ func fullRunChild(dir string) error {
 				sum += v
 			}
 		}
-	})
+	}, nil)
 	if !errors.Is(err, syscall.EFBIG) || int64(seen) != c.Samples {
 		return fmt.Errorf("convert: %d seen of %d, %w", seen, c.Samples, err)
 	}
@@ -189,7 +189,7 @@ func TestSaveDiskFull(t *testing.T) {
 		}
 		onlyFiles(t, dir, store.SpoolFolder)
 		// With room again it works: nothing was lost.
-		if _, err := store.Convert(filepath.Join(dir, store.SpoolFolder), filepath.Join(dir, store.SamplesFile), nil); err != nil {
+		if _, err := store.Convert(filepath.Join(dir, store.SpoolFolder), filepath.Join(dir, store.SamplesFile), nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		checkSamples(t, dir, ticks)

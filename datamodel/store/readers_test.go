@@ -122,7 +122,7 @@ func TestReaders(t *testing.T) {
 		if err := store.SaveTree(dir, run, tree); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := store.Convert(writeRun(t, dir, ticks), filepath.Join(dir, store.SamplesFile), nil); err != nil {
+		if _, err := store.Convert(writeRun(t, dir, ticks), filepath.Join(dir, store.SamplesFile), nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		want.count(ticks)
@@ -223,5 +223,58 @@ func streams(t *testing.T, dir, run string) {
 	fill(t, s, 3, 50, 10)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What is derived from the readings is behind them in the same file, plotted like any other counter: DuckDB turns its
+// increments into power.
+func TestDerivedRows(t *testing.T) {
+	interpreter := python(t)
+	dir := t.TempDir()
+	derive := func() []datamodel.Derived {
+		return []datamodel.Derived{
+			{
+				Sensor: sensors.Sensor{ID: "target/energy", Unit: "J", Kind: sensors.Counter, Source: "model"},
+				At:     []time.Duration{0, 2 * time.Second, 3 * time.Second}, Values: []float64{0, 10, 40},
+			},
+			{Sensor: sensors.Sensor{ID: "other/energy", Unit: "J"}, At: []time.Duration{0, 3 * time.Second}, Values: []float64{0, 7}},
+		}
+	}
+	c, err := store.Convert(writeRun(t, dir, 300), filepath.Join(dir, store.SamplesFile), nil, derive)
+	if err != nil || c.Samples != 4*300+5 {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	const query = `import duckdb, json, sys
+rows = duckdb.execute("""
+select sensor, host, epoch_us(time), elapsed, value,
+       (value - lag(value) over w) / (elapsed - lag(elapsed) over w) as watts
+from read_parquet(?) where sensor like '%/energy' and sensor not like 'cpu/%' and sensor not like 'rapl/%'
+window w as (partition by sensor order by elapsed) order by sensor desc, elapsed""", [sys.argv[1]]).fetchall()
+table = duckdb.execute("select decode(value) from parquet_kv_metadata(?) where decode(key) = 'ergon.sensors'", [sys.argv[1]]).fetchone()[0]
+print(json.dumps({"rows": rows, "sensors": [s["id"] for s in json.loads(table)]}))`
+	out, err := exec.Command(interpreter, "-c", query, filepath.Join(dir, store.SamplesFile)).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Rows    [][]any
+		Sensors []string
+	}
+	if err := json.Unmarshal(out, &got); err != nil {
+		t.Fatal(err)
+	}
+	start := float64(anchor.UnixMicro())
+	want := [][]any{
+		{"target/energy", "node1", start, 0.0, 0.0, nil},
+		{"target/energy", "node1", start + 2e6, 2.0, 10.0, 5.0},
+		{"target/energy", "node1", start + 3e6, 3.0, 40.0, 30.0},
+		{"other/energy", "node1", start, 0.0, 0.0, nil},
+		{"other/energy", "node1", start + 3e6, 3.0, 7.0, 7.0 / 3},
+	}
+	if fmt.Sprint(got.Rows) != fmt.Sprint(want) {
+		t.Errorf("%v, want %v", got.Rows, want)
+	}
+	if n := len(got.Sensors); n != 6 || got.Sensors[4] != "target/energy" {
+		t.Errorf("sensors %v", got.Sensors)
 	}
 }

@@ -144,7 +144,7 @@ func TestLoadTruncated(t *testing.T) {
 	if err := store.SaveTree(dir, run, sampleTree(2)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Convert(writeRun(t, dir, 20), filepath.Join(dir, store.SamplesFile), nil); err != nil {
+	if _, err := store.Convert(writeRun(t, dir, 20), filepath.Join(dir, store.SamplesFile), nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{store.ManifestFile, store.NodesFile, store.MetricsFile, store.SamplesFile} {
@@ -317,7 +317,7 @@ func FuzzLoad(f *testing.F) {
 		if err := store.RemoveSpool(good); err != nil {
 			f.Fatal(err)
 		}
-		if _, err := store.Convert(writeRun(f, good, ticks), filepath.Join(good, store.SamplesFile), nil); err != nil {
+		if _, err := store.Convert(writeRun(f, good, ticks), filepath.Join(good, store.SamplesFile), nil, nil); err != nil {
 			f.Fatal(err)
 		}
 		for i, name := range names {

@@ -211,10 +211,13 @@ func writeIndices(group file.SerialRowGroupWriter, words []string, rows []int32)
 	return strings.WriteDictIndices(array.NewInt32Data(data), nil, nil)
 }
 
-// close writes what is left and the footer.
-func (s *samplesWriter) close() (err error) {
+// close writes what is left and the footer, with one more pair of metadata.
+func (s *samplesWriter) close(key, value string) (err error) {
 	defer guard(SamplesFile, &err)
 	if err := s.flush(); err != nil {
+		return err
+	}
+	if err := s.w.AppendKeyValueMetadata(key, value); err != nil {
 		return err
 	}
 	return s.w.Close()

@@ -158,7 +158,7 @@ func convertChild(dir string, out io.Writer) error {
 				series[id] = s
 			}
 			s.Add(at, values)
-		})
+		}, nil)
 	if err != nil {
 		return err
 	}
