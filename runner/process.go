@@ -29,6 +29,7 @@ func (o *round) process() (*datamodel.Node, error) {
 	o.noTape = o.saveTape()
 	tree, err := digest(&o.run, o.ledger, o.spool, samples)
 	o.processes = processes(&o.run, o.ledger, o.spool, tree)
+	o.clear()
 	if o.dir == "" {
 		return tree, nil
 	}
@@ -43,6 +44,18 @@ func (o *round) process() (*datamodel.Node, error) {
 		return tree, fmt.Errorf("the result is not complete in %s: %w: `ergon recover` makes it from the readings there", o.dir, err)
 	}
 	return tree, store.RemoveSpool(o.dir)
+}
+
+// clear begins to remove spools that are not kept: they are read, and the rest goes on meanwhile.
+func (o *round) clear() {
+	if o.dir != "" {
+		return
+	}
+	o.cleared = make(chan struct{})
+	go func() {
+		defer close(o.cleared)
+		_ = os.RemoveAll(o.spool)
+	}()
 }
 
 // digest streams the spools into samples (none where it is empty) and through the arithmetic, and builds the tree.

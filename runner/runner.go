@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -81,6 +82,7 @@ type round struct {
 	run     datamodel.Run
 	dir     string          // the run's folder; empty when nothing is kept
 	spool   string          // where the sampler writes
+	cleared chan struct{}   // closed when that is removed, as nothing is kept; nil before that is begun
 	lock    *os.File        // held on the spool folder, so that nobody recovers a run that goes on
 	sampler *sampler.Client // the process
 	client  *sampler.Client // the same while it answers, else nil
@@ -168,7 +170,8 @@ func (o *round) setup() error {
 	}
 	o.samplerFailed(err)
 	grouped := make(chan *cgroup.Group)
-	go func() { grouped <- o.makeGroup() }() // it waits for the launcher, and so need nobody for it
+	go func() { grouped <- o.makeGroup() }()
+	runtime.Gosched() // it is to go first: the launcher, which it asks, works while we go on
 	err = errors.Join(o.relaySignals(), o.makeFolders())
 	if o.Host != nil {
 		o.run.Host = o.Host()
@@ -373,7 +376,9 @@ func (o *round) close() {
 		o.sampler.Close()
 		o.sampler.Wait()
 	}
-	if o.dir == "" && o.spool != "" {
+	if o.cleared != nil {
+		<-o.cleared
+	} else if o.dir == "" && o.spool != "" {
 		_ = os.RemoveAll(o.spool)
 	}
 	if o.lock != nil {

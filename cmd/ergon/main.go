@@ -38,7 +38,7 @@ type program struct {
 
 // run is the whole program; it returns the exit code.
 func run(argv []string, std stdio, backends []sensors.Backend) int {
-	if len(argv) == 2 && argv[1] == sampleWord {
+	if launch.IsSampler() || len(argv) == 2 && argv[1] == sampleWord {
 		if err := sample(std, backends); err != nil {
 			slog.New(slog.NewTextHandler(std.err, nil)).Error("sampler", "error", err)
 			return exitErgon

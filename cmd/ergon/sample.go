@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -20,6 +21,7 @@ const sampleWord = "sample"
 // sample serves the runner at the other end of stdin and stdout. The signals of a terminal are the target's to obey:
 // the last reading must still be taken, and the end of stdin is the order to stop.
 func sample(std stdio, backends []sensors.Backend) error {
+	runtime.GOMAXPROCS(1) // one that was spawned has it in its environment already
 	// Its heap is small and stays so: the collector's default is to let one grow to 4 MB before the first look. A run that
 	// is over within a second has no need of it.
 	time.AfterFunc(time.Second, func() { debug.SetGCPercent(25) })

@@ -278,6 +278,9 @@ func Sweep(age time.Duration) int {
 
 // dissolve moves the processes in dir and in groups of ours below it into another group, and removes all of them.
 func dissolve(dir, into string) (survivors int, err error) {
+	if syscall.Rmdir(dir) == nil { // as a rule nothing is left
+		return 0, nil
+	}
 	moved := map[int]bool{}
 	for i := range attempts {
 		if i > 0 {

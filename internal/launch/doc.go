@@ -4,7 +4,7 @@
 // open files and opens /dev/null on a closed descriptor 0, 1 or 2. What a child inherits afterwards is not what the
 // caller gave. So, on Linux with cgo, a C constructor (early.c) runs before the Go runtime and
 //
-//   - starts the sampler, which is then up at the same time as the runner, not after it;
+//   - forks the sampler, which is then up at the same time as the runner, not after it;
 //   - forks the launcher, an untouched and still small copy of the process that waits at a gate and becomes the target
 //     by execve. Its process id is known before the target's first instruction: it can be put into a cgroup and have
 //     counters attached. As it is small, it does not poison the target's ru_maxrss;

@@ -17,8 +17,6 @@
 
 struct ergon_early ergon_early;
 
-extern char **environ;
-
 // The words after which no command is measured. A word that is missing here costs a needless fork, nothing else.
 static const char *const other_words[] = {
 	"sample", "sensors", "doctor", "report", "ls", "export", "recover", "help", "h",
@@ -53,37 +51,32 @@ static int above(int p[2]) {
 	return p[0] < 0 || p[1] < 0 ? -1 : 0;
 }
 
-// start_sampler executes this program again as `ergon sample`, in a session of its own so that no signal of the
-// terminal reaches it, and, where the kernel can (Linux 5.9), with none of the caller's descriptors but stderr.
-static pid_t start_sampler(char *self, int in, int out) {
-	char *argv[] = {self, "sample", NULL};
-	size_t n = 0;
-	while (environ[n]) n++;
-	char **env = malloc((n + 2) * sizeof *env);
-	if (!env) return -1;
-	size_t m = 0;
-	env[m++] = "GOMAXPROCS=1";
-	for (size_t i = 0; i < n; i++)
-		if (strncmp(environ[i], "GOMAXPROCS=", 11)) env[m++] = environ[i];
-	env[m] = NULL;
+// sampler_words makes the command line that ps shows that of `ergon sample`, in the memory of the one that was given.
+static void sampler_words(int argc, char **argv) {
+	char *begin = argv[1], *end = argv[argc - 1] + strlen(argv[argc - 1]);
+	memset(begin, 0, (size_t)(end - begin));
+	strncpy(begin, "sample", (size_t)(end - begin));
+}
 
-	// Not posix_spawn, in which the caller waits for the child's execve: 0.7 ms that the runner can use.
+// start_sampler forks the process that goes on as `ergon sample`: in a session of its own so that no signal of the terminal
+// reaches it, and, where the kernel can (Linux 5.9), with none of the caller's descriptors but stderr. Nothing is executed:
+// this is the program already, loaded and not yet begun, and doing both again took a millisecond that the target waited for.
+// It returns 0 in the child.
+static pid_t start_sampler(int argc, char **argv, const int pipes[8]) {
 	pid_t pid = fork();
-	if (pid == 0) {
-		sigset_t none;
-		sigemptyset(&none);
-		sigprocmask(SIG_SETMASK, &none, NULL);
-		setsid();
-		dup2(in, 0);
-		dup2(out, 1);
+	if (pid) return pid;
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	setsid();
+	dup2(pipes[0], 0);
+	dup2(pipes[3], 1);
+	for (int i = 0; i < 8; i++) close(pipes[i]);
 #ifdef SYS_close_range
-		syscall(SYS_close_range, 3U, ~0U, 0U);
+	syscall(SYS_close_range, 3U, ~0U, 0U);
 #endif
-		execve("/proc/self/exe", argv, env);
-		_exit(127);
-	}
-	free(env);
-	return pid;
+	sampler_words(argc, argv);
+	return 0;
 }
 
 // whole reads or writes all n bytes; 0 on success.
@@ -175,14 +168,19 @@ __attribute__((constructor)) static void early(int argc, char **argv) {
 	}
 	if (argc == 2 && !strcmp(argv[1], "sample")) calm();
 	if (!wanted(argc, argv)) return;
-	int in[2], out[2], gate[2], verdict[2];
+	int pipes[8], *in = pipes, *out = pipes + 2, *gate = pipes + 4, *verdict = pipes + 6;
 	if (above(in) || above(out) || above(gate) || above(verdict)) return;
 	// What Go reads it reads through its poller, at the price of no thread, when the end is not a blocking one.
 	for (int i = 0; i < 3; i++) {
 		int end = (int[]){in[0], out[0], verdict[0]}[i];
 		fcntl(end, F_SETFL, fcntl(end, F_GETFL) | O_NONBLOCK);
 	}
-	pid_t sampler = start_sampler(argv[0], in[0], out[1]);
+	pid_t sampler = start_sampler(argc, argv, pipes);
+	if (sampler == 0) {
+		ergon_early.is_sampler = 1;
+		calm();
+		return;
+	}
 	close(in[0]);
 	close(out[1]);
 	pid_t child = fork();

@@ -5,6 +5,7 @@
 #include <sys/types.h>
 
 struct ergon_early {
+	int is_sampler;          // 1 in the sampler, where nothing else is set
 	int forked;              // 1 when the two children below exist
 	pid_t sampler, launcher; // their process ids
 	int sampler_in;          // write end of the sampler's stdin

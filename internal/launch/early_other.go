@@ -10,6 +10,9 @@ type Early struct {
 	In, Out *os.File
 }
 
+// IsSampler says no: nobody forks one in this build.
+func IsSampler() bool { return false }
+
 // TakeEarly returns nil: nothing is forked before the Go runtime in this build.
 func TakeEarly() *Early { return nil }
 

@@ -32,6 +32,9 @@ type Early struct {
 	pid     int
 }
 
+// IsSampler says whether this process is the sampler that the constructor forked.
+func IsSampler() bool { return C.ergon_early.is_sampler != 0 }
+
 // TakeEarly returns what the constructor forked, nil where it forked nothing. The caller owns it; to be called once.
 func TakeEarly() *Early {
 	e := &C.ergon_early

@@ -89,7 +89,7 @@ func hold(in io.WriteCloser, out io.ReadCloser, p process, pid int) *Client {
 	c := &Client{Limits: DefaultLimits(), in: in, process: p, pid: pid, replies: make(chan reply, 4), exited: make(chan struct{})}
 	go func() {
 		defer close(c.replies)
-		lines := bufio.NewReaderSize(out, 1<<16)
+		lines := bufio.NewReader(out)
 		for {
 			line, err := lines.ReadBytes('\n')
 			if err != nil {
