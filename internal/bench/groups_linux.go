@@ -28,9 +28,9 @@ func cpuTime(pid int) (float64, error) {
 	return float64(t.Nano()) / 1e9, nil
 }
 
-// residentMemory is a line of /proc/PID/status in bytes, "VmRSS:" for one.
-func residentMemory(pid int, line string) (float64, error) {
-	path := filepath.Join("/proc", strconv.Itoa(pid), "status")
+// residentMemory is a line of a file of /proc/PID in bytes: "VmRSS:" of status, "Pss:" of smaps_rollup.
+func residentMemory(pid int, file, line string) (float64, error) {
+	path := filepath.Join("/proc", strconv.Itoa(pid), file)
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return 0, err
@@ -47,7 +47,7 @@ func residentMemory(pid int, line string) (float64, error) {
 	return 0, fmt.Errorf("%s: no %s", path, line)
 }
 
-// samplerOf is the sampler of a running ergon: its child that is told to sample.
+// samplerOf is the sampler of a running ergon: its child of that name.
 func samplerOf(ergon int) (int, error) {
 	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", ergon))
 	if err != nil {
@@ -59,8 +59,8 @@ func samplerOf(ergon int) (int, error) {
 			continue // a thread that has ended
 		}
 		for child := range strings.FieldsSeq(string(children)) {
-			line, err := os.ReadFile(filepath.Join("/proc", child, "cmdline"))
-			if err == nil && strings.Contains(string(line), "\x00sample\x00") {
+			name, err := os.ReadFile(filepath.Join("/proc", child, "comm"))
+			if err == nil && string(name) == "ergon-sampler\n" {
 				return strconv.Atoi(child)
 			}
 		}

@@ -26,7 +26,7 @@ import (
 func main() {
 	// Package sampler brings the constructor of package launch with it, which takes this for an ergon that measures a
 	// command: it has forked a launcher and a sampler, this program again. Both go.
-	if slices.Equal(os.Args[1:], []string{"sample"}) {
+	if launch.IsSampler() {
 		return
 	}
 	if early := launch.TakeEarly(); early != nil {

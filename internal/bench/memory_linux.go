@@ -15,8 +15,9 @@ import (
 const simulated = 60 * time.Second
 
 // resident is the memory of the runner and the sampler together near the end of a run: of one as users have it, and of
-// one at 1 kHz with the readings of more than an hour, each beside what it was after half of it. They run side by side,
-// since memory does not suffer from that; `perf stat` is the peer.
+// one at 1 kHz with the readings of more than an hour, each beside what it was after half of it. What the two share, the
+// program's file, is counted once (Pss, proportional set size, in proc_pid_smaps(5)); so they run one after the other, or
+// it would be shared by four. `perf stat`, whose file the first ergon does not share, is the peer.
 func resident(b *bench) ([]figure, error) {
 	length, hour := 20*time.Second, simulated
 	if b.long {
@@ -28,8 +29,10 @@ func resident(b *bench) ([]figure, error) {
 	var wait sync.WaitGroup
 	var plain, fast, perf held
 	var errs [2]error
-	wait.Go(func() { plain, errs[0] = b.hold(length, true, b.ergon, "-q", "--no-save") })
-	wait.Go(func() { fast, errs[1] = b.hold(hour, true, b.ergon, "-q", "--no-save", "--interval", "1ms") })
+	wait.Go(func() {
+		plain, errs[0] = b.hold(length, true, b.ergon, "-q", "--no-save")
+		fast, errs[1] = b.hold(hour, true, b.ergon, "-q", "--no-save", "--interval", "1ms")
+	})
 	wait.Go(func() { perf, _ = b.hold(length, false, "perf", "stat") }) // without perf there is no peer
 	wait.Wait()
 	if err := errors.Join(errs[:]...); err != nil {
@@ -54,14 +57,14 @@ func resident(b *bench) ([]figure, error) {
 
 // held is memory in bytes.
 type held struct {
-	half, end       float64 // runner and sampler after half of the run and near its end
-	runner, sampler float64 // each near the end
+	half, end       float64 // runner and sampler after half of the run and near its end, what they share counted once
+	runner, sampler float64 // each near the end, with all that is mapped (VmRSS)
 	own             float64 // of the end what is no part of a file: heap and stacks
 }
 
 func (h held) parts() string {
-	return fmt.Sprintf("runner %s, sampler %s; of both %s is their own, the rest the program's file, of which the kernel maps "+
-		"more or less as its cache happens to hold it: a copy of the program can differ by a quarter",
+	return fmt.Sprintf("runner %s, sampler %s by VmRSS, which counts what they share twice; %s is heap and stacks, the rest the "+
+		"program's file, of which the kernel maps more or less as its cache happens to hold it",
 		show(&h.runner, units.Byte), show(&h.sampler, units.Byte), show(&h.own, units.Byte))
 }
 
@@ -88,7 +91,7 @@ func (b *bench) hold(length time.Duration, sampled bool, argv ...string) (h held
 		pids = append(pids, pid)
 	}
 	for _, pid := range pids {
-		m, err := residentMemory(pid, "VmRSS:")
+		m, err := residentMemory(pid, "smaps_rollup", "Pss:")
 		if err != nil {
 			return h, err
 		}
@@ -97,11 +100,15 @@ func (b *bench) hold(length time.Duration, sampled bool, argv ...string) (h held
 	time.Sleep(length / 2 * 9 / 10)
 	parts := make([]float64, 2)
 	for i, pid := range pids {
-		if parts[i], err = residentMemory(pid, "VmRSS:"); err != nil {
+		m, err := residentMemory(pid, "smaps_rollup", "Pss:")
+		if err != nil {
 			return h, err
 		}
-		h.end += parts[i]
-		own, err := residentMemory(pid, "RssAnon:")
+		h.end += m
+		if parts[i], err = residentMemory(pid, "status", "VmRSS:"); err != nil {
+			return h, err
+		}
+		own, err := residentMemory(pid, "status", "RssAnon:")
 		if err != nil {
 			return h, err
 		}

@@ -35,7 +35,7 @@ func recorded(b *bench) ([]*readings, error) {
 
 // ownPeak is the greatest resident memory of this process.
 func ownPeak() float64 {
-	peak, err := residentMemory(os.Getpid(), "VmHWM:")
+	peak, err := residentMemory(os.Getpid(), "status", "VmHWM:")
 	if err != nil {
 		return 0
 	}
