@@ -36,9 +36,15 @@ const (
 	notSupported = "not supported by this GPU or driver"
 	// gpuRate is a power no GPU or module of several reaches, in W.
 	gpuRate = 10000
-	// gpuUpdate is the longest that the energy counter of a GPU stands still: 20 ms of a V100, 100 ms of an A100 or
+	// gpuUpdate is the longest that energy counter and power of a GPU stand still: 20 ms of a V100, 100 ms of an A100 or
 	// H100 (Yang et al., Part-time Power Measurements, SC '24).
 	gpuUpdate = 100 * time.Millisecond
+	// powerWindow is what some powers are the mean of (nvml.h, NVML_FI_DEV_POWER_AVERAGE).
+	powerWindow = time.Second
+	// ofInstance is added to the source of an energy or power of a GPU in MIG mode.
+	ofInstance = ", of the whole GPU: nothing measures a MIG instance"
+	// aMean is added to the doc of a power that is one.
+	aMean = ", the mean of a second"
 )
 
 // errNoAnswer is Read's error where no GPU gave anything.
@@ -49,6 +55,9 @@ type nvmlSource struct {
 	lib  nvml.Interface
 	gpus []gpu
 	list []sensors.Sensor
+	// users is who uses the GPUs, periods how often their counters move; both are known only when there is a target.
+	users   gpuUsers
+	periods updatePeriods
 }
 
 // gpu is a GPU and how its sensors are read, those that it has. at is their place in the source's list.
@@ -61,6 +70,11 @@ type gpu struct {
 	fieldAt []int
 	scale   []float64
 	calls   []gpuCall
+	// model names what has the same update period.
+	model string
+	// periodAt is the place of the update period, users that of what processes use; less than 0 where there is none.
+	periodAt int
+	users    gpuUse
 }
 
 // gpuCall is a call bound to its place, counted from gpu.at.
@@ -75,10 +89,14 @@ type gpuReading struct {
 	sensors []sensors.Sensor
 	// symbol is the function that the library must have, call what is shown as the source.
 	symbol, call string
-	// field is a field's number, divided by unit; where it is 0, read is called.
-	field uint32
-	unit  float64
-	read  func(nvml.Device, []float64) nvml.Return
+	// field is a field's number, divided by unit; where it is 0, read is called. scope is the part of the module meant.
+	field, scope uint32
+	unit         float64
+	read         func(nvml.Device, []float64) nvml.Return
+	// averages: from Ampere on, but for GA100, the reading is a mean over powerWindow.
+	averages bool
+	// rare: few GPUs have it, and that the others have not is no news.
+	rare bool
 }
 
 // gpuReadings is the table, in the order in which sensors are listed.
@@ -87,9 +105,10 @@ func gpuReadings() []gpuReading {
 		Name: "energy", Unit: units.Joule, Kind: sensors.Counter, MaxRate: gpuRate, Update: gpuUpdate,
 		Doc: "energy of the GPU with its memory since the driver was loaded; Volta and later",
 	}}
-	power := func(doc string) []sensors.Sensor {
-		return []sensors.Sensor{{Name: "power", Unit: units.Watt, Doc: doc}}
+	watts := func(name, doc string, window time.Duration) []sensors.Sensor {
+		return []sensors.Sensor{{Name: name, Unit: units.Watt, Update: gpuUpdate, Window: window, Doc: doc}}
 	}
+	const ofGPU, ofModule = "power drawn by the GPU with its memory", "power drawn by the module: GPU, memory and processor"
 	memory := []sensors.Sensor{
 		{Name: "memory_used", Unit: units.Byte, Doc: "memory of the GPU in use, by whatever program"},
 		{Name: "memory_total", Unit: units.Byte, Doc: "memory of the GPU"},
@@ -120,17 +139,36 @@ func gpuReadings() []gpuReading {
 			},
 		},
 		{
-			sensors: power("power drawn by the GPU with its memory"), symbol: fields, call: "NVML field POWER_INSTANT",
+			sensors: watts("power", ofGPU, 0), symbol: fields, call: "NVML field POWER_INSTANT",
 			field: nvml.FI_DEV_POWER_INSTANT, unit: 1e3,
 		},
+		{ // On Ampere and later, but for GA100.
+			sensors: watts("power", ofGPU+aMean, powerWindow), symbol: fields, call: "NVML field POWER_AVERAGE",
+			field: nvml.FI_DEV_POWER_AVERAGE, unit: 1e3,
+		},
 		{
-			sensors: power("power drawn by the GPU with its memory; from Ampere on, but for GA100, the mean of a second"),
-			symbol:  "nvmlDeviceGetPowerUsage", call: "nvmlDeviceGetPowerUsage",
+			sensors: watts("power", ofGPU, 0), symbol: "nvmlDeviceGetPowerUsage", call: "nvmlDeviceGetPowerUsage",
+			averages: true,
 			read: func(d nvml.Device, dst []float64) nvml.Return {
 				n, ret := d.GetPowerUsage()
 				dst[0] = float64(units.Milliwatts(uint64(n)))
 				return ret
 			},
+		},
+		{
+			sensors: watts("module_power", ofModule, 0),
+			symbol:  fields, call: "NVML field POWER_INSTANT, scope MODULE",
+			field: nvml.FI_DEV_POWER_INSTANT, scope: nvml.POWER_SCOPE_MODULE, unit: 1e3, rare: true,
+		},
+		{
+			sensors: watts("module_power", ofModule+aMean, powerWindow),
+			symbol:  fields, call: "NVML field POWER_AVERAGE, scope MODULE",
+			field: nvml.FI_DEV_POWER_AVERAGE, scope: nvml.POWER_SCOPE_MODULE, unit: 1e3, rare: true,
+		},
+		{
+			sensors: watts("memory_power", "power drawn by the memory of the GPU"+aMean, powerWindow),
+			symbol:  fields, call: "NVML field POWER_AVERAGE, scope MEMORY",
+			field: nvml.FI_DEV_POWER_AVERAGE, scope: nvml.POWER_SCOPE_MEMORY, unit: 1e3, rare: true,
 		},
 		{
 			sensors: []sensors.Sensor{{
@@ -198,7 +236,7 @@ func openNVML(_ context.Context, host sensors.Host) (sensors.Source, []sensors.A
 	if err != nil {
 		return nil, nil, err
 	}
-	n := &nvmlSource{lib: lib}
+	n := &nvmlSource{lib: lib, users: newGPUUsers(host)}
 	absences, err := n.open(host)
 	if err != nil {
 		return nil, absences, errors.Join(err, n.Close())
@@ -280,7 +318,7 @@ func (n *nvmlSource) open(host sensors.Host) ([]sensors.Absence, error) {
 		switch {
 		case id.uuid == "":
 		case shown[i]:
-			absences = append(absences, n.add(devices[i], id.uuid)...)
+			absences = append(absences, n.add(devices[i], id)...)
 		default:
 			absences = append(absences, sensors.Absence{ID: "gpu/" + id.uuid, Source: "CUDA_VISIBLE_DEVICES", Reason: why})
 		}
@@ -320,8 +358,9 @@ func (n *nvmlSource) parentOfMIG(uuid string) string {
 
 // add tries each reading of the table once on a GPU, keeps those that answer, and returns the others with what the last
 // of their calls said.
-func (n *nvmlSource) add(device nvml.Device, uuid string) []sensors.Absence {
-	g := gpu{device: device, at: len(n.list)}
+func (n *nvmlSource) add(device nvml.Device, id gpuIdentity) []sensors.Absence {
+	g := gpu{device: device, at: len(n.list), model: id.model, periodAt: -1, users: noGPUUse()}
+	uuid, mig := id.uuid, n.inMIGMode(device)
 	refused := map[string]sensors.Absence{}
 	var order []string
 	taken := map[string]bool{}
@@ -341,6 +380,15 @@ func (n *nvmlSource) add(device nvml.Device, uuid string) []sensors.Absence {
 		for _, s := range row.sensors {
 			s.Source = row.call
 			s = placed("gpu", uuid, s.Name, s)
+			if mig && (s.Unit == units.Joule || s.Unit == units.Watt) {
+				s.Source += ofInstance
+			}
+			if row.averages && n.averages(device) {
+				s.Window, s.Doc = powerWindow, s.Doc+aMean
+			}
+			if why != "" && row.rare {
+				continue
+			}
 			if why != "" {
 				refused[s.ID] = sensors.Absence{ID: s.ID, Source: row.call, Reason: why}
 				order = append(order, s.ID)
@@ -351,9 +399,6 @@ func (n *nvmlSource) add(device nvml.Device, uuid string) []sensors.Absence {
 			n.list = append(n.list, s)
 		}
 	}
-	if g.n > 0 {
-		n.gpus = append(n.gpus, g)
-	}
 	var absences []sensors.Absence
 	for _, id := range order {
 		if a, ok := refused[id]; ok {
@@ -361,7 +406,45 @@ func (n *nvmlSource) add(device nvml.Device, uuid string) []sensors.Absence {
 			delete(refused, id)
 		}
 	}
+	if g.n == 0 {
+		return absences
+	}
+	var list []sensors.Sensor
+	if taken["energy"] {
+		g.periodAt = g.n
+		list = append(list, updatePeriod())
+	}
+	use, ofUsers, reasons := n.users.probe(n, device, mig)
+	for _, a := range reasons {
+		a.ID = "gpu/" + uuid + "/" + a.ID
+		absences = append(absences, a)
+	}
+	g.users = use.placed(g.n + len(list))
+	for _, s := range append(list, ofUsers...) {
+		n.list = append(n.list, placed("gpu", uuid, s.Name, s))
+		g.n++
+	}
+	n.gpus = append(n.gpus, g)
 	return absences
+}
+
+// inMIGMode says whether a GPU is cut into instances.
+func (n *nvmlSource) inMIGMode(device nvml.Device) bool {
+	if !n.has("nvmlDeviceGetMigMode") {
+		return false
+	}
+	current, _, ret := device.GetMigMode()
+	return ret == nvml.SUCCESS && current == nvml.DEVICE_MIG_ENABLE
+}
+
+// averages says whether nvmlDeviceGetPowerUsage gives the mean of a second: on Ampere and later but for GA100, whose
+// compute capability is 8.0 (nvml.h; CUDA C++ Programming Guide, Compute Capabilities).
+func (n *nvmlSource) averages(device nvml.Device) bool {
+	if !n.has("nvmlDeviceGetCudaComputeCapability") {
+		return false
+	}
+	major, minor, ret := device.GetCudaComputeCapability()
+	return ret == nvml.SUCCESS && (major > 8 || major == 8 && minor > 0)
 }
 
 // probe makes the reading once.
@@ -369,14 +452,22 @@ func (r gpuReading) probe(device nvml.Device) nvml.Return {
 	if r.field == 0 {
 		return r.read(device, make([]float64, len(r.sensors)))
 	}
-	v := []nvml.FieldValue{{FieldId: r.field, NvmlReturn: uint32(nvml.ERROR_UNKNOWN)}}
+	v := []nvml.FieldValue{
+		{FieldId: r.field, ScopeId: r.scope, NvmlReturn: uint32(nvml.ERROR_UNKNOWN)},
+		{FieldId: r.field, NvmlReturn: uint32(nvml.ERROR_UNKNOWN)},
+	}
+	if r.scope == 0 {
+		v = v[:1]
+	}
 	if ret := device.GetFieldValues(v); ret != nvml.SUCCESS {
 		return ret
 	}
 	if ret := nvml.Return(v[0].NvmlReturn); ret != nvml.SUCCESS {
 		return ret
 	}
-	if math.IsNaN(fieldNumber(&v[0])) {
+	n := fieldNumber(&v[0])
+	// Older drivers do not look at the scope and give what the GPU takes; nothing that is there takes 0 W.
+	if math.IsNaN(n) || r.scope != 0 && (n == 0 || n == fieldNumber(&v[1])) {
 		return nvml.ERROR_NOT_SUPPORTED
 	}
 	return nvml.SUCCESS
@@ -385,7 +476,7 @@ func (r gpuReading) probe(device nvml.Device) nvml.Return {
 // take adds a reading that answers; its sensors come next in the list.
 func (g *gpu) take(r gpuReading) {
 	if r.field != 0 {
-		g.fields = append(g.fields, nvml.FieldValue{FieldId: r.field})
+		g.fields = append(g.fields, nvml.FieldValue{FieldId: r.field, ScopeId: r.scope})
 		g.fieldAt, g.scale = append(g.fieldAt, g.n), append(g.scale, r.unit)
 	} else {
 		g.calls = append(g.calls, gpuCall{at: g.n, n: len(r.sensors), read: r.read})
@@ -427,7 +518,11 @@ func (n *nvmlSource) Read(dst []float64) error {
 		g := &n.gpus[i]
 		ok, gone := g.readAll(dst[g.at : g.at+g.n])
 		answers, lost = answers || ok, lost && gone
+		if g.periodAt >= 0 {
+			dst[g.at+g.periodAt] = n.periods.of(g.model)
+		}
 	}
+	n.users.read(n.gpus, dst)
 	switch {
 	case answers:
 		return nil
@@ -472,10 +567,22 @@ func (g *gpu) readAll(dst []float64) (ok, gone bool) {
 	return ok, gone
 }
 
+// Follow begins to tell the target's processes from others, and to learn how often the counters move.
+func (n *nvmlSource) Follow(pid int) error {
+	if n.lib == nil {
+		return fmt.Errorf("nvml: follow process %d: %w", pid, os.ErrClosed)
+	}
+	n.users.follow(pid)
+	n.periods.learn(n.gpus)
+	return nil
+}
+
 func (n *nvmlSource) Close() error {
 	if n.lib == nil {
 		return nil
 	}
+	n.periods.stop()
+	n.users.close()
 	ret := n.lib.Shutdown()
 	n.lib = nil
 	if ret != nvml.SUCCESS {

@@ -62,14 +62,23 @@ func inChild(t *testing.T, without []string, args ...string) (sensors.Host, bool
 	return sensors.Host{}, false
 }
 
-// gpuValues are the readings of a source by the rest of the ID after gpu/.
+// gpuValues are the readings of a source by the rest of the ID after gpu/, but for those that need a target.
 func gpuValues(t *testing.T, source sensors.Source) map[string]float64 {
 	t.Helper()
 	all := map[string]float64{}
 	for i, v := range sensortest.Read(t, source) {
-		all[strings.TrimPrefix(source.Sensors()[i].ID, "gpu/")] = v
+		if s := source.Sensors()[i]; !ofTarget(s) {
+			all[strings.TrimPrefix(s.ID, "gpu/")] = v
+		} else if !math.IsNaN(v) {
+			t.Errorf("%s reads %v without a target", s.ID, v)
+		}
 	}
 	return all
+}
+
+// ofTarget are the sensors that read nothing before there is a target.
+func ofTarget(s sensors.Sensor) bool {
+	return s.Name == "update_period" || strings.HasPrefix(s.Name, "target_") || strings.HasPrefix(s.Name, "other_")
 }
 
 func TestNVML(t *testing.T) {
@@ -153,6 +162,9 @@ func TestNVMLMissingFunctions(t *testing.T) {
 			source, absences := sensortest.Open(t, nvmlBackend(), host)
 			var got []string
 			for _, a := range absences {
+				if a.Reason == migUse {
+					continue
+				}
 				got = append(got, strings.TrimPrefix(a.ID, "gpu/"+gpu0+"/"))
 				if !strings.Contains(a.Reason, "no function nvml") {
 					t.Errorf("%s: %q", a.ID, a.Reason)
@@ -271,7 +283,7 @@ func TestNVMLLost(t *testing.T) {
 		}
 	}
 	other, absences := sensortest.Open(t, nvmlBackend(), host)
-	if len(other.Sensors()) != 8 || len(absences) != 1 || absences[0].ID != "gpu/1" || !strings.Contains(absences[0].Reason, "lost") {
+	if len(other.Sensors()) != 14 || len(absences) != 1 || absences[0].ID != "gpu/1" || !strings.Contains(absences[0].Reason, "lost") {
 		t.Errorf("opened with one lost: %d sensors, %v", len(other.Sensors()), absences)
 	}
 	t.Setenv("STUB_NVML_LOST", "all")
@@ -322,6 +334,7 @@ func TestNVMLVisible(t *testing.T) {
 		host := host
 		host.AllGPUs = all
 		source, absences, err := nvmlBackend().Open(t.Context(), host)
+		absences = slices.DeleteFunc(absences, func(a sensors.Absence) bool { return a.Reason == migUse })
 		if len(want) == 0 {
 			if !errors.Is(err, sensors.ErrUnavailable) || !strings.Contains(err.Error(), "CUDA_VISIBLE_DEVICES") || len(absences) != 3 {
 				t.Errorf("%q: %v, %v", setting, absences, err)

@@ -76,7 +76,7 @@ func TestWhoseEnergy(t *testing.T) {
 	if m := run.Metric("energy"); m.Value != 6000 {
 		t.Errorf("%+v", m)
 	}
-	if m := run.Metric("gpu_target_energy"); m.Reason != "which processes used the GPUs was not read" || m.Unit != units.Joule {
+	if m := run.Metric("gpu_target_energy"); m.Reason != "which processes used the GPU was not read" || m.Unit != units.Joule {
 		t.Errorf("%+v", m)
 	}
 	in = base()

@@ -2,7 +2,10 @@ package datamodel
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ergon-energy/ergon/sensors"
@@ -18,6 +21,8 @@ type Baseline struct {
 	// Power is the mean of it without GPUs, in W, and Spread the standard deviation of its readings in W.
 	Power  float64 `json:"power"`
 	Spread float64 `json:"spread"`
+	// GPUs is the mean power of each GPU by its device, in W.
+	GPUs map[string]float64 `json:"gpus,omitempty"`
 	// Duration is how long was measured, in s.
 	Duration float64 `json:"duration"`
 	// Busy is the busy share of all CPUs meanwhile, 0 to 1; nil where that is not known.
@@ -42,10 +47,13 @@ const (
 func BaselineOf(list []*Series, start time.Time, missing []sensors.Absence) Baseline {
 	b := &builder{in: Input{Series: list, Run: Run{Missing: missing}}, energy: chooseEnergy(list)}
 	c := b.energy
-	if len(c.cpu) == 0 {
+	if len(c.summed()) == 0 {
 		return Baseline{Reason: b.whyNoEnergy("rapl")}
 	}
-	base := Baseline{Cover: c.name, Start: start}
+	base := Baseline{Cover: c.name, Start: start, GPUs: c.gpuPowers()}
+	for _, s := range c.gpus {
+		base.Duration = max(base.Duration, (s.lastAt - s.firstAt).Seconds())
+	}
 	for _, s := range c.cpu {
 		window := (s.lastAt - s.firstAt).Seconds()
 		m := s.energy()
@@ -70,7 +78,14 @@ func (b Baseline) String() string {
 	if b.Reason != "" {
 		return "none: " + b.Reason
 	}
-	said := fmt.Sprintf("%.4g W ± %.2g W of %s, measured for %.4g s", b.Power, b.Spread, b.Cover, b.Duration)
+	var parts []string
+	if b.Cover != "" {
+		parts = append(parts, fmt.Sprintf("%.4g W ± %.2g W of %s", b.Power, b.Spread, b.Cover))
+	}
+	for _, device := range slices.Sorted(maps.Keys(b.GPUs)) {
+		parts = append(parts, fmt.Sprintf("%.4g W of %s", b.GPUs[device], device))
+	}
+	said := fmt.Sprintf("%s, measured for %.4g s", strings.Join(parts, ", "), b.Duration)
 	if b.Busy != nil {
 		said += fmt.Sprintf(" with %s of the CPUs busy", units.Format(*b.Busy, units.Ratio))
 	}
@@ -90,6 +105,7 @@ func (b Baseline) And(after Baseline) Baseline {
 	}
 	difference := after.Power - b.Power
 	both.Power = (b.Power + after.Power) / 2
+	both.GPUs = meanOf(b.GPUs, after.GPUs)
 	both.Spread = math.Sqrt((b.Spread*b.Spread+after.Spread*after.Spread)/2 + difference*difference/4)
 	both.Duration = b.Duration + after.Duration
 	both.Busy = nil

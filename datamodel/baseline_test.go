@@ -27,13 +27,20 @@ func TestBaselineOf(t *testing.T) {
 	}
 	absent := []sensors.Absence{{ID: "rapl", Reason: "no powercap in this kernel"}}
 	for want, list := range map[string][]*Series{
-		"no powercap in this kernel": {line(watts(), 50, 50, sec)},
+		"no powercap in this kernel": {line(bytesRead(), 50, 50, sec)},
 		"did not move":               {line(zone("package-0"), 5, 5, sec)},
 		"only one reading":           {seriesOf(zone("package-0"), []time.Duration{sec}, []float64{1})},
 	} {
 		if b := BaselineOf(list, start, absent); !strings.Contains(b.Reason, want) || b.Power != 0 {
 			t.Errorf("%+v, want %q", b, want)
 		}
+	}
+	card := BaselineOf([]*Series{line(watts(), 50, 50, sec)}, start, absent)
+	if card.Reason != "" || card.Power != 0 || card.GPUs["GPU-1"] != 50 || card.Duration != 1 {
+		t.Errorf("of a GPU alone: %+v", card)
+	}
+	if twice := card.And(BaselineOf([]*Series{line(watts(), 60, 60, sec)}, start, nil)); twice.GPUs["GPU-1"] != 55 {
+		t.Errorf("before and after: %+v", twice)
 	}
 	if _, err := json.Marshal(b.And(uneven)); err != nil {
 		t.Error(err)

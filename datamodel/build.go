@@ -27,6 +27,7 @@ type Input struct {
 // run they are the same. The host carries what was measured of the machine, a device what its sensors came to.
 func Build(in Input) (*Node, []Warning) {
 	b := newBuilder(in)
+	in = b.in
 	for _, s := range in.Series {
 		b.warnings = append(b.warnings, s.Warnings()...)
 	}
@@ -65,9 +66,15 @@ type builder struct {
 	// not known.
 	shared   []Metric
 	division division
+	// gpus is whose the energy of each GPU was, gpuWhose what of that is not in the summary.
+	gpus     []gpuShare
+	gpuWhose []Metric
 }
 
-func newBuilder(in Input) *builder { return &builder{in: in, energy: chooseEnergy(in.Series)} }
+func newBuilder(in Input) *builder {
+	in.Series = learned(in.Series)
+	return &builder{in: in, energy: chooseEnergy(in.Series)}
+}
 
 func (b *builder) warn(subject, format string, args ...any) {
 	b.warnings = append(b.warnings, Warning{Subject: subject, Text: fmt.Sprintf(format, args...)})
@@ -123,7 +130,7 @@ func (b *builder) hostMetrics(summary []Metric) []Metric {
 	} {
 		out = append(out, pick(summary, name))
 	}
-	return out
+	return append(out, b.gpuWhose...)
 }
 
 // pick is the metric of that name.
@@ -181,6 +188,10 @@ func (b *builder) devices(summary []Metric) []*Node {
 		if n != target && n != profiler {
 			n.Metrics = b.deviceMetrics(n)
 		}
+	}
+	for _, g := range b.gpus {
+		n := device("gpu", g.device)
+		n.Metrics = append(n.Metrics, g.target, g.other, g.idle)
 	}
 	target.Metrics = b.targetMetrics(summary)
 	profiler.Metrics = b.profilerMetrics(summary)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -151,8 +152,33 @@ func checkTree(t *testing.T, in Input, tree *Node) {
 			t.Errorf("%s: target %v, other %v and idle %v are not %v J", n.Level, target.Value, other.Value, idle.Value, parts-gpus)
 		}
 	}
+	// And that of the GPUs, of each and of all.
+	checkWhose(t, "all GPUs", gpus, host.Metric("gpu_target_energy"), host.Metric("gpu_other_energy"), host.Metric("gpu_idle_energy"))
+	for _, d := range host.Children {
+		if d.Device == "gpu" && slices.Contains(d.Meta, Pair{"summed", inSum}) {
+			checkWhose(t, d.Name, d.Metric("energy").Value, d.Metric("target_energy"), d.Metric("other_energy"), d.Metric("idle_energy"))
+		}
+	}
 	if u := run.Metric("cpu_utilization").Value; u < 0 || u > 1 {
 		t.Errorf("utilization %v", u)
+	}
+}
+
+// checkWhose: the parts are the whole, wherever the first two are known, which they are together.
+func checkWhose(t *testing.T, what string, whole float64, target, other, idle Metric) {
+	t.Helper()
+	if (target.Reason == "") != (other.Reason == "") {
+		t.Errorf("%s: target %+v, other %+v", what, target, other)
+	}
+	if target.Reason != "" {
+		return
+	}
+	all := target.Value + other.Value
+	if idle.Reason == "" {
+		all += idle.Value
+	}
+	if !isNear(all, whole, 1e-12) || target.Value < 0 || other.Value < 0 || idle.Value < 0 {
+		t.Errorf("%s: target %v, other %v and idle %v are not %v J", what, target.Value, other.Value, idle.Value, whole)
 	}
 }
 
@@ -505,6 +531,13 @@ func TestBuildProperties(t *testing.T) {
 			}
 			add(gpu(uuid, "power", sensors.Gauge, units.Watt), 300)
 			add(gpu(uuid, "memory_used", sensors.Gauge, units.Byte), 8e10)
+			for _, name := range []string{
+				"target_utilization", "other_utilization", "target_processes", "other_processes", "module_power", "update_period",
+			} {
+				if r.IntN(3) > 0 {
+					add(gpu(uuid, name, sensors.Gauge, units.Ratio), float64(r.IntN(2)))
+				}
+			}
 		}
 		for _, mode := range []string{"user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"} {
 			add(sensor("cpu/"+mode, sensors.Counter, units.Second, "/proc/stat"), 0.5)
@@ -515,6 +548,9 @@ func TestBuildProperties(t *testing.T) {
 		if r.IntN(2) == 0 {
 			base := BaselineOf(series, time.Time{}, nil)
 			base.Power *= 1.5 * r.Float64()
+			for uuid := range base.GPUs {
+				base.GPUs[uuid] *= 1.5 * r.Float64()
+			}
 			in.Run.Baseline = &base
 		}
 		tree, _ := build(t, in)

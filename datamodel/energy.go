@@ -46,7 +46,13 @@ func chooseEnergy(list []*Series) energyChoice {
 			c.verdict[s] = "no: " + reason
 		}
 	}
-	chosen := Resolve(sensorsOf(alive), nil)
+	found := sensorsOf(alive)
+	for i, s := range alive {
+		if countsModule(alive, s) {
+			found[i].Name = "module_energy"
+		}
+	}
+	chosen := Resolve(found, nil)
 	c.name = chosen.Cover
 	taken := make(map[string]*Series)
 	for i, d := range chosen.Domains {
@@ -72,6 +78,9 @@ func chooseEnergy(list []*Series) energyChoice {
 		if other := taken[d.Same]; other != nil && isMachineEnergy(d.Sensor) {
 			c.compare(other, alive[i])
 		}
+	}
+	for _, s := range c.gpus {
+		c.crossCheck(s, alive)
 	}
 	c.warnDead(all)
 	return c
@@ -196,6 +205,9 @@ func (c energyChoice) sourceGPU() string {
 		how := "counter"
 		if s.sensor.Kind != sensors.Counter {
 			how = "power over time"
+		}
+		if strings.Contains(s.sensor.Source, "MIG") {
+			how += ", all of it: a MIG instance has no energy of its own"
 		}
 		names[i] = fmt.Sprintf("%s (%s)", s.sensor.Device, how)
 	}

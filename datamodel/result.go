@@ -32,7 +32,7 @@ func (b *builder) summary() []Metric {
 	busy := b.machineCPU()
 	of["cpu_utilization"] = busy.utilization()
 	b.shared = b.attribution(busy, of["cpu_time"])
-	for _, m := range append(slices.Clip(b.shared), b.gpuTargetEnergy(of["gpu_energy"])) {
+	for _, m := range append(slices.Clip(b.shared), b.gpuAttribution(of["gpu_energy"])) {
 		of[m.Name] = m
 	}
 	of["net_energy"] = net(of["energy"], of["idle_energy"])

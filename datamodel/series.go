@@ -65,8 +65,9 @@ type Series struct {
 	// area is the integral of a gauge in unit × ns, areaLow what rounding lost of it (Neumaier's sum).
 	area, areaLow float64
 	bridged       time.Duration
-	// The first and the last increment of a counter: by how much it rose, and in how many nanoseconds.
-	firstRise, firstTime, lastRise, lastTime float64
+	// The first and the last increment of a counter that was more than 0: by how much it rose, and in how many
+	// nanoseconds since it last did; and how many have passed since the last.
+	firstRise, firstTime, lastRise, lastTime, still float64
 
 	// A counter counted carry up to the last reset, and since then last - origin + wraps × wrap.
 	origin, carry float64
@@ -199,17 +200,21 @@ func (s *Series) addCounter(at []time.Duration, values []float64) {
 		if w > s.blind {
 			s.doubt.blind++
 		}
-		s.lastRise, s.lastTime = d+s.loose, w
-		rate := s.lastRise / w
+		rise := d + s.loose
+		rate := rise / w
+		// Where it is read more often than it moves, what it gathered while it stood still comes at once.
+		if s.still += w; rise > 0 {
+			if s.firstTime == 0 {
+				s.firstRise, s.firstTime = rise, s.still
+			}
+			s.lastRise, s.lastTime, s.still = rise, s.still, 0
+		}
 		s.loose = 0
 		if rate < s.min {
 			s.min = rate
 		}
 		if rate > s.max {
 			s.max = rate
-		}
-		if s.weight == 0 {
-			s.firstRise, s.firstTime = s.lastRise, w
 		}
 		s.weight += w
 		off := rate - s.mean
@@ -489,6 +494,9 @@ func (s *Series) gaugeMetric(name string) Metric {
 		m.Aggregation = "max"
 		return m.withValue(m.Max)
 	}
+	if s.sensor.Window > 0 && s.weight > 0 {
+		return m.withValue(s.integral() / (s.weight / 1e9))
+	}
 	return m.withValue(m.Mean)
 }
 
@@ -507,8 +515,26 @@ func (s *Series) integralMetric(name string) Metric {
 	return s.described(m, 1).withValue(s.integral())
 }
 
-// integral is the sum of the trapezoids in Unit × s.
-func (s *Series) integral() float64 { return (s.area + s.areaLow) / 1e9 }
+// integral is the sum of the trapezoids in Unit × s. Of readings that are means over a Window before them these sum up a
+// time that lies half a window earlier. So what is missing at the end, half a window at the last reading, is added, and
+// as much at the first one, which was before it, is taken away: exact where the power did not change within a window
+// before the start and before the end. Where the whole time is shorter than a window, the last reading has it all, and
+// beside it only what went before.
+func (s *Series) integral() float64 {
+	sum := (s.area + s.areaLow) / 1e9
+	window := s.sensor.Window.Seconds()
+	if !(window > 0) || s.count < 2 {
+		return sum
+	}
+	shifted := sum + window/2*(s.last-s.first)
+	if length := (s.lastAt - s.firstAt).Seconds(); length < window {
+		shifted = window*s.last - (window-length)*s.first
+	}
+	if shifted < 0 { // the power was another just before the start
+		return sum
+	}
+	return shifted
+}
 
 // described gives m the minimum, maximum, mean and standard deviation of the readings or rates, each times scale.
 func (s *Series) described(m Metric, scale float64) Metric {

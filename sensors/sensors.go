@@ -76,6 +76,9 @@ type Sensor struct {
 	// Update is the time from one new value to the next in the hardware or driver, its upper end where it varies: a
 	// reading may be as old as this. 0 is not known.
 	Update time.Duration `json:"update,omitempty"`
+	// Window is the time, ending when it is made, over which a reading of a gauge is the mean; 0 is that moment, or a
+	// time too short to matter.
+	Window time.Duration `json:"window,omitempty"`
 	// Provenance is how a value made of the readings is obtained; the zero value means FromCounter for a counter and
 	// Sampled for a gauge.
 	Provenance Provenance `json:"provenance,omitempty"`

@@ -37,6 +37,7 @@ func Build(t testing.TB, without ...string) string {
 	for _, function := range without {
 		args = append(args, "-DNO_"+function)
 	}
+	args = append(args, "-lm")
 	if out, err := exec.CommandContext(t.Context(), cc, args...).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", cc, err, out)
 	}

@@ -2,7 +2,7 @@
  * A stand-in for NVIDIA's libnvidia-ml.so.1 on machines without a GPU, so that the way a program loads and calls the
  * library is tested as it is. Build it with
  *
- *     cc -shared -fPIC -Wl,-soname,libnvidia-ml.so.1 -o libnvidia-ml.so.1 stub.c
+ *     cc -shared -fPIC -Wl,-soname,libnvidia-ml.so.1 -o libnvidia-ml.so.1 stub.c -lm
  *
  * and -DNO_nvmlDeviceGetTemperature and the like for each function that the library shall lack. The environment says
  * what the GPUs are like. It is looked at in each call, so that a test can change it while it runs:
@@ -11,6 +11,24 @@
  *     STUB_NVML_MODELS=A,B          their names, the last one for all the rest (Stub GPU)
  *     STUB_NVML_ENERGY=123          mJ in the energy counter; without it, 1 kJ + POWER * time since the library was loaded
  *     STUB_NVML_POWER=100000        mW drawn by GPU 0; GPU i draws i W more
+ *     STUB_NVML_CURVE=ramp:50:200:2 W over time in place of POWER, from ORIGIN on: constant:W, ramp:FROM:TO:SECONDS (then
+ *                                   TO), square:FIRST:SECOND:PERIOD (half of it each); before ORIGIN what it begins with
+ *     STUB_NVML_ORIGIN=12.5         second of CLOCK_MONOTONIC at which curves begin (when the library was loaded)
+ *     STUB_NVML_UPDATE=100          ms from one new value of counter and power to the next (0: always new)
+ *     STUB_NVML_WINDOW=25           ms before a new value that POWER_INSTANT is the mean of (0: that moment)
+ *     STUB_NVML_AVERAGE=1000        ms that nvmlDeviceGetPowerUsage and POWER_AVERAGE are the mean of; without it the one
+ *                                   is as POWER_INSTANT and the other NOT_SUPPORTED
+ *     STUB_NVML_RESET=1.5           s after ORIGIN at which the counter starts from 0
+ *     STUB_NVML_MODULE=300          W that the module takes beside the GPU, shown in the scope MODULE
+ *     STUB_NVML_COUNTS_MODULE=1     the counter is that of the module, as on a GH200
+ *     STUB_NVML_MEMORY=40           W in the scope MEMORY
+ *     STUB_NVML_SCOPES=0            scopes are not looked at, as by older drivers
+ *     STUB_NVML_LOG=FILE            each reading of a counter: GPU, seconds since ORIGIN, mJ
+ *     STUB_NVML_PROCESSES=FILE      programs on the GPUs, a line each: GPU PID MIB SM% [graphics]. A program that has ended is
+ *                                   in no list and uses nothing
+ *     STUB_NVML_SAMPLES=200         ms from one sample of their use of SMs to the next
+ *     STUB_NVML_GROWS=1             there is one more of these samples each time than there was room for
+ *     STUB_NVML_CAPABILITY=80       compute capability times ten (90)
  *     STUB_NVML_UTILIZATION=75      per cent
  *     STUB_NVML_UNSUPPORTED=a,b     what is NOT_SUPPORTED: names of functions, or field-83, field-186
  *     STUB_NVML_UNKNOWN_FIELDS=1    fields are an INVALID_ARGUMENT each, as with drivers that do not know them
@@ -18,9 +36,12 @@
  *     STUB_NVML_LOST=1              this GPU has fallen off the bus; "all": all of them
  *     STUB_NVML_INIT=9              what nvmlInit returns (0); 9 is DRIVER_NOT_LOADED
  *     STUB_NVML_HANG=a,b            calls of these functions do not return
- *     STUB_NVML_MIG=MIG-x           UUID of an instance on GPU 0
+ *     STUB_NVML_MIG=MIG-x           UUID of an instance on GPU 0, which is then in MIG mode
  */
 #define _GNU_SOURCE
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,20 +107,89 @@ static int ready(const char *function, void *device)
 
 static int at(void *device) { return (int)((char *)device - gpus) % MOST; }
 
-static unsigned long long power(void *device)
+/* A setting in thousandths of its unit, as seconds or watts. */
+static double thousandths(const char *name, double otherwise)
 {
-	return (unsigned long long)setting("STUB_NVML_POWER", 100000) + 1000ull * at(device);
+	const char *s = getenv(name);
+	return s && *s ? atof(s) / 1e3 : otherwise;
+}
+
+/* Seconds since ORIGIN. */
+static double now(void)
+{
+	struct timespec t;
+	const char *origin = getenv("STUB_NVML_ORIGIN");
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	if (origin && *origin)
+		return (double)t.tv_sec + (double)t.tv_nsec / 1e9 - atof(origin);
+	return (double)(t.tv_sec - loaded.tv_sec) + (double)(t.tv_nsec - loaded.tv_nsec) / 1e9;
+}
+
+/* J that the curve takes from 0 to t, below 0 for a t before. */
+static double curve(double t)
+{
+	const char *s = getenv("STUB_NVML_CURVE");
+	double a = thousandths("STUB_NVML_POWER", 100), b, n;
+	if (!s || !*s)
+		return a * t;
+	if (sscanf(s, "ramp:%lf:%lf:%lf", &a, &b, &n) == 3)
+		return t < 0 ? a * t : t < n ? a * t + (b - a) * t * t / (2 * n) : (a + b) / 2 * n + b * (t - n);
+	if (sscanf(s, "square:%lf:%lf:%lf", &a, &b, &n) == 3) {
+		if (t < 0)
+			return a * t;
+		double whole = floor(t / n), part = t - whole * n;
+		return whole * n * (a + b) / 2 + (part < n / 2 ? a * part : a * n / 2 + b * (part - n / 2));
+	}
+	if (sscanf(s, "constant:%lf", &a) == 1)
+		return a * t;
+	abort();
+}
+
+/* The time of the last new value of counter and power. */
+static double updated(void)
+{
+	double t = now(), step = thousandths("STUB_NVML_UPDATE", 0);
+	return step > 0 ? floor(t / step) * step : t;
+}
+
+/* The mean power over a time up to the last new value, in mW. */
+static unsigned power(void *device, double window)
+{
+	double t = updated();
+	if (window <= 0)
+		window = 1e-6;
+	return (unsigned)lround(1e3 * ((curve(t) - curve(t - window)) / window + at(device)));
+}
+
+static unsigned instant(void *device) { return power(device, thousandths("STUB_NVML_WINDOW", 0)); }
+
+static unsigned usual(void *device)
+{
+	double window = thousandths("STUB_NVML_AVERAGE", 0);
+	return window > 0 ? power(device, window) : instant(device);
 }
 
 static unsigned long long energy(void *device)
 {
-	struct timespec now;
 	long fixed = setting("STUB_NVML_ENERGY", -1);
 	if (fixed >= 0)
 		return (unsigned long long)fixed;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	double s = (double)(now.tv_sec - loaded.tv_sec) + (double)(now.tv_nsec - loaded.tv_nsec) / 1e9;
-	return 1000000 + (unsigned long long)((double)power(device) * s);
+	double t = updated(), extra = at(device), reset = thousandths("STUB_NVML_RESET", -1) * 1e3;
+	if (setting("STUB_NVML_COUNTS_MODULE", 0))
+		extra += (double)setting("STUB_NVML_MODULE", 0);
+	double j = curve(t) + extra * t;
+	if (reset > 0 && t >= reset)
+		j -= curve(reset) + extra * reset;
+	else
+		j += 1e6; /* since the driver was loaded; as much as a curve takes that began before */
+	unsigned long long mj = (unsigned long long)floor(1e3 * j);
+	const char *log = getenv("STUB_NVML_LOG");
+	FILE *f = log && *log ? fopen(log, "a") : NULL;
+	if (f) {
+		fprintf(f, "%d %.9f %llu\n", at(device), now(), mj);
+		fclose(f);
+	}
+	return mj;
 }
 
 #ifndef NO_nvmlInit_v2
@@ -218,6 +308,30 @@ struct field {
 	union { double d; unsigned u; unsigned long long ull; } value;
 };
 
+/* POWER_AVERAGE and POWER_INSTANT, unsigned int mW, in the scopes GPU, MODULE and MEMORY. */
+static int power_field(void *device, struct field *f)
+{
+	unsigned scope = setting("STUB_NVML_SCOPES", 1) ? f->scope : 0;
+	if (f->id == 185 && !getenv("STUB_NVML_AVERAGE") && scope != 2)
+		return NOT_SUPPORTED;
+	if (f->id != 185 && (f->id != 186 || scope == 2)) /* of memory only the mean is told, as on an H100 */
+		return NOT_SUPPORTED;
+	f->type = 1;
+	f->value.ull = ~0ull; /* the upper half is not the value's. */
+	f->value.u = f->id == 185 ? usual(device) : instant(device);
+	switch (scope) {
+	case 0:
+		return SUCCESS;
+	case 1:
+		f->value.u += 1000 * (unsigned)setting("STUB_NVML_MODULE", 0);
+		return getenv("STUB_NVML_MODULE") ? SUCCESS : NOT_SUPPORTED;
+	case 2:
+		f->value.u = 1000 * (unsigned)setting("STUB_NVML_MEMORY", 0);
+		return getenv("STUB_NVML_MEMORY") ? SUCCESS : NOT_SUPPORTED;
+	}
+	return INVALID_ARGUMENT;
+}
+
 #ifndef NO_nvmlDeviceGetFieldValues
 int nvmlDeviceGetFieldValues(void *device, int n, struct field *fields)
 {
@@ -234,12 +348,8 @@ int nvmlDeviceGetFieldValues(void *device, int n, struct field *fields)
 		else if (f->id == 83) { /* TOTAL_ENERGY_CONSUMPTION, unsigned long long mJ */
 			f->type = 3;
 			f->value.ull = energy(device);
-		} else if (f->id == 186) { /* POWER_INSTANT, unsigned int mW */
-			f->type = 1;
-			f->value.ull = ~0ull; /* the upper half is not the value's. */
-			f->value.u = (unsigned)power(device);
 		} else
-			f->result = NOT_SUPPORTED;
+			f->result = power_field(device, f);
 	}
 	return SUCCESS;
 }
@@ -258,7 +368,7 @@ int nvmlDeviceGetTotalEnergyConsumption(void *device, unsigned long long *mj)
 int nvmlDeviceGetPowerUsage(void *device, unsigned *mw)
 {
 	READY(device);
-	*mw = (unsigned)power(device);
+	*mw = usual(device);
 	return SUCCESS;
 }
 #endif
@@ -318,5 +428,112 @@ int nvmlDeviceGetClockInfo(void *device, int kind, unsigned *mhz)
 	case 2: *mhz = 1593; return SUCCESS; /* memory */
 	}
 	return INVALID_ARGUMENT;
+}
+#endif
+
+#ifndef NO_nvmlDeviceGetMigMode
+int nvmlDeviceGetMigMode(void *device, unsigned *current, unsigned *pending)
+{
+	const char *mig = getenv("STUB_NVML_MIG");
+	READY(device);
+	*current = *pending = mig && *mig && at(device) == 0;
+	return SUCCESS;
+}
+#endif
+
+#ifndef NO_nvmlDeviceGetCudaComputeCapability
+int nvmlDeviceGetCudaComputeCapability(void *device, int *major, int *minor)
+{
+	READY(device);
+	int n = (int)setting("STUB_NVML_CAPABILITY", 90);
+	*major = n / 10;
+	*minor = n % 10;
+	return SUCCESS;
+}
+#endif
+
+struct program { unsigned pid; unsigned long long memory; unsigned sm; int graphics; };
+
+/* The programs on a GPU that have not ended. */
+static unsigned programs(void *device, struct program *list, unsigned most)
+{
+	const char *path = getenv("STUB_NVML_PROCESSES");
+	FILE *f = path && *path ? fopen(path, "r") : NULL;
+	char line[128];
+	unsigned n = 0;
+	while (f && n < most && fgets(line, sizeof line, f)) {
+		struct program p = { 0, 0, 0, strstr(line, "graphics") != NULL };
+		int gpu;
+		if (sscanf(line, "%d %u %llu %u", &gpu, &p.pid, &p.memory, &p.sm) == 4 && gpu == at(device) &&
+		    (!kill((pid_t)p.pid, 0) || errno != ESRCH))
+			list[n++] = p;
+	}
+	if (f)
+		fclose(f);
+	return n;
+}
+
+struct process { unsigned pid; unsigned long long memory; unsigned gpu_instance, compute_instance; };
+
+static int running(void *device, unsigned *n, struct process *list, int graphics)
+{
+	struct program all[64];
+	unsigned found = 0, room = *n, some = programs(device, all, 64);
+	for (unsigned i = 0; i < some; i++)
+		if (all[i].graphics == graphics) {
+			if (found < room)
+				list[found] = (struct process){ all[i].pid, all[i].memory << 20, ~0u, ~0u };
+			found++;
+		}
+	*n = found;
+	return found > room ? INSUFFICIENT_SIZE : SUCCESS;
+}
+
+#ifndef NO_nvmlDeviceGetComputeRunningProcesses_v3
+int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *n, struct process *list)
+{
+	READY(device);
+	return running(device, n, list, 0);
+}
+#endif
+
+#ifndef NO_nvmlDeviceGetGraphicsRunningProcesses_v3
+int nvmlDeviceGetGraphicsRunningProcesses_v3(void *device, unsigned *n, struct process *list)
+{
+	READY(device);
+	return running(device, n, list, 1);
+}
+#endif
+
+struct sample { unsigned pid; unsigned long long time; unsigned sm, memory, encoder, decoder; };
+
+#ifndef NO_nvmlDeviceGetProcessUtilization
+int nvmlDeviceGetProcessUtilization(void *device, struct sample *list, unsigned *n, unsigned long long last)
+{
+	READY(device);
+	if (at(device) == 0 && getenv("STUB_NVML_MIG") && *getenv("STUB_NVML_MIG"))
+		return NOT_SUPPORTED;
+	struct program all[64];
+	struct timespec t;
+	clock_gettime(CLOCK_REALTIME, &t);
+	unsigned long long us = (unsigned long long)t.tv_sec * 1000000 + (unsigned long long)t.tv_nsec / 1000;
+	unsigned long long step = 1000 * (unsigned long long)setting("STUB_NVML_SAMPLES", 200);
+	unsigned found = 0, some = programs(device, all, 64);
+	us -= us % step;
+	for (unsigned i = 0; us > last && i < some; i++)
+		if (all[i].sm > 0) {
+			if (list && found < *n)
+				list[found] = (struct sample){ all[i].pid, us, all[i].sm, 10, 0, 0 };
+			found++;
+		}
+	if (!found) {
+		*n = 0;
+		return NOT_FOUND;
+	}
+	if (list && setting("STUB_NVML_GROWS", 0))
+		found = *n + 1;
+	unsigned room = list ? *n : 0;
+	*n = found;
+	return found > room ? INSUFFICIENT_SIZE : SUCCESS;
 }
 #endif

@@ -1,0 +1,292 @@
+//go:build linux && cgo
+
+package backend
+
+import (
+	"errors"
+	"math"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/NVIDIA/go-nvml/pkg/nvml"
+	"golang.org/x/sys/unix"
+
+	"github.com/ergon-energy/ergon/internal/quick"
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+const (
+	// usersShare is the part of the time that looking at who uses the GPUs may take: the calls wait for the driver.
+	usersShare = 0.01
+	// usersPause is the least time between two looks. A little less than the family's interval, so that no beat is missed
+	// for coming early.
+	usersPause = 95 * time.Millisecond
+	// usersHold is how long the use last told stands where the driver tells nothing new: it samples every 1/6 s to 1 s
+	// (nvml.h, nvmlUtilization_t), and has nothing to tell of processes that use nothing.
+	usersHold = 1200 * time.Millisecond
+	// migUse is why nobody's use is told (nvml.h, nvmlDeviceGetProcessUtilization).
+	migUse = "in MIG mode the driver does not tell who uses how much of the GPU"
+	// notAvailable is NVML_VALUE_NOT_AVAILABLE in an unsigned long long.
+	notAvailable = math.MaxUint64
+)
+
+// gpuUsers tells how much of the GPUs processes of the target use, and how much others. It looks at them at most every
+// usersPause, once more when the target has ended, and gives NaN between.
+type gpuUsers struct {
+	runner int
+	group  string
+	// foreign is the reason why process ids mean nothing here, "" where they do.
+	foreign string
+	kin     *lineage
+	pidfd   int
+	began   time.Time
+	looks   budget
+	looked  bool
+	final   bool // the look after the target's end was taken
+}
+
+// gpuUse is what processes use of one GPU. Places are counted from gpu.at, less than 0 where there is none.
+type gpuUse struct {
+	utilizationAt, processesAt int
+	lists                      []func(nvml.Device) ([]nvml.ProcessInfo, nvml.Return)
+	// asked is whether what the driver had from before the target's start was asked for, newest the time stamp of the
+	// last sample seen, in the driver's µs, and at when it came.
+	asked         bool
+	newest        uint64
+	at            time.Time
+	target, other float64
+}
+
+func noGPUUse() gpuUse { return gpuUse{utilizationAt: -1, processesAt: -1} }
+
+// utilizationSensors are two, processSensors three, in the order in which they are read.
+func utilizationSensors() []sensors.Sensor {
+	const source = "nvmlDeviceGetProcessUtilization"
+	return []sensors.Sensor{
+		{
+			Name: "target_utilization", Unit: units.Ratio, Source: source,
+			Doc: "share of the time of the multiprocessors that the target's processes had, in the driver's last sample",
+		},
+		{
+			Name: "other_utilization", Unit: units.Ratio, Source: source,
+			Doc: "share of the time of the multiprocessors that all other processes had, in the driver's last sample",
+		},
+	}
+}
+
+func processSensors() []sensors.Sensor {
+	const source = "nvmlDeviceGetComputeRunningProcesses, nvmlDeviceGetGraphicsRunningProcesses"
+	return []sensors.Sensor{
+		{
+			Name: "target_memory", Unit: units.Byte, Source: source,
+			Doc: "memory of the GPU that the target's processes hold; the greatest reading is the peak seen",
+		},
+		{Name: "target_processes", Unit: units.Processes, Source: source, Doc: "processes of the target on the GPU"},
+		{Name: "other_processes", Unit: units.Processes, Source: source, Doc: "all other processes on the GPU"},
+	}
+}
+
+func newGPUUsers(host sensors.Host) gpuUsers {
+	u := gpuUsers{
+		runner: host.Runner, group: host.Target.CPUGroup, pidfd: -1, began: time.Now(), looks: budget{share: usersShare},
+	}
+	// The first PID namespace has this number on every Linux (PROC_PID_INIT_INO in include/linux/proc_ns.h).
+	if ns, err := os.Readlink("/proc/self/ns/pid"); err != nil || ns != "pid:[4026531836]" {
+		u.foreign = "NVML names processes by the numbers they have outside of this container (run it with --pid=host)"
+	}
+	return u
+}
+
+// probe finds out what a GPU tells of its users. The IDs of absences are names of sensors.
+func (u *gpuUsers) probe(n *nvmlSource, device nvml.Device, mig bool) (use gpuUse, list []sensors.Sensor, absent []sensors.Absence) {
+	use = noGPUUse()
+	refuse := func(s sensors.Sensor, why string) {
+		absent = append(absent, sensors.Absence{ID: s.Name, Source: s.Source, Reason: why})
+	}
+	why := u.foreign
+	if why == "" {
+		why = "no function nvmlDeviceGetProcessUtilization in this library"
+		if n.has("nvmlDeviceGetProcessUtilization") {
+			_, ret := samplesOf(device, 0)
+			why = nvmlReason(ret)
+			if ret == nvml.SUCCESS {
+				why, use.utilizationAt = "", len(list)
+				list = append(list, utilizationSensors()...)
+			} else if mig && ret == nvml.ERROR_NOT_SUPPORTED {
+				why = migUse
+			}
+		}
+	}
+	if why != "" {
+		refuse(utilizationSensors()[0], why)
+	}
+	if why = u.foreign; why == "" {
+		why = "no function nvmlDeviceGetComputeRunningProcesses in this library"
+		for _, call := range []struct {
+			symbol string
+			list   func(nvml.Device) ([]nvml.ProcessInfo, nvml.Return)
+		}{
+			{"nvmlDeviceGetComputeRunningProcesses", nvml.Device.GetComputeRunningProcesses},
+			{"nvmlDeviceGetGraphicsRunningProcesses", nvml.Device.GetGraphicsRunningProcesses},
+		} {
+			// go-nvml calls the newest of the three that the library has.
+			if !n.has(call.symbol+"_v3") && !n.has(call.symbol+"_v2") && !n.has(call.symbol) {
+				continue
+			}
+			if _, ret := call.list(device); ret != nvml.SUCCESS {
+				why = nvmlReason(ret)
+				continue
+			}
+			use.lists = append(use.lists, call.list)
+		}
+		if len(use.lists) > 0 {
+			why, use.processesAt = "", len(list)
+			list = append(list, processSensors()...)
+		}
+	}
+	if why != "" {
+		refuse(processSensors()[0], why)
+	}
+	return use, list, absent
+}
+
+// placed moves the places of a use to where its sensors begin.
+func (g gpuUse) placed(at int) gpuUse {
+	if g.utilizationAt >= 0 {
+		g.utilizationAt += at
+	}
+	if g.processesAt >= 0 {
+		g.processesAt += at
+	}
+	return g
+}
+
+// follow begins with the target.
+func (u *gpuUsers) follow(pid int) {
+	if u.foreign != "" || u.kin != nil {
+		return
+	}
+	u.kin = newLineage(pid, u.runner, u.group)
+	if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+		u.pidfd = fd
+	} else if errors.Is(err, unix.ESRCH) {
+		u.pidfd = -1
+	}
+}
+
+func (u *gpuUsers) close() { closeFD(&u.pidfd) }
+
+// read looks at the GPUs if that is due.
+func (u *gpuUsers) read(gpus []gpu, dst []float64) {
+	if u.kin == nil {
+		return
+	}
+	now := time.Since(u.began)
+	ended := u.pidfd >= 0 && quick.Readable(u.pidfd)
+	if u.looked && !u.looks.due(now) && (!ended || u.final) {
+		return
+	}
+	u.looked, u.final = true, ended
+	start := time.Now()
+	for i := range gpus {
+		g := &gpus[i]
+		row := dst[g.at : g.at+g.n]
+		if at := g.users.processesAt; at >= 0 {
+			g.users.readProcesses(g.device, u.kin, row[at:at+len(processSensors())])
+		}
+		if at := g.users.utilizationAt; at >= 0 {
+			g.users.readUtilization(g.device, u.kin, row[at:at+len(utilizationSensors())])
+		}
+	}
+	u.looks.charge(now, time.Since(start))
+	u.looks.next = max(u.looks.next, now+usersPause)
+}
+
+// readProcesses sets the target's memory, its processes and the others. A program may be in both lists, once for what
+// it computes and once for what it draws, with one memory.
+func (g *gpuUse) readProcesses(device nvml.Device, kin *lineage, dst []float64) {
+	var all []nvml.ProcessInfo
+	for _, list := range g.lists {
+		found, ret := list(device)
+		if ret != nvml.SUCCESS {
+			return
+		}
+		for _, p := range found {
+			if i := slices.IndexFunc(all, func(o nvml.ProcessInfo) bool { return o.Pid == p.Pid }); i >= 0 {
+				all[i].UsedGpuMemory = max(all[i].UsedGpuMemory, p.UsedGpuMemory)
+			} else {
+				all = append(all, p)
+			}
+		}
+	}
+	memory, target, other := 0.0, 0.0, 0.0
+	for _, p := range all {
+		if member, _ := kin.has(int(p.Pid)); !member {
+			other++
+			continue
+		}
+		target++
+		if p.UsedGpuMemory == notAvailable {
+			memory = math.NaN()
+		}
+		memory += float64(p.UsedGpuMemory)
+	}
+	dst[0], dst[1], dst[2] = memory, target, other
+}
+
+// readUtilization sets the target's use and that of the others. Where a process has ended that was never seen before,
+// whose it was is not known, and nor are the two.
+func (g *gpuUse) readUtilization(device nvml.Device, kin *lineage, dst []float64) {
+	samples, ret := samplesOf(device, g.newest)
+	if ret != nvml.SUCCESS {
+		return
+	}
+	first := !g.asked
+	g.asked = true
+	newest, target, other, unknown := g.newest, 0.0, 0.0, false
+	for _, s := range samples {
+		// Drivers have been seen to fill in far more than 100 %: Syllo/nvtop#110.
+		if s.SmUtil > 100 || s.TimeStamp <= g.newest {
+			continue
+		}
+		newest = max(newest, s.TimeStamp)
+		switch member, known := kin.has(int(s.Pid)); {
+		case !known:
+			unknown = true
+		case member:
+			target += float64(s.SmUtil) / 100
+		default:
+			other += float64(s.SmUtil) / 100
+		}
+	}
+	now := time.Now()
+	switch {
+	case first || unknown:
+		g.newest = newest
+		return
+	case newest > g.newest:
+		most := max(1, target+other)
+		g.newest, g.target, g.other, g.at = newest, target/most, other/most, now
+	case now.Sub(g.at) > usersHold:
+		g.target, g.other = 0, 0
+	}
+	dst[0], dst[1] = g.target, g.other
+}
+
+// samplesOf asks for the samples later than a time. That there are none is no error.
+func samplesOf(device nvml.Device, later uint64) (list []nvml.ProcessUtilizationSample, ret nvml.Return) {
+	// go-nvml takes the number that the second call gives for the length of what the first one asked room for, and panics
+	// where there is one sample more by then.
+	defer func() {
+		if recover() != nil {
+			list, ret = nil, nvml.ERROR_INSUFFICIENT_SIZE
+		}
+	}()
+	list, ret = device.GetProcessUtilization(later)
+	if ret == nvml.ERROR_NOT_FOUND || ret == nvml.ERROR_INSUFFICIENT_SIZE && len(list) == 0 {
+		return nil, nvml.SUCCESS
+	}
+	return list, ret
+}
