@@ -249,3 +249,105 @@ func ProcessColumns(summary []Metric) []ProcessColumn {
 		{"energy", units.Joule, from, source},
 	}
 }
+
+// The kinds of rows that Costliest and ByName make.
+const (
+	// OtherProcesses is all that is not listed by itself.
+	OtherProcesses ProcessKind = "others"
+	// NamedProcesses is all of one name.
+	NamedProcesses ProcessKind = "name"
+)
+
+// Costliest is the n processes that used most CPU time, and so energy, the most first; then a row for all others that
+// were seen and the row of what was not seen, where there are such.
+func Costliest(rows []Process, n int) []Process {
+	var single, rest []Process
+	for _, p := range rows {
+		if p.Kind == OneProcess {
+			single = append(single, p)
+		} else {
+			rest = append(rest, p)
+		}
+	}
+	return most(single, rest, n)
+}
+
+// ByName is Costliest with all processes of one name together.
+func ByName(rows []Process, n int) []Process {
+	var named, rest []Process
+	at := make(map[string]int)
+	for _, p := range rows {
+		if p.Kind != OneProcess {
+			rest = append(rest, p)
+			continue
+		}
+		i, ok := at[p.Name]
+		if !ok {
+			i = len(named)
+			at[p.Name] = i
+			named = append(named, together(NamedProcesses, p))
+			continue
+		}
+		named[i].join(p)
+	}
+	return most(named, rest, n)
+}
+
+// most lists the n that used most, the others together, and what was not seen.
+func most(list, rest []Process, n int) []Process {
+	slices.SortStableFunc(list, func(a, b Process) int {
+		return cmp.Or(cmp.Compare(b.CPUTime, a.CPUTime), cmp.Compare(a.ID, b.ID))
+	})
+	out := slices.Clone(list[:min(n, len(list))])
+	var others, unseen []Process
+	for _, p := range slices.Concat(list[len(out):], rest) {
+		switch {
+		case p.Kind == UnseenProcesses:
+			unseen = append(unseen, p)
+		case others == nil:
+			others = []Process{together(OtherProcesses, p)}
+		default:
+			others[0].join(p)
+		}
+	}
+	return slices.Concat(out, others, unseen)
+}
+
+// together begins a row for several processes, which has no identity and begins with one.
+func together(kind ProcessKind, p Process) Process {
+	p.Kind, p.ParentID, p.PID, p.Parent, p.CommandLine = kind, -1, -1, -1, ""
+	if kind != NamedProcesses {
+		p.ID, p.Name = -1, ""
+	}
+	return p
+}
+
+// join adds a process to a row for several. A figure is that of those of which it is known.
+func (p *Process) join(q Process) {
+	either := func(a, b float64, both func(a, b float64) float64) float64 {
+		switch {
+		case math.IsNaN(a):
+			return b
+		case math.IsNaN(b):
+			return a
+		}
+		return both(a, b)
+	}
+	plus := func(a, b float64) float64 { return a + b }
+	p.Count = either(p.Count, q.Count, plus)
+	p.CPUTime += q.CPUTime
+	p.Energy = either(p.Energy, q.Energy, plus)
+	p.Read, p.Written = either(p.Read, q.Read, plus), either(p.Written, q.Written, plus)
+	p.PeakMemory = either(p.PeakMemory, q.PeakMemory, math.Max)
+	p.FirstSeen, p.LastSeen = either(p.FirstSeen, q.FirstSeen, math.Min), either(p.LastSeen, q.LastSeen, math.Max)
+	p.Provenance = weaker(p.Provenance, q.Provenance)
+	if q.Start.Before(p.Start) {
+		p.Start = q.Start
+	}
+	switch {
+	case p.End.IsZero() || q.End.IsZero():
+		p.End = time.Time{}
+	case q.End.After(p.End):
+		p.End = q.End
+	}
+}

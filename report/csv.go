@@ -10,7 +10,7 @@ import (
 	"github.com/ergon-energy/ergon/datamodel"
 )
 
-// writeCSV writes one row for each metric of each node, the numbers as they are and empty where there is none. Fields
+// writeCSV writes one row for each metric of each node and each figure of the processes that cost most, the numbers as they are and empty where there is none. Fields
 // are quoted as RFC 4180 has it; lines end with a bare line feed, as the tools that read them line by line expect.
 func writeCSV(w io.Writer, r datamodel.Result, _ Options) error {
 	out := csv.NewWriter(w)
@@ -18,18 +18,22 @@ func writeCSV(w io.Writer, r datamodel.Result, _ Options) error {
 		"run", "path", "level", "metric", "value", "unit", "aggregation", "provenance", "source",
 		"count", "gaps", "min", "max", "mean", "std", "reason", "uncertainty",
 	}}
+	add := func(path, level string, m datamodel.Metric) {
+		m = settled(m)
+		rows = append(rows, []string{
+			printable(r.Run.ID), printable(path), printable(level), printable(m.Name),
+			plainNumber(m.Value), printable(string(m.Unit)), printable(m.Aggregation), string(m.Provenance),
+			printable(m.Source), strconv.FormatInt(m.Count, 10), strconv.FormatInt(m.Gaps, 10),
+			plainNumber(m.Min), plainNumber(m.Max), plainNumber(m.Mean), plainNumber(m.Std), printable(m.Reason),
+			plainNumber(m.Uncertainty),
+		})
+	}
 	walk(r.Tree, "", func(n *datamodel.Node, path string) {
 		for _, m := range n.Metrics {
-			m = settled(m)
-			rows = append(rows, []string{
-				printable(r.Run.ID), printable(path), printable(string(n.Level)), printable(m.Name),
-				plainNumber(m.Value), printable(string(m.Unit)), printable(m.Aggregation), string(m.Provenance),
-				printable(m.Source), strconv.FormatInt(m.Count, 10), strconv.FormatInt(m.Gaps, 10),
-				plainNumber(m.Min), plainNumber(m.Max), plainNumber(m.Mean), plainNumber(m.Std), printable(m.Reason),
-				plainNumber(m.Uncertainty),
-			})
+			add(path, string(n.Level), m)
 		}
 	})
+	processMetrics(r, func(path string, m datamodel.Metric) { add(path, "process", m) })
 	return out.WriteAll(rows)
 }
 

@@ -70,6 +70,8 @@ func likeness(r rune) (string, bool) {
 		return "^", true
 	case '≈':
 		return "*", true
+	case '×':
+		return "x", true
 	case '≥':
 		return ">=", true
 	case '±':

@@ -64,6 +64,9 @@ func writeHTML(w io.Writer, r datamodel.Result, o Options) error {
 		absent = append(absent, strings.Join(nonEmpty(a.ID, a.Reason, a.Source), " · "))
 	}
 	p.list("Warnings", warnings)
+	for _, l := range processes(r) {
+		p.listing(l)
+	}
 	p.tree(r.Tree)
 	p.list("Not there", absent)
 	p.sources(r.Run.Sources)
@@ -139,6 +142,27 @@ func (p *sheet) course(c cell) {
 		move = "L"
 	}
 	p.tag("\"/></svg> to %s", units.Format(top, c.unit))
+}
+
+// listing writes a table of texts.
+func (p *sheet) listing(l listing) {
+	p.tag("<h2>%s</h2>\n<div class=\"wide\"><table>\n<tr>", strings.ToUpper(l.heading[:1])+l.heading[1:])
+	class := make([]string, len(l.columns)) // of the cells, as an attribute
+	for i, c := range l.columns {
+		if !strings.HasPrefix(c, " ") {
+			class[i] = " class=\"n\""
+		}
+		p.tag("<th"+class[i]+">%s</th>", strings.TrimSpace(c))
+	}
+	p.WriteString("</tr>\n")
+	for _, row := range l.rows {
+		p.WriteString("<tr>")
+		for i, s := range row {
+			p.tag("<td"+class[i]+">%s</td>", strings.TrimSpace(s))
+		}
+		p.WriteString("</tr>\n")
+	}
+	p.WriteString("</table></div>\n")
 }
 
 // tree writes every metric of every node as a row.

@@ -28,6 +28,8 @@ type (
 		Missing  []jsonAbsence `json:"missing"`
 		Warnings []jsonWarning `json:"warnings"`
 		Sources  []jsonSource  `json:"sources"`
+		// Processes is null where the target's processes were not looked at.
+		Processes *jsonProcesses `json:"processes"`
 	}
 	jsonRun struct {
 		ID         string    `json:"id"`
@@ -168,9 +170,10 @@ func writeJSON(w io.Writer, r datamodel.Result, _ Options) error {
 			},
 			Accounting: text(run.Accounting), Version: run.Version,
 		},
-		Missing:  []jsonAbsence{},
-		Warnings: []jsonWarning{},
-		Sources:  []jsonSource{},
+		Processes: processesJSON(r),
+		Missing:   []jsonAbsence{},
+		Warnings:  []jsonWarning{},
+		Sources:   []jsonSource{},
 	}
 	if re := run.Replayed; re != nil {
 		out.Run.Replayed = &jsonReplay{re.Tape, append([]string{}, re.LeftOut...), re.Version}

@@ -50,7 +50,7 @@ func TestJSONIsValid(t *testing.T) {
 	s := schema(t)
 	for name, r := range map[string]datamodel.Result{
 		"vm": vm(), "server": server(), "failed": failed(), "sampler failed": samplerFailed(), "killed": killed(),
-		"not found": notFound(), "hostile": hostile(evil), "empty": {Run: datamodel.Run{Outcome: datamodel.Unfinished}},
+		"not found": notFound(), "hostile": hostile(evil), "build": build(), "empty": {Run: datamodel.Run{Outcome: datamodel.Unfinished}},
 	} {
 		if err := s.Validate(parse(t, render(t, "json", r, report.Options{}))); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -198,7 +198,7 @@ func TestJSONOrder(t *testing.T) {
 			t.Errorf("%v has %s, want %s", path, got, want)
 		}
 	}
-	f("schema run summary tree missing warnings sources")
+	f("schema run summary tree missing warnings sources processes")
 	f("id project command folder outcome reason exit_code signal start host accounting version replayed", "run")
 	f("wall_time cpu_time cpu_user_time cpu_system_time cpu_utilization peak_memory processes disk_read disk_write "+
 		"network_receive network_transmit energy power target_energy other_energy idle_energy net_energy gpu_energy gpu_target_energy "+

@@ -33,6 +33,9 @@ func writeMarkdown(w io.Writer, r datamodel.Result, o Options) error {
 		}
 		b.WriteByte('\n')
 	}
+	for _, l := range processes(r) {
+		b.WriteString(markdownTable(l))
+	}
 	var notes []string
 	if s := named(r.Run.Host); s != "" {
 		notes = append(notes, "machine: "+s)
@@ -57,6 +60,32 @@ func writeMarkdown(w io.Writer, r datamodel.Result, o Options) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// markdownTable is a table below a heading of its own.
+func markdownTable(l listing) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "#### %s\n\n", l.heading)
+	for _, c := range l.columns {
+		fmt.Fprintf(&b, "| %s ", markdown(strings.TrimSpace(c)))
+	}
+	b.WriteString("|\n")
+	for _, c := range l.columns {
+		if strings.HasPrefix(c, " ") {
+			b.WriteString("|:---")
+		} else {
+			b.WriteString("|---:")
+		}
+	}
+	b.WriteString("|\n")
+	for _, row := range l.rows {
+		for _, s := range row {
+			fmt.Fprintf(&b, "| %s ", markdown(strings.TrimSpace(s)))
+		}
+		b.WriteString("|\n")
+	}
+	b.WriteByte('\n')
+	return b.String()
 }
 
 func markdownValue(c cell) string {

@@ -35,6 +35,8 @@ type Options struct {
 	Unicode bool
 	// Results is the folder the run is kept in, for the last line of the text; empty where it is not kept.
 	Results string
+	// Processes asks for the table of the processes that cost most, where the text has one line of them otherwise.
+	Processes bool
 }
 
 // All lists the formats, the default first.

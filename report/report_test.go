@@ -254,6 +254,49 @@ func notFound() datamodel.Result {
 // evil is what a hostile name may hold.
 const evil = "a'b\"c\x1b]0;owned\a\x1b[2J\r\n|x|`<script>alert(1)</script>&\u202e\u009b31m\xff,=1+1"
 
+// build has many processes, of which some are alike, some were merged, and some time was not seen.
+func build() datamodel.Result {
+	nan := math.NaN()
+	r := vm()
+	r.Run.ID, r.Run.Command = "20260314T092653-b11d", []string{"make", "-j2"}
+	node := r.Tree.First(datamodel.RunLevel)
+	for i, m := range node.Metrics {
+		if m.Name == "target_energy" {
+			node.Metrics[i] = datamodel.Value(m.Name, 213.071, units.Joule, "share", sensors.Attributed, "cpu time share")
+		}
+	}
+	left, joules := 21.3071, 10.0
+	add := func(kind datamodel.ProcessKind, name, line string, cpu float64) *datamodel.Process {
+		id := len(r.Processes)
+		p := datamodel.Process{
+			Kind: kind, ID: int64(id), ParentID: -1, PID: int64(4000 + id), Parent: 4000, Name: name, CommandLine: line,
+			Start: start().Add(time.Duration(id) * 10 * time.Millisecond), FirstSeen: 0.01 * float64(id), LastSeen: 0.01*float64(id) + 1.2,
+			Count: 1, CPUTime: cpu, Provenance: sensors.Sampled, PeakMemory: float64(id+3) * (1 << 20), Read: 4096 * float64(id), Written: 0,
+			Energy: cpu * joules,
+		}
+		p.End = start().Add(time.Duration(p.LastSeen*1e9) + 100*time.Millisecond)
+		left -= cpu
+		r.Processes = append(r.Processes, p)
+		return &r.Processes[id]
+	}
+	root := add(datamodel.OneProcess, "make", "", 0.25)
+	root.Provenance, root.End, root.LastSeen = sensors.FromCounter, time.Time{}, 12.4
+	for i := range 124 {
+		p := add(datamodel.OneProcess, "cc1", "", 0.04+0.001*float64(i))
+		p.ParentID = 0
+	}
+	add(datamodel.OneProcess, "ld.lld-with-a-very-long-name-that-has-no-end", "", 3.5).Read = nan
+	add(datamodel.OneProcess, "ld", "ld -o ergon main.o", 1.5)
+	merged := add(datamodel.MergedProcesses, "", "", 0.5)
+	merged.PID, merged.Parent, merged.Count, merged.PeakMemory = -1, -1, 5000, nan
+	unseen := add(datamodel.UnseenProcesses, "", "", left)
+	*unseen = datamodel.Process{
+		Kind: unseen.Kind, ID: unseen.ID, ParentID: -1, PID: -1, Parent: -1, FirstSeen: nan, LastSeen: nan, Count: nan,
+		CPUTime: unseen.CPUTime, Provenance: sensors.Sampled, PeakMemory: nan, Read: nan, Written: 512, Energy: unseen.Energy,
+	}
+	return r
+}
+
 // hostile has such a name wherever one is possible.
 func hostile(name string) datamodel.Result {
 	r := vm()
@@ -287,6 +330,12 @@ func hostile(name string) datamodel.Result {
 		}
 	}
 	taint(r.Tree)
+	r.Processes = build().Processes
+	for i, p := range r.Processes {
+		if p.Kind == datamodel.OneProcess {
+			r.Processes[i].Name, r.Processes[i].CommandLine = name, []string{"", name + " " + name}[i%2]
+		}
+	}
 	return r
 }
 
@@ -336,6 +385,14 @@ func TestGolden(t *testing.T) {
 		{"vm.csv", "csv", vm(), report.Options{}},
 		{"vm.md", "markdown", vm(), wide},
 		{"vm.html", "html", vm(), wide},
+		{"build.txt", "text", build(), report.Options{Width: 100, Unicode: true, Processes: true}},
+		{"build-narrow.txt", "text", build(), report.Options{Width: 48, Unicode: true, Processes: true}},
+		{"build-ascii.txt", "text", build(), report.Options{Width: 100, Processes: true}},
+		{"build-line.txt", "text", build(), term},
+		{"build.json", "json", build(), wide},
+		{"build.csv", "csv", build(), wide},
+		{"build.md", "markdown", build(), wide},
+		{"build.html", "html", build(), wide},
 		{"server.txt", "text", server(), term},
 		{"server-wide.txt", "text", server(), wide},
 		{"server-ascii.txt", "text", server(), report.Options{Width: 80}},
@@ -351,7 +408,7 @@ func TestGolden(t *testing.T) {
 		{"killed.txt", "text", killed(), term},
 		{"killed.json", "json", killed(), term},
 		{"not-found.txt", "text", notFound(), term},
-		{"hostile.txt", "text", hostile(evil), wide},
+		{"hostile.txt", "text", hostile(evil), report.Options{Width: 120, Unicode: true, Processes: true}},
 		{"hostile-ascii.txt", "text", hostile(evil), report.Options{}},
 		{"hostile.json", "json", hostile(evil), wide},
 		{"hostile.csv", "csv", hostile(evil), wide},

@@ -258,9 +258,12 @@ func mark(p sensors.Provenance) (sign, meaning string) {
 	return "", ""
 }
 
-// legend explains the marks that the rows show, and no others.
-func legend(rs []row) string {
+// legend explains the marks that the rows show, and also those, and no others.
+func legend(rs []row, also ...sensors.Provenance) string {
 	used := make(map[sensors.Provenance]bool)
+	for _, p := range also {
+		used[p] = true
+	}
 	for _, r := range rs {
 		used[r.command.from], used[r.machine.from] = true, true
 	}

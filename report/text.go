@@ -68,10 +68,16 @@ func writeText(w io.Writer, r datamodel.Result, o Options) error {
 	all := rows(r)
 	shown := known(all)
 	p.table(shown, r.Run.Host)
+	var of []sensors.Provenance
+	if o.Processes {
+		of = p.listings(processes(r))
+	} else if s := busiest(r); s != "" {
+		p.line(p.plain(shorten("  most CPU time: "+s, p.width)))
+	}
 	if s := own(r); s != "" {
 		p.line("  ", p.look(dim, p.plain("ergon itself: "+s)))
 	}
-	if s := legend(shown); s != "" {
+	if s := legend(shown, of...); s != "" {
 		p.line("  ", p.look(dim, p.plain(s)))
 	}
 	if len(shown) > 0 { // Else the command did not start, which has been said.
@@ -193,6 +199,60 @@ func (p *page) table(rs []row, host datamodel.HostInfo) {
 		}
 		p.line(parts...)
 	}
+}
+
+// listings writes tables, as many of their columns as there is room for, and returns which marks they have.
+func (p *page) listings(all []listing) (marks []sensors.Provenance) {
+	for _, l := range all {
+		marks = append(marks, l.marks...)
+		width := make([]int, len(l.columns))
+		for _, row := range append([][]string{l.columns}, l.rows...) {
+			for c, s := range row {
+				width[c] = max(width[c], columns(p.plain(strings.TrimPrefix(s, " "))))
+			}
+		}
+		shown := p.fit(l.columns, width)
+		line := func(row []string) string {
+			var b strings.Builder
+			for c, s := range row[:shown] {
+				left := strings.HasPrefix(l.columns[c], " ")
+				s = p.plain(strings.TrimPrefix(s, " "))
+				if columns(s) > width[c] {
+					s = p.plain(shorten(s, width[c]-columns(p.plain("…"))+1))
+				}
+				b.WriteString("  " + pad(s, width[c], !left))
+			}
+			return b.String()
+		}
+		p.line("  ", p.look(bold, l.heading))
+		p.line(p.look(dim, line(l.columns)))
+		for _, row := range l.rows {
+			p.line(line(row))
+		}
+	}
+	return marks
+}
+
+// fit makes columns fit the terminal and returns how many do: the one of text is made narrower, then columns are left
+// out from the end, all but the two behind the text, for which it is made narrower still.
+func (p *page) fit(names []string, width []int) int {
+	const narrow, narrowest = 24, 12
+	text := slices.IndexFunc(names, func(s string) bool { return strings.HasPrefix(s, " ") })
+	rest := func(n int) int {
+		left := p.width
+		for c, w := range width[:n] {
+			if left -= 2; c != text {
+				left -= w
+			}
+		}
+		return left
+	}
+	n := len(width)
+	for n > text+3 && rest(n) < min(narrow, width[text]) {
+		n--
+	}
+	width[text] = min(width[text], max(rest(n), narrowest))
+	return n
 }
 
 // remark is what stands behind a value of the last column: its note, and its course with the value the highest bar

@@ -30,6 +30,7 @@ func TestScripts(t *testing.T) {
 			"field":   field,
 			"schema":  validate,
 			"unsaved": unsaved,
+			"sums":    sums,
 		},
 	})
 }

@@ -54,6 +54,7 @@ func runFlags() []cli.Flag {
 		&cli.StringFlag{
 			Name: "baseline", Usage: "measure the idle machine for `TIME` before the command, or with TIME,both also after it (1s to 10m)",
 		},
+		&cli.BoolFlag{Name: "arguments", Usage: "keep the arguments of every process, not only its name, and of the command on a tape: they may hold secrets"},
 		&cli.DurationFlag{Name: "timeout", Usage: "end the command after this `TIME`, with exit code 124"},
 		replayFlag("make the result of a tape in place of a command: `FILE` (see ergon record)"),
 	}, sensorFlags()...)
@@ -67,6 +68,7 @@ func (p *program) config(c *cli.Context) (sampler.Config, error) {
 	config := sampler.Config{
 		Host: sensors.Host{
 			Proc: "/proc", Sys: "/sys", NVML: c.String("path.nvml"), AllGPUs: c.Bool("all-gpus"),
+			Arguments: c.Bool("arguments"),
 		},
 		Interval:  defaultInterval,
 		Intervals: map[string]time.Duration{},

@@ -34,7 +34,6 @@ func (p *program) recordCommand() *cli.Command {
 func recordFlags() []cli.Flag {
 	return append([]cli.Flag{
 		&cli.StringFlag{Name: "tape", Usage: "the new `FILE`, say run.tape.zip"},
-		&cli.BoolFlag{Name: "arguments", Usage: "also write the command's arguments to the tape: they may hold secrets"},
 		&cli.BoolFlag{Name: "names", Usage: "also write the names of machine, user and folders to the tape"},
 	}, runFlags()...)
 }

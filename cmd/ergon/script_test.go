@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -122,6 +123,31 @@ func validate(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	if err := schema.Validate(v); (err != nil) != neg {
 		ts.Fatalf("%s: %v", args[0], err)
+	}
+}
+
+// sums checks that the processes of a report have all of the command's CPU time: sums FILE.
+func sums(ts *testscript.TestScript, _ bool, args []string) {
+	var r struct {
+		Summary map[string]struct{ Value *float64 }
+		Process struct {
+			Rows, Names []struct {
+				Time float64 `json:"cpu_time"`
+			}
+		} `json:"processes"`
+	}
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &r))
+	want := *r.Summary["cpu_time"].Value
+	for _, list := range [][]struct {
+		Time float64 `json:"cpu_time"`
+	}{r.Process.Rows, r.Process.Names} {
+		sum := 0.0
+		for _, p := range list {
+			sum += p.Time
+		}
+		if math.Abs(sum-want) > 1e-9 {
+			ts.Fatalf("%s: the processes have %v s of %v s", args[0], sum, want)
+		}
 	}
 }
 

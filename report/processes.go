@@ -1,0 +1,271 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+const (
+	// shownProcesses is how many processes and names a person is shown, keptProcesses how many a script is.
+	shownProcesses = 10
+	keptProcesses  = 100
+	// namedProcesses is how many names the summary has, leastNamed and leastUnseen are the parts of the CPU time from which
+	// it has a name, and says that so much was not seen.
+	namedProcesses          = 3
+	leastNamed, leastUnseen = 0.01, 0.1
+	// widestName is how much of a name or command line is shown.
+	widestName = 40
+	// shortName is how much of it the summary's line has.
+	shortName = 16
+)
+
+// listing is a table of text for people.
+type listing struct {
+	heading string
+	columns []string // a blank before those that are aligned to the left
+	rows    [][]string
+	marks   []sensors.Provenance
+}
+
+// processes are the tables of the processes that cost most: one by one and, where several have the same name, by name.
+// In the columns without a value anywhere nothing is shown.
+func processes(r datamodel.Result) []listing {
+	if len(r.Processes) == 0 {
+		return nil
+	}
+	out := []listing{processTable("processes that cost most", r, datamodel.Costliest(r.Processes, shownProcesses))}
+	names := make(map[string]bool)
+	for _, p := range r.Processes {
+		if p.Kind == datamodel.OneProcess && names[p.Name] {
+			return append(out, processTable("by name", r, datamodel.ByName(r.Processes, shownProcesses)))
+		}
+		names[p.Name] = true
+	}
+	return out
+}
+
+func processTable(heading string, r datamodel.Result, rows []datamodel.Process) listing {
+	total := summary(r)["cpu_time"].Value
+	energy, _ := mark(sensors.Attributed)
+	seen, _ := mark(sensors.Sampled)
+	all := listing{
+		heading: heading,
+		columns: []string{
+			"pid", " name", "cpu time", "share", "energy " + energy, "memory " + seen, "read " + seen, "written " + seen, "seen",
+		},
+	}
+	for _, p := range rows {
+		pid := ""
+		if p.PID >= 0 {
+			pid = strconv.FormatInt(p.PID, 10)
+		}
+		from, _ := mark(p.Provenance)
+		if p.Provenance == sensors.FromCounter {
+			from = " " // keeps the numbers below each other
+		}
+		all.marks = append(all.marks, p.Provenance)
+		all.rows = append(all.rows, []string{
+			pid, " " + processName(p, widestName), shown(p.CPUTime, units.Second) + " " + from, shareOf(p.CPUTime, total),
+			shown(p.Energy, units.Joule), shown(p.PeakMemory, units.Byte), shown(p.Read, units.Byte), shown(p.Written, units.Byte),
+			span(p),
+		})
+	}
+	return all.filled()
+}
+
+// filled is the listing without the columns in which there is nothing.
+func (l listing) filled() listing {
+	out := listing{heading: l.heading, rows: make([][]string, len(l.rows)), marks: l.marks}
+	for c, name := range l.columns {
+		some := false
+		for _, row := range l.rows {
+			some = some || strings.TrimSpace(row[c]) != ""
+		}
+		if !some {
+			continue
+		}
+		out.columns = append(out.columns, name)
+		for _, from := range []sensors.Provenance{sensors.Sampled, sensors.Attributed} {
+			if sign, _ := mark(from); strings.HasSuffix(name, sign) {
+				out.marks = append(out.marks, from)
+			}
+		}
+		for i, row := range l.rows {
+			out.rows[i] = append(out.rows[i], row[c])
+		}
+	}
+	return out
+}
+
+// processName is what a person calls a row.
+func processName(p datamodel.Process, most int) string {
+	name := printable(p.Name)
+	if p.CommandLine != "" {
+		name = printable(p.CommandLine) // Where it was asked for.
+	}
+	switch p.Kind {
+	case datamodel.OneProcess, datamodel.NamedProcesses:
+		if name == "" {
+			name = "(no name)"
+		}
+		if p.Count > 1 {
+			times := " ×" + units.Format(p.Count, "{process}")
+			return shorten(name, most-columns(times)) + times
+		}
+		return shorten(name, most)
+	case datamodel.OtherProcesses, datamodel.MergedProcesses:
+		return units.Format(p.Count, "{process}") + " others"
+	case datamodel.UnseenProcesses:
+		return "not seen"
+	}
+	return name
+}
+
+// shown is a value with its unit, empty where there is none.
+func shown(v float64, unit units.Unit) string {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return ""
+	}
+	return units.Format(v, unit)
+}
+
+func shareOf(part, whole float64) string {
+	if !(whole > 0) || math.IsNaN(part) {
+		return ""
+	}
+	return units.Format(part/whole, units.Ratio)
+}
+
+// span is when a process was seen, in seconds of the run.
+func span(p datamodel.Process) string {
+	if math.IsNaN(p.FirstSeen) || math.IsNaN(p.LastSeen) {
+		return ""
+	}
+	return fmt.Sprintf("%.1f – %.1f s", max(p.FirstSeen, 0), max(p.LastSeen, 0))
+}
+
+// busiest says in one line which names used the CPU time; empty where one process did it all.
+func busiest(r datamodel.Result) string {
+	total := summary(r)["cpu_time"].Value
+	if !(total > 0) || len(r.Processes) < 3 { // the command and what was not seen
+		return ""
+	}
+	var parts []string
+	for _, p := range datamodel.ByName(r.Processes, namedProcesses) {
+		switch {
+		case p.Kind == datamodel.NamedProcesses && p.CPUTime >= leastNamed*total:
+			parts = append(parts, fmt.Sprintf("%s %s (%s)", processName(p, shortName), units.Format(p.CPUTime, units.Second), shareOf(p.CPUTime, total)))
+		case p.Kind == datamodel.UnseenProcesses && p.CPUTime >= leastUnseen*total:
+			parts = append(parts, fmt.Sprintf("not seen %s", shareOf(p.CPUTime, total)))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// The tables of processes in JSON.
+type (
+	jsonProcesses struct {
+		Seen    float64       `json:"seen"`
+		Figures []jsonFigure  `json:"figures"`
+		Rows    []jsonProcess `json:"rows"`
+		Names   []jsonProcess `json:"names"`
+	}
+	jsonFigure struct {
+		Name       string  `json:"name"`
+		Unit       string  `json:"unit"`
+		Provenance *string `json:"provenance"`
+		Source     string  `json:"source"`
+	}
+	jsonProcess struct {
+		Kind        string     `json:"kind"`
+		PID         *int64     `json:"pid"`
+		Parent      *int64     `json:"parent"`
+		Name        *string    `json:"name"`
+		CommandLine *string    `json:"command_line"`
+		Processes   *float64   `json:"processes"`
+		Start       *time.Time `json:"start"`
+		End         *time.Time `json:"end"`
+		FirstSeen   *float64   `json:"first_seen"`
+		LastSeen    *float64   `json:"last_seen"`
+		CPUTime     *float64   `json:"cpu_time"`
+		Provenance  string     `json:"provenance"`
+		PeakMemory  *float64   `json:"peak_memory"`
+		Read        *float64   `json:"read"`
+		Written     *float64   `json:"written"`
+		Energy      *float64   `json:"energy"`
+	}
+)
+
+// processesJSON is nil where the processes were not looked at.
+func processesJSON(r datamodel.Result) *jsonProcesses {
+	if r.Processes == nil {
+		return nil
+	}
+	out := &jsonProcesses{Figures: []jsonFigure{}, Rows: []jsonProcess{}, Names: []jsonProcess{}}
+	for _, p := range r.Processes {
+		if !math.IsNaN(p.Count) {
+			out.Seen += p.Count
+		}
+	}
+	for _, c := range datamodel.ProcessColumns(r.Summary()) {
+		out.Figures = append(out.Figures, jsonFigure{c.Name, string(c.Unit), text(string(c.Provenance)), c.Source})
+	}
+	for _, p := range datamodel.Costliest(r.Processes, keptProcesses) {
+		out.Rows = append(out.Rows, processJSON(p))
+	}
+	for _, p := range datamodel.ByName(r.Processes, keptProcesses) {
+		out.Names = append(out.Names, processJSON(p))
+	}
+	return out
+}
+
+func processJSON(p datamodel.Process) jsonProcess {
+	id := func(n int64) *int64 {
+		if n < 0 {
+			return nil
+		}
+		return &n
+	}
+	at := func(t time.Time) *time.Time {
+		if t.IsZero() {
+			return nil
+		}
+		t = t.UTC()
+		return &t
+	}
+	return jsonProcess{
+		Kind: string(p.Kind), PID: id(p.PID), Parent: id(p.Parent), Name: text(p.Name), CommandLine: text(p.CommandLine),
+		Processes: number(p.Count), Start: at(p.Start), End: at(p.End), FirstSeen: number(p.FirstSeen), LastSeen: number(p.LastSeen),
+		CPUTime: number(p.CPUTime), Provenance: string(p.Provenance), PeakMemory: number(p.PeakMemory), Read: number(p.Read),
+		Written: number(p.Written), Energy: number(p.Energy),
+	}
+}
+
+// processMetrics calls f for each figure of the processes that cost most, as metrics of a node of their own.
+func processMetrics(r datamodel.Result, f func(path string, m datamodel.Metric)) {
+	about := datamodel.ProcessColumns(r.Summary())
+	for _, p := range datamodel.Costliest(r.Processes, keptProcesses) {
+		path := "processes/" + strings.ReplaceAll(strings.TrimSpace(strings.TrimPrefix(strconv.FormatInt(p.PID, 10), "-1")+" "+processName(p, unlimited)), "/", "|")
+		for i, v := range []float64{p.CPUTime, p.PeakMemory, p.Read, p.Written, p.Energy} {
+			from := about[i].Provenance
+			if i == 0 {
+				from = p.Provenance
+			}
+			m := datamodel.Value(about[i].Name, v, about[i].Unit, "last", from, about[i].Source)
+			if math.IsNaN(v) {
+				m = datamodel.Missing(about[i].Name, about[i].Unit, "not seen")
+				if from == sensors.Missing {
+					m.Reason = about[i].Source
+				}
+			}
+			f(path, m)
+		}
+	}
+}
