@@ -16,13 +16,9 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-const (
-	// userHZ is the unit of times in /proc, fixed at 100 a second for programs whatever the kernel's own HZ
-	// (time(7)); only Alpha, which Go does not know, has another.
-	userHZ = 100
-	// mostCPUs is above CONFIG_NR_CPUS of any kernel.
-	mostCPUs = 1 << 16
-)
+// userHZ is the unit of times in /proc, fixed at 100 a second for programs whatever the kernel's own HZ (time(7)); only
+// Alpha, which Go does not know, has another.
+const userHZ = 100
 
 // cpuSource reads /proc/stat, which begins
 //

@@ -5,6 +5,7 @@ package backend
 import (
 	"errors"
 	"io"
+	"os"
 )
 
 // nonblock is nothing: a FIFO is not opened as a file here.
@@ -17,4 +18,16 @@ func pread(f *file, b []byte, at int64) (int, error) {
 		err = nil
 	}
 	return n, err
+}
+
+// head is the first 4 KiB of a file, empty where it cannot be read.
+func head(path string) []byte {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = f.Close() }()
+	buf := make([]byte, firstBuffer)
+	n, _ := f.Read(buf)
+	return buf[:n]
 }

@@ -11,38 +11,13 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// Machine is what is asked once about the machine. Fields are empty or 0 where it does not tell.
-type Machine struct {
-	Name         string `json:"name"`
-	OS           string `json:"os"`
-	Kernel       string `json:"kernel"`
-	Architecture string `json:"architecture"`
-	CPU          string `json:"cpu"`
-	CPUs         int    `json:"cpus"`
-	// Memory is the physical memory in bytes.
-	Memory         uint64 `json:"memory"`
-	Virtualization string `json:"virtualization,omitempty"`
-}
-
-// Describe asks the machine what it is. It is on the way to every start, so on Linux it reads the few files it needs
-// itself: gopsutil's host.Info takes 1 to 2 ms there.
-func Describe(h sensors.Host) Machine {
-	m := Machine{OS: runtime.GOOS, Architecture: runtime.GOARCH, CPUs: runtime.NumCPU()}
+// Describe asks the machine what it is, as far as that is on the way to every start: on Linux it reads a few files
+// itself, as gopsutil's host.Info takes 1 to 2 ms there. Complete asks for the rest.
+func Describe(h sensors.Host) sensors.Machine {
+	m := sensors.Machine{OS: runtime.GOOS, Architecture: runtime.GOARCH, CPUs: runtime.NumCPU()}
 	m.Name, _ = os.Hostname()
-	m.ask(h)
+	ask(&m, h)
 	return m
-}
-
-// head is the first 4 KiB of a file: /proc/cpuinfo of a large machine has hundreds, and the first of it tells all.
-func head(path string) []byte {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil
-	}
-	defer func() { _ = f.Close() }()
-	buf := make([]byte, 4096)
-	n, _ := f.Read(buf)
-	return buf[:n]
 }
 
 // field returns what follows the name and a colon on a line of its own.
@@ -56,22 +31,58 @@ func field(text []byte, name string) string {
 	return ""
 }
 
-// fromFiles fills in what procfs and sysfs tell.
-func (m *Machine) fromFiles(h sensors.Host) {
-	m.Kernel = strings.TrimSpace(string(head(filepath.Join(h.Proc, "sys/kernel/osrelease"))))
+// fromFiles fills in what procfs and sysfs tell at the start, and the settings that may be others at the end.
+func fromFiles(m *sensors.Machine, h sensors.Host) {
+	m.Kernel = text(h.Proc, "sys/kernel/osrelease")
 	cpu := head(filepath.Join(h.Proc, "cpuinfo"))
 	m.CPU = field(cpu, "model name")
 	if m.CPU == "" {
 		m.CPU = field(cpu, "CPU part") // arm64 has no names
 	}
-	total, _, _ := strings.Cut(field(head(filepath.Join(h.Proc, "meminfo")), "MemTotal"), " ")
-	if kib, err := strconv.ParseUint(total, 10, 54); err == nil {
-		m.Memory = kib * 1024
+	m.Microcode = field(cpu, "microcode")
+	meminfo := head(filepath.Join(h.Proc, "meminfo"))
+	if n, ok := fieldBytes(meminfo, "MemTotal"); ok {
+		m.Memory = n
+	}
+	if n, ok := fieldBytes(meminfo, "SwapTotal"); ok {
+		m.Swap = &n
 	}
 	if bytes.Contains(cpu, []byte(" hypervisor")) {
 		m.Virtualization = "virtual machine"
-		if vendor := strings.TrimSpace(string(head(filepath.Join(h.Sys, "class/dmi/id/sys_vendor")))); vendor != "" {
+		if vendor := text(h.Sys, "class/dmi/id/sys_vendor"); vendor != "" {
 			m.Virtualization += " (" + vendor + ")"
 		}
 	}
+	m.Scaling.Governor, m.Scaling.Turbo = governor(h.Sys), turbo(h.Sys)
+}
+
+// fieldBytes is a line of /proc/meminfo, "SwapTotal:       2097152 kB", in bytes.
+func fieldBytes(meminfo []byte, name string) (uint64, bool) {
+	total, _, _ := strings.Cut(field(meminfo, name), " ")
+	kib, err := strconv.ParseUint(total, 10, 54)
+	return kib * 1024, err == nil
+}
+
+// text is a small file as one line, empty where it cannot be read.
+func text(root, path string) string {
+	return strings.TrimSpace(string(head(filepath.Join(root, path))))
+}
+
+// governor is that of the first processor. That of all would be a file for each, and they are seldom set apart.
+func governor(sys string) string {
+	return text(sys, "devices/system/cpu/cpufreq/policy0/scaling_governor")
+}
+
+// turbo says whether frequencies above the nominal one are allowed: by intel_pstate, which has no boost file, else by
+// cpufreq (Documentation/admin-guide/pm/intel_pstate.rst and cpufreq.rst).
+func turbo(sys string) *bool {
+	for _, f := range []struct{ path, on string }{
+		{"devices/system/cpu/intel_pstate/no_turbo", "0"}, {"devices/system/cpu/cpufreq/boost", "1"},
+	} {
+		if v := text(sys, f.path); v == "0" || v == "1" {
+			on := v == f.on
+			return &on
+		}
+	}
+	return nil
 }

@@ -2,4 +2,4 @@ package backend
 
 import "github.com/ergon-energy/ergon/sensors"
 
-func (m *Machine) ask(h sensors.Host) { m.fromFiles(h) }
+func ask(m *sensors.Machine, h sensors.Host) { fromFiles(m, h) }

@@ -100,18 +100,7 @@ func (b *builder) runMeta() []Pair {
 }
 
 func (b *builder) hostMeta() []Pair {
-	h := b.in.Run.Host
-	meta := []Pair{
-		{"os", h.OS},
-		{"kernel", h.Kernel},
-		{"architecture", h.Architecture},
-		{"cpu", h.CPU},
-		{"cpus", strconv.Itoa(h.CPUs)},
-		{"memory", strconv.FormatUint(h.Memory, 10)},
-	}
-	if h.Virtualization != "" {
-		meta = append(meta, Pair{"virtualization", h.Virtualization})
-	}
+	meta := HostFacts(b.in.Run.Host)
 	if len(b.energy.summed()) > 0 {
 		meta = append(meta, Pair{"energy", b.energy.source()})
 	}

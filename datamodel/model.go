@@ -198,17 +198,8 @@ type Replay struct {
 	Version string `json:"version"`
 }
 
-// HostInfo describes the machine, asked once.
-type HostInfo struct {
-	Name           string `json:"name"`
-	OS             string `json:"os"`
-	Kernel         string `json:"kernel"`
-	Architecture   string `json:"architecture"`
-	CPU            string `json:"cpu"`
-	CPUs           int    `json:"cpus"`
-	Memory         uint64 `json:"memory"`
-	Virtualization string `json:"virtualization,omitempty"`
-}
+// HostInfo describes the machine, asked once a run.
+type HostInfo = sensors.Machine
 
 // SourceStats is how reading one source went.
 type SourceStats struct {

@@ -67,6 +67,7 @@ func writeHTML(w io.Writer, r datamodel.Result, o Options) error {
 	for _, l := range processes(r) {
 		p.listing(l)
 	}
+	p.machine(r.Run.Host)
 	p.tree(r.Tree)
 	p.list("Not there", absent)
 	p.sources(r.Run.Sources)
@@ -163,6 +164,15 @@ func (p *sheet) listing(l listing) {
 		p.WriteString("</tr>\n")
 	}
 	p.WriteString("</table></div>\n")
+}
+
+// machine writes all that is known of the machine and its settings.
+func (p *sheet) machine(h datamodel.HostInfo) {
+	p.WriteString("<h2>Machine</h2>\n<table>\n")
+	for _, fact := range datamodel.HostFacts(h) {
+		p.tag("<tr><td>%s</td><td>%s</td></tr>\n", fact.Key, fact.Value)
+	}
+	p.WriteString("</table>\n")
 }
 
 // tree writes every metric of every node as a row.

@@ -52,16 +52,6 @@ type (
 		LeftOut []string `json:"left_out"`
 		Version string   `json:"version"`
 	}
-	jsonHost struct {
-		Name           string  `json:"name"`
-		OS             string  `json:"os"`
-		Kernel         string  `json:"kernel"`
-		Architecture   string  `json:"architecture"`
-		CPU            string  `json:"cpu"`
-		CPUs           int     `json:"cpus"`
-		Memory         uint64  `json:"memory"`
-		Virtualization *string `json:"virtualization"`
-	}
 	// jsonSummary is an object whose keys keep the order of datamodel.SummaryFields.
 	jsonSummary []jsonField
 	jsonField   struct {
@@ -163,12 +153,7 @@ func writeJSON(w io.Writer, r datamodel.Result, _ Options) error {
 			ID: run.ID, Project: run.Project, Command: append([]string{}, run.Command...), Folder: run.Folder,
 			Outcome: string(run.Outcome), Reason: text(run.Reason), ExitCode: run.ExitCode, Signal: text(run.Signal),
 			Start: run.Start.UTC(),
-			Host: jsonHost{
-				Name: run.Host.Name, OS: run.Host.OS, Kernel: run.Host.Kernel, Architecture: run.Host.Architecture,
-				CPU: run.Host.CPU, CPUs: run.Host.CPUs, Memory: run.Host.Memory,
-				Virtualization: text(run.Host.Virtualization),
-			},
-			Accounting: text(run.Accounting), Version: run.Version,
+			Host:  host(run.Host), Accounting: text(run.Accounting), Version: run.Version,
 		},
 		Processes: processesJSON(r),
 		Missing:   []jsonAbsence{},

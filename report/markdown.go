@@ -37,8 +37,8 @@ func writeMarkdown(w io.Writer, r datamodel.Result, o Options) error {
 		b.WriteString(markdownTable(l))
 	}
 	var notes []string
-	if s := named(r.Run.Host); s != "" {
-		notes = append(notes, "machine: "+s)
+	if about := append(nonEmpty(named(r.Run.Host)), setup(r.Run.Host)...); len(about) > 0 {
+		notes = append(notes, "machine: "+strings.Join(about, " · "))
 	}
 	if s := own(r); s != "" {
 		notes = append(notes, "ergon itself: "+s)

@@ -37,6 +37,8 @@ type Options struct {
 	Results string
 	// Processes asks for the table of the processes that cost most, where the text has one line of them otherwise.
 	Processes bool
+	// Setup asks the text for how the machine was set up. Markdown and HTML always tell.
+	Setup bool
 }
 
 // All lists the formats, the default first.

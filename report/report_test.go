@@ -136,7 +136,20 @@ func server() datamodel.Result {
 		Folder:  "/srv/jobs/17", Outcome: datamodel.Done, ExitCode: new(0), Start: start(), WallTime: new(5025.5),
 		Host: datamodel.HostInfo{
 			Name: "gpu-node-12", OS: "linux", Kernel: "6.8.0", Architecture: "amd64", CPU: "Intel Xeon Platinum 8468",
-			CPUs: 192, Memory: 1 << 40,
+			CPUs: 192, Memory: 1 << 40, Sockets: 2, Cores: 96, Microcode: "0x2b000590", Swap: new(uint64(0)), NUMANodes: 4,
+			Container: "docker", Clocksource: "tsc", Mitigations: "mitigated: spectre_v1, spectre_v2", Parameters: "isolcpus=95",
+			Scaling: sensors.Scaling{
+				Driver: "intel_pstate", Governor: "performance", Others: []string{"powersave"}, Preference: "performance", Turbo: new(true),
+				Min: 8e8, Max: 3.8e9, Change: "the governor went from performance to powersave",
+			},
+			PowerCaps: []sensors.PowerCap{{Zone: "package-0 intel-rapl:0", Constraint: "long_term", Limit: 350}},
+			GPUs:      []string{"NVIDIA H100 80GB HBM3", "NVIDIA H100 80GB HBM3"}, GPUDriver: "NVIDIA 550.54.15",
+			Cgroup: "/docker/1", Limits: sensors.Limits{
+				Processors: "0-63", Allowed: 64, Quota: 16, QuotaSource: "/sys/fs/cgroup/cpu.max",
+				Memory: 256 << 30, MemorySource: "/sys/fs/cgroup/memory.max",
+			},
+			Git:         &sensors.Git{Commit: "2dfc44d6e0b2a64d2e1d3f4c0a1b2c3d4e5f6a7b", Branch: "main", Dirty: new(true)},
+			Environment: map[string]string{"SLURM_JOB_ID": "17", "OMP_NUM_THREADS": "16"},
 		},
 		Sources: []datamodel.SourceStats{
 			{Name: "nvml", Interval: 0.1, Sensors: 48, Readings: 50255, ReadTime: 75, Worst: 0.09},
@@ -307,6 +320,12 @@ func hostile(name string) datamodel.Result {
 	r.Run.Replayed = &datamodel.Replay{Tape: name, LeftOut: []string{name}, Version: name}
 	r.Run.Host = datamodel.HostInfo{
 		Name: name, OS: name, Kernel: name, Architecture: name, CPU: name, CPUs: 1, Memory: 1, Virtualization: name,
+		Container: name, Microcode: name, Clocksource: name, Mitigations: name, Parameters: name, GPUs: []string{name}, GPUDriver: name,
+		Scaling:   sensors.Scaling{Driver: name, Governor: name, Preference: name, Others: []string{name}, Change: name},
+		PowerCaps: []sensors.PowerCap{{Zone: name, Constraint: name, Limit: 1}}, Cgroup: name,
+		Limits:      sensors.Limits{Processors: name, Allowed: 1, Quota: 0.5, QuotaSource: name, Memory: 1, MemorySource: name},
+		Git:         &sensors.Git{Commit: name, Branch: name, Reason: name},
+		Environment: map[string]string{name: name},
 	}
 	r.Run.Sources = append(r.Run.Sources, datamodel.SourceStats{Name: name, Interval: math.NaN(), Hung: true})
 	r.Run.Missing = []sensors.Absence{{ID: name, Source: name, Reason: name}}
@@ -395,6 +414,7 @@ func TestGolden(t *testing.T) {
 		{"build.html", "html", build(), wide},
 		{"server.txt", "text", server(), term},
 		{"server-wide.txt", "text", server(), wide},
+		{"server-setup.txt", "text", server(), report.Options{Width: 80, Unicode: true, Setup: true}},
 		{"server-ascii.txt", "text", server(), report.Options{Width: 80}},
 		{"server.json", "json", server(), report.Options{}},
 		{"server.md", "markdown", server(), wide},
@@ -408,7 +428,7 @@ func TestGolden(t *testing.T) {
 		{"killed.txt", "text", killed(), term},
 		{"killed.json", "json", killed(), term},
 		{"not-found.txt", "text", notFound(), term},
-		{"hostile.txt", "text", hostile(evil), report.Options{Width: 120, Unicode: true, Processes: true}},
+		{"hostile.txt", "text", hostile(evil), report.Options{Width: 120, Unicode: true, Processes: true, Setup: true}},
 		{"hostile-ascii.txt", "text", hostile(evil), report.Options{}},
 		{"hostile.json", "json", hostile(evil), wide},
 		{"hostile.csv", "csv", hostile(evil), wide},

@@ -84,6 +84,9 @@ func writeText(w io.Writer, r datamodel.Result, o Options) error {
 		p.missing(gaps(all), r.Run.Missing)
 	}
 	p.warnings(r.Run.Warnings)
+	if o.Setup {
+		p.setup(r.Run.Host)
+	}
 	if o.Results != "" {
 		p.line("  ", p.look(dim, "kept in "+p.plain(printable(o.Results))))
 	}
@@ -304,6 +307,28 @@ func (p *page) missing(gs []gap, absences []sensors.Absence) {
 		}
 	}
 	p.line(label, fmt.Sprintf("%d things (%s)", len(gs), command))
+}
+
+// setup says in as few lines as there is room for how the machine was set up.
+func (p *page) setup(h datamodel.HostInfo) {
+	const label = "  machine: "
+	between := p.plain(" · ")
+	line, begin := "", label
+	for _, part := range setup(h) {
+		part = p.plain(part)
+		switch {
+		case line == "":
+			line = part
+		case columns(begin)+columns(line)+columns(between)+columns(part) <= p.width:
+			line += between + part
+		default:
+			p.line(p.look(dim, begin+line))
+			line, begin = part, strings.Repeat(" ", len(label))
+		}
+	}
+	if line != "" {
+		p.line(p.look(dim, begin+line))
+	}
 }
 
 func (p *page) warnings(ws []datamodel.Warning) {

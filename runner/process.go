@@ -27,7 +27,7 @@ func (o *round) process() (*datamodel.Node, error) {
 	}
 	o.ledger.RunnerTime = ownTime()
 	o.noTape = o.saveTape()
-	tree, err := digest(&o.run, o.ledger, o.spool, samples)
+	tree, err := digest(&o.run, o.ledger, o.spool, samples, o.described)
 	o.processes = processes(&o.run, o.ledger, o.spool, tree)
 	o.clear()
 	if o.dir == "" {
@@ -59,8 +59,9 @@ func (o *round) clear() {
 }
 
 // digest streams the spools into samples (none where it is empty) and through the arithmetic, and builds the tree.
-// What it doubts is added to the run's warnings.
-func digest(run *datamodel.Run, ledger datamodel.Ledger, spool, samples string) (*datamodel.Node, error) {
+// What it doubts is added to the run's warnings. It waits for complete, where that is not nil, to fill in the rest of the
+// run once the readings are read.
+func digest(run *datamodel.Run, ledger datamodel.Ledger, spool, samples string, complete func()) (*datamodel.Node, error) {
 	input := func(series []*datamodel.Series) datamodel.Input {
 		return datamodel.Input{Run: *run, Ledger: ledger, Series: series}
 	}
@@ -78,6 +79,9 @@ func digest(run *datamodel.Run, ledger datamodel.Ledger, spool, samples string) 
 				Subject: s.Header.Source, Text: fmt.Sprintf("its readings end at %.1f s: the sampler did not close them", s.Last.Seconds()),
 			})
 		}
+	}
+	if complete != nil {
+		complete()
 	}
 	tree, warnings := datamodel.Build(input(series))
 	run.Warnings = append(run.Warnings, warnings...)
@@ -159,7 +163,7 @@ func Recover(dir string) (datamodel.Result, error) {
 	if run.Outcome == datamodel.Unfinished {
 		run.Outcome, run.Reason = datamodel.ProfilerFailed, "ergon was ended before the command; recovered from the readings"
 	}
-	tree, err := digest(&run, datamodel.Ledger{}, spool, filepath.Join(dir, store.SamplesFile))
+	tree, err := digest(&run, datamodel.Ledger{}, spool, filepath.Join(dir, store.SamplesFile), nil)
 	rows := processes(&run, datamodel.Ledger{}, spool, tree)
 	if err == nil {
 		err = save(dir, run, tree, rows)

@@ -43,8 +43,10 @@ type Runner struct {
 	Timeout time.Duration
 	// Baseline is the measurement of the idle machine, if there is to be one.
 	Baseline Baseline
-	// Host describes the machine; it is called once, while the sampler gets ready.
-	Host func() datamodel.HostInfo
+	// Host describes the machine; it is called once, while the sampler gets ready. Complete adds to that what can wait until
+	// the target has ended, after the wall time it is told, and the last readings are taken. Either may be nil.
+	Host     func() datamodel.HostInfo
+	Complete func(h *datamodel.HostInfo, wall time.Duration)
 	// OnState is told of every step, OnStatus of the figures once a second while the target runs. Either may be nil.
 	OnState  func(from, to State)
 	OnStatus func(elapsed time.Duration, s sampler.Status)
@@ -94,6 +96,7 @@ type round struct {
 	// the target.
 	processes []datamodel.Process
 	before    time.Duration
+	host      <-chan datamodel.HostInfo // the machine as Complete has it
 
 	noTape              error          // why there is no tape
 	held                bool           // the target's process id was known before it started
@@ -145,6 +148,7 @@ func (r *Runner) Run() (Report, error) {
 	err := o.wait(began)
 	o.endSampler()
 	o.idleAfter()
+	o.complete()
 	o.machine.become(Processing)
 	o.settle()
 	tree, processErr := o.process()
@@ -329,6 +333,30 @@ func (o *round) endSampler() {
 	o.run.Sources = append(o.run.Sources, ended.Sources...)
 	o.run.Warnings = append(o.run.Warnings, ended.Warnings...)
 	o.client.Close()
+}
+
+// complete begins to describe the machine in full, beside all that goes on until it is described.
+func (o *round) complete() {
+	full := make(chan datamodel.HostInfo, 1)
+	o.host = full
+	wall := time.Duration(0)
+	if w := o.run.WallTime; w != nil {
+		wall = time.Duration(*w * float64(time.Second))
+	}
+	go func(h datamodel.HostInfo) {
+		if o.Complete != nil {
+			o.Complete(&h, wall)
+		}
+		full <- h
+	}(o.run.Host)
+}
+
+// described waits for the full description. A second call does nothing.
+func (o *round) described() {
+	if o.host != nil {
+		o.run.Host = <-o.host
+		o.host = nil
+	}
 }
 
 // settle fixes the outcome of a target that was started.

@@ -28,13 +28,15 @@ func (o *round) saveTape() error {
 	if o.Tape.File == "" {
 		return nil
 	}
+	o.described()
 	t := store.Tape{Run: o.run, Ledger: o.ledger, LeftOut: []string{"the environment"}}
+	t.Run.Host.Environment = nil
 	hide := o.Tape.Hide
 	if o.Tape.Names {
 		hide = nil
 	} else {
-		t.Run.Host.Name = "machine"
-		t.LeftOut = append(t.LeftOut, "the names of machine, user and folders")
+		t.Run.Host.Name, t.Run.Host.Git, t.Run.Host.Cgroup = "machine", nil, ""
+		t.LeftOut = append(t.LeftOut, "the git commit, and the names of machine, user and folders")
 	}
 	if !o.Tape.Arguments {
 		t.Run.Command = []string{filepath.Base(o.Command[0])}
@@ -76,7 +78,7 @@ func Replay(file, results, version string) (result datamodel.Result, dir string,
 	if err = tape.Unpack(spool); err != nil {
 		return result, "", err
 	}
-	tree, err := digest(&run, tape.Ledger, spool, samples)
+	tree, err := digest(&run, tape.Ledger, spool, samples, nil)
 	if err == nil && dir != "" {
 		err = errors.Join(store.SaveTree(dir, run, tree), store.SaveManifest(dir, run))
 		if err == nil {

@@ -55,6 +55,7 @@ func runFlags() []cli.Flag {
 			Name: "baseline", Usage: "measure the idle machine for `TIME` before the command, or with TIME,both also after it (1s to 10m)",
 		},
 		&cli.BoolFlag{Name: "arguments", Usage: "keep the arguments of every process, not only its name, and of the command on a tape: they may hold secrets"},
+		&cli.StringSliceFlag{Name: "env", Usage: "store this variable of the environment with the result too: `NAME`"},
 		&cli.DurationFlag{Name: "timeout", Usage: "end the command after this `TIME`, with exit code 124"},
 		replayFlag("make the result of a tape in place of a command: `FILE` (see ergon record)"),
 	}, sensorFlags()...)

@@ -116,7 +116,7 @@ func (p *program) tellTape(c *cli.Context, rep runner.Report) {
 		}
 	}
 	sort(c.Bool("arguments"), "the command's arguments")
-	sort(c.Bool("names"), "the names of machine, user and folders")
+	sort(c.Bool("names"), "the git commit, and the names of machine, user and folders")
 	name := report.Clean(c.String("tape"))
 	fmt.Fprintf(p.err, "  on the tape %s: %s\n  not on it: %s\n  `ergon --replay %s` makes this result of it\n",
 		name, strings.Join(in, ", "), strings.Join(out, ", "), name)

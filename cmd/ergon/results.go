@@ -53,7 +53,7 @@ func (p *program) show(c *cli.Context, f report.Format) error {
 		return fmt.Errorf("run %s: %w%s", shortest(dir), err, wayOut(dir))
 	}
 	options := p.options(p.out)
-	options.Results, options.Processes = shortest(dir), true
+	options.Results, options.Processes, options.Setup = shortest(dir), true, true
 	return f.Write(p.out, result, options)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -58,6 +59,9 @@ func (p *program) measure(c *cli.Context) error {
 	if results != "" {
 		config.Host.Dirs = []string{standing(results)}
 	}
+	if err := storable(c.StringSlice("env")); err != nil {
+		return err
+	}
 	command := p.argv[p.word:]
 	project := c.String("project")
 	if project == "" {
@@ -72,7 +76,8 @@ func (p *program) measure(c *cli.Context) error {
 		Command: command, Project: project, Results: results, Config: config, Signals: launch.Signals,
 		Tape: tape, Timeout: c.Duration("timeout"), Version: version(), OnStatus: show.status,
 		Baseline: baseline,
-		Host:     func() datamodel.HostInfo { return datamodel.HostInfo(backend.Describe(config.Host)) },
+		Host:     func() datamodel.HostInfo { return backend.Describe(config.Host) },
+		Complete: func(h *datamodel.HostInfo, wall time.Duration) { complete(config.Host, c.StringSlice("env"), wall, h) },
 		Target:   held(early, p.argv, p.word),
 		Sampler:  func() (*sampler.Client, error) { return p.startSampler(early) },
 	}

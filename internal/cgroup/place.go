@@ -48,26 +48,31 @@ func located(cgroupFile, mountinfoFile string) ([]hierarchy, error) {
 // container that has the host's cgroups in view but not its own, is passed over.
 func match(in []membership, mounts []mount) []hierarchy {
 	var found []hierarchy
-	add := func(version int, controller string) {
-		for _, m := range in {
-			if version == 2 && m.controllers != nil || version == 1 && !slices.Contains(m.controllers, controller) {
+	for _, h := range []hierarchy{{version: 2}, {version: 1, controller: "cpuacct"}, {version: 1, controller: "memory"}} {
+		if top, rest, ok := place(in, mounts, h.version, h.controller); ok {
+			h.dir = filepath.Join(top, rest)
+			found = append(found, h)
+		}
+	}
+	return found
+}
+
+// place is where a hierarchy is mounted and the path of this process's group below that.
+func place(in []membership, mounts []mount, version int, controller string) (top, rest string, ok bool) {
+	for _, m := range in {
+		if version == 2 && m.controllers != nil || version == 1 && !slices.Contains(m.controllers, controller) {
+			continue
+		}
+		for _, at := range mounts {
+			if at.version != version || version == 1 && !slices.Contains(at.controllers, controller) {
 				continue
 			}
-			for _, at := range mounts {
-				if at.version != version || version == 1 && !slices.Contains(at.controllers, controller) {
-					continue
-				}
-				if rest, ok := under(at.root, m.group); ok {
-					found = append(found, hierarchy{version: version, controller: controller, dir: filepath.Join(at.dir, rest)})
-					return
-				}
+			if rest, ok := under(at.root, m.group); ok {
+				return at.dir, rest, true
 			}
 		}
 	}
-	add(2, "")
-	add(1, "cpuacct")
-	add(1, "memory")
-	return found
+	return "", "", false
 }
 
 // under is the path of a group relative to the one that is mounted. Paths with ".." lie outside the cgroup namespace.

@@ -2,8 +2,6 @@ package doctor
 
 import (
 	"encoding/json"
-	"errors"
-	"io/fs"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -354,59 +352,6 @@ Nothing was changed. What would help, each with its risk:
 }
 
 // TestContainer: each sign by itself.
-func TestContainer(t *testing.T) {
-	const overlay = "600 500 0:60 / / rw,relatime - overlay overlay rw,lowerdir=/l\n"
-	for _, c := range []struct{ file, text, variable, want string }{
-		{"/.dockerenv", "", "", "/.dockerenv exists"},
-		{"/run/.containerenv", "", "", "/run/.containerenv exists"},
-		{"", "", "KUBERNETES_SERVICE_HOST", "the variable KUBERNETES_SERVICE_HOST is set"},
-		{"/proc/self/cgroup", "0::/kubepods.slice/pod1\n", "", "the cgroup 0::/kubepods.slice/pod1"},
-		{"/proc/self/cgroup", "0::/user.slice/my-docker-like\n", "", ""}, // the word, not at the beginning of a name
-		{"/proc/self/mountinfo", overlay, "", "the root file system is an overlay"},
-		{"/proc/self/mountinfo", "600 500 8:1 / / rw - ext4 /dev/vda rw\n601 600 0:60 / /x rw - overlay o rw\n", "", ""},
-		{"", "", "", ""},
-	} {
-		got := container(func(name string) string {
-			if name == c.variable {
-				return "x"
-			}
-			return ""
-		}, func(file string) ([]byte, error) {
-			if file == c.file {
-				return []byte(c.text), nil
-			}
-			return nil, fs.ErrNotExist
-		})
-		if got != c.want {
-			t.Errorf("%+v: %q", c, got)
-		}
-	}
-}
-
-// FuzzContainer: nothing is found in files that have none of the words.
-func FuzzContainer(f *testing.F) {
-	f.Add("0::/docker/1\n", "1 2 0:1 / / rw - overlay overlay rw\n")
-	f.Add("", "/ / / / /")
-	f.Fuzz(func(t *testing.T, cgroup, mounts string) {
-		got := container(func(string) string { return "" }, func(file string) ([]byte, error) {
-			switch file {
-			case "/proc/self/cgroup":
-				return []byte(cgroup), nil
-			case "/proc/self/mountinfo":
-				return []byte(mounts), nil
-			}
-			return nil, errors.New("not here")
-		})
-		words := regexp.MustCompile("docker|kubepods|containerd|libpod|lxc|overlay")
-		if got != "" && !words.MatchString(cgroup+mounts) {
-			t.Errorf("%q, %q: %q", cgroup, mounts, got)
-		}
-		if strings.Contains(got, "\n") {
-			t.Errorf("%q is not a line", got)
-		}
-	})
-}
-
 // TestProbe is this machine: nothing is claimed that was not asked for.
 func TestProbe(t *testing.T) {
 	dir := t.TempDir()

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ergon-energy/ergon/internal/container"
 	"github.com/ergon-energy/ergon/sensors"
 )
 
@@ -18,7 +19,7 @@ func Probe(host sensors.Host, readings []Reading, missing []sensors.Absence) Fac
 			slices.ContainsFunc(missing, func(a sensors.Absence) bool { return a.ID == family || strings.HasPrefix(a.ID, family+"/") })
 	}
 	f := Facts{System: runtime.GOOS, UID: os.Geteuid(), Sensors: readings, Missing: missing}
-	f.Container = container(os.Getenv, os.ReadFile)
+	f.Container = container.Look("/proc", os.Getenv).Sign
 	f.NVIDIA = nvidia(host)
 	if asked("target") {
 		f.TaskClock, f.Groups = taskClock(), groups()
@@ -27,39 +28,6 @@ func Probe(host sensors.Host, readings []Reading, missing []sensors.Absence) Fac
 		f.Paranoid = strings.TrimSpace(string(b))
 	}
 	return f
-}
-
-// container says by what this is seen to be a container; empty where nothing says so. There is no sure sign: Docker and
-// Podman leave a file, systemd's rule is the variable container (systemd.exec(5), CONTAINER_INTERFACE), Kubernetes sets
-// its own, and the paths of cgroups and the root's file system tell of the others.
-func container(getenv func(string) string, read func(string) ([]byte, error)) string {
-	for _, file := range []string{"/run/.containerenv", "/.dockerenv"} {
-		if _, err := read(file); err == nil {
-			return file + " exists"
-		}
-	}
-	for _, name := range []string{"KUBERNETES_SERVICE_HOST", "container"} {
-		if getenv(name) != "" {
-			return "the variable " + name + " is set"
-		}
-	}
-	if b, err := read("/proc/self/cgroup"); err == nil {
-		for _, word := range []string{"docker", "kubepods", "containerd", "libpod", "lxc"} {
-			for line := range strings.Lines(string(b)) {
-				if strings.Contains(line, "/"+word) {
-					return "the cgroup " + strings.TrimSpace(line)
-				}
-			}
-		}
-	}
-	if b, err := read("/proc/self/mountinfo"); err == nil {
-		for line := range strings.Lines(string(b)) {
-			if fields := strings.Fields(line); len(fields) > 4 && fields[4] == "/" && strings.Contains(line, " - overlay ") {
-				return "the root file system is an overlay"
-			}
-		}
-	}
-	return ""
 }
 
 // nvidia looks for GPUs where NVML need not work: on the bus, in the module's folder, and at the device nodes, which are

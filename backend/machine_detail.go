@@ -1,0 +1,278 @@
+package backend
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ergon-energy/ergon/internal/cgroup"
+	"github.com/ergon-energy/ergon/internal/container"
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+const (
+	// cpus is where sysfs has the processors.
+	cpus = "devices/system/cpu"
+	// mostCPUs is above CONFIG_NR_CPUS of any kernel.
+	mostCPUs = 1 << 16
+)
+
+// Complete adds to what Describe said of the machine all that is not worth waiting for before a command starts, and
+// what of its settings has changed since. It reads files alone; what they do not tell stays as it was.
+func Complete(h sensors.Host, m *sensors.Machine) {
+	countProcessors(h.Sys, m)
+	m.NUMANodes, _ = inList(text(h.Sys, "devices/system/node/online"))
+	m.Clocksource = text(h.Sys, "devices/system/clocksource/clocksource0/current_clocksource")
+	m.Mitigations = mitigations(h.Sys)
+	m.Parameters = parameters(text(h.Proc, "cmdline"))
+	if kind := text(h.Sys, "hypervisor/type"); kind != "" && m.Virtualization == "" {
+		m.Virtualization = "virtual machine (" + kind + ")"
+	}
+	m.Container = container.Look(h.Proc, os.Getenv).Kind
+	scaling(h.Sys, &m.Scaling)
+	m.PowerCaps = powerCaps(h.Sys)
+	m.GPUs, m.GPUDriver = gpus(h)
+	m.Cgroup, m.Limits = limits(h, *m)
+}
+
+// inList counts the numbers in a list as the kernel writes it, "0-3,8" (Documentation/admin-guide/cputopology.rst), and
+// gives the first of them. It is 0 where that is no list.
+func inList(list string) (n, first int) {
+	first = -1
+	for part := range strings.SplitSeq(list, ",") {
+		low, high, ranged := strings.Cut(part, "-")
+		from, err := strconv.Atoi(low)
+		to := from
+		if err == nil && ranged {
+			to, err = strconv.Atoi(high)
+		}
+		if err != nil || from < 0 || to < from || to >= mostCPUs {
+			return 0, -1
+		}
+		if first < 0 {
+			first = from
+		}
+		n += to - from + 1
+	}
+	return n, first
+}
+
+// members lists the numbers in such a list.
+func members(list string) []int {
+	var out []int
+	for part := range strings.SplitSeq(list, ",") {
+		if n, first := inList(part); n > 0 {
+			for i := range n {
+				out = append(out, first+i)
+			}
+		}
+	}
+	return out
+}
+
+// countProcessors counts the processors that are online, their cores and sockets: the lists of a processor's siblings name the
+// others of its core and its socket, so that one file for each core is enough.
+func countProcessors(sys string, m *sensors.Machine) {
+	online := members(text(sys, cpus+"/online"))
+	if len(online) == 0 {
+		return
+	}
+	m.CPUs = len(online)
+	count := func(file string) int {
+		seen, groups := map[int]bool{}, 0
+		for _, n := range online {
+			if seen[n] {
+				continue
+			}
+			of := members(text(sys, fmt.Sprintf("%s/cpu%d/topology/%s", cpus, n, file)))
+			if len(of) == 0 {
+				return 0
+			}
+			groups++
+			for _, sibling := range of {
+				seen[sibling] = true
+			}
+		}
+		return groups
+	}
+	m.Sockets = count("core_siblings_list")
+	m.Cores = count("thread_siblings_list")
+}
+
+// mitigations condenses cpu/vulnerabilities (Documentation/ABI/testing/sysfs-devices-system-cpu), of which each file
+// begins with "Not affected", "Vulnerable", "Mitigation: …" or "KVM: …".
+func mitigations(sys string) string {
+	dir := filepath.Join(sys, cpus, "vulnerabilities")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return ""
+	}
+	var vulnerable, mitigated []string
+	for _, e := range entries {
+		switch state := text(dir, e.Name()); {
+		case strings.Contains(state, "Vulnerable"):
+			vulnerable = append(vulnerable, e.Name())
+		case strings.Contains(state, "Mitigation"):
+			mitigated = append(mitigated, e.Name())
+		}
+	}
+	var parts []string
+	if len(vulnerable) > 0 {
+		parts = append(parts, "vulnerable: "+strings.Join(vulnerable, ", "))
+	}
+	if len(mitigated) > 0 {
+		parts = append(parts, "mitigated: "+strings.Join(mitigated, ", "))
+	}
+	if len(parts) == 0 && len(entries) > 0 {
+		return "not affected"
+	}
+	return strings.Join(parts, "; ")
+}
+
+// parameters picks from the kernel's command line what changes its speed or the power taken
+// (Documentation/admin-guide/kernel-parameters.txt). The rest may name disks, hosts and keys.
+func parameters(cmdline string) string {
+	kept := []string{
+		"mitigations", "nosmt", "isolcpus", "nohz_full", "nohz", "rcu_nocbs", "maxcpus", "nr_cpus", "mem", "intel_pstate", "amd_pstate",
+		"cpufreq.default_governor", "cpufreq.off", "intel_idle.max_cstate", "processor.max_cstate", "cpuidle.off", "idle",
+		"transparent_hugepage", "hugepages", "hugepagesz", "default_hugepagesz", "clocksource", "tsc", "preempt", "numa_balancing",
+		"psi", "spectre_v2", "mds", "l1tf", "pti", "nopti", "nokaslr",
+	}
+	var out []string
+	for word := range strings.FieldsSeq(cmdline) {
+		name, _, _ := strings.Cut(word, "=")
+		if slices.Contains(kept, strings.ReplaceAll(name, "-", "_")) {
+			out = append(out, word)
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+// scaling completes what was read at the start, and compares it with what is so now.
+func scaling(sys string, s *sensors.Scaling) {
+	policies, _ := filepath.Glob(filepath.Join(sys, cpus, "cpufreq/policy*")) // no bad pattern but in the root's own name
+	for _, dir := range policies {
+		if s.Driver == "" {
+			s.Driver, s.Preference = text(dir, "scaling_driver"), text(dir, "energy_performance_preference")
+		}
+		if g := text(dir, "scaling_governor"); g != "" && filepath.Base(dir) != "policy0" && g != s.Governor && !slices.Contains(s.Others, g) {
+			s.Others = append(s.Others, g)
+		}
+		if least, err := strconv.ParseUint(text(dir, "scaling_min_freq"), 10, 40); err == nil && (s.Min == 0 || float64(least)*1e3 < s.Min) {
+			s.Min = float64(least) * 1e3
+		}
+		if most, err := strconv.ParseUint(text(dir, "scaling_max_freq"), 10, 40); err == nil {
+			s.Max = max(s.Max, float64(most)*1e3)
+		}
+	}
+	var changes []string
+	if now := governor(sys); now != s.Governor && now != "" && s.Governor != "" {
+		changes = append(changes, fmt.Sprintf("the governor went from %s to %s", s.Governor, now))
+	}
+	if now := turbo(sys); now != nil && s.Turbo != nil && *now != *s.Turbo {
+		changes = append(changes, "turbo was switched "+map[bool]string{true: "on", false: "off"}[*now])
+	}
+	s.Change = strings.Join(changes, ", ")
+}
+
+// powerCaps lists the constraints of the powercap zones that hold a limit. A zone that cannot be read has none.
+func powerCaps(sys string) []sensors.PowerCap {
+	dir := filepath.Join(sys, "class/powercap")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	var out []sensors.PowerCap
+	for _, e := range entries {
+		zone, err := resolve(sys, "class/powercap/"+e.Name())
+		if err != nil || !strings.Contains(e.Name(), ":") || text(zone, "enabled") == "0" {
+			continue
+		}
+		for i := 0; ; i++ {
+			limit := text(zone, fmt.Sprintf("constraint_%d_power_limit_uw", i))
+			if limit == "" {
+				break
+			}
+			uw, err := strconv.ParseUint(limit, 10, 53)
+			if err != nil || uw == 0 {
+				continue
+			}
+			name := text(zone, fmt.Sprintf("constraint_%d_name", i))
+			if name == "" {
+				name = "constraint_" + strconv.Itoa(i)
+			}
+			out = append(out, sensors.PowerCap{
+				Zone: strings.TrimSpace(text(zone, "name") + " " + e.Name()), Constraint: name, Limit: float64(uw) / 1e6,
+			})
+		}
+	}
+	return out
+}
+
+// gpus names the GPUs by what the NVIDIA driver says in procfs, else by what is on the PCI bus, without a library. The
+// driver's version is the second word but one of
+//
+//	NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.129.03  Thu Oct 19 18:56:32 UTC 2023
+func gpus(h sensors.Host) (models []string, driver string) {
+	cards, _ := filepath.Glob(filepath.Join(h.Proc, "driver/nvidia/gpus/*/information"))
+	for _, f := range cards {
+		if model := field(head(f), "Model"); model != "" {
+			models = append(models, model)
+		}
+	}
+	if version := field(head(filepath.Join(h.Proc, "driver/nvidia/version")), "NVRM version"); version != "" {
+		for word := range strings.FieldsSeq(version) {
+			if word[0] >= '0' && word[0] <= '9' {
+				driver = "NVIDIA " + word
+				break
+			}
+		}
+	}
+	devices, _ := filepath.Glob(filepath.Join(h.Sys, "bus/pci/devices/*/class"))
+	for _, f := range devices {
+		// 0x0300 is a VGA, 0x0302 a 3D and 0x0380 another display controller, 0x1200 an accelerator (PCI Code and ID
+		// Assignment Specification).
+		class := text(filepath.Dir(f), "class")
+		if !slices.ContainsFunc([]string{"0x0300", "0x0302", "0x0380", "0x1200"}, func(c string) bool { return strings.HasPrefix(class, c) }) {
+			continue
+		}
+		vendor, device := text(filepath.Dir(f), "vendor"), text(filepath.Dir(f), "device")
+		if vendor == "0x10de" && len(cards) > 0 {
+			continue
+		}
+		name := text(filepath.Dir(f), "product_name") // amdgpu
+		if name == "" {
+			name = map[string]string{"0x10de": "NVIDIA", "0x1002": "AMD", "0x8086": "Intel"}[vendor]
+			name = strings.TrimSpace(fmt.Sprintf("%s PCI %s:%s", name, strings.TrimPrefix(vendor, "0x"), strings.TrimPrefix(device, "0x")))
+		}
+		models = append(models, name)
+		if version := text(filepath.Dir(f), "driver/module/version"); version != "" && driver == "" {
+			driver = version
+		}
+	}
+	return models, driver
+}
+
+// limits is what of the machine m a command that is started by this process may use.
+func limits(h sensors.Host, m sensors.Machine) (group string, l sensors.Limits) {
+	// The affinity mask, within which the kernel keeps every cpuset (Documentation/admin-guide/cgroup-v1/cpusets.rst).
+	// A status is 1.5 KB, the mask of a large machine before the list of it some hundred bytes.
+	allowed := field(head(filepath.Join(h.Proc, "self/status")), "Cpus_allowed_list")
+	if n, _ := inList(allowed); n > 0 && n < m.CPUs {
+		l.Processors, l.Allowed = allowed, n
+	}
+	c, err := cgroup.LimitsOf(h.Proc, h.Sys)
+	if err != nil {
+		return "", l
+	}
+	if c.Quota > 0 && c.Quota < float64(m.CPUs) {
+		l.Quota, l.QuotaSource = c.Quota, c.QuotaFile
+	}
+	if c.Memory > 0 && (m.Memory == 0 || c.Memory < m.Memory) {
+		l.Memory, l.MemorySource = c.Memory, c.MemoryFile
+	}
+	return c.Path, l
+}

@@ -1,0 +1,122 @@
+package backend
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/ergon-energy/ergon/internal/fixture"
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+func TestCompleteLaptop(t *testing.T) {
+	host := fixture.Host(t, "laptop-psys")
+	m := Describe(host)
+	if m.Scaling.Governor != "powersave" || m.Scaling.Turbo == nil || !*m.Scaling.Turbo {
+		t.Errorf("at the start: %+v", m.Scaling)
+	}
+	// While the command runs somebody changes both.
+	rewrite(t, filepath.Join(host.Sys, cpus, "cpufreq/policy0/scaling_governor"), "performance\n")
+	rewrite(t, filepath.Join(host.Sys, cpus, "intel_pstate/no_turbo"), "1\n")
+	Complete(host, &m)
+	swap := uint64(8388604 * 1024)
+	want := sensors.Machine{
+		Name: m.Name, OS: "linux", Architecture: runtime.GOARCH, CPU: m.CPU, Kernel: m.Kernel,
+		CPUs: 4, Sockets: 1, Cores: 2, Memory: 16089412 * 1024, Swap: &swap, NUMANodes: 1, Clocksource: "tsc",
+		Mitigations: "vulnerable: mds; mitigated: itlb_multihit, spectre_v2",
+		Parameters:  "mitigations=auto intel_pstate=active",
+		Scaling: sensors.Scaling{
+			Driver: "intel_pstate", Governor: "powersave", Preference: "balance_power", Others: []string{"performance"}, Turbo: m.Scaling.Turbo,
+			Min: 400e6, Max: 4400e6, Change: "the governor went from powersave to performance, turbo was switched off",
+		},
+		PowerCaps: m.PowerCaps,
+	}
+	if !reflect.DeepEqual(m, want) {
+		t.Errorf("%+v\nwant %+v", m, want)
+	}
+	// psys has constraints of 0 W, which is none.
+	caps := []sensors.PowerCap{
+		{Zone: "package-0 intel-rapl-mmio:0", Constraint: "long_term", Limit: 28},
+		{Zone: "package-0 intel-rapl-mmio:0", Constraint: "short_term", Limit: 60},
+		{Zone: "package-0 intel-rapl:0", Constraint: "long_term", Limit: 28},
+		{Zone: "package-0 intel-rapl:0", Constraint: "short_term", Limit: 60},
+		{Zone: "package-0 intel-rapl:0", Constraint: "peak_power", Limit: 105},
+	}
+	if !slices.Equal(m.PowerCaps, caps) {
+		t.Errorf("power caps: %+v", m.PowerCaps)
+	}
+}
+
+func TestCompleteContainer(t *testing.T) {
+	host := fixture.Host(t, "container-masked")
+	t.Setenv("KUBERNETES_SERVICE_HOST", "")
+	m := Describe(host)
+	Complete(host, &m)
+	limits := sensors.Limits{
+		Processors: "0-2", Allowed: 3, Quota: 1.5, QuotaSource: host.Sys + "/fs/cgroup/cpu.max",
+		Memory: 4 << 30, MemorySource: host.Sys + "/fs/cgroup/memory.max",
+	}
+	if m.Container != "docker" || m.Limits != limits || m.Cgroup != "/" || m.CPUs != 4 {
+		t.Errorf("%+v", m)
+	}
+	if n, by := m.Limits.CPUs(); n != 1.5 || by != limits.QuotaSource {
+		t.Errorf("%v CPUs by %s", n, by)
+	}
+	if !reflect.DeepEqual(m.GPUs, []string{"NVIDIA A100-PCIE-40GB"}) || m.GPUDriver != "NVIDIA 535.129.03" {
+		t.Errorf("%v, driver %s", m.GPUs, m.GPUDriver)
+	}
+	if m.PowerCaps != nil || m.Scaling.Turbo != nil {
+		t.Errorf("what is masked is not there: %+v", m)
+	}
+}
+
+// A machine that tells nothing is described by nothing, and this one as it is.
+func TestCompleteHere(t *testing.T) {
+	empty := fixture.Empty(t)
+	m := Describe(empty)
+	Complete(empty, &m)
+	want := sensors.Machine{Name: m.Name, OS: m.OS, Architecture: m.Architecture, CPUs: m.CPUs, Container: m.Container}
+	if !reflect.DeepEqual(m, want) {
+		t.Errorf("an empty machine: %+v", m)
+	}
+	m = Describe(here(t))
+	Complete(here(t), &m)
+	if m.Kernel == "" || m.Memory == 0 || m.CPUs < runtime.NumCPU() || m.Swap == nil {
+		t.Errorf("%+v", m)
+	}
+	if n, _ := m.Limits.CPUs(); m.Limits.Allowed != 0 && m.Limits.Allowed != runtime.NumCPU() || n < 0 {
+		t.Errorf("limits %+v on %d CPUs of %d", m.Limits, runtime.NumCPU(), m.CPUs)
+	}
+	if b, err := os.ReadFile("/proc/cmdline"); err == nil && len(m.Parameters) > len(b) {
+		t.Errorf("%q of %q", m.Parameters, b)
+	}
+}
+
+func TestParameters(t *testing.T) {
+	const line = "BOOT_IMAGE=/b root=UUID=1 nosmt=force isolcpus=2,3 intel-idle.max_cstate=1 rd.luks.key=x mem=8G a=mitigations\n"
+	if got := parameters(line); got != "nosmt=force isolcpus=2,3 intel-idle.max_cstate=1 mem=8G" {
+		t.Errorf("%q", got)
+	}
+}
+
+// FuzzInList: what is counted is what is listed, and a first number is in it.
+func FuzzInList(f *testing.F) {
+	for _, s := range []string{"0-3,8", "0", "", "3-1", "0-70000", "1,2-", "-1", "0,0"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, list string) {
+		n, first := inList(list)
+		all := members(list)
+		if n > 0 && (len(all) != n || all[0] != first || !strings.Contains(list, strconv.Itoa(first))) {
+			t.Fatalf("%q: %d from %d, %v", list, n, first, all)
+		}
+		if n < 0 || n == 0 && first != -1 {
+			t.Fatalf("%q: %d from %d", list, n, first)
+		}
+	})
+}
