@@ -75,6 +75,10 @@ type Series struct {
 	// steps is the number of increments, loose the part of them in which no time passed.
 	steps int64
 	loose float64
+	// lost is the time of which a reset took the count away, movedAt that of the last reading that was above the one before.
+	lost, movedAt time.Duration
+	// undo is not nil after a wrap that may have been none.
+	undo *undo
 	// odd is the reading set aside, where there is one.
 	odd   float64
 	oddAt time.Duration
@@ -177,6 +181,10 @@ func (s *Series) addCounter(at []time.Duration, values []float64) {
 			s.missed++
 			continue
 		}
+		if s.undo != nil {
+			s.reconsider(t, v)
+			dt = t - s.lastAt
+		}
 		d := v - s.last
 		if d < 0 || d > s.maxRate*(float64(dt)+float64(updateSlack)) {
 			var ok bool
@@ -185,6 +193,9 @@ func (s *Series) addCounter(at []time.Duration, values []float64) {
 			}
 		}
 		s.isOdd = false
+		if d > 0 {
+			s.movedAt = t
+		}
 		if s.missed != 0 {
 			s.gaps += s.missed
 			s.missed = 0
@@ -290,7 +301,7 @@ func (s *Series) refuse(v float64) {
 func (s *Series) begin(t time.Duration, v float64) {
 	s.count = 1
 	s.first, s.last, s.origin = v, v, v
-	s.firstAt, s.lastAt = t, t
+	s.firstAt, s.lastAt, s.movedAt = t, t, t
 	if !s.ofTarget {
 		s.gaps += s.missed
 	} else if s.sensor.Kind == sensors.Counter {
@@ -306,15 +317,15 @@ func (s *Series) unlikely(t time.Duration, v float64) (d float64, dt time.Durati
 	d, dt = v-s.last, t-s.lastAt
 	if d < 0 && s.wrap > 0 {
 		if d += s.wrap; d >= 0 && s.possible(d, dt) {
+			if !s.usual(d, dt, 0) {
+				s.undo = &undo{s.copied(), t, v}
+			}
 			s.wraps++
 			return d, dt, true
 		}
 	}
 	if s.isOdd && t >= s.oddAt && v >= s.odd && s.possible(v-s.odd, t-s.oddAt) {
-		s.carry += s.last - s.origin
-		s.origin = s.odd
-		s.loose = 0
-		s.doubt.resets++
+		s.startAnew()
 		return v - s.odd, t - s.oddAt, true
 	}
 	if v < s.last {
@@ -325,6 +336,67 @@ func (s *Series) unlikely(t time.Duration, v float64) (d float64, dt time.Durati
 	s.missed++
 	s.odd, s.oddAt, s.isOdd = v, t, true
 	return 0, 0, false
+}
+
+// startAnew takes the counter as reset to the odd reading.
+func (s *Series) startAnew() {
+	s.carry += s.last - s.origin
+	s.origin = s.odd
+	s.loose = 0
+	s.lost += s.oddAt - s.lastAt
+	s.doubt.resets++
+}
+
+// jump is how many times the greatest power before and after a wrap the power across it may be.
+const jump = 4
+
+// undo is what was known before a wrap that may have been none, and the reading behind it. Close to the wrap point a reset,
+// or a reading of 0, leaves a rise that MaxRate allows, though it is far above what the counter does as a rule.
+type undo struct {
+	before Series
+	at     time.Duration
+	value  float64
+}
+
+// usual says whether a rise is not far above those before and the rate, per nanosecond, after it.
+func (s *Series) usual(d float64, dt time.Duration, after float64) bool {
+	return d <= jump*max(s.max, after)*float64(dt+s.sensor.Update)
+}
+
+// copied is the series by itself, with nothing to undo.
+func (s *Series) copied() Series {
+	c := *s
+	c.undo = nil
+	c.strip = s.strip.copied()
+	return c
+}
+
+// reconsider decides on the last wrap with the reading after it, where the power across it is far above that before and after.
+// A reading that fits the one before the wrap makes what lies between junk; one that only goes on from there makes it a reset.
+func (s *Series) reconsider(t time.Duration, v float64) {
+	u, before := s.undo, s.undo.before
+	if t <= u.at {
+		return
+	}
+	s.undo = nil
+	goesOn := v >= u.value && s.possible(v-u.value, t-u.at)
+	after := 0.0
+	if goesOn {
+		after = (v - u.value) / float64(t-u.at)
+	}
+	fits := v >= before.last && before.possible(v-before.last, t-before.lastAt)
+	if !goesOn && !fits || before.usual(u.value-before.last+s.wrap, u.at-before.lastAt, after) {
+		return
+	}
+	before.rows, before.to = s.rows, s.to
+	before.missed += 1 + s.missed
+	before.doubt.back++
+	if !fits {
+		before.odd, before.oddAt = u.value, u.at
+		before.startAnew()
+		before.last, before.lastAt, before.movedAt = u.value, u.at, u.at
+	}
+	*s = before
 }
 
 // possible says whether a counter can rise by d in dt.
@@ -458,14 +530,27 @@ func (s *Series) deltaMetric(name string) Metric {
 // it shows may be as old as that period: the energy of up to one period is missing at the end, and as much of what was
 // before the start may be in it. The two work against each other, so the greater is the bound. What a period takes is
 // told from the increment at that end, but is no less than the mean of the run: in an increment as short as a period
-// the counter may not have moved.
+// the counter may not have moved. To that comes what may be lost around a reset, and while it stood still at the end, at the
+// greatest power that was seen.
 func (s *Series) uncertainty() float64 {
 	if s.sensor.Unit != units.Joule || s.sensor.Kind != sensors.Counter || s.sensor.Update <= 0 || s.weight == 0 {
 		return math.NaN()
 	}
 	// In a time of w the counter moved on by the energy of at least as many periods as w holds in full.
 	period := func(rise, w float64) float64 { return rise / max(1, math.Floor(w/float64(s.sensor.Update))) }
-	return finite(max(period(s.firstRise, s.firstTime), period(s.lastRise, s.lastTime), period(s.delta(), s.weight)))
+	steps := max(period(s.firstRise, s.firstTime), period(s.lastRise, s.lastTime), period(s.delta(), s.weight))
+	return finite(steps + s.max*float64(s.lost+s.standing()))
+}
+
+// standing is how long the counter had not moved at its last reading, where that is longer than an energy counter ever stands
+// still; else 0.
+func (s *Series) standing() time.Duration {
+	const least, updates = time.Second, 100
+	stood := s.lastAt - s.movedAt
+	if s.sensor.Unit != units.Joule || s.sensor.Update <= 0 || stood < max(least, updates*s.sensor.Update) || stood == s.lastAt-s.firstAt {
+		return 0
+	}
+	return stood
 }
 
 // rateMetric is the mean rate of a counter over the time it was counted in.
@@ -594,7 +679,10 @@ func (s *Series) Warnings() []Warning {
 	}
 	add(s.doubt.fast, "the counter rose faster than %g %s/s, which is not possible; the reading was set aside",
 		s.sensor.MaxRate, unit)
-	add(s.doubt.resets, "the counter started anew; what it counted just before is lost")
+	add(s.doubt.resets, "the counter started anew; what it counted just before, within %s, is lost", brief(s.lost))
+	if stood := s.standing(); stood > 0 {
+		add(1, "the counter did not move in the last %s: what was used then is missing", brief(stood))
+	}
 	add(s.doubt.junk, "the reading was infinite or below %g %s and was refused", s.lowest, unit)
 	add(s.doubt.disorder, "the reading came with an earlier time than the one before and was refused")
 	if s.bridged > 0 && unit == units.Watt {

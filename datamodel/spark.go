@@ -32,6 +32,16 @@ type strip struct {
 	area, covered *[sliceCount]float64
 }
 
+// copied is a strip of its own with the same content.
+func (b *strip) copied() strip {
+	c := *b
+	if b.area != nil {
+		area, covered := *b.area, *b.covered
+		c.area, c.covered = &area, &covered
+	}
+	return c
+}
+
 // add enters that the value was mean from one time to another.
 func (b *strip) add(from, to time.Duration, mean float64) {
 	from, to = from-b.start, to-b.start

@@ -105,3 +105,21 @@ func TestABoundInPlaceOfZero(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 }
+
+// A reset takes the count of the time around it away, and a counter that stands still at the end says nothing of that time:
+// what may be missing, at the greatest power seen, is in the bound.
+func TestUncertaintyOfLosses(t *testing.T) {
+	f := func(values []float64, want, bound float64, warn string) {
+		t.Helper()
+		series := seriesOf(updating("package-0"), every(sec, len(values)), values)
+		m := metricOf(t, series, "energy")
+		if !(math.Abs(m.Value-want) < 1e-6 && m.Uncertainty >= bound && m.Uncertainty <= bound+1) {
+			t.Errorf("%v: %v ± %v J, want %v ± %v", values, m.Value, m.Uncertainty, want, bound)
+		}
+		if ws := series.Warnings(); len(ws) == 0 || !strings.Contains(ws[len(ws)-1].Text, warn) {
+			t.Errorf("%v: warns %v, want %q", values, ws, warn)
+		}
+	}
+	f([]float64{1000, 1100, 1200, 10, 110, 210}, 400, 100, "just before, within 1s, is lost")
+	f([]float64{1000, 1100, 1200, 1200, 1200, 1200}, 200, 300, "did not move in the last 3s")
+}

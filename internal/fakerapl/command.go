@@ -11,9 +11,10 @@ import (
 
 // Usage is what Command understands.
 const Usage = `usage: fakerapl create DIR                lay out a tree, to be used as --path.sysfs DIR
-       fakerapl drive DIR CURVE DURATION  move its counters along the curve, exactly, then end
+       fakerapl drive DIR CURVE DURATION [FAULT...]  move its counters along the curve, exactly, then end
        fakerapl serve DIR CURVE           move them until the standard input ends
-CURVE is const:WATTS or ramp:WATTS:WATTS:DURATION`
+CURVE is const:WATTS, ramp:WATTS:WATTS:DURATION or square:WATTS:WATTS:PERIOD
+FAULT is failed, junk or stuck:FROM:UNTIL, or reset, vanished or locked:FROM`
 
 // Command is the program fakerapl: it does what the arguments say, the first of them the verb. in is what serve
 // waits for to end, so that it does not outlive whoever started it. drive that is cut short is an error, serve is not.
@@ -21,12 +22,20 @@ func Command(ctx context.Context, args []string, in io.Reader) error {
 	switch {
 	case len(args) == 2 && args[0] == "create":
 		return Create(args[1])
-	case len(args) == 4 && args[0] == "drive":
+	case len(args) >= 4 && args[0] == "drive":
 		d, err := time.ParseDuration(args[3])
 		if err != nil || d <= 0 {
 			return fmt.Errorf("duration %q: want one such as 2s", args[3])
 		}
-		return drive(ctx, args[1], args[2], d)
+		var faults []Fault
+		for _, text := range args[4:] {
+			f, err := ParseFault(text)
+			if err != nil {
+				return err
+			}
+			faults = append(faults, f)
+		}
+		return drive(ctx, args[1], args[2], d, faults...)
 	case len(args) == 3 && args[0] == "serve":
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
@@ -42,12 +51,12 @@ func Command(ctx context.Context, args []string, in io.Reader) error {
 	return errors.New(Usage)
 }
 
-func drive(ctx context.Context, dir, text string, d time.Duration) error {
+func drive(ctx context.Context, dir, text string, d time.Duration, faults ...Fault) error {
 	curve, err := ParseCurve(text)
 	if err != nil {
 		return err
 	}
-	tree, err := Open(dir)
+	tree, err := Open(dir, faults...)
 	if err != nil {
 		return err
 	}

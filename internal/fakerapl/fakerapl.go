@@ -2,9 +2,10 @@
 // runs, so that what was measured can be held against what was spent. It is for tests, and for trying ergon on a machine
 // that has no RAPL.
 //
-// The tree is that of a laptop, a package with its cores below it and psys around it. Whoever adds up all three
+// The tree is that of a laptop as a rule, a package with its cores below it and psys around it. Whoever adds up all three
 // gets three times the energy of the package. The package's counter starts 100 J before its wrap point, so that a run of
-// any length passes it.
+// any length passes it. Another machine has mirrored dies, or the package's counter once more by MMIO; and things can go
+// wrong with the counters at known times.
 //
 // A run is exact whatever the scheduling where the measured command drives the tree itself:
 //
@@ -21,6 +22,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,7 +31,8 @@ import (
 )
 
 const (
-	// Range is max_energy_range_uj of every zone, in µJ: that of an Intel processor counting in units of 61 µJ.
+	// Range is max_energy_range_uj of every zone where nothing else is asked for, in µJ: that of an Intel processor
+	// counting in units of 61 µJ.
 	Range = 262143328850
 	// tick is how often the counters move; real ones do about every millisecond too.
 	tick = time.Millisecond
@@ -41,6 +44,15 @@ const (
 	devices = "devices/virtual/powercap"
 )
 
+// Machine is a layout.
+type Machine struct {
+	// Range is max_energy_range_uj in µJ; 0 is the constant Range.
+	Range uint64
+	// Dies gives the package two dies in place of itself, which both show the whole package's counter, as some EPYCs do, and
+	// leaves out core and psys. Twin adds the package once more as an MMIO zone.
+	Dies, Twin bool
+}
+
 // zone is a zone of the tree: where it is below devices, its name, where its counter starts in µJ and which part of the
 // curve's power it draws.
 type zone struct {
@@ -49,17 +61,34 @@ type zone struct {
 	share      float64
 }
 
-func zones() []zone {
-	return []zone{
-		{path: "intel-rapl/intel-rapl:0", name: "package-0", start: Range - 100e6, share: 1},
+func (m Machine) zones() []zone {
+	start := m.Range - min(100e6, m.Range/2)
+	if m.Dies {
+		return []zone{
+			{path: "intel-rapl/intel-rapl:0", name: "package-0-die-0", start: start, share: 1},
+			{path: "intel-rapl/intel-rapl:1", name: "package-0-die-1", start: start, share: 1},
+		}
+	}
+	list := []zone{
+		{path: "intel-rapl/intel-rapl:0", name: "package-0", start: start, share: 1},
 		{path: "intel-rapl/intel-rapl:0/intel-rapl:0:0", name: "core", start: 5e6, share: 0.6},
 		{path: "intel-rapl/intel-rapl:1", name: "psys", start: 0, share: 1.4},
 	}
+	if m.Twin {
+		list = append(list, zone{path: "intel-rapl-mmio/intel-rapl-mmio:0", name: "package-0", start: start, share: 1})
+	}
+	return list
 }
 
-// Create lays out a tree below dir, which then serves as the root of sysfs. Where there is one its counters start anew.
-func Create(dir string) error {
-	for _, z := range zones() {
+// Create lays out a laptop below dir, which then serves as the root of sysfs. Where there is a tree its counters start anew.
+func Create(dir string) error { return Machine{}.Create(dir) }
+
+// Create lays out the machine below dir.
+func (m Machine) Create(dir string) error {
+	if m.Range == 0 {
+		m.Range = Range
+	}
+	for _, z := range m.zones() {
 		at := filepath.Join(dir, filepath.FromSlash(devices), filepath.FromSlash(z.path))
 		if err := os.MkdirAll(at, 0o755); err != nil {
 			return fmt.Errorf("fakerapl: %w", err)
@@ -67,7 +96,7 @@ func Create(dir string) error {
 		for name, text := range map[string]string{
 			"name":                z.name,
 			"energy_uj":           fmt.Sprintf("%0*d", width, z.start),
-			"max_energy_range_uj": strconv.FormatUint(Range, 10),
+			"max_energy_range_uj": strconv.FormatUint(m.Range, 10),
 		} {
 			if err := os.WriteFile(filepath.Join(at, name), []byte(text+"\n"), 0o644); err != nil {
 				return fmt.Errorf("fakerapl: %w", err)
@@ -88,22 +117,44 @@ func Create(dir string) error {
 // Tree is a tree whose counters can be moved. One at a time may have it open.
 type Tree struct {
 	counters []counter
+	faults   []Fault
 	text     []byte
 }
 
-// counter is an open energy_uj. base is its value when the tree was opened.
+// counter is an open energy_uj. base is its value when the tree was opened, wrap its range; what it counted up to its last
+// reset, as part of the tree's energy, is gone.
 type counter struct {
-	zone
-	file *os.File
-	base uint64
+	path       string
+	share      float64
+	file       *os.File
+	base, wrap uint64
+	gone       units.Energy
 }
 
-// Open opens the counters of a tree that Create has made, and goes on from where they stand.
-func Open(dir string) (*Tree, error) {
-	t := &Tree{}
-	for _, z := range zones() {
-		path := filepath.Join(dir, filepath.FromSlash(devices), filepath.FromSlash(z.path), "energy_uj")
-		c, err := openCounter(z, path)
+// shares lists which part of the curve's power the zones of that name draw.
+func shares() map[string]float64 {
+	list := map[string]float64{}
+	for _, m := range []Machine{{}, {Dies: true}} {
+		for _, z := range m.zones() {
+			list[z.name] = z.share
+		}
+	}
+	return list
+}
+
+// Open opens the counters of a tree that Create has made, and goes on from where they stand. The faults come while it is
+// driven.
+func Open(dir string, faults ...Fault) (*Tree, error) {
+	t := &Tree{faults: faults}
+	links, err := filepath.Glob(filepath.Join(dir, filepath.FromSlash(class), "*:*", "energy_uj"))
+	if err == nil && len(links) == 0 {
+		err = fmt.Errorf("%s: no energy_uj of any zone", dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("fakerapl: %w", err)
+	}
+	for _, path := range links {
+		c, err := openCounter(path)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("fakerapl: %w", err), t.Close())
 		}
@@ -112,26 +163,93 @@ func Open(dir string) (*Tree, error) {
 	return t, nil
 }
 
-func openCounter(z zone, path string) (counter, error) {
+func openCounter(path string) (counter, error) {
+	name, err := os.ReadFile(filepath.Join(filepath.Dir(path), "name"))
+	if err != nil {
+		return counter{}, err
+	}
+	share, known := shares()[strings.TrimSuffix(string(name), "\n")]
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return counter{}, err
 	}
+	most, err := os.ReadFile(filepath.Join(filepath.Dir(path), "max_energy_range_uj"))
+	if err != nil {
+		return counter{}, err
+	}
+	wrap, _ := strconv.ParseUint(strings.TrimSuffix(string(most), "\n"), 10, 64)
 	base, err := strconv.ParseUint(strings.TrimSuffix(string(text), "\n"), 10, 64)
-	if err != nil || len(text) != width+1 || base > Range {
+	if err != nil || len(text) != width+1 || base > wrap || wrap == 0 || !known {
 		return counter{}, fmt.Errorf("%s: %q is none of our counters", path, text)
 	}
 	file, err := os.OpenFile(path, os.O_WRONLY, 0)
-	return counter{zone: z, file: file, base: base}, err
+	return counter{path: path, share: share, file: file, base: base, wrap: wrap}, err
 }
 
 // Spend moves the counters to where they stood when the tree was opened, plus the zones' shares of e.
 func (t *Tree) Spend(e units.Energy) error {
 	for _, c := range t.counters {
 		// The kernel's counter restarts from 0 when it has passed the range.
-		now := (c.base + microjoules(e*units.Energy(c.share))) % Range
+		now := (c.base + microjoules((e-c.gone)*units.Energy(c.share))) % c.wrap
 		t.text = fmt.Appendf(t.text[:0], "%0*d\n", width, now)
 		if _, err := c.file.WriteAt(t.text, 0); err != nil {
+			return fmt.Errorf("fakerapl: %w", err)
+		}
+	}
+	return nil
+}
+
+// at moves the counters to where they are at a time of the drive, or lets happen what then goes wrong with them.
+func (t *Tree) at(curve Curve, now time.Duration) error {
+	for i := 0; i < len(t.faults); i++ {
+		f := t.faults[i]
+		if !f.on(now) {
+			continue
+		}
+		switch f.Kind {
+		case Stuck:
+			return nil
+		case Failed, Junk:
+			return t.spoil(f.Kind)
+		case Reset:
+			for j := range t.counters {
+				t.counters[j].base, t.counters[j].gone = 0, curve.Energy(f.From)
+			}
+		case Vanished, Locked:
+			for _, c := range t.counters {
+				if err := c.lose(f.Kind); err != nil {
+					return fmt.Errorf("fakerapl: %w", err)
+				}
+			}
+			if f.Kind == Vanished {
+				t.counters = nil
+			}
+		}
+		t.faults = slices.Delete(t.faults, i, i+1) // it has happened
+		i--
+	}
+	return t.Spend(curve.Energy(now))
+}
+
+// lose takes the counter's file away, or the right to open it.
+func (c counter) lose(how Fail) error {
+	if how == Locked {
+		return c.file.Chmod(0)
+	}
+	// A file that stays open could be read for ever; of a zone that is gone the kernel gives ENODEV.
+	return errors.Join(c.file.Truncate(0), os.Remove(c.path), c.file.Close())
+}
+
+// spoil makes the next readings no numbers.
+func (t *Tree) spoil(how Fail) error {
+	for _, c := range t.counters {
+		var err error
+		if how == Failed {
+			err = c.file.Truncate(0)
+		} else {
+			_, err = c.file.WriteAt([]byte("<unknown>    "[:width]+"\n"), 0)
+		}
+		if err != nil {
 			return fmt.Errorf("fakerapl: %w", err)
 		}
 	}
@@ -149,11 +267,11 @@ func (t *Tree) Drive(ctx context.Context, curve Curve, d time.Duration) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return errors.Join(t.Spend(curve.Energy(min(time.Since(start), d))), ctx.Err())
+			return errors.Join(t.at(curve, min(time.Since(start), d)), ctx.Err())
 		case <-end.C:
-			return t.Spend(curve.Energy(d))
+			return t.at(curve, d)
 		case <-ticker.C:
-			if err := t.Spend(curve.Energy(min(time.Since(start), d))); err != nil {
+			if err := t.at(curve, min(time.Since(start), d)); err != nil {
 				return err
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,6 +35,10 @@ func TestCurve(t *testing.T) {
 	f("ramp:50:200:2s", 2*time.Second, 200, 250)
 	f("ramp:50:200:2s", 3*time.Second, 200, 450)
 	f("ramp:200:0:500ms", 250*time.Millisecond, 100, 37.5)
+	f("square:20:180:100ms", 0, 20, 0)
+	f("square:20:180:100ms", 60*time.Millisecond, 180, 2.8)
+	f("square:20:180:100ms", time.Second, 20, 100)
+	f("square:20:180:100ms", 1075*time.Millisecond, 180, 105.5)
 	for _, bad := range []string{
 		"", "const", "const:", "const:-1", "const:NaN", "const:1e9", "ramp:1:2", "ramp:1:2:3", "ramp:1:2:-1s", "ramp:1:2:1s:4", "step:1",
 	} {
@@ -47,6 +52,7 @@ func TestCurve(t *testing.T) {
 func FuzzCurve(f *testing.F) {
 	f.Add("ramp:50:200:2s", int64(time.Second))
 	f.Add("const:100", int64(1))
+	f.Add("square:20:180:130ms", int64(time.Second))
 	f.Fuzz(func(t *testing.T, text string, at int64) {
 		c, err := ParseCurve(text)
 		if err != nil || at < 0 || at > int64(time.Hour) || c.Rise > 100*time.Hour {
@@ -119,6 +125,69 @@ func TestDrive(t *testing.T) {
 		}
 		want(250e6, 215e6, 490e6)
 	})
+}
+
+// Faults come and go at their times, and leave the counters as the curve has them, a reset aside.
+func TestFaults(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows cannot have a file intel-rapl:0")
+	}
+	f := func(m Machine, fault string, during, after string, want map[string]uint64) {
+		t.Helper()
+		dir := t.TempDir()
+		if err := m.Create(dir); err != nil {
+			t.Fatal(err)
+		}
+		file, err := os.Open(filepath.Join(dir, "class", "powercap", "intel-rapl:0", "energy_uj"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		reads := func(want string) {
+			t.Helper()
+			b := make([]byte, 32)
+			n, _ := file.ReadAt(b, 0)
+			if got := strings.TrimSpace(string(b[:n])); got != want {
+				t.Errorf("%s: reads %q, want %q", fault, got, want)
+			}
+		}
+		synctest.Test(t, func(t *testing.T) {
+			done := make(chan error, 1)
+			go func() { done <- Command(t.Context(), []string{"drive", dir, "const:100", "1s", fault}, nil) }()
+			time.Sleep(500*time.Millisecond + tick/2) // bubble time: nothing waits.
+			reads(during)
+			if err := <-done; err != nil {
+				t.Errorf("%s: %v", fault, err)
+			}
+			reads(after)
+		})
+		if want == nil {
+			return
+		}
+		got := counters(t, dir)
+		for name, n := range want {
+			if got[name] != n || len(got) != len(want) {
+				t.Errorf("%s: counters %v, want %v", fault, got, want)
+			}
+		}
+	}
+	small := Machine{Range: 1000e6}
+	f(small, "failed:400ms:600ms", "", "000000000000", map[string]uint64{"package-0": 0, "core": 65e6, "psys": 140e6})
+	f(small, "junk:400ms:600ms", "<unknown>", "000000000000", nil)
+	f(small, "stuck:400ms:600ms", "000939900000", "000000000000", nil)
+	f(small, "stuck:400ms:2s", "000939900000", "000939900000", nil)
+	f(small, "reset:400ms", "000010000000", "000060000000", map[string]uint64{"package-0": 60e6, "core": 36e6, "psys": 84e6})
+	f(small, "vanished:400ms", "", "", nil)
+	f(small, "locked:400ms", "000950000000", "000000000000", nil)
+	dies := Machine{Range: 40e6, Dies: true}
+	f(dies, "locked:0s", "000030000000", "000000000000", nil)
+	f(dies, "stuck:1s:2s", "000030000000", "000039900000", nil)
+
+	for _, bad := range []string{"", "failed", "failed:1s", "failed:1s:2s:3s", "reset:1s:2s", "reset:-1s", "burnt:1s", "junk:a:b"} {
+		if f, err := ParseFault(bad); err == nil || !strings.Contains(err.Error(), "fault") {
+			t.Errorf("%q is taken for %+v, %v", bad, f, err)
+		}
+	}
 }
 
 // In between, the counters stand where the curve is.

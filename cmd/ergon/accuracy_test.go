@@ -1,0 +1,428 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/fakerapl"
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// permitted is how far an energy may be off without a word.
+const permitted = 0.005
+
+// told is what a run says of the machine's energy, and what it doubts.
+type told struct {
+	Summary struct {
+		Energy struct {
+			Value, Uncertainty *float64
+			Reason             string
+			Source             string
+		}
+	}
+	Warnings []struct{ Subject, Text string }
+}
+
+// says is the reason and all warnings as lines.
+func (r told) says() string {
+	lines := []string{r.Summary.Energy.Reason}
+	for _, w := range r.Warnings {
+		if !strings.HasPrefix(w.Subject, "target") { // fakerapl may be short of CPU time; that is not what is asked here.
+			lines = append(lines, w.Subject+": "+w.Text)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// runErgon is the real program on a folder of results, which it is given.
+func runErgon(t *testing.T, results string, words ...string) []byte {
+	t.Helper()
+	var out, errs bytes.Buffer
+	c := command(t, newMark(), append([]string{"ergon"}, words...)...)
+	c.Env = append(c.Env, "ERGON_RESULTS="+results)
+	c.Stdout, c.Stderr = &out, &errs
+	if err := c.Run(); err != nil {
+		t.Fatalf("ergon %v: %v\n%s", words, err, errs.String())
+	}
+	return out.Bytes()
+}
+
+// lastTold reads the report of the last run.
+func lastTold(t *testing.T, results string) (r told) {
+	t.Helper()
+	if err := json.Unmarshal(runErgon(t, results, "report", "-f", "json"), &r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// verdict is a row of the table: a case, what it took and what was said.
+type verdict struct {
+	name          string
+	truth         units.Energy
+	energy, bound float64 // NaN where there is none
+	said          string
+	perun         string
+}
+
+// off is the error as a part of the truth.
+func (v verdict) off() float64 { return (v.energy - float64(v.truth)) / float64(v.truth) }
+
+func (v verdict) row() []string {
+	energy, off := "none", "said why"
+	if !math.IsNaN(v.energy) {
+		energy, off = fmt.Sprintf("%.4g J", v.energy), fmt.Sprintf("%+.2f %%", 100*v.off()+0) // no -0
+		off = strings.Replace(off, "-0.00", "+0.00", 1)
+	}
+	return []string{v.name, fmt.Sprintf("%.4g J", float64(v.truth)), energy, off, v.said, v.perun}
+}
+
+// judge holds what was said against the truth: within what is permitted, or within the bound that is stated, or no number and
+// the reason. said is what a warning or the reason must match; empty allows no warning of the sources of energy at all.
+func judge(t *testing.T, name string, truth units.Energy, r told, said, perun string) verdict {
+	t.Helper()
+	v := verdict{name: name, truth: truth, energy: math.NaN(), bound: math.NaN(), perun: perun}
+	e := r.Summary.Energy
+	if e.Value != nil {
+		v.energy = *e.Value
+	}
+	if e.Uncertainty != nil {
+		v.bound = *e.Uncertainty
+	}
+	if found := regexp.MustCompile(said).FindString(r.says()); said != "" && found == "" {
+		t.Errorf("%s: it is not said that %q:\n%s", name, said, r.says())
+	} else {
+		v.said = found
+	}
+	if said == "" {
+		for _, w := range r.Warnings {
+			if strings.HasPrefix(w.Subject, "rapl") {
+				t.Errorf("%s: a warning without a reason: %+v", name, w)
+			}
+		}
+	}
+	switch {
+	case math.IsNaN(v.energy) && e.Reason != "" && said != "":
+	case math.Abs(v.off()) <= permitted:
+	case said != "" && math.Abs(v.energy-float64(truth)) <= v.bound:
+	case said == isLowerBound && v.energy <= float64(truth):
+	case said == isOfLess && v.energy <= float64(truth) && v.energy > float64(truth)/2:
+		// When the last good reading was taken is told in the result; here only the scheduler knows.
+	default:
+		t.Errorf("%s: %.6g J where %.6g J were spent, %+.2f %%; the bound is %.3g J; said:\n%s",
+			name, v.energy, float64(truth), 100*v.off(), v.bound, r.says())
+	}
+	return v
+}
+
+// isLowerBound is what is said where wraps may be hidden, isOfLess where the readings end before the command.
+const (
+	isLowerBound = "it is a lower bound"
+	isOfLess     = "its energy is that of"
+)
+
+func logTable(t *testing.T, rows []verdict) {
+	t.Helper()
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "CASE\tSPENT\tERGON\tERROR\tSAYS\tPERUN")
+	for _, v := range rows {
+		fmt.Fprintln(w, strings.Join(v.row(), "\t"))
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	t.Log("\n" + b.String())
+}
+
+// What perun 0.9.1 gives, from its runs and its source.
+const (
+	perunExact   = "the same"
+	perunNone    = "no energy, no word"
+	perunFailed  = "a failed reading is 0, and that a wrap: 262,643 J for 500 J"
+	perunRamp    = "175 J for 250 J (−30 %)"
+	perunDies    = "both dies are added: +100 %"
+	perunByWraps = "each wrap between two readings is lost too, and nothing is said"
+)
+
+// TestAccuracyOfRuns measures a real process by the real program. The process moves the counters itself, so that what was
+// spent between the first reading and the last is known whatever the scheduler does.
+func TestAccuracyOfRuns(t *testing.T) {
+	const second = time.Second
+	small := fakerapl.Machine{Range: 200e6}
+	type run struct {
+		name     string
+		machine  fakerapl.Machine
+		curve    string
+		d        time.Duration
+		faults   []string
+		interval string
+		// until is when the counters are lost; 0 is never.
+		until       time.Duration
+		said, perun string
+	}
+	cases := []run{
+		{name: "constant 100 W", curve: "const:100", perun: perunExact},
+		{name: "ramp 50 to 200 W in 2 s, one wrap", curve: "ramp:50:200:2s", d: 2 * second, perun: perunRamp},
+		{name: "ramp, readings an hour apart", curve: "ramp:50:200:1s", interval: "1h", perun: perunRamp},
+		{name: "square 20/180 W at the interval", curve: "square:20:180:20ms"},
+		{name: "square 20/180 W off the interval", curve: "square:20:180:33ms"},
+		{name: "two wraps", machine: small, curve: "const:450", interval: "10ms", said: "", perun: perunExact},
+		{name: "psys and an MMIO twin", machine: fakerapl.Machine{Twin: true}, curve: "const:100", perun: perunExact},
+		{name: "mirrored dies", machine: fakerapl.Machine{Dies: true}, curve: "const:100", said: "shows the same counter as package-0-die-0 and is counted once", perun: perunDies},
+		{name: "readings fail in the middle", curve: "const:100", faults: []string{"failed:400ms:600ms"}, perun: perunFailed},
+		{name: "junk in the middle", curve: "const:100", faults: []string{"junk:400ms:600ms"}, perun: perunFailed},
+		{name: "stuck in the middle", curve: "const:100", faults: []string{"stuck:400ms:600ms"}},
+		{name: "stuck from the start", curve: "const:100", faults: []string{"stuck:0s:1h"}, said: "did not move", perun: "0 J"},
+		{name: "reset in the middle", curve: "const:100", faults: []string{"reset:500ms"}, said: "started anew"},
+		{name: "the zone vanishes", curve: "const:100", faults: []string{"vanished:500ms"}, until: second / 2, said: isOfLess},
+		{name: "the permission is lost", curve: "const:100", faults: []string{"locked:500ms"}, perun: perunFailed},
+	}
+	rows := make([]verdict, len(cases))
+	t.Run("cases", func(t *testing.T) {
+		for i, c := range cases {
+			t.Run(c.name, func(t *testing.T) {
+				t.Parallel()
+				if c.d == 0 {
+					c.d = second
+				}
+				if c.interval == "" {
+					c.interval = "20ms"
+				}
+				sysfs, results := t.TempDir(), t.TempDir()
+				if err := c.machine.Create(sysfs); err != nil {
+					t.Fatal(err)
+				}
+				runErgon(t, results, slices.Concat([]string{
+					"-q", "--path.sysfs", sysfs, "--interval", c.interval, "--sensors", "-*,rapl,cpu,target", "fakerapl", "drive", sysfs, c.curve, c.d.String(),
+				}, c.faults)...)
+				curve, err := fakerapl.ParseCurve(c.curve)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r := lastTold(t, results)
+				end := c.d
+				if c.until > 0 {
+					end = c.until
+				}
+				rows[i] = judge(t, c.name, curve.Energy(end), r, c.said, c.perun)
+			})
+		}
+	})
+	logTable(t, rows)
+}
+
+// played is a machine whose counters follow a curve, read at known times: the stuff of a tape.
+type played struct {
+	name string
+	// devices are those of the rapl zones; all of them show the curve.
+	devices []string
+	curve   string
+	// wrap is where the counters restart, in J.
+	wrap     float64
+	d, every time.Duration
+	// fault changes a reading; nil changes none. The energy is that of the curve up to then, the reading what the counter shows.
+	fault func(at time.Duration, energy, reading float64) float64
+	// until is the time of the last reading where the counters are lost before the end.
+	until       time.Duration
+	said, perun string
+}
+
+// update is how often a RAPL counter moves.
+const update = time.Millisecond
+
+// tape writes the readings to a tape and returns its file and the curve's energy from the first reading to the last.
+func (p played) tape(t *testing.T) (file string, truth units.Energy) {
+	t.Helper()
+	curve, err := fakerapl.ParseCurve(p.curve)
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := store.SpoolHeader{Source: "rapl", Host: "played", Interval: p.every, Anchor: playedAt, Version: "test"}
+	for _, device := range p.devices {
+		header.Sensors = append(header.Sensors, sensors.Sensor{
+			ID: "rapl/" + device + "/energy", Family: "rapl", Device: device, Name: "energy", Unit: units.Joule,
+			Kind: sensors.Counter, Wrap: p.wrap, MaxRate: 5000, Update: update, Source: "played", Doc: "a curve",
+		})
+	}
+	dir := t.TempDir()
+	spool := filepath.Join(dir, "spool")
+	s, err := store.CreateSpool(spool, header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := make([]float64, len(p.devices))
+	add := func(at time.Duration) {
+		// The counter shows what it had at its last update, in whole µJ, and started 1000 J before its wrap point.
+		energy := math.Floor(float64(curve.Energy(at.Truncate(update)))*1e6) / 1e6
+		reading := math.Mod(p.wrap-min(1000, p.wrap/2)+energy, p.wrap)
+		if p.fault != nil {
+			reading = p.fault(at, energy, reading)
+		}
+		for i := range row {
+			row[i] = reading
+		}
+		if s.Full() {
+			if err := s.Flush(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !s.Append(at, row) {
+			t.Fatalf("no room at %v", at)
+		}
+	}
+	n := 0
+	for at := time.Duration(0); at < p.d; at += p.every {
+		add(at + time.Duration(n%7)*137*time.Microsecond) // beats are not that even, nor are updates at the beats
+		n++
+	}
+	add(p.d)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wall, code := p.d.Seconds(), 0
+	tape := store.Tape{
+		Run: datamodel.Run{
+			Schema: datamodel.ManifestSchema, ID: "20260101T000000-played", Project: "played", Command: []string{"played"}, Folder: ".",
+			Outcome: datamodel.Done, ExitCode: &code, Start: playedAt, WallTime: &wall, Version: "test",
+			Host: datamodel.HostInfo{Name: "played", OS: "linux", CPUs: 4},
+		},
+		Ledger: datamodel.Ledger{WallTime: &wall},
+	}
+	file = filepath.Join(dir, "played.tape.zip")
+	if err := store.SaveTape(file, tape, spool, nil); err != nil {
+		t.Fatal(err)
+	}
+	end := p.d
+	if p.until > 0 {
+		end = p.until
+	}
+	return file, curve.Energy(end)
+}
+
+// playedAt is when the machines that were never there were measured.
+var playedAt = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// intel is max_energy_range_uj of an Intel processor, in J.
+const intel = 262143.328850
+
+// between is a fault that replaces the readings of a time.
+func between(from, until time.Duration, with func(energy float64) float64) func(time.Duration, float64, float64) float64 {
+	return func(at time.Duration, energy, reading float64) float64 {
+		if at >= from && at < until {
+			return with(energy)
+		}
+		return reading
+	}
+}
+
+func constant(v float64) func(float64) float64 { return func(float64) float64 { return v } }
+
+// playedCases are those where the time of each reading matters.
+func playedCases() []played {
+	const second, beat = time.Second, 100 * time.Millisecond
+	one := []string{"package-0"}
+	return []played{
+		{name: "constant 100 W, 10 s", devices: one, curve: "const:100", wrap: intel, d: 10 * second, every: beat, perun: perunExact},
+		{name: "ramp 50 to 200 W, 2 s", devices: one, curve: "ramp:50:200:2s", wrap: intel, d: 2 * second, every: beat, perun: perunRamp},
+		{name: "the same, two readings", devices: one, curve: "ramp:50:200:2s", wrap: intel, d: 2 * second, every: time.Hour, perun: perunRamp},
+		{name: "square 20/180 W, its period the interval", devices: one, curve: "square:20:180:100ms", wrap: intel, d: 10 * second, every: beat},
+		{name: "square 20/180 W, period 1.3 intervals", devices: one, curve: "square:20:180:130ms", wrap: intel, d: 10 * second, every: beat},
+		{name: "one wrap, 1 s apart", devices: one, curve: "const:300", wrap: intel, d: 60 * second, every: second, perun: "300 J for 300 J"},
+		{name: "two wraps", devices: one, curve: "const:500", wrap: intel, d: 1000 * second, every: second, perun: perunExact},
+		{
+			name: "two wraps between two readings", devices: one, curve: "const:500", wrap: intel, d: 1200 * second, every: time.Hour,
+			said: isLowerBound, perun: perunByWraps,
+		},
+		{name: "a week, 230 wraps", devices: one, curve: "const:100", wrap: intel, d: 7 * 24 * time.Hour, every: 10 * second, perun: "times ±6 % off (float32)"},
+		{
+			name: "a reset", devices: one, curve: "const:100", wrap: intel, d: 10 * second, every: beat, said: "started anew",
+			fault: func(at time.Duration, energy, reading float64) float64 {
+				if at >= 5050*time.Millisecond {
+					return energy - 505
+				}
+				return reading
+			},
+			perun: "a wrap: +262 kJ",
+		},
+		{
+			name: "one reading fails", devices: one, curve: "const:100", wrap: intel, d: 5 * second, every: beat,
+			fault: between(2400*time.Millisecond, 2500*time.Millisecond, constant(math.NaN())), perun: perunFailed,
+		},
+		{
+			name: "one reading is 0", devices: one, curve: "const:100", wrap: intel, d: 5 * second, every: beat,
+			fault: between(2400*time.Millisecond, 2500*time.Millisecond, constant(0)), said: "the reading was set aside", perun: perunFailed,
+		},
+		{
+			name: "one reading is 20 kJ too high", devices: one, curve: "const:100", wrap: intel, d: 5 * second, every: beat,
+			fault: between(2400*time.Millisecond, 2500*time.Millisecond, constant(25000)), said: "set aside", perun: "a wrap back: +262 kJ",
+		},
+		{
+			name: "stuck from the start", devices: one, curve: "const:100", wrap: intel, d: 5 * second, every: beat,
+			fault: between(0, time.Hour, constant(1234)), said: "less than 25.0 kJ: the counter did not move in 5s", perun: "0 J",
+		},
+		{
+			name: "stuck from the middle on", devices: one, curve: "const:100", wrap: intel, d: 10 * second, every: beat,
+			fault: func(at time.Duration, _, reading float64) float64 {
+				if at >= 5*second {
+					return intel - 1000 + 500
+				}
+				return reading
+			},
+			said: "did not move in the last", perun: "half of it, and nothing is said",
+		},
+		{
+			name: "mirrored dies", devices: []string{"package-0-die-0", "package-0-die-1"}, curve: "const:100", wrap: intel, d: 5 * second, every: beat,
+			said: "is counted once", perun: perunDies,
+		},
+		{
+			name: "an MMIO twin", devices: []string{"package-0", "mmio/package-0"}, curve: "const:100", wrap: intel, d: 5 * second, every: beat, perun: perunExact,
+		},
+		{
+			name: "the zone vanishes", devices: one, curve: "const:100", wrap: intel, d: 10 * second, every: beat, until: 5 * second,
+			fault: func(at time.Duration, _, reading float64) float64 {
+				if at > 5*second+beat/2 {
+					return math.NaN()
+				}
+				return reading
+			},
+			said: "its energy is that of 5", perun: "a wrap: +262 kJ",
+		},
+		{
+			name: "2 ms", devices: one, curve: "const:100", wrap: intel, d: 2 * time.Millisecond, every: beat,
+			said: "in 0.002 s it is known to ± 50 %", perun: "1 s and more are measured",
+		},
+	}
+}
+
+// replayed is what the real program makes of the tape.
+func replayed(t *testing.T, p played) verdict {
+	t.Helper()
+	file, truth := p.tape(t)
+	results := t.TempDir()
+	runErgon(t, results, "--replay", file, "-q")
+	return judge(t, p.name, truth, lastTold(t, results), p.said, p.perun)
+}
+
+// TestAccuracyOfTapes plays machines that nobody has here, at times that are known.
+func TestAccuracyOfTapes(t *testing.T) {
+	var rows []verdict
+	for _, p := range playedCases() {
+		t.Run(p.name, func(t *testing.T) { rows = append(rows, replayed(t, p)) })
+	}
+	logTable(t, rows)
+}
