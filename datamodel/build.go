@@ -155,6 +155,9 @@ func (b *builder) devices(summary []Metric) []*Node {
 		leaf := &Node{
 			Name: sensor.Name, Level: SensorLevel, Device: sensor.Family, Sensor: &sensor, Metrics: s.Metrics(),
 		}
+		if said := s.alignment(); said != "" {
+			leaf.Meta = append(leaf.Meta, Pair{"aligned", said})
+		}
 		n := device(sensor.Family, sensor.Device)
 		n.Children = append(n.Children, leaf)
 		if verdict := b.energy.verdict[s]; verdict != "" {

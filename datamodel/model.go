@@ -216,8 +216,20 @@ type SourceStats struct {
 	// ReadTime is the wall time spent in reading, in seconds; Worst the longest single reading.
 	ReadTime float64 `json:"read_time"`
 	Worst    float64 `json:"worst"`
+	// Edges is one for each energy counter that was waited for to move at both ends; nil where that was not asked for.
+	Edges []Edge `json:"edges,omitempty"`
 	// Hung is true when the source did not answer at the end; the figures above are then not known.
 	Hung bool `json:"hung,omitempty"`
+}
+
+// Edge tells how old what a counter showed can have been in the first and in the last row of its source.
+type Edge struct {
+	// Sensor is its id.
+	Sensor string `json:"sensor"`
+	// First and Last are the times since the counter was last seen not to have moved yet, in seconds; nil where it did not
+	// move within the time that was waited.
+	First *float64 `json:"first"`
+	Last  *float64 `json:"last"`
 }
 
 // Result is all there is of a run.

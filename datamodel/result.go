@@ -332,7 +332,7 @@ func (b *builder) doubtWindow(wall float64) {
 			continue
 		}
 		steps := window / update.Seconds()
-		if steps >= enoughUpdates && window >= enoughTime.Seconds() {
+		if s.aligned() || steps >= enoughUpdates && window >= enoughTime.Seconds() {
 			continue
 		}
 		told[s.sensor.Family] = true

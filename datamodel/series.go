@@ -84,9 +84,41 @@ type Series struct {
 	oddAt time.Duration
 	isOdd bool
 
+	// firstAge and lastAge are how old what a counter showed in the first and the last row can have been; 0 is as old as
+	// the sensor says.
+	firstAge, lastAge time.Duration
+
 	doubt doubts
 	strip strip
 }
+
+// Align tells that what the counter showed in the first and the last row was no older than that; nil is not known. Ages
+// of a row without a reading are of no use.
+func (s *Series) Align(e Edge) {
+	age := func(known *float64, useful bool) time.Duration {
+		if !useful || known == nil || !(*known > 0 && *known < math.MaxInt64/1e9) {
+			return 0
+		}
+		return max(1, time.Duration(*known*1e9))
+	}
+	s.firstAge, s.lastAge = age(e.First, s.firstAt == s.from), age(e.Last, s.lastAt == s.end())
+}
+
+// alignment says how exact the ends are, "" where nobody waited for an edge.
+func (s *Series) alignment() string {
+	switch {
+	case s.aligned():
+		return fmt.Sprintf("at an edge: the first reading to %v, the last to %v", s.firstAge, s.lastAge)
+	case s.firstAge > 0:
+		return fmt.Sprintf("the first reading at an edge, to %v; no edge at the end", s.firstAge)
+	case s.lastAge > 0:
+		return fmt.Sprintf("the last reading at an edge, to %v; no edge at the start", s.lastAge)
+	}
+	return ""
+}
+
+// aligned says whether both ends are at an edge.
+func (s *Series) aligned() bool { return s.firstAge > 0 && s.lastAge > 0 }
 
 // doubts counts what was strange, by kind.
 type doubts struct {
@@ -530,16 +562,28 @@ func (s *Series) deltaMetric(name string) Metric {
 // it shows may be as old as that period: the energy of up to one period is missing at the end, and as much of what was
 // before the start may be in it. The two work against each other, so the greater is the bound. What a period takes is
 // told from the increment at that end, but is no less than the mean of the run: in an increment as short as a period
-// the counter may not have moved. To that comes what may be lost around a reset, and while it stood still at the end, at the
-// greatest power that was seen.
+// the counter may not have moved. Where the age of what was shown at an end is known, it takes the period's place. To that
+// comes what may be lost around a reset, and while it stood still at the end, at the greatest power that was seen.
 func (s *Series) uncertainty() float64 {
-	if s.sensor.Unit != units.Joule || s.sensor.Kind != sensors.Counter || s.sensor.Update <= 0 || s.weight == 0 {
+	update := s.sensor.Update
+	if update <= 0 && s.aligned() {
+		update = max(s.firstAge, s.lastAge)
+	}
+	if s.sensor.Unit != units.Joule || s.sensor.Kind != sensors.Counter || update <= 0 || s.weight == 0 {
 		return math.NaN()
 	}
 	// In a time of w the counter moved on by the energy of at least as many periods as w holds in full.
-	period := func(rise, w float64) float64 { return rise / max(1, math.Floor(w/float64(s.sensor.Update))) }
-	steps := max(period(s.firstRise, s.firstTime), period(s.lastRise, s.lastTime), period(s.delta(), s.weight))
-	return finite(steps + s.max*float64(s.lost+s.standing()))
+	period := func(rise, w float64) float64 { return rise / max(1, math.Floor(w/float64(update))) }
+	mean := period(s.delta(), s.weight)
+	end := func(rise, w float64, age time.Duration) float64 {
+		part := 1.0
+		if age > 0 {
+			part = min(1, float64(age)/float64(update))
+		}
+		return max(period(rise, w), mean) * part
+	}
+	ends := max(end(s.firstRise, s.firstTime, s.firstAge), end(s.lastRise, s.lastTime, s.lastAge))
+	return finite(ends + s.max*float64(s.lost+s.standing()))
 }
 
 // standing is how long the counter had not moved at its last reading, where that is longer than an energy counter ever stands

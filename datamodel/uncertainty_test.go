@@ -123,3 +123,56 @@ func TestUncertaintyOfLosses(t *testing.T) {
 	f([]float64{1000, 1100, 1200, 10, 110, 210}, 400, 100, "just before, within 1s, is lost")
 	f([]float64{1000, 1100, 1200, 1200, 1200, 1200}, 200, 300, "did not move in the last 3s")
 }
+
+// Of a counter that was read at an edge at both ends, its uncertainty is what the ages allow, and holds.
+func TestUncertaintyOfAlignedEnds(t *testing.T) {
+	const update, watts = ms, 80.0
+	for seed := range uint64(500) {
+		r := rand.New(rand.NewPCG(seed, 4))
+		shown := func(at time.Duration) float64 { return watts * at.Truncate(update).Seconds() }
+		age := func() time.Duration { return time.Duration(1 + r.Int64N(int64(update)/20)) }
+		first, last := age(), age()
+		from := time.Duration(1+r.Int64N(20))*update + first
+		to := from - first + time.Duration(1+r.Int64N(30))*update + last
+		at := []time.Duration{from}
+		for mid := from + 7*ms; mid < to; mid += 7 * ms {
+			at = append(at, mid)
+		}
+		at = append(at, to)
+		values := make([]float64, len(at))
+		for i := range at {
+			values[i] = shown(at[i])
+		}
+		s := seriesOf(updating("package-0"), at, values)
+		loose := s.energy().Uncertainty
+		s.Align(Edge{First: new(first.Seconds()), Last: new(last.Seconds())})
+		m := s.energy()
+		if miss := math.Abs(m.Value - watts*(to-from).Seconds()); miss > m.Uncertainty*(1+1e-6) {
+			t.Errorf("seed %d: off by %v J, ± %v", seed, miss, m.Uncertainty)
+		}
+		if m.Uncertainty > loose/10 {
+			t.Errorf("seed %d: ± %v, without ± %v", seed, m.Uncertainty, loose)
+		}
+	}
+	for name, e := range map[string]Edge{
+		"none": {}, "one end": {Last: new(1e-5)}, "no number": {First: new(math.NaN()), Last: new(-1.0)},
+	} {
+		s := line(updating("package-0"), 100, 150, sec)
+		s.Align(e)
+		if m := s.energy(); !isNear(m.Uncertainty, 0.05, 1e-9) || s.aligned() {
+			t.Errorf("%s: ± %v", name, m.Uncertainty)
+		}
+	}
+	// A row without a reading has no edge.
+	s := seriesOf(updating("package-0"), every(sec, 3), []float64{math.NaN(), 5, 55})
+	s.Align(Edge{First: new(1e-5), Last: new(1e-5)})
+	if m := s.energy(); !isNear(m.Uncertainty, 0.05, 1e-9) {
+		t.Errorf("± %v", m.Uncertainty)
+	}
+	// Where the period is not known the ages tell.
+	s = line(zone("package-0"), 100, 150, sec)
+	s.Align(Edge{First: new(1e-4), Last: new(1e-5)})
+	if m := s.energy(); !isNear(m.Uncertainty, 0.005, 1e-6) {
+		t.Errorf("± %v", m.Uncertainty)
+	}
+}

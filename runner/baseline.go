@@ -100,7 +100,7 @@ func (o *round) idle(after bool) datamodel.Baseline {
 func (o *round) openIdle(client *sampler.Client, spool string) ([]sensors.Absence, error) {
 	config := o.Config
 	config.Interval = min(config.Interval, o.Baseline.Duration/idleReadings)
-	config.Only, config.List = idleSources(), true
+	config.Only, config.List, config.Align = idleSources(), true, false
 	if err := client.Configure(config); err != nil {
 		return nil, err
 	}

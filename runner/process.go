@@ -83,10 +83,24 @@ func digest(run *datamodel.Run, ledger datamodel.Ledger, spool, samples string, 
 	if complete != nil {
 		complete()
 	}
+	align(series, run.Sources)
 	tree, warnings := datamodel.Build(input(series))
 	run.Warnings = append(run.Warnings, warnings...)
 	run.Spark = datamodel.Sparks(series, sparkPoints)
 	return tree, err
+}
+
+// align tells the series what the sampler found out about their ends.
+func align(series []*datamodel.Series, sources []datamodel.SourceStats) {
+	for _, source := range sources {
+		for _, e := range source.Edges {
+			for _, s := range series {
+				if s.Sensor().ID == e.Sensor {
+					s.Align(e)
+				}
+			}
+		}
+	}
 }
 
 // read streams the spools into samples (none where it is empty) and into one series for each sensor. Behind the readings

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,14 +18,14 @@ import (
 	"github.com/ergon-energy/ergon/runner"
 )
 
-// meter lays out a fake powercap tree whose counters move along a curve until the test is over.
-func meter(t *testing.T, curve string) (sysfs string) {
+// meter lays out a fake powercap tree of 40 W until the test is over.
+func meter(t *testing.T) (sysfs string) {
 	t.Helper()
 	sysfs = t.TempDir()
 	if err := fakerapl.Create(sysfs); err != nil {
 		t.Fatal(err)
 	}
-	c := command(t, newMark(), "fakerapl", "serve", sysfs, curve)
+	c := command(t, newMark(), "fakerapl", "serve", sysfs, "const:40")
 	in, err := c.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +68,7 @@ func summaryOf(t *testing.T, dir string) map[string]struct {
 // the net energy is the rest.
 func TestBaseline(t *testing.T) {
 	t.Parallel()
-	sysfs, dir := meter(t, "const:40"), t.TempDir()
+	sysfs, dir := meter(t), t.TempDir()
 	c := command(t, newMark(), "ergon", "--path.sysfs", sysfs, "-o", dir, "--progress", "plain", "--baseline", "1s,both", "sleep", "0.5")
 	out, err := c.CombinedOutput()
 	if err != nil {
@@ -97,9 +98,10 @@ func TestBaseline(t *testing.T) {
 // TestBaselineIsKept ends ergon by force while the command runs: what is recovered has the baseline.
 func TestBaselineIsKept(t *testing.T) {
 	t.Parallel()
-	sysfs, dir, mark := meter(t, "const:40"), t.TempDir(), newMark()
+	sysfs, dir, mark := meter(t), t.TempDir(), newMark()
 	c := command(t, mark, "ergon", "--path.sysfs", sysfs, "-o", dir, "-q", "--interval", "10ms", "--baseline", "1s",
 		"sh", "-c", "echo up; exec sleep 1000")
+	c.Stderr = os.Stderr // a pipe would be waited for, which the command keeps open
 	k, _ := start(t, c)
 	spool := func() bool { // the first readings are written
 		found, _ := filepath.Glob(filepath.Join(dir, "*", "*", "*", store.SpoolFolder, "rapl.arrows"))
@@ -139,7 +141,7 @@ func TestBaselineInterrupted(t *testing.T) {
 		for _, name := range []string{"TERM", "INT"} {
 			t.Run(way+"/"+name, func(t *testing.T) {
 				t.Parallel()
-				sysfs, dir, mark := meter(t, "const:40"), t.TempDir(), newMark()
+				sysfs, dir, mark := meter(t), t.TempDir(), newMark()
 				c := command(t, mark, "ergon", "--path.sysfs", sysfs, "-o", dir, "--progress", "plain",
 					"--baseline", runner.MaxBaseline.String(), "touch", filepath.Join(dir, "made"))
 				c.Env = append(c.Env, env...)
@@ -172,6 +174,47 @@ func TestBaselineInterrupted(t *testing.T) {
 				}
 				if made, _ := filepath.Glob(filepath.Join(dir, "made")); made != nil {
 					t.Error("the command was started")
+				}
+			})
+		}
+	}
+}
+
+// TestShortCommands holds that a command shorter than an interval has an energy or a bound, never 0.
+func TestShortCommands(t *testing.T) {
+	t.Parallel()
+	still := t.TempDir()
+	if err := fakerapl.Create(still); err != nil {
+		t.Fatal(err)
+	}
+	for name, sysfs := range map[string]string{"moves": meter(t), "stands still": still} {
+		for _, option := range []string{"--interval=100ms", "--align"} {
+			t.Run(name+"/"+option, func(t *testing.T) {
+				t.Parallel()
+				dir := t.TempDir()
+				c := command(t, newMark(), "ergon", "--path.sysfs", sysfs, "-o", dir, option, "true")
+				if out, err := c.CombinedOutput(); err != nil {
+					t.Fatalf("%v: %s", err, out)
+				}
+				energy := summaryOf(t, dir)["energy"]
+				switch {
+				case energy.Value != nil && *energy.Value > 0 && name == "moves":
+				case energy.Value == nil && energy.Reason != nil && strings.Contains(*energy.Reason, "less than "):
+				default:
+					t.Errorf("%+v", energy)
+				}
+				for _, s := range onlyRun(t, dir).Sources {
+					if s.Name != "rapl" {
+						continue
+					}
+					if (len(s.Edges) == 3) != (option == "--align") {
+						t.Errorf("edges %+v", s.Edges)
+					}
+					for _, e := range s.Edges {
+						if name != "moves" && (e.First != nil || e.Last != nil) {
+							t.Errorf("an edge of what did not move: %+v", e)
+						}
+					}
 				}
 			})
 		}

@@ -43,6 +43,7 @@ func (p *program) measure(c *cli.Context) error {
 	if d := c.Duration("timeout"); c.IsSet("timeout") && d <= 0 {
 		return &usage{fmt.Errorf("--timeout: %v is no limit: write 30s, 10m or 2h", d)}
 	}
+	config.Align = c.Bool("align")
 	baseline, err := p.baseline(c)
 	if err != nil {
 		return err

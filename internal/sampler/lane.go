@@ -18,19 +18,21 @@ const flushEvery = 900 * time.Millisecond
 
 // reader is one source with its spool and its record.
 type reader struct {
-	name   string
-	source sensors.Source
-	list   []sensors.Sensor
-	row    []float64
-	at     time.Duration // of the row
-	header store.SpoolHeader
-	dir    string       // for the spool; empty when nothing is recorded
-	spool  *store.Spool // nil until it is created, just after the first reading
-	stats  datamodel.SourceStats
-	gone   bool
-	doubt  string        // what went wrong with following
-	lost   error         // the first error of the spool
-	lostAt time.Duration // and the end of what was written before it
+	name      string
+	source    sensors.Source
+	list      []sensors.Sensor
+	row       []float64
+	at        time.Duration // of the row
+	header    store.SpoolHeader
+	dir       string       // for the spool; empty when nothing is recorded
+	spool     *store.Spool // nil until it is created, just after the first reading
+	stats     datamodel.SourceStats
+	gone      bool
+	edges     []int         // the sensors that are waited for to move at both ends; none where that was not asked for
+	unaligned []string      // at which end which of them did not move
+	doubt     string        // what went wrong with following
+	lost      error         // the first error of the spool
+	lostAt    time.Duration // and the end of what was written before it
 	// processes keeps what the source knows of processes; nil until there is something to be kept.
 	processes *store.ProcessSpool
 	lostList  error // the first error of it
@@ -46,8 +48,16 @@ func (r *reader) last(i int) float64 { return math.Float64frombits(r.latest[i].L
 
 // read takes one reading and appends it to the spool.
 func (r *reader) read(began time.Time) {
+	if r.take(began) {
+		r.stats.Readings++
+		r.append(began)
+	}
+}
+
+// take takes one reading into the row; false where there is no use in it any more.
+func (r *reader) take(began time.Time) bool {
 	if r.gone {
-		return
+		return false
 	}
 	t0 := time.Now()
 	err := r.source.Read(r.row)
@@ -55,7 +65,6 @@ func (r *reader) read(began time.Time) {
 	if errors.Is(err, sensors.ErrGone) {
 		r.gone = true
 	}
-	r.stats.Readings++
 	r.stats.ReadTime += took
 	r.stats.Worst = max(r.stats.Worst, took)
 	if err != nil {
@@ -68,7 +77,7 @@ func (r *reader) read(began time.Time) {
 		r.latest[i].Store(math.Float64bits(v))
 	}
 	r.at = t0.Sub(began)
-	r.append(began)
+	return true
 }
 
 // append gives the row to the spool.
@@ -139,8 +148,15 @@ type lane struct {
 // run takes the first reading, then one at every beat, and the last when told to end.
 func (l *lane) run(began time.Time) {
 	defer close(l.done)
+	for _, r := range l.readers { // those first that do not wait, so that the edge is close to the target's start
+		if !r.aligned() {
+			r.read(began)
+		}
+	}
 	for _, r := range l.readers {
-		r.read(began)
+		if r.aligned() {
+			r.align(began, false)
+		}
 	}
 	close(l.first)
 	runtime.Gosched() // the answer to begin goes out before the files are made
@@ -179,7 +195,14 @@ func (l *lane) run(began time.Time) {
 	unseen := int64(time.Since(started)/l.interval) - beats - 1 // the last reading stands for one
 	for _, r := range l.readers {
 		r.stats.Missed += max(0, unseen)
-		r.read(began)
+		if r.aligned() {
+			r.align(began, true)
+		}
+	}
+	for _, r := range l.readers {
+		if !r.aligned() {
+			r.read(began)
+		}
 	}
 	for _, r := range l.readers {
 		r.keepProcesses(began)

@@ -17,6 +17,8 @@ type Config struct {
 	Intervals map[string]time.Duration `json:"intervals,omitempty"`
 	// Select is the ordered list of patterns of --sensors.
 	Select []string `json:"select,omitempty"`
+	// Align takes the first and the last reading of energy counters when they have just moved.
+	Align bool `json:"align,omitempty"`
 	// Only names the backends that are opened at all; none are all.
 	Only []string `json:"only,omitempty"`
 	// List asks for every sensor, with a current reading, in Ready.

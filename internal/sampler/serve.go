@@ -161,6 +161,9 @@ func (s *server) group() (*Ready, error) {
 		r := &reader{name: o.backend.Name, source: src, list: src.Sensors()}
 		r.row = make([]float64, len(r.list))
 		r.latest = make([]latestBits, len(r.list))
+		if s.config.Align {
+			r.edges = energyCounters(r.list)
+		}
 		interval := s.interval(o.backend)
 		r.stats = datamodel.SourceStats{Name: r.name, Interval: interval.Seconds(), Sensors: len(r.list)}
 		r.dir, r.header = s.subject.Spool, store.SpoolHeader{
@@ -363,6 +366,9 @@ func (s *server) summary() *Ended {
 			e.Sources = append(e.Sources, r.stats)
 			if r.doubt != "" {
 				s.warn(r.name, r.doubt)
+			}
+			for _, text := range r.unaligned {
+				s.warn(r.name, text)
 			}
 			if r.lostList != nil {
 				s.warn("processes", fmt.Sprintf("what is known of single processes is not complete: %v", r.lostList))

@@ -1,0 +1,104 @@
+package sampler
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// ticking is counters that move at fixed times, each with a period of its own; 0 never moves.
+type ticking struct {
+	began   time.Time
+	periods []time.Duration
+	moved   []time.Duration // when each moved last, at the last reading
+}
+
+func (s *ticking) Sensors() []sensors.Sensor {
+	list := make([]sensors.Sensor, len(s.periods))
+	for i, p := range s.periods {
+		list[i] = sensors.Sensor{
+			ID: "test/" + string(rune('a'+i)), Family: "test", Name: "energy", Unit: units.Joule, Kind: sensors.Counter, Update: p,
+		}
+	}
+	list[len(list)-1].Kind = sensors.Gauge
+	return list
+}
+
+func (s *ticking) Read(dst []float64) error {
+	now := time.Since(s.began)
+	for i, p := range s.periods {
+		dst[i] = 7
+		if p > 0 {
+			s.moved[i] = now.Truncate(p)
+			dst[i] = 1 + s.moved[i].Seconds()
+		}
+	}
+	return nil
+}
+
+func (s *ticking) Close() error { return nil }
+
+func aligning(periods ...time.Duration) (*reader, *ticking) {
+	s := &ticking{began: time.Now(), periods: append(periods, 1), moved: make([]time.Duration, len(periods)+1)}
+	r := &reader{name: "test", source: s, list: s.Sensors()}
+	r.row, r.latest = make([]float64, len(r.list)), make([]latestBits, len(r.list))
+	r.edges = energyCounters(r.list)
+	return r, s
+}
+
+// What a counter shows in the row is never older than is said, and the gauge is not waited for.
+func TestAlign(t *testing.T) {
+	r, s := aligning(time.Millisecond, 3*time.Millisecond)
+	if !slices.Equal(r.edges, []int{0, 1}) || !r.aligned() {
+		t.Fatalf("edges %v", r.edges)
+	}
+	for _, last := range []bool{false, true} {
+		r.align(s.began, last)
+		for i, e := range r.stats.Edges {
+			said := e.First
+			if last {
+				said = e.Last
+			}
+			if said == nil {
+				t.Skip("the machine had no time for this process")
+			}
+			if e.Sensor != r.list[i].ID {
+				t.Errorf("edge of %s", e.Sensor)
+			}
+			if age := (r.at - s.moved[i]).Seconds(); age > *said || *said <= 0 {
+				t.Errorf("%s: its value is %v s old, %v s are said", e.Sensor, age, *said)
+			}
+		}
+	}
+	if r.stats.Readings != 2 || len(r.unaligned) != 0 {
+		t.Errorf("%+v, %v", r.stats, r.unaligned)
+	}
+}
+
+// A counter that does not move is waited for so long and no longer, and named.
+func TestAlignStuck(t *testing.T) {
+	r, s := aligning(time.Millisecond, 0)
+	if d := r.edgeLimit(); d != mostEdge {
+		t.Errorf("%v where the period is not known", d)
+	}
+	r.list[1].Update = 4 * time.Millisecond
+	if d := r.edgeLimit(); d != 20*time.Millisecond {
+		t.Errorf("%v", d)
+	}
+	r.align(s.began, true)
+	if e := r.stats.Edges; e[1].First != nil || e[1].Last != nil || e[0].Last == nil {
+		t.Errorf("%+v", e)
+	}
+	if len(r.unaligned) != 1 || !strings.Contains(r.unaligned[0], "within 20ms at the end: test/b") || r.at < 20*time.Millisecond {
+		t.Errorf("%v at %v", r.unaligned, r.at)
+	}
+	r.gone = true
+	r.align(s.began, true)
+	if r.stats.Readings != 1 {
+		t.Errorf("one that has gone is read")
+	}
+}
