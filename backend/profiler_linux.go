@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -25,7 +24,7 @@ type ownCost struct {
 }
 
 func openProfiler(host sensors.Host) (sensors.Source, []sensors.Absence, error) {
-	own, err := open("/proc/self/statm")
+	own, err := openQuick("/proc", "self/statm")
 	if err != nil {
 		return nil, nil, unavailable("/proc/self/statm: " + reason(err))
 	}
@@ -33,7 +32,7 @@ func openProfiler(host sensors.Host) (sensors.Source, []sensors.Absence, error) 
 	s.statm[0] = own
 	if host.Runner > 0 {
 		// Without it, a runner that has gone, its sensors are listed all the same and read NaN.
-		s.statm[1], _ = open(filepath.Join("/proc", strconv.Itoa(host.Runner), "statm"))
+		s.statm[1], _ = openQuick("/proc", strconv.Itoa(host.Runner)+"/statm")
 	}
 	var absences []sensors.Absence
 	s.list, absences = profilerSensors("CPU clock of the process", "/proc/PID/statm", host.Runner > 0)

@@ -301,7 +301,7 @@ func (t *tree) findInGroup() {
 	t.meetListed(t.groupFD)
 	// The kernel counts the folders below in the links of a folder. There are some only where the target, a nested
 	// ergon for one, makes groups itself.
-	if unix.Fstat(t.dirFD, &t.dirStat) == nil && t.dirStat.Nlink > 2 {
+	if quick.Fstat(t.dirFD, &t.dirStat) == 0 && t.dirStat.Nlink > 2 {
 		t.findBelow(t.group)
 	}
 }

@@ -49,6 +49,12 @@ func ClockGettime(clock int32, t *unix.Timespec) syscall.Errno {
 	return errno
 }
 
+// Fstat is fstat(2), of a file of a file system in memory.
+func Fstat(fd int, st *unix.Stat_t) syscall.Errno {
+	_, _, errno := syscall.RawSyscall(unix.SYS_FSTAT, uintptr(fd), uintptr(unsafe.Pointer(st)), 0)
+	return errno
+}
+
 // Readable says whether a descriptor can be read from now; false where that cannot be known.
 func Readable(fd int) bool {
 	p := unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
