@@ -79,13 +79,14 @@ func Replay(file, results, version string) (result datamodel.Result, dir string,
 		return result, "", err
 	}
 	tree, err := digest(&run, tape.Ledger, spool, samples, nil)
+	rows := processes(&run, tape.Ledger, spool, tree)
 	if err == nil && dir != "" {
-		err = errors.Join(store.SaveTree(dir, run, tree), store.SaveManifest(dir, run))
+		err = errors.Join(save(dir, run, tree, rows), store.SaveManifest(dir, run))
 		if err == nil {
 			err = store.RemoveSpool(dir)
 		}
 	}
-	return datamodel.Result{Run: run, Tree: tree}, dir, err
+	return datamodel.Result{Run: run, Tree: tree, Processes: rows}, dir, err
 }
 
 // replayDir makes the folder of a replayed run and gives the run the id that was free.

@@ -106,7 +106,7 @@ func (p *program) tellTape(c *cli.Context, rep runner.Report) {
 	case c.Bool("quiet"):
 		return
 	}
-	in := []string{"every reading", "the names of sensors (devices, mount points, serial numbers of GPUs)", "model and kernel of the machine"}
+	in := []string{"every reading", "the names of sensors (devices, mount points, serial numbers of GPUs) and of processes", "the machine's make, kernel and settings"}
 	out := []string{"the environment"}
 	sort := func(asked bool, what string) {
 		if asked {
