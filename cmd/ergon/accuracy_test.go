@@ -82,13 +82,22 @@ type verdict struct {
 // off is the error as a part of the truth.
 func (v verdict) off() float64 { return (v.energy - float64(v.truth)) / float64(v.truth) }
 
+// row is the verdict as the cells of a table.
 func (v verdict) row() []string {
-	energy, off := "none", "said why"
+	energy, off, bound := "none", "", ""
 	if !math.IsNaN(v.energy) {
-		energy, off = fmt.Sprintf("%.4g J", v.energy), fmt.Sprintf("%+.2f %%", 100*v.off()+0) // no -0
-		off = strings.Replace(off, "-0.00", "+0.00", 1)
+		energy = units.Format(v.energy, units.Joule)
+		off = strings.Replace(fmt.Sprintf("%+.2f %%", 100*v.off()), "-0.00", "+0.00", 1)
 	}
-	return []string{v.name, fmt.Sprintf("%.4g J", float64(v.truth)), energy, off, v.said, v.perun}
+	if !math.IsNaN(v.bound) {
+		bound = "± " + units.Format(v.bound, units.Joule)
+	}
+	return []string{v.name, units.Format(float64(v.truth), units.Joule), energy, off, bound, v.said, v.perun}
+}
+
+// verdictHead names the cells of a row.
+func verdictHead() []string {
+	return []string{"case", "spent", "ergon", "error", "stated", "and says", "perun 0.9.1"}
 }
 
 // judge holds what was said against the truth: within what is permitted, or within the bound that is stated, or no number and
@@ -139,7 +148,7 @@ func logTable(t *testing.T, rows []verdict) {
 	t.Helper()
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "CASE\tSPENT\tERGON\tERROR\tSAYS\tPERUN")
+	fmt.Fprintln(w, strings.ToUpper(strings.Join(verdictHead(), "\t")))
 	for _, v := range rows {
 		fmt.Fprintln(w, strings.Join(v.row(), "\t"))
 	}
@@ -151,12 +160,16 @@ func logTable(t *testing.T, rows []verdict) {
 
 // What perun 0.9.1 gives, from its runs and its source.
 const (
-	perunExact   = "the same"
-	perunNone    = "no energy, no word"
-	perunFailed  = "a failed reading is 0, and that a wrap: 262,643 J for 500 J"
-	perunRamp    = "175 J for 250 J (−30 %)"
-	perunDies    = "both dies are added: +100 %"
-	perunByWraps = "each wrap between two readings is lost too, and nothing is said"
+	perunExact  = "exact"
+	perunFailed = "262,643 J for 500 J (run)"
+	perunRamp   = "175 J for 250 J (run)"
+	perunWrap   = "300 J for 300 J (run)"
+	perunReset  = "taken for a wrap: up to 262 kJ too many (read)"
+	perunDies   = "both are added: +100 % (read)"
+	perunHidden = "the same loss, not said (read)"
+	perunStands = "what was counted, not said (read)"
+	perunTimes  = "times ±6 % off after 7 days (run)"
+	perunShort  = "0.3 s gave 110 J for 33 J (run)"
 )
 
 // TestAccuracyOfRuns measures a real process by the real program. The process moves the counters itself, so that what was
@@ -187,7 +200,7 @@ func TestAccuracyOfRuns(t *testing.T) {
 		{name: "readings fail in the middle", curve: "const:100", faults: []string{"failed:400ms:600ms"}, perun: perunFailed},
 		{name: "junk in the middle", curve: "const:100", faults: []string{"junk:400ms:600ms"}, perun: perunFailed},
 		{name: "stuck in the middle", curve: "const:100", faults: []string{"stuck:400ms:600ms"}},
-		{name: "stuck from the start", curve: "const:100", faults: []string{"stuck:0s:1h"}, said: "did not move", perun: "0 J"},
+		{name: "stuck from the start", curve: "const:100", faults: []string{"stuck:0s:1h"}, said: "did not move", perun: "0 J (read)"},
 		{name: "reset in the middle", curve: "const:100", faults: []string{"reset:500ms"}, said: "started anew"},
 		{name: "the zone vanishes", curve: "const:100", faults: []string{"vanished:500ms"}, until: second / 2, said: isOfLess},
 		{name: "the permission is lost", curve: "const:100", faults: []string{"locked:500ms"}, perun: perunFailed},
@@ -342,13 +355,13 @@ func playedCases() []played {
 		{name: "the same, two readings", devices: one, curve: "ramp:50:200:2s", wrap: intel, d: 2 * second, every: time.Hour, perun: perunRamp},
 		{name: "square 20/180 W, its period the interval", devices: one, curve: "square:20:180:100ms", wrap: intel, d: 10 * second, every: beat},
 		{name: "square 20/180 W, period 1.3 intervals", devices: one, curve: "square:20:180:130ms", wrap: intel, d: 10 * second, every: beat},
-		{name: "one wrap, 1 s apart", devices: one, curve: "const:300", wrap: intel, d: 60 * second, every: second, perun: "300 J for 300 J"},
+		{name: "one wrap, 1 s apart", devices: one, curve: "const:300", wrap: intel, d: 60 * second, every: second, perun: perunWrap},
 		{name: "two wraps", devices: one, curve: "const:500", wrap: intel, d: 1000 * second, every: second, perun: perunExact},
 		{
 			name: "two wraps between two readings", devices: one, curve: "const:500", wrap: intel, d: 1200 * second, every: time.Hour,
-			said: isLowerBound, perun: perunByWraps,
+			said: isLowerBound, perun: perunHidden,
 		},
-		{name: "a week, 230 wraps", devices: one, curve: "const:100", wrap: intel, d: 7 * 24 * time.Hour, every: 10 * second, perun: "times ±6 % off (float32)"},
+		{name: "a week, 230 wraps", devices: one, curve: "const:100", wrap: intel, d: 7 * 24 * time.Hour, every: 10 * second, perun: perunTimes},
 		{
 			name: "a reset", devices: one, curve: "const:100", wrap: intel, d: 10 * second, every: beat, said: "started anew",
 			fault: func(at time.Duration, energy, reading float64) float64 {
@@ -357,7 +370,7 @@ func playedCases() []played {
 				}
 				return reading
 			},
-			perun: "a wrap: +262 kJ",
+			perun: perunReset,
 		},
 		{
 			name: "one reading fails", devices: one, curve: "const:100", wrap: intel, d: 5 * second, every: beat,
@@ -369,11 +382,11 @@ func playedCases() []played {
 		},
 		{
 			name: "one reading is 20 kJ too high", devices: one, curve: "const:100", wrap: intel, d: 5 * second, every: beat,
-			fault: between(2400*time.Millisecond, 2500*time.Millisecond, constant(25000)), said: "set aside", perun: "a wrap back: +262 kJ",
+			fault: between(2400*time.Millisecond, 2500*time.Millisecond, constant(25000)), said: "set aside", perun: perunReset,
 		},
 		{
 			name: "stuck from the start", devices: one, curve: "const:100", wrap: intel, d: 5 * second, every: beat,
-			fault: between(0, time.Hour, constant(1234)), said: "less than 25.0 kJ: the counter did not move in 5s", perun: "0 J",
+			fault: between(0, time.Hour, constant(1234)), said: "less than 25.0 kJ: the counter did not move in 5s", perun: "0 J (read)",
 		},
 		{
 			name: "stuck from the middle on", devices: one, curve: "const:100", wrap: intel, d: 10 * second, every: beat,
@@ -383,7 +396,7 @@ func playedCases() []played {
 				}
 				return reading
 			},
-			said: "did not move in the last", perun: "half of it, and nothing is said",
+			said: "did not move in the last", perun: perunStands,
 		},
 		{
 			name: "mirrored dies", devices: []string{"package-0-die-0", "package-0-die-1"}, curve: "const:100", wrap: intel, d: 5 * second, every: beat,
@@ -400,11 +413,11 @@ func playedCases() []played {
 				}
 				return reading
 			},
-			said: "its energy is that of 5", perun: "a wrap: +262 kJ",
+			said: "its energy is that of 5", perun: perunReset,
 		},
 		{
 			name: "2 ms", devices: one, curve: "const:100", wrap: intel, d: 2 * time.Millisecond, every: beat,
-			said: "in 0.002 s it is known to ± 50 %", perun: "1 s and more are measured",
+			said: "in 0.002 s it is known to ± 50 %", perun: perunShort,
 		},
 	}
 }

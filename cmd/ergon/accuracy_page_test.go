@@ -1,0 +1,144 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/ergon-energy/ergon/internal/doctor"
+	"github.com/ergon-energy/ergon/internal/fixture"
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+const (
+	repository   = "../.."
+	accuracyPage = repository + "/docs/accuracy.md"
+)
+
+// pageMachines are the machines that the page shows.
+func pageMachines() []string { return []string{"epyc-2s-dies", "laptop-psys", "empty-vm"} }
+
+// TestAccuracyPage holds what is generated on the page against what the program says today; ERGON_UPDATE=1 writes it anew.
+func TestAccuracyPage(t *testing.T) {
+	sections := map[string]string{}
+	var table strings.Builder
+	cells := func(row []string) { fmt.Fprintf(&table, "| %s |\n", strings.Join(row, " | ")) }
+	cells(verdictHead())
+	cells([]string{"---", "---:", "---:", "---:", "---:", "---", "---"})
+	for _, p := range playedCases() {
+		cells(replayed(t, p).row())
+	}
+	sections["curves"] = table.String()
+	for _, name := range pageMachines() {
+		energy, err := os.ReadFile(filepath.Join("testdata", "energy", name+".txt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sections["energy "+name] = fenced(string(energy))
+		sections["doctor "+name] = fenced(diagnosis(t, name))
+	}
+	page, err := os.ReadFile(accuracyPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := string(page)
+	for name, text := range sections {
+		open, end := "<!-- generated: "+name+" -->\n", "<!-- end -->"
+		before, rest, found := strings.Cut(got, open)
+		_, after, closed := strings.Cut(rest, end)
+		if !found || !closed {
+			t.Errorf("%s has no section %q", accuracyPage, name)
+			continue
+		}
+		got = before + open + text + end + after
+	}
+	if strings.Count(got, "<!-- generated: ") != len(sections) {
+		t.Errorf("the page has sections that nobody makes")
+	}
+	if got == string(page) {
+		return
+	}
+	if os.Getenv("ERGON_UPDATE") == "" {
+		t.Fatalf("%s is not as the program is (ERGON_UPDATE=1 writes it anew); it should be\n%s", accuracyPage, got)
+	}
+	if err := os.WriteFile(accuracyPage, []byte(got), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func fenced(text string) string { return "```text\n" + strings.TrimRight(text, "\n") + "\n```\n" }
+
+// diagnosis is what ergon doctor tells an ordinary user of that machine of its sources of energy: energy_uj is root's alone.
+func diagnosis(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(repository, "testdata", "hosts", name+".txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = regexp.MustCompile(`(?m)^-- (sys/\S*/energy_uj) --\n.*\n`).ReplaceAll(text, []byte("-- $1 (unreadable) --\n"))
+	host := fixture.Unpack(t, string(text))
+	list, missing := energySensors(t, host)
+	facts := doctor.Facts{System: "linux", UID: 1000, Paranoid: "2", Missing: missing}
+	for _, s := range list {
+		facts.Sensors = append(facts.Sensors, doctor.Reading{Backend: s.Backend, Family: s.Family})
+	}
+	for i, a := range facts.Missing {
+		facts.Missing[i].Source = strings.Replace(a.Source, host.Sys, "/sys", 1)
+		facts.Missing[i].Reason = strings.NewReplacer(host.Sys, "/sys", ": "+sensors.ErrUnavailable.Error(), "",
+			// To root, who may read anything, the machine shows a folder in place of the file.
+			"not a regular file", "permission denied (for root only since Linux 5.10, CVE-2020-8694): see ergon doctor",
+		).Replace(a.Reason)
+	}
+	return strings.Join(doctor.Examine(facts).Text(), "\n")
+}
+
+// TestAccuracyPageNames: every test that the page names is there.
+func TestAccuracyPageNames(t *testing.T) {
+	page, err := os.ReadFile(accuracyPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]bool{}
+	err = filepath.WalkDir(repository, func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir() && strings.HasPrefix(e.Name(), ".") && e.Name() != "..":
+			return fs.SkipDir
+		case !strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		source, err := os.ReadFile(path)
+		for _, found := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllSubmatch(source, -1) {
+			tests[string(found[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w*`).FindAllString(string(page), -1)
+	if len(named) < 30 {
+		t.Errorf("only %d tests are named", len(named))
+	}
+	for _, name := range named {
+		if !tests[name] {
+			t.Errorf("the page names %s, which is not there", name)
+		}
+	}
+	for _, path := range regexp.MustCompile("`([a-z]+/[a-zA-Z0-9_./-]+)`").FindAllSubmatch(page, -1) {
+		if !bytes.Contains(path[1], []byte(".")) {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(repository, string(path[1]))); err != nil {
+			t.Errorf("the page names a file that is not there: %v", err)
+		}
+	}
+}
