@@ -25,9 +25,9 @@ type networkSource struct {
 }
 
 func openNetwork(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
-	dev, err := openNetDev(host)
+	dev, source, err := openNetDev(host)
 	if err != nil {
-		return nil, nil, unavailable(fmt.Sprintf("%s/net/dev: %s", host.Proc, reason(err)))
+		return nil, nil, unavailable(fmt.Sprintf("%s: %s", source, reason(err)))
 	}
 	n := &networkSource{dev: dev, slot: map[string]int{}}
 	b, err := dev.read()
@@ -42,24 +42,27 @@ func openNetwork(_ context.Context, host sensors.Host) (sensors.Source, []sensor
 			continue
 		}
 		n.slot[string(name)] = len(n.slot)
-		n.list = append(n.list, networkSensors(string(name), dev.path)...)
+		n.list = append(n.list, networkSensors(string(name), source)...)
 	}
 	if len(n.list) == 0 {
-		return nil, nil, errors.Join(unavailable(dev.path+": no interface listed"), n.Close())
+		return nil, nil, errors.Join(unavailable(source+": no interface listed"), n.Close())
 	}
 	return n, nil, nil
 }
 
 // openNetDev opens net/dev of the machine's network namespace. /proc/net is a link to self/net: in a container that
-// has the host's procfs mounted elsewhere, that is still the container's own, and process 1 is the host's.
-func openNetDev(host sensors.Host) (*file, error) {
+// has the host's procfs mounted elsewhere, that is still the container's own, and process 1 is the host's. The source is
+// the name it was asked for by, the same in every run, not the one with a process id that the link leads to.
+func openNetDev(host sensors.Host) (f *file, source string, err error) {
 	if filepath.Clean(host.Proc) != "/proc" {
-		if f, err := openQuick(host.Proc, "1/net/dev"); err == nil {
-			return f, nil
+		source = filepath.Join(host.Proc, "1/net/dev")
+		if f, err = openQuick(host.Proc, "1/net/dev"); err == nil {
+			return f, source, nil
 		}
 	}
 	// Through the link as it is: an own thread's net is the same, and "self" of another procfs cannot be resolved here.
-	return openQuick(host.Proc, "net/dev")
+	f, err = openQuick(host.Proc, "net/dev")
+	return f, filepath.Join(host.Proc, "net/dev"), err
 }
 
 // netLine splits a line into the interface's name and the values of networkSensors.
