@@ -1,11 +1,10 @@
 package backend
 
 import (
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // lineage tells whether a process belongs to the target: it is in the target's cgroup, or descends from the target, or
@@ -13,8 +12,9 @@ import (
 // is the target family's (see tree).
 type lineage struct {
 	target, runner int
-	// group is the target's cgroup, empty where it has none.
-	group string
+	// groups are the lines of /proc/PID/cgroup that the target has and this process has not: cgroups that the runner
+	// made for it.
+	groups []string
 	// others are children of the runner that are not the target's: the sampler, and what was there before.
 	others []int
 	// known is what was found out, by process id, of the processes asked for.
@@ -30,8 +30,10 @@ type kin struct {
 // mostKin is how many processes are remembered; beyond, what was found out is forgotten and found out again.
 const mostKin = 4096
 
-func newLineage(target, runner int, group string) *lineage {
-	l := &lineage{target: target, runner: runner, group: group, known: map[int]kin{}}
+func newLineage(target, runner int) *lineage {
+	l := &lineage{target: target, runner: runner, known: map[int]kin{}}
+	own := groupsOf(os.Getpid())
+	l.groups = slices.DeleteFunc(groupsOf(target), func(line string) bool { return slices.Contains(own, line) })
 	path := "/proc/" + strconv.Itoa(runner) + "/task/" + strconv.Itoa(runner) + "/children"
 	if b, err := os.ReadFile(path); err == nil {
 		l.others = slices.DeleteFunc(appendNumbers(nil, b), func(pid int) bool { return pid == target })
@@ -80,26 +82,26 @@ func (l *lineage) descends(pid, parent int) bool {
 	return false
 }
 
-// inGroup looks for a process in the target's cgroup and those below it.
+// inGroup tells whether a process is in one of the target's cgroups, or in one below it.
 func (l *lineage) inGroup(pid int) bool {
-	if l.group == "" {
-		return false
-	}
-	found := false
-	// A group that is removed meanwhile has no process.
-	_ = filepath.WalkDir(l.group, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.IsDir() {
-			return nil //nolint:nilerr // as above
-		}
-		if b, err := os.ReadFile(filepath.Join(path, "cgroup.procs")); err == nil {
-			found = found || slices.Contains(appendNumbers(nil, b), pid)
-		}
-		if found {
-			return fs.SkipAll
-		}
+	return len(l.groups) > 0 && slices.ContainsFunc(groupsOf(pid), l.within)
+}
+
+// within tells whether a line of /proc/PID/cgroup names one of the target's groups or one below it.
+func (l *lineage) within(line string) bool {
+	return slices.ContainsFunc(l.groups, func(own string) bool { return line == own || strings.HasPrefix(line, own+"/") })
+}
+
+// groupsOf is the lines of /proc/PID/cgroup (cgroups(7)), one a hierarchy; none where there is no such process:
+//
+//	4:cpu,cpuacct:/user.slice/ergon-1
+//	0::/user.slice
+func groupsOf(pid int) []string {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cgroup")
+	if err != nil {
 		return nil
-	})
-	return found
+	}
+	return slices.DeleteFunc(strings.Split(string(b), "\n"), func(line string) bool { return line == "" })
 }
 
 // processStatOf reads /proc/PID/stat; not ok where there is no such process.

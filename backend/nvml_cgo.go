@@ -410,7 +410,7 @@ func (n *nvmlSource) add(device nvml.Device, id gpuIdentity) []sensors.Absence {
 		return absences
 	}
 	var list []sensors.Sensor
-	if taken["energy"] {
+	if taken["energy"] || taken["power"] {
 		g.periodAt = g.n
 		list = append(list, updatePeriod())
 	}

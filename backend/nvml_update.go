@@ -25,11 +25,12 @@ const (
 	pollPart  = 1. / 16
 )
 
-// updatePeriod is the sensor that tells how often the energy counter of a GPU moves.
+// updatePeriod is the sensor that tells how often the energy counter of a GPU moves, or its power where it has none.
 func updatePeriod() sensors.Sensor {
 	return sensors.Sensor{
-		Name: "update_period", Unit: units.Second, Source: "NVML energy counter, looked at until it had moved 4 times",
-		Doc: "longest time seen from one new value of the energy counter to the next, learnt once after the target's start",
+		Name: "update_period", Unit: units.Second, Source: "NVML energy counter or power, looked at until it had moved 4 times",
+		Doc: "longest time seen from one new value of the energy counter, or of the power where there is none, to the next, " +
+			"learnt once after the target's start",
 	}
 }
 
@@ -93,8 +94,8 @@ func (p *updatePeriods) stop() {
 	}
 }
 
-// counter reads the energy of the GPU alone, and may be called beside readings of the rest. Its first sensor is the
-// energy, wherever it has one.
+// counter reads the energy of the GPU alone, or its power where it has none, and may be called beside readings of the
+// rest. It is the first of its sensors.
 func (g *gpu) counter() func() float64 {
 	device := g.device
 	if len(g.fieldAt) > 0 && g.fieldAt[0] == 0 {
@@ -107,12 +108,13 @@ func (g *gpu) counter() func() float64 {
 			return fieldNumber(&v[0])
 		}
 	}
+	var one [1]float64
+	read := g.calls[0].read
 	return func() float64 {
-		n, ret := device.GetTotalEnergyConsumption()
-		if ret != nvml.SUCCESS {
+		if read(device, one[:]) != nvml.SUCCESS {
 			return math.NaN()
 		}
-		return float64(n)
+		return one[0]
 	}
 }
 

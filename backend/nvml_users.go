@@ -36,7 +36,6 @@ const (
 // usersPause, once more when the target has ended, and gives NaN between.
 type gpuUsers struct {
 	runner int
-	group  string
 	// foreign is the reason why process ids mean nothing here, "" where they do.
 	foreign string
 	kin     *lineage
@@ -90,7 +89,7 @@ func processSensors() []sensors.Sensor {
 
 func newGPUUsers(host sensors.Host) gpuUsers {
 	u := gpuUsers{
-		runner: host.Runner, group: host.Target.CPUGroup, pidfd: -1, began: time.Now(), looks: budget{share: usersShare},
+		runner: host.Runner, pidfd: -1, began: time.Now(), looks: budget{share: usersShare},
 	}
 	// The first PID namespace has this number on every Linux (PROC_PID_INIT_INO in include/linux/proc_ns.h).
 	if ns, err := os.Readlink("/proc/self/ns/pid"); err != nil || ns != "pid:[4026531836]" {
@@ -168,7 +167,7 @@ func (u *gpuUsers) follow(pid int) {
 	if u.foreign != "" || u.kin != nil {
 		return
 	}
-	u.kin = newLineage(pid, u.runner, u.group)
+	u.kin = newLineage(pid, u.runner)
 	if fd, err := unix.PidfdOpen(pid, 0); err == nil {
 		u.pidfd = fd
 	} else if errors.Is(err, unix.ESRCH) {

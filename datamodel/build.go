@@ -257,7 +257,7 @@ func (b *builder) targetMetrics(summary []Metric) []Metric {
 	if s := b.find("target", "threads"); s != nil {
 		out = append(out, s.Metrics()...)
 	}
-	return out
+	return append(out, b.gpuPeak("target_memory"))
 }
 
 const (

@@ -31,23 +31,29 @@ func ofGPU(list []*Series, device, name string) *Series {
 	return nil
 }
 
-// learned is the list with the update periods of GPUs' energy counters as they were seen in place of what they are at
-// most. The series given are not changed.
+// learned is the list with the update periods of GPUs as they were seen: for energy counters in place of what they are
+// at most; of powers the readings stand for the period before them. The series given are not changed.
 func learned(list []*Series) []*Series {
 	out := slices.Clone(list)
 	for i, s := range list {
-		if s.sensor.Family != "gpu" || s.sensor.Unit != units.Joule || s.sensor.Kind != sensors.Counter {
+		counter := s.sensor.Unit == units.Joule && s.sensor.Kind == sensors.Counter
+		if s.sensor.Family != "gpu" || !counter && s.sensor.Unit != units.Watt {
 			continue
 		}
 		period := ofGPU(list, s.sensor.Device, "update_period")
 		if period == nil || period.count == 0 {
 			continue
 		}
-		if d := time.Duration(period.last * 1e9); d > 0 && d <= longestUpdate {
-			with := *s
-			with.sensor.Update = d
-			out[i] = &with
+		d := time.Duration(period.last * 1e9)
+		if d <= 0 || d > longestUpdate {
+			continue
 		}
+		with := *s
+		with.sensor.Update = d
+		if !counter {
+			with.sensor.Window += d
+		}
+		out[i] = &with
 	}
 	return out
 }

@@ -213,13 +213,23 @@ func (b *builder) peakMemory() Metric {
 	return best
 }
 
-// gpuMemory adds each GPU's own maximum: for one GPU that is the peak, for several an upper bound of it.
+// gpuMemory is the most memory in use on the GPUs, whoever uses it.
 func (b *builder) gpuMemory() Metric {
+	m := b.gpuPeak("memory_used")
+	if m.Reason == "" {
+		m.Source += ", by whatever program"
+	}
+	return m
+}
+
+// gpuPeak adds each GPU's own maximum of a gauge of its memory: for one GPU that is the peak, for several an upper bound
+// of it.
+func (b *builder) gpuPeak(sensor string) Metric {
 	const name = "gpu_memory_peak"
 	var parts []Metric
 	reason := ""
 	for _, s := range b.in.Series {
-		if s.sensor.Family != "gpu" || s.sensor.Name != "memory_used" {
+		if s.sensor.Family != "gpu" || s.sensor.Name != sensor {
 			continue
 		}
 		m := s.gaugeMetric(name)

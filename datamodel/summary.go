@@ -30,8 +30,8 @@ func SummaryFields() []SummaryField {
 		{"idle_energy", units.Joule, "what the machine would have taken idle, by the baseline"},
 		{"net_energy", units.Joule, "energy less idle_energy: what was taken since the command ran, whoever took it"},
 		{"gpu_energy", units.Joule, "energy of the GPUs the job may see"},
-		{"gpu_target_energy", units.Joule, "the target's share of it"},
-		{"gpu_memory_peak", units.Byte, "most memory in use on these GPUs at once"},
+		{"gpu_target_energy", units.Joule, "the target's share of it, by who used each GPU"},
+		{"gpu_memory_peak", units.Byte, "most memory in use on these GPUs at once, by whatever program"},
 		{"profiler_cpu_time", units.Second, "CPU time of ergon itself, runner and sampler"},
 	}
 }

@@ -100,7 +100,7 @@ func rows(r datamodel.Result) []row {
 		{"  idle", cell{}, part("idle_energy")},
 		{"power", power, watts},
 		{"gpu energy", part("gpu_target_energy"), noted("gpu_energy", func(v float64) string { return units.Format(v/wall, units.Watt) })},
-		{"gpu memory", cell{}, show("gpu_memory_peak")},
+		{"gpu memory", gpuMemory(r.Tree), show("gpu_memory_peak")},
 	}
 }
 
@@ -110,6 +110,19 @@ func atLeast(c cell) cell {
 		c.value = "≥ " + c.value
 	}
 	return c
+}
+
+// gpuMemory is the most that the command's own processes were seen to hold. As forks it is no part of the summary.
+func gpuMemory(n *datamodel.Node) cell {
+	if n == nil {
+		return cell{}
+	}
+	if target := n.Find(datamodel.DeviceLevel, "target"); target != nil {
+		if m := settled(target.Metric("gpu_memory_peak")); m.Provenance != sensors.Missing && m.Value > 0 {
+			return atLeast(cellOf(m))
+		}
+	}
+	return cell{}
 }
 
 // forks is how many processes and threads were started on the whole machine: the number of the command's own is

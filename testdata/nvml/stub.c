@@ -36,6 +36,7 @@
  *     STUB_NVML_LOST=1              this GPU has fallen off the bus; "all": all of them
  *     STUB_NVML_INIT=9              what nvmlInit returns (0); 9 is DRIVER_NOT_LOADED
  *     STUB_NVML_HANG=a,b            calls of these functions do not return
+ *     STUB_NVML_HANG_FROM=1.5       but before this second after ORIGIN they do
  *     STUB_NVML_MIG=MIG-x           UUID of an instance on GPU 0, which is then in MIG mode
  */
 #define _GNU_SOURCE
@@ -82,10 +83,18 @@ static int count(void)
 	return n < 0 ? 0 : n > MOST ? MOST : (int)n;
 }
 
+static double now(void);
+
+static int hangs(const char *function)
+{
+	const char *from = getenv("STUB_NVML_HANG_FROM");
+	return listed("STUB_NVML_HANG", function) && (!from || !*from || now() >= atof(from));
+}
+
 /* What a function returns before it does anything; a device of NULL is a function of the library as a whole. */
 static int ready(const char *function, void *device)
 {
-	while (listed("STUB_NVML_HANG", function))
+	while (hangs(function))
 		pause();
 	if (!started)
 		return UNINITIALIZED;
@@ -195,7 +204,7 @@ static unsigned long long energy(void *device)
 #ifndef NO_nvmlInit_v2
 int nvmlInit_v2(void)
 {
-	while (listed("STUB_NVML_HANG", __func__))
+	while (hangs(__func__))
 		pause();
 	int r = (int)setting("STUB_NVML_INIT", SUCCESS);
 	if (!r)
