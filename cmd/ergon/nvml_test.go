@@ -307,7 +307,7 @@ func TestGPUModule(t *testing.T) {
 		t.Errorf("%v J by %s, not %v J", m.Value, m.Source, truth)
 	}
 	for name, want := range map[string]float64{"module_power": 400, "memory_power": 40} {
-		if m := r.metric(t, datamodel.DeviceLevel, "gpu/"+stubGPU, name); m.Value != want {
+		if m := r.metric(t, datamodel.DeviceLevel, "gpu/"+stubGPU, name); math.Abs(m.Value-want) > 1e-6 {
 			t.Errorf("%s is %v W (%s)", name, m.Value, m.Reason)
 		}
 	}
