@@ -7,14 +7,14 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// profiler is the family of what measuring itself costs: the process that reads (the sampler) and the runner. How long
-// each source took and how many beats it missed is kept by the sampler, not here.
+// profiler is the family of what measuring itself costs: the process that reads (the sampler) and the runner, and of the
+// clocks. How long each source took and how many beats it missed is kept by the sampler, not here.
 //
 // Both are processes of ours, so their files are those of this machine's own /proc whatever Host.Proc says.
 func profiler() sensors.Backend {
 	return sensors.Backend{
 		Name: "profiler",
-		Doc:  "what measuring costs: CPU time and memory of the sampler and of the runner",
+		Doc:  "what measuring costs: CPU time and memory of the sampler and of the runner; steps of the clock",
 		Open: func(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
 			return openProfiler(host)
 		},
@@ -30,7 +30,30 @@ const (
 	profilerReadings
 )
 
-// profilerSensors is the family, or the first half of it without a runner.
+// The readings of the clocks, behind those of the processes.
+const (
+	clockOffset = iota
+	clockSuspended
+	clockReadings
+)
+
+// clockSensors is the clocks that the readings' own is compared with: what makes its times wrong is told by them.
+func clockSensors(source string) []sensors.Sensor {
+	row := func(name string, kind sensors.Kind, doc string) sensors.Sensor {
+		return sensors.Sensor{
+			ID: "profiler/" + name, Family: "profiler", Name: name, Unit: units.Second, Kind: kind, Source: source, Doc: doc,
+		}
+	}
+	all := [clockReadings]sensors.Sensor{
+		clockOffset: row("clock_offset", sensors.Gauge,
+			"by how much the wall clock went ahead of the monotonic one since the start: steps by whoever sets it"),
+		clockSuspended: row("suspended", sensors.Counter,
+			"how long the machine was suspended since the start, which the monotonic clock does not count"),
+	}
+	return all[:]
+}
+
+// profilerSensors is those of the processes, or the first half of them without a runner.
 func profilerSensors(cpu, memory string, runner bool) ([]sensors.Sensor, []sensors.Absence) {
 	row := func(name string, unit units.Unit, kind sensors.Kind, source, doc string) sensors.Sensor {
 		return sensors.Sensor{

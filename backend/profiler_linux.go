@@ -14,13 +14,17 @@ import (
 )
 
 // ownCost reads the sampler and the runner by their CPU clocks (clock_getcpuclockid(3)), which count in ns, and
-// /proc/PID/statm.
+// /proc/PID/statm, and the clocks of the machine.
 type ownCost struct {
 	list   []sensors.Sensor
 	statm  [2]*file // of the sampler, of the runner
 	clocks [2]int32
 	spec   unix.Timespec
-	closed bool
+	// since is what the clocks were ahead of the monotonic one at first, in ns, suspended how much of that was told, in ns.
+	since     [clockReadings]int64
+	started   [clockReadings]bool
+	suspended int64
+	closed    bool
 }
 
 func openProfiler(host sensors.Host) (sensors.Source, []sensors.Absence, error) {
@@ -36,7 +40,66 @@ func openProfiler(host sensors.Host) (sensors.Source, []sensors.Absence, error) 
 	}
 	var absences []sensors.Absence
 	s.list, absences = profilerSensors("CPU clock of the process", "/proc/PID/statm", host.Runner > 0)
+	s.list = append(s.list, clockSensors("clock_gettime")...)
+	for i := range clockReadings {
+		_, _ = s.gone(i) // from now on
+	}
 	return s, absences, nil
+}
+
+const (
+	// sameMoment is the time within which two clocks are read at once, triesAtOnce how often that is tried: this process
+	// may be made to wait between the two.
+	sameMoment  = 100_000 // ns
+	triesAtOnce = 5
+	// leastSuspend keeps the time between reading two clocks out of a counter, which may not go back.
+	leastSuspend = 1_000_000 // ns
+)
+
+// ahead is how far a clock is ahead of the monotonic one, in ns.
+func (s *ownCost) ahead(which int) (ns int64, ok bool) {
+	id := [clockReadings]int32{clockOffset: unix.CLOCK_REALTIME, clockSuspended: unix.CLOCK_BOOTTIME}[which]
+	for range triesAtOnce {
+		before, ok := s.time(unix.CLOCK_MONOTONIC)
+		there, ok2 := s.time(id)
+		after, ok3 := s.time(unix.CLOCK_MONOTONIC)
+		if !ok || !ok2 || !ok3 {
+			return 0, false
+		}
+		if after-before <= sameMoment {
+			return there - (before + (after-before)/2), true
+		}
+	}
+	return 0, false
+}
+
+// gone is how far it went ahead since the first time that was asked.
+func (s *ownCost) gone(which int) (ns int64, ok bool) {
+	if ns, ok = s.ahead(which); !ok {
+		return 0, false
+	}
+	if !s.started[which] {
+		s.since[which], s.started[which] = ns, true
+	}
+	return ns - s.since[which], true
+}
+
+func (s *ownCost) time(clock int32) (ns int64, ok bool) {
+	ok = quick.ClockGettime(clock, &s.spec) == 0
+	return s.spec.Nano(), ok
+}
+
+// readClocks sets what the clocks tell.
+func (s *ownCost) readClocks(dst []float64) {
+	if ns, ok := s.gone(clockOffset); ok {
+		dst[clockOffset] = float64(ns) / 1e9
+	}
+	if ns, ok := s.gone(clockSuspended); ok {
+		if ns >= s.suspended+leastSuspend {
+			s.suspended = ns
+		}
+		dst[clockSuspended] = float64(s.suspended) / 1e9
+	}
 }
 
 func (s *ownCost) Sensors() []sensors.Sensor { return s.list }
@@ -46,7 +109,9 @@ func (s *ownCost) Read(dst []float64) error {
 	if s.closed {
 		return fmt.Errorf("read profiler: %w", os.ErrClosed)
 	}
-	for i := range len(dst) / profilerRunnerCPU {
+	processes := len(dst) - clockReadings
+	s.readClocks(dst[processes:])
+	for i := range processes / profilerRunnerCPU {
 		statm := s.statm[i]
 		if statm == nil {
 			continue

@@ -37,6 +37,33 @@ func TestProfilerCounts(t *testing.T) {
 	}
 }
 
+// TestClocks: nobody sets the clock or suspends the machine here, and the clocks are read within 0.1 ms of each other.
+func TestClocks(t *testing.T) {
+	source, _ := sensortest.Open(t, profiler(), sensors.Host{})
+	list := source.Sensors()
+	n := len(list) - clockReadings
+	for range 100 {
+		v := sensortest.Read(t, source)[n:]
+		if v[clockSuspended] != 0 || math.Abs(v[clockOffset]) > 1e-3 {
+			t.Fatalf("%s %v s, %s %v s", list[n].ID, v[clockOffset], list[n+1].ID, v[clockSuspended])
+		}
+	}
+	// One that was ahead by more at first shows what it went back by, and no counter goes back.
+	own := source.(*ownCost)
+	own.since[clockOffset] += 5e9
+	own.since[clockSuspended] -= 60e9
+	for range 3 {
+		v := sensortest.Read(t, source)[n:]
+		if math.Abs(v[clockOffset]+5) > 1e-3 || math.Abs(v[clockSuspended]-60) > 1e-3 {
+			t.Fatalf("%v", v)
+		}
+	}
+	own.since[clockSuspended] += 20e9
+	if v := sensortest.Read(t, source)[n:]; math.Abs(v[clockSuspended]-60) > 1e-3 {
+		t.Errorf("went back: %v", v)
+	}
+}
+
 // TestProfilerRunnerGone: a runner that has gone is missing, and the sampler still counts itself.
 func TestProfilerRunnerGone(t *testing.T) {
 	c := exec.Command(os.Args[0])

@@ -5,6 +5,8 @@ package backend
 import (
 	"fmt"
 	"os"
+	"runtime"
+	"time"
 
 	"github.com/shirou/gopsutil/v3/process"
 
@@ -28,7 +30,15 @@ func openProfiler(host sensors.Host) (sensors.Source, []sensors.Absence, error) 
 		ours = append(ours, runner)
 	}
 	list, absences := profilerSensors("gopsutil process.Times", "gopsutil process.MemoryInfo", host.Runner > 0)
+	clocks := clockSensors("time.Now")
+	absences = append(absences, sensors.Absence{
+		ID: clocks[clockSuspended].ID, Source: clocks[clockSuspended].Source, Reason: "not known on " + runtime.GOOS,
+	})
+	list = append(list, clocks[clockOffset])
+	start := time.Now()
 	source, _, err := newAsked(list, func(dst []float64) error {
+		now := time.Now() // Round takes the monotonic part away
+		dst[len(dst)-1] = (now.Round(0).Sub(start.Round(0)) - now.Sub(start)).Seconds()
 		for i, p := range ours {
 			if t, err := p.Times(); err == nil {
 				dst[profilerRunnerCPU*i+profilerCPU] = t.User + t.System

@@ -45,6 +45,7 @@ const (
 	targetInvoluntary
 	targetMinorFaults
 	targetMajorFaults
+	targetStopped
 	targetReadings
 )
 
@@ -97,6 +98,8 @@ func targetSensors(source string) []sensors.Sensor {
 			"context switches of threads that were made to give way, over the threads seen: a lower bound, read about once a second"),
 		targetMinorFaults: counter("minor_faults", units.Faults,
 			"page faults served without storage, of the processes seen and of those they waited for: a lower bound"),
+		targetStopped: counter("stopped_time", units.Second,
+			"time in which every process alive was stopped, by Ctrl-Z or SIGSTOP, as seen at two looks or at one of them, which counts half"),
 		targetMajorFaults: counter("major_faults", units.Faults,
 			"page faults that had to wait for storage, of the processes seen and of those they waited for: a lower bound"),
 	}

@@ -231,6 +231,7 @@ func (s *targetSource) readLook(dst []float64) {
 	dst[targetProcessesEver] = float64(t.ever)
 	dst[targetMinorFaults] = float64(t.total[countMinor])
 	dst[targetMajorFaults] = float64(t.total[countMajor])
+	dst[targetStopped] = t.stoppedTime.Seconds()
 }
 
 // hasEnded tells whether the target has; what it started may live on. A pidfd is readable from then on.

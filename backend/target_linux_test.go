@@ -623,6 +623,50 @@ func TestTargetOrphan(t *testing.T) {
 	}
 }
 
+// TestTargetStopped: the time in which the target is stopped is counted, to half of the time between the looks around
+// either end.
+func TestTargetStopped(t *testing.T) {
+	s := start(t, "holds 0")
+	s.awaitReports(1)
+	pid := s.Process.Pid
+	signal := func(number syscall.Signal, options int) {
+		t.Helper()
+		if err := syscall.Kill(pid, number); err != nil {
+			t.Fatal(err)
+		}
+		var status syscall.WaitStatus
+		if _, err := syscall.Wait4(pid, &status, options, nil); err != nil || !status.Stopped() && !status.Continued() {
+			t.Fatalf("%v, %v", status, err)
+		}
+	}
+	outside := time.Now()
+	s.lookAll()
+	for name, f := range s.sources {
+		if v := f.last[targetStopped]; v != 0 {
+			t.Errorf("%s: stopped for %v s before it was", name, v)
+		}
+	}
+	signal(syscall.SIGSTOP, syscall.WUNTRACED)
+	s.lookAll()
+	inside := time.Now()
+	<-time.After(50 * time.Millisecond) // what is measured
+	least := time.Since(inside).Seconds()
+	s.lookAll()
+	signal(syscall.SIGCONT, syscall.WCONTINUED)
+	s.lookAll()
+	most := time.Since(outside).Seconds()
+	for name, f := range s.sources {
+		if v := f.last[targetStopped]; v < least || v > most {
+			t.Errorf("%s: stopped for %v s, want %v to %v", name, v, least, most)
+		}
+	}
+	before := s.sources["walk"].last[targetStopped]
+	s.lookAll()
+	if after := s.sources["walk"].last[targetStopped]; after != before {
+		t.Errorf("stopped for %v s more when it ran", after-before)
+	}
+}
+
 // TestTargetAdopted: a runner that is a subreaper gets the orphans that no look has seen, and they are still followed.
 func TestTargetAdopted(t *testing.T) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {

@@ -96,7 +96,10 @@ type tree struct {
 	epoch  time.Time         // from which the times of looks count
 	booted time.Time         // from which the starts of processes count
 	now    time.Duration     // of the last look
-	page   uint64
+	// stopped is whether all that lived then was, stoppedTime how long that was so.
+	stopped     bool
+	stoppedTime time.Duration
+	page        uint64
 
 	path    []byte
 	buf     []byte
@@ -172,6 +175,7 @@ func (t *tree) close() {
 // look reads each process known, then finds the new ones and reads them.
 func (t *tree) look() {
 	t.lost = t.lost[:0]
+	before := t.now
 	t.now = time.Since(t.epoch)
 	t.order = t.readFrom(0)
 	// Now it is known which processes have several threads, each with children of its own.
@@ -185,8 +189,10 @@ func (t *tree) look() {
 	t.bury()
 	t.alive, t.threads, t.resident = 0, 0, 0
 	sum := t.retired
+	runs := false
 	for _, p := range t.order {
 		if p.state != 'Z' && p.state != 'X' {
+			runs = runs || p.state != 'T'
 			t.alive++
 			t.threads += p.threads
 			t.resident += p.resident
@@ -197,6 +203,19 @@ func (t *tree) look() {
 	for i, n := range sum {
 		t.total[i] = max(t.total[i], n)
 	}
+	t.countStopped(t.now-before, !runs && t.alive > 0)
+}
+
+// countStopped adds the time since the look before to that in which the target was stopped: all of it where it was so at
+// both looks, half of it where it was at one of them.
+func (t *tree) countStopped(d time.Duration, stopped bool) {
+	if stopped {
+		t.stoppedTime += d / 2
+	}
+	if t.stopped {
+		t.stoppedTime += d / 2
+	}
+	t.stopped = stopped
 }
 
 // readFrom reads the processes from the i-th on, in their order. Those that are gone go to t.lost; the others, and all

@@ -254,6 +254,7 @@ func (b *builder) targetMetrics(summary []Metric) []Metric {
 		}
 		out = append(out, b.ledgerOr(f.name, f.unit, f.known, aggregation, f.source, f.name))
 	}
+	out = append(out, b.ledgerOr("stopped_time", units.Second, nil, "", "", "stopped_time"))
 	if s := b.find("target", "threads"); s != nil {
 		out = append(out, s.Metrics()...)
 	}

@@ -15,7 +15,7 @@ import (
 // once between two close readings, and is no sign of a fault.
 const updateSlack = 100 * time.Millisecond
 
-// absoluteZero is the least temperature, in Cel. Every other quantity here is at least 0.
+// absoluteZero is the least temperature, in Cel. Every other quantity here but the time of a clock is at least 0.
 const absoluteZero = -273.15
 
 // Series takes in the readings of one sensor, in the order they were made, and knows at any time what they come to.
@@ -79,6 +79,8 @@ type Series struct {
 	lost, movedAt time.Duration
 	// undo is not nil after a wrap that may have been none.
 	undo *undo
+	// hidden is how much may have been counted between readings too far apart, in wraps that nobody saw.
+	hidden float64
 	// odd is the reading set aside, where there is one.
 	odd   float64
 	oddAt time.Duration
@@ -88,6 +90,7 @@ type Series struct {
 	// the sensor says.
 	firstAge, lastAge time.Duration
 
+	clock *clock // nil but for the sensors of the clocks
 	doubt doubts
 	strip strip
 }
@@ -129,8 +132,13 @@ type doubts struct {
 func NewSeries(sensor sensors.Sensor) *Series {
 	inf := math.Inf(1)
 	s := &Series{sensor: sensor, ofTarget: sensor.Family == "target", maxRate: inf, blind: inf, min: inf, max: -inf}
-	if sensor.Unit == units.Celsius && sensor.Kind == sensors.Gauge {
+	s.clock = clockOf(sensor)
+	switch {
+	case sensor.Kind != sensors.Gauge:
+	case sensor.Unit == units.Celsius:
 		s.lowest = absoluteZero
+	case s.clock != nil: // it may be set back
+		s.lowest = -math.MaxFloat64
 	}
 	if sensor.Wrap > 0 && sensor.Wrap <= math.MaxFloat64 {
 		s.wrap = sensor.Wrap
@@ -189,6 +197,7 @@ func (s *Series) Add(at []time.Duration, values []float64) {
 	}
 	s.rows += int64(n)
 	s.to = at[n-1]
+	s.clock.add(at, values)
 	if s.sensor.Kind == sensors.Counter {
 		s.addCounter(at, values)
 	} else {
@@ -242,6 +251,7 @@ func (s *Series) addCounter(at []time.Duration, values []float64) {
 		w := float64(dt)
 		if w > s.blind {
 			s.doubt.blind++
+			s.hidden += max(0, math.Floor((s.maxRate*(w+float64(updateSlack))-d)/s.wrap)) * s.wrap
 		}
 		rise := d + s.loose
 		rate := rise / w
@@ -563,7 +573,7 @@ func (s *Series) deltaMetric(name string) Metric {
 // before the start may be in it. The two work against each other, so the greater is the bound. What a period takes is
 // told from the increment at that end, but is no less than the mean of the run: in an increment as short as a period
 // the counter may not have moved. Where the age of what was shown at an end is known, it takes the period's place. To that
-// comes what may be lost around a reset, and while it stood still at the end, at the greatest power that was seen.
+// comes what may be lost around a reset, and while it stood still at the end, at the greatest power that was seen, and what may have been counted in wraps that nobody saw.
 func (s *Series) uncertainty() float64 {
 	update := s.sensor.Update
 	if update <= 0 && s.aligned() {
@@ -583,7 +593,7 @@ func (s *Series) uncertainty() float64 {
 		return max(period(rise, w), mean) * part
 	}
 	ends := max(end(s.firstRise, s.firstTime, s.firstAge), end(s.lastRise, s.lastTime, s.lastAge))
-	return finite(ends + s.max*float64(s.lost+s.standing()))
+	return finite(ends + s.max*float64(s.lost+s.standing()) + s.hidden)
 }
 
 // standing is how long the counter had not moved at its last reading, where that is longer than an energy counter ever stands
@@ -716,8 +726,8 @@ func (s *Series) Warnings() []Warning {
 	if s.sensor.MaxRate <= 0 { // where it is known, blind counts the readings so far apart that one could hide
 		add(s.wraps, "the counter wrapped at %g %s; a further wrap between two readings cannot be excluded", s.wrap, unit)
 	}
-	add(s.doubt.blind, "readings more than %s apart, within which the counter could wrap unseen: it is a lower bound",
-		brief(time.Duration(min(s.blind, math.MaxInt64/2))))
+	add(s.doubt.blind, "readings more than %s apart, within which the counter could wrap unseen: it is a lower bound, at most %s more",
+		brief(time.Duration(min(s.blind, math.MaxInt64/2))), units.Format(s.hidden, unit))
 	if !s.mayStepBack() {
 		add(s.doubt.back, "the counter stepped back; the reading was set aside")
 	}
@@ -729,6 +739,7 @@ func (s *Series) Warnings() []Warning {
 	}
 	add(s.doubt.junk, "the reading was infinite or below %g %s and was refused", s.lowest, unit)
 	add(s.doubt.disorder, "the reading came with an earlier time than the one before and was refused")
+	out = append(out, s.clock.warnings()...)
 	if s.bridged > 0 && unit == units.Watt {
 		add(s.gaps, "readings are missing; %s are bridged by straight lines", brief(s.bridged))
 	}

@@ -201,8 +201,8 @@ func TestCounter(t *testing.T) {
 		{"three wraps seen", joules(1000, 1000), every(sec, 7), []float64{500, 0, 500, 0, 500, 0, 500}, 3000, "", 7, 0, "", 0},
 		// Two wraps within one interval cannot be told from one: the result is low by the wrap point, and says that
 		// the readings were further apart than the counter lasts.
-		{"two wraps unseen", joules(1000, 200), every(10*sec, 2), []float64{900, 50}, 150, "", 2, 0, "lower bound", 1},
-		{"no wrap but time for one", joules(1000, 200), every(10*sec, 2), []float64{100, 900}, 800, "", 2, 0, "lower bound", 1},
+		{"two wraps unseen", joules(1000, 200), every(10*sec, 2), []float64{900, 50}, 150, "", 2, 0, "lower bound, at most 1.00 kJ more", 1},
+		{"no wrap but time for one", joules(1000, 200), every(10*sec, 2), []float64{100, 900}, 800, "", 2, 0, "lower bound, at most 1.00 kJ more", 1},
 		{"a 0 in a wrapping counter", joules(262144, 1000), every(sec, 4), []float64{5000, 0, 5100, 5200}, 200, "", 3, 1, "stepped back", 1},
 		{"reset close to the wrap", joules(262144, 1000), every(sec, 6), []float64{261800, 261850, 2, 52, 102, 152}, 200, "", 5, 1, "started anew", 1},
 		{"a reading of 0 close to the wrap", joules(262144, 1000), every(sec, 5), []float64{261800, 261850, 0, 261950, 262000}, 200, "", 4, 1, "stepped back", 1},

@@ -86,6 +86,7 @@ func rows(r datamodel.Result) []row {
 	}
 	return []row{
 		{"wall time", show("wall_time"), cell{}},
+		{"  stopped", stopped(r.Tree), cell{}},
 		{"cpu", noted("cpu_time", func(v float64) string { return cpus(v / wall) }), cpu},
 		{"  user", show("cpu_user_time"), cell{}},
 		{"  system", show("cpu_system_time"), cell{}},
@@ -142,6 +143,25 @@ func forks(n *datamodel.Node) cell {
 	}
 	for _, child := range n.Children {
 		if c := forks(child); !c.empty() {
+			return c
+		}
+	}
+	return cell{}
+}
+
+// stopped is the part of the wall time in which the command was stopped; it is shown where there was any.
+func stopped(n *datamodel.Node) cell {
+	if n == nil {
+		return cell{}
+	}
+	if n.Level == datamodel.DeviceLevel && n.Device == "target" {
+		if m := settled(n.Metric("stopped_time")); m.Value > 0 {
+			return cellOf(m)
+		}
+		return cell{}
+	}
+	for _, child := range n.Children {
+		if c := stopped(child); !c.empty() {
 			return c
 		}
 	}

@@ -44,7 +44,7 @@ func badSampler() int {
 		select {}
 	}
 	err := sampler.Serve(os.Stdin, os.Stdout, []sensors.Backend{
-		ramp("steady", nil), ramp("hanging", os.Getenv), failing(), vanishing(),
+		ramp("steady", nil), ramp("hanging", os.Getenv), failing(), vanishing(), stepping(),
 	})
 	if err != nil {
 		return 1
@@ -126,6 +126,44 @@ func vanishing() sensors.Backend {
 				},
 			}, nil, nil
 		},
+	}
+}
+
+// stepping is a wall clock that somebody sets forward by an hour after the first reading, where the environment says so.
+func stepping() sensors.Backend {
+	return sensors.Backend{
+		Name: "profiler", Doc: "a fake",
+		Open: func(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
+			if os.Getenv(behaviour) != "sets the clock" {
+				return nil, nil, fmt.Errorf("nobody sets the clock: %w", sensors.ErrUnavailable)
+			}
+			now := 0.0
+			return &source{
+				list: []sensors.Sensor{{
+					ID: datamodel.ClockOffset, Family: "profiler", Name: "clock_offset", Unit: units.Second, Source: "a fake",
+				}},
+				read: func(dst []float64) error {
+					dst[0], now = now, 3600
+					return nil
+				},
+			}, nil, nil
+		},
+	}
+}
+
+// TestClockStep holds that a step of the wall clock is told, and moves nothing.
+func TestClockStep(t *testing.T) {
+	rep, err := measure(t, "sets the clock", "true", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(rep.Run.Warnings, func(w datamodel.Warning) bool {
+		return w.Subject == "clock" && strings.Contains(w.Text, "set forward by 1h0m0s")
+	}) {
+		t.Errorf("%+v", rep.Run.Warnings)
+	}
+	if rep.Run.WallTime == nil || *rep.Run.WallTime > 60 {
+		t.Errorf("wall time %v", rep.Run.WallTime)
 	}
 }
 

@@ -9,8 +9,11 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
@@ -219,4 +222,59 @@ func TestShortCommands(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestStoppedTime stops the command for a while, which is told apart from the time in which it ran.
+func TestStoppedTime(t *testing.T) {
+	t.Parallel()
+	dir, mark := t.TempDir(), newMark()
+	c := command(t, mark, "ergon", "-o", dir, "--interval", "10ms", "sh", "-c", "echo $$; read -r go || exec sleep 0.2")
+	k, line := start(t, c)
+	pid, err := strconv.Atoi(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := time.Now()
+	signalled := func(s syscall.Signal, state string) {
+		if err := syscall.Kill(pid, s); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "state "+state, func() bool {
+			stat, err := os.ReadFile(filepath.Join("/proc", line, "stat"))
+			return err == nil && strings.Contains(string(stat), ") "+state)
+		})
+	}
+	signalled(syscall.SIGSTOP, "T")
+	stopped := time.Now()
+	<-time.After(600 * time.Millisecond) // what is measured
+	inside := time.Since(stopped).Seconds()
+	if err := syscall.Kill(pid, syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if _, status := k.end(t); status.ExitStatus() != 0 {
+		t.Fatalf("status %#x: %s", status, k.stderr.String())
+	}
+	whole := time.Since(before).Seconds()
+	if !strings.Contains(k.stderr.String(), "\n    stopped ") {
+		t.Errorf("not in the summary: %s", k.stderr.String())
+	}
+	r, err := store.Load(filepath.Dir(only(t, dir, store.ManifestFile)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A look may be put off where a machine with much else to do makes looking slow.
+	m := r.Tree.First(datamodel.HostLevel).Find(datamodel.DeviceLevel, "target").Metric("stopped_time")
+	if !(m.Value >= inside/2 && m.Value <= whole) {
+		t.Errorf("%v s (%s), want %v to %v", m.Value, m.Reason, inside, whole)
+	}
+}
+
+// only is the one file of that name in a results folder.
+func only(t *testing.T, dir, name string) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(dir, "*", "*", "*", name))
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%v, %v", found, err)
+	}
+	return found[0]
 }

@@ -13,7 +13,8 @@ type Config struct {
 	// Node is the name of the machine, for the host column.
 	Node string `json:"node"`
 	// Interval is the time between beats, Intervals that of single backends by name.
-	Interval  time.Duration            `json:"interval"`
+	Interval time.Duration `json:"interval"`
+	// A source is read more often where watchdog says so.
 	Intervals map[string]time.Duration `json:"intervals,omitempty"`
 	// Select is the ordered list of patterns of --sensors.
 	Select []string `json:"select,omitempty"`

@@ -164,7 +164,7 @@ func (s *server) group() (*Ready, error) {
 		if s.config.Align {
 			r.edges = energyCounters(r.list)
 		}
-		interval := s.interval(o.backend)
+		interval := min(s.interval(o.backend), watchdog(r.list))
 		r.stats = datamodel.SourceStats{Name: r.name, Interval: interval.Seconds(), Sensors: len(r.list)}
 		r.dir, r.header = s.subject.Spool, store.SpoolHeader{
 			Source: r.name, Host: s.config.Node, Interval: interval, Sensors: r.list,
