@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,6 +25,9 @@ const (
 // what of its settings has changed since. It reads files alone; what they do not tell stays as it was.
 func Complete(h sensors.Host, m *sensors.Machine) {
 	countProcessors(h.Sys, m)
+	if m.Sockets == 0 {
+		m.Sockets = packages(h.Proc)
+	}
 	m.NUMANodes, _ = inList(text(h.Sys, "devices/system/node/online"))
 	m.Clocksource = text(h.Sys, "devices/system/clocksource/clocksource0/current_clocksource")
 	m.Mitigations = mitigations(h.Sys)
@@ -100,6 +104,21 @@ func countProcessors(sys string, m *sensors.Machine) {
 	}
 	m.Sockets = count("core_siblings_list")
 	m.Cores = count("thread_siblings_list")
+}
+
+// packages is how many sockets /proc/cpuinfo tells of, for where sysfs does not: 0 where nothing does, as on ARM.
+func packages(proc string) int {
+	all, err := os.ReadFile(filepath.Join(proc, "cpuinfo"))
+	if err != nil {
+		return 0
+	}
+	seen := make(map[string]bool)
+	for line := range bytes.Lines(all) {
+		if key, value, _ := bytes.Cut(line, []byte(":")); string(bytes.TrimSpace(key)) == "physical id" {
+			seen[string(bytes.TrimSpace(value))] = true
+		}
+	}
+	return len(seen)
 }
 
 // mitigations condenses cpu/vulnerabilities (Documentation/ABI/testing/sysfs-devices-system-cpu), of which each file

@@ -116,6 +116,7 @@ func (b *builder) hostMetrics(summary []Metric) []Metric {
 	for _, name := range []string{
 		"energy", "power", "gpu_energy", "gpu_memory_peak", "cpu_utilization", "network_receive", "network_transmit",
 		"target_energy", "other_energy", "idle_energy", "net_energy", "gpu_target_energy",
+		"estimated_energy", "estimated_target_energy",
 	} {
 		out = append(out, pick(summary, name))
 	}
@@ -227,7 +228,7 @@ func (b *builder) targetMetrics(summary []Metric) []Metric {
 	var out []Metric
 	for _, name := range []string{
 		"cpu_time", "cpu_user_time", "cpu_system_time", "peak_memory", "processes", "disk_read", "disk_write",
-		"target_energy", "gpu_target_energy",
+		"target_energy", "gpu_target_energy", "estimated_target_energy",
 	} {
 		out = append(out, pick(summary, name))
 	}

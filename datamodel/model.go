@@ -56,7 +56,8 @@ type Metric struct {
 	// Count is the number of readings the value stands on, Gaps the number that were missing or refused.
 	Count, Gaps int64
 	// Min, Max, Mean and Std describe the readings of a gauge, and of a counter its rate per second between readings;
-	// NaN where there are none. Mean and Std (of the population) are weighted by time.
+	// NaN where there are none. Mean and Std (of the population) are weighted by time. Of an estimate Min and Max are the
+	// range that the truth may lie in.
 	Min, Max, Mean, Std float64
 	// Uncertainty is how far Value may be off to either side, in Unit, by the time that the counters behind it take to
 	// move on; NaN where that is not known. What is systematically wrong with a counter, or with a model, is not in it.
@@ -182,6 +183,8 @@ type Run struct {
 	Spark map[string][]*float64 `json:"spark,omitempty"`
 	// Baseline is what the machine took idle, nil where that was not asked for.
 	Baseline *Baseline `json:"baseline,omitempty"`
+	// Estimate is true where an estimate of the processors' energy was asked for.
+	Estimate bool `json:"estimate,omitempty"`
 	// Version is that of the ergon that measured.
 	Version string `json:"version"`
 	// Replayed is set where the result was made from a tape, and nothing was measured here.

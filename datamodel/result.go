@@ -31,6 +31,9 @@ func (b *builder) summary() []Metric {
 	}
 	busy := b.machineCPU()
 	of["cpu_utilization"] = busy.utilization()
+	for _, m := range b.estimates(busy, of["cpu_time"]) {
+		of[m.Name] = m
+	}
 	b.shared = b.attribution(busy, of["cpu_time"])
 	for _, m := range append(slices.Clip(b.shared), b.gpuAttribution(of["gpu_energy"])) {
 		of[m.Name] = m

@@ -29,6 +29,8 @@ func SummaryFields() []SummaryField {
 		{"other_energy", units.Joule, "the share of all else that ran on the machine; without a baseline idling is in both"},
 		{"idle_energy", units.Joule, "what the machine would have taken idle, by the baseline"},
 		{"net_energy", units.Joule, "energy less idle_energy: what was taken since the command ran, whoever took it"},
+		{"estimated_energy", units.Joule, "energy of the CPUs by their rated power and load, only with --estimate: not measured"},
+		{"estimated_target_energy", units.Joule, "the target's share of that"},
 		{"gpu_energy", units.Joule, "energy of the GPUs the job may see"},
 		{"gpu_target_energy", units.Joule, "the target's share of it, by who used each GPU"},
 		{"gpu_memory_peak", units.Byte, "most memory in use on these GPUs at once, by whatever program"},

@@ -106,6 +106,7 @@ func vm() datamodel.Result {
 		{"profiler_cpu_time", 0.0312, sensors.FromCounter, "getrusage"},
 	}, absent("no powercap in this kernel", "energy", "power", "target_energy",
 		"other_energy", "idle_energy", "net_energy"),
+		absent("not asked for (--estimate)", "estimated_energy", "estimated_target_energy"),
 		absent("no NVIDIA driver", "gpu_energy", "gpu_target_energy", "gpu_memory_peak"))
 	host := &datamodel.Node{
 		Name: "build-7", Level: datamodel.HostLevel,

@@ -80,6 +80,18 @@ func rows(r datamodel.Result) []row {
 			energy.note = strings.Join(nonEmpty("net "+c.value+" ≈", energy.note), ", ")
 		}
 	}
+	// An estimate is shown with its range. Where none was asked for none is missing.
+	guess := func(name string) cell {
+		if !r.Run.Estimate {
+			return cell{}
+		}
+		c, m := show(name), s[name]
+		if !c.missing() {
+			c.value = units.Format(m.Value, m.Unit)
+			c.note = units.Format(m.Min, m.Unit) + " to " + units.Format(m.Max, m.Unit)
+		}
+		return c
+	}
 	memory := show("peak_memory")
 	if total := r.Run.Host.Memory; total > 0 && !memory.missing() {
 		memory.note = "of " + units.Format(float64(total), units.Byte)
@@ -100,6 +112,7 @@ func rows(r datamodel.Result) []row {
 		{"  other", cell{}, part("other_energy")},
 		{"  idle", cell{}, part("idle_energy")},
 		{"power", power, watts},
+		{"estimated", guess("estimated_target_energy"), guess("estimated_energy")},
 		{"gpu energy", part("gpu_target_energy"), noted("gpu_energy", func(v float64) string { return units.Format(v/wall, units.Watt) })},
 		{"gpu memory", gpuMemory(r.Tree), show("gpu_memory_peak")},
 	}

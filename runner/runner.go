@@ -43,6 +43,8 @@ type Runner struct {
 	Timeout time.Duration
 	// Baseline is the measurement of the idle machine, if there is to be one.
 	Baseline Baseline
+	// Estimate asks for an estimate of the processors' energy beside what is measured.
+	Estimate bool
 	// Host describes the machine; it is called once, while the sampler gets ready. Complete adds to that what can wait until
 	// the target has ended, after the wall time it is told, and the last readings are taken. Either may be nil.
 	Host     func() datamodel.HostInfo
@@ -160,7 +162,7 @@ func (o *round) setup() error {
 	now := time.Now()
 	o.run = datamodel.Run{
 		Schema: datamodel.ManifestSchema, ID: newID(now), Project: o.Project, Command: o.Command,
-		Outcome: datamodel.Unfinished, Start: now, Version: o.Version,
+		Outcome: datamodel.Unfinished, Start: now, Version: o.Version, Estimate: o.Estimate,
 		Sources: []datamodel.SourceStats{}, Missing: []sensors.Absence{}, Warnings: []datamodel.Warning{}, // [] in JSON
 	}
 	o.run.Folder, _ = os.Getwd()

@@ -57,6 +57,10 @@ func runFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "arguments", Usage: "keep the arguments of every process, not only its name, and of the command on a tape: they may hold secrets"},
 		&cli.StringSliceFlag{Name: "env", Usage: "store this variable of the environment with the result too: `NAME`"},
 		&cli.BoolFlag{Name: "align", Usage: "take the first and last reading of energy counters just when they move: for short commands"},
+		&cli.BoolFlag{
+			Name: "estimate", Usage: "also estimate the CPUs' energy from their rated power and load, without a sensor and far less sure",
+			EnvVars: []string{"ERGON_ESTIMATE"},
+		},
 		&cli.DurationFlag{Name: "timeout", Usage: "end the command after this `TIME`, with exit code 124"},
 		replayFlag("make the result of a tape in place of a command: `FILE` (see ergon record)"),
 	}, sensorFlags()...)

@@ -76,7 +76,7 @@ func (p *program) measure(c *cli.Context) error {
 	r := runner.Runner{
 		Command: command, Project: project, Results: results, Config: config, Signals: launch.Signals,
 		Tape: tape, Timeout: c.Duration("timeout"), Version: version(), OnStatus: show.status,
-		Baseline: baseline,
+		Baseline: baseline, Estimate: c.Bool("estimate"),
 		Host:     func() datamodel.HostInfo { return backend.Describe(config.Host) },
 		Complete: func(h *datamodel.HostInfo, wall time.Duration) { complete(config.Host, c.StringSlice("env"), wall, h) },
 		Target:   held(early, p.argv, p.word),

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ergon-energy/ergon/backend"
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/internal/fixture"
+)
+
+// What the processors of the recorded machines are rated for, by what their own files say.
+func TestRatedMachines(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		power float64
+		says  string
+	}{
+		{"epyc-2s-dies", 450, "2 packages of 225 W"},
+		{"container-masked", 205, "205 W"},
+		{"laptop-psys", 0, `no rated power of "11th Gen Intel(R) Core(TM) i7-1185G7 @ 3.00GHz" is known`}, // a range only
+		{"grace", 0, "no rated power of"},
+		{"empty-vm", 0, "the processor has no name here"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			host := fixture.Host(t, c.name)
+			info := backend.Describe(host)
+			complete(host, nil, time.Second, &info)
+			r := datamodel.Rate(info)
+			if r.Power != c.power || !strings.Contains(r.Of+r.Reason, c.says) {
+				t.Errorf("%q: %+v, want %g W, %q", info.CPU, r, c.power, c.says)
+			}
+		})
+	}
+	// A part of a processor: what the machine has of CPUs by the model's threads. Here that is what the test runs on.
+	host := fixture.Unpack(t, "-- proc/cpuinfo --\nprocessor : 0\nmodel name : AMD EPYC 7763 64-Core Processor\nphysical id : 0\nflags : fpu hypervisor\n")
+	info := backend.Describe(host)
+	if r := datamodel.Rate(info); r.Power != 280*float64(info.CPUs)/128 || !strings.Contains(r.Of, "of 128 threads of 280 W") {
+		t.Errorf("%+v of %+v", r, info)
+	}
+}

@@ -1,0 +1,51 @@
+package report_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/report"
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// An estimate is shown with its mark and its range, and what is not measured is still said; where none can be made the
+// reason is.
+func TestEstimateIsShownAsOne(t *testing.T) {
+	r := vm()
+	r.Run.Estimate = true
+	node := r.Tree.First(datamodel.RunLevel)
+	set := func(name string, v float64) {
+		m := datamodel.Value(name, v, units.Joule, "estimate", sensors.Estimated, "no sensor: 8.75 W rated")
+		m.Min, m.Max, m.Uncertainty = v/2.87, v/0.34, v/0.34-v
+		for i := range node.Metrics {
+			if node.Metrics[i].Name == name {
+				node.Metrics[i] = m
+				return
+			}
+		}
+		node.Metrics = append(node.Metrics, m)
+	}
+	set("estimated_energy", 120)
+	set("estimated_target_energy", 60)
+	text := render(t, "text", r, report.Options{Unicode: true})
+	for _, want := range []string{
+		"  estimated       60.0 J   ?  20.9 J to 176 J", "120 J   ?  41.8 J to 353 J", "? estimated, no sensor", "energy, power (no powercap in this kernel)",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	node.Metrics = nil
+	for _, name := range []string{"estimated_energy", "estimated_target_energy"} {
+		node.Metrics = append(node.Metrics, datamodel.Missing(name, units.Joule, "no rated power of that is known"))
+	}
+	if text := render(t, "markdown", r, report.Options{}); !strings.Contains(text, "no rated power of that is known") {
+		t.Errorf("no reason in\n%s", text)
+	}
+	r.Run.Estimate = false
+	if text := render(t, "markdown", r, report.Options{}); strings.Contains(text, "estimated") {
+		t.Errorf("an estimate that nobody asked for is missing in\n%s", text)
+	}
+}
