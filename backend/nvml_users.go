@@ -33,7 +33,7 @@ const (
 )
 
 // gpuUsers tells how much of the GPUs processes of the target use, and how much others. It looks at them at most every
-// usersPause, once more when the target has ended, and gives NaN between.
+// usersPause, once more when the target has ended. Between, use stands and memory and processes are NaN.
 type gpuUsers struct {
 	runner int
 	// foreign is the reason why process ids mean nothing here, "" where they do.
@@ -56,6 +56,8 @@ type gpuUse struct {
 	newest        uint64
 	at            time.Time
 	target, other float64
+	// told is whether these two are known.
+	told bool
 }
 
 func noGPUUse() gpuUse { return gpuUse{utilizationAt: -1, processesAt: -1} }
@@ -182,6 +184,12 @@ func (u *gpuUsers) read(gpus []gpu, dst []float64) {
 	if u.kin == nil {
 		return
 	}
+	for i := range gpus { // What was told last stands until there is something new.
+		if g := &gpus[i]; g.users.told {
+			at := g.at + g.users.utilizationAt
+			dst[at], dst[at+1] = g.users.target, g.users.other
+		}
+	}
 	now := time.Since(u.began)
 	ended := u.pidfd >= 0 && quick.Readable(u.pidfd)
 	if u.looked && !u.looks.due(now) && (!ended || u.final) {
@@ -238,6 +246,7 @@ func (g *gpuUse) readProcesses(device nvml.Device, kin *lineage, dst []float64) 
 // readUtilization sets the target's use and that of the others. Where a process has ended that was never seen before,
 // whose it was is not known, and nor are the two.
 func (g *gpuUse) readUtilization(device nvml.Device, kin *lineage, dst []float64) {
+	dst[0], dst[1], g.told = math.NaN(), math.NaN(), false
 	samples, ret := samplesOf(device, g.newest)
 	if ret != nvml.SUCCESS {
 		return
@@ -271,7 +280,7 @@ func (g *gpuUse) readUtilization(device nvml.Device, kin *lineage, dst []float64
 	case now.Sub(g.at) > usersHold:
 		g.target, g.other = 0, 0
 	}
-	dst[0], dst[1] = g.target, g.other
+	dst[0], dst[1], g.told = g.target, g.other, true
 }
 
 // samplesOf asks for the samples later than a time. That there are none is no error.

@@ -186,6 +186,13 @@ func (b *builder) devices(summary []Metric) []*Node {
 		n := device("gpu", g.device)
 		n.Metrics = append(n.Metrics, g.target, g.other, g.idle)
 	}
+	courses, ends := b.gpuDerived()
+	for i, d := range courses {
+		n := device("gpu", d.Sensor.Device)
+		n.Children = append(n.Children, &Node{
+			Name: d.Sensor.Name, Level: SensorLevel, Device: "gpu", Sensor: &d.Sensor, Metrics: []Metric{ends[i]},
+		})
+	}
 	target.Metrics = b.targetMetrics(summary)
 	profiler.Metrics = b.profilerMetrics(summary)
 	return out

@@ -17,6 +17,9 @@ const (
 	gpuAgreement = 0.05
 	// leastLooks at who uses a GPU: the first and the last are before the target's start and after its end.
 	leastLooks = 3
+	// gpuInterval is the least time for the energy of a GPU to be shared out by itself: what the driver tells of its use
+	// is of up to 1.2 s before.
+	gpuInterval = 5 * time.Second
 	// longestUpdate is the longest update period that is believed.
 	longestUpdate = 10 * time.Second
 )
@@ -106,6 +109,8 @@ func (c *energyChoice) crossCheck(counter *Series, list []*Series) {
 type gpuShare struct {
 	device              string
 	target, other, idle Metric
+	// division is how they came about; it is empty where they are not known.
+	division division
 }
 
 // gpuLimit is what shares of a GPU's time cannot know.
@@ -114,7 +119,8 @@ const gpuLimit = "equal time is not equal energy: a kernel may use all or little
 // gpuAttribution divides the energy of each GPU into what is the target's, what is others', and what the GPU takes
 // when idle, and returns the target's. A GPU that no process of the target was on is others' entirely, one that no
 // other process was on the target's. Between the two it goes by the time that each had of the multiprocessors, as far
-// as the driver samples it. Without a baseline idling is in both, as with the CPUs' energy.
+// as the driver samples it, in each interval of at least gpuInterval. Without a baseline idling is in both, as with the
+// CPUs' energy.
 func (b *builder) gpuAttribution(gpu Metric) Metric {
 	total := gpuShare{
 		target: Missing("gpu_target_energy", units.Joule, gpu.Reason),
@@ -172,11 +178,11 @@ func (b *builder) gpuShareOf(s *Series) gpuShare {
 	}
 	g := gpuShare{device: device, idle: b.gpuIdle(s, whole.Value)}
 	within := fmt.Sprintf("%.6g J of %s", whole.Value, device)
-	rest := whole.Value
-	if g.idle.Reason == "" {
-		rest = whole.Value - g.idle.Value
-		g.idle = part("idle_energy", g.idle.Value, g.idle.Source+", in "+within)
-		within += fmt.Sprintf(" less %.6g J idle", g.idle.Value)
+	idle, isIdle, idleSource := 0.0, g.idle.Reason == "", g.idle.Source+", in "+within
+	if isIdle {
+		idle = g.idle.Value
+		within += fmt.Sprintf(" less %.6g J idle", idle)
+		g.idle = part("idle_energy", idle, idleSource)
 	}
 	share, model, reason := b.gpuUse(device)
 	if reason != "" {
@@ -184,14 +190,98 @@ func (b *builder) gpuShareOf(s *Series) gpuShare {
 		g.other = Missing("other_energy", units.Joule, reason)
 		return g
 	}
+	g.division = b.divideGPU(s, whole.Value, idle, share)
+	g.division.isIdle = isIdle
+	intervals := len(g.division.edges) - 1
+	if intervals > 1 {
+		model = strings.Replace(model, "SM time", fmt.Sprintf("SM time in each of %d intervals", intervals), 1) + " in all"
+	}
 	model += ", in " + within
 	if share > 0 && share < 1 {
 		model += "; " + gpuLimit
 	}
-	target := rest * share
+	target, other, idle := g.division.sums(intervals)
 	g.target = part("target_energy", target, model)
-	g.other = part("other_energy", rest-target, "the rest beside the target's: "+model)
+	g.other = part("other_energy", other, "the rest beside the target's: "+model)
+	if isIdle {
+		g.idle = part("idle_energy", idle, idleSource)
+	}
 	return g
+}
+
+// divideGPU shares out the energy of a GPU, of which so much is idle, by the use in each interval where there is more
+// than one user, else by the share of the whole run.
+func (b *builder) divideGPU(s *Series, whole, idle, share float64) division {
+	d := division{edges: []time.Duration{s.firstAt, s.lastAt}, grounds: 1}
+	target := ofGPU(b.in.Series, s.sensor.Device, "target_utilization")
+	other := ofGPU(b.in.Series, s.sensor.Device, "other_utilization")
+	if target != nil && other != nil && share > 0 && share < 1 {
+		d.edges = gpuEdges(s, target, other)
+	}
+	if len(d.edges) == 2 || !d.count([]ground{{energy: []*Series{s}, busy: []*Series{target, other}, used: []*Series{target}}}) {
+		d.edges = []time.Duration{s.firstAt, s.lastAt}
+		d.cells = []cell{{energy: whole, busy: 1, used: share}}
+	}
+	energy, length := make([]float64, len(d.cells)), make([]float64, len(d.cells))
+	for i, c := range d.cells {
+		energy[i], length[i] = c.energy, float64(d.edges[i+1]-d.edges[i])
+	}
+	for i, v := range filled(idle, length, energy) {
+		c := &d.cells[i]
+		c.idle = v
+		c.target = min((c.energy-c.idle)*d.share(i, share), c.energy-c.idle)
+	}
+	return d
+}
+
+// gpuEdges is the ends of the intervals in which the energy of a GPU is shared out, as fine as the courses are kept.
+func gpuEdges(list ...*Series) []time.Duration {
+	from, to := list[0].firstAt, list[0].lastAt
+	least, step := gpuInterval, firstWidth
+	for _, s := range list {
+		if s.strip.area == nil || s.count < 2 {
+			return []time.Duration{from, to}
+		}
+		least, step = max(least, 2*(s.lastAt-s.firstAt)/time.Duration(s.count-1)), max(step, s.strip.width)
+	}
+	edges := []time.Duration{from}
+	for at := from + step; at+least <= to; at += step {
+		if at-edges[len(edges)-1] >= least {
+			edges = append(edges, at)
+		}
+	}
+	return append(edges, to)
+}
+
+// gpuDerived is the courses of whose the energy of each GPU was, with the metrics that they end at.
+func (b *builder) gpuDerived() (list []Derived, ends []Metric) {
+	for _, g := range b.gpus {
+		d := g.division
+		if len(d.cells) == 0 {
+			continue
+		}
+		first := len(list)
+		add := func(m Metric, doc string) {
+			ends = append(ends, m)
+			list = append(list, Derived{Sensor: sensors.Sensor{
+				ID: "gpu/" + g.device + "/" + m.Name, Family: "gpu", Device: g.device, Name: m.Name, Unit: units.Joule,
+				Kind: sensors.Counter, Provenance: m.Provenance, Source: m.Source, Doc: doc,
+			}})
+		}
+		add(g.target, "energy of the GPU that the target used, by its share of the use")
+		add(g.other, "energy of the GPU that all else used, by its share of the use")
+		if d.isIdle {
+			add(g.idle, "energy that the GPU would have taken idle")
+		}
+		for n, at := range d.edges {
+			target, other, idle := d.sums(n)
+			for i, v := range []float64{target, other, idle}[:len(list)-first] {
+				l := &list[first+i]
+				l.At, l.Values = append(l.At, at), append(l.Values, v)
+			}
+		}
+	}
+	return list, ends
 }
 
 // gpuUse is the target's share of the use of a GPU by all processes, the model it comes from, and the reason where it

@@ -186,3 +186,69 @@ func TestPowerThatIsAMean(t *testing.T) {
 	f("ramp from the start", ramp, 5, 1250, 0.007) // its last window is not constant
 	f("from 1001 W to 1 W at the start", func(x float64) float64 { return 1000*min(x, 0) + x }, 0.5, 0.5, 1e-3)
 }
+
+// In the first half the target has the GPU at 300 W, in the second another at 100 W. By the share of the whole run's SM
+// time the target would have 4000 J of the 8000 J.
+func TestOtherUseInOneHalfOfTheGPU(t *testing.T) {
+	const n, d = 401, 100 * ms
+	course := func(name string, unit units.Unit, kind sensors.Kind, first, second float64) *Series {
+		at, values, sum := every(d, n), make([]float64, n), 0.0
+		for i := range values {
+			v := first
+			if i > n/2 {
+				v = second
+			}
+			if values[i] = v; kind == sensors.Counter {
+				values[i] = sum
+				sum += v * d.Seconds()
+			}
+		}
+		return seriesOf(gpu("GPU-a", name, kind, unit), at, values)
+	}
+	in := Input{Ledger: Ledger{WallTime: new(40.0)}, Series: []*Series{
+		course("energy", units.Joule, sensors.Counter, 300, 100),
+		course("target_utilization", units.Ratio, sensors.Gauge, 0.8, 0), course("other_utilization", units.Ratio, sensors.Gauge, 0, 0.8),
+	}}
+	for _, base := range []*Baseline{nil, {GPUs: map[string]float64{"GPU-a": 50}}} {
+		in.Run.Baseline = base
+		want, idle := 6000.0, 0.0
+		if base != nil {
+			want, idle = 5000, 2000
+		}
+		tree, _ := build(t, in)
+		device := tree.Find(DeviceLevel, "gpu/GPU-a")
+		m := tree.First(RunLevel).Metric("gpu_target_energy")
+		// The change may fall into an interval, which is shared out as one.
+		if math.Abs(m.Value-want) > 300 || !strings.Contains(m.Source, "SM time in each of 7 intervals, 16.") {
+			t.Errorf("the target has %v J: %s", m.Value, m.Source)
+		}
+		list := Derive(in)
+		if wantList := map[bool]int{true: 2, false: 3}[base == nil]; len(list) != wantList {
+			t.Fatalf("%d courses", len(list))
+		}
+		edges := list[0].At
+		for k := range len(edges) - 1 {
+			sum := 0.0
+			for _, l := range list {
+				sum += l.Values[k+1] - l.Values[k]
+				if l.Values[k+1] < l.Values[k] || l.Values[0] != 0 {
+					t.Errorf("%s falls: %v", l.Sensor.ID, l.Values)
+				}
+			}
+			energy, _ := in.Series[0].amount(edges[k], edges[k+1])
+			if edges[k+1]-edges[k] < gpuInterval || !isNear(sum, energy, 1e-9) {
+				t.Errorf("from %v to %v: %v J of %v J", edges[k], edges[k+1], sum, energy)
+			}
+		}
+		for i, name := range []string{"target_energy", "other_energy", "idle_energy"}[:len(list)] {
+			l := list[i]
+			leaf := device.Find(SensorLevel, name)
+			if last := l.Values[len(l.Values)-1]; l.Sensor.ID != "gpu/GPU-a/"+name || last != device.Metric(name).Value || leaf.Metric(name).Value != last {
+				t.Errorf("%s ends at %v, the metric is %+v", l.Sensor.ID, last, device.Metric(name))
+			}
+		}
+		if v := device.Metric("idle_energy").Value; base != nil && !isNear(v, idle, 1e-9) {
+			t.Errorf("idle %v J", v)
+		}
+	}
+}

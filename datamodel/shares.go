@@ -26,13 +26,14 @@ type Derived struct {
 	Values []float64
 }
 
-// Derive is the energy of the target, of all else and of idling as counters in J, from the first reading of the
+// Derive is the energy of the target, of all else and of idling as counters in J, of the processors and of each GPU, from the first reading of the
 // machine's energy on, one value at each end of the intervals in which it was shared out. Their last values are
 // target_energy, other_energy and idle_energy of the tree that Build makes of the same. What is not known is not there.
 func Derive(in Input) []Derived {
 	b := newBuilder(in)
 	b.summary()
-	return b.derived()
+	gpus, _ := b.gpuDerived()
+	return append(b.derived(), gpus...)
 }
 
 // ground is a part of the machine whose energy is shared out by what ran on it: a package with its memory, or all of it.
