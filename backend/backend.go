@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
 )
 
 // All lists the families in the order in which they are listed, opened and stored.
@@ -19,6 +20,7 @@ func All() []sensors.Backend {
 	return []sensors.Backend{
 		cpu(),
 		cpufreq(),
+		thermal(),
 		memory(),
 		disk(),
 		filesystem(),
@@ -38,11 +40,46 @@ func All() []sensors.Backend {
 // underscore stands for what could not be written in a selection of sensors.
 func placed(family, device, name string, s sensors.Sensor) sensors.Sensor {
 	s.Family, s.Device, s.Name = family, device, name
+	if s.Resolution == 0 {
+		s.Resolution = resolution(family, s.Unit)
+	}
 	s.ID = family + "/" + name
 	if device != "" {
 		s.ID = family + "/" + strings.Map(plain, device) + "/" + name
 	}
 	return s
+}
+
+// resolution is the unit in which what is read is given, where it is that for a whole family: what is counted, bytes, the
+// µJ and µW of powercap and hwmon (Documentation/power/powercap/powercap.rst, Documentation/hwmon/sysfs-interface.rst), the
+// mJ, mW, MHz, percents and degrees of NVML. It is 0 where a family has none of its own for all.
+func resolution(family string, unit units.Unit) float64 {
+	if unit == units.Byte || strings.HasPrefix(string(unit), "{") {
+		return 1
+	}
+	switch of := family + " " + string(unit); of {
+	case "rapl J", "hwmon J", "hwmon W":
+		return 1e-6
+	case "gpu J", "gpu W":
+		return 1e-3
+	case "gpu Hz":
+		return 1e6
+	case "gpu 1":
+		return 0.01
+	case "gpu Cel":
+		return 1
+	}
+	return 0
+}
+
+// inSteps is the list with another resolution for those of a unit.
+func inSteps(list []sensors.Sensor, unit units.Unit, step float64) []sensors.Sensor {
+	for i := range list {
+		if list[i].Unit == unit {
+			list[i].Resolution = step
+		}
+	}
+	return list
 }
 
 // plain is the rune itself, or '_' for a blank, a control character and what has a meaning in a selection.

@@ -33,6 +33,8 @@ type cpuSource struct {
 	// there when the source was opened. A processor that is taken out while we run has no line and reads NaN.
 	slot []int
 	cpus []processor
+	// pressure is last in a row, where there is such.
+	pressure pressure
 }
 
 func openCPU(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
@@ -44,7 +46,7 @@ func openCPU(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Ab
 	if err != nil {
 		return nil, nil, errors.Join(unavailable(err.Error()), stat.close())
 	}
-	c := &cpuSource{stat: stat, list: cpuSensors("", stat.path), cpus: make([]processor, 1)}
+	c := &cpuSource{stat: stat, list: inSteps(cpuSensors("", stat.path), units.Second, 1.0/userHZ), cpus: make([]processor, 1)}
 	for len(b) > 0 {
 		var l []byte
 		l, b = line(b)
@@ -61,7 +63,7 @@ func openCPU(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Ab
 		if c.slot[n] < 0 {
 			c.slot[n] = len(c.cpus)
 			c.cpus = append(c.cpus, processor{})
-			c.list = append(c.list, cpuSensors("cpu"+strconv.Itoa(n), stat.path)...)
+			c.list = append(c.list, inSteps(cpuSensors("cpu"+strconv.Itoa(n), stat.path), units.Second, 1.0/userHZ)...)
 		}
 	}
 	if len(c.cpus) == 1 {
@@ -71,6 +73,10 @@ func openCPU(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Ab
 		Unit: units.Processes, Kind: sensors.Counter, Source: stat.path,
 		Doc: "processes and threads started on the whole machine",
 	}))
+	if p, ok := openPressure(host, "cpu"); ok {
+		c.pressure = p
+		c.list = append(c.list, p.sensor("cpu", "time in which some task that could run waited for a processor"))
+	}
 	return c, nil, nil
 }
 
@@ -97,6 +103,9 @@ func (c *cpuSource) Read(dst []float64) error {
 		return err
 	}
 	c.parse(b, dst)
+	if c.pressure.f != nil {
+		dst[len(dst)-1] = c.pressure.read()
+	}
 	return nil
 }
 
@@ -150,7 +159,7 @@ func (c *cpuSource) parse(b []byte, dst []float64) {
 	}
 }
 
-func (c *cpuSource) Close() error { return c.stat.close() }
+func (c *cpuSource) Close() error { return errors.Join(c.stat.close(), c.pressure.f.close()) }
 
 // cpufreqSource reads one file of a number for each processor.
 type cpufreqSource struct {
@@ -161,7 +170,6 @@ type cpufreqSource struct {
 // openCPUFreq looks for /sys/devices/system/cpu/cpuN/cpufreq/scaling_cur_freq, the frequency in kHz that the hardware
 // runs at where that can be known, else the one last asked for (Documentation/admin-guide/pm/cpufreq.rst).
 func openCPUFreq(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
-	const cpus = "devices/system/cpu"
 	dir, err := resolve(host.Sys, cpus)
 	if err != nil {
 		return nil, nil, unavailable(fmt.Sprintf("%s/%s: %s", host.Sys, cpus, reason(err)))
@@ -188,7 +196,7 @@ func openCPUFreq(_ context.Context, host sensors.Host) (sensors.Source, []sensor
 			continue
 		}
 		s := placed("cpu", device, "frequency", sensors.Sensor{
-			Unit: units.Hertz, Kind: sensors.Gauge, Doc: "clock frequency as the kernel last knew it",
+			Unit: units.Hertz, Kind: sensors.Gauge, Resolution: 1e3, Doc: "clock frequency as the kernel last knew it",
 		})
 		if err == nil {
 			_, err = f.read()
@@ -212,31 +220,7 @@ func openCPUFreq(_ context.Context, host sensors.Host) (sensors.Source, []sensor
 
 func (c *cpufreqSource) Sensors() []sensors.Sensor { return c.list }
 
-func (c *cpufreqSource) Read(dst []float64) error {
-	missing(dst)
-	var first error
-	read := 0
-	for i, f := range c.files {
-		kHz, err := f.number()
-		if err != nil { // a processor taken out, or one the driver says "<unknown>" of.
-			if first == nil {
-				first = err
-			}
-			continue
-		}
-		dst[i] = float64(kHz) * 1e3
-		read++
-	}
-	if read > 0 {
-		return nil
-	}
-	return first
-}
+// Read leaves out a processor that was taken out, or that the driver says "<unknown>" of.
+func (c *cpufreqSource) Read(dst []float64) error { return readNumbers(c.files, 1e3, dst) }
 
-func (c *cpufreqSource) Close() error {
-	var errs error
-	for _, f := range c.files {
-		errs = errors.Join(errs, f.close())
-	}
-	return errs
-}
+func (c *cpufreqSource) Close() error { return closeAll(c.files) }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
 )
 
 // sector is the unit of /proc/diskstats whatever the device's own (Documentation/block/stat.rst).
@@ -24,6 +25,8 @@ type diskSource struct {
 	list      []sensors.Sensor
 	// slot is the place of each device by its name in diskstats.
 	slot map[string]int
+	// pressure is last in a row, where there is such.
+	pressure pressure
 }
 
 func openDisk(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
@@ -62,10 +65,14 @@ func openDisk(_ context.Context, host sensors.Host) (sensors.Source, []sensors.A
 			continue
 		}
 		d.slot[name] = len(d.slot)
-		d.list = append(d.list, diskSensors(device, diskstats.path)...)
+		d.list = append(d.list, inSteps(diskSensors(device, diskstats.path), units.Byte, sector)...)
 	}
 	if len(d.list) == 0 {
 		return fail("no whole device in " + dir)
+	}
+	if p, ok := openPressure(host, "io"); ok {
+		d.pressure = p
+		d.list = append(d.list, p.sensor("disk", "time in which some task waited for a disk"))
 	}
 	return d, nil, nil
 }
@@ -135,6 +142,9 @@ func (d *diskSource) Read(dst []float64) error {
 		return err
 	}
 	d.parse(b, dst)
+	if d.pressure.f != nil {
+		dst[len(dst)-1] = d.pressure.read()
+	}
 	return nil
 }
 
@@ -153,4 +163,4 @@ func (d *diskSource) parse(b []byte, dst []float64) {
 	}
 }
 
-func (d *diskSource) Close() error { return d.diskstats.close() }
+func (d *diskSource) Close() error { return errors.Join(d.diskstats.close(), d.pressure.f.close()) }

@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -119,4 +120,37 @@ func FuzzInList(f *testing.F) {
 			t.Fatalf("%q: %d from %d", list, n, first)
 		}
 	})
+}
+
+// What readings are given in is declared: no two of them can differ by less. Checked on what is read here and on machines
+// that have what is not here.
+func TestResolution(t *testing.T) {
+	for _, name := range []string{"", "laptop-psys", "epyc-2s-dies", "grace"} {
+		host := here(t)
+		if name != "" {
+			host = fixture.Host(t, name)
+		}
+		for _, b := range []sensors.Backend{cpu(), cpufreq(), thermal(), memory(), disk(), network(), rapl(), hwmon()} {
+			source, _, err := b.Open(t.Context(), host)
+			if err != nil {
+				continue
+			}
+			list := source.Sensors()
+			dst := make([]float64, len(list))
+			if err := source.Read(dst); err != nil {
+				t.Error(err)
+			}
+			for i, s := range list {
+				if s.Name == "utilization" || s.Name == "free" {
+					continue
+				}
+				if steps := dst[i] / s.Resolution; !(s.Resolution > 0) || math.Abs(steps-math.Round(steps)) > 1e-3 {
+					t.Errorf("%s%s: %v is no multiple of %v", name, s.ID, dst[i], s.Resolution)
+				}
+			}
+			if err := source.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 
 	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
 )
 
 // memorySource reads /proc/meminfo, lines of "MemTotal:       24684084 kB", where kB is 1024 bytes
@@ -14,6 +16,9 @@ import (
 type memorySource struct {
 	meminfo *file
 	list    []sensors.Sensor
+	// Of what follows in a row only what is there: pressure, and swap where there is any to swap to.
+	pressure pressure
+	swap     swap
 }
 
 func openMemory(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
@@ -21,9 +26,9 @@ func openMemory(_ context.Context, host sensors.Host) (sensors.Source, []sensors
 	if err != nil {
 		return nil, nil, unavailable(fmt.Sprintf("%s/meminfo: %s", host.Proc, reason(err)))
 	}
-	m := &memorySource{meminfo: meminfo, list: memorySensors(meminfo.path)}
+	m := &memorySource{meminfo: meminfo, list: inSteps(memorySensors(meminfo.path), units.Byte, 1024)}
 	dst := make([]float64, len(m.list))
-	err = m.Read(dst)
+	swapTotal, err := m.gauges(dst)
 	if err == nil && math.IsNaN(dst[1]) {
 		// MemAvailable is there since Linux 3.14.
 		err = errors.New(meminfo.path + ": no MemTotal and MemAvailable")
@@ -31,25 +36,54 @@ func openMemory(_ context.Context, host sensors.Host) (sensors.Source, []sensors
 	if err != nil {
 		return nil, nil, errors.Join(unavailable(err.Error()), m.Close())
 	}
+	if p, ok := openPressure(host, "memory"); ok {
+		m.pressure = p
+		m.list = append(m.list, p.sensor("memory", "time in which some task waited for memory: for swap, for pages to be freed"))
+	}
+	if swapTotal > 0 { // /proc/vmstat takes three times as long to read as meminfo
+		if f, err := openQuick(host.Proc, "vmstat"); err == nil {
+			m.swap = swap{f, float64(os.Getpagesize())}
+			m.list = append(m.list, inSteps(swapSensors(f.path), units.Byte, m.swap.page)...)
+		}
+	}
 	return m, nil, nil
 }
 
 func (m *memorySource) Sensors() []sensors.Sensor { return m.list }
 
 func (m *memorySource) Read(dst []float64) error {
-	b, err := m.meminfo.read()
-	if err != nil {
+	n := len(m.list)
+	if m.swap.f != nil {
+		n -= 2
+		m.swap.read(dst[n:])
+	}
+	if m.pressure.f != nil {
+		n--
+		dst[n] = m.pressure.read()
+	}
+	if _, err := m.gauges(dst[:n]); err != nil {
 		missing(dst)
 		return err
 	}
-	parseMeminfo(b, dst)
 	return nil
 }
 
-// parseMeminfo fills dst in the order of memorySensors. It stops at the last line it needs.
-func parseMeminfo(b []byte, dst []float64) {
+// gauges fills dst with the values of memorySensors and returns the swap space there is.
+func (m *memorySource) gauges(dst []float64) (swapTotal float64, err error) {
+	b, err := m.meminfo.read()
+	if err != nil {
+		missing(dst)
+		return math.NaN(), err
+	}
+	return parseMeminfo(b, dst), nil
+}
+
+// parseMeminfo fills dst in the order of memorySensors and returns the swap space there is, NaN where that is not told. It
+// stops at the last line it needs.
+func parseMeminfo(b []byte, dst []float64) (swapTotal float64) {
 	nan := math.NaN()
-	total, available, swapTotal, swapFree := nan, nan, nan, nan
+	total, available, swapFree := nan, nan, nan
+	swapTotal = nan
 	for len(b) > 0 && math.IsNaN(swapFree) {
 		var l []byte
 		l, b = line(b)
@@ -66,6 +100,7 @@ func parseMeminfo(b []byte, dst []float64) {
 		}
 	}
 	memoryReading(dst, total, available, swapTotal, swapFree)
+	return swapTotal
 }
 
 // kibibytes parses "24684084 kB" to bytes, NaN where that is not what is there.
@@ -77,4 +112,6 @@ func kibibytes(b []byte) float64 {
 	return float64(n) * 1024
 }
 
-func (m *memorySource) Close() error { return m.meminfo.close() }
+func (m *memorySource) Close() error {
+	return errors.Join(m.meminfo.close(), m.pressure.f.close(), m.swap.f.close())
+}

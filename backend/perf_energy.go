@@ -150,7 +150,7 @@ func (p *perfSource) add(u pmu, times map[string]int) []sensors.Absence {
 				device += "#" + strconv.Itoa(times[device])
 			}
 			s := placed("perf", device, "energy", sensors.Sensor{
-				Unit: units.Joule, Kind: sensors.Counter, MaxRate: likelyRate, Update: raplUpdate,
+				Unit: units.Joule, Kind: sensors.Counter, MaxRate: likelyRate, Resolution: e.scale, Update: raplUpdate,
 				Source: fmt.Sprintf("perf event %s/%s%s/ on CPU %d", u.name, energyEvent, e.domain, cpu),
 				Doc:    perfDoc(u, e),
 			})

@@ -120,7 +120,7 @@ func (b *builder) hostMetrics(summary []Metric) []Metric {
 	} {
 		out = append(out, pick(summary, name))
 	}
-	return append(out, b.gpuWhose...)
+	return append(append(out, b.stealTime()), b.gpuWhose...)
 }
 
 // pick is the metric of that name.
@@ -156,6 +156,7 @@ func (b *builder) devices(summary []Metric) []*Node {
 		leaf := &Node{
 			Name: sensor.Name, Level: SensorLevel, Device: sensor.Family, Sensor: &sensor, Metrics: s.Metrics(),
 		}
+		leaf.Meta = append(leaf.Meta, b.precision(s)...)
 		if said := s.alignment(); said != "" {
 			leaf.Meta = append(leaf.Meta, Pair{"aligned", said})
 		}
@@ -195,6 +196,28 @@ func (b *builder) devices(summary []Metric) []*Node {
 	}
 	target.Metrics = b.targetMetrics(summary)
 	profiler.Metrics = b.profilerMetrics(summary)
+	return out
+}
+
+// precision is how finely and how often a sensor gives another value, and how long reading its source took: numbers in
+// base units. What is not known has no line.
+func (b *builder) precision(s *Series) []Pair {
+	var out []Pair
+	add := func(key string, v float64) {
+		if v > 0 {
+			out = append(out, Pair{key, strconv.FormatFloat(v, 'g', 6, 64)})
+		}
+	}
+	add("resolution", s.sensor.Resolution)
+	add("update_period", s.sensor.Update.Seconds())
+	for _, src := range b.in.Run.Sources {
+		if src.Name == s.readBy && !src.Hung && src.Readings > 0 {
+			out = append(out, Pair{"read_by", src.Name})
+			add("interval", src.Interval)
+			add("read_time_mean", src.ReadTime/float64(src.Readings))
+			add("read_time_worst", src.Worst)
+		}
+	}
 	return out
 }
 

@@ -49,6 +49,15 @@ type Ledger struct {
 	// PerfTime is the CPU time by a perf task-clock counter inherited by all descendants, in s.
 	PerfTime *float64 `json:"perf_time,omitempty"`
 
+	// What a quota of CPU time over the target, Quota in s/s by the file QuotaSource, did while it ran: the periods in which
+	// something of the cgroup ran, those of them in which it was stopped as the quota was used up, and for how long that was
+	// in s, added up over the processors. nil where there is no quota.
+	Quota        *float64 `json:"quota,omitempty"`
+	QuotaSource  string   `json:"quota_source,omitempty"`
+	QuotaPeriods *float64 `json:"quota_periods,omitempty"`
+	QuotaStops   *float64 `json:"quota_stops,omitempty"`
+	QuotaTime    *float64 `json:"quota_time,omitempty"`
+
 	// Survivors is the number of descendants that lived on when the target had ended.
 	Survivors *float64 `json:"survivors,omitempty"`
 

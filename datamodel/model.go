@@ -118,7 +118,7 @@ func (n *Node) First(level Level) *Node {
 
 // Warning is a doubt about a result. It travels with the result and is printed as a footnote.
 type Warning struct {
-	// Subject is the id of the sensor or source, or "run".
+	// Subject is the id of the sensor or source, the name of a condition of the machine ("other_load"), or "run".
 	Subject string `json:"subject"`
 	Text    string `json:"text"`
 	// Count is how often it was seen; 0 where counting makes no sense.

@@ -40,6 +40,9 @@ func (b *builder) summary() []Metric {
 	}
 	of["net_energy"] = net(of["energy"], of["idle_energy"])
 	of["profiler_cpu_time"] = b.profilerTime()
+	of["cpu_limit_utilization"] = b.limitUtilization(of["cpu_time"])
+	b.interference(busy, of)
+	b.doubtContainer()
 	fields := SummaryFields()
 	out := make([]Metric, len(fields))
 	for i, f := range fields {

@@ -37,6 +37,7 @@ const absoluteZero = -273.15
 // All sums are of float64 in base units. In joules that resolves 2 µJ at 16 GJ (500 W for a year).
 type Series struct {
 	sensor sensors.Sensor
+	readBy string
 	// ofTarget: the counters of the target family count from 0 at the target's start, which no reading can precede.
 	ofTarget bool
 	// lowest is the least reading that is believed.
@@ -151,6 +152,9 @@ func NewSeries(sensor sensors.Sensor) *Series {
 	}
 	return s
 }
+
+// ReadBy tells which source, a row of Run.Sources, the readings come from.
+func (s *Series) ReadBy(source string) { s.readBy = source }
 
 // Sensor is what the readings are of.
 func (s *Series) Sensor() sensors.Sensor { return s.sensor }

@@ -17,6 +17,7 @@ func SummaryFields() []SummaryField {
 		{"cpu_user_time", units.Second, "the part of it in user mode"},
 		{"cpu_system_time", units.Second, "the part of it in the kernel"},
 		{"cpu_utilization", units.Ratio, "busy share of all the machine's CPUs, everything on it counted"},
+		{"cpu_limit_utilization", units.Ratio, "the target's CPU time in what affinity, cpuset and quota let it use; null without such a limit"},
 		{"peak_memory", units.Byte, "most memory the target's tree held at once"},
 		{"processes", units.Processes, "processes the target's tree ever had"},
 		{"disk_read", units.Byte, "bytes the target's tree read from storage"},

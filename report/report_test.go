@@ -107,7 +107,7 @@ func vm() datamodel.Result {
 	}, absent("no powercap in this kernel", "energy", "power", "target_energy",
 		"other_energy", "idle_energy", "net_energy"),
 		absent("not asked for (--estimate)", "estimated_energy", "estimated_target_energy"),
-		absent("no NVIDIA driver", "gpu_energy", "gpu_target_energy", "gpu_memory_peak"))
+		absent("no NVIDIA driver", "gpu_energy", "gpu_target_energy", "gpu_memory_peak"), absent("no limit is known", "cpu_limit_utilization"))
 	host := &datamodel.Node{
 		Name: "build-7", Level: datamodel.HostLevel,
 		Meta: []datamodel.Pair{{Key: "kernel", Value: run.Host.Kernel}, {Key: "cpu", Value: run.Host.CPU}},
@@ -173,6 +173,7 @@ func server() datamodel.Result {
 		{"cpu_user_time", 50011.1, sensors.FromCounter, "cgroup cpu.stat"},
 		{"cpu_system_time", 11813.12, sensors.FromCounter, "cgroup cpu.stat"},
 		{"cpu_utilization", 0.0714, sensors.FromCounter, "/proc/stat"},
+		{"cpu_limit_utilization", 0.769, sensors.FromCounter, "cgroup cpu.stat; of 16 CPUs by /sys/fs/cgroup/cpu.max"},
 		{"peak_memory", 212.7 * (1 << 30), sensors.FromCounter, "cgroup memory.peak"},
 		{"processes", 1842, sensors.FromCounter, "perf"},
 		{"disk_read", 1.61e12, sensors.FromCounter, "/proc/PID/io"},

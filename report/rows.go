@@ -95,13 +95,17 @@ func rows(r datamodel.Result) []row {
 	memory := show("peak_memory")
 	if total := r.Run.Host.Memory; total > 0 && !memory.missing() {
 		memory.note = "of " + units.Format(float64(total), units.Byte)
+		if most := r.Run.Host.Limits.Memory; most > 0 {
+			memory.note = "of " + units.Format(float64(most), units.Byte) + " limit"
+		}
 	}
 	return []row{
 		{"wall time", show("wall_time"), cell{}},
 		{"  stopped", stopped(r.Tree), cell{}},
-		{"cpu", noted("cpu_time", func(v float64) string { return cpus(v / wall) }), cpu},
+		{"cpu", noted("cpu_time", func(v float64) string { return cpus(v/wall, r.Run.Host) }), cpu},
 		{"  user", show("cpu_user_time"), cell{}},
 		{"  system", show("cpu_system_time"), cell{}},
+		{"  steal", cell{}, steal(r, wall)},
 		{"peak memory", memory, cell{}},
 		{"processes", atLeast(show("processes")), forks(r.Tree)},
 		{"disk read", perSecond("disk_read"), cell{}},
@@ -195,16 +199,43 @@ func cover(source string) string {
 	return strings.Join(names, " + ")
 }
 
-// cpus shows how many processors were busy on average.
-func cpus(n float64) string {
-	switch s := strconv.FormatFloat(n, 'f', 2, 64); {
-	case s == "0.00" && n > 0:
-		return "<0.01 CPUs"
+// cpus shows how many processors were busy on average, of those that the command might use where that is not all.
+func cpus(n float64, h datamodel.HostInfo) string {
+	s := strconv.FormatFloat(n, 'f', 2, 64)
+	if s == "0.00" && n > 0 {
+		s = "<0.01"
+	}
+	most, _ := h.Limits.CPUs()
+	switch {
+	case most > 0:
+		return s + " of " + strconv.FormatFloat(most, 'g', 3, 64) + " CPUs"
 	case s == "1.00":
 		return s + " CPU"
 	default:
 		return s + " CPUs"
 	}
+}
+
+// leastSteal is the least part of all CPU time that others must have been given for it to be shown.
+const leastSteal = 0.01
+
+// steal is the CPU time that a hypervisor gave to others; empty where it is little.
+func steal(r datamodel.Result, wall float64) cell {
+	if r.Tree == nil {
+		return cell{}
+	}
+	host := r.Tree.First(datamodel.HostLevel)
+	if host == nil {
+		return cell{}
+	}
+	m := settled(host.Metric("steal_time"))
+	part := m.Value / (wall * float64(r.Run.Host.CPUs))
+	if !(part > leastSteal) || math.IsInf(part, 0) {
+		return cell{}
+	}
+	c := cellOf(m)
+	c.note = units.Format(part, units.Ratio) + " of all CPU time"
+	return c
 }
 
 // known is the rows that have a value in at least one cell.

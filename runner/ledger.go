@@ -43,6 +43,31 @@ func entries(wall, before time.Duration, s launch.State, g *cgroup.Group) datamo
 	return l
 }
 
+// watchQuota notes where a quota of CPU time over the target stands.
+func (o *round) watchQuota() {
+	q, err := o.group.Quota()
+	if err != nil {
+		return
+	}
+	if o.throttled, err = q.Throttled(); err == nil {
+		o.quota = &q
+	}
+}
+
+// noteQuota enters how often the target had to wait for its quota since then.
+func (o *round) noteQuota() {
+	if o.quota == nil {
+		return
+	}
+	now, err := o.quota.Throttled()
+	if err != nil {
+		return
+	}
+	d := now.Since(o.throttled)
+	o.ledger.QuotaPeriods, o.ledger.QuotaStops, o.ledger.QuotaTime = count(d.Periods), count(d.Count), seconds(d.Time)
+	o.ledger.Quota, o.ledger.QuotaSource = &o.quota.PerSecond, o.quota.File
+}
+
 func seconds(d time.Duration) *float64 {
 	s := d.Seconds()
 	return &s

@@ -119,6 +119,7 @@ func read(
 		s, ok := index[k]
 		if !ok {
 			s = datamodel.NewSeries(h.Sensors[sensor])
+			s.ReadBy(h.Source)
 			index[k] = s
 			series = append(series, s)
 		}

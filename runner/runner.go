@@ -99,6 +99,9 @@ type round struct {
 	processes []datamodel.Process
 	before    time.Duration
 	host      <-chan datamodel.HostInfo // the machine as Complete has it
+	// quota is that over the target, nil where there is none, and throttled where it stood before the target.
+	quota     *cgroup.Quota
+	throttled cgroup.Throttled
 
 	noTape              error          // why there is no tape
 	held                bool           // the target's process id was known before it started
@@ -289,6 +292,7 @@ func (o *round) begin() {
 		// An orphan's CPU time is then known to perf, or to who reaps it.
 		o.adopted = launch.Adopt() == nil
 	}
+	o.watchQuota()
 	o.order((*sampler.Client).Begun)
 }
 

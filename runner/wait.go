@@ -59,6 +59,7 @@ func (o *round) reap(began time.Time) error {
 	}
 	o.state = state
 	o.ledger = entries(wall, o.before, state, o.group)
+	o.noteQuota()
 	if o.adopted {
 		o.ledger.OrphansTime = seconds(o.orphans)
 	}

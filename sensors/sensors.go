@@ -73,6 +73,9 @@ type Sensor struct {
 	// MaxRate is the greatest rise a second that is physically possible for a counter, in Unit/s; 0 is unknown. A
 	// greater one is a gap and a warning.
 	MaxRate float64 `json:"max_rate,omitempty"`
+	// Resolution is the smallest step in which readings can differ, in Unit: that of the file or call they come from, which
+	// what stands behind it may not reach. 0 is not known.
+	Resolution float64 `json:"resolution,omitempty"`
 	// Update is the time from one new value to the next in the hardware or driver, its upper end where it varies: a
 	// reading may be as old as this. 0 is not known.
 	Update time.Duration `json:"update,omitempty"`

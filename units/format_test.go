@@ -120,7 +120,7 @@ func TestSymbol(t *testing.T) {
 		units.Joule: "J", units.Watt: "W", units.Byte: "B", units.Second: "s", units.Hertz: "Hz",
 		units.Celsius: "°C", units.Ratio: "%", units.Operations: "operations", units.Packets: "packets",
 		units.Processes: "processes", units.Threads: "threads", units.Switches: "switches",
-		units.Faults: "faults", units.Calls: "calls", units.Beats: "beats",
+		units.Faults: "faults", units.Calls: "calls", units.Beats: "beats", units.Events: "events",
 	}
 	seen := map[string]units.Unit{}
 	for _, u := range units.All() {

@@ -50,12 +50,13 @@ const (
 	Faults     Unit = "{fault}"
 	Calls      Unit = "{call}"
 	Beats      Unit = "{beat}"
+	Events     Unit = "{event}"
 )
 
 // All lists every unit a sensor or a metric may have.
 func All() []Unit {
 	return []Unit{
 		Joule, Watt, Byte, Second, Hertz, Celsius, Ratio,
-		Operations, Packets, Processes, Threads, Switches, Faults, Calls, Beats,
+		Operations, Packets, Processes, Threads, Switches, Faults, Calls, Beats, Events,
 	}
 }

@@ -46,6 +46,9 @@ type Group struct {
 
 	name    string
 	parents []*parent
+	// in and mounts are what Make has read of the groups this process is in.
+	in     []membership
+	mounts []mount
 }
 
 // parent is a group this process is in, and the child that was made of it.
@@ -61,8 +64,9 @@ func Make(id string) (*Group, error) {
 	if id == "" || strings.ContainsAny(id, "/\n\x00") {
 		return &Group{}, fmt.Errorf("cgroup id %q: not the name of a folder", id)
 	}
-	here, err := located("/proc/self/cgroup", "/proc/self/mountinfo")
-	g := below(prefix+id, here)
+	in, mounts, err := tables("/proc")
+	g := below(prefix+id, match(in, mounts))
+	g.in, g.mounts = in, mounts
 	if err != nil {
 		g.CPUReason, g.MemoryReason = text(err), text(err)
 	}
@@ -250,7 +254,7 @@ func (g *Group) Leave() (survivors int, err error) {
 // empty, with all below them, and at least so old go: a younger one may be about to get its target. It returns how many
 // there were. What can not be removed stays, as it is in use or somebody else's.
 func Sweep(age time.Duration) int {
-	here, err := located("/proc/self/cgroup", "/proc/self/mountinfo")
+	here, err := located()
 	if err != nil {
 		return 0
 	}

@@ -60,19 +60,6 @@ func LimitsOf(proc, sys string) (Limits, error) {
 	return l, nil
 }
 
-// tables reads which groups this process is in and where they are mounted.
-func tables(proc string) ([]membership, []mount, error) {
-	in, err := os.ReadFile(filepath.Join(proc, "self/cgroup"))
-	if err != nil {
-		return nil, nil, fmt.Errorf("no cgroups: %w", err)
-	}
-	mounts, err := os.ReadFile(filepath.Join(proc, "self/mountinfo"))
-	if err != nil {
-		return nil, nil, fmt.Errorf("no cgroups: %w", err)
-	}
-	return parseMemberships(string(in)), parseMounts(string(mounts)), nil
-}
-
 // chain lists the folders of this process's group in a hierarchy and of those above it, the group itself first.
 func chain(in []membership, mounts []mount, sys string, version int, controller string) []string {
 	top, rest, ok := place(in, mounts, version, controller)
@@ -153,13 +140,10 @@ type Quota struct {
 	File string
 }
 
-// OwnQuota finds the quota over this process; the error wraps fs.ErrNotExist where there is none.
-func OwnQuota() (Quota, error) {
-	in, mounts, err := tables("/proc")
-	if err != nil {
-		return Quota{}, err
-	}
-	perSecond, file := quota(in, mounts, "/sys")
+// Quota finds the quota over this process, and so over the group, of which Make has read already where it is; the error
+// wraps fs.ErrNotExist where there is none.
+func (g *Group) Quota() (Quota, error) {
+	perSecond, file := quota(g.in, g.mounts, "/sys")
 	if file == "" {
 		return Quota{}, fmt.Errorf("no quota of CPU time: %w", fs.ErrNotExist)
 	}

@@ -130,7 +130,12 @@ func TestQuotaChild(t *testing.T) {
 	if os.Getenv("ERGON_TEST_QUOTA") == "" {
 		t.Skip("only as a child of TestQuota")
 	}
-	q, err := OwnQuota()
+	g, err := Make("test-quota")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = g.Leave() })
+	q, err := g.Quota()
 	if err != nil {
 		t.Fatal(err)
 	}

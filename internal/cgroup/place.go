@@ -32,16 +32,22 @@ type mount struct {
 }
 
 // located finds the groups this process is in: v2 first, then the two controllers of v1 that are of use.
-func located(cgroupFile, mountinfoFile string) ([]hierarchy, error) {
-	in, err := os.ReadFile(cgroupFile)
+func located() ([]hierarchy, error) {
+	in, mounts, err := tables("/proc")
+	return match(in, mounts), err
+}
+
+// tables reads which groups this process is in and where they are mounted.
+func tables(proc string) ([]membership, []mount, error) {
+	in, err := os.ReadFile(filepath.Join(proc, "self/cgroup"))
 	if err != nil {
-		return nil, fmt.Errorf("no cgroups: %w", err)
+		return nil, nil, fmt.Errorf("no cgroups: %w", err)
 	}
-	mounts, err := os.ReadFile(mountinfoFile)
+	mounts, err := os.ReadFile(filepath.Join(proc, "self/mountinfo"))
 	if err != nil {
-		return nil, fmt.Errorf("no cgroups: %w", err)
+		return nil, nil, fmt.Errorf("no cgroups: %w", err)
 	}
-	return match(parseMemberships(string(in)), parseMounts(string(mounts))), nil
+	return parseMemberships(string(in)), parseMounts(string(mounts)), nil
 }
 
 // match finds the folder of each group that is of use. A hierarchy of which only another part is mounted, as in a

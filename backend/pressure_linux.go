@@ -1,0 +1,102 @@
+package backend
+
+import (
+	"bytes"
+	"math"
+
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// pressure reads one file of /proc/pressure (Documentation/accounting/psi.rst), the time in which some tasks could not go
+// on for lack of a resource, in µs behind total=:
+//
+//	some avg10=0.00 avg60=0.12 avg300=0.05 total=917432
+//	full avg10=0.00 avg60=0.00 avg300=0.00 total=0
+type pressure struct{ f *file }
+
+// openPressure opens the file of "cpu", "memory" or "io". A kernel without it, or with psi=0, has none, and then the
+// sensor is left out.
+func openPressure(host sensors.Host, resource string) (pressure, bool) {
+	f, err := openQuick(host.Proc, "pressure/"+resource)
+	if err != nil {
+		return pressure{}, false
+	}
+	p := pressure{f}
+	if math.IsNaN(p.read()) { // psi=0 on an older kernel: it opens and cannot be read
+		_ = p.close() // nothing was written
+		return pressure{}, false
+	}
+	return p, true
+}
+
+// sensor describes it as one of a family.
+func (p pressure) sensor(family, doc string) sensors.Sensor {
+	return placed(family, "", "pressure", sensors.Sensor{
+		Unit: units.Second, Kind: sensors.Counter, Resolution: 1e-6, Source: p.f.path, Doc: doc,
+	})
+}
+
+// read is the time in s, NaN where it cannot be read.
+func (p pressure) read() float64 {
+	b, err := p.f.read()
+	if err != nil {
+		return math.NaN()
+	}
+	return parsePressure(b)
+}
+
+func (p pressure) close() error { return p.f.close() }
+
+func parsePressure(b []byte) float64 {
+	l, _ := line(b)
+	_, total, ok := bytes.Cut(l, []byte(" total="))
+	if first, _ := word(l); !ok || string(first) != "some" {
+		return math.NaN()
+	}
+	us, rest, ok := number(total)
+	if !ok || len(rest) > 0 {
+		return math.NaN()
+	}
+	return float64(us) / 1e6
+}
+
+// swap reads of /proc/vmstat what went to and from swap space since the start of the machine, in pages:
+//
+//	pswpin 812
+//	pswpout 40123
+type swap struct {
+	f    *file
+	page float64
+}
+
+// swapSensors are in the order that parse fills them in.
+func swapSensors(source string) []sensors.Sensor {
+	counter := func(name, doc string) sensors.Sensor {
+		return placed("memory", "", name, sensors.Sensor{Unit: units.Byte, Kind: sensors.Counter, Source: source, Doc: doc})
+	}
+	return []sensors.Sensor{
+		counter("swap_in", "bytes brought back from swap space"),
+		counter("swap_out", "bytes put out to swap space"),
+	}
+}
+
+func (s swap) read(dst []float64) {
+	b, err := s.f.read()
+	if err != nil {
+		missing(dst)
+		return
+	}
+	s.parse(b, dst)
+}
+
+func (s swap) parse(b []byte, dst []float64) {
+	for i, key := range [...]string{"\npswpin ", "\npswpout "} {
+		dst[i] = math.NaN()
+		if at := bytes.Index(b, []byte(key)); at >= 0 {
+			if n, _, ok := number(b[at+len(key):]); ok {
+				dst[i] = float64(n) * s.page
+			}
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package backend
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// thermal counts how often processors were slowed down as they were too hot. Only Intel's are counted by Linux
+// (arch/x86/kernel/cpu/mce/therm_throt.c), and not in a virtual machine. It is a file for each processor: they are read
+// apart from the rest, and seldom.
+func thermal() sensors.Backend {
+	return sensors.Backend{
+		Name:     "thermal",
+		Doc:      "how often the processors were slowed down for heat",
+		Alone:    true,
+		Interval: time.Second,
+		Open:     openThermal,
+	}
+}
+
+// thermalSource reads one file of a number for each sensor.
+type thermalSource struct {
+	files []*file
+	list  []sensors.Sensor
+}
+
+// openThermal opens cpuN/thermal_throttle/core_throttle_count of each processor, which is that of its core, and
+// package_throttle_count of the first of each package.
+func openThermal(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+	dir, err := resolve(host.Sys, cpus)
+	if err != nil {
+		return nil, nil, unavailable(host.Sys + "/" + cpus + ": " + reason(err))
+	}
+	t := &thermalSource{}
+	var absences []sensors.Absence
+	add := func(processor, device, name, doc, file string) (there bool) {
+		s := placed("cpu", device, name, sensors.Sensor{Unit: units.Events, Kind: sensors.Counter, Doc: doc})
+		s.Source = filepath.Join(dir, processor, "thermal_throttle", file)
+		f, err := open(s.Source)
+		if err == nil {
+			_, err = f.number()
+		}
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return false
+		case err != nil:
+			_ = f.close() // nothing was written, and the first error is the one that tells
+			absences = append(absences, sensors.Absence{ID: s.ID, Source: s.Source, Reason: reason(err)})
+			return true
+		}
+		t.files, t.list = append(t.files, f), append(t.list, s)
+		return true
+	}
+	covered := map[int]bool{} // processors whose package is in the list
+	for _, n := range members(text(dir, "online")) {
+		processor := "cpu" + strconv.Itoa(n)
+		if !add(processor, processor, "core_throttles", "times its core was slowed down for heat", "core_throttle_count") {
+			break // one for all: the processor's kind decides
+		}
+		if covered[n] {
+			continue
+		}
+		for _, sibling := range members(text(dir, processor+"/topology/core_siblings_list")) {
+			covered[sibling] = true
+		}
+		device := "package-" + text(dir, processor+"/topology/physical_package_id")
+		add(processor, device, "package_throttles", "times the package was slowed down for heat", "package_throttle_count")
+	}
+	switch {
+	case len(t.files) > 0:
+		return t, absences, nil
+	case len(absences) > 0:
+		return nil, absences, unavailable("no readable count: " + absences[0].Reason)
+	}
+	return nil, nil, unavailable("the kernel does not count throttling here: no Intel processor, or a virtual machine")
+}
+
+func (t *thermalSource) Sensors() []sensors.Sensor { return t.list }
+
+func (t *thermalSource) Read(dst []float64) error { return readNumbers(t.files, 1, dst) }
+
+func (t *thermalSource) Close() error { return closeAll(t.files) }
+
+// readNumbers reads files of one number each, times scale. It fails where none of them can be read: a processor may have
+// been taken out.
+func readNumbers(files []*file, scale float64, dst []float64) error {
+	missing(dst)
+	var first error
+	read := 0
+	for i, f := range files {
+		n, err := f.number()
+		if err != nil {
+			if first == nil {
+				first = err
+			}
+			continue
+		}
+		dst[i] = float64(n) * scale
+		read++
+	}
+	if read > 0 {
+		return nil
+	}
+	return first
+}
+
+func closeAll(files []*file) error {
+	var errs error
+	for _, f := range files {
+		errs = errors.Join(errs, f.close())
+	}
+	return errs
+}
