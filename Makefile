@@ -46,7 +46,7 @@ bench: ## all benchmarks, last the program against its peers: bin/bench.json
 
 fuzz: ## every fuzz target for FUZZTIME (30s), one after another
 	@grep -rHoE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' --exclude-dir='.?*' . | sort | while IFS=: read -r file name; do \
-		echo "$$file $${name#func }"; $(TEST) -run '^$$' -fuzz "^$${name#func }$$" -fuzztime $(FUZZTIME) "$${file%/*}" </dev/null || exit 1; done
+		echo "$$file $${name#func }"; $(TEST) -run '^$$' -fuzz "^$${name#func }$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x "$${file%/*}" </dev/null || exit 1; done
 
 cross: ## vet, tests included, and build for the other systems and for Linux, all without cgo
 	@for t in $(TARGETS); do echo "cross $$t"; export GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0; \

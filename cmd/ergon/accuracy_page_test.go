@@ -66,7 +66,12 @@ func TestAccuracyPage(t *testing.T) {
 		return
 	}
 	if os.Getenv("ERGON_UPDATE") == "" {
-		t.Fatalf("%s is not as the program is (ERGON_UPDATE=1 writes it anew); it should be\n%s", accuracyPage, got)
+		was := strings.Split(string(page), "\n")
+		for i, line := range strings.Split(got, "\n") {
+			if i >= len(was) || was[i] != line {
+				t.Fatalf("%s is not as the program is (ERGON_UPDATE=1 writes it anew); line %d should be\n%s", accuracyPage, i+1, line)
+			}
+		}
 	}
 	if err := os.WriteFile(accuracyPage, []byte(got), 0o600); err != nil {
 		t.Fatal(err)

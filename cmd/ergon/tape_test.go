@@ -7,82 +7,84 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/ergon-energy/ergon/internal/fakerapl"
+	"github.com/ergon-energy/ergon/internal/nvmlstub"
 )
 
 // TestReplayIsTheRun holds a replay against the run itself: all that report -f json tells is the same, the processes included,
 // but for what tells the two apart.
 func TestReplayIsTheRun(t *testing.T) {
-	sysfs, results, again := t.TempDir(), t.TempDir(), t.TempDir()
-	if err := fakerapl.Create(sysfs); err != nil {
+	f := func(name string, options ...string) {
+		t.Run(name, func(t *testing.T) {
+			sysfs, results, again := t.TempDir(), t.TempDir(), t.TempDir()
+			if err := fakerapl.Create(sysfs); err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(t.TempDir(), "run.tape.zip")
+			runErgon(t, results, slices.Concat([]string{
+				"record", "-q", "--tape", file, "--names", "--arguments", "--path.sysfs", sysfs, "--interval", "20ms",
+			}, options, []string{
+				"sh", "-c", "fakerapl drive " + sysfs + " ramp:50:200:300ms 300ms; subject burn 50ms; subject exit 0",
+			})...)
+			runErgon(t, again, "--replay", file, "-q")
+			measured, replayed := wholeReport(t, results), wholeReport(t, again)
+			if p, ok := measured["processes"].(map[string]any); !ok || p["seen"] == nil {
+				t.Errorf("processes %v, want some", measured["processes"])
+			}
+			for part := range measured {
+				if !reflect.DeepEqual(measured[part], replayed[part]) {
+					a, _ := json.MarshalIndent(measured[part], "", " ")
+					b, _ := json.MarshalIndent(replayed[part], "", " ")
+					t.Errorf("%s: measured\n%s\nreplayed\n%s", part, a, b)
+				}
+			}
+		})
+	}
+	f("plain")
+	f("baseline", "--baseline", "1s")
+	f("align", "--align")
+	f("gpu", "--path.nvml", nvmlstub.Build(t))
+}
+
+// wholeReport is what report -f json tells of the last run, less what tells a replay from what it was made of: the id, also
+// as the name of a node, that it is one, and the environment, which is on no tape.
+func wholeReport(t *testing.T, results string) (all map[string]any) {
+	t.Helper()
+	if err := json.Unmarshal(runErgon(t, results, "report", "-f", "json"), &all); err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "run.tape.zip")
-	runErgon(t, results, "record", "-q", "--tape", file, "--names", "--arguments", "--path.sysfs", sysfs, "--interval", "20ms",
-		"sh", "-c", "fakerapl drive "+sysfs+" ramp:50:200:300ms 300ms; subject burn 50ms; subject exit 0")
-	runErgon(t, again, "--replay", file, "-q")
-	report := func(results string) (all map[string]any) {
-		t.Helper()
-		if err := json.Unmarshal(runErgon(t, results, "report", "-f", "json"), &all); err != nil {
-			t.Fatal(err)
-		}
-		run, ok := all["run"].(map[string]any)
-		if !ok {
-			t.Fatalf("%v", all)
-		}
-		host, ok := run["host"].(map[string]any)
-		if !ok {
-			t.Fatalf("%v", run)
-		}
-		for _, own := range []string{"id", "replayed"} {
-			delete(run, own)
-		}
-		delete(host, "environment") // is never on a tape
-		return all
+	run, _ := all["run"].(map[string]any)
+	host, _ := run["host"].(map[string]any)
+	if host == nil {
+		t.Fatalf("no host in %v", all)
 	}
-	measured, replayed := report(results), report(again)
-	cut := func(tree any) { // the id is the name of a node, and the environment may be in the metadata of one
-		var walk func(any)
-		walk = func(n any) {
-			m, ok := n.(map[string]any)
-			if !ok {
-				return
-			}
-			if m["level"] == "multi_run" {
-				delete(m, "name")
-			}
-			if meta, ok := m["metadata"].(map[string]any); ok {
-				for key := range meta {
-					if len(key) > 11 && key[:11] == "environment" {
-						delete(meta, key)
-					}
-				}
-			}
-			if children, ok := m["children"].([]any); ok {
-				for _, c := range children {
-					walk(c)
-				}
-			}
+	delete(run, "id")
+	delete(run, "replayed")
+	delete(host, "environment")
+	var walk func(any)
+	walk = func(n any) {
+		node, _ := n.(map[string]any)
+		if node["level"] == "multi_run" {
+			delete(node, "name")
 		}
-		walk(tree)
-	}
-	cut(measured["tree"])
-	cut(replayed["tree"])
-	if p, ok := measured["processes"].(map[string]any); !ok || p["seen"] == nil {
-		t.Errorf("processes %v, want some", measured["processes"])
-	}
-	for part := range measured {
-		if !reflect.DeepEqual(measured[part], replayed[part]) {
-			a, _ := json.MarshalIndent(measured[part], "", " ")
-			b, _ := json.MarshalIndent(replayed[part], "", " ")
-			t.Errorf("%s: measured\n%s\nreplayed\n%s", part, a, b)
+		if meta, ok := node["metadata"].(map[string]any); ok {
+			maps.DeleteFunc(meta, func(key string, _ any) bool { return strings.HasPrefix(key, "environment") })
+		}
+		children, _ := node["children"].([]any)
+		for _, c := range children {
+			walk(c)
 		}
 	}
+	walk(all["tree"])
+	return all
 }
 
 // TestTapeKeepsQuiet: who reads a tape learns nothing of who measured where, and no argument.

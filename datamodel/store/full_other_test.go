@@ -9,3 +9,5 @@ import "errors"
 func fullChild(string) error { return errors.ErrUnsupported }
 
 func fullRunChild(string) error { return errors.ErrUnsupported }
+
+func tapeChild(string) error { return errors.ErrUnsupported }

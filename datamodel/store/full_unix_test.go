@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -193,5 +194,39 @@ func TestSaveDiskFull(t *testing.T) {
 			t.Fatal(err)
 		}
 		checkSamples(t, dir, ticks)
+	}
+}
+
+// tapeChild writes a tape that has no room, and says that it could not.
+func tapeChild(dir string) error {
+	spool := filepath.Join(dir, "spool")
+	s, err := store.CreateSpool(spool, header("cpu", 3))
+	if err != nil {
+		return err
+	}
+	for tick := range 1000 {
+		if s.Full() {
+			err = errors.Join(err, s.Flush())
+		}
+		s.Append(tickTime(tick), []float64{rand.Float64(), rand.Float64(), rand.Float64()})
+	}
+	if err := errors.Join(err, s.Close(), limitFiles(4<<10)); err != nil {
+		return err
+	}
+	if err := store.SaveTape(filepath.Join(dir, "run.zip"), store.Tape{}, spool, nil); err != nil {
+		fmt.Fprintln(os.Stdout, "refused:", err)
+	}
+	return nil
+}
+
+// A tape that cannot be written whole is not there at all.
+func TestTapeDiskFull(t *testing.T) {
+	dir := t.TempDir()
+	if out := child(t, childTape, dir); !strings.Contains(out, "refused") {
+		t.Fatalf("a full disk is no error: %q", out)
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 1 || left[0].Name() != "spool" {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }

@@ -17,6 +17,7 @@ const (
 	childSpool    = "spool"
 	childFull     = "full"
 	childFullRun  = "full run"
+	childTape     = "tape"
 )
 
 func TestMain(m *testing.M) {
@@ -33,6 +34,8 @@ func TestMain(m *testing.M) {
 		err = fullChild(dir)
 	case childFullRun:
 		err = fullRunChild(dir)
+	case childTape:
+		err = tapeChild(dir)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

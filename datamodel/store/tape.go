@@ -25,11 +25,11 @@ const (
 	tapeSpool    = SpoolFolder + "/"
 
 	// A tape comes from a stranger, so what it may grow to is bounded: it has so many entries at most, its manifest so many
-	// bytes, and all of it no more than tapeFree and so many times the bytes of the file. Deflate can do 1032 times; readings
-	// of counters, the most regular there are, come to 40.
+	// bytes, and all of it no more than tapeFree and so many times the bytes of the file. Deflate can do 1032 times; a run
+	// comes to 4, thirty counters that stand at 0 for hours to 55.
 	tapeEntries       = 256
 	tapeManifestLimit = 4 << 20
-	tapeFree          = 16 << 20
+	tapeFree          = 1 << 30
 	tapeRatio         = 100
 )
 
@@ -173,10 +173,9 @@ func rewritten[T any](v T, edit func(string) string) (out T, err error) {
 // TapeFile is a tape that is open.
 type TapeFile struct {
 	Tape
-	path    string
-	file    *os.File
-	spools  []*zip.File
-	allowed int64 // bytes that may still come out of it
+	path   string
+	file   *os.File
+	spools []*zip.File
 }
 
 // OpenTape opens a tape and reads what is in it beside the readings. The error wraps ErrForeign where it is none, or one of a
@@ -199,7 +198,7 @@ func (t *TapeFile) open() error {
 	if err != nil {
 		return err
 	}
-	t.allowed = tapeFree + tapeRatio*info.Size()
+	allowed := uint64(tapeFree + tapeRatio*info.Size())
 	archive, err := zip.NewReader(t.file, info.Size())
 	if err != nil {
 		return fmt.Errorf("cut off, damaged, or no tape at all: %w: %w", err, ErrForeign)
@@ -210,6 +209,10 @@ func (t *TapeFile) open() error {
 	var manifest *zip.File
 	seen := map[string]bool{}
 	for _, e := range archive.File {
+		if e.UncompressedSize64 > allowed {
+			return fmt.Errorf("entry %.100q: would become %d bytes, more than its size allows for: %w", e.Name, e.UncompressedSize64, ErrForeign)
+		}
+		allowed -= e.UncompressedSize64
 		spool, isSpool := strings.CutPrefix(e.Name, tapeSpool)
 		// File systems that do not tell capitals apart would write one over the other.
 		if lower := strings.ToLower(e.Name); seen[lower] {
@@ -236,7 +239,10 @@ func plainName(name string) bool {
 
 func (t *TapeFile) readManifest(e *zip.File) error {
 	var b bytes.Buffer
-	if err := t.extract(&b, e, tapeManifestLimit); err != nil {
+	if e.UncompressedSize64 > tapeManifestLimit {
+		return fmt.Errorf("%s: %d bytes, more than %d: %w", tapeManifest, e.UncompressedSize64, tapeManifestLimit, ErrForeign)
+	}
+	if err := extract(&b, e); err != nil {
 		return err
 	}
 	var kind struct {
@@ -264,19 +270,17 @@ func (t *TapeFile) readManifest(e *zip.File) error {
 	return nil
 }
 
-// extract writes an entry to w, at most so many bytes.
-func (t *TapeFile) extract(w io.Writer, e *zip.File, limit int64) error {
+// extract writes an entry to w. The reader itself ends with an error where there is more in it than it says.
+func extract(w io.Writer, e *zip.File) error {
 	r, err := e.Open()
 	if err != nil {
 		return fmt.Errorf("%s: %w", e.Name, err)
 	}
 	defer func() { _ = r.Close() }() // it was only read
-	limit = min(limit, t.allowed)
-	n, err := io.Copy(w, io.LimitReader(r, limit+1))
-	t.allowed -= n
+	_, err = io.Copy(w, r)
 	switch {
-	case n > limit:
-		return fmt.Errorf("%s: more than %d bytes, which the size of the tape does not allow for: %w", e.Name, limit, ErrForeign)
+	case errors.Is(err, zip.ErrFormat), errors.Is(err, zip.ErrChecksum), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%s: damaged: %w: %w", e.Name, err, ErrForeign)
 	case err != nil:
 		return fmt.Errorf("%s: %w", e.Name, err)
 	}
@@ -298,7 +302,7 @@ func (t *TapeFile) unpack(dir string, e *zip.File) error {
 	if err != nil {
 		return err
 	}
-	err = t.extract(f, e, t.allowed)
+	err = extract(f, e)
 	return errors.Join(err, f.Close())
 }
 

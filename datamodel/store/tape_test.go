@@ -3,6 +3,7 @@ package store_test
 import (
 	"archive/zip"
 	"bytes"
+	"compress/flate"
 	"encoding/json"
 	"errors"
 	"io"
@@ -176,6 +177,47 @@ func archive(t testing.TB, entries ...entry) string {
 	return file
 }
 
+// bomb is an archive with a MB of zeros that says it has size bytes.
+func bomb(t *testing.T, first entry, size uint64) string {
+	t.Helper()
+	var packed, b bytes.Buffer
+	deflate, err := flate.NewWriter(&packed, flate.BestCompression)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := deflate.Write(make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	if err := deflate.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w := zip.NewWriter(&b)
+	out, err := w.Create(first.name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Write(first.body); err != nil {
+		t.Fatal(err)
+	}
+	out, err = w.CreateRaw(&zip.FileHeader{
+		Name: "spool/bomb", Method: zip.Deflate, CompressedSize64: uint64(packed.Len()), UncompressedSize64: size,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Write(packed.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "bomb.zip")
+	if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
 // A tape comes from a stranger: whatever is in it, it writes to no other folder, grows to no size, and the error says what
 // is wrong with it.
 func TestTapeRefuses(t *testing.T) {
@@ -212,13 +254,25 @@ func TestTapeRefuses(t *testing.T) {
 	f(`made by ergon "v9"; this ergon reads ergon.tape/1`, entry{"tape.json", []byte(`{"schema":"ergon.tape/2","version":"v9"}`)})
 	f(`made by ergon "v9"`, entry{"tape.json", []byte(`{"schema":"ergon.tape/1","version":"v9","run":{"schema":"ergon.run/9"}}`)})
 	f(`schema "x"`, entry{"tape.json", []byte(`{"schema":"x"}`)})
-	f("tape.json: more than 4194304 bytes", entry{"tape.json", make([]byte, 5<<20)})
-	f("more than", good, entry{"spool/bomb", make([]byte, 64<<20)}) // 64 kB that would become 64 MB
+	f("tape.json: 5242880 bytes, more than 4194304", entry{"tape.json", make([]byte, 5<<20)})
 	many := []entry{good}
 	for i := range 300 {
 		many = append(many, entry{"spool/" + strings.Repeat("x", i+1), nil})
 	}
 	f("301 entries, more than 256", many...)
+
+	// Bombs: one that says what it would become, and one that does not.
+	for size, want := range map[uint64]string{2 << 30: "would become 2147483648 bytes", 10: "spool/bomb: damaged"} {
+		file := bomb(t, good, size)
+		r, err := store.OpenTape(file)
+		if err == nil {
+			defer r.Close()
+			err = r.Unpack(t.TempDir())
+		}
+		if err == nil || !strings.Contains(err.Error(), want) || !errors.Is(err, store.ErrForeign) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
 
 	for _, junk := range []string{"", "x", "PK\x05\x06"} {
 		file := filepath.Join(t.TempDir(), "junk")
@@ -294,7 +348,7 @@ func FuzzTape(f *testing.F) {
 			}
 			return err
 		})
-		if err != nil || entries > 256 || size > 16<<20+100*int64(len(b))+256 {
+		if err != nil || entries > 256 || size > 1<<30+100*int64(len(b)) {
 			t.Fatalf("%d files of %d bytes from %d, %v", entries, size, len(b), err)
 		}
 	})
