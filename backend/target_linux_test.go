@@ -97,6 +97,21 @@ func play(name string) {
 		c.Stdin = os.Stdin
 		_ = c.Start()
 		return
+	case "deep": // n below one another, until the gate closes
+		if n > 1 {
+			c := again("deep " + strconv.Itoa(n-1))
+			c.Stdin = os.Stdin
+			_ = c.Start()
+		}
+		hold(0)
+		return
+	case "becomes": // executes another file when it is told to, with a long argument
+		tell(0)
+		_, _ = os.Stdin.Read(make([]byte, 1))
+		file := os.Getenv(otherFile)
+		_ = os.Setenv(role, "holds 0")
+		_ = syscall.Exec(file, []string{file, "--password", strings.Repeat("x", 3*mostLine)}, os.Environ())
+		return
 	case "user":
 		asUser()
 		return

@@ -13,6 +13,9 @@ type processStat struct {
 	stack                                uint64 // where the stack begins, 0 where that is hidden
 }
 
+// dead says whether all of the process is: its first thread may end before the others.
+func (s *processStat) dead() bool { return (s.state == 'Z' || s.state == 'X') && s.threads <= 1 }
+
 // parseProcessStat reads /proc/PID/stat. The name in parentheses may itself hold blanks, parentheses and line ends; the
 // last parenthesis ends it, as all that follows is numbers:
 //

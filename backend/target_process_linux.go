@@ -30,15 +30,18 @@ type biography struct {
 	paid        [2]uint64 // of what was read and written: the part of children that were seen
 	first, last time.Duration
 	tell        bool // whether anything but last has changed since it was last asked for
+	ended       bool // and kept
 }
 
 // live notes what the stat file just read says.
 func (t *tree) live(p *process, s *processStat) {
 	l := &p.life
 	if l.name == "" {
-		l.parent, l.first, l.tell = s.parent, t.now, true
+		l.parent, l.first, l.last, l.tell = s.parent, t.now, t.now, true
 	}
-	l.last = t.now
+	if !s.dead() {
+		l.last = t.now
+	}
 	// A process that executes a file has a new stack, and nearly always a new name.
 	if string(s.name) != p.comm || s.stack != l.stack {
 		p.comm, l.stack, l.peak, l.tell = string(s.name), s.stack, 0, true
@@ -102,8 +105,12 @@ func wholeName(cut string, words []byte) string {
 	return cut
 }
 
-// keepEnded keeps what was last seen of a process that is gone.
+// keepEnded keeps what was last seen of a process that is gone, or dead and not yet waited for.
 func (t *tree) keepEnded(p *process) {
+	if p.life.ended {
+		return
+	}
+	p.life.ended = true
 	if len(t.ended) < mostEnded {
 		r := t.record(p)
 		r.Gone = t.epoch.Add(t.now)
@@ -145,7 +152,7 @@ func (s *targetSource) Processes(yield func(sensors.Process)) time.Time {
 	clear(t.ended)
 	t.ended = t.ended[:0]
 	for _, p := range t.order {
-		if !p.life.tell {
+		if !p.life.tell || p.life.ended {
 			continue
 		}
 		p.life.tell = false

@@ -441,6 +441,9 @@ func (t *tree) read(p *process) bool {
 	if !p.noIO {
 		t.readIO(p)
 	}
+	if s.dead() {
+		t.keepEnded(p)
+	}
 	for i, n := range p.inherited {
 		p.risen[i] = n - min(n, before[i])
 	}

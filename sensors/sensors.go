@@ -193,8 +193,8 @@ type Process struct {
 	Name string
 	// CommandLine is all its arguments with a blank between two, any bytes; empty unless Host.Arguments asks for it.
 	CommandLine string
-	// FirstSeen is when it was first looked at, LastSeen when it was last seen to live, Gone when it was first missed: it
-	// ended between the two. Gone is zero while it lives.
+	// FirstSeen is when it was first looked at, LastSeen when it was last seen to live, Gone when it was first missed or
+	// seen to be dead: it ended between the two. Gone is zero while it lives.
 	FirstSeen, LastSeen, Gone time.Time
 	// CPU is its CPU time, user and system together.
 	CPU time.Duration

@@ -16,18 +16,16 @@ import (
 	"github.com/ergon-energy/ergon/internal/fixture"
 )
 
-// TestDoctorByUser: where energy_uj is root's alone, root reads it, and an ordinary user is told how a group could.
-func TestDoctorByUser(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("needs root to become somebody else")
-	}
-	dir := t.TempDir()
+// openToAll is a folder that every user can enter, with ergon in it.
+func openToAll(t *testing.T) (dir, program string) {
+	t.Helper()
+	dir = t.TempDir()
 	for _, d := range []string{dir, filepath.Dir(dir)} { // the folder of a test is closed to others.
 		if err := os.Chmod(d, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	program := filepath.Join(dir, "ergon") // by this name the test binary is ergon.
+	program = filepath.Join(dir, "ergon") // by this name the test binary is ergon.
 	b, err := os.ReadFile(os.Args[0])
 	if err != nil {
 		t.Fatal(err)
@@ -35,6 +33,15 @@ func TestDoctorByUser(t *testing.T) {
 	if err := os.WriteFile(program, b, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	return dir, program
+}
+
+// TestDoctorByUser: where energy_uj is root's alone, root reads it, and an ordinary user is told how a group could.
+func TestDoctorByUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root to become somebody else")
+	}
+	dir, program := openToAll(t)
 	sys := filepath.Join(dir, "sys")
 	zone := filepath.Join(sys, "devices/virtual/powercap/intel-rapl/intel-rapl:0")
 	if err := os.MkdirAll(zone, 0o755); err != nil {

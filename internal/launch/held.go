@@ -93,6 +93,7 @@ type held struct {
 	index   int
 	started bool
 	reaped  bool
+	ioFile  int // see openIO
 	io      *IO
 	own     *Own
 }
@@ -140,6 +141,7 @@ func (h *held) Join(group string, version int) error {
 
 func (h *held) Start() error {
 	h.started = true
+	h.ioFile = openIO(h.early.pid)
 	// An error is the end of the launcher by a signal, or the end of the file that execve closes.
 	answer, err := h.order(C.ERGON_EXECUTE, h.index, "")
 	_ = h.early.gate.Close()
@@ -148,12 +150,13 @@ func (h *held) Start() error {
 		return nil //nolint:nilerr // how it ended, Reap will tell
 	}
 	h.reaped = true
+	_ = unix.Close(h.ioFile) // where there is one
 	_, _ = syscall.Wait4(h.early.pid, nil, 0, nil)
 	return &ExecError{h.command, syscall.Errno(answer)}
 }
 
 func (h *held) Exited() (err error) {
-	h.io, h.own, err = awaitZombie(h.early.pid)
+	h.io, h.own, err = awaitZombie(h.early.pid, h.ioFile)
 	return err
 }
 

@@ -91,6 +91,7 @@ func Direct(argv []string) Target { return &direct{argv: argv} }
 type direct struct {
 	argv    []string
 	process *os.Process
+	ioFile  int // see openIO
 	io      *IO
 	own     *Own
 }
@@ -121,11 +122,12 @@ func (d *direct) Start() error {
 		}
 		return &ExecError{d.argv[0], err}
 	}
+	d.ioFile = openIO(d.process.Pid)
 	return nil
 }
 
 func (d *direct) Exited() (err error) {
-	d.io, d.own, err = awaitZombie(d.process.Pid)
+	d.io, d.own, err = awaitZombie(d.process.Pid, d.ioFile)
 	return err
 }
 

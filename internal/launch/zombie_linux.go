@@ -14,7 +14,12 @@ import (
 
 // awaitZombie returns when the child has ended but leaves it to be reaped (waitid(2), WNOWAIT), with what the dead
 // process's files tell of its reading and writing and of itself; nil where that is not to be read.
-func awaitZombie(pid int) (*IO, *Own, error) {
+//
+// ioFile is what openIO has returned for the process; it is closed.
+func awaitZombie(pid, ioFile int) (*IO, *Own, error) {
+	if ioFile >= 0 {
+		defer func() { _ = unix.Close(ioFile) }() // only read from
+	}
 	awaitExit(pid)
 	for {
 		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
@@ -25,12 +30,22 @@ func awaitZombie(pid int) (*IO, *Own, error) {
 			return nil, nil, fmt.Errorf("wait for process %d: %w", pid, err)
 		}
 	}
-	own := ownOf(pid)
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+	var data [512]byte
+	n, err := unix.Pread(ioFile, data[:], 0)
 	if err != nil {
-		return nil, own, nil //nolint:nilerr // a target of another user, or a kernel without task accounting
+		n = 0 // a target that has become another user's, or a kernel without task accounting
 	}
-	return parseIO(data), own, nil
+	return parseIO(data[:n]), ownOf(pid), nil
+}
+
+// openIO opens /proc/PID/io while the process lives; below 0 where that cannot be. When it is dead the file belongs to
+// root (task_dump_owner in fs/proc/base.c), and an ordinary user could not open it any more, but goes on reading it.
+func openIO(pid int) int {
+	fd, err := unix.Open(fmt.Sprintf("/proc/%d/io", pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1
+	}
+	return fd
 }
 
 // ownOf is what a process was by itself; nil where that cannot be known.

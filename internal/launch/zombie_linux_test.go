@@ -85,7 +85,7 @@ func TestDescendants(t *testing.T) {
 }
 
 func awaitDead(pid int) error {
-	_, _, err := awaitZombie(pid)
+	_, _, err := awaitZombie(pid, openIO(pid))
 	return err
 }
 

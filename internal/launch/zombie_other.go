@@ -8,7 +8,10 @@ import (
 )
 
 // awaitZombie does nothing here: Reap waits, and there is no /proc to read in between.
-func awaitZombie(int) (*IO, *Own, error) { return nil, nil, nil }
+func awaitZombie(int, int) (*IO, *Own, error) { return nil, nil, nil }
+
+// openIO has nothing to open here.
+func openIO(int) int { return -1 }
 
 // CPUTime is not to be had here.
 func CPUTime(int) (time.Duration, bool) { return 0, false }

@@ -1,0 +1,305 @@
+package backend
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// otherFile is the environment variable with the file to be executed in the role "becomes".
+const otherFile = "ERGON_TEST_OTHER"
+
+// identity says which process it is.
+type identity struct {
+	pid   int
+	start time.Time
+}
+
+// chronicle is what a source has told of processes, checked as it is told.
+type chronicle map[identity]sensors.Process
+
+// ask takes what a source has to tell.
+func (c chronicle) ask(t *testing.T, f *followed) {
+	t.Helper()
+	lister, ok := f.Source.(sensors.ProcessLister)
+	if !ok {
+		t.Fatal("the source lists no processes")
+	}
+	looked := lister.Processes(func(p sensors.Process) {
+		id := identity{p.PID, p.Start}
+		before, known := c[id]
+		switch {
+		case known && !before.Gone.IsZero():
+			t.Errorf("%d had ended and is told of again", p.PID)
+		case known && (p.CPU < before.CPU || p.FirstSeen != before.FirstSeen || p.Parent != before.Parent || p.LastSeen.Before(before.LastSeen)):
+			t.Errorf("%+v after %+v", p, before)
+		case p.LastSeen.Before(p.FirstSeen), !p.Gone.IsZero() && p.Gone.Before(p.LastSeen), p.Start.After(p.FirstSeen.Add(clockTick)):
+			t.Errorf("out of order: %+v", p)
+		}
+		c[id] = p
+	})
+	if looked.IsZero() || looked.After(time.Now()) {
+		t.Errorf("last looked at %v", looked)
+	}
+}
+
+// living is those that have not ended, by number.
+func (c chronicle) living() map[int]sensors.Process {
+	out := map[int]sensors.Process{}
+	for _, p := range c {
+		if p.Gone.IsZero() {
+			out[p.PID] = p
+		}
+	}
+	return out
+}
+
+// TestProcessesTruth: whatever the tree does, what is told of single processes is never more than they used, and all are
+// told to have ended.
+func TestProcessesTruth(t *testing.T) {
+	exact(t)
+	for _, as := range []string{"burn 300", "waits 40", "ignores 10", "daemons 10"} {
+		t.Run(as, func(t *testing.T) {
+			s := start(t, as)
+			told := map[string]chronicle{}
+			for name := range s.sources {
+				told[name] = chronicle{}
+			}
+			done := make(chan error, 1)
+			go func() { done <- s.Wait() }()
+			ticker := time.NewTicker(20 * time.Millisecond)
+			defer ticker.Stop()
+			for over := false; !over; {
+				select {
+				case <-ticker.C:
+				case err := <-done:
+					if err != nil {
+						t.Error(err)
+					}
+					over = true
+				}
+				s.readAll()
+				for name, f := range s.sources {
+					told[name].ask(t, f)
+				}
+			}
+			truth, n := s.truth()
+			for name, c := range told {
+				cpu := time.Duration(0)
+				for _, p := range c {
+					cpu += p.CPU
+				}
+				if left := c.living(); len(left) > 0 {
+					t.Errorf("%s: %v live", name, left)
+				}
+				// A process tells what it used a little before it ends.
+				if got := cpu.Seconds(); got > 1.05*truth+0.005*float64(n) || got == 0 || len(c) > 2*n+1 {
+					t.Errorf("%s: %d processes with %.3f s, truth %d with %.3f s", name, len(c), got, n, truth)
+				}
+				t.Logf("%s: %d of %d processes, %.3f of %.3f s", name, len(c), n, cpu.Seconds(), truth)
+			}
+		})
+	}
+}
+
+func TestProcessesDeep(t *testing.T) {
+	const depth = 12
+	s := start(t, fmt.Sprint("deep ", depth))
+	s.awaitReports(depth)
+	s.lookAll()
+	for name, f := range s.sources {
+		c := chronicle{}
+		c.ask(t, f)
+		above, all := map[int]int{}, c.living()
+		for pid, p := range all {
+			above[pid] = p.Parent
+			if p.PeakMemory == 0 || p.Name == "" {
+				t.Errorf("%s: %+v", name, p)
+			}
+		}
+		longest := 0
+		for pid := range all {
+			steps := 0
+			for ; pid != s.Process.Pid && all[pid].PID != 0; steps++ {
+				pid = above[pid]
+			}
+			longest = max(longest, steps)
+		}
+		if len(all) != depth || longest != depth-1 {
+			t.Errorf("%s: %d processes, the lowest %d below the command, want %d", name, len(all), longest, depth)
+		}
+		again := 0
+		f.Source.(sensors.ProcessLister).Processes(func(sensors.Process) { again++ })
+		if again > 0 {
+			t.Errorf("%s: %d are told of again although nothing has changed", name, again)
+		}
+	}
+}
+
+// TestProcessesOrphan: one whose parent has ended is still told to be that one's child.
+func TestProcessesOrphan(t *testing.T) {
+	s := start(t, "family 1")
+	s.awaitReports(1)
+	s.lookAll()
+	told := map[string]chronicle{}
+	for name, f := range s.sources {
+		told[name] = chronicle{}
+		told[name].ask(t, f)
+	}
+	if err := s.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Wait(); err == nil {
+		t.Fatal("killed, and no error")
+	}
+	s.gone(1)
+	for name, f := range s.sources {
+		told[name].ask(t, f)
+		left := told[name].living()
+		for _, p := range left {
+			if p.Parent != s.Process.Pid {
+				t.Errorf("%s: %+v, want the parent %d", name, p, s.Process.Pid)
+			}
+		}
+		if len(left) != 1 || len(told[name]) != 2 {
+			t.Errorf("%s: %d of %d live", name, len(left), len(told[name]))
+		}
+	}
+}
+
+// TestProcessesExec: a process that executes another file is the same one with another name. Whatever the name holds is
+// told as it is, whole although the kernel cuts it. Arguments are read where they are asked for and nowhere else.
+func TestProcessesExec(t *testing.T) {
+	self, err := filepath.Abs(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	hostile := "a\x1b[31m\n\xff) S 1 (\u202e<b>|`x`-and-more-than-the-kernel-keeps"
+	file := filepath.Join(t.TempDir(), hostile)
+	if err := os.Symlink(self, file); err != nil {
+		t.Skip("no such name here:", err)
+	}
+	t.Setenv(otherFile, file)
+	s := start(t, "becomes")
+	s.awaitReports(1)
+	s.lookAll()
+	told := map[string]chronicle{}
+	for name, f := range s.sources {
+		told[name] = chronicle{}
+		told[name].ask(t, f)
+		f.Source.(*targetSource).tree.arguments = name == "walk"
+	}
+	if _, err := s.gate.Write([]byte{'x'}); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitReports(1)
+	s.lookAll()
+	for name, f := range s.sources {
+		told[name].ask(t, f)
+		for _, p := range told[name] {
+			if p.Name != hostile {
+				t.Errorf("%s: named %q, want %q", name, p.Name, hostile)
+			}
+			if asked := name == "walk"; asked && !strings.HasPrefix(p.CommandLine, file+" --password xx") ||
+				!asked && p.CommandLine != "" || len(p.CommandLine) > mostLine {
+				t.Errorf("%s: command line %.200q of %d bytes", name, p.CommandLine, len(p.CommandLine))
+			}
+		}
+		if len(told[name]) != 1 {
+			t.Errorf("%s: %d processes", name, len(told[name]))
+		}
+	}
+}
+
+// TestProcessesThreads: the CPU time of a process is that of all its threads.
+func TestProcessesThreads(t *testing.T) {
+	s := start(t, "threads 9")
+	s.awaitReports(1)
+	s.lookAll()
+	for name, f := range s.sources {
+		c := chronicle{}
+		c.ask(t, f)
+		if len(c) != 1 {
+			t.Errorf("%s: %d processes, want one with its threads", name, len(c))
+		}
+	}
+}
+
+// TestProcessesReuse: a number that is used again is another process. As no number can be had again at will, the start of
+// the one that is known is changed, as if it had been an earlier one.
+func TestProcessesReuse(t *testing.T) {
+	s := start(t, "family 1")
+	s.awaitReports(1)
+	s.lookAll()
+	f := s.sources["walk"]
+	c := chronicle{}
+	tree := f.Source.(*targetSource).tree
+	for pid, p := range tree.known {
+		if pid != s.Process.Pid {
+			p.start--
+		}
+	}
+	c.ask(t, f)
+	s.lookAll() // the former is missed
+	s.lookAll() // the new one is met
+	c.ask(t, f)
+	gone, children := 0, 0
+	for id, p := range c {
+		if id.pid != s.Process.Pid {
+			children++
+			if !p.Gone.IsZero() {
+				gone++
+			}
+		}
+	}
+	if children != 2 || gone != 1 {
+		t.Errorf("%d processes with the number, %d of them gone: %+v", children, gone, c)
+	}
+}
+
+// TestProcessesOwn: what a child that was seen has read is not its parent's, what others have read is.
+func TestProcessesOwn(t *testing.T) {
+	tree := newTree("", 0)
+	var retired, sum counts
+	p := process{
+		hasIO: true, count: counts{countRead: 100, countWritten: 50}, risen: counts{countRead: 70, countWritten: 5, countMinor: 1},
+		fresh: counts{countRead: 60, countWritten: 20},
+	}
+	p.settle(&retired, &sum)
+	if r := tree.record(&p); r.Read != 40 || r.Written != 45 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestWholeName(t *testing.T) {
+	f := func(cut, words, want string) {
+		t.Helper()
+		if got := wholeName(cut, []byte(words)); got != want {
+			t.Errorf("%q of %q: %q, want %q", cut, words, got, want)
+		}
+	}
+	f("train_resnet_50", "/srv/train_resnet_50_on_all.py\x00--key\x00k\x00", "train_resnet_50_on_all.py")
+	f("train_resnet_50", "/bin/sh\x00./train_resnet_50_on_all.sh\x00k\x00", "train_resnet_50_on_all.sh")
+	f("train_resnet_50", "/bin/sh\x00-x\x00train_resnet_50_secret\x00", "train_resnet_50")
+	f("postgres-worker", "postgres: user password", "postgres-worker")
+	f("train_resnet_50", "", "train_resnet_50")
+	f("train_resnet_50", "train_resnet_50"+strings.Repeat("x", 300), "train_resnet_50")
+}
+
+// FuzzWholeName holds that a name is only ever completed by what a file may be called.
+func FuzzWholeName(f *testing.F) {
+	f.Add("train_resnet_50", []byte("/bin/sh\x00./train_resnet_50_on_all.sh\x00"))
+	f.Add("", []byte("\x00"))
+	f.Fuzz(func(t *testing.T, cut string, words []byte) {
+		got := wholeName(cut, words)
+		if !strings.HasPrefix(got, cut) || got != cut && (strings.ContainsAny(got[len(cut):], "/\x00") || !bytes.Contains(words, []byte(got))) {
+			t.Errorf("%q of %q: %q", cut, words, got)
+		}
+	})
+}
