@@ -31,9 +31,9 @@ type Baseline struct {
 // idleReadings is how many readings a baseline has at least, so that its spread is known.
 const idleReadings = 10
 
-// idleSources are the backends that a machine's energy may come from, GPUs apart, and the one that tells how busy its
+// idleSources are the backends that the energy of a machine and its GPUs may come from, and the one that tells how busy its
 // CPUs are.
-func idleSources() []string { return []string{"cpu", "perf", "perf_core", "rapl", "hwmon", "battery"} }
+func idleSources() []string { return []string{"cpu", "perf", "perf_core", "rapl", "hwmon", "battery", "nvml"} }
 
 // idleBefore measures the idle machine before the target is started.
 func (o *round) idleBefore() {
@@ -115,7 +115,7 @@ func (o *round) openIdle(client *sampler.Client, spool string) ([]sensors.Absenc
 	for i, l := range ready.Sensors {
 		list[i] = l.Sensor
 	}
-	if cover, _ := datamodel.Cover(list); len(cover) == 0 {
+	if datamodel.Resolve(list, nil).Name() == "" {
 		return append([]sensors.Absence{}, ready.Missing...), nil
 	}
 	return nil, nil

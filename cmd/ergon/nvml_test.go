@@ -298,6 +298,19 @@ func TestGPUOfTheCommand(t *testing.T) {
 	})
 }
 
+// TestGPUBaseline: what a GPU took idle before the command comes off first, also where it is the only meter.
+func TestGPUBaseline(t *testing.T) {
+	t.Parallel()
+	r := runOnGPU(t, nvmlstub.Build(t), "CURVE=constant:100", "energy", "--baseline", "1s", "sleep", "1")
+	idle, m := r.metric(t, datamodel.HostLevel, "", "gpu_idle_energy"), r.metric(t, datamodel.RunLevel, "", "gpu_energy")
+	if !(math.Abs(idle.Value-m.Value) < 0.01*m.Value) || !strings.Contains(idle.Source, "baseline of 1") {
+		t.Errorf("idle %v J (%s, %s) of %v J at the same power", idle.Value, idle.Source, idle.Reason, m.Value)
+	}
+	if base := r.Run.Baseline; base == nil || math.Abs(base.GPUs[stubGPU]-100) > 1 {
+		t.Errorf("%+v", base)
+	}
+}
+
 // TestGPUModule: a GH200, whose counter is that of the module with its processor. The GPU's own energy comes from its power.
 func TestGPUModule(t *testing.T) {
 	t.Parallel()
