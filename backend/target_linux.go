@@ -31,7 +31,9 @@ type targetSource struct {
 	cpu    *cgroup.CPUMeter
 	memory *cgroup.MemoryMeter
 	clock  *inherited // CPU time where there is no cgroup
-	tree   *tree
+	// packages is the CPU time on each of several packages; nil where it is not known.
+	packages *packageMeter
+	tree     *tree
 
 	began              time.Time
 	pidfd              int
@@ -83,6 +85,11 @@ func (s *targetSource) settle(host sensors.Host) {
 	s.tree = newTree(group, host.Runner)
 	s.tree.arguments = host.Arguments
 	s.list = s.sensors()
+	if s.cpu != nil {
+		if s.packages = openPackages(host.Sys, host.Target.CPUGroup); s.packages != nil {
+			s.list = append(s.list, s.packages.list...)
+		}
+	}
 	// Made once, as a closure made at each reading would be an allocation.
 	s.look = s.tree.look
 	s.lookSwitches = func() { s.voluntary, s.yielded = s.tree.lookAtSwitches() }
@@ -186,6 +193,9 @@ func (s *targetSource) readGroups(dst []float64) {
 			dst[targetCPU], dst[targetUser], dst[targetSystem] = t.Total.Seconds(), t.User.Seconds(), t.System.Seconds()
 		}
 	}
+	if s.packages != nil {
+		s.packages.read(dst[targetReadings:])
+	}
 	if s.memory == nil {
 		return
 	}
@@ -256,6 +266,9 @@ func (s *targetSource) Close() error {
 	var errs []error
 	if s.cpu != nil {
 		errs = append(errs, s.cpu.Close())
+	}
+	if s.packages != nil {
+		errs = append(errs, s.packages.meter.Close())
 	}
 	if s.memory != nil {
 		errs = append(errs, s.memory.Close())

@@ -1,0 +1,72 @@
+package backend
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/ergon-energy/ergon/internal/cgroup"
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// packageMeter reads the target's CPU time on each processor package, so that each package's energy can be shared out by
+// what ran on it. Only v1 of cgroups has it.
+type packageMeter struct {
+	meter *cgroup.PerCPUMeter
+	cpus  [][]int
+	list  []sensors.Sensor
+}
+
+// openPackages is nil where the machine has one package, or the group's kernel does not count by processor.
+func openPackages(sys, group string) *packageMeter {
+	p := &packageMeter{}
+	online := members(text(sys, cpus+"/online"))
+	seen := make(map[int]bool)
+	for _, n := range online {
+		if seen[n] {
+			continue
+		}
+		topology := fmt.Sprintf("%s/cpu%d/topology/", cpus, n)
+		list := text(sys, topology+"core_siblings_list")
+		of := members(list)
+		if len(of) == 0 || len(of) == len(online) { // not told, or one package, which is all that is looked at
+			return nil
+		}
+		for _, sibling := range of {
+			seen[sibling] = true
+		}
+		device := "package-" + text(sys, topology+"physical_package_id")
+		p.cpus = append(p.cpus, of)
+		s := placed("target", device, "cpu_time", sensors.Sensor{
+			Unit: units.Second, Kind: sensors.Counter, CPUs: list, Source: "cgroup v1 cpuacct.usage_percpu",
+			Doc: "CPU time on this package of all that ever ran in the target's cgroup",
+		})
+		p.list = append(p.list, s)
+	}
+	if len(p.list) < 2 {
+		return nil
+	}
+	var err error
+	if p.meter, err = cgroup.OpenPerCPU(group); err != nil {
+		return nil
+	}
+	return p
+}
+
+// read sets dst[i] to the time on the package of list[i]. What cannot be read stays as it is.
+func (p *packageMeter) read(dst []float64) {
+	used, err := p.meter.Read()
+	if err != nil {
+		return
+	}
+	for i, of := range p.cpus {
+		var sum time.Duration
+		for _, n := range of {
+			if n >= len(used) {
+				return
+			}
+			sum += used[n]
+		}
+		dst[i] = sum.Seconds()
+	}
+}
