@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -34,6 +35,11 @@ type thermalSource struct {
 // openThermal opens cpuN/thermal_throttle/core_throttle_count of each processor, which is that of its core, and
 // package_throttle_count of the first of each package.
 func openThermal(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+	none := unavailable("the kernel does not count throttling here: no Intel processor, or a virtual machine")
+	// Asked first, by itself: the answer is no on most machines, and they wait for it.
+	if _, err := os.Lstat(filepath.Join(host.Sys, cpus, "cpu0/thermal_throttle")); err != nil {
+		return nil, nil, none
+	}
 	dir, err := resolve(host.Sys, cpus)
 	if err != nil {
 		return nil, nil, unavailable(host.Sys + "/" + cpus + ": " + reason(err))
@@ -79,7 +85,7 @@ func openThermal(_ context.Context, host sensors.Host) (sensors.Source, []sensor
 	case len(absences) > 0:
 		return nil, absences, unavailable("no readable count: " + absences[0].Reason)
 	}
-	return nil, nil, unavailable("the kernel does not count throttling here: no Intel processor, or a virtual machine")
+	return nil, nil, none
 }
 
 func (t *thermalSource) Sensors() []sensors.Sensor { return t.list }

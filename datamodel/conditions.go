@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
 )
 
@@ -102,8 +103,8 @@ func (b *builder) interference(busy busyTime, summary map[string]Metric) {
 // told from the steps of the counters. The kernel's work for the target that is charged to nobody, interrupts and
 // writing back, is in it.
 func (s *surroundings) other() float64 {
-	if s.busy.reason != "" || s.used.Reason != "" {
-		return math.NaN()
+	if s.busy.reason != "" || s.used.Reason != "" || s.used.Provenance != sensors.FromCounter {
+		return math.NaN() // what a walk over the processes has missed of the target would be the others'
 	}
 	other := s.busy.busy - s.used.Value
 	if s.own.Reason == "" {

@@ -69,6 +69,13 @@ func TestConditions(t *testing.T) {
 			in.Series = append(in.Series[6:], procStat(11, 2, 627, 0, d)...)
 			in.Ledger.GroupTime = new(10.0)
 		}, 0, "others used 2.80 s of CPU time meanwhile, beside the command's 10.0 s: 28.0 %, more than 10.0 %"},
+		{"a walk that has missed most of the command", "", func(in *Input) {
+			in.Ledger.GroupTime = nil
+			replace(in, line(sensors.Sensor{
+				ID: "target/cpu_time", Family: "target", Name: "cpu_time", Unit: units.Second, Kind: sensors.Counter,
+				Provenance: sensors.Sampled, Source: "walk",
+			}, 0, 5, d))
+		}, 0, ""},
 		{"a daemon beside a command that sleeps", "", func(in *Input) {
 			in.Series = append(in.Series[6:], procStat(0.7, 0.1, 19.2, 0, d)...)
 			in.Ledger.GroupTime = new(0.01)

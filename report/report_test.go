@@ -481,3 +481,19 @@ func TestWayOn(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 }
+
+// TestSteal: what a hypervisor gave to others is a line where it is more than a hundredth, and none where it is not.
+func TestSteal(t *testing.T) {
+	r := vm()
+	host := r.Tree.First(datamodel.HostLevel)
+	for _, c := range []struct {
+		steal float64
+		line  string
+	}{{0.2, ""}, {1.25, "1.25 s    5.03 % of all CPU time\n"}, {math.NaN(), ""}} {
+		host.Metrics = []datamodel.Metric{datamodel.Value("steal_time", c.steal, units.Second, "delta", sensors.FromCounter, "/proc/stat")}
+		got := render(t, "text", r, report.Options{Width: 120, Unicode: true})
+		if strings.Contains(got, "steal") != (c.line != "") || !strings.Contains(got, c.line) {
+			t.Errorf("%v:\n%s", c.steal, got)
+		}
+	}
+}
