@@ -33,7 +33,9 @@ const idleReadings = 10
 
 // idleSources are the backends that the energy of a machine and its GPUs may come from, and the one that tells how busy its
 // CPUs are.
-func idleSources() []string { return []string{"cpu", "perf", "perf_core", "rapl", "hwmon", "battery", "nvml"} }
+func idleSources() []string {
+	return []string{"cpu", "perf", "perf_core", "rapl", "hwmon", "battery", "nvml"}
+}
 
 // idleBefore measures the idle machine before the target is started.
 func (o *round) idleBefore() {
