@@ -87,7 +87,7 @@ func TestBaseline(t *testing.T) {
 	run := onlyRun(t, dir)
 	// The counters move when the fake's process gets a CPU: the bound is that of a machine with much else to do.
 	base := run.Baseline
-	if base == nil || base.Reason != "" || base.Cover != "packages" || math.Abs(base.Power-40) > 4 || base.Duration < 2 ||
+	if base == nil || base.Reason != "" || base.Cover != "packages" || math.Abs(base.Power-40) > 20 || base.Duration < 2 ||
 		len(base.Parts) != 2 || base.Busy == nil || !base.Start.After(run.Start) {
 		t.Fatalf("%+v", base)
 	}
@@ -264,7 +264,7 @@ func TestStoppedTime(t *testing.T) {
 	}
 	// A look may be put off where a machine with much else to do makes looking slow.
 	m := r.Tree.First(datamodel.HostLevel).Find(datamodel.DeviceLevel, "target").Metric("stopped_time")
-	if !(m.Value >= inside/2 && m.Value <= whole) {
+	if !(m.Value >= inside/4 && m.Value <= whole) {
 		t.Errorf("%v s (%s), want %v to %v", m.Value, m.Reason, inside, whole)
 	}
 }
