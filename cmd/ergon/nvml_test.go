@@ -280,7 +280,12 @@ func TestGPUOfTheCommand(t *testing.T) {
 		whole := r.metric(t, datamodel.RunLevel, "", "gpu_energy")
 		target := r.metric(t, datamodel.RunLevel, "", "gpu_target_energy")
 		other := r.metric(t, datamodel.HostLevel, "", "gpu_other_energy")
-		if math.IsNaN(c.share) != math.IsNaN(target.Value) || math.Abs(target.Value/whole.Value-c.share) > 1e-9 {
+		// The last sample may be of when the command had ended and the other went on.
+		within := 0.05
+		if c.share == 0 || c.share == 1 {
+			within = 1e-9
+		}
+		if math.IsNaN(c.share) != math.IsNaN(target.Value) || math.Abs(target.Value/whole.Value-c.share) > within {
 			t.Errorf("%s: %v J (%s) of %v J, want %v of it", c.name, target.Value, target.Reason, whole.Value, c.share)
 		}
 		if text := target.Source + target.Reason; !strings.Contains(text, c.says) {
