@@ -19,7 +19,20 @@ type packageMeter struct {
 
 // openPackages is nil where the machine has one package, or the group's kernel does not count by processor.
 func openPackages(sys, group string) *packageMeter {
-	p := &packageMeter{}
+	meter, err := cgroup.OpenPerCPU(group)
+	if err != nil { // v2: nothing else is looked at
+		return nil
+	}
+	p := &packageMeter{meter: meter}
+	if !p.find(sys) {
+		_ = meter.Close() // it was only read.
+		return nil
+	}
+	return p
+}
+
+// find lists the packages; not ok where there is only one, or the topology is not told.
+func (p *packageMeter) find(sys string) bool {
 	online := members(text(sys, cpus+"/online"))
 	seen := make(map[int]bool)
 	for _, n := range online {
@@ -30,7 +43,7 @@ func openPackages(sys, group string) *packageMeter {
 		list := text(sys, topology+"core_siblings_list")
 		of := members(list)
 		if len(of) == 0 || len(of) == len(online) { // not told, or one package, which is all that is looked at
-			return nil
+			return false
 		}
 		for _, sibling := range of {
 			seen[sibling] = true
@@ -43,14 +56,7 @@ func openPackages(sys, group string) *packageMeter {
 		})
 		p.list = append(p.list, s)
 	}
-	if len(p.list) < 2 {
-		return nil
-	}
-	var err error
-	if p.meter, err = cgroup.OpenPerCPU(group); err != nil {
-		return nil
-	}
-	return p
+	return len(p.list) > 1
 }
 
 // read sets dst[i] to the time on the package of list[i]. What cannot be read stays as it is.

@@ -59,11 +59,9 @@ func TestTargetOnPackages(t *testing.T) {
 	p.read(before)
 	s.beat()
 	p.read(after)
-	if n := after[0] - before[0]; n > 0.02 {
-		t.Errorf("%v s on the package that it may not run on", n)
-	}
-	if n := after[1] - before[1]; n < 0.29 {
-		t.Errorf("%v s on the other, it burnt 0.3 s", n)
+	// It burns 0.3 s, some of that before it was told where.
+	if first, second := after[0]-before[0], after[1]-before[1]; !(second > 0.1 && first < 0.1*second) {
+		t.Errorf("%v s on the package that it may not run on, %v s on the other", first, second)
 	}
 	for i, want := range []string{"target/package-0/cpu_time", "target/package-1/cpu_time"} {
 		if got := p.list[i]; got.ID != want || got.CPUs != strconv.Itoa(i) {
