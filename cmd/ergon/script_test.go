@@ -126,27 +126,25 @@ func validate(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// sums checks that the processes of a report have all of the command's CPU time: sums FILE.
+// sums checks that the processes of a report have all of the command's CPU time and energy: sums FILE.
 func sums(ts *testscript.TestScript, _ bool, args []string) {
+	type row struct {
+		Time   float64 `json:"cpu_time"`
+		Energy float64
+	}
 	var r struct {
-		Summary map[string]struct{ Value *float64 }
-		Process struct {
-			Rows, Names []struct {
-				Time float64 `json:"cpu_time"`
-			}
-		} `json:"processes"`
+		Summary   map[string]struct{ Value float64 } // 0 where there is none
+		Processes struct{ Rows, Names []row }
 	}
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &r))
-	want := *r.Summary["cpu_time"].Value
-	for _, list := range [][]struct {
-		Time float64 `json:"cpu_time"`
-	}{r.Process.Rows, r.Process.Names} {
-		sum := 0.0
+	cpu, energy := r.Summary["cpu_time"].Value, r.Summary["target_energy"].Value
+	for _, list := range [][]row{r.Processes.Rows, r.Processes.Names} {
+		s, joules := 0.0, 0.0
 		for _, p := range list {
-			sum += p.Time
+			s, joules = s+p.Time, joules+p.Energy
 		}
-		if math.Abs(sum-want) > 1e-9 {
-			ts.Fatalf("%s: the processes have %v s of %v s", args[0], sum, want)
+		if math.Abs(s-cpu) > 1e-9 || math.Abs(joules-energy) > 1e-9*energy || cpu == 0 {
+			ts.Fatalf("%s: the processes have %v s of %v s and %v J of %v J", args[0], s, cpu, joules, energy)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -336,6 +337,16 @@ func TestEarly(t *testing.T) {
 	}
 }
 
+// onlyManifest is the manifest of the only run in a results folder.
+func onlyManifest(t *testing.T, results string) string {
+	t.Helper()
+	found, _ := filepath.Glob(filepath.Join(results, "*", "*", "*", store.ManifestFile))
+	if len(found) != 1 {
+		t.Fatalf("manifests: %v", found)
+	}
+	return found[0]
+}
+
 // TestKilled kills ergon itself: the target lives on, the sampler ends, and its readings can be recovered.
 func TestKilled(t *testing.T) {
 	t.Parallel()
@@ -375,6 +386,13 @@ func TestKilled(t *testing.T) {
 	run := onlyRun(t, dir)
 	if run.Outcome != datamodel.ProfilerFailed {
 		t.Errorf("outcome %v", run.Outcome)
+	}
+	result, err := store.Load(filepath.Dir(onlyManifest(t, dir)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rows := result.Processes; runtime.GOOS == "linux" && (len(rows) == 0 || rows[0].Name != "sh" || rows[0].PID != int64(target) || !rows[0].End.IsZero()) {
+		t.Errorf("the processes are %+v", rows)
 	}
 	csv, err := command(t, newMark(), "ergon", "export", "-o", dir, "-f", "csv", "last").Output()
 	if err != nil {
