@@ -393,7 +393,7 @@ func replayed(run datamodel.Run) string {
 	s := "replayed from " + printable(run.Replayed.Tape) + ", measured " + run.Start.UTC().Format("2006-01-02 15:04:05 MST") +
 		" by ergon " + printable(run.Version)
 	if len(run.Replayed.LeftOut) > 0 {
-		s += ", without " + printable(strings.Join(run.Replayed.LeftOut, " and "))
+		s += "; not on it: " + printable(strings.Join(run.Replayed.LeftOut, ", "))
 	}
 	return s
 }
