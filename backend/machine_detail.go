@@ -35,10 +35,15 @@ func Complete(h sensors.Host, m *sensors.Machine) {
 	if kind := text(h.Sys, "hypervisor/type"); kind != "" && m.Virtualization == "" {
 		m.Virtualization = "virtual machine (" + kind + ")"
 	}
-	m.Container = container.Look(h.Proc, os.Getenv).Kind
 	scaling(h.Sys, &m.Scaling)
 	m.PowerCaps = powerCaps(h.Sys)
 	m.GPUs, m.GPUDriver = gpus(h)
+	CompleteBounds(h, m)
+}
+
+// CompleteBounds is the part of Complete that a summary needs: what the process may use, and the container it is in.
+func CompleteBounds(h sensors.Host, m *sensors.Machine) {
+	m.Container = container.Look(h.Proc, os.Getenv).Kind
 	m.Cgroup, m.Limits = limits(h, *m)
 }
 

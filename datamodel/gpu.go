@@ -239,10 +239,10 @@ func gpuEdges(list ...*Series) []time.Duration {
 	from, to := list[0].firstAt, list[0].lastAt
 	least, step := gpuInterval, firstWidth
 	for _, s := range list {
-		if s.strip.area == nil || s.count < 2 {
+		if s.strip.empty() || s.count < 2 {
 			return []time.Duration{from, to}
 		}
-		least, step = max(least, 2*(s.lastAt-s.firstAt)/time.Duration(s.count-1)), max(step, s.strip.width)
+		least, step = max(least, 2*(s.lastAt-s.firstAt)/time.Duration(s.count-1)), max(step, s.strip.resolution())
 	}
 	edges := []time.Duration{from}
 	for at := from + step; at+least <= to; at += step {

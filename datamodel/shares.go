@@ -253,10 +253,10 @@ func (b *builder) intervals(grounds []ground) []time.Duration {
 				return []time.Duration{from, to}
 			}
 			for _, s := range list {
-				if s.strip.area == nil || s.count < 2 {
+				if s.strip.empty() || s.count < 2 {
 					return []time.Duration{from, to}
 				}
-				least, step = max(least, (s.lastAt-s.firstAt)/time.Duration(s.count-1)), max(step, s.strip.width)
+				least, step = max(least, (s.lastAt-s.firstAt)/time.Duration(s.count-1)), max(step, s.strip.resolution())
 			}
 		}
 	}

@@ -28,13 +28,43 @@ type strip struct {
 	// Of the slice written last: where it begins and ends after start, and its number.
 	low, high time.Duration
 	current   int
-	// area is the integral over a slice in unit × ns, covered the nanoseconds it stands on.
+	// area is the integral over a slice in unit × ns, covered the nanoseconds it stands on. Both are nil until there is more
+	// than the one entry in only: most courses of a command of some milliseconds are never looked at, and their 2 KB would
+	// be memory that is used for the first time, which is slow.
 	area, covered *[sliceCount]float64
+	only          *entered
+}
+
+// entered is one entry of a strip, in times after its start.
+type entered struct {
+	from, to time.Duration
+	mean     float64
+}
+
+// empty says that nothing was entered.
+func (b *strip) empty() bool { return b.area == nil && b.only == nil }
+
+// resolution is the length of a slice.
+func (b *strip) resolution() time.Duration {
+	b.fill()
+	return b.width
+}
+
+// fill makes the slices where there are none.
+func (b *strip) fill() {
+	if b.area != nil {
+		return
+	}
+	b.area, b.covered, b.width = new([sliceCount]float64), new([sliceCount]float64), firstWidth
+	if e := b.only; e != nil {
+		b.only = nil
+		b.spread(e.from, e.to, e.mean)
+	}
 }
 
 // copied is a strip of its own with the same content.
 func (b *strip) copied() strip {
-	c := *b
+	c := *b // what is in only is never changed
 	if b.area != nil {
 		area, covered := *b.area, *b.covered
 		c.area, c.covered = &area, &covered
@@ -56,12 +86,14 @@ func (b *strip) add(from, to time.Duration, mean float64) {
 
 // spread is add for a time that is not within the current slice.
 func (b *strip) spread(from, to time.Duration, mean float64) {
-	if b.area == nil {
-		b.area, b.covered, b.width = new([sliceCount]float64), new([sliceCount]float64), firstWidth
-	}
 	if from < 0 || to <= from {
 		return
 	}
+	if b.empty() {
+		b.only = &entered{from, to, mean}
+		return
+	}
+	b.fill()
 	for (to-1)/sliceCount >= b.width {
 		if b.width >= lastWidth {
 			return
@@ -93,9 +125,10 @@ func (b *strip) halve() {
 // between is the integral from one time to another, and the nanoseconds it stands on; the course ends at end. All times
 // are in ns after start. A slice of which only a part is in that time is taken by length.
 func (b *strip) between(from, to, end float64) (area, covered float64) {
-	if b.area == nil {
+	if b.empty() {
 		return 0, 0
 	}
+	b.fill()
 	width := float64(b.width)
 	to = min(to, end)
 	for i := max(0, int(from/width)); i < sliceCount && float64(i)*width < to; i++ {
@@ -114,7 +147,7 @@ func (b *strip) means(n int, from, to time.Duration) []float64 {
 	lo, length := float64(from)-float64(b.start), float64(to)-float64(from)
 	for k := range out {
 		out[k] = math.NaN()
-		if b.area == nil {
+		if b.empty() {
 			continue
 		}
 		left, right := lo+length*float64(k)/float64(n), lo+length*float64(k+1)/float64(n)
@@ -138,7 +171,7 @@ const (
 // of their own, which move in steps of some 10 µJ, do that about once in a thousand slices.
 func (b *strip) rises(o *strip) bool {
 	if b.area == nil || o.area == nil || b.start != o.start || b.width != o.width {
-		return false
+		return false // one entry is too little to tell by
 	}
 	var seen, same int
 	var mine, theirs float64

@@ -76,7 +76,7 @@ func wholeReport(t *testing.T, results string) (all map[string]any) {
 			delete(node, "name")
 		}
 		if meta, ok := node["metadata"].(map[string]any); ok {
-			maps.DeleteFunc(meta, func(key string, _ any) bool { return strings.HasPrefix(key, "environment") })
+			maps.DeleteFunc(meta, func(key string, _ any) bool { return strings.HasPrefix(key, "env/") })
 		}
 		children, _ := node["children"].([]any)
 		for _, c := range children {
