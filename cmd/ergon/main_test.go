@@ -4,6 +4,9 @@ package main
 
 import (
 	"os"
+	"os/signal"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -11,7 +14,20 @@ import (
 
 // TestMain makes this test binary ergon itself for the scripts, and for the samplers they start.
 func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && strings.HasPrefix(os.Args[1], "-test.") { // the tests, not one of the programs below
+		hearSignals()
+	}
 	testscript.Main(m, map[string]func(){"ergon": main, "subject": subject, "fakerapl": fakeRAPL})
+}
+
+// hearSignals makes those of the signals that the tests send default again for their children: nohup, and a shell that
+// puts a command into the background, have a whole tree ignore some, and no shell can then trap them.
+func hearSignals() {
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGTERM} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
 }
 
 // TestScripts runs what a user types.
