@@ -100,6 +100,7 @@ func (b *builder) estimates(t busyTime, used Metric) []Metric {
 		reason = "load of the CPUs: " + t.reason
 	}
 	if reason != "" {
+		b.warn(machine, "was asked for and is not given: %s", reason)
 		return []Metric{Missing(machine, units.Joule, reason), Missing(target, units.Joule, reason)}
 	}
 	load := min(max(t.busy/t.total, 0), 1)
