@@ -60,7 +60,7 @@ func cpuSensors(device, source string) []sensors.Sensor {
 		}))
 	}
 	return append(list, placed("cpu", device, "utilization", sensors.Sensor{
-		Unit: units.Ratio, Kind: sensors.Gauge, Source: source,
+		Unit: units.Ratio, Kind: sensors.Gauge, Spans: true, Source: source,
 		Doc: "share of the time since the reading before that was neither idle nor iowait",
 	}))
 }

@@ -32,7 +32,7 @@ const absoluteZero = -273.15
 // both ends of the run alike; holding each reading until the next would count the first one for a whole interval and
 // the last one for nothing. Where readings are missing the line bridges them: leaving that time out would drop its
 // energy from the total. The bridged time is in a warning where an energy stands on it. Nothing is extended beyond the
-// first and the last reading.
+// first and the last reading. One that spans the time since the reading before is held over that time instead.
 //
 // All sums are of float64 in base units. In joules that resolves 2 µJ at 16 GJ (500 W for a year).
 type Series struct {
@@ -294,19 +294,26 @@ func (s *Series) addGauge(at []time.Duration, values []float64) {
 		if v > s.max {
 			s.max = v
 		}
-		if s.count == 0 {
+		dt, before := t-s.lastAt, s.last
+		switch {
+		case s.count == 0 && s.sensor.Spans:
+			s.missed = max(0, s.missed-1) // the row that it counts from
+			s.begin(t, v)
+			dt = t - s.from
+		case s.count == 0:
 			s.begin(t, v)
 			continue
-		}
-		dt := t - s.lastAt
-		if dt < 0 {
+		case dt < 0:
 			s.doubt.disorder++
 			s.missed++
 			continue
+		default:
+			s.count++
+			s.last, s.lastAt = v, t
 		}
-		before := s.last
-		s.count++
-		s.last, s.lastAt = v, t
+		if s.sensor.Spans {
+			before = v
+		}
 		w := float64(dt)
 		if dt > 0 {
 			mid := before*0.5 + v*0.5 // half first: the sum of two readings may be too large for a float64
@@ -323,12 +330,14 @@ func (s *Series) addGauge(at []time.Duration, values []float64) {
 			s.mean += off * (w / s.weight)
 			// The second term is the variance along the line from one reading to the other.
 			s.m2 += w * (off*(mid-s.mean) + step*step/12)
-			if s.missed == 0 {
+			if s.missed == 0 || s.sensor.Spans {
 				s.strip.add(t-dt, t, mid)
 			}
 		}
 		if s.missed != 0 {
-			s.bridged += dt
+			if !s.sensor.Spans {
+				s.bridged += dt
+			}
 			s.gaps += s.missed
 			s.missed = 0
 		}

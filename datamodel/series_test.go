@@ -302,6 +302,7 @@ func TestWhatComesAtTheSameTimeIsInTheNextRate(t *testing.T) {
 func TestGauge(t *testing.T) {
 	nan := math.NaN()
 	memory := sensors.Sensor{ID: "memory/used", Family: "memory", Name: "used", Unit: units.Byte, Kind: sensors.Gauge}
+	busy := sensors.Sensor{ID: "cpu/utilization", Family: "cpu", Name: "utilization", Unit: units.Ratio, Kind: sensors.Gauge, Spans: true}
 	heat := sensors.Sensor{ID: "gpu/0/temperature", Family: "gpu", Name: "temperature", Unit: units.Celsius, Kind: sensors.Gauge}
 	for _, c := range []struct {
 		name                string
@@ -321,6 +322,9 @@ func TestGauge(t *testing.T) {
 		{"colder than possible", heat, every(sec, 3), []float64{20, -300, 20}, 20, 20, 20, 0, 2, 1},
 		{"a negative size", memory, every(sec, 3), []float64{20, -300, 20}, 20, 20, 20, 0, 2, 1},
 		{"none", memory, every(sec, 2), []float64{nan, nan}, nan, nan, nan, nan, 0, 2},
+		{"of the time before", busy, []time.Duration{0, sec, 4 * sec}, []float64{nan, 0.5, 1}, 0.875, 0.5, 1, math.Sqrt(0.75) / 4, 2, 0},
+		{"of all the time before", busy, every(sec, 5), []float64{nan, nan, 0.5, nan, 1}, 0.75, 0.5, 1, 0.25, 2, 2},
+		{"of no time", busy, every(sec, 1), []float64{nan}, nan, nan, nan, nan, 0, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := seriesOf(c.sensor, c.at, c.values).Metrics()[0]
@@ -526,6 +530,9 @@ func TestSpark(t *testing.T) {
 		return 10
 	}))
 	check(hole.Spark(4), []float64{10, 10, nan, 10}, 1e-9)
+	// What spans the time before it has no gap at the start, and none where the kernel counted nothing.
+	busy := sensors.Sensor{Family: "cpu", Unit: units.Ratio, Kind: sensors.Gauge, Spans: true}
+	check(seriesOf(busy, every(sec, 5), []float64{nan, 0.25, nan, 0.5, 1}).Spark(4), []float64{0.25, 0.5, 0.5, 1}, 0.01)
 	// A counter gives its rate, and its mean over what was not read.
 	check(seriesOf(joules(0, 0), []time.Duration{0, sec, 4 * sec}, []float64{0, 10, 100}).Spark(4), []float64{10, 30, 30, 30}, 0.2)
 	if got := seriesOf(watts(), every(sec, 1), []float64{10}).Spark(10); got != nil {

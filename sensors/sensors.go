@@ -82,6 +82,8 @@ type Sensor struct {
 	// Window is the time, ending when it is made, over which a reading of a gauge is the mean; 0 is that moment, or a
 	// time too short to matter.
 	Window time.Duration `json:"window,omitempty"`
+	// Spans is true where a reading of a gauge is the mean over the time since the reading before; the first is NaN.
+	Spans bool `json:"spans,omitempty"`
 	// Provenance is how a value made of the readings is obtained; the zero value means FromCounter for a counter and
 	// Sampled for a gauge.
 	Provenance Provenance `json:"provenance,omitempty"`
