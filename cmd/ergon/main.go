@@ -94,11 +94,11 @@ func (p *program) commands() []*cli.Command {
 	return list
 }
 
-// arrange finds the first word that is no option. If it names a subcommand, options before it are moved behind it; if
-// not, the command line is that of `run`. Options stop there: `ergon make -j8` gives -j8 to make, and one -- is eaten.
+// arrange finds the first word that is no option. If it names a subcommand, all options are moved between that and its other
+// words, where the parser looks for them: `ergon report last -f json`. If not, the command line is that of `run`. Options stop there: `ergon make -j8` gives -j8 to make, and one -- is eaten.
 func (p *program) arrange() []string {
 	args := p.argv[1:]
-	n := firstWord(args, runFlags())
+	n, _ := firstWord(args, runFlags())
 	options, word, measuring := args[:n], "", "run"
 	if n < len(args) {
 		word = args[n]
@@ -109,10 +109,11 @@ func (p *program) arrange() []string {
 		if word == recordWord {
 			flags = recordFlags()
 		}
-		m := n + 1 + firstWord(args[n+1:], flags)
-		options, n, measuring = slices.Concat(options, args[n+1:m]), m, word
-	case word != "--" && p.isSubcommand(word):
-		return slices.Concat([]string{"ergon", word}, options, args[n+1:])
+		m, _ := firstWord(args[n+1:], flags)
+		options, n, measuring = slices.Concat(options, args[n+1:n+1+m]), n+1+m, word
+	case word != "--" && p.subcommand(word) != nil:
+		more, words := apart(args[n+1:], p.subcommand(word).Flags)
+		return slices.Concat([]string{"ergon", word}, options, more, words)
 	case word == "" && (len(options) == 0 || aboutErgon(options)):
 		return p.argv
 	}
@@ -125,8 +126,9 @@ func (p *program) arrange() []string {
 	return slices.Concat([]string{"ergon", measuring}, options, []string{"--"}, args[n:])
 }
 
-// firstWord is the index of the first argument that is neither an option nor the value of one of the flags.
-func firstWord(args []string, flags []cli.Flag) int {
+// firstWord is the index of the first argument that is neither an option nor the value of one of the flags; and whether there is
+// none, as the last one's value is lacking.
+func firstWord(args []string, flags []cli.Flag) (n int, lacking bool) {
 	valued := map[string]bool{}
 	for _, f := range flags {
 		_, isBool := f.(*cli.BoolFlag)
@@ -134,14 +136,31 @@ func firstWord(args []string, flags []cli.Flag) int {
 			valued[name] = !isBool
 		}
 	}
-	i := 0
-	for i < len(args) && len(args[i]) > 1 && args[i][0] == '-' && args[i] != "--" {
-		if valued[strings.TrimLeft(args[i], "-")] {
-			i++
+	for n < len(args) && len(args[n]) > 1 && args[n][0] == '-' && args[n] != "--" {
+		if valued[strings.TrimLeft(args[n], "-")] {
+			n++
 		}
-		i++
+		n++
 	}
-	return min(i, len(args)) // an option without its value: the parser says so
+	return min(n, len(args)), n > len(args)
+}
+
+// apart tells options, with the values of those flags, from words; with the words is what ends the options. Where the last
+// option lacks its value there are no words, so that the parser finds that out.
+func apart(args []string, flags []cli.Flag) (options, words []string) {
+	for {
+		n, lacking := firstWord(args, flags)
+		options, args = append(options, args[:n]...), args[n:]
+		switch {
+		case lacking:
+			return options, nil
+		case len(args) == 0:
+			return options, slices.Concat([]string{"--"}, words)
+		case args[0] == "--":
+			return options, slices.Concat([]string{"--"}, words, args[1:])
+		}
+		words, args = append(words, args[0]), args[1:]
+	}
 }
 
 // aboutErgon says whether the options ask for ergon's own help or version.
@@ -151,6 +170,11 @@ func aboutErgon(options []string) bool {
 	})
 }
 
-func (p *program) isSubcommand(word string) bool {
-	return slices.ContainsFunc(p.commands(), func(c *cli.Command) bool { return c.HasName(word) })
+// subcommand is the one of that name, nil where there is none.
+func (p *program) subcommand(word string) *cli.Command {
+	list := p.commands()
+	if i := slices.IndexFunc(list, func(c *cli.Command) bool { return c.HasName(word) }); i >= 0 {
+		return list[i]
+	}
+	return nil
 }
