@@ -151,7 +151,7 @@ func span(p datamodel.Process) string {
 	return fmt.Sprintf("%.1f – %.1f s", max(p.FirstSeen, 0), max(p.LastSeen, 0))
 }
 
-// busiest says in one line which names used the CPU time; empty where one process did it all.
+// busiest says in one short line which names used how much of the CPU time; empty where one process did it all.
 func busiest(r datamodel.Result) string {
 	total := summary(r)["cpu_time"].Value
 	if !(total > 0) || len(r.Processes) < 3 { // the command and what was not seen
@@ -161,9 +161,9 @@ func busiest(r datamodel.Result) string {
 	for _, p := range datamodel.ByName(r.Processes, namedProcesses) {
 		switch {
 		case p.Kind == datamodel.NamedProcesses && p.CPUTime >= leastNamed*total:
-			parts = append(parts, fmt.Sprintf("%s %s (%s)", processName(p, shortName), units.Format(p.CPUTime, units.Second), shareOf(p.CPUTime, total)))
+			parts = append(parts, processName(p, shortName)+" "+shareOf(p.CPUTime, total))
 		case p.Kind == datamodel.UnseenProcesses && p.CPUTime >= leastUnseen*total:
-			parts = append(parts, fmt.Sprintf("not seen %s", shareOf(p.CPUTime, total)))
+			parts = append(parts, "not seen "+shareOf(p.CPUTime, total))
 		}
 	}
 	return strings.Join(parts, ", ")
