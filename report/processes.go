@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -151,22 +152,31 @@ func span(p datamodel.Process) string {
 	return fmt.Sprintf("%.1f – %.1f s", max(p.FirstSeen, 0), max(p.LastSeen, 0))
 }
 
-// busiest says in one short line which names used how much of the CPU time; empty where one process did it all.
-func busiest(r datamodel.Result) string {
+// busiest says in one line which names used how much of the CPU time, no more of them than fit into the columns; empty where
+// one process did it all.
+func busiest(r datamodel.Result, width int) string {
 	total := summary(r)["cpu_time"].Value
 	if !(total > 0) || len(r.Processes) < 3 { // the command and what was not seen
 		return ""
 	}
-	var parts []string
+	var names, unseen []string
 	for _, p := range datamodel.ByName(r.Processes, namedProcesses) {
 		switch {
 		case p.Kind == datamodel.NamedProcesses && p.CPUTime >= leastNamed*total:
-			parts = append(parts, processName(p, shortName)+" "+shareOf(p.CPUTime, total))
+			names = append(names, processName(p, shortName)+" "+shareOf(p.CPUTime, total))
 		case p.Kind == datamodel.UnseenProcesses && p.CPUTime >= leastUnseen*total:
-			parts = append(parts, "not seen "+shareOf(p.CPUTime, total))
+			unseen = []string{"not seen " + shareOf(p.CPUTime, total)}
 		}
 	}
-	return strings.Join(parts, ", ")
+	if len(names)+len(unseen) == 0 {
+		return ""
+	}
+	for n := len(names); ; n-- {
+		line := "most CPU time: " + strings.Join(slices.Concat(names[:n], unseen), ", ")
+		if n <= 1 || columns(line) <= width {
+			return shorten(line, width)
+		}
+	}
 }
 
 // The tables of processes in JSON.

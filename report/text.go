@@ -71,8 +71,8 @@ func writeText(w io.Writer, r datamodel.Result, o Options) error {
 	var of []sensors.Provenance
 	if o.Processes {
 		of = p.listings(processes(r))
-	} else if s := busiest(r); s != "" {
-		p.line(p.plain(shorten("  most CPU time: "+s, p.width)))
+	} else if s := busiest(r, p.width-2); s != "" {
+		p.line("  ", p.plain(s))
 	}
 	if s := own(r); s != "" {
 		p.line("  ", p.look(dim, p.plain("ergon itself: "+s)))
