@@ -170,9 +170,27 @@ func (p *sheet) listing(l listing) {
 func (p *sheet) machine(h datamodel.HostInfo) {
 	p.WriteString("<h2>Machine</h2>\n<table>\n")
 	for _, fact := range datamodel.HostFacts(h) {
+		if unit := factUnit(fact.Key); unit != "" {
+			if v, err := strconv.ParseFloat(fact.Value, 64); err == nil {
+				fact.Value = units.Format(v, unit)
+			}
+		}
 		p.tag("<tr><td>%s</td><td>%s</td></tr>\n", fact.Key, fact.Value)
 	}
 	p.WriteString("</table>\n")
+}
+
+// factUnit is the unit of a fact that is a number with one, else "".
+func factUnit(key string) units.Unit {
+	switch {
+	case key == "memory" || key == "swap" || key == "limit/memory":
+		return units.Byte
+	case key == "frequency_min" || key == "frequency_max":
+		return units.Hertz
+	case strings.HasPrefix(key, "power_cap/"):
+		return units.Watt
+	}
+	return ""
 }
 
 // tree writes every metric of every node as a row.
