@@ -31,6 +31,7 @@ func Build(in Input) (*Node, []Warning) {
 	for _, s := range in.Series {
 		b.warnings = append(b.warnings, s.Warnings()...)
 	}
+	b.warnGaps()
 	b.warnings = append(b.warnings, b.energy.warnings...)
 	b.warnings = append(b.warnings, b.energy.warnUnreadable(in.Run.Missing)...)
 	b.doubtBaseline()
@@ -56,6 +57,48 @@ func orElse(s, otherwise string) string {
 		return otherwise
 	}
 	return s
+}
+
+// warnGaps says of each family how many readings are missing. Each sensor by itself would be a warning too many: where a file
+// cannot be read, all that is in it is missing.
+func (b *builder) warnGaps() {
+	type gap struct {
+		sensors, missing, rows int64
+		subject                string
+		last                   time.Duration // of the last reading, where none came after it
+	}
+	var families []string
+	gaps := make(map[string]*gap)
+	for _, s := range b.in.Series {
+		n := s.unread()
+		if n == 0 {
+			continue
+		}
+		g := gaps[s.sensor.Family]
+		if g == nil {
+			g = &gap{subject: s.sensor.ID}
+			gaps[s.sensor.Family] = g
+			families = append(families, s.sensor.Family)
+		}
+		g.sensors++
+		if n > g.missing {
+			g.missing, g.rows, g.last = n, s.rows, 0
+			if s.missed > 0 {
+				g.last = s.lastAt
+			}
+		}
+	}
+	for _, family := range families {
+		g := gaps[family]
+		text := fmt.Sprintf("%d of %d readings are missing", g.missing, g.rows)
+		if g.sensors > 1 {
+			g.subject, text = family, text+fmt.Sprintf(", of %d sensors", g.sensors)
+		}
+		if g.last > 0 {
+			text += fmt.Sprintf("; none came after %s", brief(g.last))
+		}
+		b.warnings = append(b.warnings, Warning{Subject: g.subject, Text: text, Count: g.missing})
+	}
 }
 
 type builder struct {

@@ -132,8 +132,12 @@ func checkTree(t *testing.T, in Input, tree *Node) {
 	if gpus > 0 && !isNear(run.Metric("gpu_energy").Value, gpus, 1e-12) {
 		t.Errorf("gpu_energy is %v, the sum of its parts %v", run.Metric("gpu_energy").Value, gpus)
 	}
-	if p := run.Metric("power").Value * run.Metric("wall_time").Value; !math.IsNaN(p) && !isNear(p, energy, 1e-12) {
-		t.Errorf("power × wall_time is %v, energy %v", p, energy)
+	powers := 0.0
+	for _, s := range newBuilder(in).energy.summed() {
+		powers += s.energy().Value / (s.weight / 1e9)
+	}
+	if p := run.Metric("power").Value; !math.IsNaN(p) && !isNear(p, powers, 1e-9) {
+		t.Errorf("the power is %v, the sum of its parts %v", p, powers)
 	}
 	// Whose the energy was: of the cover without the GPUs, at every level that has it.
 	for _, n := range []*Node{tree, tree.First(MultiRun), run, host} {
@@ -617,5 +621,39 @@ func TestDiesThatRiseAlike(t *testing.T) {
 	steady := func(device string, start float64) *Series { return line(zone(device), start, start+100, sec) }
 	if c := chooseEnergy([]*Series{steady("package-0-die-0", 10), steady("package-0-die-1", 9000)}); len(c.cpu) != 2 {
 		t.Errorf("ten equal increments are taken for a sign: %v", c.warnings)
+	}
+}
+
+// Readings that fail are counted and told once for each family; what is not read at each beat, or cannot have a value, is no gap.
+func TestMissingReadingsAreSaid(t *testing.T) {
+	nan := math.NaN()
+	of := func(id string, kind sensors.Kind, values ...float64) *Series {
+		family, rest, _ := strings.Cut(id, "/")
+		s := sensors.Sensor{ID: id, Family: family, Name: rest, Unit: units.Byte, Kind: kind, Source: "test", Spans: id == "cpu/utilization"}
+		if s.Spans {
+			s.Unit = units.Ratio
+		}
+		if family == "network" {
+			s.Device = "eth0"
+		}
+		return seriesOf(s, every(sec, len(values)), values)
+	}
+	in := Input{Ledger: Ledger{WallTime: new(4.0)}, Series: []*Series{
+		of("memory/used", sensors.Gauge, 1, nan, nan, 4, 5), of("memory/available", sensors.Gauge, 1, nan, 3, 4, 5),
+		of("network/receive", sensors.Counter, 1, 2, 3, nan, nan), of("disk/read", sensors.Counter, nan, nan, nan, nan, nan),
+		of("target/threads", sensors.Gauge, 1, nan, nan, nan, 5), of("cpu/utilization", sensors.Gauge, nan, nan, 0.5, nan, 1),
+		of("network/transmit", sensors.Counter, 1, 2, 3, 4, 5), of("profiler/memory", sensors.Gauge, 1, nan, nan, 4, 5),
+		of("swap/in", sensors.Counter, 5, 6, 2, 7, 8),
+	}}
+	_, warnings := build(t, in)
+	var got []string
+	for _, w := range warnings {
+		if strings.Contains(w.Text, "missing") {
+			got = append(got, fmt.Sprintf("%s: %s: %d", w.Subject, w.Text, w.Count))
+		}
+	}
+	want := []string{"memory: 2 of 5 readings are missing, of 2 sensors: 2", "network/receive: 2 of 5 readings are missing; none came after 2s: 2"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q\nwant %q", got, want)
 	}
 }

@@ -304,19 +304,46 @@ func (b *builder) energies() []Metric {
 		energy = Missing("energy", units.Joule, b.whyNoEnergy("rapl"))
 	}
 	power := Missing("power", units.Watt, energy.Reason)
-	wall, ok := b.wall()
-	switch {
-	case energy.Reason != "":
-	case !ok || wall <= 0:
-		power.Reason = "the wall time is not known"
-	default:
-		power = energy
-		power.Name, power.Unit, power.Aggregation = "power", units.Watt, "mean"
-		power.Uncertainty = energy.Uncertainty / wall
-		power = power.withValue(energy.Value / wall)
-		b.doubtWindow(wall)
+	if energy.Reason == "" {
+		power = b.power()
+		if wall, ok := b.wall(); ok && wall > 0 {
+			energy.Uncertainty += b.beside(wall)
+			b.doubtWindow(wall)
+		}
 	}
 	return []Metric{energy, power, gpu}
+}
+
+// power is the sum of the mean powers of what is summed. Each is its energy over the time between its own readings, which is
+// not quite the time the command took: of a command of a millisecond it is twice that.
+func (b *builder) power() Metric {
+	c := b.energy
+	parts := make([]Metric, 0, len(c.cpu)+len(c.gpus))
+	for _, s := range c.summed() {
+		m := s.energy()
+		if s.weight == 0 {
+			return Missing("power", units.Watt, "no time passed between the readings")
+		}
+		m.Value, m.Uncertainty = meanPower(s), m.Uncertainty/(s.weight/1e9)
+		parts = append(parts, m)
+	}
+	power := sum("power", units.Watt, parts, c.source())
+	power.Aggregation = "mean"
+	return power
+}
+
+// beside is the energy, at the greatest power that was seen, of the time by which the readings of what is summed span more or
+// less than the command: whether it was used while the command ran is not known.
+func (b *builder) beside(wall float64) float64 {
+	sum := 0.0
+	for _, s := range b.energy.summed() {
+		peak := s.max
+		if s.sensor.Kind == sensors.Counter {
+			peak *= 1e9 // it is per nanosecond
+		}
+		sum += math.Abs((s.lastAt-s.firstAt).Seconds()-wall) * max(peak, 0)
+	}
+	return finite(sum)
 }
 
 // whyNoEnergy is the reason why a family gave none: that of its sensors, if they were read.
@@ -331,14 +358,17 @@ func (b *builder) whyNoEnergy(family string, ids ...string) string {
 	return b.whyMissing(family, ids...)
 }
 
-// doubtWindow warns where the energy is of clearly more or less time than the command ran for, and where it is of so
-// little that the steps of the counters count.
+// doubtWindow warns where the energy is of clearly more or less time than the command ran for, where a counter stood still in
+// it, and where it is of so little that the steps of the counters count.
 func (b *builder) doubtWindow(wall float64) {
 	told := make(map[string]bool)
 	for _, s := range b.energy.summed() {
 		window := (s.lastAt - s.firstAt).Seconds()
 		if math.Abs(window-wall) > 0.1*wall {
 			b.warn(s.sensor.ID, "its energy is that of %.3g s, the command ran for %.3g s", window, wall)
+		}
+		if stood := s.standing(); stood > 0 {
+			b.warn(s.sensor.ID, "the counter did not move for %s: what was used then is missing", brief(stood))
 		}
 		update := s.sensor.Update
 		if update == 0 && isMachineEnergy(s.sensor) {

@@ -61,8 +61,10 @@ type Series struct {
 	// deviations weighted by nanoseconds (West's form of Welford's sums: no cancellation however far the mean is
 	// from 0).
 	min, max, mean, m2 float64
-	// weight is the nanoseconds these stand on.
-	weight float64
+	// weight is the nanoseconds that were counted or averaged over, rated those of them that the sums above stand on. What an
+	// energy counter gathers between two updates comes at once: to a reader that looks more often it would be watts upon
+	// watts and then none. So it is spread over pending, the nanoseconds since it last moved.
+	weight, rated, pending float64
 	// area is the integral of a gauge in unit × ns, areaLow what rounding lost of it (Neumaier's sum).
 	area, areaLow float64
 	bridged       time.Duration
@@ -76,8 +78,9 @@ type Series struct {
 	// steps is the number of increments, loose the part of them in which no time passed.
 	steps int64
 	loose float64
-	// lost is the time of which a reset took the count away, movedAt that of the last reading that was above the one before.
-	lost, movedAt time.Duration
+	// lost is the time of which a reset took the count away, stuck that in which it did not move though it must have, movedAt
+	// that of the last reading that was above the one before.
+	lost, stuck, movedAt time.Duration
 	// undo is not nil after a wrap that may have been none.
 	undo *undo
 	// hidden is how much may have been counted between readings too far apart, in wraps that nobody saw.
@@ -258,26 +261,53 @@ func (s *Series) addCounter(at []time.Duration, values []float64) {
 			s.hidden += max(0, math.Floor((s.maxRate*(w+float64(updateSlack))-d)/s.wrap)) * s.wrap
 		}
 		rise := d + s.loose
-		rate := rise / w
+		s.weight += w
 		// Where it is read more often than it moves, what it gathered while it stood still comes at once.
 		if s.still += w; rise > 0 {
+			s.stoodFor(s.still-w, w, rise)
 			if s.firstTime == 0 {
 				s.firstRise, s.firstTime = rise, s.still
 			}
-			s.lastRise, s.lastTime, s.still = rise, s.still, 0
+			s.lastRise, s.lastTime = rise, s.still
 		}
 		s.loose = 0
-		if rate < s.min {
-			s.min = rate
+		if s.pending += w; rise > 0 || s.still > spread*float64(s.updates()) {
+			s.rate(t, rise/s.pending)
 		}
-		if rate > s.max {
-			s.max = rate
+		if rise > 0 {
+			s.still = 0
 		}
-		s.weight += w
-		off := rate - s.mean
-		s.mean += off * (w / s.weight)
-		s.m2 += w * off * (rate - s.mean)
-		s.strip.add(t-dt, t, rate)
+	}
+}
+
+// spread is how many update periods a counter may stand still without being taken to count nothing.
+const spread = 2
+
+// updates is the update period of an energy counter, 0 where it is not known. Other counters may well stand still.
+func (s *Series) updates() time.Duration {
+	if s.sensor.Unit != units.Joule {
+		return 0
+	}
+	return s.sensor.Update
+}
+
+// rate enters that a counter rose by so much per nanosecond in the pending time up to t.
+func (s *Series) rate(t time.Duration, rate float64) {
+	w := s.pending
+	s.pending = 0
+	s.min, s.max = min(s.min, rate), max(s.max, rate)
+	s.rated += w
+	off := rate - s.mean
+	s.mean += off * (w / s.rated)
+	s.m2 += w * off * (rate - s.mean)
+	s.strip.add(t-time.Duration(w), t, rate)
+}
+
+// stoodFor takes note of an energy counter that stood still for so many nanoseconds and rose in the w after them. What was used
+// while it stood is lost where it does not come with the rise.
+func (s *Series) stoodFor(stood, w, rise float64) {
+	if stuck := s.stuckAfter(); stuck > 0 && stood >= float64(stuck) && rise < s.max*(w+stood/2) {
+		s.stuck += time.Duration(stood)
 	}
 }
 
@@ -325,9 +355,9 @@ func (s *Series) addGauge(at []time.Duration, values []float64) {
 				s.areaLow += a - sum + s.area
 			}
 			s.area = sum
-			s.weight += w
+			s.weight, s.rated = s.weight+w, s.rated+w
 			off, step := mid-s.mean, v-before
-			s.mean += off * (w / s.weight)
+			s.mean += off * (w / s.rated)
 			// The second term is the variance along the line from one reading to the other.
 			s.m2 += w * (off*(mid-s.mean) + step*step/12)
 			if s.missed == 0 || s.sensor.Spans {
@@ -372,7 +402,7 @@ func (s *Series) unlikely(t time.Duration, v float64) (d float64, dt time.Durati
 	d, dt = v-s.last, t-s.lastAt
 	if d < 0 && s.wrap > 0 {
 		if d += s.wrap; d >= 0 && s.possible(d, dt) {
-			if !s.usual(d, dt, 0) {
+			if !s.usual(d, t, 0) {
 				s.undo = &undo{s.copied(), t, v}
 			}
 			s.wraps++
@@ -413,9 +443,9 @@ type undo struct {
 	value  float64
 }
 
-// usual says whether a rise is not far above those before and the rate, per nanosecond, after it.
-func (s *Series) usual(d float64, dt time.Duration, after float64) bool {
-	return d <= jump*max(s.max, after)*float64(dt+s.sensor.Update)
+// usual says whether a rise up to t is not far above those before and the rate, per nanosecond, after it.
+func (s *Series) usual(d float64, t time.Duration, after float64) bool {
+	return d <= jump*max(s.max, after)*float64(t-s.movedAt+s.sensor.Update)
 }
 
 // copied is the series by itself, with nothing to undo.
@@ -440,8 +470,12 @@ func (s *Series) reconsider(t time.Duration, v float64) {
 		after = (v - u.value) / float64(t-u.at)
 	}
 	fits := v >= before.last && before.possible(v-before.last, t-before.lastAt)
-	if !goesOn && !fits || before.usual(u.value-before.last+s.wrap, u.at-before.lastAt, after) {
+	rise := u.value - before.last + s.wrap
+	if !goesOn && !fits || before.usual(rise, u.at, after) {
 		return
+	}
+	if !fits && !before.usual(u.value, u.at, after) {
+		return // From 0, where a reset begins, it would have had to rise as steeply: so it did, and wrapped.
 	}
 	before.rows, before.to = s.rows, s.to
 	before.missed += 1 + s.missed
@@ -449,6 +483,7 @@ func (s *Series) reconsider(t time.Duration, v float64) {
 	if !fits {
 		before.odd, before.oddAt = u.value, u.at
 		before.startAnew()
+		before.hidden += rise // should it have wrapped after all
 		before.last, before.lastAt, before.movedAt = u.value, u.at, u.at
 	}
 	*s = before
@@ -513,6 +548,24 @@ func (s *Series) gapCount() int64 {
 		return s.gaps
 	}
 	return s.gaps + s.missed
+}
+
+// unread is the rows without a reading, where that is a sign of a fault, no other warning tells of them, and there are readings
+// beside. What is read of processes is not read at each beat, and what spans time has no value where the kernel counted none.
+func (s *Series) unread() int64 {
+	switch {
+	case s.count == 0 || s.ofTarget || s.sensor.Spans || s.bridged > 0 && s.sensor.Unit == units.Watt:
+		return 0
+	case s.sensor.Family == "profiler" || s.sensor.Family == "gpu" && s.comesLate():
+		return 0
+	}
+	return max(0, s.gapCount()-s.doubt.junk-s.doubt.disorder-s.doubt.back-s.doubt.fast)
+}
+
+// comesLate says whether a sensor of a GPU has nothing to tell at first: how often it moves, what processes do on it.
+func (s *Series) comesLate() bool {
+	name := s.sensor.Name
+	return name == "update_period" || strings.HasPrefix(name, "target_") || strings.HasPrefix(name, "other_")
 }
 
 // Metrics is what the readings come to: first one metric named as the sensor is, the delta of a counter or the mean
@@ -586,7 +639,8 @@ func (s *Series) deltaMetric(name string) Metric {
 // before the start may be in it. The two work against each other, so the greater is the bound. What a period takes is
 // told from the increment at that end, but is no less than the mean of the run: in an increment as short as a period
 // the counter may not have moved. Where the age of what was shown at an end is known, it takes the period's place. To that
-// comes what may be lost around a reset, and while it stood still at the end, at the greatest power that was seen, and what may have been counted in wraps that nobody saw.
+// comes what may be lost around a reset, and while it stood still, at the greatest power that was seen, and what may have been
+// counted in wraps that nobody saw or that were taken for a reset.
 func (s *Series) uncertainty() float64 {
 	update := s.sensor.Update
 	if update <= 0 && s.aligned() {
@@ -609,15 +663,24 @@ func (s *Series) uncertainty() float64 {
 	return finite(ends + s.max*float64(s.lost+s.standing()) + s.hidden)
 }
 
-// standing is how long the counter had not moved at its last reading, where that is longer than an energy counter ever stands
-// still; else 0.
-func (s *Series) standing() time.Duration {
-	const least, updates = time.Second, 100
-	stood := s.lastAt - s.movedAt
-	if s.sensor.Unit != units.Joule || s.sensor.Update <= 0 || stood < max(least, updates*s.sensor.Update) || stood == s.lastAt-s.firstAt {
+// stuckAfter is how long an energy counter can stand still while the machine is on, 0 where that is not known: 100 of its
+// updates, and more than any pause that was seen.
+func (s *Series) stuckAfter() time.Duration {
+	const least, most = 200 * time.Millisecond, 100
+	if s.updates() <= 0 {
 		return 0
 	}
-	return stood
+	return max(least, most*s.updates())
+}
+
+// standing is the time in which the counter did not move, where that is longer than it ever stands still: at its last reading
+// and before. It is 0 where it never moved at all, which is told in another way.
+func (s *Series) standing() time.Duration {
+	stood, stuck := s.lastAt-s.movedAt, s.stuckAfter()
+	if stuck == 0 || stood < stuck || stood == s.lastAt-s.firstAt {
+		return s.stuck
+	}
+	return s.stuck + stood
 }
 
 // rateMetric is the mean rate of a counter over the time it was counted in.
@@ -702,11 +765,14 @@ func (s *Series) described(m Metric, scale float64) Metric {
 	case s.weight > 0:
 		mean = (s.area + s.areaLow) / s.weight
 	}
+	if s.pending > 0 { // what it was read to gather in that time will come later, and the mean is without it
+		lo = min(lo, mean)
+	}
 	mean = min(max(mean, lo), hi)
 	m.Min, m.Max, m.Mean = finite(lo*scale), finite(hi*scale), finite(mean*scale)
-	if s.weight > 0 {
+	if s.rated > 0 {
 		// No spread is more than half the range; rounding can make it so.
-		m.Std = finite(min(math.Sqrt(max(0, s.m2/s.weight)), hi/2-lo/2) * scale)
+		m.Std = finite(min(math.Sqrt(max(0, s.m2/s.rated)), hi/2-lo/2) * scale)
 	}
 	return m
 }
@@ -747,9 +813,6 @@ func (s *Series) Warnings() []Warning {
 	add(s.doubt.fast, "the counter rose faster than %g %s/s, which is not possible; the reading was set aside",
 		s.sensor.MaxRate, unit)
 	add(s.doubt.resets, "the counter started anew; what it counted just before, within %s, is lost", brief(s.lost))
-	if stood := s.standing(); stood > 0 {
-		add(1, "the counter did not move in the last %s: what was used then is missing", brief(stood))
-	}
 	add(s.doubt.junk, "the reading was infinite or below %g %s and was refused", s.lowest, unit)
 	add(s.doubt.disorder, "the reading came with an earlier time than the one before and was refused")
 	out = append(out, s.clock.warnings()...)

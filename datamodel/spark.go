@@ -193,7 +193,10 @@ func (b *strip) rises(o *strip) bool {
 // Spark is the course of a gauge, or of a counter's rate per second, as the means over n equal parts of the time from
 // the first row to the last; n is at most 60. A part of which less than half lies between readings that
 // follow each other is NaN. It is nil where no time passed.
-func (s *Series) Spark(n int) []float64 { return s.course(n, s.from, s.end()) }
+func (s *Series) Spark(n int) []float64 { return s.course(n, s.from, s.drawn()) }
+
+// drawn is the end of the course: the last row, less the time of which a counter has not yet told.
+func (s *Series) drawn() time.Duration { return s.end() - time.Duration(s.pending) }
 
 func (s *Series) course(n int, from, to time.Duration) []float64 {
 	n = min(n, sparkParts)
@@ -231,9 +234,9 @@ func total(list []*Series, n int) []*float64 {
 	if len(list) == 0 {
 		return nil
 	}
-	from, to := list[0].from, list[0].end()
+	from, to := list[0].from, list[0].drawn()
 	for _, s := range list[1:] {
-		from, to = max(from, s.from), min(to, s.end())
+		from, to = max(from, s.from), min(to, s.drawn())
 	}
 	var sum []float64
 	for _, s := range list {

@@ -25,7 +25,7 @@ func SummaryFields() []SummaryField {
 		{"network_receive", units.Byte, "bytes received by the machine, loopback apart"},
 		{"network_transmit", units.Byte, "bytes sent by the machine, loopback apart"},
 		{"energy", units.Joule, "energy of the machine's measured parts, no part counted twice"},
-		{"power", units.Watt, "that energy over the wall time"},
+		{"power", units.Watt, "that energy over the time between its readings"},
 		{"target_energy", units.Joule, "the target's share of the part of it that is not the GPUs'"},
 		{"other_energy", units.Joule, "the share of all else that ran on the machine; without a baseline idling is in both"},
 		{"idle_energy", units.Joule, "what the machine would have taken idle, by the baseline"},

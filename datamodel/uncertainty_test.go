@@ -106,8 +106,8 @@ func TestABoundInPlaceOfZero(t *testing.T) {
 	}
 }
 
-// A reset takes the count of the time around it away, and a counter that stands still at the end says nothing of that time:
-// what may be missing, at the greatest power seen, is in the bound.
+// A reset takes the count of the time around it away, and a counter that stands still says nothing of that time: what may be
+// missing, at the greatest power seen, is in the bound.
 func TestUncertaintyOfLosses(t *testing.T) {
 	f := func(values []float64, want, bound float64, warn string) {
 		t.Helper()
@@ -116,12 +116,82 @@ func TestUncertaintyOfLosses(t *testing.T) {
 		if !(math.Abs(m.Value-want) < 1e-6 && m.Uncertainty >= bound && m.Uncertainty <= bound+1) {
 			t.Errorf("%v: %v ± %v J, want %v ± %v", values, m.Value, m.Uncertainty, want, bound)
 		}
-		if ws := series.Warnings(); len(ws) == 0 || !strings.Contains(ws[len(ws)-1].Text, warn) {
-			t.Errorf("%v: warns %v, want %q", values, ws, warn)
+		in := Input{Series: []*Series{series}, Ledger: Ledger{WallTime: new(float64(len(values) - 1))}}
+		var all strings.Builder
+		_, warnings := build(t, in)
+		for _, w := range warnings {
+			all.WriteString(w.Text + "\n")
+		}
+		if !strings.Contains(all.String(), warn) || (warn == "") != (len(warnings) == 0) {
+			t.Errorf("%v: warns %q, want %q", values, all.String(), warn)
 		}
 	}
 	f([]float64{1000, 1100, 1200, 10, 110, 210}, 400, 100, "just before, within 1s, is lost")
-	f([]float64{1000, 1100, 1200, 1200, 1200, 1200}, 200, 300, "did not move in the last 3s")
+	f([]float64{1000, 1100, 1200, 1200, 1200, 1200}, 200, 300, "did not move for 3s")
+	f([]float64{1000, 1100, 1100, 1100, 1200, 1300}, 300, 200, "did not move for 2s")
+	f([]float64{1000, 1100, 1100, 1100, 1400, 1500}, 500, 0, "") // it caught up
+}
+
+// Where a burst crosses the wrap point, or a counter that stood still catches up across it, it is a wrap. Where it may as
+// well have been a reset, the bound has both in it.
+func TestBurstAcrossTheWrap(t *testing.T) {
+	const top, calm = 262143.328850, 5.0
+	for _, c := range []struct {
+		name          string
+		before, after float64 // what the burst gave before the wrap point and behind it
+		sure          bool
+	}{
+		{"both sides", 50, 60, true},
+		{"most of it behind", 1, 109, true},
+		{"next to nothing behind", 100, 3, false},
+	} {
+		sensor := updating("package-0")
+		sensor.Wrap = top
+		start := top - 4*calm - c.before
+		values := []float64{start, start + calm, start + 2*calm, start + 3*calm, start + 4*calm, c.after, c.after + calm, c.after + 2*calm}
+		truth := 6*calm + c.before + c.after
+		m := metricOf(t, seriesOf(sensor, every(sec, len(values)), values), "energy")
+		if c.sure && math.Abs(m.Value-truth) > 1e-6 || !(math.Abs(m.Value-truth) <= m.Uncertainty) {
+			t.Errorf("%s: %v ± %v J of %v", c.name, m.Value, m.Uncertainty, truth)
+		}
+	}
+	sensor := updating("package-0")
+	sensor.Wrap = top
+	start := top - 500
+	m := metricOf(t, seriesOf(sensor, every(sec, 6), []float64{start, start + 100, start + 100, start + 100, start + 100, 0}), "energy")
+	if math.Abs(m.Value-500) > 1e-6 {
+		t.Errorf("caught up across the wrap: %v ± %v J of 500", m.Value, m.Uncertainty)
+	}
+}
+
+// A counter that is read more often than it moves has the power it counts, not watts upon watts and then none.
+func TestPowerOfACounterReadOftenerThanItMoves(t *testing.T) {
+	sensor := updating("package-0")
+	sensor.Update = 100 * ms
+	var at []time.Duration
+	var values []float64
+	for i := range 500 { // 200 W for 5 s, in steps of 100 ms, looked at every 10 ms
+		at = append(at, time.Duration(i)*10*ms)
+		values = append(values, 20*float64(i/10))
+	}
+	s := seriesOf(sensor, at, values)
+	m := metricOf(t, s, "power")
+	if m.Max > 201 || m.Min < 195 || m.Std > 5 {
+		t.Errorf("%+v", m)
+	}
+	for i, v := range s.Spark(20) {
+		if math.Abs(v-200) > 5 {
+			t.Errorf("part %d: %v W", i, v)
+		}
+	}
+	if e := metricOf(t, s, "energy"); e.Value != 980 {
+		t.Errorf("%+v", e)
+	}
+	// One that does stand still is seen to.
+	s = seriesOf(sensor, every(100*ms, 9), []float64{0, 20, 40, 40, 40, 40, 40, 60, 80})
+	if m := metricOf(t, s, "power"); m.Min != 0 {
+		t.Errorf("%+v", m)
+	}
 }
 
 // Of a counter that was read at an edge at both ends, its uncertainty is what the ages allow, and holds.

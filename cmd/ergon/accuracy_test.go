@@ -393,7 +393,7 @@ func playedCases() []played {
 				}
 				return reading
 			},
-			said: "did not move in the last", perun: perunStands,
+			said: "did not move for", perun: perunStands,
 		},
 		{
 			name: "mirrored dies", devices: []string{"package-0-die-0", "package-0-die-1"}, curve: "const:100", wrap: intel, d: 5 * second, every: beat,
