@@ -40,17 +40,17 @@ func (b *builder) attribution(t busyTime, used Metric) []Metric {
 		m := whole
 		m.Name, m.Value, m.Source, m.Aggregation = name, v, source, "share"
 		m.Provenance = weaker(sensors.Attributed, whole.Provenance)
-		m.Uncertainty = math.NaN() // That of the model, which is far greater than the counters', is not known.
 		return m
 	}
 	within := fmt.Sprintf("%.6g J of %s", whole.Value, b.energy.sourceCPU())
 	idle := b.idle(whole.Value)
-	idling := 0.0
+	idling, open := 0.0, whole.Uncertainty
 	if idle.Reason == "" {
 		idling = idle.Value
 		source, uncertainty := fmt.Sprintf("%s, in %s", idle.Source, within), idle.Uncertainty
 		idle = share(idle.Name, idle.Value, source)
 		idle.Uncertainty = uncertainty
+		open += uncertainty
 		within += fmt.Sprintf(" less %.6g J idle", idle.Value)
 	}
 	reason := ""
@@ -81,7 +81,16 @@ func (b *builder) attribution(t busyTime, used Metric) []Metric {
 	if idle.Reason == "" {
 		idle.Value = summed
 	}
-	return []Metric{
+	shared := []Metric{
 		share("target_energy", target, model), share("other_energy", other, "the rest beside the "+model), idle,
 	}
+	// What the counters leave open: of each its part of what they leave open of the whole, and what a tick of each CPU too many or
+	// too few moves from one to the other. How far the model is off, of which the source tells, is not in it.
+	most := whole.Value + whole.Uncertainty
+	between := target * tick.Seconds() * float64(max(1, b.in.Run.Host.CPUs)) / t.busy
+	for i := range shared[:2] {
+		m := &shared[i]
+		m.Uncertainty = finite(min(open*m.Value/max(target+other, math.SmallestNonzeroFloat64)+between, most))
+	}
+	return shared
 }

@@ -48,7 +48,15 @@ func TestWhoseEnergy(t *testing.T) {
 		}
 	}
 
+	// What the counters leave open: their own part, and a tick of the one CPU, which is 0.2 % of what was busy.
 	in := base()
+	in.Series[len(in.Series)-1] = line(updating("package-0"), 5, 1005, d)
+	run = f("known to 0.1 J", in, 400, 600, nan, "")
+	if a, b := run.Metric("target_energy").Uncertainty, run.Metric("other_energy").Uncertainty; !isNear(a, 0.84, 1e-9) || !isNear(b, 0.86, 1e-9) {
+		t.Errorf("± %v and %v J", a, b)
+	}
+
+	in = base()
 	in.Run.Baseline = &Baseline{Cover: "packages", Power: 30, Spread: 0.5}
 	run = f("baseline", in, 280, 420, 300, "")
 	if m := run.Metric("idle_energy"); m.Uncertainty != 5 || !strings.Contains(m.Source, "baseline of 30 W for 10 s: 30 W ± 0.5 W of packages") {
