@@ -20,7 +20,7 @@ h1{font-size:1.3rem;overflow-wrap:anywhere}h1 code{font-weight:600}h2{font-size:
 .bad{color:#c62828}.dim,small{opacity:.7}
 table{border-collapse:collapse}th,td{padding:.15rem .6rem;text-align:left;vertical-align:baseline}
 th{border-bottom:1px solid}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-td.sub{padding-left:1.6rem}tr:hover td{background:#8882}svg{vertical-align:middle}.wide{overflow-x:auto}
+td.sub{padding-left:1.6rem}td.subsub{padding-left:2.6rem}tr:hover td{background:#8882}svg{vertical-align:middle}.wide{overflow-x:auto}
 `
 
 // sheet writes HTML. Text from outside reaches it through tag alone.
@@ -84,10 +84,7 @@ func (p *sheet) summary(r datamodel.Result, o Options) {
 			"<th class=\"n\">machine</th><th></th></tr>\n")
 	}
 	for _, row := range shown {
-		class := "top"
-		if strings.HasPrefix(row.label, " ") {
-			class = "sub"
-		}
+		class := []string{"top", "sub", "subsub"}[min(row.depth(), 2)]
 		p.tag("<tr><td class=\"%s\">%s</td>", class, strings.TrimSpace(row.label))
 		for _, c := range []cell{row.command, row.machine} {
 			if c.empty() {

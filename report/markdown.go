@@ -24,10 +24,7 @@ func writeMarkdown(w io.Writer, r datamodel.Result, o Options) error {
 	if len(shown) > 0 {
 		b.WriteString("| | command | | machine | |\n|:---|---:|:---|---:|:---|\n")
 		for _, row := range shown {
-			label := markdown(strings.TrimSpace(row.label))
-			if strings.HasPrefix(row.label, " ") {
-				label = "&emsp;" + label
-			}
+			label := strings.Repeat("&emsp;", row.depth()) + markdown(strings.TrimSpace(row.label))
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", label,
 				markdownValue(row.command), markdown(row.command.note), markdownValue(row.machine), markdownNote(row.machine))
 		}

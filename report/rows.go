@@ -33,6 +33,9 @@ type row struct {
 	command, machine cell
 }
 
+// depth is how far the row is indented below the one that it is a part of.
+func (r row) depth() int { return (len(r.label) - len(strings.TrimLeft(r.label, " "))) / 2 }
+
 // rows is the summary as people read it. A row of which nothing is known is in the list all the same.
 func rows(r datamodel.Result) []row {
 	s := summary(r)
@@ -49,21 +52,6 @@ func rows(r datamodel.Result) []row {
 	perSecond := func(name string) cell {
 		return noted(name, func(v float64) string { return units.FormatRate(v/wall, s[name].Unit) })
 	}
-	// Of the parts of the energy beside the command's, which have no reason of their own to be missing or were not asked
-	// for, none is missing.
-	part := func(name string) cell {
-		if c := show(name); !c.missing() {
-			return c
-		}
-		return cell{}
-	}
-	// A share of the energy over the wall time is a share of the power, by the same model. It is no value of its own: where
-	// it is not known it is not missing either.
-	var power cell
-	if share := s["target_energy"]; wall > 0 && !math.IsNaN(share.Value) {
-		share.Value, share.Unit, share.Uncertainty = share.Value/wall, units.Watt, share.Uncertainty/wall
-		power = cellOf(settled(share))
-	}
 	// A course is drawn where the value stands on enough readings to have one, or does not say on how many.
 	course := func(name, drawn string) cell {
 		c := show(name)
@@ -73,13 +61,6 @@ func rows(r datamodel.Result) []row {
 		return c
 	}
 	cpu, watts := course("cpu_utilization", "cpu"), course("power", "power")
-	energy := show("energy")
-	if !energy.missing() {
-		energy.note = cover(s["energy"].Source)
-		if c := show("net_energy"); !c.missing() {
-			energy.note = strings.Join(nonEmpty("net "+c.value+" ≈", energy.note), ", ")
-		}
-	}
 	// An estimate is shown with its range. Where none was asked for none is missing.
 	guess := func(name string) cell {
 		if !r.Run.Estimate {
@@ -99,7 +80,7 @@ func rows(r datamodel.Result) []row {
 			memory.note = "of " + units.Format(float64(most), units.Byte) + " limit"
 		}
 	}
-	return []row{
+	out := []row{
 		{"wall time", show("wall_time"), cell{}},
 		{"  stopped", stopped(r.Tree), cell{}},
 		{"cpu", noted("cpu_time", func(v float64) string { return cpus(v/wall, r.Run.Host) }), cpu},
@@ -112,14 +93,13 @@ func rows(r datamodel.Result) []row {
 		{"disk write", perSecond("disk_write"), cell{}},
 		{"network in", cell{}, perSecond("network_receive")},
 		{"network out", cell{}, perSecond("network_transmit")},
-		{"energy", show("target_energy"), energy},
-		{"  other", cell{}, part("other_energy")},
-		{"  idle", cell{}, part("idle_energy")},
-		{"power", power, watts},
-		{"estimated", guess("estimated_target_energy"), guess("estimated_energy")},
-		{"gpu energy", part("gpu_target_energy"), noted("gpu_energy", func(v float64) string { return units.Format(v/wall, units.Watt) })},
-		{"gpu memory", gpuMemory(r.Tree), show("gpu_memory_peak")},
 	}
+	out = append(out, energyRows(r, s, watts)...)
+	out = append(out, row{"estimated", guess("estimated_target_energy"), guess("estimated_energy")})
+	if !gpusSummed(s) {
+		out = append(out, row{"gpu energy", part(s["gpu_target_energy"]), show("gpu_energy")})
+	}
+	return append(out, row{"gpu memory", gpuMemory(r.Tree), show("gpu_memory_peak")})
 }
 
 // atLeast marks a number that was only seen at the beats: what lived between two of them is not in it.
@@ -187,16 +167,6 @@ func stopped(n *datamodel.Node) cell {
 
 func cellOf(m datamodel.Metric) cell {
 	return cell{value: units.FormatUncertain(m.Value, m.Uncertainty, m.Unit), from: m.Provenance, unit: m.Unit, reason: printable(m.Reason)}
-}
-
-// cover is what the energy's source names, without the members of each: "packages + dram + GPUs".
-func cover(source string) string {
-	var names []string
-	for part := range strings.SplitSeq(printable(source), "; ") {
-		name, _, _ := strings.Cut(part, ": ")
-		names = append(names, name)
-	}
-	return strings.Join(names, " + ")
 }
 
 // cpus shows how many processors were busy on average, of those that the command might use where that is not all.

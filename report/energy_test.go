@@ -1,0 +1,108 @@
+package report_test
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/report"
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// withEnergy is a run of 2 s on the server of which these energies are known, and who else used its GPUs.
+func withEnergy(idleGPU float64, entries ...entry) datamodel.Result {
+	r := server()
+	r.Run.Warnings, r.Run.Spark = nil, nil
+	out := result(r.Run, append(entries, entry{"wall_time", 2, sensors.FromCounter, "clock"}),
+		absent("no sensors", "cpu_time", "cpu_user_time", "cpu_system_time", "cpu_utilization"))
+	host := &datamodel.Node{Level: datamodel.HostLevel}
+	for name, v := range map[string]float64{"gpu_other_energy": 150, "gpu_idle_energy": idleGPU} {
+		host.Metrics = append(host.Metrics, datamodel.Value(name, v, units.Joule, "share", sensors.Attributed, "SM time"))
+	}
+	run := out.Tree.First(datamodel.RunLevel)
+	run.Children = append(run.Children, host)
+	for i, m := range run.Metrics {
+		switch m.Name {
+		case "energy":
+			run.Metrics[i].Uncertainty = 2
+		case "gpu_energy":
+			run.Metrics[i].Uncertainty = 1.5
+		case "net_energy":
+			run.Metrics[i].Uncertainty = 2.1
+		}
+	}
+	return out
+}
+
+// shows holds the rows of energy and power against those wanted, the spaces between their parts aside.
+func shows(t *testing.T, r datamodel.Result, want string) {
+	t.Helper()
+	text := render(t, "text", r, report.Options{Width: 160, Unicode: true})
+	var got []string
+	for line := range strings.Lines(text) {
+		if regexp.MustCompile(`^ +(energy|cpus|platform|gpus|gpu energy|other|idle|power) `).MatchString(line) {
+			indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
+			got = append(got, indent[2:]+strings.Join(strings.Fields(line), " "))
+		}
+	}
+	if s := strings.Join(got, "\n"); s != want {
+		t.Errorf("got\n%s\nwant\n%s", s, want)
+	}
+}
+
+// TestEnergyOfTheSameParts: what stands in a row is of the same parts of the machine, so that the command's, that of others
+// and idling are what was measured there, with GPUs, without, and of GPUs alone.
+func TestEnergyOfTheSameParts(t *testing.T) {
+	const from, model = sensors.FromCounter, sensors.Attributed
+	both := []entry{
+		{"energy", 604.4, from, "packages + dram: package-0, dram-0; GPUs: GPU-1 (counter)"},
+		{"power", 302.2, from, ""},
+		{"gpu_energy", 400, from, "GPUs: GPU-1 (counter)"},
+		{"target_energy", 187.2, model, ""},
+		{"other_energy", 14.2, model, ""},
+		{"gpu_target_energy", 250, model, ""},
+	}
+	shows(t, withEnergy(0, both...), `energy 437 J ≈ 604 ± 2 J packages + dram + GPUs
+  cpus 187 J ≈ 204 J packages + dram
+    other 14.2 J ≈
+  gpus 250 J ≈ 400 ± 2 J 200 W
+    other 150 J ≈
+power 219 W ≈ 302 W`)
+
+	idle := append(slices.Clip(both), entry{"idle_energy", 3, model, ""}, entry{"net_energy", 601.4, model, ""})
+	shows(t, withEnergy(20, idle...), `energy 437 J ≈ 604 ± 2 J packages + dram + GPUs
+  cpus 187 J ≈ 204 J net 201 ± 1 J ≈, packages + dram
+    other 14.2 J ≈
+    idle 3.00 J ≈
+  gpus 250 J ≈ 400 ± 2 J 200 W
+    other 150 J ≈
+    idle 20.0 J ≈
+power 219 W ≈ 302 W`)
+
+	// Of one share alone there is no sum.
+	shows(t, withEnergy(0, both[:len(both)-1]...), `energy – 604 ± 2 J packages + dram + GPUs
+  cpus 187 J ≈ 204 J packages + dram
+    other 14.2 J ≈
+  gpus 400 ± 2 J 200 W
+    other 150 J ≈
+power 302 W`)
+
+	alone := withEnergy(0, entry{"energy", 400, from, "GPUs: GPU-1 (counter)"}, entry{"power", 200, from, ""},
+		entry{"gpu_energy", 400, from, "GPUs: GPU-1 (counter)"}, entry{"gpu_target_energy", 250, model, ""})
+	run := alone.Tree.First(datamodel.RunLevel)
+	run.Metrics = append(run.Metrics, datamodel.Missing("target_energy", units.Joule, "no powercap"))
+	shows(t, alone, `energy 250 J ≈ 400 ± 2 J GPUs
+  other 150 J ≈
+power 125 W ≈ 200 W`)
+	if text := render(t, "text", alone, report.Options{Width: 160}); !strings.Contains(text, "energy beside the gpus (no powercap)") {
+		t.Errorf("what is not measured beside the GPUs is not said:\n%s", text)
+	}
+
+	shows(t, withEnergy(0, entry{"energy", 201.4, from, "psys: psys"}, entry{"power", 100.7, from, ""},
+		entry{"target_energy", 187.2, model, ""}, entry{"other_energy", 14.2, model, ""}), `energy 187 J ≈ 201 ± 2 J psys
+  other 14.2 J ≈
+power 93.6 W ≈ 101 W`)
+}
