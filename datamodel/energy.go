@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
@@ -223,6 +224,40 @@ func (c energyChoice) source() string {
 		return c.sourceGPU()
 	}
 	return c.sourceCPU() + "; " + c.sourceGPU()
+}
+
+// Below is how the reason of an energy begins of which no more is known than what it was below: "less than 26.7 J: …".
+const Below = "less than "
+
+// stoodStill is the reason of the machine's energy where every counter that would be summed did not move: it was less than
+// what they allow together. It is "" where that is not so.
+func (b *builder) stoodStill() string {
+	var all []*Series
+	for _, s := range b.in.Series {
+		if isEnergy(s.sensor) && s.sensor.Family != "gpu" {
+			all = append(all, s)
+		}
+	}
+	var still []*Series
+	most, window := 0.0, time.Duration(0)
+	for i, d := range Resolve(sensorsOf(all), nil).Domains {
+		if !d.Covered {
+			continue
+		}
+		if !strings.HasPrefix(all[i].energy().Reason, Below) {
+			return ""
+		}
+		still = append(still, all[i])
+		length := all[i].lastAt - all[i].firstAt
+		most, window = most+all[i].sensor.MaxRate*length.Seconds(), max(window, length)
+	}
+	switch len(still) {
+	case 0:
+		return ""
+	case 1:
+		return still[0].energy().Reason
+	}
+	return fmt.Sprintf("%s%s: the %d counters did not move in %s", Below, units.Format(most, units.Joule), len(still), brief(window))
 }
 
 // energies is the energy metrics of the series.

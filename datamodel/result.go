@@ -348,6 +348,9 @@ func (b *builder) beside(wall float64) float64 {
 
 // whyNoEnergy is the reason why a family gave none: that of its sensors, if they were read.
 func (b *builder) whyNoEnergy(family string, ids ...string) string {
+	if reason := b.stoodStill(); family == "rapl" && reason != "" {
+		return reason
+	}
 	for _, s := range b.in.Series {
 		if s.sensor.Family == family && (s.sensor.Unit == units.Joule || s.sensor.Unit == units.Watt) {
 			if m := s.energy(); m.Reason != "" {

@@ -527,7 +527,7 @@ func (s *Series) whyNoDelta() string {
 		stood := fmt.Sprintf("the counter did not move in %s", brief(window))
 		if window > 0 && s.sensor.MaxRate > 0 && s.sensor.MaxRate <= math.MaxFloat64 {
 			most := s.sensor.MaxRate * window.Seconds()
-			return fmt.Sprintf("less than %s: %s", units.Format(most, units.Joule), stood)
+			return fmt.Sprintf(Below+"%s: %s", units.Format(most, units.Joule), stood)
 		}
 		return stood
 	}

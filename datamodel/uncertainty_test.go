@@ -100,6 +100,15 @@ func TestABoundInPlaceOfZero(t *testing.T) {
 	f(zone("package-0"), ms/2, "less than 500 mJ: the counter did not move in 500µs")
 	f(unbound, ms/2, "the counter did not move in 500µs")
 	f(gpu("GPU-a", "energy", sensors.Counter, units.Joule), ms, "no such sensor was read")
+	// Where several would be summed, the bound is that of all of them; what lies inside one is not in it.
+	still := func(device string) *Series { return seriesOf(zone(device), every(ms/2, 2), []float64{7, 7}) }
+	whole := Input{Series: []*Series{still("package-0/core"), still("package-0"), still("package-1")}}
+	tree, _ := build(t, whole)
+	for _, name := range []string{"energy", "power", "target_energy"} {
+		if m := tree.First(RunLevel).Metric(name); m.Reason != "less than 1.00 J: the 2 counters did not move in 500µs" {
+			t.Errorf("%+v", m)
+		}
+	}
 	s := seriesOf(zone("package-0"), []time.Duration{ms, ms}, []float64{7, 7})
 	if m := s.energy(); !strings.HasPrefix(m.Reason, "the counter did not move in 0s") {
 		t.Errorf("%+v", m)

@@ -73,6 +73,16 @@ func energyRows(r datamodel.Result, s map[string]datamodel.Metric, power cell) [
 		share = plus(share, s["gpu_target_energy"])
 	}
 	command := cellOf(share)
+	if c, ok := bound(all); ok {
+		machine = c
+		// What is true of the machine's energy is so of the command's, and of the power.
+		if share.Reason == all.Reason {
+			command = cell{}
+		}
+		if s["power"].Reason == all.Reason {
+			power = cell{}
+		}
+	}
 	out := append([]row{{"energy", command, machine}}, parts...)
 	return append(out, row{"power", overTime(share, s["wall_time"].Value), power})
 }
@@ -140,4 +150,15 @@ func overTime(share datamodel.Metric, wall float64) cell {
 	}
 	share.Value, share.Unit, share.Uncertainty = share.Value/wall, units.Watt, share.Uncertainty/wall
 	return part(settled(share))
+}
+
+// bound is the cell of an energy of which no more is known than what it was below: package datamodel says that in its reason,
+// "less than 26.7 J: the counter did not move in 5.3 ms".
+func bound(m datamodel.Metric) (cell, bool) {
+	most, why, found := strings.Cut(printable(m.Reason), ": ")
+	most, below := strings.CutPrefix(most, datamodel.Below)
+	if m.Provenance != sensors.Missing || !found || !below {
+		return cell{}, false
+	}
+	return cell{value: "< " + most, from: sensors.FromCounter, unit: m.Unit, note: why}, true
 }

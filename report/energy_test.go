@@ -106,3 +106,30 @@ power 125 W ≈ 200 W`)
   other 14.2 J ≈
 power 93.6 W ≈ 101 W`)
 }
+
+// TestEnergyBound: an energy of which only a bound is known has that in its place, in each format that has rows.
+func TestEnergyBound(t *testing.T) {
+	const reason = "less than 26.7 J: the counter did not move in 5.33ms"
+	r := vm()
+	node := r.Tree.First(datamodel.RunLevel)
+	for i, m := range node.Metrics {
+		switch m.Name {
+		case "energy", "power", "target_energy", "other_energy":
+			node.Metrics[i].Reason = reason
+		}
+	}
+	for format, want := range map[string]string{
+		"text":     "  energy                                    < 26.7 J    the counter did not move in 5.33ms\n",
+		"markdown": "| energy |  |  | &lt; 26.7 J | the counter did not move in 5.33ms |\n",
+		"html":     `&lt; 26.7 J</td><td class="dim">the counter did not move in 5.33ms</td>`,
+		"json":     `"reason": "` + reason + `"`,
+	} {
+		got := render(t, format, r, report.Options{Unicode: true})
+		if !strings.Contains(got, want) {
+			t.Errorf("%s: no %q in\n%s", format, want, got)
+		}
+		if strings.Contains(got, "not measured: energy") || strings.Contains(got, "not measured: power") {
+			t.Errorf("%s: what the bound says is said again:\n%s", format, got)
+		}
+	}
+}

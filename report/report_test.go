@@ -482,6 +482,28 @@ func TestWayOn(t *testing.T) {
 	}
 }
 
+// TestWayOnOfTheRun: no command tells more of a reason that the run gave, so it is said, as far as there is room for it.
+func TestWayOnOfTheRun(t *testing.T) {
+	r := vm()
+	node := r.Tree.First(datamodel.RunLevel)
+	for i, m := range node.Metrics {
+		if m.Name == "cpu_utilization" {
+			node.Metrics[i] = datamodel.Missing(m.Name, m.Unit, "6.24ms are too short for counters that go in steps of 10ms")
+		}
+	}
+	for width, want := range map[int]string{
+		200: "cpu of the machine (6.24ms are too short for counters that go in steps of 10ms); energy, power (no powercap in this kernel);" +
+			" gpu (no NVIDIA driver); ergon sensors tells more",
+		120: "cpu of the machine (6.24ms are too short for counters th…); energy, power, gpu (ergon sensors tells why)",
+		80:  "cpu of the machine; energy, power, gpu (ergon sensors tells why)",
+		70:  "cpu of the machine, energy, power, gpu",
+	} {
+		if got := render(t, "text", r, report.Options{Width: width, Unicode: true}); !strings.Contains(got, "  not measured: "+want+"\n") {
+			t.Errorf("%d columns: no %q in\n%s", width, want, got)
+		}
+	}
+}
+
 // TestSteal: what a hypervisor gave to others is a line where it is more than a hundredth, and none where it is not.
 func TestSteal(t *testing.T) {
 	r := vm()

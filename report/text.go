@@ -278,35 +278,68 @@ func (p *page) remark(c cell, note string, room int) string {
 	return s + "  " + bars(squeeze(c.spark, free), p.Unicode) + p.look(dim, top)
 }
 
-// missing says in one line what was not measured, with the reasons and the way on where there is room for them: to
-// ergon doctor where something is there and only cannot be read.
+// missing says in one line what was not measured, with the reasons as far as there is room for them. Where the reason is
+// that a sensor is absent there is a way on, which stands in for it: to ergon doctor where something is there and only
+// cannot be read. Of a reason that the run has given, no command would tell more.
 func (p *page) missing(gs []gap, absences []sensors.Absence) {
+	const (
+		label = "  not measured: "
+		least = 16 // columns of a reason without which it says nothing
+	)
 	if len(gs) == 0 {
 		return
 	}
-	labels := make([]string, len(gs))
-	for i, g := range gs {
-		labels[i] = g.label
-	}
-	names := strings.Join(labels, ", ")
 	command, more, why := "ergon sensors", "tells more", "tells why"
+	var absent, ofRun []gap
+	longest := 0 // columns of a reason that the run has given
 	for _, g := range gs {
-		if slices.ContainsFunc(absences, func(a sensors.Absence) bool { return a.Present && strings.Contains(g.reason, a.Reason) }) {
+		about := func(a sensors.Absence) bool { return a.Reason != "" && strings.Contains(g.reason, printable(a.Reason)) }
+		if slices.ContainsFunc(absences, func(a sensors.Absence) bool { return a.Present && about(a) }) {
 			command, more, why = "ergon doctor", "tells what would help", "tells what would help"
 		}
+		if g.reason == notMeasured || slices.ContainsFunc(absences, about) {
+			absent = append(absent, g)
+		} else {
+			ofRun = append(ofRun, g)
+			longest = max(longest, columns(g.reason))
+		}
 	}
-	full := byReason(gs)
-	if !strings.Contains(full, command) { // some reasons say so themselves.
-		full += "; " + command + " " + more
+	full, onward := byReason(gs), names(absent)
+	if len(absent) > 0 {
+		if !strings.Contains(full, command) { // some reasons say so themselves.
+			full += "; " + command + " " + more
+		}
+		onward += " (" + command + " " + why + ")"
 	}
-	const label = "  not measured: "
-	for _, s := range []string{full, names + " (" + command + " " + why + ")", names} {
+	lines := []string{full}
+	for n := min(longest, p.width); n >= least; n-- {
+		short := slices.Clone(ofRun)
+		for i, g := range short {
+			short[i].reason = shorten(g.reason, n)
+		}
+		lines = append(lines, strings.Join(nonEmpty(byReason(short), onward), "; "))
+	}
+	lines = append(lines, strings.Join(nonEmpty(names(ofRun), onward), "; "), names(gs))
+	for _, s := range lines {
 		if s = p.plain(s); len(label)+columns(s) <= p.width {
 			p.line(label, s)
 			return
 		}
 	}
-	p.line(label, fmt.Sprintf("%d things (%s)", len(gs), command))
+	things := fmt.Sprintf("%d things", len(gs))
+	if len(ofRun) == 0 {
+		things += " (" + command + ")"
+	}
+	p.line(label, things)
+}
+
+// names lists what gaps are of.
+func names(gs []gap) string {
+	labels := make([]string, len(gs))
+	for i, g := range gs {
+		labels[i] = g.label
+	}
+	return strings.Join(labels, ", ")
 }
 
 // setup says in as few lines as there is room for how the machine was set up.
