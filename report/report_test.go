@@ -504,6 +504,27 @@ func TestWayOnOfTheRun(t *testing.T) {
 	}
 }
 
+// TestForks: the machine started as many processes as the command had at least, whose first one was forked before the first reading.
+func TestForks(t *testing.T) {
+	r := vm()
+	host := r.Tree.First(datamodel.HostLevel)
+	for _, c := range []struct {
+		forks float64
+		line  string
+	}{
+		{203, "processes        203                         204      started at most, threads included\n"},
+		{202, "processes        203                         203      started at most, threads included\n"},
+		{100, "processes        203\n"},
+	} {
+		host.Children = []*datamodel.Node{{Level: datamodel.SensorLevel, Sensor: &sensors.Sensor{ID: "cpu/forks", Name: "forks"}, Metrics: []datamodel.Metric{
+			datamodel.Value("forks", c.forks, units.Processes, "delta", sensors.FromCounter, "/proc/stat"),
+		}}}
+		if got := render(t, "text", r, report.Options{Width: 120, Unicode: true}); !strings.Contains(got, c.line) {
+			t.Errorf("%v: no %q in\n%s", c.forks, c.line, got)
+		}
+	}
+}
+
 // TestSteal: what a hypervisor gave to others is a line where it is more than a hundredth, and none where it is not.
 func TestSteal(t *testing.T) {
 	r := vm()

@@ -88,7 +88,7 @@ func rows(r datamodel.Result) []row {
 		{"  system", show("cpu_system_time"), cell{}},
 		{"  steal", cell{}, steal(r, wall)},
 		{"peak memory", memory, cell{}},
-		{"processes", atLeast(show("processes")), forks(r.Tree)},
+		{"processes", atLeast(show("processes")), forks(r.Tree, s["processes"].Value)},
 		{"disk read", perSecond("disk_read"), cell{}},
 		{"disk write", perSecond("disk_write"), cell{}},
 		{"network in", cell{}, perSecond("network_receive")},
@@ -123,9 +123,11 @@ func gpuMemory(n *datamodel.Node) cell {
 	return cell{}
 }
 
-// forks is how many processes and threads were started on the whole machine: the number of the command's own is
-// between what was seen of it and this. It is no part of the summary, and not missing where it is not known.
-func forks(n *datamodel.Node) cell {
+// forks is how many processes and threads were started on the whole machine at most: the number of the command's own is
+// between what was seen of it and this. The command's first process is one of them, whose fork may have come before the
+// first reading, while it was held back. It is no part of the summary, and not missing where it is not known, or less than the
+// seen, of which a walk over processes may have counted one twice.
+func forks(n *datamodel.Node, seen float64) cell {
 	if n == nil {
 		return cell{}
 	}
@@ -134,12 +136,15 @@ func forks(n *datamodel.Node) cell {
 		if m.Provenance == sensors.Missing {
 			return cell{}
 		}
+		if m.Value++; m.Value < seen {
+			return cell{}
+		}
 		c := cellOf(m)
-		c.note = "started, threads included"
+		c.note = "started at most, threads included"
 		return c
 	}
 	for _, child := range n.Children {
-		if c := forks(child); !c.empty() {
+		if c := forks(child, seen); !c.empty() {
 			return c
 		}
 	}
