@@ -126,8 +126,8 @@ type energyLine struct {
 	depth  int
 }
 
-// energyLines puts the domains in the order of the tree: each followed by the sensors that read the same thing, then by
-// what lies in it.
+// energyLines puts the domains in the order of the tree: each followed by what lies in it, then by the sensors that read the
+// same thing, below which that would look as if it lay in them.
 func energyLines(all []datamodel.Domain) []energyLine {
 	var out []energyLine
 	done := make([]bool, len(all))
@@ -144,13 +144,13 @@ func energyLines(all []datamodel.Domain) []energyLine {
 		}
 		out = append(out, energyLine{d, name, depth})
 		for j, other := range all {
-			if other.Same == d.Sensor.ID {
-				add(j, depth, above)
+			if other.Parent == d.Sensor.ID && other.Same == "" {
+				add(j, depth+1, d.Sensor.Device)
 			}
 		}
 		for j, other := range all {
-			if other.Parent == d.Sensor.ID && other.Same == "" {
-				add(j, depth+1, d.Sensor.Device)
+			if other.Same == d.Sensor.ID {
+				add(j, depth, above)
 			}
 		}
 	}

@@ -113,7 +113,7 @@ func TestEnergyLines(t *testing.T) {
 	}) {
 		got = append(got, strings.Repeat(" ", l.depth)+l.domain.Sensor.ID+"="+l.name)
 	}
-	want := "package=package-0,twin=package-0, core=core, twin core=mmio/package-0/core,dram=package-0/dram,lost=x,circle=y"
+	want := "package=package-0, core=core, twin core=mmio/package-0/core,twin=package-0,dram=package-0/dram,lost=x,circle=y"
 	if s := strings.Join(got, ","); s != want {
 		t.Errorf("%s, want %s", s, want)
 	}
