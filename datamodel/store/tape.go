@@ -221,6 +221,8 @@ func (t *TapeFile) open() error {
 			manifest = e
 		} else if isSpool && plainName(spool) {
 			t.spools = append(t.spools, e)
+		} else if e.Name == tapeSpool && e.UncompressedSize64 == 0 {
+			continue // The folder itself, which zip -r adds where a tape was unpacked and packed again.
 		} else {
 			return fmt.Errorf("entry %.100q: a tape has %s and %s*: %w", e.Name, tapeManifest, tapeSpool, ErrForeign)
 		}

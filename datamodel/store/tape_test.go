@@ -218,6 +218,23 @@ func bomb(t *testing.T, first entry, size uint64) string {
 	return file
 }
 
+// A tape that was unpacked and packed again by zip -r has an entry for the folder.
+func TestTapePackedAgain(t *testing.T) {
+	manifest := entry{"tape.json", []byte(`{"schema":"ergon.tape/1","version":"v1","run":{"schema":"` + datamodel.ManifestSchema + `"}}`)}
+	r, err := store.OpenTape(archive(t, entry{"spool/", nil}, entry{"spool/cpu.arrows", []byte("x")}, manifest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	out := t.TempDir()
+	if err := r.Unpack(out); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(out); err != nil || len(left) != 1 || left[0].Name() != "cpu.arrows" {
+		t.Errorf("unpacked are %v, %v", left, err)
+	}
+}
+
 // A tape comes from a stranger: whatever is in it, it writes to no other folder, grows to no size, and the error says what
 // is wrong with it.
 func TestTapeRefuses(t *testing.T) {
@@ -245,11 +262,15 @@ func TestTapeRefuses(t *testing.T) {
 	f("no tape.json in it")
 	f("no tape.json in it", entry{"spool/cpu.arrows", nil})
 	for _, name := range []string{
-		"spool/../../x", "../x", "/etc/x", "spool/a/b", `spool/a\b`, "spool/..", "spool/.x", "spool/", "spool/a:b", "other", "spool/a\x00b",
+		"spool/../../x", "../x", "/etc/x", "spool/a/b", `spool/a\b`, "spool/..", "spool/.x", "spool/a:b", "other", "spool/a\x00b",
 	} {
 		f("a tape has tape.json and spool/*", good, entry{name, []byte("x")})
 	}
+	for _, name := range []string{"other/", "spool/a/", "tape.json/", "/", "../"} {
+		f("a tape has tape.json and spool/*", good, entry{name, nil})
+	}
 	f("is there twice", good, good)
+	f("is there twice", good, entry{"spool/", nil}, entry{"spool/", nil})
 	f("is there twice", good, entry{"spool/A", nil}, entry{"spool/a", nil})
 	f(`made by ergon "v9"; this ergon reads ergon.tape/1`, entry{"tape.json", []byte(`{"schema":"ergon.tape/2","version":"v9"}`)})
 	f(`made by ergon "v9"`, entry{"tape.json", []byte(`{"schema":"ergon.tape/1","version":"v9","run":{"schema":"ergon.run/9"}}`)})
