@@ -57,6 +57,13 @@ func TestWhoseEnergy(t *testing.T) {
 	}
 
 	in = base()
+	in.Ledger.GroupTime = new(5.25)
+	source = f("more than the ticks saw", in, 1000, 0, nan, "").Metric("target_energy").Source
+	if want := "share of busy CPU time, all of it: 5.25 s, of which the ticks of the machine's counters saw 5 s, in 1000 J"; !strings.Contains(source, want) {
+		t.Errorf("%q does not say %q", source, want)
+	}
+
+	in = base()
 	in.Run.Baseline = &Baseline{Cover: "packages", Power: 30, Spread: 0.5}
 	run = f("baseline", in, 280, 420, 300, "")
 	if m := run.Metric("idle_energy"); m.Uncertainty != 5 || !strings.Contains(m.Source, "baseline of 30 W for 10 s: 30 W ± 0.5 W of packages") {

@@ -115,7 +115,7 @@ func (b *builder) estimates(t busyTime, used Metric) []Metric {
 		reason = "busy time of the CPUs: none seen"
 	default:
 		return []Metric{all, estimated(target, all.Value*min(used.Value/t.busy, 1), fmt.Sprintf(
-			"share of busy CPU time, %.4g s of %.4g s, in the estimated energy of the machine; %s", used.Value, t.busy, modelLimit))}
+			"share of busy CPU time, %s, in the estimated energy of the machine; %s", ofBusy(used.Value, t.busy), modelLimit))}
 	}
 	return []Metric{all, Missing(target, units.Joule, reason)}
 }

@@ -103,7 +103,16 @@ func (d division) model(used, busy float64) string {
 	if n := len(d.edges) - 1; n > 1 {
 		what, all = fmt.Sprintf("%s in each of %d intervals", what, n), " in all"
 	}
-	return fmt.Sprintf("%s, %.4g s of %.4g s%s", what, used, busy, all)
+	return what + ", " + ofBusy(used, busy) + all
+}
+
+// ofBusy is a part of the CPUs' busy time in words. The target's own time is exact and the machine's goes in ticks, so that of a
+// short command it can be less than its part; that is then all of it.
+func ofBusy(used, busy float64) string {
+	if used > busy {
+		return fmt.Sprintf("all of it: %.4g s, of which the ticks of the machine's counters saw %.4g s", used, busy)
+	}
+	return fmt.Sprintf("%.4g s of %.4g s", used, busy)
 }
 
 // share is the target's part of the energy of a cell: of the busy time there, of that of the whole machine in the
