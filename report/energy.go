@@ -65,8 +65,8 @@ func energyRows(r datamodel.Result, s map[string]datamodel.Metric, power cell) [
 		parts = append(parts, row{label, part(share), rest})
 		parts = append(parts, cpu.rows("    ")...)
 		ofGPUs := cellOf(gpus)
-		if wall := s["wall_time"].Value; wall > 0 {
-			ofGPUs.note = units.Format(gpus.Value/wall, units.Watt)
+		if t := counted(s); t > 0 {
+			ofGPUs.note = units.Format(gpus.Value/t, units.Watt)
 		}
 		parts = append(parts, row{"  gpus", part(s["gpu_target_energy"]), ofGPUs})
 		parts = append(parts, whoseGPU(r).rows("    ")...)
@@ -84,7 +84,7 @@ func energyRows(r datamodel.Result, s map[string]datamodel.Metric, power cell) [
 		}
 	}
 	out := append([]row{{"energy", command, machine}}, parts...)
-	return append(out, row{"power", overTime(share, s["wall_time"].Value), power})
+	return append(out, row{"power", overTime(share, counted(s)), power})
 }
 
 // whose is what of an energy was the command's, that of others, and idling.
@@ -142,13 +142,17 @@ func plus(a, b datamodel.Metric) datamodel.Metric {
 	return settled(a)
 }
 
-// overTime is a share of the energy over the wall time, which is a share of the power, by the same model. It is no value
-// of its own: where it is not known it is not missing either.
-func overTime(share datamodel.Metric, wall float64) cell {
-	if !(wall > 0) {
+// counted is the time that the machine's energy is of, in s: not quite the wall time of the command, and of a short one much
+// more. NaN where it is not known.
+func counted(s map[string]datamodel.Metric) float64 { return s["energy"].Value / s["power"].Value }
+
+// overTime is a share of the energy over the time that it is of, which is a share of the power, by the same model. It is no
+// value of its own: where it is not known it is not missing either.
+func overTime(share datamodel.Metric, t float64) cell {
+	if !(t > 0) {
 		return cell{}
 	}
-	share.Value, share.Unit, share.Uncertainty = share.Value/wall, units.Watt, share.Uncertainty/wall
+	share.Value, share.Unit, share.Uncertainty = share.Value/t, units.Watt, share.Uncertainty/t
 	return part(settled(share))
 }
 

@@ -324,7 +324,7 @@ func TestLegend(t *testing.T) {
 	}
 	f("")
 	f("~ sampled", sensors.Sampled)
-	f("≈ attributed by a model   ? estimated, no sensor", sensors.Estimated, sensors.Attributed)
+	f("≈ modelled share, ± of counters   ? estimated, no sensor", sensors.Estimated, sensors.Attributed)
 	f("~ sampled   ∫ integrated", sensors.Integrated, sensors.Integrated, sensors.Sampled)
 }
 
@@ -392,18 +392,18 @@ func TestStatus(t *testing.T) {
 		}
 	}
 	all := report.Status{Elapsed: 83400 * time.Millisecond, Power: 115.2, CPU: 0.8123, Memory: 3 << 30}
-	const full = "ergon 1:23  power 115 W  cpu 81.2 %  memory 3.00 GiB"
+	const full = "ergon 1:23  machine power 115 W  cpu 81.2 %  command memory 3.00 GiB"
 	f(all, 0, full)
 	f(all, len(full), full)
-	f(all, len(full)-1, "ergon 1:23  power 115 W  cpu 81.2 %")
-	f(all, 34, "ergon 1:23  power 115 W")
+	f(all, len(full)-1, "ergon 1:23  machine power 115 W  cpu 81.2 %")
+	f(all, 34, "ergon 1:23  machine power 115 W")
 	f(all, 10, "ergon 1:23")
 	f(all, 9, "ergon 1:2")
 	f(all, 6, "ergon")
-	f(report.Status{Elapsed: 2 * time.Hour, Power: nan, CPU: nan, Memory: 12}, 80, "ergon 2:00:00  memory 12 B")
+	f(report.Status{Elapsed: 2 * time.Hour, Power: nan, CPU: nan, Memory: 12}, 80, "ergon 2:00:00  command memory 12 B")
 	f(report.Status{Elapsed: -time.Second, Power: nan, CPU: math.Inf(1), Memory: nan}, 80, "ergon 0:00")
 	line := report.Status{Power: 3e-6, CPU: nan, Memory: nan}.Line(report.Options{})
-	if line != "ergon 0:00  power 3.00 uW" {
+	if line != "ergon 0:00  machine power 3.00 uW" {
 		t.Errorf("in ASCII it is %q", line)
 	}
 }

@@ -55,7 +55,7 @@ func rows(r datamodel.Result) []row {
 	// A course is drawn where the value stands on enough readings to have one, or does not say on how many.
 	course := func(name, drawn string) cell {
 		c := show(name)
-		if n := s[name].Count; n == 0 || n > leastSpark {
+		if n := s[name].Count; !c.missing() && (n == 0 || n > leastSpark) {
 			c.spark = spark(r.Run, drawn)
 		}
 		return c
@@ -183,7 +183,7 @@ func cpus(n float64, h datamodel.HostInfo) string {
 	most, _ := h.Limits.CPUs()
 	switch {
 	case most > 0:
-		return s + " of " + strconv.FormatFloat(most, 'g', 3, 64) + " CPUs"
+		return s + " of " + strconv.FormatFloat(most, 'g', 3, 64) + map[bool]string{true: " CPU", false: " CPUs"}[most == 1]
 	case s == "1.00":
 		return s + " CPU"
 	default:
@@ -302,7 +302,7 @@ func mark(p sensors.Provenance) (sign, meaning string) {
 	case sensors.Integrated:
 		return "∫", "integrated"
 	case sensors.Attributed:
-		return "≈", "attributed by a model"
+		return "≈", "modelled share, ± of counters"
 	case sensors.Estimated:
 		return "?", "estimated, no sensor"
 	case sensors.FromCounter, sensors.Missing:
@@ -399,6 +399,9 @@ func nonEmpty(texts ...string) []string {
 	return slices.DeleteFunc(texts, func(s string) bool { return s == "" })
 }
 
+// leastRate is from how many seconds on ergon's own CPU time is shown as a share of the time.
+const leastRate = 1
+
 // own says what ergon itself took, and how many of its beats it missed.
 func own(r datamodel.Result) string {
 	s := summary(r)
@@ -409,7 +412,7 @@ func own(r datamodel.Result) string {
 		if sign, _ := mark(m.Provenance); sign != "" {
 			cost += " " + sign
 		}
-		if wall > 0 {
+		if wall >= leastRate { // of a shorter one it is mostly that of starting up
 			cost += " (" + units.Format(m.Value/wall, units.Ratio) + " of one CPU)"
 		}
 		parts = append(parts, cost)

@@ -21,24 +21,28 @@ type Status struct {
 // Line is the status in one line without an end of line, at most o.Width columns wide where that is set. What is not
 // measured is left out, and so is what there is no room for, from the end.
 func (s Status) Line(o Options) string {
-	line := "ergon " + clock(s.Elapsed)
+	line, of := "ergon "+clock(s.Elapsed), ""
 	for _, part := range []struct {
-		name  string
-		value float64
-		unit  units.Unit
+		of, name string
+		value    float64
+		unit     units.Unit
 	}{
-		{"power", s.Power, units.Watt},
-		{"cpu", s.CPU, units.Ratio},
-		{"memory", s.Memory, units.Byte},
+		{"machine", "power", s.Power, units.Watt},
+		{"machine", "cpu", s.CPU, units.Ratio},
+		{"command", "memory", s.Memory, units.Byte},
 	} {
 		if math.IsNaN(part.value) || math.IsInf(part.value, 0) {
 			continue
 		}
-		next := line + "  " + part.name + " " + units.Format(part.value, part.unit)
+		next := line + "  "
+		if part.of != of {
+			next += part.of + " "
+		}
+		next += part.name + " " + units.Format(part.value, part.unit)
 		if o.Width > 0 && columns(next) > o.Width {
 			break
 		}
-		line = next
+		line, of = next, part.of
 	}
 	if !o.Unicode {
 		line = ascii(line)
