@@ -165,9 +165,11 @@ type Run struct {
 	Reason string `json:"reason,omitempty"`
 	// ExitCode is that of the target, nil where a signal ended it or it never started; Signal is then its name
 	// ("SIGTERM").
-	ExitCode *int      `json:"exit_code"`
-	Signal   string    `json:"signal,omitempty"`
-	Start    time.Time `json:"start"`
+	ExitCode *int   `json:"exit_code"`
+	Signal   string `json:"signal,omitempty"`
+	// Start is just before the target's execve, so that WallTime later it has ended; where it never came to that, or has not
+	// yet, it is when ergon was called. The id and the folder have the latter in any case.
+	Start time.Time `json:"start"`
 	// WallTime is the time from just before the target's execve to just after it was reaped, in seconds; nil before
 	// that.
 	WallTime *float64 `json:"wall_time"`

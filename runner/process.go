@@ -159,6 +159,16 @@ func save(dir string, run datamodel.Run, tree *datamodel.Node, rows []datamodel.
 // use one.
 func Sweep() { cgroup.Sweep(time.Hour) }
 
+// begun is when a run began of which nobody could note it any more: just before its first reading. It is called where there
+// is none.
+func begun(spool string, called time.Time) time.Time {
+	list, err := store.FirstReadings(spool)
+	if err != nil || len(list) == 0 || list[0].Anchor.IsZero() {
+		return called
+	}
+	return list[0].Anchor
+}
+
 // Recover finishes a run whose ergon was ended before it could: it makes the files from what the spool holds. The
 // error of a run that is finished or still goes on says so.
 func Recover(dir string) (datamodel.Result, error) {
@@ -176,6 +186,7 @@ func Recover(dir string) (datamodel.Result, error) {
 	}
 	defer func() { _ = lock.Close() }()
 	if run.Outcome == datamodel.Unfinished {
+		run.Start = begun(spool, run.Start)
 		run.Outcome, run.Reason = datamodel.ProfilerFailed, "ergon was ended before the command; recovered from the readings"
 	}
 	tree, err := digest(&run, datamodel.Ledger{}, spool, filepath.Join(dir, store.SamplesFile), nil)

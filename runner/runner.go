@@ -144,6 +144,7 @@ func (r *Runner) Run() (Report, error) {
 		rep.Refused = err
 		return rep, o.saveManifest()
 	}
+	o.run.Start = began
 	if !o.held { // only now is its process id known
 		if err := o.group.Add(o.Target.PID()); err != nil {
 			o.warn("target", "its cgroup could not be used: "+err.Error())
@@ -451,9 +452,12 @@ func (o *round) noteEnding() {
 	}
 }
 
-// newID names a run so that names sort by time: the start in UTC and six random letters.
+// newID names a run so that names sort by time: when ergon was called, in UTC, and six random letters.
 func newID(at time.Time) string {
 	var b [3]byte
 	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
-	return at.UTC().Format("20060102T150405") + "-" + hex.EncodeToString(b[:])
+	return at.UTC().Format(idTime) + "-" + hex.EncodeToString(b[:])
 }
+
+// idTime is how an id begins.
+const idTime = "20060102T150405"

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
@@ -92,12 +94,18 @@ func Replay(file, results, version string) (result datamodel.Result, dir string,
 // replayDir makes the folder of a replayed run and gives the run the id that was free.
 func replayDir(results string, run *datamodel.Run) (dir string, err error) {
 	id := run.ID + "-replay"
+	// The date is that in the id, as of every run: a command may start on the day after, behind its baseline.
+	word, _, _ := strings.Cut(run.ID, "-")
+	called, notOurs := time.Parse(idTime, word)
+	if notOurs != nil {
+		called = run.Start
+	}
 	for n := 1; ; n++ {
 		run.ID = id
 		if n > 1 {
 			run.ID += "-" + strconv.Itoa(n)
 		}
-		dir, err = store.NewRunDir(results, run.Project, run.Start, run.ID)
+		dir, err = store.NewRunDir(results, run.Project, called, run.ID)
 		if !errors.Is(err, os.ErrExist) || n == 1000 {
 			return dir, err
 		}

@@ -66,6 +66,39 @@ func FuzzReplay(f *testing.F) {
 	})
 }
 
+// TestReplayDate: the folder of a replayed run has the date of its id, although the command may have started on the next day.
+func TestReplayDate(t *testing.T) {
+	dir := t.TempDir()
+	file, results := filepath.Join(dir, "t.zip"), filepath.Join(dir, "results")
+	spool := filepath.Join(dir, "spool")
+	s, err := store.CreateSpool(spool, store.SpoolHeader{Source: "memory", Sensors: []sensors.Sensor{
+		{ID: "memory/used", Family: "memory", Name: "used", Unit: units.Byte},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Append(0, []float64{1})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]string{"20260314T235958-b11d00": "date=2026-03-14", "mine": "date=2026-03-15"} {
+		tape := store.Tape{Run: datamodel.Run{
+			Schema: datamodel.ManifestSchema, ID: id, Project: "p", Command: []string{"c"}, Outcome: datamodel.Done,
+			Start: time.Date(2026, 3, 15, 0, 0, 8, 0, time.UTC),
+		}, LeftOut: []string{}}
+		if err := store.SaveTape(file, tape, spool, nil); err != nil {
+			t.Fatal(err)
+		}
+		_, at, err := runner.Replay(file, results, "test")
+		if err != nil || filepath.Base(filepath.Dir(at)) != want {
+			t.Errorf("%s is kept in %s, want %s; %v", id, at, want, err)
+		}
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // strangers is the manifest and a spool of a tape that is as it should be.
 func strangers(f *testing.F) (manifest, spool []byte) {
 	f.Helper()

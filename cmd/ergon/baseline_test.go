@@ -74,6 +74,7 @@ func TestBaseline(t *testing.T) {
 	sysfs, dir := meter(t), t.TempDir()
 	c := command(t, newMark(), "ergon", "--path.sysfs", sysfs, "-o", dir, "--progress", "plain", "--baseline", "1s,both", "sleep", "0.5")
 	out, err := c.CombinedOutput()
+	over := time.Now()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
@@ -88,8 +89,16 @@ func TestBaseline(t *testing.T) {
 	// The counters move when the fake's process gets a CPU: the bound is that of a machine with much else to do.
 	base := run.Baseline
 	if base == nil || base.Reason != "" || base.Cover != "packages" || math.Abs(base.Power-40) > 20 || base.Duration < 2 ||
-		len(base.Parts) != 2 || base.Busy == nil || !base.Start.After(run.Start) {
+		len(base.Parts) != 2 || base.Busy == nil {
 		t.Fatalf("%+v", base)
+	}
+	// The run begins with the command: the first baseline lies before it, and the second begins when it has ended.
+	end := run.Start.Add(time.Duration(*run.WallTime * float64(time.Second)))
+	if run.Start.Before(base.Start.Add(time.Second)) || end.After(over.Add(-time.Second)) {
+		t.Errorf("from %v to %v, with a baseline at %v and ended by %v", run.Start, end, base.Start, over)
+	}
+	if called := run.Start.Add(-time.Second).UTC(); run.ID[:15] > called.Format("20060102T150405") {
+		t.Errorf("run %s was called by %v", run.ID, called)
 	}
 	sum := summaryOf(t, dir)
 	energy, idle, net := sum["energy"].Value, sum["idle_energy"].Value, sum["net_energy"].Value
@@ -129,8 +138,9 @@ func TestBaselineIsKept(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	if b := onlyRun(t, dir).Baseline; b == nil || b.Reason != "" || b.Power <= 0 {
-		t.Errorf("%+v", b)
+	run := onlyRun(t, dir)
+	if b := run.Baseline; b == nil || b.Reason != "" || b.Power <= 0 || run.Start.Before(b.Start.Add(time.Second)) {
+		t.Errorf("%+v, the run since %v", b, run.Start)
 	}
 	if idle := summaryOf(t, dir)["idle_energy"]; idle.Value == nil || *idle.Value <= 0 {
 		t.Errorf("%+v", idle)
@@ -171,6 +181,9 @@ func TestBaselineInterrupted(t *testing.T) {
 				runs, err := store.ListRuns(dir)
 				if err != nil || len(runs) != 1 || runs[0].Run.Outcome != datamodel.Cancelled {
 					t.Errorf("%+v, %v", runs, err)
+				}
+				if r := runs[0].Run; r.ID[:15] != r.Start.UTC().Format("20060102T150405") {
+					t.Errorf("run %s, which never began, has the start %v", r.ID, r.Start)
 				}
 				if b := runs[0].Run.Baseline; b == nil || !strings.Contains(b.Reason, "interrupted") {
 					t.Errorf("%+v", b)

@@ -27,16 +27,16 @@ const (
 	Last = "last"
 )
 
-// NewRunDir makes the folder of a run below results and returns its path. The date is that of start in UTC, as the
+// NewRunDir makes the folder of a run below results and returns its path. The date is that of called in UTC, as the
 // times in the files are. An existing folder of that name is an error: nothing is ever written over.
-func NewRunDir(results, project string, start time.Time, id string) (string, error) {
+func NewRunDir(results, project string, called time.Time, id string) (string, error) {
 	if project == "" {
 		project = "unnamed"
 	}
 	if id == "" {
 		return "", errors.New("new run folder: no run id")
 	}
-	parent := filepath.Join(results, projectPrefix+escape(project), datePrefix+start.UTC().Format(time.DateOnly))
+	parent := filepath.Join(results, projectPrefix+escape(project), datePrefix+called.UTC().Format(time.DateOnly))
 	if err := os.MkdirAll(parent, 0o777); err != nil {
 		return "", fmt.Errorf("new run folder: %w", err)
 	}
