@@ -62,7 +62,7 @@ type Process struct {
 	PID, Parent int64
 	// Name is that of the file it executes, CommandLine all its arguments where they were asked for.
 	Name, CommandLine string
-	// Start is when it was forked, in steps of 10 ms. End is when it was first missed, so that it ended between LastSeen
+	// Start is when it was forked, in steps of 10 ms, or became the command: no time here is before the run's start. End is when it was first missed, so that it ended between LastSeen
 	// and End; it is zero where the process lived on, as far as is known.
 	Start, End time.Time
 	// FirstSeen and LastSeen are when it was first and last seen to live, in s of the run's clock.
@@ -84,19 +84,23 @@ type Process struct {
 // Processes makes the table of processes: the rows in the order of their starts, then the merged, then the unseen. The
 // CPU times of the rows add up to cpu_time of the run, if that is known, and their energies to target_energy. nil where
 // the processes were not looked at. It does not change what it is given.
-func Processes(seen *SeenProcesses, ledger Ledger, summary []Metric) ([]Process, []Warning) {
+func Processes(seen *SeenProcesses, run Run, ledger Ledger, summary []Metric) ([]Process, []Warning) {
 	if seen == nil {
 		return nil, nil
 	}
+	began := seen.began(run)
 	rows := make([]Process, 0, len(seen.Processes)+2)
 	for _, p := range seen.Processes {
+		p.since(began)
 		rows = append(rows, p.row(seen.Anchor, OneProcess))
 	}
 	slices.SortFunc(rows, func(a, b Process) int { return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.PID, b.PID)) })
 	adopt(rows)
 	finish(rows, ledger)
 	if seen.Merged != nil {
-		row := seen.Merged.row(seen.Anchor, MergedProcesses)
+		p := *seen.Merged
+		p.since(began)
+		row := p.row(seen.Anchor, MergedProcesses)
 		row.ID, row.PID, row.Parent, row.PeakMemory = int64(len(rows)), -1, -1, math.NaN()
 		rows = append(rows, row)
 	}
@@ -108,6 +112,23 @@ func Processes(seen *SeenProcesses, ledger Ledger, summary []Metric) ([]Process,
 	}
 	rows, w := balance(rows, summary)
 	return rows, append(warnings, w...)
+}
+
+// began is when the target began, by the clock of the looks. What is to become it is there long before, held back, and is
+// looked at from the first reading on. The run's start and the anchor are of the wall clock; where that was set between
+// them, or the start is not known so well, it is the first reading.
+func (s *SeenProcesses) began(run Run) time.Duration {
+	const most = 10 * time.Second // the target waits for first readings alone, which have limits of time
+	if began := run.Start.Sub(s.Anchor); began > 0 && began < most {
+		return began
+	}
+	return 0
+}
+
+// since takes the times before the target began as that moment: no process was the target's until then.
+func (p *SeenProcess) since(began time.Duration) {
+	p.Start, p.FirstSeen = max(p.Start, began), max(p.FirstSeen, began)
+	p.LastSeen, p.Gone = max(p.LastSeen, began), max(p.Gone, began)
 }
 
 // row is a process as a row, without what depends on others.

@@ -66,7 +66,7 @@ func TestProcessesTree(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			rows, warnings := datamodel.Processes(&datamodel.SeenProcesses{Processes: c.seen}, datamodel.Ledger{}, whole(1, 1))
+			rows, warnings := datamodel.Processes(&datamodel.SeenProcesses{Processes: c.seen}, datamodel.Run{}, datamodel.Ledger{}, whole(1, 1))
 			if got := tree(rows); got != c.want || len(warnings) > 0 {
 				t.Errorf("%s, want %s; %v", got, c.want, warnings)
 			}
@@ -93,7 +93,7 @@ func TestProcessesAddUp(t *testing.T) {
 			used += m.CPU.Seconds()
 		}
 		cpu, energy := used*(0.5+r.Float64()), r.Float64()*1e6
-		rows, warnings := datamodel.Processes(&seen, datamodel.Ledger{}, whole(cpu, energy))
+		rows, warnings := datamodel.Processes(&seen, datamodel.Run{}, datamodel.Ledger{}, whole(cpu, energy))
 		var sum, joules float64
 		for i, p := range rows {
 			sum, joules = sum+p.CPUTime, joules+p.Energy
@@ -115,18 +115,18 @@ func TestProcessesAddUp(t *testing.T) {
 
 func TestProcessesWithoutWhole(t *testing.T) {
 	seen := &datamodel.SeenProcesses{Processes: []datamodel.SeenProcess{process(10, 1, 0, 100)}}
-	rows, _ := datamodel.Processes(seen, datamodel.Ledger{}, whole(math.NaN(), 5))
+	rows, _ := datamodel.Processes(seen, datamodel.Run{}, datamodel.Ledger{}, whole(math.NaN(), 5))
 	if len(rows) != 1 || rows[0].CPUTime != 0.1 || !math.IsNaN(rows[0].Energy) {
 		t.Errorf("without a CPU time of the target: %+v", rows)
 	}
-	rows, _ = datamodel.Processes(seen, datamodel.Ledger{}, whole(0.25, math.NaN()))
+	rows, _ = datamodel.Processes(seen, datamodel.Run{}, datamodel.Ledger{}, whole(0.25, math.NaN()))
 	if len(rows) != 2 || math.Abs(rows[1].CPUTime-0.15) > 1e-12 || !math.IsNaN(rows[0].Energy+rows[1].Energy) || rows[1].Kind != datamodel.UnseenProcesses {
 		t.Errorf("without an energy of the target: %+v", rows)
 	}
 	if c := datamodel.ProcessColumns(whole(1, math.NaN())); c[4].Provenance != sensors.Missing || c[4].Source != "no meter" {
 		t.Errorf("energy: %+v", c[4])
 	}
-	if rows, _ := datamodel.Processes(nil, datamodel.Ledger{}, whole(1, 1)); rows != nil {
+	if rows, _ := datamodel.Processes(nil, datamodel.Run{}, datamodel.Ledger{}, whole(1, 1)); rows != nil {
 		t.Errorf("not looked at: %+v", rows)
 	}
 }
@@ -139,7 +139,7 @@ func TestProcessesEnd(t *testing.T) {
 		p := process(10, 1, 0, seenCPU)
 		p.Name = seenName
 		rows, _ := datamodel.Processes(&datamodel.SeenProcesses{Processes: []datamodel.SeenProcess{p}},
-			datamodel.Ledger{TargetPID: 10, TargetName: endName, TargetTime: &end}, whole(5, 5))
+			datamodel.Run{}, datamodel.Ledger{TargetPID: 10, TargetName: endName, TargetTime: &end}, whole(5, 5))
 		if rows[0].Name != want || rows[0].CPUTime != wantCPU || rows[0].Provenance != from {
 			t.Errorf("%+v", rows[0])
 		}
@@ -147,4 +147,45 @@ func TestProcessesEnd(t *testing.T) {
 	f("ergon", "true", "true", 0, 0.001, 0.001, sensors.FromCounter)
 	f("train_resnet_50.py", "train_resnet_50", "train_resnet_50.py", 100, 0.2, 0.2, sensors.FromCounter)
 	f("a", "a", "a", 300, 0.2, 0.3, sensors.Sampled)
+}
+
+// TestProcessesBegin: what is to become the command is there before it, for the length of a baseline and of the first
+// readings, and the kernel tells starts in steps. No time in the table is from before the command.
+func TestProcessesBegin(t *testing.T) {
+	anchor := time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC)
+	held := process(10, 1, -3062, 2)
+	held.FirstSeen, held.LastSeen, held.Gone, held.Ended = ms(-3060), ms(1), ms(2), true
+	child := process(11, 10, -8, 1)
+	child.FirstSeen, child.LastSeen = ms(100), ms(200)
+	merged := process(0, 0, -5, 1)
+	for _, c := range []struct {
+		name               string
+		start              time.Time
+		began, first, last float64
+	}{
+		{"known", anchor.Add(ms(3)), 0.003, 0.1, 0.2},
+		{"the clock was set back", anchor.Add(-time.Hour), 0, 0.1, 0.2},
+		{"the clock was set forward", anchor.Add(time.Hour), 0, 0.1, 0.2},
+		{"the first readings hung", anchor.Add(2 * time.Second), 2, 2, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			seen := &datamodel.SeenProcesses{Anchor: anchor, Processes: []datamodel.SeenProcess{child, held}, Merged: &merged}
+			rows, _ := datamodel.Processes(seen, datamodel.Run{Start: c.start}, datamodel.Ledger{}, whole(1, 1))
+			began := anchor.Add(time.Duration(c.began * float64(time.Second)))
+			for _, r := range rows[:3] {
+				if r.Start.Before(began) || r.FirstSeen < c.began || r.LastSeen < r.FirstSeen || !r.End.IsZero() && r.End.Before(began) {
+					t.Errorf("before %v: %+v", c.began, r)
+				}
+			}
+			if r := rows[0]; r.PID != 10 || !r.Start.Equal(began) || r.FirstSeen != c.began {
+				t.Errorf("the command: %+v", r)
+			}
+			if r := rows[1]; r.PID != 11 || r.ParentID != 0 || r.FirstSeen != c.first || r.LastSeen != c.last {
+				t.Errorf("its child: %+v", r)
+			}
+			if held.Start != ms(-3062) || seen.Processes[1].Start != ms(-3062) || merged.Start != ms(-5) {
+				t.Error("what was given is changed")
+			}
+		})
+	}
 }

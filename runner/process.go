@@ -136,7 +136,7 @@ func processes(run *datamodel.Run, ledger datamodel.Ledger, spool string, tree *
 	if err != nil {
 		run.Warnings = append(run.Warnings, datamodel.Warning{Subject: "processes", Text: err.Error()})
 	}
-	rows, warnings := datamodel.Processes(seen, ledger, datamodel.Result{Tree: tree}.Summary())
+	rows, warnings := datamodel.Processes(seen, *run, ledger, datamodel.Result{Tree: tree}.Summary())
 	run.Warnings = append(run.Warnings, warnings...)
 	return rows
 }

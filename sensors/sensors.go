@@ -189,7 +189,8 @@ type Process struct {
 	// PID is its number, which together with Start says which process it is: numbers are used again. Parent is the number
 	// of its parent when it was first seen; one that had been orphaned by then has an ancestor's or that of init.
 	PID, Parent int
-	// Start is when it was forked, in steps of 10 ms. All times here carry the monotonic clock.
+	// Start is when it was forked, in steps of 10 ms; of the command itself, when what was to become it was. All times here
+	// carry the monotonic clock.
 	Start time.Time
 	// Name is that of the file it executes, any bytes, at most 15 where no more can be known.
 	Name string

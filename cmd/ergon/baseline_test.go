@@ -100,6 +100,15 @@ func TestBaseline(t *testing.T) {
 	if called := run.Start.Add(-time.Second).UTC(); run.ID[:15] > called.Format("20060102T150405") {
 		t.Errorf("run %s was called by %v", run.ID, called)
 	}
+	result, err := store.Load(filepath.Dir(onlyManifest(t, dir)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range result.Processes { // though the first was there to be measured around
+		if p.Kind == datamodel.OneProcess && (p.Start.Before(run.Start.Truncate(time.Microsecond)) || p.FirstSeen < 0) {
+			t.Errorf("before the run, which began at %v: %+v", run.Start, p)
+		}
+	}
 	sum := summaryOf(t, dir)
 	energy, idle, net := sum["energy"].Value, sum["idle_energy"].Value, sum["net_energy"].Value
 	if energy == nil || idle == nil || net == nil || math.Abs(*energy-*idle-*net) > 1e-9 || !strings.Contains(sum["idle_energy"].Source, "before and after") {

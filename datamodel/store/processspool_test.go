@@ -243,8 +243,8 @@ func FuzzProcessSpool(f *testing.F) {
 				t.Errorf("%+v", p)
 			}
 		}
-		rows, _ := datamodel.Processes(seen, datamodel.Ledger{}, nil)
-		again, _ := datamodel.Processes(seen, datamodel.Ledger{}, nil)
+		rows, _ := datamodel.Processes(seen, datamodel.Run{}, datamodel.Ledger{}, nil)
+		again, _ := datamodel.Processes(seen, datamodel.Run{}, datamodel.Ledger{}, nil)
 		if len(rows) < len(seen.Processes) || !reflect.DeepEqual(fmt.Sprint(rows), fmt.Sprint(again)) {
 			t.Errorf("%d rows of %d processes", len(rows), len(seen.Processes))
 		}
