@@ -62,8 +62,10 @@ type Process struct {
 	PID, Parent int64
 	// Name is that of the file it executes, CommandLine all its arguments where they were asked for.
 	Name, CommandLine string
-	// Start is when it was forked, in steps of 10 ms, or became the command: no time here is before the run's start. End is when it was first missed, so that it ended between LastSeen
-	// and End; it is zero where the process lived on, as far as is known.
+	// Start is when it was forked, in steps of 10 ms, or became the command: no time here is before the run's start. End is
+	// at the latest: when a look first missed it or found it dead, so that it ended between LastSeen and End, and two that ran
+	// one after the other may overlap; of the command itself, when it was reaped. It is zero where the process lived on, as
+	// far as is known.
 	Start, End time.Time
 	// FirstSeen and LastSeen are when it was first and last seen to live, in s of the run's clock.
 	FirstSeen, LastSeen float64
@@ -96,7 +98,7 @@ func Processes(seen *SeenProcesses, run Run, ledger Ledger, summary []Metric) ([
 	}
 	slices.SortFunc(rows, func(a, b Process) int { return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.PID, b.PID)) })
 	adopt(rows)
-	finish(rows, ledger)
+	finish(rows, ledger, seen.Anchor, began)
 	if seen.Merged != nil {
 		p := *seen.Merged
 		p.since(began)
@@ -168,8 +170,9 @@ func adopt(rows []Process) {
 	}
 }
 
-// finish gives the command itself the CPU time that the kernel said after its end, and the name it had then.
-func finish(rows []Process, l Ledger) {
+// finish gives the command itself the CPU time that the kernel said after its end, and the name it had then. It ended when
+// it was reaped, where it is known when it began, and not at the last look.
+func finish(rows []Process, l Ledger, anchor time.Time, began time.Duration) {
 	if l.TargetPID == 0 {
 		return
 	}
@@ -177,6 +180,12 @@ func finish(rows []Process, l Ledger) {
 	at := slices.IndexFunc(rows, func(p Process) bool { return p.PID == l.TargetPID })
 	if at < 0 {
 		return
+	}
+	if wall, ok := have(l.WallTime); ok && began > 0 && began.Seconds()+wall >= rows[at].LastSeen {
+		reaped := anchor.Add(began + time.Duration(wall*float64(time.Second)))
+		if reaped.Before(rows[at].End) {
+			rows[at].End = reaped
+		}
 	}
 	if v, ok := have(l.TargetTime); ok && v >= rows[at].CPUTime {
 		rows[at].CPUTime, rows[at].Provenance = v, sensors.FromCounter

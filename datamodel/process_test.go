@@ -189,3 +189,29 @@ func TestProcessesBegin(t *testing.T) {
 		})
 	}
 }
+
+// TestProcessesReaped: the command ended when it was reaped, its children at the latest when they were first missed. What
+// cannot be, as on a tape of before the run's start was known so well, is not believed.
+func TestProcessesReaped(t *testing.T) {
+	anchor := time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC)
+	root, child := process(10, 1, 0, 2), process(11, 10, 100, 1)
+	for _, p := range []*datamodel.SeenProcess{&root, &child} {
+		p.LastSeen, p.Gone, p.Ended = ms(400), ms(530), true
+	}
+	f := func(began, wall, want time.Duration) {
+		t.Helper()
+		took := wall.Seconds()
+		rows, _ := datamodel.Processes(&datamodel.SeenProcesses{Anchor: anchor, Processes: []datamodel.SeenProcess{root, child}},
+			datamodel.Run{Start: anchor.Add(began)}, datamodel.Ledger{TargetPID: 10, WallTime: &took}, whole(1, 1))
+		if end := rows[0].End.Sub(anchor); end.Round(time.Microsecond) != want {
+			t.Errorf("after %v from %v: the command ended at %v, want %v", wall, began, end, want)
+		}
+		if end := rows[1].End.Sub(anchor); end != ms(530) {
+			t.Errorf("the child ended at %v", end)
+		}
+	}
+	f(ms(3), ms(502), ms(505))
+	f(ms(3), ms(300), ms(530))
+	f(ms(3), ms(800), ms(530))
+	f(-ms(4), ms(502), ms(530))
+}

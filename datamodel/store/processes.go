@@ -14,22 +14,29 @@ import (
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
 )
 
 const processesSchema = "ergon.processes/1"
 
 // SaveProcesses writes the table of a run's processes as processes.parquet into the run's folder. What the columns of
-// figures are, with unit, provenance and source, is in the file's metadata under ergon.columns; the energy's reason to
+// times and figures are, with unit, provenance and source, is in the file's metadata under ergon.columns; the energy's reason to
 // be missing also in a column. The file's name is durable after the next SaveManifest or RemoveSpool.
 func SaveProcesses(dir string, run datamodel.Run, rows []datamodel.Process, columns []datamodel.ProcessColumn) error {
 	type column struct {
 		Name       string             `json:"name"`
-		Unit       string             `json:"unit"`
+		Unit       string             `json:"unit,omitempty"`
 		Provenance sensors.Provenance `json:"provenance,omitempty"`
 		Source     string             `json:"source,omitempty"`
 	}
 	path := filepath.Join(dir, ProcessesFile)
-	var about []column
+	about := []column{
+		{Name: "start", Source: "/proc/PID/stat, in steps of 10 ms, but never before the start of the run"},
+		{Name: "end", Provenance: sensors.Sampled, Source: "at the latest: the first look that missed it or found it dead, so that it ended " +
+			"between last_seen and end; of the command itself, when it was reaped; null where it lived on"},
+		{"first_seen", string(units.Second), sensors.Sampled, "the first look that found it, on the clock of elapsed in samples.parquet"},
+		{"last_seen", string(units.Second), sensors.Sampled, "the last look that found it alive, on the same clock"},
+	}
 	noEnergy, from := "", sensors.Attributed
 	for _, c := range columns {
 		about = append(about, column{c.Name, string(c.Unit), c.Provenance, c.Source})
