@@ -264,6 +264,25 @@ type ProcessColumn struct {
 	Source string
 }
 
+// The sources of the CPU time of a row. What was not seen has the reason in it.
+const (
+	whenSeen = "CPU clock of each process when last seen"
+	atEnd    = "CPU clock of the command after its end"
+	notSeen  = "CPU time of the target less that of the processes seen: that of processes which lived between two looks, as " +
+		"looks are spaced out to take 0.2 % of a core at most, and of the last moments of the others"
+)
+
+// CPUSource is where the CPU time of a row comes from.
+func (p *Process) CPUSource() string {
+	switch {
+	case p.Kind == UnseenProcesses:
+		return notSeen
+	case p.Kind == OneProcess && p.Provenance == sensors.FromCounter:
+		return atEnd
+	}
+	return whenSeen
+}
+
 // ProcessColumns lists the figures of a table of processes of the run with this summary.
 func ProcessColumns(summary []Metric) []ProcessColumn {
 	energy := pick(summary, "target_energy")
@@ -272,7 +291,7 @@ func ProcessColumns(summary []Metric) []ProcessColumn {
 		from, source = sensors.Missing, energy.Reason
 	}
 	return []ProcessColumn{
-		{"cpu_time", units.Second, "", "CPU clock of each process when last seen; the command's own after its end"},
+		{"cpu_time", units.Second, "", whenSeen + "; " + atEnd + "; of the row unseen, " + notSeen},
 		{"peak_memory", units.Byte, sensors.Sampled, "/proc/PID/stat, VmHWM of /proc/PID/status"},
 		{"read", units.Byte, sensors.Sampled, "/proc/PID/io, less that of the children that were seen"},
 		{"written", units.Byte, sensors.Sampled, "/proc/PID/io, less that of the children that were seen"},

@@ -215,3 +215,14 @@ func TestProcessesReaped(t *testing.T) {
 	f(ms(3), ms(800), ms(530))
 	f(-ms(4), ms(502), ms(530))
 }
+
+func TestCPUSource(t *testing.T) {
+	p := process(10, 1, 0, 100)
+	rows, _ := datamodel.Processes(&datamodel.SeenProcesses{Processes: []datamodel.SeenProcess{p}}, datamodel.Run{}, datamodel.Ledger{}, whole(1, 1))
+	if s := rows[0].CPUSource(); !strings.Contains(s, "when last seen") {
+		t.Errorf("a process: %s", s)
+	}
+	if s := rows[1].CPUSource(); !strings.Contains(s, "lived between two looks") || !strings.Contains(datamodel.ProcessColumns(nil)[0].Source, s) {
+		t.Errorf("not seen: %s", s)
+	}
+}

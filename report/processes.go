@@ -146,6 +146,9 @@ func shareOf(part, whole float64) string {
 
 // span is when a process was seen, in seconds of the run.
 func span(p datamodel.Process) string {
+	if p.Kind == datamodel.UnseenProcesses {
+		return "between looks"
+	}
 	if math.IsNaN(p.FirstSeen) || math.IsNaN(p.LastSeen) {
 		return ""
 	}
@@ -264,11 +267,11 @@ func processMetrics(r datamodel.Result, f func(path string, m datamodel.Metric))
 	for _, p := range datamodel.Costliest(r.Processes, keptProcesses) {
 		path := "processes/" + strings.ReplaceAll(strings.TrimSpace(strings.TrimPrefix(strconv.FormatInt(p.PID, 10), "-1")+" "+processName(p, unlimited)), "/", "|")
 		for i, v := range []float64{p.CPUTime, p.PeakMemory, p.Read, p.Written, p.Energy} {
-			from := about[i].Provenance
+			from, source := about[i].Provenance, about[i].Source
 			if i == 0 {
-				from = p.Provenance
+				from, source = p.Provenance, p.CPUSource()
 			}
-			m := datamodel.Value(about[i].Name, v, about[i].Unit, "last", from, about[i].Source)
+			m := datamodel.Value(about[i].Name, v, about[i].Unit, "last", from, source)
 			if math.IsNaN(v) {
 				m = datamodel.Missing(about[i].Name, about[i].Unit, "not seen")
 				if from == sensors.Missing {
