@@ -185,20 +185,33 @@ func (b *builder) idle(whole float64) Metric {
 	return m
 }
 
-// net is the energy less that of idling. The difference of two measurements is a model of what would have been.
-func net(energy, idle Metric) Metric {
+// net is the energy less that of idling of all that is in it. The difference of two measurements is a model of what would have
+// been.
+func (b *builder) net(energy, idle Metric) Metric {
 	const name = "net_energy"
-	switch {
-	case energy.Reason != "":
-		return Missing(name, units.Joule, energy.Reason)
-	case idle.Reason != "":
-		return Missing(name, units.Joule, idle.Reason)
+	var idling []Metric
+	if len(b.energy.cpu) > 0 {
+		idling = append(idling, idle)
+	}
+	if len(b.energy.gpus) > 0 {
+		idling = append(idling, b.gpusIdle)
 	}
 	m := energy
-	m.Name, m.Aggregation = name, "share"
-	m.Provenance = weaker(sensors.Attributed, energy.Provenance)
-	m.Source = fmt.Sprintf("energy less idle_energy: %.6g J less %.6g J", energy.Value, idle.Value)
+	m.Name, m.Aggregation, m.Source = name, "share", fmt.Sprintf("energy less idle_energy: %.6g J", energy.Value)
 	m.Min, m.Max, m.Mean, m.Std = math.NaN(), math.NaN(), math.NaN(), math.NaN()
-	m.Uncertainty = energy.Uncertainty + idle.Uncertainty
-	return m.withValue(max(0, energy.Value-idle.Value))
+	for _, i := range idling {
+		if i.Reason != "" {
+			return Missing(name, units.Joule, i.Reason)
+		}
+		m.Value, m.Uncertainty = m.Value-i.Value, m.Uncertainty+i.Uncertainty
+		m.Source += fmt.Sprintf(" less %.6g J", i.Value)
+		if i.Name != idle.Name {
+			m.Source += " of the GPUs"
+		}
+	}
+	if energy.Reason != "" {
+		return Missing(name, units.Joule, energy.Reason)
+	}
+	m.Provenance = weaker(sensors.Attributed, energy.Provenance)
+	return m.withValue(max(0, m.Value))
 }

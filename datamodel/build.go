@@ -109,9 +109,10 @@ type builder struct {
 	// not known.
 	shared   []Metric
 	division division
-	// gpus is whose the energy of each GPU was, gpuWhose what of that is not in the summary.
+	// gpus is whose the energy of each GPU was, gpuWhose what of that is not in the summary, gpusIdle the last of it.
 	gpus     []gpuShare
 	gpuWhose []Metric
+	gpusIdle Metric
 }
 
 func newBuilder(in Input) *builder {

@@ -135,7 +135,7 @@ func (b *builder) gpuAttribution(gpu Metric) Metric {
 		total.other = b.gpuTotal("gpu_other_energy", func(g gpuShare) Metric { return g.other })
 		total.idle = b.gpuTotal("gpu_idle_energy", func(g gpuShare) Metric { return g.idle })
 	}
-	b.gpuWhose = []Metric{total.other, total.idle}
+	b.gpuWhose, b.gpusIdle = []Metric{total.other, total.idle}, total.idle
 	return total.target
 }
 

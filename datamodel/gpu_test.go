@@ -2,6 +2,7 @@ package datamodel
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +79,20 @@ func TestWhoseGPUEnergy(t *testing.T) {
 	based := of(used("GPU-a", 1, 2, 0.6, 0.2)...)
 	based.Run.Baseline = &Baseline{Cover: "packages", GPUs: map[string]float64{"GPU-a": 60}}
 	f("baseline", based, 300, 100, 600, "in 1000 J of GPU-a less 600 J idle")
+	net := func(in Input, want float64, says string) {
+		t.Helper()
+		tree, _ := build(t, in)
+		if m := tree.First(RunLevel).Metric("net_energy"); !(m.Value == want || math.IsNaN(m.Value) && math.IsNaN(want)) || !strings.Contains(m.Source+m.Reason, says) {
+			t.Errorf("%+v, want %v: %q", m, want, says)
+		}
+	}
+	net(based, 400, "1000 J less 600 J of the GPUs")
+	both := based
+	both.Series = append(slices.Clip(based.Series), line(zone("package-0"), 0, 2000, d))
+	both.Run.Baseline = &Baseline{Cover: "packages", Power: 30, GPUs: map[string]float64{"GPU-a": 60}}
+	net(both, 2100, "3000 J less 300 J less 600 J of the GPUs")
+	both.Run.Baseline = &Baseline{Cover: "packages", Power: 30}
+	net(both, nan, "baseline")
 	based.Run.Baseline = &Baseline{GPUs: map[string]float64{"GPU-a": 160}}
 	f("baseline above the run", based, 0, 0, 1000, "share of SM time")
 	based.Run.Baseline = &Baseline{GPUs: map[string]float64{"GPU-b": 60}}

@@ -38,7 +38,7 @@ func (b *builder) summary() []Metric {
 	for _, m := range append(slices.Clip(b.shared), b.gpuAttribution(of["gpu_energy"])) {
 		of[m.Name] = m
 	}
-	of["net_energy"] = net(of["energy"], of["idle_energy"])
+	of["net_energy"] = b.net(of["energy"], of["idle_energy"])
 	of["profiler_cpu_time"] = b.profilerTime()
 	of["cpu_limit_utilization"] = b.limitUtilization(of["cpu_time"])
 	b.interference(busy, of)

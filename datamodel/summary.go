@@ -29,7 +29,7 @@ func SummaryFields() []SummaryField {
 		{"target_energy", units.Joule, "the target's share of the part of it that is not the GPUs'"},
 		{"other_energy", units.Joule, "the share of all else that ran on the machine; without a baseline idling is in both"},
 		{"idle_energy", units.Joule, "what the machine would have taken idle, by the baseline"},
-		{"net_energy", units.Joule, "energy less idle_energy: what was taken since the command ran, whoever took it"},
+		{"net_energy", units.Joule, "energy less idle_energy and that of idling of the GPUs: what was taken since the command ran, whoever took it"},
 		{"estimated_energy", units.Joule, "energy of the CPUs by their rated power and load, only with --estimate: not measured"},
 		{"estimated_target_energy", units.Joule, "the target's share of that"},
 		{"gpu_energy", units.Joule, "energy of the GPUs the job may see"},

@@ -43,13 +43,12 @@ func energyRows(r datamodel.Result, s map[string]datamodel.Metric, power cell) [
 	all, gpus, share := s["energy"], s["gpu_energy"], s["target_energy"]
 	machine := cellOf(all)
 	if !machine.missing() {
-		machine.note = strings.Join(covered(all.Source), " + ")
+		machine.note = strings.Join(nonEmpty(net(s["net_energy"]), strings.Join(covered(all.Source), " + ")), ", ")
 	}
 	cpu := whose{share, s["other_energy"], s["idle_energy"]}
 	var parts []row
 	switch {
 	case !gpusSummed(s):
-		machine.note = strings.Join(nonEmpty(net(s["net_energy"]), machine.note), ", ")
 		parts = cpu.rows("  ")
 	case len(covered(all.Source)) == 1:
 		share = s["gpu_target_energy"]
@@ -57,7 +56,7 @@ func energyRows(r datamodel.Result, s map[string]datamodel.Metric, power cell) [
 		parts = append(whoseGPU(r).rows("  "), row{"energy beside the gpus", cell{}, cellOf(s["target_energy"])})
 	default:
 		rest := cellOf(less(all, gpus))
-		rest.note = strings.Join(nonEmpty(net(less(s["net_energy"], gpus)), covered(all.Source)[0]), ", ")
+		rest.note = covered(all.Source)[0]
 		label := "  cpus"
 		if covered(all.Source)[0] == "psys" {
 			label = "  platform"
