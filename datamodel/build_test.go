@@ -312,7 +312,8 @@ func TestBuildFromTheLedgerAlone(t *testing.T) {
 	in := Input{
 		Run: Run{Outcome: SamplerFailed, Reason: "sampler: exit status 2"},
 		Ledger: Ledger{
-			WallTime: new(0.3), UserTime: new(0.25), SystemTime: new(0.05), OrphansTime: new(0.1), MaxRSS: new(7e6),
+			WallTime: new(0.3), UserTime: new(0.25), SystemTime: new(0.05), OrphansTime: new(0.1),
+			OrphansUserTime: new(0.07), MaxRSS: new(7e6),
 			ReadBytes: new(1.0), WriteBytes: new(2.0), RunnerTime: new(0.01),
 		},
 	}
@@ -321,7 +322,7 @@ func TestBuildFromTheLedgerAlone(t *testing.T) {
 		t.Errorf("warnings: %v", warnings)
 	}
 	known := map[string]float64{
-		"wall_time": 0.3, "cpu_time": 0.4, "cpu_user_time": 0.25, "cpu_system_time": 0.05, "peak_memory": 7e6,
+		"wall_time": 0.3, "cpu_time": 0.4, "cpu_user_time": 0.32, "cpu_system_time": 0.08, "peak_memory": 7e6,
 		"disk_read": 1, "disk_write": 2,
 	}
 	for _, m := range tree.First(RunLevel).Metrics {
@@ -403,6 +404,86 @@ func TestWhichCPUTime(t *testing.T) {
 			m := tree.First(RunLevel).Metric("cpu_time")
 			if m.Value != c.want || !strings.Contains(m.Source, c.source) || (len(warnings) > 0) != c.warned {
 				t.Errorf("%v from %q, %v; want %v from %q", m.Value, m.Source, warnings, c.want, c.source)
+			}
+		})
+	}
+}
+
+// User and system time come from a source of which they are the whole, or are not given.
+func TestUserAndSystemAreTheWhole(t *testing.T) {
+	of := func(source, modes string, total, user, system float64) []*Series {
+		count := func(name, source string, from sensors.Provenance, v float64) *Series {
+			s := sensor("target/"+name, sensors.Counter, units.Second, source)
+			s.Provenance = from
+			return line(s, 0, v, sec)
+		}
+		how := sensors.Sampled
+		if modes == source {
+			how = sensors.FromCounter
+		}
+		return []*Series{
+			count("cpu_time", source, sensors.FromCounter, total), count("user_time", modes, how, user),
+			count("system_time", modes, how, system),
+		}
+	}
+	const perf, walk, group = "perf task-clock (inherit)", "walk, /proc/PID/stat", "cgroup v2 cpu.stat"
+	none := math.NaN()
+	for _, c := range []struct {
+		name         string
+		ledger       Ledger
+		series       []*Series
+		user, system float64
+		source       string
+		from         sensors.Provenance
+	}{
+		{
+			"nobody waited for the children",
+			Ledger{UserTime: new(0.0128), SystemTime: new(0.09)},
+			of(perf, walk, 0.53, 0.06, 0.31), none, none, "", sensors.Missing,
+		},
+		{
+			"nobody waited, but the walk saw all",
+			Ledger{UserTime: new(0.0128), SystemTime: new(0.09)},
+			of(perf, walk, 0.53, 0.2, 0.32), 0.2, 0.32, walk, sensors.Sampled,
+		},
+		{
+			"the walk has one of them only",
+			Ledger{UserTime: new(0.0128), SystemTime: new(0.09)},
+			of(perf, walk, 0.53, 0.5, none), none, none, "", sensors.Missing,
+		},
+		{
+			"all were waited for", // perf counts what interrupts took as well
+			Ledger{UserTime: new(0.2), SystemTime: new(0.32)}, of(perf, walk, 0.53, 0.2, 0.3), 0.2, 0.32, "wait4", sensors.FromCounter,
+		},
+		{
+			"orphans of whom it was not kept",
+			Ledger{UserTime: new(0.2), SystemTime: new(0.1), OrphansTime: new(0.3)},
+			nil, none, none, "", sensors.Missing,
+		},
+		{
+			"group at the end",
+			Ledger{GroupTime: new(0.53), GroupUserTime: new(0.43), GroupSystemTime: new(0.1), UserTime: new(0.01), SystemTime: new(0.0)},
+			nil, 0.43, 0.1, "cgroup", sensors.FromCounter,
+		},
+		{
+			"group as sampled",
+			Ledger{UserTime: new(0.01), SystemTime: new(0.0)},
+			of(group, group, 0.53, 0.43, 0.1), 0.43, 0.1, group, sensors.FromCounter,
+		},
+		{
+			"moved out of the group",
+			Ledger{GroupTime: new(0.1), GroupUserTime: new(0.06), GroupSystemTime: new(0.04), UserTime: new(0.5), SystemTime: new(0.2)},
+			nil, 0.5, 0.2, "wait4", sensors.FromCounter,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tree, _ := build(t, Input{Ledger: c.ledger, Series: c.series})
+			for name, want := range map[string]float64{"cpu_user_time": c.user, "cpu_system_time": c.system} {
+				m := tree.First(RunLevel).Metric(name)
+				same := m.Value == want || math.IsNaN(m.Value) && math.IsNaN(want)
+				if !same || m.Provenance != c.from || !strings.Contains(m.Source, c.source) || math.IsNaN(want) && m.Reason == "" {
+					t.Errorf("%+v, want %v by %s from %q", m, want, c.from, c.source)
+				}
 			}
 		})
 	}

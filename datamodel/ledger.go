@@ -16,8 +16,9 @@ type Ledger struct {
 	VoluntarySwitches   *float64 `json:"voluntary_switches,omitempty"`
 	InvoluntarySwitches *float64 `json:"involuntary_switches,omitempty"`
 	// OrphansTime is the CPU time of descendants that nobody of the tree waited for and that the runner reaped as their
-	// subreaper, by wait4, in s; it is not in UserTime and SystemTime.
-	OrphansTime *float64 `json:"orphans_time,omitempty"`
+	// subreaper, by wait4, in s; it is not in UserTime and SystemTime. OrphansUserTime is the part of it in user mode.
+	OrphansTime     *float64 `json:"orphans_time,omitempty"`
+	OrphansUserTime *float64 `json:"orphans_user_time,omitempty"`
 	// RSSFloor is the resident set of the process that the target was forked from, in By. Linux hands its mark on to
 	// the target, so that a MaxRSS that is not above it says nothing.
 	RSSFloor *float64 `json:"rss_floor,omitempty"`

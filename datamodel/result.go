@@ -67,25 +67,35 @@ func (b *builder) times() []Metric {
 	if v, ok := b.wall(); ok {
 		wall = Value("wall_time", v, units.Second, "delta", sensors.FromCounter, "monotonic clock")
 	}
+	waited := b.waited()
+	total := b.trueToRusage(b.cpuTime(waited), waited)
+	return append([]Metric{wall, total}, b.modes(total, waited)...)
+}
+
+// modeTimes are CPU times in s and where they are from; NaN where they are not known.
+type modeTimes struct {
+	total, user, system float64
+	source              string
+}
+
+// waited is what wait4 said of the target and, where the runner reaps them, of its orphans.
+func (b *builder) waited() modeTimes {
 	l := b.in.Ledger
 	user, hasUser := have(l.UserTime)
 	system, hasSystem := have(l.SystemTime)
-	waited := math.NaN()
-	source := fromWait
-	if hasUser && hasSystem {
-		waited = user + system
-		if orphans, ok := have(l.OrphansTime); ok {
-			waited += orphans
-			source = "wait4, of the target and all its descendants that were waited for, orphans by ergon"
+	if !hasUser || !hasSystem {
+		return modeTimes{math.NaN(), math.NaN(), math.NaN(), fromWait}
+	}
+	t := modeTimes{user + system, user, system, fromWait}
+	if orphans, ok := have(l.OrphansTime); ok {
+		t.total += orphans
+		t.source = "wait4, of the target and all its descendants that were waited for, orphans by ergon"
+		if user, ok := have(l.OrphansUserTime); ok {
+			t.user += user
+			t.system += orphans - user
 		}
 	}
-	total := b.cpuTime("cpu_time", l.GroupTime, l.PerfTime, waited, source, "cpu_time")
-	return []Metric{
-		wall,
-		b.trueToRusage(total, waited, source),
-		b.cpuTime("cpu_user_time", l.GroupUserTime, nil, user, fromWait, "user_time"),
-		b.cpuTime("cpu_system_time", l.GroupSystemTime, nil, system, fromWait, "system_time"),
-	}
+	return t
 }
 
 // accounting is how the target's sensor gets its CPU time.
@@ -114,51 +124,100 @@ func accountingOf(s sensors.Sensor) accounting {
 	return byWalk
 }
 
-// cpuTime is the best of what the ledger and the target's sensor know of a CPU time: a cgroup, else perf, else rusage,
-// else a walk over the processes. waited is NaN where wait4 said nothing.
-func (b *builder) cpuTime(name string, group, perf *float64, waited float64, waitSource, sensor string) Metric {
+// cpuTime is the best of what the ledger and the target's sensor know of the CPU time: a cgroup, else perf, else rusage,
+// else a walk over the processes.
+func (b *builder) cpuTime(waited modeTimes) Metric {
+	const name = "cpu_time"
 	l := b.in.Ledger
-	var read Metric
-	how := byWalk
-	s := b.find("target", sensor)
-	if s != nil {
-		read = s.Metrics()[0]
-		read.Name = name
-		how = accountingOf(s.sensor)
-	}
-	isRead := s != nil && read.Reason == ""
-	if v, ok := have(group); ok {
+	read, how := b.targetTime(name, name)
+	isRead := read.Reason == ""
+	if v, ok := have(l.GroupTime); ok {
 		return Value(name, v, units.Second, "delta", sensors.FromCounter, orElse(l.GroupTimeSource, "cgroup"))
 	}
 	if isRead && how == byGroup {
 		return read
 	}
-	if v, ok := have(perf); ok {
+	if v, ok := have(l.PerfTime); ok {
 		return Value(name, v, units.Second, "delta", sensors.FromCounter, "perf task-clock")
 	}
 	if isRead && how == byPerf {
 		return read
 	}
 	// Both are lower bounds. The walk sees more only where much was done by processes that nobody has waited for yet.
-	if !math.IsNaN(waited) && !(isRead && waited < 0.95*read.Value && read.Value-waited > 0.010) {
-		return Value(name, waited, units.Second, "delta", sensors.FromCounter, waitSource)
+	if !math.IsNaN(waited.total) && !(isRead && waited.total < 0.95*read.Value && read.Value-waited.total > 0.010) {
+		return Value(name, waited.total, units.Second, "delta", sensors.FromCounter, waited.source)
 	}
-	if s != nil {
-		return read
+	return read
+}
+
+// targetTime is what a sensor of the target says of a CPU time, and how it knows.
+func (b *builder) targetTime(name, sensor string) (Metric, accounting) {
+	s := b.find("target", sensor)
+	if s == nil {
+		return Missing(name, units.Second, b.whyMissing("target", "target/"+sensor)), byWalk
 	}
-	return Missing(name, units.Second, b.whyMissing("target", "target/"+sensor))
+	m := s.Metrics()[0]
+	m.Name = name
+	return m, accountingOf(s.sensor)
 }
 
 // trueToRusage compares the CPU time that was chosen with rusage, which is a lower bound: a process that was waited
 // for did use that time. Where the choice is well below, it has missed something (a process that moved itself to
 // another cgroup, exits that perf does not see), and rusage is nearer to the truth.
-func (b *builder) trueToRusage(chosen Metric, waited float64, source string) Metric {
-	if chosen.Reason != "" || math.IsNaN(waited) || chosen.Value >= 0.95*waited || waited-chosen.Value <= 0.010 {
+func (b *builder) trueToRusage(chosen Metric, waited modeTimes) Metric {
+	if chosen.Reason != "" || math.IsNaN(waited.total) || chosen.Value >= 0.95*waited.total || waited.total-chosen.Value <= 0.010 {
 		return chosen
 	}
 	b.warn("target/cpu_time", "%s gave %.4g s of CPU time, less than the %.4g s of the processes waited for, "+
-		"which are given instead", chosen.Source, chosen.Value, waited)
-	return Value(chosen.Name, waited, units.Second, "delta", sensors.FromCounter, source)
+		"which are given instead", chosen.Source, chosen.Value, waited.total)
+	return Value(chosen.Name, waited.total, units.Second, "delta", sensors.FromCounter, waited.source)
+}
+
+// modes is the CPU time in user mode and in the kernel, by the best source of which the two come to the whole, or nearly:
+// wait4 does not know what nobody waited for, nor the walk what ended between its looks, and that would be in neither.
+func (b *builder) modes(whole Metric, waited modeTimes) []Metric {
+	const user, system = "cpu_user_time", "cpu_system_time"
+	l := b.in.Ledger
+	ofLedger := func(userTime, systemTime float64, source string) []Metric {
+		return []Metric{
+			Value(user, userTime, units.Second, "delta", sensors.FromCounter, source),
+			Value(system, systemTime, units.Second, "delta", sensors.FromCounter, source),
+		}
+	}
+	var known [][]Metric // from the best to the worst
+	groupUser, hasUser := have(l.GroupUserTime)
+	groupSystem, hasSystem := have(l.GroupSystemTime)
+	if hasUser && hasSystem {
+		known = append(known, ofLedger(groupUser, groupSystem, orElse(l.GroupTimeSource, "cgroup")))
+	}
+	readUser, how := b.targetTime(user, "user_time")
+	readSystem, _ := b.targetTime(system, "system_time")
+	read := []Metric{readUser, readSystem}
+	isRead := readUser.Reason == "" && readSystem.Reason == ""
+	if isRead && how == byGroup {
+		known = append(known, read)
+	}
+	if !math.IsNaN(waited.total) {
+		known = append(known, ofLedger(waited.user, waited.system, waited.source))
+	}
+	if isRead && how != byGroup {
+		known = append(known, read)
+	}
+	if len(known) == 0 {
+		return read
+	}
+	for _, pair := range known {
+		if math.Abs(pair[0].Value+pair[1].Value-whole.Value) <= max(0.05*whole.Value, 0.0001) {
+			return pair
+		}
+	}
+	reason := whole.Reason
+	if reason == "" {
+		best := known[0]
+		reason = fmt.Sprintf("user and system come to %.3g s by %s, where %.3g s were used",
+			best[0].Value+best[1].Value, best[0].Source, whole.Value)
+	}
+	return []Metric{Missing(user, units.Second, reason), Missing(system, units.Second, reason)}
 }
 
 func (b *builder) sizes() []Metric {

@@ -110,6 +110,7 @@ type round struct {
 	terms               int           // how often the target was asked to end
 	adopted             bool          // orphans of the target come to us
 	orphans             time.Duration // the CPU time of those
+	orphansUser         time.Duration // the part of it in user mode
 }
 
 // Run measures the command. A *SetupError means that the target was not started. Any other error says why the result

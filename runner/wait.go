@@ -61,7 +61,7 @@ func (o *round) reap(began time.Time) error {
 	o.ledger = entries(wall, o.before, state, o.group)
 	o.noteQuota()
 	if o.adopted {
-		o.ledger.OrphansTime = seconds(o.orphans)
+		o.ledger.OrphansTime, o.ledger.OrphansUserTime = seconds(o.orphans), seconds(o.orphansUser)
 	}
 	if !o.held {
 		o.ledger.RSSFloor = ownPeak()
@@ -74,6 +74,7 @@ func (o *round) reap(began time.Time) error {
 func (o *round) reapOrphans() {
 	_, user, system := launch.Orphans(append(o.ours(), o.Target.PID())...)
 	o.orphans += user + system
+	o.orphansUser += user
 }
 
 // ours lists our children that are no part of the target.

@@ -88,6 +88,11 @@ func TestByUser(t *testing.T) {
 		if whole == nil || len(r.Table.Rows) != 2 || r.Table.Rows[0].Name != "sh" || r.Table.Rows[1].Kind != "unseen" ||
 			math.Abs(sum-*whole) > 1e-9 || r.Table.Rows[0].Time < 0.9**whole {
 			t.Errorf("user %d: %+v do not make %v s", uid, r.Table.Rows, whole)
+			continue
+		}
+		user, system := r.Summary["cpu_user_time"].Value, r.Summary["cpu_system_time"].Value
+		if user == nil || system == nil || math.Abs(*user+*system-*whole) > 0.05**whole {
+			t.Errorf("user %d: %+v and %+v are not %v s", uid, r.Summary["cpu_user_time"], r.Summary["cpu_system_time"], *whole)
 		}
 	}
 }
