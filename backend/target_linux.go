@@ -115,7 +115,7 @@ func (s *targetSource) sensors() []sensors.Sensor {
 		exact(targetSystem, s.cpu.Source(), "CPU time in the kernel of all that ever ran in the target's cgroup")
 	case s.clock != nil:
 		exact(targetCPU, "perf task-clock (inherit)",
-			"CPU time of the target and all its descendants, but for the fork and exit of each, some 0.1 ms a process")
+			"CPU time of the target and all its descendants, but for the exit of each: 0.1 ms and more a process")
 	default:
 		list[targetCPU].Source = walk + ", CPU clock of each process"
 	}

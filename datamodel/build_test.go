@@ -386,14 +386,15 @@ func TestWhichCPUTime(t *testing.T) {
 			by("cgroup v1 cpuacct", exact, 4.9), 5, "cgroup v1 cpuacct", false,
 		},
 		{"group as sampled", Ledger{UserTime: new(4.0), SystemTime: new(0.5)}, by("cgroup v2 cpu.stat", exact, 4.9), 4.9, "cgroup v2", false},
-		{"perf", Ledger{UserTime: new(4.0), SystemTime: new(0.5)}, by("perf task-clock (inherit)", exact, 4.4), 4.4, "perf", false},
+		{"perf", Ledger{UserTime: new(4.0), SystemTime: new(0.5)}, by("perf task-clock (inherit)", exact, 4.6), 4.6, "perf", false},
+		{"perf without the exits", Ledger{UserTime: new(4.0), SystemTime: new(0.5)}, by("perf task-clock (inherit)", exact, 4.4), 4.5, "wait4", false},
 		{"perf of the runner", Ledger{PerfTime: new(4.7), UserTime: new(4.0), SystemTime: new(0.5)}, by("/proc/PID/stat", sensors.Sampled, 1), 4.7, "perf", false},
 		{"rusage before the walk", Ledger{UserTime: new(4.0), SystemTime: new(0.5)}, by("/proc/PID/stat", sensors.Sampled, 4.4), 4.5, "wait4", false},
 		{"the walk sees daemons", Ledger{UserTime: new(0.1), SystemTime: new(0.1)}, by("/proc/PID/stat", sensors.Sampled, 4.4), 4.4, "stat", false},
 		{"the walk alone", Ledger{}, by("/proc/PID/stat", sensors.Sampled, 4.4), 4.4, "stat", false},
 		{"perf missed short processes", Ledger{UserTime: new(4.0), SystemTime: new(0.5)}, by("perf task-clock", exact, 3.9), 4.5, "wait4", true},
 		{"moved out of the group", Ledger{GroupTime: new(0.1), UserTime: new(4.0), SystemTime: new(0.5)}, nil, 4.5, "wait4", true},
-		{"short enough not to matter", Ledger{GroupTime: new(0.001), UserTime: new(0.009), SystemTime: new(0.0)}, nil, 0.001, "cgroup", false},
+		{"too little to tell of", Ledger{GroupTime: new(0.001), UserTime: new(0.009), SystemTime: new(0.0)}, nil, 0.009, "wait4", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in := Input{Ledger: c.ledger}
@@ -454,6 +455,11 @@ func TestUserAndSystemAreTheWhole(t *testing.T) {
 		{
 			"all were waited for", // perf counts what interrupts took as well
 			Ledger{UserTime: new(0.2), SystemTime: new(0.32)}, of(perf, walk, 0.53, 0.2, 0.3), 0.2, 0.32, "wait4", sensors.FromCounter,
+		},
+		{
+			"perf without the exits",
+			Ledger{UserTime: new(0.2), SystemTime: new(0.32)},
+			of(perf, walk, 0.47, 0.1, 0.3), 0.2, 0.32, "wait4", sensors.FromCounter,
 		},
 		{
 			"orphans of whom it was not kept",

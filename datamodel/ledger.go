@@ -6,8 +6,8 @@ type Ledger struct {
 	// WallTime is the time from just before the target's execve to just after it was reaped, in s.
 	WallTime *float64 `json:"wall_time,omitempty"`
 
-	// What wait4(2) said of the target and of the descendants that it and they waited for: CPU times in s, the largest
-	// resident set any single one of them had in By, faults and switches as counts.
+	// What wait4(2) said of the target and of the descendants that it and they waited for: CPU times in s, without what was
+	// used before the execve, the largest resident set any single one of them had in By, faults and switches as counts.
 	UserTime            *float64 `json:"user_time,omitempty"`
 	SystemTime          *float64 `json:"system_time,omitempty"`
 	MaxRSS              *float64 `json:"max_rss,omitempty"`

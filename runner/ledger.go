@@ -12,7 +12,7 @@ import (
 func entries(wall, before time.Duration, s launch.State, g *cgroup.Group) datamodel.Ledger {
 	l := datamodel.Ledger{WallTime: seconds(wall)}
 	if s.Rusage {
-		l.UserTime, l.SystemTime = seconds(s.User), seconds(s.System)
+		l.UserTime, l.SystemTime = sinceStart(s.User, s.System, before)
 	}
 	if s.MaxRSS > 0 {
 		l.MaxRSS = count(s.MaxRSS)
@@ -41,6 +41,18 @@ func entries(wall, before time.Duration, s launch.State, g *cgroup.Group) datamo
 		_ = meter.Close()
 	}
 	return l
+}
+
+// sinceStart takes from what wait4 said the time that was used before the execve, some 0.1 ms in which the launcher was
+// forked and got ready. In which mode is not known, so it is taken from both in proportion.
+func sinceStart(user, system, before time.Duration) (*float64, *float64) {
+	all := user + system
+	if all <= 0 {
+		return seconds(user), seconds(system)
+	}
+	part := max(0, 1-before.Seconds()/all.Seconds())
+	u, s := user.Seconds()*part, system.Seconds()*part
+	return &u, &s
 }
 
 // watchQuota notes where a quota of CPU time over the target stands.
