@@ -366,6 +366,8 @@ func (b *builder) profilerMetrics(summary []Metric) []Metric {
 	}
 	var missed, late float64
 	for _, src := range b.in.Run.Sources {
+		missed += float64(src.Missed)
+		late += float64(src.Late)
 		name := "read_time/" + src.Name
 		if src.Hung {
 			out = append(out, Missing(name, units.Second, "the source did not answer at the end"))
@@ -374,8 +376,6 @@ func (b *builder) profilerMetrics(summary []Metric) []Metric {
 		m := Value(name, src.ReadTime, units.Second, "sum", sensors.FromCounter, "monotonic clock around each reading")
 		m.Count, m.Gaps = src.Readings, src.Failed
 		out = append(out, m)
-		missed += float64(src.Missed)
-		late += float64(src.Late)
 	}
 	if len(b.in.Run.Sources) > 0 {
 		out = append(out,

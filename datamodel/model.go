@@ -223,7 +223,8 @@ type SourceStats struct {
 	Worst    float64 `json:"worst"`
 	// Edges is one for each energy counter that was waited for to move at both ends; nil where that was not asked for.
 	Edges []Edge `json:"edges,omitempty"`
-	// Hung is true when the source did not answer at the end; the figures above are then not known.
+	// Hung is true when the source did not answer at the end. The figures above are then those up to its last reading, but for
+	// Missed, in which all beats since are.
 	Hung bool `json:"hung,omitempty"`
 }
 

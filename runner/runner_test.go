@@ -326,6 +326,13 @@ func TestHangingSource(t *testing.T) {
 			if !strings.Contains(said, word) || !strings.Contains(said, "hanging") {
 				t.Errorf("warnings and missing %s: want %q about hanging", said, word)
 			}
+			// Every beat from the first reading on is one that was taken or missed.
+			for _, s := range rep.Run.Sources {
+				taken := map[string]int64{"hangs at first": 0, "hangs later": 2}[how]
+				if s.Name == "hanging" && (!s.Hung || s.Readings != taken || s.Missed < 30-taken) {
+					t.Errorf("%+v", s)
+				}
+			}
 		})
 	}
 }

@@ -240,6 +240,12 @@ func TestGPUHangs(t *testing.T) {
 	if m := r.metric(t, datamodel.RunLevel, "", "wall_time"); !(m.Value < 2.5) {
 		t.Errorf("the command ran for %v s", m.Value)
 	}
+	for _, s := range r.Run.Sources {
+		due := int64(2 / s.Interval) // of which each is a reading or was missed
+		if s.Hung != (s.Name == "nvml") || s.Hung && (s.Readings == 0 || s.Missed < due/5 || s.Readings+s.Missed < due) {
+			t.Errorf("%+v", s)
+		}
+	}
 }
 
 // TestGPUOfTheCommand: the energy goes to the processes of the command's tree by their use of the GPU, also where the one

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +28,7 @@ type reader struct {
 	dir       string       // for the spool; empty when nothing is recorded
 	spool     *store.Spool // nil until it is created, just after the first reading
 	stats     datamodel.SourceStats
+	told      record // of the stats, where the lane hangs and they may not be touched
 	gone      bool
 	edges     []int         // the sensors that are waited for to move at both ends; none where that was not asked for
 	unaligned []string      // at which end which of them did not move
@@ -38,6 +40,31 @@ type reader struct {
 	lostList  error // the first error of it
 	// latest holds the last row for a status that is asked for from another goroutine, as bits of floats.
 	latest []latestBits
+}
+
+// record is a copy of a reader's stats that may be asked for while its lane goes on.
+type record struct {
+	mu    sync.Mutex
+	stats datamodel.SourceStats
+}
+
+// tell brings the copy up to date.
+func (r *reader) tell() {
+	r.told.mu.Lock()
+	r.told.stats = r.stats
+	r.told.mu.Unlock()
+}
+
+// given is the stats of a source that hangs, of a lane that was to be read for so long: what it did until its last
+// reading. All beats that brought none were missed.
+func (r *reader) given(ran, interval time.Duration) datamodel.SourceStats {
+	r.told.mu.Lock()
+	stats := r.told.stats
+	r.told.mu.Unlock()
+	stats.Name, stats.Interval, stats.Sensors, stats.Hung = r.name, interval.Seconds(), len(r.list), true
+	// The first reading is before all beats, and to the edges the last may still be added.
+	stats.Missed, stats.Edges = max(0, int64(ran/interval)+1-stats.Readings), nil
+	return stats
 }
 
 // latestBits is a reading as the bits of a float.
@@ -157,6 +184,7 @@ func (l *lane) run(began time.Time) {
 		if r.aligned() {
 			r.align(began, false)
 		}
+		r.tell()
 	}
 	close(l.first)
 	runtime.Gosched() // the answer to begin goes out before the files are made
@@ -181,6 +209,7 @@ func (l *lane) run(began time.Time) {
 				r.stats.Late++
 			}
 			r.read(began)
+			r.tell()
 		}
 		if now.Sub(flushed) >= flushEvery {
 			flushed = now

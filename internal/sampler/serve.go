@@ -61,6 +61,7 @@ type server struct {
 	out        *json.Encoder
 	config     Config
 	began      time.Time
+	ran        time.Duration // from the first readings to the order to take the last
 	lanes      []*lane
 	missing    []sensors.Absence
 	warnings   []datamodel.Warning
@@ -320,6 +321,7 @@ func (s *server) end() {
 		return
 	}
 	s.over = true
+	s.ran = time.Since(s.began)
 	for _, l := range s.lanes {
 		l.end()
 	}
@@ -330,7 +332,8 @@ func (s *server) end() {
 			l.closed = true
 		case <-time.After(time.Until(deadline)):
 			for _, r := range l.readers {
-				s.warn(r.name, fmt.Sprintf("no last reading within %v: the source hangs", readTimeout))
+				missed := r.given(s.ran, l.interval).Missed
+				s.warn(r.name, fmt.Sprintf("no last reading within %v: the source hangs, %d beats were missed", readTimeout, missed))
 			}
 		}
 	}
@@ -351,16 +354,14 @@ func (s *server) close() {
 	}
 }
 
-// summary is what the runner is told at the end. The figures of a lane that hangs are not touched, since it may still
-// write them.
+// summary is what the runner is told at the end. Of a lane that hangs it is what was told before, since it may still write
+// its figures.
 func (s *server) summary() *Ended {
 	e := &Ended{}
 	for _, l := range s.lanes {
 		for _, r := range l.readers {
 			if !l.closed {
-				e.Sources = append(e.Sources, datamodel.SourceStats{
-					Name: r.name, Interval: l.interval.Seconds(), Sensors: len(r.list), Hung: true,
-				})
+				e.Sources = append(e.Sources, r.given(s.ran, l.interval))
 				continue
 			}
 			e.Sources = append(e.Sources, r.stats)
