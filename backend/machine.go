@@ -53,6 +53,9 @@ func fromFiles(m *sensors.Machine, h sensors.Host) {
 			m.Virtualization += " (" + vendor + ")"
 		}
 	}
+	if n, _ := inList(text(h.Sys, cpus+"/online")); n > 0 {
+		m.CPUs = n // those of the tree that is read, where Go counts those it may run on
+	}
 	m.Scaling.Governor, m.Scaling.Turbo = governor(h.Sys), turbo(h.Sys)
 }
 

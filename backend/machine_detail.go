@@ -82,14 +82,13 @@ func members(list string) []int {
 	return out
 }
 
-// countProcessors counts the processors that are online, their cores and sockets: the lists of a processor's siblings name the
-// others of its core and its socket, so that one file for each core is enough.
+// countProcessors counts the cores and sockets of the processors that are online: the lists of a processor's siblings name
+// the others of its core and its socket, so that one file for each core is enough.
 func countProcessors(sys string, m *sensors.Machine) {
 	online := members(text(sys, cpus+"/online"))
 	if len(online) == 0 {
 		return
 	}
-	m.CPUs = len(online)
 	count := func(file string) int {
 		seen, groups := map[int]bool{}, 0
 		for _, n := range online {

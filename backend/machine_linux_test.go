@@ -15,6 +15,18 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
+// The processors are those of the machine that is read, without the detail as well.
+func TestDescribeProcessors(t *testing.T) {
+	for name, want := range map[string]int{"empty-vm": 2, "laptop-psys": 4, "epyc-2s-dies": 8} {
+		host := fixture.Host(t, name)
+		m := Describe(host)
+		CompleteBounds(host, &m)
+		if m.CPUs != want {
+			t.Errorf("%s: %d CPUs, want %d", name, m.CPUs, want)
+		}
+	}
+}
+
 func TestCompleteLaptop(t *testing.T) {
 	host := fixture.Host(t, "laptop-psys")
 	m := Describe(host)
