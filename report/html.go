@@ -228,11 +228,13 @@ func (p *sheet) sources(all []datamodel.SourceStats) {
 		"<th class=\"n\">readings</th><th class=\"n\">missed</th><th class=\"n\">late</th><th class=\"n\">failed</th>" +
 		"<th class=\"n\">time reading</th><th class=\"n\">longest</th></tr>\n")
 	for _, s := range all {
-		cells := []string{units.Format(s.Interval, units.Second), strconv.Itoa(s.Sensors), "did not answer at the end"}
-		if !s.Hung {
-			cells = append(cells[:2], strconv.FormatInt(s.Readings, 10), strconv.FormatInt(s.Missed, 10),
-				strconv.FormatInt(s.Late, 10), strconv.FormatInt(s.Failed, 10),
-				units.Format(s.ReadTime, units.Second), units.Format(s.Worst, units.Second))
+		cells := []string{
+			units.Format(s.Interval, units.Second), strconv.Itoa(s.Sensors), strconv.FormatInt(s.Readings, 10),
+			strconv.FormatInt(s.Missed, 10), strconv.FormatInt(s.Late, 10), strconv.FormatInt(s.Failed, 10),
+			units.Format(s.ReadTime, units.Second), units.Format(s.Worst, units.Second),
+		}
+		if s.Hung {
+			cells = append(cells, "did not answer at the end")
 		}
 		p.tag("<tr><td>%s</td>", s.Name)
 		for _, c := range cells {

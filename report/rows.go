@@ -419,9 +419,7 @@ func own(r datamodel.Result) string {
 	}
 	var read, missed int64
 	for _, src := range r.Run.Sources {
-		if !src.Hung {
-			read, missed = read+src.Readings, missed+src.Missed
-		}
+		read, missed = read+src.Readings, missed+src.Missed
 	}
 	if missed > 0 {
 		parts = append(parts, units.Format(float64(missed), units.Beats)+" of "+
