@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -67,25 +68,23 @@ func (p *program) export(c *cli.Context) error {
 	return &usage{fmt.Errorf("-f: no format %q: there are %s", c.String("format"), exportNames())}
 }
 
-func (p *program) exportAs(c *cli.Context, f exportFormat) (err error) {
+func (p *program) exportAs(c *cli.Context, f exportFormat) error {
 	dir, err := resolve(c)
 	if err != nil {
 		return err
 	}
-	to := p.out
-	if name := c.String("to"); name != "" {
-		if to, err = os.Create(name); err != nil {
-			return fmt.Errorf("--to: %w", err)
-		}
-		defer func() {
-			if closeErr := to.Close(); err == nil {
-				err = closeErr
-			}
-		}()
-	} else if f.binary && isTerminal(to) {
+	to := c.String("to")
+	switch {
+	case to == "" && c.IsSet("to"):
+		return &usage{errors.New("--to: no file given")}
+	case to != "":
+		err = store.WriteFile(to, func(w io.Writer) error { return f.write(w, dir) })
+	case f.binary && isTerminal(p.out):
 		return &usage{fmt.Errorf("export: %s is not for a terminal: give a file with --to FILE, or redirect stdout", f.name)}
+	default:
+		err = f.write(p.out, dir)
 	}
-	if err := f.write(to, dir); err != nil {
+	if err != nil {
 		return fmt.Errorf("export run %s: %w%s", shortest(dir), err, wayOut(dir))
 	}
 	return nil

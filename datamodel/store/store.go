@@ -25,6 +25,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 )
 
 // The names in a run's folder.
@@ -44,20 +45,23 @@ var ErrForeign = errors.New("not a file of this version of ergon")
 // replaceFile lets fill write a file under a temporary name beside path and gives it the name path once its content
 // is on the disk. Where anything fails, neither name is left behind. The caller syncs the folder when it is done with
 // all its files, since a rename is only durable with the folder.
-func replaceFile(path string, fill func(w io.Writer) error) (err error) {
+func replaceFile(path string, fill func(w io.Writer) error) error { return replace(path, 0o666, fill) }
+
+// replace is replaceFile with the mode of the file, before the umask.
+func replace(path string, mode fs.FileMode, fill func(w io.Writer) error) (err error) {
 	dir, base := filepath.Split(path)
 	// The process id keeps apart an ergon that measures and one that recovers the same run. Not os.CreateTemp, whose
 	// mode 0600 would stay and keep results from being read by others where the umask allows that.
 	temp := filepath.Join(dir, "."+base+"."+strconv.Itoa(os.Getpid())+".tmp")
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
 	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return fmt.Errorf("write %s: %w", path, causeAt(temp, err))
 	}
 	defer func() {
 		if err != nil {
 			_ = f.Close() // closed already where it was Close or Rename that failed
 			_ = os.Remove(temp)
-			err = fmt.Errorf("write %s: %w", path, err)
+			err = fmt.Errorf("write %s: %w", path, causeAt(temp, err))
 		}
 	}()
 	w := bufio.NewWriterSize(f, 16<<10) // pages go past it
@@ -74,6 +78,61 @@ func replaceFile(path string, fill func(w io.Writer) error) (err error) {
 		return err
 	}
 	return os.Rename(temp, path)
+}
+
+// causeAt is what went wrong with the file of that name, which is not worth saying; any other error stays as it is.
+func causeAt(name string, err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok && e.Path == name {
+		return e.Err
+	}
+	if e, ok := errors.AsType[*os.LinkError](err); ok && e.Old == name {
+		return e.Err
+	}
+	return err
+}
+
+// WriteFile lets fill write a file that a user has named: whole and synced, or whatever was there before is there still, with
+// its mode. What is no regular file, such as a pipe or a terminal, is written to as it is, and so are descriptors like
+// /dev/stdout, behind which somebody else may go on writing.
+func WriteFile(path string, fill func(w io.Writer) error) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return replaceFile(path, fill)
+	case err != nil:
+		return fmt.Errorf("write: %w", err)
+	}
+	flags := os.O_WRONLY
+	asItIs := !info.Mode().IsRegular() || strings.HasPrefix(path, "/dev/") || strings.HasPrefix(path, "/proc/")
+	if asItIs {
+		flags |= os.O_TRUNC
+	}
+	f, err := os.OpenFile(path, flags, 0) // also where it is replaced: a rename does not ask whether it may be written to
+	if err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	if asItIs {
+		return writeTo(f, fill)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil { // a link stays one
+		return fmt.Errorf("write: %w", err)
+	}
+	if err := replace(path, info.Mode().Perm(), fill); err != nil {
+		return err
+	}
+	return os.Chmod(path, info.Mode().Perm()) // what the umask took away
+}
+
+// writeTo lets fill write to an open file and closes it.
+func writeTo(f *os.File, fill func(w io.Writer) error) error {
+	err := fill(f)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	return err
 }
 
 // syncDir makes the names in a folder durable.
