@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -23,7 +22,7 @@ func (p *program) doctorCommand() *cli.Command {
 // doctor looks at what is behind the list of sensors.
 func (p *program) doctor(c *cli.Context) error {
 	if c.NArg() > 0 {
-		return &usage{fmt.Errorf("doctor: takes no argument, not %q: --sensors selects", c.Args().First())}
+		return misused("doctor", "doctor: takes no argument, not %q: --sensors selects", c.Args().First())
 	}
 	host, ready, err := p.everySensor(c)
 	if err != nil {

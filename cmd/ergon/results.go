@@ -73,7 +73,7 @@ func resolve(c *cli.Context) (string, error) {
 	case 1:
 		name = c.Args().First()
 	default:
-		return "", &usage{fmt.Errorf("%s: one run at a time, not %d", c.Command.Name, c.NArg())}
+		return "", misused(c.Command.Name, "%s: one run at a time, not %d", c.Command.Name, c.NArg())
 	}
 	return store.Resolve(c.String("results"), name)
 }
@@ -83,7 +83,7 @@ func (p *program) lsCommand() *cli.Command {
 		Name: "ls", Usage: "list the runs", Flags: []cli.Flag{resultsFlag()},
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 0 {
-				return &usage{fmt.Errorf("ls: takes no argument, not %q: another folder is given with -o DIR", c.Args().First())}
+				return misused("ls", "ls: takes no argument, not %q: another folder is given with -o DIR", c.Args().First())
 			}
 			return p.list(c.String("results"))
 		},

@@ -48,7 +48,7 @@ type sensorRow struct {
 // sensors prints what there is and what there is not.
 func (p *program) sensors(c *cli.Context) error {
 	if c.NArg() > 0 {
-		return &usage{fmt.Errorf("sensors: takes no argument, not %q: --sensors selects", c.Args().First())}
+		return misused("sensors", "sensors: takes no argument, not %q: --sensors selects", c.Args().First())
 	}
 	var ready sampler.Ready
 	var err error
