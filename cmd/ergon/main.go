@@ -71,9 +71,10 @@ func (p *program) app() *cli.App {
 		ErrWriter:       p.err,
 		HideHelpCommand: true,
 		Commands:        p.commands(),
-		Flags:           runFlags(), // shown in the help; arrange gives them to `run`
-		ExitErrHandler:  func(*cli.Context, error) {},
-		OnUsageError:    usageError,
+		// Shown in the help; arrange gives them to `run`. cli adds its own option of the help only where no command is called help.
+		Flags:          append(runFlags(), cli.HelpFlag),
+		ExitErrHandler: func(*cli.Context, error) {},
+		OnUsageError:   usageError,
 		Action: func(c *cli.Context) error {
 			if c.NArg() > 0 {
 				return &usage{fmt.Errorf("no command %q", c.Args().First())}
@@ -88,11 +89,29 @@ func (p *program) app() *cli.App {
 func (p *program) commands() []*cli.Command {
 	list := []*cli.Command{
 		p.runCommand(), p.recordCommand(), p.sensorsCommand(), p.doctorCommand(), p.reportCommand(), p.lsCommand(), p.exportCommand(),
-		p.recoverCommand(),
+		p.recoverCommand(), p.helpCommand(),
 	}
 	for _, c := range list {
 		c.OnUsageError = usageError // the App's is not inherited, and the default prints the whole help
 		c.HideHelpCommand = true
 	}
 	return list
+}
+
+func (p *program) helpCommand() *cli.Command {
+	return &cli.Command{
+		Name: "help", Usage: "show this, or the help of a subcommand", ArgsUsage: "[SUBCOMMAND]",
+		Action: func(c *cli.Context) error {
+			word := c.Args().First()
+			switch {
+			case c.NArg() == 0:
+				return cli.ShowAppHelp(c)
+			case c.NArg() > 1:
+				return misused("help", "help: one subcommand at a time, not %d", c.NArg())
+			case p.subcommand(word) == nil:
+				return misused("help", "help: no subcommand %q: `ergon help` lists them", word)
+			}
+			return cli.ShowCommandHelp(c, word)
+		},
+	}
 }

@@ -21,7 +21,7 @@ struct ergon_early ergon_early;
 
 // The words after which no command is measured. A word that is missing here costs a needless fork, nothing else.
 static const char *const other_words[] = {
-	"sample", "sensors", "doctor", "report", "ls", "export", "recover", "help", "h",
+	"sample", "sensors", "doctor", "report", "ls", "export", "recover", "help",
 	"--help", "-h", "--version", "-v", "--replay", "--generate-bash-completion", NULL,
 };
 
