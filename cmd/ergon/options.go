@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -29,17 +31,25 @@ func sensorFlags() []cli.Flag {
 			Name: "sensors", Usage: "which sensors, as globs in order: `+rapl,-disk*`; the last that matches decides",
 		},
 		&cli.BoolFlag{Name: "all-gpus", Usage: "also the GPUs that CUDA_VISIBLE_DEVICES hides from the command"},
-		&cli.StringFlag{Name: "path.procfs", Usage: "read another tree in place of /proc: `DIR`", EnvVars: []string{"ERGON_PROCFS"}},
-		&cli.StringFlag{Name: "path.sysfs", Usage: "read another tree in place of /sys: `DIR`", EnvVars: []string{"ERGON_SYSFS"}},
-		&cli.StringFlag{Name: "path.nvml", Usage: "load this NVML library: `FILE`", EnvVars: []string{"ERGON_NVML"}},
+		&cli.StringFlag{Name: "path.procfs", Usage: "read another tree in place of /proc: `DIR`", EnvVars: variable("ERGON_PROCFS")},
+		&cli.StringFlag{Name: "path.sysfs", Usage: "read another tree in place of /sys: `DIR`", EnvVars: variable("ERGON_SYSFS")},
+		&cli.StringFlag{Name: "path.nvml", Usage: "load this NVML library: `FILE`", EnvVars: variable("ERGON_NVML")},
 	}
+}
+
+// variable is where the parser is to look for a value; nowhere if it is empty there, which counts as not set.
+func variable(name string) []string {
+	if value, set := os.LookupEnv(name); set && value == "" {
+		return nil
+	}
+	return []string{name}
 }
 
 // resultsFlag names the results folder.
 func resultsFlag() cli.Flag {
 	return &cli.StringFlag{
 		Name: "results", Aliases: []string{"o"}, Value: "ergon-results", Usage: "the results `DIR`",
-		EnvVars: []string{"ERGON_RESULTS"},
+		EnvVars: variable("ERGON_RESULTS"),
 	}
 }
 
@@ -59,9 +69,9 @@ func runFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "align", Usage: "take the first and last reading of energy counters just when they move: for short commands"},
 		&cli.BoolFlag{
 			Name: "estimate", Usage: "also estimate the CPUs' energy from their rated power and load, without a sensor and far less sure",
-			EnvVars: []string{"ERGON_ESTIMATE"},
+			EnvVars: variable("ERGON_ESTIMATE"),
 		},
-		&cli.DurationFlag{Name: "timeout", Usage: "end the command after this `TIME`, with exit code 124"},
+		&cli.StringFlag{Name: "timeout", Usage: "end the command after this `TIME`, with exit code 124"},
 		replayFlag("make the result of a tape in place of a command: `FILE` (see ergon record)"),
 	}, sensorFlags()...)
 }
@@ -90,8 +100,11 @@ func (p *program) config(c *cli.Context) (sampler.Config, error) {
 		{"path.nvml", &config.Host.NVML, false},
 	} {
 		given := c.String(path.option)
-		if given == "" {
+		switch {
+		case !c.IsSet(path.option):
 			continue
+		case given == "":
+			return config, &usage{fmt.Errorf("--%s: no path given", path.option)}
 		}
 		abs, err := existing(given, path.folder)
 		if err != nil {
@@ -99,12 +112,44 @@ func (p *program) config(c *cli.Context) (sampler.Config, error) {
 		}
 		*path.to = abs
 	}
+	given := map[string]bool{}
 	for _, part := range c.StringSlice("interval") {
-		if err := p.interval(&config, part); err != nil {
+		source, err := p.interval(&config, part)
+		switch {
+		case err != nil:
 			return config, &usage{fmt.Errorf("--interval: %w", err)}
+		case given[source] && source == "":
+			return config, &usage{errors.New("--interval: given twice: one for all sources, and SOURCE=1s for others")}
+		case given[source]:
+			return config, &usage{fmt.Errorf("--interval: %s is given twice", source)}
 		}
+		given[source] = true
 	}
 	return config, nil
+}
+
+// timeLimit reads --timeout; 0 is none.
+func timeLimit(c *cli.Context) (time.Duration, error) {
+	if !c.IsSet("timeout") {
+		return 0, nil
+	}
+	value := c.String("timeout")
+	d, err := time.ParseDuration(value)
+	switch {
+	case err != nil:
+		return 0, &usage{fmt.Errorf("--timeout: %q is no time with its unit: write 5s, 10m or 1h30m", value)}
+	case d <= 0:
+		return 0, &usage{fmt.Errorf("--timeout: %v is no limit: write 5s, 10m or 1h30m", d)}
+	}
+	return d, nil
+}
+
+// wrongSensors names the option behind the sampler's refusal of a configuration: the others are looked at before.
+func wrongSensors(err error) error {
+	if _, ok := errors.AsType[*sampler.ConfigError](err); ok {
+		return &usage{fmt.Errorf("--sensors: %s", strings.ReplaceAll(err.Error(), "\n", "; "))}
+	}
+	return err
 }
 
 // baseline reads "10s" or "10s,both".
@@ -128,22 +173,22 @@ func (p *program) baseline(c *cli.Context) (runner.Baseline, error) {
 	return runner.Baseline{Duration: d, Both: hasBoth, Sampler: p.spawnSampler}, nil
 }
 
-// interval reads "100ms" or "nvml=500ms".
-func (p *program) interval(config *sampler.Config, part string) error {
+// interval reads "100ms" or "nvml=500ms" and returns whose it is, empty for all.
+func (p *program) interval(config *sampler.Config, part string) (source string, err error) {
 	name, value, own := strings.Cut(part, "=")
 	if !own {
 		name, value = "", part
 	}
 	d, err := time.ParseDuration(strings.TrimSpace(value))
 	if err != nil {
-		return fmt.Errorf("%q is no time: write 10ms, 1s, or SOURCE=1s", value)
+		return "", fmt.Errorf("%q is no time: write 10ms, 1s, or SOURCE=1s", value)
 	}
 	if d < sampler.MinInterval || d > maxInterval {
-		return fmt.Errorf("%v is out of range: %v to %v are possible", d, sampler.MinInterval, maxInterval)
+		return "", fmt.Errorf("%v is out of range: %v to %v are possible", d, sampler.MinInterval, maxInterval)
 	}
 	if !own {
 		config.Interval = d
-		return nil
+		return "", nil
 	}
 	name = strings.TrimSpace(name)
 	if !slices.ContainsFunc(p.backends, func(b sensors.Backend) bool { return b.Name == name }) {
@@ -151,8 +196,8 @@ func (p *program) interval(config *sampler.Config, part string) error {
 		for i, b := range p.backends {
 			names[i] = b.Name
 		}
-		return fmt.Errorf("unknown source %q: there are %s", name, strings.Join(names, ", "))
+		return "", fmt.Errorf("unknown source %q: there are %s", name, strings.Join(names, ", "))
 	}
 	config.Intervals[name] = d
-	return nil
+	return name, nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -40,8 +39,9 @@ func (p *program) measure(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if d := c.Duration("timeout"); c.IsSet("timeout") && d <= 0 {
-		return &usage{fmt.Errorf("--timeout: %v is no limit: write 30s, 10m or 2h", d)}
+	limit, err := timeLimit(c)
+	if err != nil {
+		return err
 	}
 	config.Align = c.Bool("align")
 	baseline, err := p.baseline(c)
@@ -75,7 +75,7 @@ func (p *program) measure(c *cli.Context) error {
 	launch.Quiet(early == nil)
 	r := runner.Runner{
 		Command: command, Project: project, Results: results, Config: config, Signals: launch.Signals,
-		Tape: tape, Timeout: c.Duration("timeout"), Version: version(), OnStatus: show.status,
+		Tape: tape, Timeout: limit, Version: version(), OnStatus: show.status,
 		Baseline: baseline, Estimate: c.Bool("estimate"),
 		Host: func() datamodel.HostInfo { return backend.Describe(config.Host) },
 		Complete: func(h *datamodel.HostInfo, wall time.Duration) {
@@ -140,7 +140,7 @@ func (p *program) summarize(c *cli.Context, result datamodel.Result, dir string)
 // conclude says what is to be said after a run and turns it into ergon's own end.
 func (p *program) conclude(c *cli.Context, rep runner.Report, err error) error {
 	if _, ok := errors.AsType[*runner.SetupError](err); ok {
-		return err
+		return wrongSensors(err)
 	}
 	for _, e := range []error{rep.Refused, err, rep.NoTape} {
 		if e != nil {

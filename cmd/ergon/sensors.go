@@ -106,7 +106,7 @@ func (p *program) everySensor(c *cli.Context) (host sensors.Host, ready sampler.
 		return host, ready, err
 	}
 	ready, err = client.Ready()
-	return config.Host, ready, err
+	return config.Host, ready, wrongSensors(err)
 }
 
 func present(s sampler.Listed) sensorRow {
