@@ -3,8 +3,12 @@ package runner
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -35,15 +39,51 @@ func (o *round) process() (*datamodel.Node, error) {
 	}
 	err = errors.Join(err, save(o.dir, o.run, tree, o.processes))
 	if err != nil {
-		o.run.Outcome, o.run.Reason = datamodel.ProfilerFailed, err.Error()
+		_, why := unwritten(err)
+		o.run.Outcome, o.run.Reason = datamodel.ProfilerFailed, "its files could not be written: "+why
 	}
-	if saveErr := o.saveManifest(); saveErr != nil {
-		err = errors.Join(err, saveErr)
-	}
-	if err != nil {
-		return tree, fmt.Errorf("the result is not complete in %s: %w: `ergon recover` makes it from the readings there", o.dir, err)
+	if err = errors.Join(err, o.saveManifest()); err != nil {
+		return tree, o.incomplete(err)
 	}
 	return tree, store.RemoveSpool(o.dir)
+}
+
+// incomplete says in one line that files are lacking: which, why, where, and the way out.
+func (o *round) incomplete(err error) error {
+	files, why := unwritten(err)
+	if len(files) > 0 {
+		why = strings.Join(files, ", ") + ": " + why
+	}
+	free := ""
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		free = "free space, then "
+	}
+	return fmt.Errorf("the result is not complete: %s: %s`ergon recover %s` makes it from the readings there", why, free, o.dir)
+}
+
+// unwritten tells joined errors apart into the files that could not be written and the reasons, each said once.
+func unwritten(err error) (files []string, why string) {
+	var causes []string
+	add := func(cause string) {
+		if !slices.Contains(causes, cause) {
+			causes = append(causes, cause)
+		}
+	}
+	var walk func(error)
+	walk = func(err error) {
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
+			for _, e := range joined.Unwrap() {
+				walk(e)
+			}
+		} else if e, ok := errors.AsType[*fs.PathError](err); ok && e.Op == "write" {
+			files = append(files, filepath.Base(e.Path))
+			add(e.Err.Error())
+		} else {
+			add(err.Error())
+		}
+	}
+	walk(err)
+	return files, strings.ReplaceAll(strings.Join(causes, "; "), "\n", "; ")
 }
 
 // clear begins to remove spools that are not kept: they are read, and the rest goes on meanwhile.

@@ -197,7 +197,7 @@ func (s *Spool) Close() error {
 		}
 	}
 	if err := s.file.Close(); s.err == nil && err != nil {
-		s.err = fmt.Errorf("spool %s: %w", s.path, err)
+		s.err = fmt.Errorf("spool %s: %w", s.path, causeAt(s.path, err))
 	}
 	s.elapsed, s.values, s.valid = nil, nil, nil
 	return s.err
@@ -206,7 +206,7 @@ func (s *Spool) Close() error {
 // write puts the buffered rows, which may be none, into the file as one batch.
 func (s *Spool) write() error {
 	if err := s.encode(); err != nil {
-		return fmt.Errorf("spool %s: %w", s.path, err)
+		return fmt.Errorf("spool %s: %w", s.path, causeAt(s.path, err))
 	}
 	n, err := s.file.Write(s.message.Bytes())
 	if err == nil {
@@ -217,7 +217,7 @@ func (s *Spool) write() error {
 	if n > 0 {
 		err = errors.Join(err, s.file.Truncate(s.size))
 	}
-	return fmt.Errorf("spool %s: %w", s.path, err)
+	return fmt.Errorf("spool %s: %w", s.path, causeAt(s.path, err))
 }
 
 // encode makes a batch of the buffered rows in s.message.

@@ -43,7 +43,7 @@ const (
 var ErrForeign = errors.New("not a file of this version of ergon")
 
 // replaceFile lets fill write a file under a temporary name beside path and gives it the name path once its content
-// is on the disk. Where anything fails, neither name is left behind. The caller syncs the folder when it is done with
+// is on the disk. Where anything fails, neither name is left behind, and the error is a *fs.PathError with path. The caller syncs the folder when it is done with
 // all its files, since a rename is only durable with the folder.
 func replaceFile(path string, fill func(w io.Writer) error) error { return replace(path, 0o666, fill) }
 
@@ -55,13 +55,13 @@ func replace(path string, mode fs.FileMode, fill func(w io.Writer) error) (err e
 	temp := filepath.Join(dir, "."+base+"."+strconv.Itoa(os.Getpid())+".tmp")
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
 	if err != nil {
-		return fmt.Errorf("write %s: %w", path, causeAt(temp, err))
+		return &fs.PathError{Op: "write", Path: path, Err: causeAt(temp, err)}
 	}
 	defer func() {
 		if err != nil {
 			_ = f.Close() // closed already where it was Close or Rename that failed
 			_ = os.Remove(temp)
-			err = fmt.Errorf("write %s: %w", path, causeAt(temp, err))
+			err = &fs.PathError{Op: "write", Path: path, Err: causeAt(temp, err)}
 		}
 	}()
 	w := bufio.NewWriterSize(f, 16<<10) // pages go past it
