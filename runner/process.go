@@ -30,6 +30,9 @@ func (o *round) process() (*datamodel.Node, error) {
 		samples = filepath.Join(o.dir, store.SamplesFile)
 	}
 	o.ledger.RunnerTime = ownTime()
+	if o.dir != "" {
+		_ = store.SaveState(o.spool, store.State{Run: o.run, Ledger: o.ledger}) // only Recover would miss it
+	}
 	o.noTape = o.saveTape()
 	tree, err := digest(&o.run, o.ledger, o.spool, samples, o.described)
 	o.processes = processes(&o.run, o.ledger, o.spool, tree)
@@ -225,12 +228,21 @@ func Recover(dir string) (datamodel.Result, error) {
 		return datamodel.Result{}, fmt.Errorf("run %s: %w", run.ID, err)
 	}
 	defer func() { _ = lock.Close() }()
-	if run.Outcome == datamodel.Unfinished {
+	var ledger datamodel.Ledger
+	if s, err := store.LoadState(spool); err == nil && s.Run.ID == run.ID { // the command has ended, only the files are lacking
+		s.Run.Outcome, s.Run.Reason, s.Run.Host = run.Outcome, run.Reason, run.Host
+		run, ledger = s.Run, s.Ledger
+	} else if run.Outcome == datamodel.Unfinished {
 		run.Start = begun(spool, run.Start)
-		run.Outcome, run.Reason = datamodel.ProfilerFailed, "ergon was ended before the command; recovered from the readings"
 	}
-	tree, err := digest(&run, datamodel.Ledger{}, spool, filepath.Join(dir, store.SamplesFile), nil)
-	rows := processes(&run, datamodel.Ledger{}, spool, tree)
+	if run.Outcome == datamodel.Unfinished {
+		run.Outcome, run.Reason = datamodel.ProfilerFailed, "ergon did not finish this run"
+	}
+	if run.Outcome == datamodel.ProfilerFailed {
+		run.Reason += "; recovered from the readings"
+	}
+	tree, err := digest(&run, ledger, spool, filepath.Join(dir, store.SamplesFile), nil)
+	rows := processes(&run, ledger, spool, tree)
 	if err == nil {
 		err = save(dir, run, tree, rows)
 	}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -282,6 +283,9 @@ func (o *round) makeFolders() (err error) {
 	}
 	o.spool = filepath.Join(o.dir, store.SpoolFolder)
 	if err := os.Mkdir(o.spool, 0o777); err != nil {
+		return fmt.Errorf("results folder: %w", err)
+	}
+	if err := store.ReserveState(o.spool, 2*len(strings.Join(o.Command, ""))); err != nil {
 		return fmt.Errorf("results folder: %w", err)
 	}
 	o.lock, err = lockFolder(o.spool)

@@ -307,7 +307,7 @@ func RemoveSpool(dir string) error {
 		return err
 	}
 	for _, f := range files {
-		if !strings.HasSuffix(f.Name(), spoolExt) && f.Name() != processTable && f.Name() != processTexts {
+		if !strings.HasSuffix(f.Name(), spoolExt) && !slices.Contains([]string{processTable, processTexts, stateFile}, f.Name()) {
 			continue
 		}
 		if err := os.Remove(filepath.Join(spool, f.Name())); err != nil {

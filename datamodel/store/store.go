@@ -9,6 +9,7 @@
 //	  processes.parquet the target's processes, one row each
 //	  spool/*.arrows    one Arrow IPC stream a source, while the run is not yet processed
 //	  spool/processes.* what is known of the target's processes, meanwhile
+//	  spool/run.json    what the runner knew when the target had ended: State
 //
 // The folders are Hive partitions (https://duckdb.org/docs/data/partitioning/hive_partitioning), so one line reads
 // one run or all of them. It is the only package that imports Arrow, and of Parquet only parquet/file: parquet/pqarrow

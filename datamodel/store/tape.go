@@ -82,7 +82,7 @@ func SaveTape(file string, t Tape, spool string, hide func(string) string) error
 			return err
 		}
 		for _, e := range entries {
-			if !e.Type().IsRegular() {
+			if !e.Type().IsRegular() || e.Name() == stateFile { // the tape has what is on it in its manifest
 				continue
 			}
 			if err := addSpool(archive, filepath.Join(spool, e.Name()), meta.Run.Host.Name, hide); err != nil {

@@ -1,0 +1,72 @@
+package store
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/ergon-energy/ergon/datamodel"
+)
+
+const (
+	// stateFile lies in the spool folder beside the readings.
+	stateFile = "run.json"
+	// stateRoom is several times what a state takes: 4 KB, and more with many sources, warnings or a long command.
+	stateRoom = 16 << 10
+)
+
+// State is what the runner knows when the command has ended, and nobody else once it is gone.
+type State struct {
+	Run    datamodel.Run    `json:"run"`
+	Ledger datamodel.Ledger `json:"ledger"`
+}
+
+// ReserveState makes room for a State in a spool folder, before the command starts: it may fill the disk. more is the bytes that
+// are needed beyond the usual.
+func ReserveState(spool string, more int) error {
+	path := filepath.Join(spool, stateFile)
+	if err := os.WriteFile(path, bytes.Repeat([]byte{' '}, stateRoom+more), 0o666); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}
+
+// SaveState writes into that room, in place and without a sync: it is for a disk that is full, or an ergon that is ended before
+// it has written the run's files, not for a machine that goes down.
+func SaveState(spool string, s State) error {
+	path := filepath.Join(spool, stateFile)
+	text, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	_, err = f.Write(text)
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+// LoadState reads it. Room that nothing was written into is an error.
+func LoadState(spool string) (s State, err error) {
+	path := filepath.Join(spool, stateFile)
+	text, err := readLimited(path, manifestLimit)
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(text, &s); err != nil { // spaces behind it are no harm
+		return s, fmt.Errorf("read %s: %w", path, err)
+	}
+	if s.Run.Schema != datamodel.ManifestSchema {
+		return s, fmt.Errorf("read %s: schema %q: %w", path, s.Run.Schema, ErrForeign)
+	}
+	return s, nil
+}
