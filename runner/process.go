@@ -220,8 +220,13 @@ func Recover(dir string) (datamodel.Result, error) {
 		return datamodel.Result{}, err
 	}
 	spool := filepath.Join(dir, store.SpoolFolder)
-	if _, err := os.Stat(spool); err != nil {
-		return datamodel.Result{}, fmt.Errorf("run %s: nothing to recover: %w", run.ID, err)
+	switch _, err := os.Stat(spool); {
+	case errors.Is(err, fs.ErrNotExist) && run.Outcome == datamodel.Unfinished:
+		return datamodel.Result{}, fmt.Errorf("run %s: nothing to recover: it is unfinished and has no readings", run.ID)
+	case errors.Is(err, fs.ErrNotExist):
+		return datamodel.Result{}, fmt.Errorf("run %s: nothing to recover: it is finished (%s)", run.ID, run.Outcome)
+	case err != nil:
+		return datamodel.Result{}, fmt.Errorf("run %s: %w", run.ID, err)
 	}
 	lock, err := lockFolder(spool)
 	if err != nil {

@@ -131,7 +131,7 @@ func (r *Runner) Run() (Report, error) {
 		o.run.Outcome, o.run.Reason = datamodel.Cancelled, s.String()+" came before the command was started"
 		o.state = launch.State{ExitCode: -1, Signal: number(s)}
 		o.endSampler()
-		return o.report(nil), o.saveManifest()
+		return o.report(nil), o.unmeasured()
 	}
 	o.machine.become(Running)
 	o.held = o.known()
@@ -144,7 +144,7 @@ func (r *Runner) Run() (Report, error) {
 		o.endSampler()
 		rep := o.report(nil)
 		rep.Refused = err
-		return rep, o.saveManifest()
+		return rep, o.unmeasured()
 	}
 	o.run.Start = began
 	if !o.held { // only now is its process id known
@@ -446,6 +446,20 @@ func (o *round) saveManifest() error {
 	}
 	o.noteEnding()
 	return store.SaveManifest(o.dir, o.run)
+}
+
+// unmeasured ends a run whose command was not started: there are no readings, and nothing to recover.
+func (o *round) unmeasured() error {
+	if o.dir == "" {
+		return nil
+	}
+	if o.failed != nil && o.sampler != nil {
+		o.sampler.Wait() // or it would still write there
+	}
+	if err := o.saveManifest(); err != nil {
+		return err
+	}
+	return store.RemoveSpool(o.dir)
 }
 
 // noteEnding tells the manifest how the target ended, where that is known.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
 )
 
@@ -73,6 +75,9 @@ func (p *program) exportAs(c *cli.Context, f exportFormat) error {
 	if err != nil {
 		return err
 	}
+	if err := measured(dir); err != nil {
+		return err
+	}
 	to := c.String("to")
 	switch {
 	case to == "" && c.IsSet("to"):
@@ -88,6 +93,17 @@ func (p *program) exportAs(c *cli.Context, f exportFormat) error {
 		return fmt.Errorf("export run %s: %w%s", shortest(dir), err, wayOut(dir))
 	}
 	return nil
+}
+
+// measured says why a run has no readings and never had, where its command was not started.
+func measured(dir string) error {
+	run, err := store.LoadManifest(dir)
+	if err == nil && run.WallTime == nil && run.Outcome != datamodel.Unfinished {
+		if _, err := os.Stat(filepath.Join(dir, store.SamplesFile)); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("export run %s: nothing was measured: %s: %s", run.ID, run.Outcome, run.Reason)
+		}
+	}
+	return nil // or the readings tell what is wrong with them
 }
 
 func exportCSV(w io.Writer, dir string) error {

@@ -162,7 +162,7 @@ func (p *program) recover(c *cli.Context) error {
 func (p *program) recoverOne(dir string) error {
 	result, err := runner.Recover(dir)
 	if err != nil {
-		return fmt.Errorf("recover %s: %w", shortest(dir), err)
+		return fmt.Errorf("recover: %w", err)
 	}
 	fmt.Fprintf(p.err, "ergon: recovered run %s: `ergon report %s` shows it\n", result.Run.ID, result.Run.ID)
 	return nil
