@@ -14,7 +14,7 @@ func (p *program) doctorCommand() *cli.Command {
 	return &cli.Command{
 		Name: "doctor", Usage: "what cannot be read here, why, and how to change that; it changes nothing itself",
 		Description: "Exit code 0 where everything that exists can be read, else 1.",
-		Flags:       append([]cli.Flag{&cli.BoolFlag{Name: "json", Usage: "one JSON object"}}, sensorFlags()...),
+		Flags:       append([]cli.Flag{resultsFlag(), &cli.BoolFlag{Name: "json", Usage: "one JSON object"}}, sensorFlags()...),
 		Action:      p.doctor,
 	}
 }

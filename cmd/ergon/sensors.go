@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
@@ -19,6 +20,7 @@ func (p *program) sensorsCommand() *cli.Command {
 	return &cli.Command{
 		Name: "sensors", Usage: "what can be read here, from where, and why the rest cannot",
 		Flags: append([]cli.Flag{
+			resultsFlag(),
 			&cli.BoolFlag{Name: "json", Usage: "one JSON object"},
 			&cli.BoolFlag{Name: "energy", Usage: "the energy counters as a tree: which are summed, and why the others are not"},
 			replayFlag("those of the machine that the tape was recorded on, with their first readings: `FILE`"),
@@ -91,8 +93,13 @@ func (p *program) everySensor(c *cli.Context) (host sensors.Host, ready sampler.
 	config.List = true
 	config.Host.Runner = os.Getpid()
 	if wd, err := os.Getwd(); err == nil {
-		config.Host.Dirs = []string{wd}
+		config.Host.Dirs = append(config.Host.Dirs, wd)
 	}
+	results, err := filepath.Abs(c.String("results"))
+	if err != nil {
+		return host, ready, err
+	}
+	config.Host.Dirs = append(config.Host.Dirs, standing(results)) // whose file system has a sensor in a run
 	client, err := p.startSampler(nil)
 	if err != nil {
 		return host, ready, err
