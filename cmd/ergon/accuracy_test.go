@@ -193,8 +193,8 @@ func TestAccuracyOfRuns(t *testing.T) {
 		{name: "three wraps", machine: small, curve: "const:2500", d: 2 * second, perun: perunExact},
 		{name: "psys and an MMIO twin", machine: fakerapl.Machine{Twin: true}, curve: "const:100", perun: perunExact},
 		{name: "mirrored dies", machine: fakerapl.Machine{Dies: true}, curve: "const:100", said: "shows the same counter as package-0-die-0 and is counted once", perun: perunDies},
-		{name: "readings fail in the middle", curve: "const:100", faults: []string{"failed:400ms:600ms"}, perun: perunFailed},
-		{name: "junk in the middle", curve: "const:100", faults: []string{"junk:400ms:600ms"}, perun: perunFailed},
+		{name: "readings fail in the middle", curve: "const:100", faults: []string{"failed:400ms:600ms"}, said: "readings are missing", perun: perunFailed},
+		{name: "junk in the middle", curve: "const:100", faults: []string{"junk:400ms:600ms"}, said: "readings are missing", perun: perunFailed},
 		{name: "stuck in the middle", curve: "const:100", faults: []string{"stuck:400ms:600ms"}},
 		{name: "stuck from the start", curve: "const:100", faults: []string{"stuck:0s:1h"}, said: "did not move", perun: "0 J (read)"},
 		// Beyond the wrap: close to it only the times of the readings tell the two apart, which are those of the scheduler here.
@@ -371,7 +371,7 @@ func playedCases() []played {
 		},
 		{
 			name: "one reading fails", devices: one, curve: "const:100", wrap: intel, d: 5 * second, every: beat,
-			fault: between(2400*time.Millisecond, 2500*time.Millisecond, constant(math.NaN())), perun: perunFailed,
+			fault: between(2400*time.Millisecond, 2500*time.Millisecond, constant(math.NaN())), said: "1 of 51 readings are missing", perun: perunFailed,
 		},
 		{
 			name: "one reading is 0", devices: one, curve: "const:100", wrap: intel, d: 5 * second, every: beat,

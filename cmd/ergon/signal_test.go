@@ -175,6 +175,10 @@ trap 'echo got' `+name+`; echo up; while :; do wait; done`)
 				if !groups && !hideGroups(c) {
 					t.Skip("cgroups can only be hidden by root")
 				}
+				if c.SysProcAttr == nil {
+					c.SysProcAttr = &syscall.SysProcAttr{}
+				}
+				c.SysProcAttr.Setpgid = true // or we may be the leader of its group, whose second signal so soon is no second one
 				k, _ := start(t, c)
 				_ = k.Process.Signal(signalOf(name))
 				if line := k.line(t); line != "got" {
