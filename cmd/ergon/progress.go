@@ -37,7 +37,7 @@ type progress struct {
 // progress makes the status line for --progress. auto is a line that is drawn anew every second on a terminal, one
 // line a minute where CI is set, nothing elsewhere.
 func (p *program) progress(mode string) (*progress, error) {
-	s := &progress{to: p.err, terminal: isTerminal(p.err)}
+	s := &progress{to: p.err, terminal: isTerminal(p.err) && os.Getenv("TERM") != "dumb"}
 	switch mode {
 	case "off":
 		return nil, nil

@@ -307,8 +307,11 @@ func TestStatusLine(t *testing.T) {
 	t.Parallel()
 	run := func(t *testing.T, script string, options ...string) string {
 		t.Helper()
-		file := filepath.Join(t.TempDir(), "out")
-		words := append(append([]string{"sh", "-c", `exec "$@" >` + file, "sh", "ergon", "--no-save", "-q"}, options...), "sh", "-c", script)
+		term, file := "xterm", filepath.Join(t.TempDir(), "out")
+		if len(options) > 0 && options[0] == "dumb" {
+			term, options = options[0], options[1:]
+		}
+		words := append(append([]string{"sh", "-c", `exec "$@" >` + file, "sh", "env", "TERM=" + term, "ergon", "--no-save", "-q"}, options...), "sh", "-c", script)
 		c := command(t, newMark(), words...)
 		m := openTerminal(t, c)
 		if err := c.Wait(); err != nil {
@@ -332,7 +335,7 @@ func TestStatusLine(t *testing.T) {
 			t.Errorf("beside the line: %q", rest)
 		}
 	})
-	for name, options := range map[string][]string{"off": {"--progress", "off"}, "plain": {"--progress=plain"}} {
+	for name, options := range map[string][]string{"off": {"--progress", "off"}, "plain": {"--progress=plain"}, "dumb": {"dumb"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if text := run(t, "echo out; "+long, options...); text != "" {
