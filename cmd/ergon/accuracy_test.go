@@ -119,7 +119,8 @@ func judge(t *testing.T, name string, truth units.Energy, r told, said, perun st
 	}
 	if said == "" {
 		for _, w := range r.Warnings {
-			if strings.HasPrefix(w.Subject, "rapl") {
+			// The counters of a tree stand still while the process that moves them waits for a processor.
+			if strings.HasPrefix(w.Subject, "rapl") && !strings.Contains(w.Text, "did not move for") {
 				t.Errorf("%s: a warning without a reason: %+v", name, w)
 			}
 		}

