@@ -127,6 +127,11 @@ func (p *program) replay(c *cli.Context) error {
 	if p.word != 0 {
 		return &usage{fmt.Errorf("--replay: takes no command, not %q: a tape has one", p.argv[p.word])}
 	}
+	for _, o := range scan(p.argv[1:], runFlags()).options {
+		if o.flag != nil && !slices.Contains([]string{"replay", "results", "no-save", "quiet", "progress"}, o.flag.Names()[0]) {
+			return &usage{fmt.Errorf("--replay: takes no %s: what was measured is on the tape, and stays as it is", o.typed)}
+		}
+	}
 	results, err := resultsOf(c)
 	if err != nil {
 		return err
