@@ -23,7 +23,7 @@ type Input struct {
 // Build makes the tree of one run, app, multi_run, run, host, device and sensor, with the metrics of every node, and
 // collects what is doubtful. It does not change its input.
 //
-// The run, the multi_run and the app carry the metrics of SummaryFields, all of them; as long as a multi_run has one
+// The run, the multi_run and the app carry the metrics of the summary, all of them; as long as a multi_run has one
 // run they are the same. The host carries what was measured of the machine, a device what its sensors came to.
 func Build(in Input) (*Node, []Warning) {
 	b := newBuilder(in)

@@ -109,7 +109,7 @@ func checkTree(t *testing.T, in Input, tree *Node) {
 	}
 
 	run, host := tree.First(RunLevel), tree.First(HostLevel)
-	for i, f := range SummaryFields() {
+	for i, f := range Summary() {
 		if m := run.Metrics[i]; m.Name != f.Name || m.Unit != f.Unit {
 			t.Errorf("summary %d is %s in %s, want %s in %s", i, m.Name, m.Unit, f.Name, f.Unit)
 		}
@@ -656,7 +656,7 @@ func TestBuildProperties(t *testing.T) {
 }
 
 // Every summary field is filled by something, so that a new one is not forgotten.
-func TestSummaryFieldsAreAllMade(t *testing.T) {
+func TestSummaryIsAllMade(t *testing.T) {
 	tree, _ := Build(Input{})
 	var names, want []string
 	for _, m := range tree.First(RunLevel).Metrics {
@@ -665,7 +665,7 @@ func TestSummaryFieldsAreAllMade(t *testing.T) {
 		}
 		names = append(names, m.Name)
 	}
-	for _, f := range SummaryFields() {
+	for _, f := range Summary() {
 		want = append(want, f.Name)
 	}
 	if !reflect.DeepEqual(names, want) {

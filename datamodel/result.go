@@ -23,7 +23,7 @@ const (
 	enoughTime    = 20 * time.Millisecond
 )
 
-// summary is the metrics of the run in the order of SummaryFields.
+// summary is the metrics of the run in the order of the catalogue.
 func (b *builder) summary() []Metric {
 	of := make(map[string]Metric)
 	for _, m := range slices.Concat(b.times(), b.sizes(), b.network(), b.energies()) {
@@ -43,7 +43,7 @@ func (b *builder) summary() []Metric {
 	of["cpu_limit_utilization"] = b.limitUtilization(of["cpu_time"])
 	b.interference(busy, of)
 	b.doubtContainer()
-	fields := SummaryFields()
+	fields := Summary()
 	out := make([]Metric, len(fields))
 	for i, f := range fields {
 		m, ok := of[f.Name]

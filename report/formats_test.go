@@ -84,7 +84,7 @@ func checkCSV(t *testing.T, doc string) [][]string {
 
 func TestCSV(t *testing.T) {
 	rows := checkCSV(t, render(t, "csv", vm(), report.Options{}))
-	if want := 1 + len(datamodel.SummaryFields()) + 1; len(rows) != want {
+	if want := 1 + len(datamodel.Summary()) + 1; len(rows) != want {
 		t.Errorf("there are %d rows, want %d", len(rows), want)
 	}
 	got := strings.Join(rows[len(rows)-1], ",")

@@ -52,7 +52,7 @@ type (
 		LeftOut []string `json:"left_out"`
 		Version string   `json:"version"`
 	}
-	// jsonSummary is an object whose keys keep the order of datamodel.SummaryFields.
+	// jsonSummary is an object whose keys keep the order of the catalogue.
 	jsonSummary []jsonField
 	jsonField   struct {
 		name  string
@@ -164,7 +164,7 @@ func writeJSON(w io.Writer, r datamodel.Result, _ Options) error {
 		out.Run.Replayed = &jsonReplay{re.Tape, append([]string{}, re.LeftOut...), re.Version}
 	}
 	all := summary(r)
-	for _, f := range datamodel.SummaryFields() {
+	for _, f := range datamodel.Summary() {
 		out.Summary = append(out.Summary, jsonField{f.Name, entry(all[f.Name])})
 	}
 	if r.Tree != nil {

@@ -138,7 +138,7 @@ func TestSchemaNamesWhatThereIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	var names []string
-	for _, f := range datamodel.SummaryFields() {
+	for _, f := range datamodel.Summary() {
 		names = append(names, f.Name)
 		if u := doc.Defs.Summary.Properties[f.Name].Properties.Unit.Const; u != f.Unit {
 			t.Errorf("%s is in %q, the schema says %q", f.Name, f.Unit, u)

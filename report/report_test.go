@@ -38,7 +38,7 @@ func absent(reason string, names ...string) []datamodel.Metric {
 func result(run datamodel.Run, entries []entry, missing ...[]datamodel.Metric) datamodel.Result {
 	node := &datamodel.Node{Name: run.ID, Level: datamodel.RunLevel}
 	unit := map[string]units.Unit{}
-	for _, f := range datamodel.SummaryFields() {
+	for _, f := range datamodel.Summary() {
 		unit[f.Name] = f.Unit
 	}
 	for _, e := range entries {

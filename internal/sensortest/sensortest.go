@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/internal/fixture"
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
@@ -105,6 +106,9 @@ func described(t *testing.T, backend sensors.Backend, host sensors.Host) {
 		}
 		if s.Family != strings.ToLower(s.Family) || s.Name != strings.ToLower(s.Name) {
 			t.Errorf("%s: family and name are not in lower case", s.ID)
+		}
+		if d, ok := datamodel.OfSensor(s.Family, s.Name); !ok || d.Unit != s.Unit {
+			t.Errorf("%s in %s: the catalogue of metrics has %v, %q in %s", s.ID, s.Unit, ok, d.Name, d.Unit)
 		}
 		if !slices.Contains(units.All(), s.Unit) {
 			t.Errorf("%s: unit %q is not in units.All", s.ID, s.Unit)

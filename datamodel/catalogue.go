@@ -1,0 +1,514 @@
+package datamodel
+
+import "github.com/ergon-energy/ergon/units"
+
+// The names of the metrics of a run. Files, rules and the JSON report use them as they are.
+const (
+	WallTime              = "wall_time"
+	StoppedTime           = "stopped_time"
+	CPUTime               = "cpu_time"
+	CPUUserTime           = "cpu_user_time"
+	CPUSystemTime         = "cpu_system_time"
+	CPUUtilization        = "cpu_utilization"
+	CPULimitUtilization   = "cpu_limit_utilization"
+	StealTime             = "steal_time"
+	PeakMemory            = "peak_memory"
+	Memory                = "memory"
+	ProcessCount          = "processes"
+	ProcessesAlive        = "processes_alive"
+	Threads               = "threads"
+	Survivors             = "survivors"
+	DiskRead              = "disk_read"
+	DiskWrite             = "disk_write"
+	ReadChars             = "read_chars"
+	WriteChars            = "write_chars"
+	ReadCalls             = "read_calls"
+	WriteCalls            = "write_calls"
+	MinorFaults           = "minor_faults"
+	MajorFaults           = "major_faults"
+	VoluntarySwitches     = "voluntary_switches"
+	InvoluntarySwitches   = "involuntary_switches"
+	NetworkReceive        = "network_receive"
+	NetworkTransmit       = "network_transmit"
+	Energy                = "energy"
+	Power                 = "power"
+	TargetEnergy          = "target_energy"
+	OtherEnergy           = "other_energy"
+	IdleEnergy            = "idle_energy"
+	NetEnergy             = "net_energy"
+	EstimatedEnergy       = "estimated_energy"
+	EstimatedTargetEnergy = "estimated_target_energy"
+	GPUEnergy             = "gpu_energy"
+	GPUTargetEnergy       = "gpu_target_energy"
+	GPUOtherEnergy        = "gpu_other_energy"
+	GPUIdleEnergy         = "gpu_idle_energy"
+	GPUMemoryPeak         = "gpu_memory_peak"
+	ProfilerCPUTime       = "profiler_cpu_time"
+	MissedBeats           = "missed"
+	LateBeats             = "late"
+	ReadTime              = "read_time"
+)
+
+// Subject is what a metric is measured of.
+type Subject uint8
+
+// The subjects.
+const (
+	// OfMachine is the whole computer, whoever uses it.
+	OfMachine Subject = iota
+	// OfCommand is the measured command with all its descendants.
+	OfCommand
+	// OfGPUs is the GPUs that the job may see.
+	OfGPUs
+	// OfProfiler is ergon itself.
+	OfProfiler
+)
+
+// String names the subject in a table's column.
+func (s Subject) String() string {
+	return [...]string{"machine", "command", "gpus", "ergon"}[s]
+}
+
+// Aggregate says how values of one metric become one value.
+type Aggregate string
+
+// The aggregates. Their names are the functions of a rule: max(memory).
+const (
+	Sum  Aggregate = "sum"
+	Max  Aggregate = "max"
+	Min  Aggregate = "min"
+	Mean Aggregate = "mean"
+	Last Aggregate = "last"
+)
+
+// Direction says which values of a metric are better.
+type Direction uint8
+
+// The directions.
+const (
+	Neither Direction = iota
+	Lower
+	Higher
+)
+
+// String names the direction in a table.
+func (d Direction) String() string {
+	return [...]string{"–", "lower", "higher"}[d]
+}
+
+// LabelKind says what stands between the brackets behind a metric's name in a rule.
+type LabelKind uint8
+
+// The kinds of labels.
+const (
+	NoLabel LabelKind = iota
+	// PathLabel is a path. The metric is that of the file system that holds it.
+	PathLabel
+	// DeviceLabel is the name of a device: "eth0", "vda", a GPU's UUID.
+	DeviceLabel
+	// RegionLabel is the name of a region of the command.
+	RegionLabel
+	// GroupLabel is the name of a group of points.
+	GroupLabel
+)
+
+// String names the label in a table.
+func (l LabelKind) String() string {
+	return [...]string{"–", "path", "device", "region", "group"}[l]
+}
+
+// Definition says what a metric is. The catalogue is the only place where a metric's name and meaning stand.
+type Definition struct {
+	// Name is the metric's name as stored, as typed in a rule and as a key of the JSON report: "cpu_user_time". A metric
+	// that only devices of one family have carries the family before a dot: "disk.free".
+	Name string
+	// Label is the name for people: "user".
+	Label string
+	// Parent is the metric of which this one is a part, "" for none.
+	Parent string
+	Unit   units.Unit
+	Of     Subject
+	// Family and Sensor name the sensor whose readings tell the metric while the command runs: "disk" and "free". They
+	// are "" for a metric that only the accounting can make.
+	Family, Sensor string
+	// Aggregate makes one value of several where nothing else is said: over time in a rule, over hosts that do not add up.
+	Aggregate Aggregate
+	// Adds says that values of different hosts, rounds and nodes add up to the value of all of them.
+	Adds bool
+	// AddsHosts says that values of hosts that ran at the same time add up, though those of rounds do not.
+	AddsHosts bool
+	Better    Direction
+	Labels    LabelKind
+	// Summary says that the metric is in the summary, which has the catalogue's order.
+	Summary bool
+	// Doc is one sentence without its period.
+	Doc string
+}
+
+// Catalogue lists all metrics: first those of a run in the order of the summary, then those of single devices.
+func Catalogue() []Definition {
+	return append(runMetrics(), deviceMetrics()...)
+}
+
+// Summary lists the metrics of the summary in their order.
+func Summary() []Definition {
+	var out []Definition
+	for _, d := range runMetrics() {
+		if d.Summary {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// Lookup finds a metric by its name.
+func Lookup(name string) (Definition, bool) {
+	for _, d := range Catalogue() {
+		if d.Name == name {
+			return d, true
+		}
+	}
+	return Definition{}, false
+}
+
+// OfSensor finds the metric that one sensor gives: that of "disk" and "free" is "disk.free".
+func OfSensor(family, sensor string) (Definition, bool) {
+	for _, d := range Catalogue() {
+		if d.Family == family && d.Sensor == sensor {
+			return d, true
+		}
+	}
+	return Definition{}, false
+}
+
+// runMetrics lists the metrics of a run, a host, the command and ergon itself.
+func runMetrics() []Definition {
+	return []Definition{
+		{
+			Name: WallTime, Label: "wall time", Unit: units.Second, Of: OfCommand,
+			Aggregate: Max, Better: Lower, Summary: true,
+			Doc: "time from just before the command's execve to just after it was reaped",
+		},
+		{
+			Name: StoppedTime, Label: "stopped", Parent: WallTime, Unit: units.Second, Of: OfCommand, Family: "target", Sensor: "stopped_time",
+			Aggregate: Max, Better: Lower,
+			Doc: "part of the wall time in which every process of the command was stopped",
+		},
+		{
+			Name: CPUTime, Label: "cpu", Unit: units.Second, Of: OfCommand, Family: "target", Sensor: "cpu_time",
+			Aggregate: Sum, Adds: true, Better: Lower, Summary: true,
+			Doc: "CPU time of the command and all its descendants",
+		},
+		{
+			Name: CPUUserTime, Label: "user", Parent: CPUTime, Unit: units.Second, Of: OfCommand, Family: "target", Sensor: "user_time",
+			Aggregate: Sum, Adds: true, Better: Lower, Summary: true,
+			Doc: "part of the CPU time in user mode",
+		},
+		{
+			Name: CPUSystemTime, Label: "system", Parent: CPUTime, Unit: units.Second, Of: OfCommand, Family: "target", Sensor: "system_time",
+			Aggregate: Sum, Adds: true, Better: Lower, Summary: true,
+			Doc: "part of the CPU time in the kernel",
+		},
+		{
+			Name: CPUUtilization, Label: "cpu", Unit: units.Ratio, Of: OfMachine,
+			Aggregate: Mean, Summary: true,
+			Doc: "busy share of all CPUs of the machine, everything on it counted",
+		},
+		{
+			Name: CPULimitUtilization, Label: "cpu of its limit", Unit: units.Ratio, Of: OfCommand,
+			Aggregate: Mean, Better: Higher, Summary: true,
+			Doc: "CPU time of the command in what affinity, cpuset and quota let it use; null without such a limit",
+		},
+		{
+			Name: StealTime, Label: "steal", Parent: CPUTime, Unit: units.Second, Of: OfMachine,
+			Aggregate: Sum, Adds: true, Better: Lower,
+			Doc: "CPU time that the hypervisor gave to others while there was work here",
+		},
+		{
+			Name: PeakMemory, Label: "peak memory", Unit: units.Byte, Of: OfCommand, Family: "target", Sensor: "memory_peak",
+			Aggregate: Max, Better: Lower, Summary: true,
+			Doc: "most memory that the command and its descendants held at once",
+		},
+		{
+			Name: Memory, Label: "memory", Unit: units.Byte, Of: OfCommand, Family: "target", Sensor: "memory",
+			Aggregate: Max, AddsHosts: true, Better: Lower,
+			Doc: "resident memory of the command and its descendants at one moment",
+		},
+		{
+			Name: ProcessCount, Label: "processes", Unit: units.Processes, Of: OfCommand, Family: "target", Sensor: "processes_ever",
+			Aggregate: Sum, Adds: true, Summary: true,
+			Doc: "processes that the command ever had, itself included",
+		},
+		{
+			Name: ProcessesAlive, Label: "processes alive", Unit: units.Processes, Of: OfCommand, Family: "target", Sensor: "processes",
+			Aggregate: Mean, AddsHosts: true,
+			Doc: "processes of the command that are alive at one moment",
+		},
+		{
+			Name: Threads, Label: "threads", Unit: units.Threads, Of: OfCommand, Family: "target", Sensor: "threads",
+			Aggregate: Mean, AddsHosts: true,
+			Doc: "threads of the command's processes alive",
+		},
+		{
+			Name: Survivors, Label: "survivors", Unit: units.Processes, Of: OfCommand,
+			Aggregate: Sum, Adds: true,
+			Doc: "descendants of the command that lived on when it had ended",
+		},
+		{
+			Name: DiskRead, Label: "disk read", Unit: units.Byte, Of: OfCommand, Family: "target", Sensor: "read",
+			Aggregate: Sum, Adds: true, Better: Lower, Summary: true,
+			Doc: "bytes that the command and its descendants read from storage",
+		},
+		{
+			Name: DiskWrite, Label: "disk write", Unit: units.Byte, Of: OfCommand, Family: "target", Sensor: "written",
+			Aggregate: Sum, Adds: true, Better: Lower, Summary: true,
+			Doc: "bytes that the command and its descendants wrote to storage",
+		},
+		{
+			Name: ReadChars, Label: "bytes read", Unit: units.Byte, Of: OfCommand, Family: "target", Sensor: "read_chars",
+			Aggregate: Sum, Adds: true, Better: Lower,
+			Doc: "bytes that read calls returned, from wherever",
+		},
+		{
+			Name: WriteChars, Label: "bytes written", Unit: units.Byte, Of: OfCommand, Family: "target", Sensor: "write_chars",
+			Aggregate: Sum, Adds: true, Better: Lower,
+			Doc: "bytes that write calls took, to wherever",
+		},
+		{
+			Name: ReadCalls, Label: "read calls", Unit: units.Calls, Of: OfCommand, Family: "target", Sensor: "read_calls",
+			Aggregate: Sum, Adds: true, Better: Lower,
+			Doc: "calls of read and its like",
+		},
+		{
+			Name: WriteCalls, Label: "write calls", Unit: units.Calls, Of: OfCommand, Family: "target", Sensor: "write_calls",
+			Aggregate: Sum, Adds: true, Better: Lower,
+			Doc: "calls of write and its like",
+		},
+		{
+			Name: MinorFaults, Label: "minor faults", Unit: units.Faults, Of: OfCommand, Family: "target", Sensor: "minor_faults",
+			Aggregate: Sum, Adds: true, Better: Lower,
+			Doc: "page faults served without storage",
+		},
+		{
+			Name: MajorFaults, Label: "major faults", Unit: units.Faults, Of: OfCommand, Family: "target", Sensor: "major_faults",
+			Aggregate: Sum, Adds: true, Better: Lower,
+			Doc: "page faults that waited for storage",
+		},
+		{
+			Name: VoluntarySwitches, Label: "voluntary switches", Unit: units.Switches, Of: OfCommand, Family: "target", Sensor: "voluntary_switches",
+			Aggregate: Sum, Adds: true, Better: Lower,
+			Doc: "context switches of threads that waited",
+		},
+		{
+			Name: InvoluntarySwitches, Label: "involuntary switches", Unit: units.Switches, Of: OfCommand, Family: "target", Sensor: "involuntary_switches",
+			Aggregate: Sum, Adds: true, Better: Lower,
+			Doc: "context switches of threads that were made to give way",
+		},
+		{
+			Name: NetworkReceive, Label: "network in", Unit: units.Byte, Of: OfMachine,
+			Aggregate: Sum, Adds: true, Summary: true,
+			Doc: "bytes that the machine received, loopback apart",
+		},
+		{
+			Name: NetworkTransmit, Label: "network out", Unit: units.Byte, Of: OfMachine,
+			Aggregate: Sum, Adds: true, Summary: true,
+			Doc: "bytes that the machine sent, loopback apart",
+		},
+		{
+			Name: Energy, Label: "energy", Unit: units.Joule, Of: OfMachine,
+			Aggregate: Sum, Adds: true, Better: Lower, Summary: true,
+			Doc: "energy of the measured parts of the machine, no part counted twice",
+		},
+		{
+			Name: Power, Label: "power", Unit: units.Watt, Of: OfMachine,
+			Aggregate: Mean, AddsHosts: true, Summary: true,
+			Doc: "energy over the time between its readings",
+		},
+		{
+			Name: TargetEnergy, Label: "energy", Parent: Energy, Unit: units.Joule, Of: OfCommand,
+			Aggregate: Sum, Adds: true, Better: Lower, Summary: true,
+			Doc: "the command's share of the energy that is not the GPUs'",
+		},
+		{
+			Name: OtherEnergy, Label: "other", Parent: Energy, Unit: units.Joule, Of: OfMachine,
+			Aggregate: Sum, Adds: true, Summary: true,
+			Doc: "share of all else that ran on the machine; without a baseline idling is in both shares",
+		},
+		{
+			Name: IdleEnergy, Label: "idle", Parent: Energy, Unit: units.Joule, Of: OfMachine,
+			Aggregate: Sum, Adds: true, Summary: true,
+			Doc: "energy that the machine would have taken idle, by the baseline",
+		},
+		{
+			Name: NetEnergy, Label: "net", Parent: Energy, Unit: units.Joule, Of: OfMachine,
+			Aggregate: Sum, Adds: true, Better: Lower, Summary: true,
+			Doc: "energy above idle, CPUs and GPUs, whoever caused it",
+		},
+		{
+			Name: EstimatedEnergy, Label: "estimated", Unit: units.Joule, Of: OfMachine,
+			Aggregate: Sum, Adds: true, Summary: true,
+			Doc: "energy of the CPUs by their rated power and load, only with --estimate: not measured",
+		},
+		{
+			Name: EstimatedTargetEnergy, Label: "estimated", Parent: EstimatedEnergy, Unit: units.Joule, Of: OfCommand,
+			Aggregate: Sum, Adds: true, Summary: true,
+			Doc: "the command's share of the estimate",
+		},
+		{
+			Name: GPUEnergy, Label: "gpu energy", Unit: units.Joule, Of: OfGPUs,
+			Aggregate: Sum, Adds: true, Better: Lower, Summary: true,
+			Doc: "energy of the GPUs that the job may see",
+		},
+		{
+			Name: GPUTargetEnergy, Label: "gpu energy", Parent: GPUEnergy, Unit: units.Joule, Of: OfCommand,
+			Aggregate: Sum, Adds: true, Better: Lower, Summary: true,
+			Doc: "the command's share of the GPUs' energy, by who used each GPU",
+		},
+		{
+			Name: GPUOtherEnergy, Label: "other", Parent: GPUEnergy, Unit: units.Joule, Of: OfGPUs,
+			Aggregate: Sum, Adds: true,
+			Doc: "share of all else that used the GPUs",
+		},
+		{
+			Name: GPUIdleEnergy, Label: "idle", Parent: GPUEnergy, Unit: units.Joule, Of: OfGPUs,
+			Aggregate: Sum, Adds: true,
+			Doc: "energy that the GPUs would have taken idle, by the baseline",
+		},
+		{
+			Name: GPUMemoryPeak, Label: "gpu memory", Unit: units.Byte, Of: OfGPUs,
+			Aggregate: Max, Better: Lower, Summary: true,
+			Doc: "most memory in use on the GPUs at once, by whatever program",
+		},
+		{
+			Name: ProfilerCPUTime, Label: "ergon itself", Unit: units.Second, Of: OfProfiler,
+			Aggregate: Sum, Adds: true, Better: Lower, Summary: true,
+			Doc: "CPU time of ergon itself, runner and sampler",
+		},
+		{
+			Name: MissedBeats, Label: "missed beats", Unit: units.Beats, Of: OfProfiler,
+			Aggregate: Sum, Adds: true, Better: Lower,
+			Doc: "beats that were left out because the source or the machine was late",
+		},
+		{
+			Name: LateBeats, Label: "late beats", Unit: units.Beats, Of: OfProfiler,
+			Aggregate: Sum, Adds: true, Better: Lower,
+			Doc: "beats that began more than half an interval after their time",
+		},
+		{
+			Name: ReadTime, Label: "read time", Unit: units.Second, Of: OfProfiler,
+			Aggregate: Sum, Adds: true, Better: Lower,
+			Doc: "wall time spent in reading one source; a slash and its name follow",
+		},
+	}
+}
+
+// deviceMetrics lists the metrics that a single sensor of a device gives and that no run has as such.
+func deviceMetrics() []Definition {
+	type entry struct {
+		sensor, label string
+		unit          units.Unit
+		aggregate     Aggregate
+		doc           string
+	}
+	list := []struct {
+		family string
+		of     Subject
+		labels LabelKind
+		adds   bool // counters of one device add up with those of others of the same family
+		all    []entry
+	}{
+		{"cpu", OfMachine, DeviceLabel, false, []entry{
+			// The kernel's total and the CPUs' own parts of it are both there, so rows do not add up.
+			{"user", "user", units.Second, Sum, "time in user mode"},
+			{"nice", "nice", units.Second, Sum, "time in user mode at low priority"},
+			{"system", "system", units.Second, Sum, "time in the kernel"},
+			{"idle", "idle", units.Second, Sum, "time without work"},
+			{"iowait", "iowait", units.Second, Sum, "time without work while a disk was waited for"},
+			{"irq", "irq", units.Second, Sum, "time in interrupts"},
+			{"softirq", "softirq", units.Second, Sum, "time in deferred interrupts"},
+			{"steal", "steal", units.Second, Sum, "time that the hypervisor gave to others"},
+			{"utilization", "utilization", units.Ratio, Mean, "busy share of the time"},
+			{"forks", "forks", units.Processes, Sum, "processes and threads started on the machine"},
+			{"pressure", "pressure", units.Second, Sum, "time in which some task waited for a CPU"},
+			{"frequency", "frequency", units.Hertz, Mean, "clock frequency"},
+			{"core_throttles", "core throttles", units.Events, Sum, "times that a core was slowed down because it was too hot"},
+			{"package_throttles", "package throttles", units.Events, Sum, "times that a package was slowed down because it was too hot"},
+		}},
+		{"memory", OfMachine, NoLabel, true, []entry{
+			{"used", "memory used", units.Byte, Mean, "memory in use on the machine"},
+			{"available", "memory available", units.Byte, Min, "memory that a new program could get without swapping"},
+			{"swap_used", "swap used", units.Byte, Mean, "swap space in use"},
+			{"swap_in", "swapped in", units.Byte, Sum, "bytes read back from swap space"},
+			{"swap_out", "swapped out", units.Byte, Sum, "bytes written to swap space"},
+			{"pressure", "memory pressure", units.Second, Sum, "time in which some task waited for memory"},
+		}},
+		{"disk", OfMachine, DeviceLabel, true, []entry{
+			{"read", "read", units.Byte, Sum, "bytes read from the device"},
+			{"written", "written", units.Byte, Sum, "bytes written to the device"},
+			{"reads", "reads", units.Operations, Sum, "read operations completed, adjacent ones merged"},
+			{"writes", "writes", units.Operations, Sum, "write operations completed, adjacent ones merged"},
+			{"pressure", "disk pressure", units.Second, Sum, "time in which some task waited for a disk"},
+			{"free", "free", units.Byte, Min, "space of a file system that is free for users"},
+		}},
+		{"network", OfMachine, DeviceLabel, true, []entry{
+			{"receive", "in", units.Byte, Sum, "bytes received, link headers included"},
+			{"transmit", "out", units.Byte, Sum, "bytes sent, link headers included"},
+			{"receive_packets", "packets in", units.Packets, Sum, "packets received"},
+			{"transmit_packets", "packets out", units.Packets, Sum, "packets sent"},
+		}},
+		{"rapl", OfMachine, DeviceLabel, false, []entry{{"energy", "energy", units.Joule, Sum, "energy of a powercap zone"}}},
+		{"perf", OfMachine, DeviceLabel, false, []entry{{"energy", "energy", units.Joule, Sum, "energy of a domain by the PMU"}}},
+		{"hwmon", OfMachine, DeviceLabel, false, []entry{
+			{"energy", "energy", units.Joule, Sum, "energy that a channel of a chip has counted"},
+			{"power", "power", units.Watt, Mean, "power at a channel of a chip"},
+		}},
+		{"battery", OfMachine, DeviceLabel, false, []entry{
+			{"power", "power", units.Watt, Mean, "power drawn from the battery by the whole machine"},
+			{"stored", "stored", units.Joule, Last, "energy left in the battery, as its own gauge reckons it"},
+		}},
+		{"gpu", OfGPUs, DeviceLabel, false, []entry{
+			{"energy", "energy", units.Joule, Sum, "energy of the GPU with its memory"},
+			{"power", "power", units.Watt, Mean, "power drawn by the GPU with its memory"},
+			{"module_power", "module power", units.Watt, Mean, "power drawn by the module: GPU, memory and processor"},
+			{"memory_power", "memory power", units.Watt, Mean, "power drawn by the memory of the GPU"},
+			{"utilization", "utilization", units.Ratio, Mean, "share of the driver's last sample period in which a kernel ran"},
+			{"memory_used", "memory used", units.Byte, Max, "memory of the GPU in use, by whatever program"},
+			{"memory_total", "memory", units.Byte, Last, "memory of the GPU"},
+			{"temperature", "temperature", units.Celsius, Max, "temperature of the GPU's die"},
+			{"clock_sm", "SM clock", units.Hertz, Mean, "clock of the multiprocessors"},
+			{"clock_memory", "memory clock", units.Hertz, Mean, "clock of the memory"},
+			{"update_period", "update period", units.Second, Last, "time between two updates of the GPU's energy counter or power"},
+			{"target_utilization", "command's use", units.Ratio, Mean, "the command's share of the multiprocessors' time"},
+			{"other_utilization", "others' use", units.Ratio, Mean, "share of all other processes of the multiprocessors' time"},
+			{"target_memory", "command's memory", units.Byte, Max, "memory of the GPU that the command's processes hold"},
+			{"target_processes", "command's processes", units.Processes, Max, "processes of the command on the GPU"},
+			{"other_processes", "other processes", units.Processes, Max, "all other processes on the GPU"},
+			{"target_energy", "command's energy", units.Joule, Sum, "the command's share of the GPU's energy"},
+			{"other_energy", "others' energy", units.Joule, Sum, "the share of all else of the GPU's energy"},
+			{"idle_energy", "idle energy", units.Joule, Sum, "energy that the GPU would have taken idle"},
+		}},
+		{"profiler", OfProfiler, NoLabel, true, []entry{
+			{"cpu_time", "sampler's CPU time", units.Second, Sum, "CPU time of the sampler"},
+			{"memory", "sampler's memory", units.Byte, Max, "resident memory of the sampler"},
+			{"runner_cpu_time", "runner's CPU time", units.Second, Sum, "CPU time of the runner"},
+			{"runner_memory", "runner's memory", units.Byte, Max, "resident memory of the runner"},
+			{"clock_offset", "clock offset", units.Second, Last, "how far the wall clock has gone ahead of the monotonic clock"},
+			{"suspended", "suspended", units.Second, Max, "time for which the machine was suspended"},
+		}},
+	}
+	var out []Definition
+	for _, l := range list {
+		for _, e := range l.all {
+			labels := l.labels
+			if l.family == "disk" && e.sensor == "free" {
+				labels = PathLabel
+			}
+			adds := l.adds && e.aggregate == Sum && e.sensor != "pressure"
+			out = append(out, Definition{
+				Name: l.family + "." + e.sensor, Label: e.label, Unit: e.unit, Of: l.of, Family: l.family, Sensor: e.sensor,
+				Aggregate: e.aggregate, Adds: adds, Labels: labels, Doc: e.doc,
+			})
+		}
+	}
+	return out
+}

@@ -1,0 +1,89 @@
+package datamodel
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ergon-energy/ergon/units"
+)
+
+func TestCatalogue(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, d := range Catalogue() {
+		if seen[d.Name] {
+			t.Errorf("%s: stands twice", d.Name)
+		}
+		seen[d.Name] = true
+		if d.Label == "" || d.Doc == "" || strings.HasSuffix(d.Doc, ".") {
+			t.Errorf("%s: label %q, doc %q: want both, the doc without a period", d.Name, d.Label, d.Doc)
+		}
+		if !slices.Contains(units.All(), d.Unit) {
+			t.Errorf("%s: unit %q is not one of package units", d.Name, d.Unit)
+		}
+		if d.Parent != "" && !seen[d.Parent] {
+			t.Errorf("%s: its parent %q does not stand before it", d.Name, d.Parent)
+		}
+		if d.Adds && d.Aggregate != Sum {
+			t.Errorf("%s: adds up and is aggregated by %s", d.Name, d.Aggregate)
+		}
+		if d.Adds && d.AddsHosts {
+			t.Errorf("%s: what adds up over everything need not say that it does over hosts", d.Name)
+		}
+		if (d.Family == "") != (d.Sensor == "") {
+			t.Errorf("%s: family %q, sensor %q: want both or neither", d.Name, d.Family, d.Sensor)
+		}
+		if got, ok := Lookup(d.Name); !ok || got != d {
+			t.Errorf("Lookup(%q) = %v, %v", d.Name, got, ok)
+		}
+	}
+	if d, ok := Lookup("no_such_metric"); ok {
+		t.Errorf("Lookup of an unknown name = %v", d)
+	}
+	if d, ok := OfSensor("disk", "free"); !ok || d.Name != "disk.free" || d.Labels != PathLabel {
+		t.Errorf(`OfSensor("disk", "free") = %v, %v`, d, ok)
+	}
+}
+
+// TestCataloguePage holds docs/metrics.md to the catalogue; UPDATE=1 writes it anew.
+func TestCataloguePage(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# Metrics\n\nEvery metric, made from `datamodel/catalogue.go` by `UPDATE=1 go test ./datamodel -run TestCataloguePage`. " +
+		"A rule\ntypes the name as it stands here. A metric adds up if the values of different hosts, rounds and nodes have a\n" +
+		"meaningful sum; without a function of its own a rule takes the aggregate given here.\n")
+	table := func(title string, of func(Definition) bool) {
+		b.WriteString("\n## " + title + "\n\n| name | what it is | unit | of | aggregate | adds up | better | label |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n")
+		for _, d := range Catalogue() {
+			if !of(d) {
+				continue
+			}
+			adds := "no"
+			switch {
+			case d.Adds:
+				adds = "yes"
+			case d.AddsHosts:
+				adds = "over hosts"
+			}
+			fmt.Fprintf(&b, "| `%s` | %s | `%s` | %s | %s | %s | %s | %s |\n",
+				d.Name, d.Doc, d.Unit, d.Of, d.Aggregate, adds, d.Better, d.Labels)
+		}
+	}
+	table("The summary", func(d Definition) bool { return d.Summary })
+	table("Beside the summary", func(d Definition) bool { return !d.Summary && !strings.Contains(d.Name, ".") })
+	table("Of single devices", func(d Definition) bool { return strings.Contains(d.Name, ".") })
+	const path = "../docs/metrics.md"
+	if os.Getenv("UPDATE") != "" {
+		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != b.String() {
+		t.Errorf("%s differs from the catalogue; UPDATE=1 go test ./datamodel -run TestCataloguePage makes it anew", path)
+	}
+}
