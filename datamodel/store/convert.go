@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
 )
 
@@ -27,7 +29,7 @@ const deltaBlock = 128
 
 // Converted says what Convert found and did.
 type Converted struct {
-	// Spools are those of the run, in the order of their sources' names.
+	// Spools has one entry for each source, in the order of the names. A file that cannot be read has its own.
 	Spools []SpoolStats
 	// Samples is the number of values handed out or derived, missing ones included: the rows of samples.parquet.
 	Samples int64
@@ -35,29 +37,32 @@ type Converted struct {
 	Bytes int64
 }
 
-// SpoolStats says what was in one spool.
+// SpoolStats says what was in the spool of one source, all parts together.
 type SpoolStats struct {
+	// Path is the file of the first part.
 	Path string
-	// Header is empty where it could not be read.
+	// Header is that of the first part. It is empty if it cannot be read.
 	Header SpoolHeader
-	// Rows is the number of readings of all sensors together, First and Last the times of the first and the last.
+	// Rows counts the readings of all sensors together, First and Last are the times of the first and the last.
 	Rows        int64
 	First, Last time.Duration
-	// Complete is whether the sampler closed it.
+	// Complete reports whether the writer closed every part.
 	Complete bool
-	// Err says why what follows Rows could not be read; nil where nothing is there.
+	// Err says why some of the spool could not be read; nil if nothing is there that was not read.
 	Err error
 }
 
-// Observer is handed the readings of one sensor, that number of the source's sensors, in the order of time and in
-// several pieces. The slices hold one time for each value and are valid during the call.
+// Observer is handed the readings of one sensor, source.Sensors[sensor], in the order of time and in several calls. The
+// slices hold one time for each value, NaN if there was no reading. They are valid during the call. If a source has
+// several parts, each part has a header of its own, and the same sensor may have another number in each.
 type Observer func(source SpoolHeader, sensor int, at []time.Duration, values []float64)
 
-// Convert streams the spools in a folder into a samples.parquet at samplesFile, or into none where that is empty, and
-// hands all readings to observe, which may be nil, on the way. Behind them the file has what derive, which may be nil,
-// makes of them once observe has seen all; their times are those of the first spool. Memory does not grow with the length
-// of the run. What a spool lost is in the result and no error; an error means that samplesFile could not be written, and
-// then observe has seen all readings nevertheless. The file's name is durable after the next SaveManifest or RemoveSpool.
+// Convert reads the spools in a folder to their ends and hands all readings to observe, which may be nil. It streams
+// them into a samples.parquet at samplesFile, or into none if that is empty. Behind the readings the file has what derive,
+// which may be nil, makes once observe has seen all; these times are on the clock of the first source with readings.
+// Memory does not grow with the length of the run. What a spool has lost is told in the result and is not an error. An
+// error means that samplesFile could not be written; observe has seen all readings even then. The name of the file is
+// durable after the next SaveManifest or RemoveSpool.
 func Convert(spoolDir, samplesFile string, observe Observer, derive func() []datamodel.Derived) (Converted, error) {
 	if observe == nil {
 		observe = func(SpoolHeader, int, []time.Duration, []float64) {}
@@ -65,68 +70,47 @@ func Convert(spoolDir, samplesFile string, observe Observer, derive func() []dat
 	if derive == nil {
 		derive = func() []datamodel.Derived { return nil }
 	}
-	c := conversion{observe: observe, derive: derive}
-	defer c.close()
-	if err := c.open(spoolDir); err != nil {
+	c := conversion{observe: observe, derive: derive, feeds: feeds{dir: spoolDir}}
+	defer c.feeds.close()
+	if err := c.feeds.look(true); err != nil {
 		return Converted{}, fmt.Errorf("convert: %w", err)
 	}
+	var bytes int64
 	var err error
 	if samplesFile != "" {
 		err = replaceFile(samplesFile, c.write)
 		if info, serr := os.Stat(samplesFile); err == nil && serr == nil {
-			c.result.Bytes = info.Size()
+			bytes = info.Size()
 		}
 	}
-	// Whatever kept the file from being written does not keep the readings from being counted.
-	c.out = nil
-	_ = c.read() // only writing fails
-	return c.result, err
+	c.read() // what was not read yet, since nothing is written or the file could not be opened
+	result := c.result()
+	result.Bytes = bytes
+	return result, err
 }
 
 // conversion is a Convert under way.
 type conversion struct {
 	observe Observer
 	derive  func() []datamodel.Derived
-	readers []*SpoolReader // one for each of result.Spools, nil where it is done with
-	bytes   int64          // of all spools
-	result  Converted
-	out     *samplesWriter // nil where nothing is written
-	ids     [][]int32      // the numbers of the source's sensors in out.sensors, for each spool
-	host    []int32        // the number of its host in out.hosts
-	columns [][]float64    // a chunk of readings, sensor by sensor
-	at      []time.Duration
+	feeds   feeds
+	samples int64          // handed out or derived
+	rows    block          // at most a chunk
+	out     *samplesWriter // nil if nothing is written
+	failed  error          // why it is not written
+	hosts   words
+	sensors words
+	table   []sensorInfo
 }
 
-func (c *conversion) open(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
+// result is what was found in the spools and made of them.
+func (c *conversion) result() Converted {
+	out := Converted{Samples: c.samples}
+	for _, f := range c.feeds.list {
+		f.stats.Complete = f.complete()
+		out.Spools = append(out.Spools, f.stats)
 	}
-	for _, e := range entries { // sorted by name
-		if !strings.HasSuffix(e.Name(), spoolExt) {
-			continue
-		}
-		s := SpoolStats{Path: filepath.Join(dir, e.Name())}
-		r, err := OpenSpool(s.Path)
-		if err != nil {
-			s.Err = err
-		} else {
-			s.Header = r.Header()
-			c.bytes += r.left
-		}
-		c.readers = append(c.readers, r)
-		c.result.Spools = append(c.result.Spools, s)
-	}
-	return nil
-}
-
-func (c *conversion) close() {
-	for i, r := range c.readers {
-		if r != nil {
-			_ = r.Close() // it was only read
-			c.readers[i] = nil
-		}
-	}
+	return out
 }
 
 // sensorInfo is a line of the sensor table in the metadata of samples.parquet.
@@ -139,19 +123,16 @@ type sensorInfo struct {
 
 // write converts all spools into a file.
 func (c *conversion) write(w io.Writer) error {
-	var table []sensorInfo
-	var hosts, sensors words
 	var version string
-	for _, s := range c.result.Spools {
-		c.host = append(c.host, hosts.number(s.Header.Host))
-		var ids []int32
-		for _, sensor := range s.Header.Sensors {
-			ids = append(ids, sensors.number(sensor.ID))
-			table = append(table, sensorInfo{sensor.ID, sensor.Unit, sensor.Kind.String(), sensor.Source})
-		}
-		c.ids = append(c.ids, ids)
-		if s.Header.Version != "" {
-			version = s.Header.Version
+	var bytes int64
+	for _, f := range c.feeds.list {
+		bytes += f.bytes
+		for _, h := range f.headers {
+			c.hosts.number(h.Host)
+			for _, s := range h.Sensors {
+				c.describe(s)
+			}
+			version = cmp.Or(h.Version, version)
 		}
 	}
 	meta, err := keyValues(schemaKey, samplesSchema, "ergon.version", version)
@@ -159,30 +140,46 @@ func (c *conversion) write(w io.Writer) error {
 		return err
 	}
 	// A value takes 8 bytes of a spool, and its share of the time and the message.
-	out, err := newSamplesWriter(w, c.bytes/8, meta)
-	if err != nil {
+	if c.out, err = newSamplesWriter(w, bytes/8, meta); err != nil {
 		return err
 	}
-	out.hosts, out.sensors = hosts.list, sensors.list
-	c.out = out
-	if err := c.read(); err != nil {
-		return err
+	c.out.hosts, c.out.sensors = c.hosts.list, c.sensors.list
+	if c.read(); c.failed != nil {
+		return c.failed
 	}
-	first := max(0, slices.IndexFunc(c.result.Spools, func(s SpoolStats) bool { return s.Rows > 0 }))
+	first := 0
+	for i, f := range c.feeds.list {
+		if f.started {
+			first = i
+			break
+		}
+	}
 	for _, d := range c.derive() {
-		id := sensors.number(d.Sensor.ID)
-		table = append(table, sensorInfo{d.Sensor.ID, d.Sensor.Unit, d.Sensor.Kind.String(), d.Sensor.Source})
-		out.sensors = sensors.list
-		c.result.Samples += int64(len(d.At))
-		if err := out.add(c.host[first], id, c.result.Spools[first].Header.Anchor, d.At, d.Values); err != nil {
+		id := c.describe(d.Sensor)
+		c.out.sensors = c.sensors.list
+		c.samples += int64(len(d.At))
+		h := c.feeds.list[first].stats.Header
+		host := c.hosts.number(h.Host)
+		c.out.hosts = c.hosts.list
+		if err := c.out.add(host, id, h.Anchor, d.At, d.Values); err != nil {
 			return err
 		}
 	}
-	text, err := json.Marshal(table)
+	text, err := json.Marshal(c.table)
 	if err != nil {
 		return err
 	}
-	return out.close("ergon.sensors", string(text))
+	return c.out.close("ergon.sensors", string(text))
+}
+
+// describe adds a sensor to the table of sensors, if it is new, and returns its number.
+func (c *conversion) describe(s sensors.Sensor) int32 {
+	before := len(c.sensors.list)
+	id := c.sensors.number(s.ID)
+	if len(c.sensors.list) > before {
+		c.table = append(c.table, sensorInfo{s.ID, s.Unit, s.Kind.String(), s.Source})
+	}
+	return id
 }
 
 // words numbers strings in the order they are first seen.
@@ -206,89 +203,60 @@ func (w *words) number(word string) int32 {
 	return n
 }
 
-// read reads the spools to their ends. It stops early only where writing fails.
-func (c *conversion) read() error {
-	for i, r := range c.readers {
-		if r == nil {
-			continue
-		}
-		if err := c.readSpool(i, r); err != nil {
-			return err
-		}
-		_ = r.Close() // it was only read
-		c.readers[i] = nil
-	}
-	return nil
-}
-
-func (c *conversion) readSpool(i int, r *SpoolReader) error {
-	n := len(r.header.Sensors)
-	for len(c.columns) < n {
-		c.columns = append(c.columns, nil)
-	}
-	s := &c.result.Spools[i]
-	for {
-		at, values, err := r.Next()
-		if err != nil {
-			s.Complete = r.Complete()
-			if !errors.Is(err, io.EOF) {
-				s.Err = err
+// read reads the spools to their ends. If the file cannot be written, the readings are counted all the same.
+func (c *conversion) read() {
+	for _, f := range c.feeds.list {
+		current := 0 // the part whose readings are in the block
+		for {
+			part, at, values, err := f.next(true)
+			if err != nil || part != current {
+				c.rest(f, current)
+				current = part
 			}
-			return c.rest(i)
-		}
-		if s.Rows == 0 {
-			s.First = at[0]
-		}
-		s.Rows += int64(len(at))
-		s.Last = at[len(at)-1]
-		var failed error
-		for len(at) > 0 {
-			ticks := min(len(at), chunkTicks-len(c.at))
-			for s := range n {
-				column := c.columns[s][:len(c.at)]
-				for j := s; j < ticks*n; j += n {
-					column = append(column, values[j])
-				}
-				c.columns[s] = column
+			if err != nil {
+				break
 			}
-			c.at = append(c.at, at[:ticks]...)
-			at, values = at[ticks:], values[ticks*n:]
-			if len(c.at) == chunkTicks {
-				failed = errors.Join(failed, c.chunk(i, 0, chunkTicks))
-				c.at = c.at[:0]
-			}
-		}
-		if failed != nil {
-			return failed
+			c.take(f, part, at, values)
 		}
 	}
 }
 
-// rest hands on the last chunk of a source, first as much of it as is whole blocks.
-func (c *conversion) rest(i int) error {
-	whole := len(c.at) / deltaBlock * deltaBlock
-	err := errors.Join(c.chunk(i, 0, whole), c.chunk(i, whole, len(c.at)))
-	c.at = c.at[:0]
-	return err
+// take collects a batch and hands on whole chunks.
+func (c *conversion) take(f *feed, part int, at []time.Duration, values []float64) {
+	n := len(f.headers[part].Sensors)
+	for len(at) > 0 {
+		ticks := min(len(at), chunkTicks-len(c.rows.at))
+		c.rows.add(at[:ticks], values[:ticks*n], n)
+		at, values = at[ticks:], values[ticks*n:]
+		if len(c.rows.at) == chunkTicks {
+			c.chunk(f, part, 0, chunkTicks)
+			c.rows.clear()
+		}
+	}
 }
 
-// chunk hands the collected readings from one tick to another on, sensor by sensor.
-func (c *conversion) chunk(i, from, to int) error {
+// rest hands on the last chunk of a part, first as much of it as is whole blocks.
+func (c *conversion) rest(f *feed, part int) {
+	whole := len(c.rows.at) / deltaBlock * deltaBlock
+	c.chunk(f, part, 0, whole)
+	c.chunk(f, part, whole, len(c.rows.at))
+	c.rows.clear()
+}
+
+// chunk hands on the collected readings from one tick to another, sensor by sensor.
+func (c *conversion) chunk(f *feed, part, from, to int) {
 	if from == to {
-		return nil
+		return
 	}
-	header := &c.result.Spools[i].Header
-	var failed error
-	for s := range header.Sensors {
-		values := c.columns[s][from:to]
-		at := c.at[from:to]
-		c.observe(*header, s, at, values)
-		c.result.Samples += int64(len(at))
-		if c.out != nil && failed == nil {
-			failed = c.out.add(c.host[i], c.ids[i][s], header.Anchor, at, values)
+	h := &f.headers[part]
+	for s := range h.Sensors {
+		at, values := c.rows.at[from:to], c.rows.columns[s][from:to]
+		c.observe(*h, s, at, values)
+		c.samples += int64(len(at))
+		if c.out != nil && c.failed == nil {
+			c.failed = c.out.add(c.hosts.number(h.Host), c.sensors.number(h.Sensors[s].ID), h.Anchor, at, values)
 		}
 	}
-	return failed
 }
 
 // RemoveSpool removes the spools of a run, whose folder is dir, and nothing else. It is called once the run's Parquet

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/apache/arrow/go/v15/arrow"
@@ -32,6 +33,9 @@ const (
 type SpoolHeader struct {
 	// Source is the backend's name; it makes the file's name.
 	Source string `json:"source"`
+	// Part is the number of this file among those of the source, from 0. If one process takes a source over from
+	// another, each writes a part. Parts share one clock, and each is closed before the readings of the next begin.
+	Part int `json:"part,omitempty"`
 	// Host is the name of the machine.
 	Host string `json:"host"`
 	// Interval is the time between beats that was asked for.
@@ -71,8 +75,9 @@ type Spool struct {
 	closed  bool
 }
 
-// CreateSpool starts the spool of a source in dir, which it makes where it is missing, as SOURCE.arrows. The header is
-// in the file when it returns, so that a crash from then on leaves a file that can be read.
+// CreateSpool starts the spool of a source in dir, and makes that folder if it is missing. The file is SOURCE.arrows,
+// or SOURCE.PART.arrows for a later part. When CreateSpool returns, the header is in the file, so a crash after that
+// leaves a file that can be read.
 func CreateSpool(dir string, h SpoolHeader) (*Spool, error) {
 	if len(h.Sensors) == 0 {
 		return nil, fmt.Errorf("spool %s: no sensors", h.Source)
@@ -84,7 +89,11 @@ func CreateSpool(dir string, h SpoolHeader) (*Spool, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, fmt.Errorf("spool %s: %w", h.Source, err)
 	}
-	s.path = filepath.Join(dir, escape(h.Source)+spoolExt)
+	name := escape(h.Source)
+	if h.Part > 0 {
+		name += "." + strconv.Itoa(h.Part)
+	}
+	s.path = filepath.Join(dir, name+spoolExt)
 	s.file, err = os.OpenFile(s.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return nil, fmt.Errorf("spool %s: %w", h.Source, err)

@@ -18,8 +18,9 @@ import (
 type SpoolReader struct {
 	file     *os.File
 	r        *bufio.Reader
-	size     int64 // of the file
-	left     int64 // bytes of it to come
+	size     int64 // bytes in the file
+	left     int64 // bytes of it that are not read yet
+	whole    int64 // bytes before the first message that is not read yet
 	meta     []byte
 	body     []byte
 	header   SpoolHeader
@@ -48,7 +49,8 @@ const (
 	spoolSensors = 1 << 16
 )
 
-// OpenSpool opens a spool, of a run that has ended in whatever way, and reads its header.
+// OpenSpool opens a spool file and reads its header. The run may go on or have ended in any way. If the header is not
+// whole yet, the error wraps io.ErrUnexpectedEOF.
 func OpenSpool(path string) (*SpoolReader, error) {
 	file, err := openFile(path)
 	if err != nil {
@@ -68,7 +70,7 @@ func (r *SpoolReader) open() error {
 		return err
 	}
 	r.size, r.left = info.Size(), info.Size()
-	r.r = bufio.NewReaderSize(r.file, int(min(r.left, 64<<10)))
+	r.r = bufio.NewReaderSize(r.file, int(min(max(r.left, 4<<10), 64<<10)))
 	f, header, err := r.message(headerSchema)
 	if err != nil {
 		if errors.Is(err, io.EOF) {
@@ -107,7 +109,26 @@ func (r *SpoolReader) open() error {
 		return errors.New("header: no sensors")
 	}
 	r.header = meta.SpoolHeader
+	r.whole = r.size - r.left
 	return nil
+}
+
+// resume lets Next go on after it has reached the end of a file that has grown since then. It begins with the message
+// that was cut off there. It reports whether there is something to read.
+func (r *SpoolReader) resume() bool {
+	if r.complete || !errors.Is(r.err, io.EOF) && !errors.Is(r.err, io.ErrUnexpectedEOF) {
+		return false
+	}
+	info, err := r.file.Stat()
+	if err != nil || info.Size() == r.size {
+		return false
+	}
+	if _, err := r.file.Seek(r.whole, io.SeekStart); err != nil {
+		return false
+	}
+	r.r.Reset(r.file)
+	r.size, r.left, r.err = info.Size(), max(0, info.Size()-r.whole), nil // a failed write is taken back, so the file may shrink
+	return r.left > 0
 }
 
 var errDamaged = errors.New("damaged message")
@@ -124,8 +145,8 @@ func (r *SpoolReader) Close() error { return r.file.Close() }
 
 // Next returns the readings of the next batch: their times, which never go back, and row by row their values, as many
 // a row as there are sensors, NaN where there was no reading. Both slices are valid until the next call. At the end it
-// returns io.EOF; where the file ends within a batch an error that wraps io.ErrUnexpectedEOF. All whole batches before
-// it have been returned then.
+// returns io.EOF, or an error that wraps io.ErrUnexpectedEOF if the file ends within a batch. It has then returned all
+// whole batches before that.
 func (r *SpoolReader) Next() (at []time.Duration, values []float64, err error) {
 	if r.err == nil {
 		switch err := r.next(); {
@@ -142,6 +163,15 @@ func (r *SpoolReader) Next() (at []time.Duration, values []float64, err error) {
 }
 
 func (r *SpoolReader) next() error {
+	if err := r.batch(); err != nil {
+		return err
+	}
+	r.whole = r.size - r.left
+	return nil
+}
+
+// batch reads the next batch into r.at and r.values.
+func (r *SpoolReader) batch() error {
 	f, batch, err := r.message(headerBatch)
 	if err != nil {
 		return err
