@@ -26,6 +26,7 @@ func battery() sensors.Backend {
 		// The firmware is asked, which takes milliseconds on some machines; its own readings are seconds apart.
 		Alone:    true,
 		Interval: time.Second,
+		There:    thereBattery,
 		Open:     openBattery,
 	}
 }
@@ -55,7 +56,8 @@ type batterySource struct {
 	list  []sensors.Sensor
 }
 
-func openBattery(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+// batteries lists the folders of the batteries by their names.
+func batteries(host sensors.Host) (names, dirs []string, err error) {
 	shown := filepath.Join(host.Sys, filepath.FromSlash(supplyClass))
 	dir, err := resolve(host.Sys, supplyClass)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -68,22 +70,38 @@ func openBattery(_ context.Context, host sensors.Host) (sensors.Source, []sensor
 	if err != nil {
 		return nil, nil, unavailable(shown + ": " + reason(err))
 	}
-	b := &batterySource{}
-	var absences []sensors.Absence
 	for _, e := range entries {
 		supply, err := resolve(host.Sys, supplyClass+"/"+e.Name())
-		if err != nil || !isBattery(supply, e.Name()) {
-			continue
+		if err == nil && isBattery(supply, e.Name()) {
+			names, dirs = append(names, e.Name()), append(dirs, supply)
 		}
-		absences = append(absences, b.add(supply, raplName(e.Name(), "battery"))...)
 	}
-	switch {
-	case len(b.list) > 0:
+	if len(dirs) == 0 {
+		return nil, nil, unavailable("no battery in " + shown)
+	}
+	return names, dirs, nil
+}
+
+// thereBattery says whether there is one, without asking for its charge.
+func thereBattery(host sensors.Host) error {
+	_, _, err := batteries(host)
+	return err
+}
+
+func openBattery(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+	names, dirs, err := batteries(host)
+	if err != nil {
+		return nil, nil, err
+	}
+	b := &batterySource{}
+	var absences []sensors.Absence
+	for i, dir := range dirs {
+		absences = append(absences, b.add(dir, raplName(names[i], "battery"))...)
+	}
+	if len(b.list) > 0 {
 		return b, absences, nil
-	case len(absences) > 0:
-		return nil, absences, errors.Join(unavailable(fmt.Sprintf("%s: %s", absences[0].Source, absences[0].Reason)), b.Close())
 	}
-	return nil, nil, unavailable("no battery in " + shown)
+	return nil, absences, errors.Join(unavailable(fmt.Sprintf("%s: %s", absences[0].Source, absences[0].Reason)), b.Close())
 }
 
 // isBattery tells a battery that feeds the machine from a charger, and from the battery of a mouse.

@@ -10,9 +10,10 @@ import (
 // cpu is the time the processors spent in each mode, the whole machine's and each one's.
 func cpu() sensors.Backend {
 	return sensors.Backend{
-		Name: "cpu",
-		Doc:  "time of the processors by mode and their utilization, for each and the whole machine",
-		Open: openCPU,
+		Name:  "cpu",
+		Doc:   "time of the processors by mode and their utilization, for each and the whole machine",
+		First: sensors.AtStart,
+		Open:  openCPU,
 	}
 }
 
@@ -23,6 +24,7 @@ func cpufreq() sensors.Backend {
 		Name:  "cpufreq",
 		Doc:   "clock frequency of each processor",
 		Alone: true,
+		First: sensors.AtBeat,
 		Open:  openCPUFreq,
 	}
 }

@@ -10,9 +10,10 @@ import (
 // its bytes are counted again where they end. Disks made of memory are left out as well.
 func disk() sensors.Backend {
 	return sensors.Backend{
-		Name: "disk",
-		Doc:  "bytes and operations of each whole device; LVM, RAID and loop devices are counted where they end",
-		Open: openDisk,
+		Name:  "disk",
+		Doc:   "bytes and operations of each whole device; LVM, RAID and loop devices are counted where they end",
+		First: sensors.AtStart,
+		Open:  openDisk,
 	}
 }
 

@@ -14,6 +14,7 @@ func filesystem() sensors.Backend {
 		Name:  "filesystem",
 		Doc:   "free space of the file systems of the working folder and of the results",
 		Alone: true,
+		First: sensors.AtBeat,
 		// Free space is not a matter of tenths of a second, and a lane of its own has its price.
 		Interval: time.Second,
 		Open:     openFilesystem,

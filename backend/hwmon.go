@@ -27,8 +27,28 @@ func hwmon() sensors.Backend {
 		Doc:  "power and energy meters on the board: ACPI, Grace, INA, graphics cards",
 		// A driver may ask its chip over a slow bus, or the firmware, and wait for the answer.
 		Alone: true,
+		There: thereHWMon,
 		Open:  openHWMon,
 	}
+}
+
+// thereHWMon says whether a chip has a meter, without asking one.
+func thereHWMon(host sensors.Host) error {
+	chips, err := hwmonChips(host.Sys)
+	if err != nil {
+		return err
+	}
+	for _, c := range chips {
+		if meters, err := c.meters(host.Sys); err != nil || len(meters) > 0 {
+			return nil
+		}
+	}
+	return noMeter(host.Sys)
+}
+
+// noMeter is the error where no chip has one.
+func noMeter(sys string) error {
+	return unavailable("no chip in " + filepath.Join(sys, filepath.FromSlash(hwmonClass)) + " measures power or energy")
 }
 
 const hwmonClass = "class/hwmon"
@@ -100,8 +120,7 @@ func openHWMon(_ context.Context, host sensors.Host) (sensors.Source, []sensors.
 	case len(absences) > 0:
 		return nil, absences, unavailable(fmt.Sprintf("%s: %s", absences[0].Source, absences[0].Reason))
 	}
-	return nil, nil, unavailable("no chip in " + filepath.Join(host.Sys, filepath.FromSlash(hwmonClass)) +
-		" measures power or energy")
+	return nil, nil, noMeter(host.Sys)
 }
 
 // passes tells an error of a meter that is there and has nothing to say just now: a bus that is busy, a graphics card

@@ -10,9 +10,10 @@ import (
 // memory is the machine's memory as a whole.
 func memory() sensors.Backend {
 	return sensors.Backend{
-		Name: "memory",
-		Doc:  "memory of the machine: used, available, swap used",
-		Open: openMemory,
+		Name:  "memory",
+		Doc:   "memory of the machine: used, available, swap used",
+		First: sensors.AtStart,
+		Open:  openMemory,
 	}
 }
 

@@ -9,9 +9,10 @@ import (
 // that comes later is not, as the list of sensors is fixed, and one that goes reads NaN.
 func network() sensors.Backend {
 	return sensors.Backend{
-		Name: "network",
-		Doc:  "bytes and packets of each network interface, the loopback apart",
-		Open: openNetwork,
+		Name:  "network",
+		Doc:   "bytes and packets of each network interface, the loopback apart",
+		First: sensors.AtStart,
+		Open:  openNetwork,
 	}
 }
 

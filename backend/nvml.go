@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"os"
 	"time"
 
 	"github.com/ergon-energy/ergon/sensors"
@@ -19,6 +20,21 @@ func nvmlBackend() sensors.Backend {
 		Doc:      "NVIDIA GPUs: energy, power, load, memory, temperature, clocks (NVML)",
 		Alone:    true,
 		Interval: 100 * time.Millisecond,
+		There:    thereNVML,
 		Open:     openNVML,
 	}
+}
+
+// thereNVML says whether a driver of NVIDIA's is there, by what it shows in the file system: its folder in procfs, its
+// devices, that of WSL 2 and that of Tegra. The library is only loaded by openNVML.
+func thereNVML(host sensors.Host) error {
+	if host.NVML != "" {
+		return nil
+	}
+	for _, path := range []string{"/proc/driver/nvidia", "/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg", "/dev/nvmap"} {
+		if _, err := os.Lstat(path); err == nil {
+			return nil
+		}
+	}
+	return unavailable("no NVIDIA driver: neither /proc/driver/nvidia nor a device of it is there")
 }

@@ -30,8 +30,9 @@ import (
 // is 131 kJ in units of 61 µJ (Intel) and 33 kJ in those of 15 µJ (AMD): once a minute is enough for 500 W.
 func perf() sensors.Backend {
 	return sensors.Backend{
-		Name: "perf",
-		Doc:  "energy counters of processors, memory and platform (perf events)",
+		Name:  "perf",
+		Doc:   "energy counters of processors, memory and platform (perf events)",
+		First: sensors.AtStart,
 		Open: func(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
 			return openPerf(host, false)
 		},
@@ -46,6 +47,7 @@ func perfCore() sensors.Backend {
 		Name:     "perf_core",
 		Doc:      "energy counters of each core (perf events)",
 		Alone:    true,
+		First:    sensors.AtStart,
 		Interval: time.Second,
 		Open: func(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
 			return openPerf(host, true)

@@ -13,8 +13,8 @@ import (
 // Both are processes of ours, so their files are those of this machine's own /proc whatever Host.Proc says.
 func profiler() sensors.Backend {
 	return sensors.Backend{
-		Name: "profiler",
-		Doc:  "what measuring costs: CPU time and memory of the sampler and of the runner; steps of the clock",
+		Name: "profiler", First: sensors.AtStart,
+		Doc: "what measuring costs: CPU time and memory of the sampler and of the runner; steps of the clock",
 		Open: func(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
 			return openProfiler(host)
 		},

@@ -25,6 +25,8 @@ type ownCost struct {
 	started   [clockReadings]bool
 	suspended int64
 	closed    bool
+	// alone is true in the runner while there is no sampler: that has used nothing.
+	alone bool
 }
 
 func openProfiler(host sensors.Host) (sensors.Source, []sensors.Absence, error) {
@@ -33,7 +35,7 @@ func openProfiler(host sensors.Host) (sensors.Source, []sensors.Absence, error) 
 		return nil, nil, unavailable("/proc/self/statm: " + reason(err))
 	}
 	s := &ownCost{clocks: [2]int32{unix.CLOCK_PROCESS_CPUTIME_ID, cpuClock(host.Runner)}}
-	s.statm[0] = own
+	s.statm[0], s.alone = own, host.InRunner
 	if host.Runner > 0 {
 		// Without it, a runner that has gone, its sensors are listed all the same and read NaN.
 		s.statm[1], _ = openQuick("/proc", strconv.Itoa(host.Runner)+"/statm")
@@ -113,6 +115,10 @@ func (s *ownCost) Read(dst []float64) error {
 	s.readClocks(dst[processes:])
 	for i := range processes / profilerRunnerCPU {
 		statm := s.statm[i]
+		if i == 0 && s.alone {
+			dst[profilerMemory], dst[profilerCPU] = 0, 0
+			continue
+		}
 		if statm == nil {
 			continue
 		}

@@ -27,9 +27,10 @@ import (
 // Nothing here is Linux's alone: on other systems there is no such folder, which is what Open then says.
 func rapl() sensors.Backend {
 	return sensors.Backend{
-		Name: "rapl",
-		Doc:  "energy counters of processors, memory and platform (powercap)",
-		Open: openRAPL,
+		Name:  "rapl",
+		Doc:   "energy counters of processors, memory and platform (powercap)",
+		First: sensors.AtStart,
+		Open:  openRAPL,
 	}
 }
 

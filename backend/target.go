@@ -17,7 +17,7 @@ import (
 // The target is a process of ours, so its files are those of this machine's own /proc whatever Host.Proc says.
 func target() sensors.Backend {
 	return sensors.Backend{
-		Name: "target", OfTarget: true,
+		Name: "target", OfTarget: true, First: sensors.AtStart,
 		Doc: "the command's own process tree: CPU time, memory, storage, processes, context switches, page faults",
 		Open: func(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
 			return openTarget(host)

@@ -35,8 +35,11 @@ type targetSource struct {
 	packages *packageMeter
 	tree     *tree
 
-	began              time.Time
-	pidfd              int
+	began      time.Time
+	pid, pidfd int
+	// sparing is true in the runner, which looks at the processes at its first reading and after the end: what a look
+	// between the two learns it could not hand over.
+	sparing            bool
 	following, ended   bool
 	closed             bool
 	looks, switches    budget
@@ -58,6 +61,7 @@ func openTarget(host sensors.Host) (sensors.Source, []sensors.Absence, error) {
 		}
 	}
 	s.settle(host)
+	s.sparing = host.InRunner
 	return s, nil, nil
 }
 
@@ -140,7 +144,7 @@ func (s *targetSource) Follow(pid int) error {
 	if s.closed {
 		return fmt.Errorf("follow process %d: %w", pid, os.ErrClosed)
 	}
-	s.following = true
+	s.following, s.pid = true, pid
 	// Before Linux 5.3, and where the process is gone, there is none: then every reading looks if it is due.
 	if fd, err := unix.PidfdOpen(pid, 0); err == nil {
 		s.pidfd = fd
@@ -171,12 +175,13 @@ func (s *targetSource) Read(dst []float64) error {
 		dst[targetCPU] = s.clock.read() / 1e9
 	}
 	now := time.Since(s.began)
-	if !s.looked || s.ended || s.looks.due(now) {
+	maySpare := s.sparing && s.looked && !s.ended
+	if !s.looked || s.ended || !maySpare && s.looks.due(now) {
 		s.looked = true
 		s.looks.charge(now, timed(&s.spec, s.look))
 		s.readLook(dst)
 	}
-	if s.ended || s.switches.due(now) {
+	if s.ended || !maySpare && s.switches.due(now) {
 		s.switches.charge(now, timed(&s.spec, s.lookSwitches))
 		s.switches.next = max(s.switches.next, now+switchesPause-switchesPause/20)
 		if s.tree.switchesSeen {

@@ -21,6 +21,7 @@ func thermal() sensors.Backend {
 		Name:     "thermal",
 		Doc:      "how often the processors were slowed down for heat",
 		Alone:    true,
+		First:    sensors.AtBeat,
 		Interval: time.Second,
 		Open:     openThermal,
 	}

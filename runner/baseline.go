@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"time"
@@ -81,14 +82,14 @@ func (o *round) idle(after bool) datamodel.Baseline {
 	if err := client.Begin(); err != nil {
 		return none(err)
 	}
-	if err := client.Begun(); err != nil {
+	if err := client.Begun(context.Background()); err != nil {
 		return none(err)
 	}
 	start := time.Now()
 	if err := o.awaitIdle(after); err != nil {
 		return none(err)
 	}
-	if _, err := client.End(); err != nil {
+	if _, err := client.End(context.Background()); err != nil {
 		return none(err)
 	}
 	series, _, err := read(spool, "", nil)
@@ -109,7 +110,7 @@ func (o *round) openIdle(client *sampler.Client, spool string) ([]sensors.Absenc
 	if err := client.Attach(sampler.Subject{Spool: spool, Ephemeral: true}); err != nil {
 		return nil, err
 	}
-	ready, err := client.Ready()
+	ready, err := client.Ready(context.Background())
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@
 package runner
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -237,7 +238,7 @@ func (o *round) awaitReady() error {
 	if o.client == nil {
 		return nil
 	}
-	ready, err := o.client.Ready()
+	ready, err := o.client.Ready(context.Background())
 	if _, ok := errors.AsType[*sampler.ConfigError](err); ok {
 		return err
 	}
@@ -299,7 +300,7 @@ func (o *round) begin() {
 		o.adopted = launch.Adopt() == nil
 	}
 	o.watchQuota()
-	o.order((*sampler.Client).Begun)
+	o.order(func(c *sampler.Client) error { return c.Begun(context.Background()) })
 }
 
 // known says whether the target has a process id before it is started.
@@ -337,7 +338,7 @@ func (o *round) endSampler() {
 	if o.client == nil {
 		return
 	}
-	ended, err := o.client.End()
+	ended, err := o.client.End(context.Background())
 	if err != nil {
 		o.samplerFailed(err)
 		return

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"context"
 	"errors"
 	"os"
 	"time"
@@ -168,20 +169,21 @@ func (o *round) watch(began time.Time) (stop func()) {
 	if o.OnStatus == nil || o.client == nil {
 		return func() {}
 	}
-	quit, done := make(chan struct{}), make(chan struct{})
+	ctx, quit := context.WithCancel(context.Background())
+	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
 		for {
 			select {
-			case <-quit:
+			case <-ctx.Done():
 				return
 			case <-tick.C:
 			}
-			status, err := o.client.Status(quit)
+			status, err := o.client.Status(ctx)
 			select {
-			case <-quit:
+			case <-ctx.Done():
 				return
 			default:
 			}
@@ -192,7 +194,7 @@ func (o *round) watch(began time.Time) (stop func()) {
 		}
 	}()
 	return func() {
-		close(quit)
+		quit()
 		<-done
 	}
 }

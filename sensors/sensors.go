@@ -141,6 +141,11 @@ type Backend struct {
 	OfTarget bool
 	// Interval is the least useful time between readings; 0 means that the user's choice is taken as it is.
 	Interval time.Duration
+	// First says which process takes the first reading, and when.
+	First First
+	// There says whether the host has anything for Open, without a call that may block. Nil stands for yes. The error is
+	// as that of Open. It is asked only of a backend whose First is InSampler.
+	There func(Host) error
 	// Open finds the sensors and keeps open what Read needs. Sensors that exist but cannot be read are returned as
 	// absences beside the source; where nothing can be read the error says why and wraps ErrUnavailable.
 	Open func(context.Context, Host) (Source, []Absence, error)
@@ -163,6 +168,8 @@ type Host struct {
 	Arguments bool `json:"arguments,omitempty"`
 	// Runner is the process id of the runner, which the profiler family counts as ergon's own; 0 is none.
 	Runner int `json:"runner,omitempty"`
+	// InRunner is true where the runner itself reads, as there is no sampler yet.
+	InRunner bool `json:"-"`
 	// Target tells the target family what is to be followed.
 	Target Target `json:"target"`
 }

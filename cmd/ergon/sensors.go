@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -112,7 +113,7 @@ func (p *program) everySensor(c *cli.Context) (host sensors.Host, ready sampler.
 	if err := client.Attach(sampler.Subject{}); err != nil {
 		return host, ready, err
 	}
-	ready, err = client.Ready()
+	ready, err = client.Ready(context.Background())
 	return config.Host, ready, wrongSensors(err)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -175,10 +176,10 @@ func (s *subject) sample(b *bench, config sampler.Config, length time.Duration) 
 	}); err != nil {
 		return got, nil, err
 	}
-	if _, err := client.Ready(); err != nil {
+	if _, err := client.Ready(context.Background()); err != nil {
 		return got, nil, err
 	}
-	if err := errors.Join(client.Begin(), client.Begun()); err != nil {
+	if err := errors.Join(client.Begin(), client.Begun(context.Background())); err != nil {
 		return got, nil, err
 	}
 	began := time.Now()
@@ -196,7 +197,7 @@ func (s *subject) sample(b *bench, config sampler.Config, length time.Duration) 
 	if err != nil {
 		return got, nil, err
 	}
-	ended, err := client.End()
+	ended, err := client.End(context.Background())
 	if err != nil {
 		return got, nil, err
 	}

@@ -24,15 +24,15 @@ type beat struct {
 	take  func(fd uintptr) bool // reads into buf; kept, as a closure made for each beat would be an allocation
 }
 
-// newBeat starts a beat whose first wake-up comes one interval from now.
-func newBeat(interval time.Duration) (*beat, error) {
+// newBeat starts a beat whose first wake-up comes after the time first, which is above 0.
+func newBeat(interval, first time.Duration) (*beat, error) {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("timerfd: %w", err)
 	}
 	spec := unix.ItimerSpec{
 		Interval: unix.NsecToTimespec(int64(interval)),
-		Value:    unix.NsecToTimespec(int64(interval)),
+		Value:    unix.NsecToTimespec(int64(first)),
 	}
 	if err := unix.TimerfdSettime(fd, 0, &spec, nil); err != nil {
 		_ = unix.Close(fd)

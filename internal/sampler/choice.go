@@ -149,3 +149,20 @@ func (s *selected) Follow(pid int) error {
 	}
 	return nil
 }
+
+// Bequeath passes on what the source hands over where it does.
+func (s *selected) Bequeath() sensors.Legacy {
+	if h, ok := s.Source.(sensors.Heir); ok {
+		return h.Bequeath()
+	}
+	return sensors.Legacy{}
+}
+
+// Inherit passes on what the source is handed where it takes anything.
+func (s *selected) Inherit(l sensors.Legacy) error {
+	if h, ok := s.Source.(sensors.Heir); ok {
+		return h.Inherit(l)
+	}
+	closeFiles(l.Files)
+	return nil
+}

@@ -2,6 +2,7 @@ package sampler
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,9 +30,6 @@ func DefaultLimits() Limits {
 // ErrDied is what the client's methods wrap when the sampler process has ended.
 var ErrDied = errors.New("the sampler has died")
 
-// errGivenUp is the answer to a question nobody waits for any more.
-var errGivenUp = errors.New("given up")
-
 // process is the sampler as its parent sees it.
 type process interface {
 	Kill() error
@@ -51,6 +49,7 @@ type Client struct {
 	in      io.WriteCloser
 	process process
 	pid     int
+	files   *os.File   // for descriptors; nil where they cannot be handed over
 	replies chan reply // closed when the sampler's stdout ends
 	exited  chan struct{}
 	closing sync.Once
@@ -79,10 +78,23 @@ func Spawn(executable string, stderr *os.File) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	ours, theirs, err := filesPair()
+	if err != nil {
+		return nil, err
+	}
+	if theirs != nil {
+		cmd.ExtraFiles = []*os.File{theirs} // filesFD there
+		defer func() { _ = theirs.Close() }()
+	}
 	if err := cmd.Start(); err != nil {
+		if ours != nil {
+			_ = ours.Close()
+		}
 		return nil, fmt.Errorf("start the sampler: %w", err)
 	}
-	return hold(in, out, spawned{cmd.Process}, cmd.Process.Pid), nil
+	c := hold(in, out, spawned{cmd.Process}, cmd.Process.Pid)
+	c.files = ours
+	return c, nil
 }
 
 func hold(in io.WriteCloser, out io.ReadCloser, p process, pid int) *Client {
@@ -114,8 +126,8 @@ func (c *Client) Configure(config Config) error {
 func (c *Client) Attach(s Subject) error { return c.send(request{Op: opSubject, Subject: &s}) }
 
 // Ready waits for the answer to Attach.
-func (c *Client) Ready() (Ready, error) {
-	r, err := c.await(opReady, c.Limits.Ready, nil)
+func (c *Client) Ready(ctx context.Context) (Ready, error) {
+	r, err := c.await(ctx, opReady, c.Limits.Ready)
 	if err != nil || r.Ready == nil {
 		return Ready{}, errors.Join(err, missingIn(r.Ready == nil && err == nil, opReady))
 	}
@@ -136,19 +148,28 @@ func (c *Client) Follow(pid int) error { return c.send(request{Op: opFollow, PID
 // Begin asks for the first reading of every source. It need not wait for Ready.
 func (c *Client) Begin() error { return c.send(request{Op: opBegin}) }
 
+// TakeOver hands over what the runner has read, upon which the sampler goes on.
+func (c *Client) TakeOver(t *Takeover) error {
+	for _, h := range t.Sources {
+		if err := sendFiles(c.files, h.files); err != nil {
+			return err
+		}
+	}
+	return c.send(request{Op: opBegin, Takeover: t})
+}
+
 // Begun returns when it is taken.
-func (c *Client) Begun() error {
-	_, err := c.await(opBegun, c.Limits.Answer, nil)
+func (c *Client) Begun(ctx context.Context) error {
+	_, err := c.await(ctx, opBegun, c.Limits.Answer)
 	return err
 }
 
-// Status asks for the figures of the moment. It gives up when quit is closed; what is answered then is dropped by the
-// next question.
-func (c *Client) Status(quit <-chan struct{}) (Status, error) {
+// Status asks for the figures of the moment. If it is cancelled, the next question drops the answer.
+func (c *Client) Status(ctx context.Context) (Status, error) {
 	if err := c.send(request{Op: opStatus}); err != nil {
 		return Status{}, err
 	}
-	r, err := c.await(opStatus, c.Limits.Answer, quit)
+	r, err := c.await(ctx, opStatus, c.Limits.Answer)
 	if err != nil || r.Status == nil {
 		return Status{}, errors.Join(err, missingIn(r.Status == nil && err == nil, opStatus))
 	}
@@ -156,11 +177,11 @@ func (c *Client) Status(quit <-chan struct{}) (Status, error) {
 }
 
 // End returns when the last readings are taken and the spools are closed.
-func (c *Client) End() (Ended, error) {
+func (c *Client) End(ctx context.Context) (Ended, error) {
 	if err := c.send(request{Op: opEnd}); err != nil {
 		return Ended{}, err
 	}
-	r, err := c.await(opEnded, c.Limits.Answer, nil)
+	r, err := c.await(ctx, opEnded, c.Limits.Answer)
 	if err != nil || r.Ended == nil {
 		return Ended{}, errors.Join(err, missingIn(r.Ended == nil && err == nil, opEnded))
 	}
@@ -172,6 +193,9 @@ func (c *Client) End() (Ended, error) {
 func (c *Client) Close() {
 	c.closing.Do(func() {
 		_ = c.in.Close()
+		if c.files != nil {
+			_ = c.files.Close()
+		}
 		go func() {
 			defer close(c.exited)
 			over := time.AfterFunc(c.Limits.Close, func() { _ = c.process.Kill() })
@@ -201,7 +225,7 @@ func (c *Client) send(r request) error {
 }
 
 // await returns the next reply with that word, dropping late ones to questions that were given up.
-func (c *Client) await(op string, limit time.Duration, quit <-chan struct{}) (reply, error) {
+func (c *Client) await(ctx context.Context, op string, limit time.Duration) (reply, error) {
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
 	for {
@@ -213,8 +237,8 @@ func (c *Client) await(op string, limit time.Duration, quit <-chan struct{}) (re
 			if r.Op == op {
 				return r, nil
 			}
-		case <-quit:
-			return reply{}, errGivenUp
+		case <-ctx.Done():
+			return reply{}, ctx.Err()
 		case <-deadline.C:
 			return reply{}, fmt.Errorf("the sampler was not %s within %v", op, limit)
 		}

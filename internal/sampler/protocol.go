@@ -26,7 +26,7 @@ type Config struct {
 	List bool `json:"list,omitempty"`
 }
 
-// Subject is what the sampler is told when the target is there, held back: by then it has opened all other sources.
+// Subject is what the sampler is told of the target of a round.
 type Subject struct {
 	Target sensors.Target `json:"target"`
 	// PID is the target's process id, 0 where it is not known yet.
@@ -88,6 +88,8 @@ type request struct {
 	Config  *Config  `json:"config,omitempty"`
 	Subject *Subject `json:"subject,omitempty"`
 	PID     int      `json:"pid,omitempty"`
+	// Takeover comes with begin where the runner has read before.
+	Takeover *Takeover `json:"takeover,omitempty"`
 }
 
 type reply struct {

@@ -1,0 +1,398 @@
+package sampler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+const (
+	// MinInterval is the shortest time between beats.
+	MinInterval = time.Millisecond
+	// openTimeout is how long a backend that may block has to open, readTimeout to take a first or last reading.
+	openTimeout = 3 * time.Second
+	readTimeout = 2 * time.Second
+	// settle is the time between two readings of a sensor that is the difference of two: some ticks of the kernel's.
+	settle = 50 * time.Millisecond
+)
+
+// Engine reads the sources of one round: it opens them, takes the first readings, those at the beats and the last ones. It
+// knows no protocol. The sampler process has one that may block; the runner has one (NewLocal) that may not.
+type Engine struct {
+	config   Config
+	backends []sensors.Backend
+	local    bool
+	began    time.Time
+	wall     time.Time     // of began
+	ran      time.Duration // from the first readings to the order to take the last
+	lanes    []*lane
+	missing  []sensors.Absence
+	warnings []datamodel.Warning
+	subject  Subject
+	choice   choice
+	wrong    error // with the choice
+	opened   []opening
+	running  bool // the lanes go
+	over     bool // the last readings were taken or given up
+}
+
+// NewEngine makes an engine for the sampler process.
+func NewEngine(config Config, backends []sensors.Backend) *Engine {
+	return &Engine{config: config, backends: backends}
+}
+
+// Open opens what does not need the target.
+func (e *Engine) Open() {
+	if e.choice, e.wrong = parseChoice(e.config.Select); e.wrong == nil {
+		e.opened = e.openAll(func(b sensors.Backend) bool { return !b.OfTarget })
+	}
+}
+
+// Attach opens the rest and groups all into lanes. An error says what is wrong with the configuration.
+func (e *Engine) Attach(subject Subject) (*Ready, error) {
+	e.subject = subject
+	if e.wrong != nil {
+		return nil, e.wrong
+	}
+	e.config.Host.Target = e.subject.Target
+	for i, o := range e.openAll(func(b sensors.Backend) bool { return b.OfTarget }) {
+		if o.backend.OfTarget {
+			e.opened[i] = o
+		}
+	}
+	ready := &Ready{}
+	for _, o := range e.opened {
+		e.missing = append(e.missing, o.absences...)
+		if o.source == nil {
+			continue
+		}
+		src := e.choice.narrow(o.backend.Name, o.source)
+		if src == nil {
+			_ = o.source.Close()
+			continue
+		}
+		r := e.reader(o.backend.Name, src)
+		interval := min(e.interval(o.backend), watchdog(r.list))
+		r.stats.Interval, r.header.Interval = interval.Seconds(), interval
+		ready.Sources = append(ready.Sources, SourceInfo{r.name, interval, len(r.list)})
+		for _, sensor := range r.list {
+			if sensor.ID == "target/cpu_time" {
+				ready.Accounting = sensor.Source
+			}
+		}
+		if e.config.List {
+			ready.Sensors = append(ready.Sensors, list(r, interval)...)
+		}
+		e.place(r, interval, !e.local && (o.backend.Alone || !e.config.shared()))
+	}
+	// Where only some were opened, a pattern may be of use for the others.
+	if err := e.choice.check(e.backends, "cpu", "memory", "disk", "network", "perf", "rapl", "hwmon", "battery", "gpu", "target", "profiler"); err != nil && len(e.config.Only) == 0 {
+		return nil, err
+	}
+	if e.subject.PID != 0 {
+		e.Follow(e.subject.PID)
+	}
+	ready.Missing = e.missing
+	return ready, nil
+}
+
+// reader makes the reader of a source.
+func (e *Engine) reader(name string, src sensors.Source) *reader {
+	r := &reader{name: name, source: src, list: src.Sensors(), dir: e.subject.Spool, memory: e.local}
+	r.row = make([]float64, len(r.list))
+	r.latest = make([]latestBits, len(r.list))
+	if e.config.Align {
+		r.edges = energyCounters(r.list)
+	}
+	r.stats = datamodel.SourceStats{Name: name, Sensors: len(r.list)}
+	r.header = store.SpoolHeader{Source: name, Host: e.config.Node, Sensors: r.list}
+	return r
+}
+
+// place puts the reader into the lane of its interval or one of its own.
+func (e *Engine) place(r *reader, interval time.Duration, alone bool) {
+	if !alone {
+		for _, l := range e.lanes {
+			if l.interval == interval && l.shared {
+				l.readers = append(l.readers, r)
+				return
+			}
+		}
+	}
+	e.lanes = append(e.lanes, newLane(interval, !alone, r))
+}
+
+// interval is the backend's own where the user set one, else the general one but not below what is of use.
+func (e *Engine) interval(b sensors.Backend) time.Duration {
+	if own, ok := e.config.Intervals[b.Name]; ok {
+		return own
+	}
+	return max(e.config.Interval, b.Interval)
+}
+
+// opening is the outcome of opening one backend.
+type opening struct {
+	backend  sensors.Backend
+	source   sensors.Source
+	absences []sensors.Absence
+}
+
+// openAll opens those wanted of the backends that are not switched off: at once and side by side those that may block,
+// with a limit of time, the others one after another.
+func (e *Engine) openAll(wanted func(sensors.Backend) bool) []opening {
+	opened := make([]opening, len(e.backends))
+	late := make([]chan opening, len(e.backends))
+	open := func(b sensors.Backend) bool {
+		only := e.config.Only
+		return wanted(b) && (!e.local || b.First == sensors.AtStart) && !e.choice.excluded(b.Name) && (len(only) == 0 || slices.Contains(only, b.Name))
+	}
+	for i, b := range e.backends {
+		opened[i].backend = b
+		if open(b) && !e.local && (b.Alone || !e.config.shared()) {
+			late[i] = make(chan opening, 1)
+			go func() { late[i] <- e.openOne(b) }()
+		}
+	}
+	for i, b := range e.backends {
+		if late[i] == nil && open(b) {
+			opened[i] = e.openOne(b)
+		}
+	}
+	deadline := time.After(openTimeout)
+	for i, b := range e.backends {
+		if late[i] == nil {
+			continue
+		}
+		select {
+		case opened[i] = <-late[i]:
+		case <-deadline:
+			opened[i].absences = []sensors.Absence{{
+				ID: b.Name, Reason: fmt.Sprintf("did not open within %v", openTimeout),
+			}}
+			expired := make(chan time.Time)
+			close(expired)
+			deadline = expired
+		}
+	}
+	return opened
+}
+
+func (e *Engine) openOne(b sensors.Backend) opening {
+	src, absences, err := b.Open(context.Background(), e.config.Host)
+	if err != nil {
+		absences = append(absences, absence(b.Name, err))
+		src = nil
+	}
+	return opening{b, src, absences}
+}
+
+// absence is that of a whole backend.
+func absence(name string, err error) sensors.Absence {
+	// That it is not there is what an absence says already.
+	reason := strings.TrimSuffix(err.Error(), ": "+sensors.ErrUnavailable.Error())
+	return sensors.Absence{ID: name, Reason: reason, Present: !errors.Is(err, sensors.ErrUnavailable)}
+}
+
+// Follow tells the lanes whom to follow: at once while none runs, else before its next reading, as Follow must not
+// overlap Read.
+func (e *Engine) Follow(pid int) {
+	for _, l := range e.lanes {
+		if e.running {
+			l.target.Store(int64(pid))
+		} else {
+			l.follow(pid)
+		}
+	}
+}
+
+// Begin starts the lanes and returns when each has its first reading, or could not get it in time.
+func (e *Engine) Begin() error {
+	e.clockFrom(time.Now())
+	return e.run()
+}
+
+// clockFrom sets the moment from which the times of readings count.
+func (e *Engine) clockFrom(began time.Time) {
+	e.began, e.wall = began, began
+	for _, l := range e.lanes {
+		for _, r := range l.readers {
+			r.header.Anchor = e.wall
+		}
+	}
+}
+
+// run starts the lanes.
+func (e *Engine) run() error {
+	for _, l := range e.lanes {
+		if err := l.start(e.began); err != nil {
+			return err
+		}
+	}
+	e.running = true
+	for _, l := range e.lanes {
+		go l.run(e.began)
+	}
+	deadline := time.Now().Add(readTimeout)
+	for _, l := range e.lanes {
+		select {
+		case <-l.first:
+		case <-time.After(time.Until(deadline)):
+			e.warn(l.readers[0].name, fmt.Sprintf("no first reading within %v: the source hangs", readTimeout))
+		}
+	}
+	return nil
+}
+
+// End takes the last readings. A lane that hangs is given up.
+func (e *Engine) End() {
+	if e.over || !e.running {
+		return
+	}
+	e.over = true
+	e.ran = time.Since(e.began)
+	for _, l := range e.lanes {
+		l.end()
+	}
+	deadline := time.Now().Add(readTimeout)
+	for _, l := range e.lanes {
+		select {
+		case <-l.done:
+			l.closed = true
+		case <-time.After(time.Until(deadline)):
+			for _, r := range l.readers {
+				missed := r.given(e.ran, l.interval).Missed
+				e.warn(r.name, fmt.Sprintf("no last reading within %v: the source hangs, %d beats were missed", readTimeout, missed))
+			}
+		}
+	}
+}
+
+// Close releases what the lanes hold, but for those that hang.
+func (e *Engine) Close() {
+	for _, l := range e.lanes {
+		if e.running && !l.closed {
+			continue
+		}
+		for _, r := range l.readers {
+			_ = r.source.Close()
+		}
+		if l.beat != nil {
+			l.beat.close()
+		}
+	}
+}
+
+// Summary is what the sources did. Of a lane that hangs it is what was told before, since it may still write its figures.
+func (e *Engine) Summary() *Ended {
+	ended := &Ended{}
+	for _, l := range e.lanes {
+		for _, r := range l.readers {
+			if !l.closed {
+				ended.Sources = append(ended.Sources, r.given(e.ran, l.interval))
+				continue
+			}
+			ended.Sources = append(ended.Sources, r.stats)
+			if r.doubt != "" {
+				e.warn(r.name, r.doubt)
+			}
+			for _, text := range r.unaligned {
+				e.warn(r.name, text)
+			}
+			if r.lostList != nil {
+				e.warn("processes", fmt.Sprintf("what is known of single processes is not complete: %v", r.lostList))
+			}
+			if r.lost != nil {
+				e.warn(r.name, fmt.Sprintf("readings after %.1f s were lost: %v", r.lostAt.Seconds(), r.lost))
+			}
+		}
+	}
+	ended.Warnings = slices.Clone(e.warnings)
+	return ended
+}
+
+func (e *Engine) warn(subject, text string) {
+	e.warnings = append(e.warnings, datamodel.Warning{Subject: subject, Text: text})
+}
+
+// list describes the reader's sensors with a reading each. A source that hangs is left without one; its goroutine is
+// given up, as the process ends soon.
+func list(r *reader, interval time.Duration) []Listed {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if r.source.Read(r.row) == nil && slices.ContainsFunc(r.row, math.IsNaN) {
+			time.Sleep(settle) // what is a difference needs two
+			_ = r.source.Read(r.row)
+		}
+	}()
+	read := false
+	select {
+	case <-done:
+		read = true
+	case <-time.After(readTimeout):
+	}
+	out := make([]Listed, len(r.list))
+	for i, sensor := range r.list {
+		out[i] = Listed{Sensor: sensor, Backend: r.name, Interval: interval}
+		if read && !math.IsNaN(r.row[i]) {
+			v := r.row[i]
+			out[i].Reading = &v
+		}
+	}
+	return out
+}
+
+// figures makes a Status from the last rows.
+type figures struct {
+	mu     sync.Mutex
+	at     time.Time
+	energy float64
+}
+
+func (f *figures) now(lanes []*lane) Status {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var st Status
+	var list []sensors.Sensor
+	var values []float64
+	for _, l := range lanes {
+		for _, r := range l.readers {
+			for i, sensor := range r.list {
+				v := r.last(i)
+				switch sensor.ID {
+				case "cpu/utilization":
+					st.CPU = known(v)
+				case "target/memory":
+					st.Memory = known(v)
+				}
+				list, values = append(list, sensor), append(values, v)
+			}
+		}
+	}
+	energy, now := 0.0, time.Now()
+	cover, _ := datamodel.Cover(list)
+	for _, i := range cover {
+		energy += values[i]
+	}
+	if len(cover) > 0 && !f.at.IsZero() && energy >= f.energy {
+		st.Power = known((energy - f.energy) / now.Sub(f.at).Seconds())
+	}
+	f.at, f.energy = now, energy
+	return st
+}
+
+func known(v float64) *float64 {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return nil
+	}
+	return &v
+}

@@ -1,0 +1,88 @@
+package sampler
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// filesFD is the sampler's end of the socket over which descriptors are handed to it.
+	filesFD = 3
+	// filesAtOnce is how many one message carries (SCM_MAX_FD in unix(7)).
+	filesAtOnce = 253
+)
+
+// filesPair makes the socket: the runner's end, and the one to give to the sampler as filesFD.
+func filesPair() (ours, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("socket pair: %w", err)
+	}
+	return os.NewFile(uintptr(fds[0]), "files"), os.NewFile(uintptr(fds[1]), "files"), nil
+}
+
+// sendFiles sends the descriptors. It does not wait for them to be received.
+func sendFiles(to *os.File, files []int) error {
+	if len(files) > 0 && to == nil {
+		return errors.New("hand over files: the sampler has no socket for them")
+	}
+	for len(files) > 0 {
+		n := min(len(files), filesAtOnce)
+		if err := unix.Sendmsg(int(to.Fd()), []byte{0}, unix.UnixRights(files[:n]...), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL); err != nil {
+			return fmt.Errorf("hand over files: %w", err)
+		}
+		files = files[n:]
+	}
+	return nil
+}
+
+// receiveFiles takes the descriptors of each source, so many as counts says.
+func receiveFiles(counts []int) (files [][]int, err error) {
+	files = make([][]int, len(counts))
+	for i, count := range counts {
+		for len(files[i]) < count {
+			got, err := receive()
+			if err != nil {
+				return files, fmt.Errorf("take over files: %w", err)
+			}
+			files[i] = append(files[i], got...)
+		}
+	}
+	return files, nil
+}
+
+// receive takes the descriptors of one message.
+func receive() ([]int, error) {
+	var data [1]byte
+	space := make([]byte, unix.CmsgSpace(4*filesAtOnce))
+	_, n, _, _, err := unix.Recvmsg(filesFD, data[:], space, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
+	if err != nil {
+		return nil, err
+	}
+	messages, err := unix.ParseSocketControlMessage(space[:n])
+	if err != nil {
+		return nil, err
+	}
+	var files []int
+	for i := range messages {
+		fds, err := unix.ParseUnixRights(&messages[i])
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, fds...)
+	}
+	if len(files) == 0 {
+		return nil, errors.New("a message without files")
+	}
+	return files, nil
+}
+
+// closeFiles closes descriptors that nobody takes.
+func closeFiles(files []int) {
+	for _, fd := range files {
+		_ = unix.Close(fd)
+	}
+}

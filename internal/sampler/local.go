@@ -1,0 +1,176 @@
+package sampler
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"runtime"
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// NeedsSampler says whether only a sampler process can take the first readings: a source that may block is there, roots
+// are redirected to where anything may block, edges are waited for, or every sensor is to be listed.
+func NeedsSampler(config Config, backends []sensors.Backend) bool {
+	if runtime.GOOS != "linux" || !config.shared() || config.Align || config.List {
+		return true
+	}
+	choice, err := parseChoice(config.Select)
+	if err != nil {
+		return true // it can say what is wrong
+	}
+	for _, b := range backends {
+		if b.First == sensors.InSampler && !choice.excluded(b.Name) && (b.There == nil || b.There(config.Host) == nil) {
+			return true
+		}
+	}
+	return false
+}
+
+// NewLocal makes an engine for the runner: it opens and reads only what answers at once (sensors.AtStart) and keeps the
+// readings in memory.
+func NewLocal(config Config, backends []sensors.Backend) *Engine {
+	config.Host.InRunner = true
+	return &Engine{config: config, backends: backends, local: true}
+}
+
+// Absences says why sources have no readings that only the sampler reads, in a run that was over before it joined.
+func (e *Engine) Absences() []sensors.Absence {
+	var list []sensors.Absence
+	for _, b := range e.backends {
+		if b.First == sensors.AtStart || e.choice.excluded(b.Name) {
+			continue
+		}
+		if b.There != nil {
+			if err := b.There(e.config.Host); err != nil {
+				list = append(list, absence(b.Name, err))
+				continue
+			}
+		}
+		list = append(list, sensors.Absence{ID: b.Name, Reason: "the command ended before the first beat, at which it is read first", Present: true})
+	}
+	return list
+}
+
+// ReadFirst takes the first readings.
+func (e *Engine) ReadFirst() {
+	e.clockFrom(time.Now())
+	for _, l := range e.lanes {
+		l.open(e.began)
+	}
+}
+
+// Beat begins to read at the beats, beside the caller.
+func (e *Engine) Beat() error {
+	for _, l := range e.lanes {
+		if err := l.start(e.began); err != nil {
+			return err
+		}
+	}
+	e.running = true
+	for _, l := range e.lanes {
+		l.ending.Store(false)
+		l.done, l.closed = make(chan struct{}), false
+		go func() {
+			defer close(l.done)
+			l.loop(e.began)
+		}()
+	}
+	return nil
+}
+
+// errHangs says that what should answer at once does not.
+var errHangs = errors.New("a reading in the runner hangs")
+
+// Pause stops reading at the beats, and returns when no reading goes on any more.
+func (e *Engine) Pause() error {
+	if !e.running {
+		return nil
+	}
+	for _, l := range e.lanes {
+		l.end()
+	}
+	deadline := time.Now().Add(readTimeout)
+	for _, l := range e.lanes {
+		if l.closed {
+			continue
+		}
+		select {
+		case <-l.done:
+			l.closed = true
+			l.beat.close()
+			l.beat = nil
+		case <-time.After(time.Until(deadline)):
+			return errHangs
+		}
+	}
+	e.running = false
+	return nil
+}
+
+// ReadLast takes the last readings. The engine is paused.
+func (e *Engine) ReadLast() {
+	e.ran = time.Since(e.began)
+	for _, l := range e.lanes {
+		l.finish(e.began)
+		l.closed = true
+	}
+}
+
+// Began is when the first reading was taken.
+func (e *Engine) Began() time.Time { return e.began }
+
+// Rows are all readings of the sources.
+func (e *Engine) Rows() []store.Rows {
+	var all []store.Rows
+	for _, l := range e.lanes {
+		for _, r := range l.readers {
+			if len(r.list) > 0 {
+				r.kept.Header = r.header
+				all = append(all, r.kept)
+			}
+		}
+	}
+	return all
+}
+
+// Processes calls yield for each process of the target that was seen, and returns when they were last looked at.
+func (e *Engine) Processes(yield func(sensors.Process)) (looked time.Time) {
+	for _, l := range e.lanes {
+		for _, r := range l.readers {
+			if lister, ok := r.source.(sensors.ProcessLister); ok {
+				looked = lister.Processes(yield)
+			}
+		}
+	}
+	return looked
+}
+
+// HandOver is all that was read and what the sampler needs to go on. The engine is paused. It still owns the files.
+func (e *Engine) HandOver() (*Takeover, error) {
+	monotonic, err := toMonotonic(e.began)
+	if err != nil {
+		return nil, err
+	}
+	t := &Takeover{Monotonic: monotonic, Wall: e.wall}
+	for _, l := range e.lanes {
+		for _, r := range l.readers {
+			h := Handed{Name: r.name, At: r.kept.At, Beats: l.beats, Stats: r.stats, Gone: r.gone}
+			for _, s := range r.list {
+				h.Sensors = append(h.Sensors, s.ID)
+			}
+			h.Values = make([]byte, 0, 8*len(r.kept.Values))
+			for _, v := range r.kept.Values {
+				h.Values = binary.LittleEndian.AppendUint64(h.Values, math.Float64bits(v))
+			}
+			if heir, ok := r.source.(sensors.Heir); ok {
+				legacy := heir.Bequeath()
+				h.Numbers, h.files, h.Files = legacy.Numbers, legacy.Files, len(legacy.Files)
+			}
+			t.Sources = append(t.Sources, h)
+		}
+	}
+	return t, nil
+}

@@ -1,0 +1,120 @@
+package sampler
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// Takeover is what the runner has read before the sampler joins, and what the sampler needs to go on without a gap.
+type Takeover struct {
+	// Monotonic is the moment from which times count, in ns of the kernel's monotonic clock, which all processes share.
+	Monotonic int64 `json:"monotonic"`
+	// Wall is the wall-clock time of that moment.
+	Wall    time.Time `json:"wall"`
+	Sources []Handed  `json:"sources"`
+}
+
+// Handed is what the runner hands over of one source.
+type Handed struct {
+	Name string `json:"name"`
+	// Sensors are the ids of what is in a row.
+	Sensors []string `json:"sensors"`
+	// At are the times of the rows, Values the rows as float64, little endian.
+	At     []time.Duration `json:"at"`
+	Values []byte          `json:"values"`
+	// Beats is how many have passed.
+	Beats int64                 `json:"beats"`
+	Stats datamodel.SourceStats `json:"stats"`
+	Gone  bool                  `json:"gone,omitempty"`
+	// Numbers and Files are the source's legacy; the descriptors themselves travel beside this.
+	Numbers []int64 `json:"numbers,omitempty"`
+	Files   int     `json:"files,omitempty"`
+	files   []int
+}
+
+// files is how many descriptors each source hands over.
+func (t *Takeover) files() []int {
+	n := make([]int, len(t.Sources))
+	for i, h := range t.Sources {
+		n[i] = h.Files
+	}
+	return n
+}
+
+// row decodes the values of the rows, in the order of the list: NaN for a sensor that the runner did not have.
+func (h *Handed) rows(list []sensors.Sensor) ([]float64, error) {
+	if len(h.Values) != 8*len(h.At)*len(h.Sensors) {
+		return nil, fmt.Errorf("take over %s: %d bytes are not %d rows of %d sensors", h.Name, len(h.Values), len(h.At), len(h.Sensors))
+	}
+	from := make([]int, len(list))
+	for i, s := range list {
+		from[i] = i
+		if i >= len(h.Sensors) || h.Sensors[i] != s.ID {
+			from[i] = slices.Index(h.Sensors, s.ID)
+		}
+	}
+	values := make([]float64, 0, len(h.At)*len(list))
+	for i := range h.At {
+		row := h.Values[8*i*len(h.Sensors):]
+		for _, j := range from {
+			v := math.NaN()
+			if j >= 0 {
+				v = math.Float64frombits(binary.LittleEndian.Uint64(row[8*j:]))
+			}
+			values = append(values, v)
+		}
+	}
+	return values, nil
+}
+
+// Join goes on where the runner's engine stopped; files are the descriptors handed over, for each source of t.
+func (e *Engine) Join(t *Takeover, files [][]int) error {
+	began, err := fromMonotonic(t.Monotonic)
+	if err != nil {
+		return err
+	}
+	e.clockFrom(began)
+	for _, l := range e.lanes {
+		for _, r := range l.readers {
+			r.header.Anchor = t.Wall
+			i := slices.IndexFunc(t.Sources, func(h Handed) bool { return h.Name == r.name })
+			if i < 0 {
+				continue
+			}
+			if err := r.inherit(&t.Sources[i], files[i]); err != nil {
+				return err
+			}
+			files[i] = nil
+			r.stats.Missed += max(0, int64(time.Since(began)/l.interval)-t.Sources[i].Beats-1) // the first reading stands for one
+		}
+	}
+	for _, left := range files {
+		closeFiles(left) // of a source that is not there any more
+	}
+	return e.run()
+}
+
+// inherit takes over what the runner has read of the source.
+func (r *reader) inherit(h *Handed, files []int) error {
+	values, err := h.rows(r.list)
+	if err != nil {
+		closeFiles(files)
+		return err
+	}
+	r.kept.At, r.kept.Values = h.At, values
+	interval, n := r.stats.Interval, r.stats.Sensors
+	r.stats, r.gone = h.Stats, h.Gone
+	r.stats.Interval, r.stats.Sensors = interval, n
+	heir, ok := r.source.(sensors.Heir)
+	if !ok {
+		closeFiles(files)
+		return nil
+	}
+	return heir.Inherit(sensors.Legacy{Numbers: h.Numbers, Files: files})
+}
