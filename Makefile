@@ -3,7 +3,7 @@
 # What is missing is left out and said so, but in CI (CI is set) it is an error. .ci/run installs both.
 
 GO       ?= go
-TAGS     := urfave_cli_no_docs,urfave_cli_no_suggest
+TAGS     := urfave_cli_no_docs,urfave_cli_no_suggest,noasm
 FUZZTIME ?= 30s
 TEST     := $(GO) test -tags $(TAGS)
 LINT     := $(GO) tool -modfile=tools/go.mod golangci-lint

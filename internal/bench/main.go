@@ -51,7 +51,7 @@ func main() {
 }
 
 // tags are the Makefile's TAGS: the program is measured as `make build` makes it.
-const tags = "urfave_cli_no_docs,urfave_cli_no_suggest"
+const tags = "urfave_cli_no_docs,urfave_cli_no_suggest,noasm"
 
 // bench is what the groups share.
 type bench struct {

@@ -20,7 +20,7 @@ import (
 const (
 	module = "github.com/ergon-energy/ergon"
 	// tags are those of the Makefile.
-	tags = "urfave_cli_no_docs,urfave_cli_no_suggest"
+	tags = "urfave_cli_no_docs,urfave_cli_no_suggest,noasm"
 )
 
 // forbidden are the beginnings of import paths that must not be linked into the program, each with the reason.
