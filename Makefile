@@ -9,9 +9,6 @@ TEST     := $(GO) test -tags $(TAGS)
 LINT     := $(GO) tool -modfile=tools/go.mod golangci-lint
 TARGETS  := darwin/arm64 freebsd/amd64 windows/amd64 linux/amd64 linux/arm64
 
-# go-nvml's header marks its older calls deprecated, which is 147 lines of warnings a build.
-export CGO_CFLAGS ?= -O2 -g -Wno-deprecated-declarations
-
 .PHONY: help build test race lint fmt cover bench fuzz cross ci fmt-check tidy-check readers
 
 help: ## list these targets

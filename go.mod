@@ -3,7 +3,7 @@ module github.com/ergon-energy/ergon
 go 1.26.0
 
 require (
-	github.com/NVIDIA/go-nvml v0.13.3-0
+	github.com/NVIDIA/go-nvml v0.13.0-1
 	github.com/apache/arrow/go/v15 v15.0.2
 	github.com/creack/pty v1.1.24
 	github.com/golang/snappy v0.0.4
