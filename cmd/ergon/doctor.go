@@ -1,30 +1,41 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"strings"
-
-	"github.com/urfave/cli/v2"
 
 	"github.com/ergon-energy/ergon/internal/doctor"
 	"github.com/ergon-energy/ergon/report"
 )
 
-func (p *program) doctorCommand() *cli.Command {
-	return &cli.Command{
-		Name: "doctor", Usage: "what cannot be read here, why, and how to change that; it changes nothing itself",
-		Description: "Exit code 0 where everything that exists can be read, else 1.",
-		Flags:       append([]cli.Flag{resultsFlag(), &cli.BoolFlag{Name: "json", Usage: "one JSON object"}}, sensorFlags()...),
-		Action:      p.doctor,
+// DoctorOptions are the options of `ergon doctor`.
+type DoctorOptions struct {
+	// Results is the results folder; its file system has a sensor in a run.
+	Results string
+	JSON    bool
+	SensorOptions
+}
+
+func (p *program) doctorCommand() *subcommand {
+	o := DoctorOptions{Results: defaultResults, SensorOptions: defaultSensorOptions()}
+	return &subcommand{
+		name: "doctor", usage: "what cannot be read here, why, and how to change that; it changes nothing itself",
+		description: "The exit code is 0 if everything that exists can be read, else 1.",
+		options: append(table{
+			resultsOption(&o.Results), {name: "json", usage: "one JSON object", value: toggle{&o.JSON}},
+		}, o.table(p.backends)...),
+		run: func(ctx context.Context, words []string) error {
+			if len(words) > 0 {
+				return misused("doctor", "doctor: takes no argument, not %q: --sensors selects", words[0])
+			}
+			return p.doctor(ctx, o)
+		},
 	}
 }
 
-// doctor looks at what is behind the list of sensors.
-func (p *program) doctor(c *cli.Context) error {
-	if c.NArg() > 0 {
-		return misused("doctor", "doctor: takes no argument, not %q: --sensors selects", c.Args().First())
-	}
-	host, ready, err := p.everySensor(c)
+// doctor looks for the cause of everything that cannot be read.
+func (p *program) doctor(ctx context.Context, o DoctorOptions) error {
+	host, ready, err := p.everySensor(ctx, o.SensorOptions, o.Results)
 	if err != nil {
 		return err
 	}
@@ -33,21 +44,18 @@ func (p *program) doctor(c *cli.Context) error {
 		readings[i] = doctor.Reading{Backend: s.Backend, Family: s.Family}
 	}
 	found := doctor.Examine(doctor.Probe(host, readings, ready.Missing))
-	if err := p.printDiagnosis(found, c.Bool("json")); err != nil {
+	if err := p.printDiagnosis(found, o.JSON); err != nil {
 		return err
 	}
 	if !found.Well() {
-		return status(1)
+		return status(exitUnwell)
 	}
 	return nil
 }
 
 func (p *program) printDiagnosis(found doctor.Report, asJSON bool) error {
 	if asJSON {
-		out := json.NewEncoder(p.out)
-		out.SetIndent("", "  ")
-		out.SetEscapeHTML(false) // the commands are to be copied
-		return out.Encode(found)
+		return writeJSON(p.out, found)
 	}
 	var b strings.Builder
 	for _, line := range found.Text() {

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/internal/sampler"
@@ -21,20 +18,20 @@ type energyRow struct {
 	Family   string `json:"family"`
 	Device   string `json:"device"`
 	Readable bool   `json:"readable"`
-	// Summed says that it is part of the machine's energy; Why what becomes of it otherwise.
+	// Summed says that the sensor is part of the machine's energy. Why says what becomes of it.
 	Summed bool   `json:"summed"`
 	Why    string `json:"why"`
-	// Parent is the sensor whose domain has this one in it, Same the one that is taken for it; null where there is none.
+	// Parent is the sensor whose domain contains this one. Same is the sensor that is summed instead. Both may be null.
 	Parent *string    `json:"parent"`
 	Same   *string    `json:"same"`
 	Unit   units.Unit `json:"unit,omitempty"`
 	Kind   string     `json:"kind,omitempty"`
 	Source string     `json:"source,omitempty"`
-	// Reading is a current one, null where there is none.
+	// Reading is a current one, null if there is none.
 	Reading *float64 `json:"reading"`
 }
 
-// energyTree writes what the energy sensors measure, which of them are summed, and why the others are not.
+// energyTree prints what the energy sensors measure, which of them are summed, and why the others are not.
 func energyTree(to io.Writer, list []sampler.Listed, missing []sensors.Absence, asJSON bool) error {
 	all := make([]sensors.Sensor, len(list))
 	readings := make(map[string]*float64)
@@ -54,9 +51,7 @@ func energyTree(to io.Writer, list []sampler.Listed, missing []sensors.Absence, 
 				rows[i].Kind = d.Sensor.Kind.String()
 			}
 		}
-		out := json.NewEncoder(to)
-		out.SetIndent("", "  ")
-		return out.Encode(struct {
+		return writeJSON(to, struct {
 			Schema  string      `json:"schema"`
 			Cover   *string     `json:"cover"`
 			Domains []energyRow `json:"domains"`
@@ -80,18 +75,12 @@ func energyText(to io.Writer, r datamodel.Resolution, readings map[string]*float
 	}
 	if len(r.Domains) > 0 {
 		fmt.Fprintln(to)
-		w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "DOMAIN\tSENSOR\tREADING\t")
+		c := newColumns(to, "DOMAIN", "SENSOR", "READING", "")
 		for _, line := range energyLines(r.Domains) {
-			d := line.domain
-			v := math.NaN()
-			if reading := readings[d.Sensor.ID]; reading != nil {
-				v = *reading
-			}
-			fmt.Fprintf(w, "%s%s\t%s\t%s\t%s\n", strings.Repeat("  ", line.depth), report.Clean(line.name),
-				report.Clean(d.Sensor.ID), units.Format(v, d.Sensor.Unit), report.Clean(d.Why))
+			s := line.domain.Sensor
+			c.row(strings.Repeat("  ", line.depth)+line.name, s.ID, units.Format(orNaN(readings[s.ID]), s.Unit), line.domain.Why)
 		}
-		if err := w.Flush(); err != nil {
+		if err := c.flush(); err != nil {
 			return err
 		}
 	}
@@ -109,7 +98,7 @@ func energyText(to io.Writer, r datamodel.Resolution, readings map[string]*float
 	return nil
 }
 
-// isEnergySource says whether what is missing as a whole could have given an energy.
+// isEnergySource reports whether the missing source could have given an energy.
 func isEnergySource(id string) bool {
 	family, _, _ := strings.Cut(id, "/")
 	switch family {
@@ -126,8 +115,8 @@ type energyLine struct {
 	depth  int
 }
 
-// energyLines puts the domains in the order of the tree: each followed by what lies in it, then by the sensors that read the
-// same thing, below which that would look as if it lay in them.
+// energyLines puts the domains in the order of the tree. After each come the domains inside it, then the sensors that read the
+// same thing. In the other order the inner domains would seem to lie in those sensors.
 func energyLines(all []datamodel.Domain) []energyLine {
 	var out []energyLine
 	done := make([]bool, len(all))
@@ -159,7 +148,7 @@ func energyLines(all []datamodel.Domain) []energyLine {
 			add(i, 0, "")
 		}
 	}
-	for i := range all { // none is left, whatever the IDs
+	for i := range all { // whatever the IDs say, none is left out
 		add(i, 0, "")
 	}
 	return out

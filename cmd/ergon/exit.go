@@ -5,26 +5,24 @@ import (
 	"fmt"
 	"runtime/debug"
 
-	"github.com/urfave/cli/v2"
-
 	"github.com/ergon-energy/ergon/internal/launch"
 )
 
-// The exit codes of ergon itself; see the README. The target's own code, or 128+n after signal n, comes before all of
-// them: measuring never changes a program's verdict.
+// The exit codes of ergon itself; runner has the table. They come after the target's own code, and after 128+n for signal n.
 const (
-	exitTimedOut      = 124
-	exitErgon         = 125 // ergon failed or was called wrongly
-	exitNotExecutable = 126
-	exitNotFound      = 127
+	exitErgon  = 125 // ergon failed or was called wrongly
+	exitUnwell = 1   // doctor found something that cannot be read
 )
+
+// errNoCommand says that a run needs a command.
+var errNoCommand = errors.New("no command to measure: try `ergon sleep 1`")
 
 // status is an exit code that needs no further words.
 type status int
 
 func (s status) Error() string { return fmt.Sprintf("exit code %d", int(s)) }
 
-// died is a target that was ended by a signal, of which ergon is to die too.
+// died is the number of the signal that ended the target. ergon dies of the same signal.
 type died int
 
 func (d died) Error() string { return fmt.Sprintf("signal %d", int(d)) }
@@ -36,13 +34,8 @@ func (u *usage) Error() string { return u.err.Error() }
 
 func (u *usage) Unwrap() error { return u.err }
 
-// usageError is called by cli for a wrong option. It prints nothing: exit does, in one line.
-func usageError(_ *cli.Context, err error, _ bool) error {
-	return &usage{fmt.Errorf("%w (`ergon --help` lists what there is)", err)}
-}
-
-// exit says what is wrong in one line and returns the exit code. After a deadly signal of the target it does not
-// return.
+// exit prints what is wrong in one line and returns the exit code. If a signal ended the target, it does not return: ergon dies
+// of that signal.
 func (p *program) exit(err error) int {
 	var s status
 	var d died
@@ -64,7 +57,7 @@ func (p *program) exit(err error) int {
 // complain writes an error to stderr.
 func (p *program) complain(err error) { fmt.Fprintf(p.err, "ergon: %v\n", err) }
 
-// version is that of the module, as the Go toolchain recorded it.
+// version returns the module's version, as the Go toolchain recorded it.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {

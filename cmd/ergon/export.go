@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -11,11 +12,9 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
-	"strings"
 	"time"
-
-	"github.com/urfave/cli/v2"
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
@@ -28,7 +27,7 @@ type exportFormat struct {
 	write  func(w io.Writer, dir string) error
 }
 
-// exportFormats lists them. The columns of all are those of samples.parquet: host, sensor, time, elapsed, value.
+// exportFormats lists the formats. All have the columns of samples.parquet: host, sensor, time, elapsed, value.
 func exportFormats() []exportFormat {
 	return []exportFormat{
 		{"csv", false, exportCSV},
@@ -38,54 +37,58 @@ func exportFormats() []exportFormat {
 	}
 }
 
-func exportNames() string {
+func exportNames() []string {
 	var names []string
 	for _, f := range exportFormats() {
 		names = append(names, f.name)
 	}
-	return strings.Join(names, ", ")
+	return names
 }
 
-func (p *program) exportCommand() *cli.Command {
-	return &cli.Command{
-		Name: "export", Usage: "write all readings of a run to stdout or a file", ArgsUsage: "[RUN]",
-		Flags: []cli.Flag{
-			resultsFlag(),
-			&cli.StringFlag{
-				Name: "format", Aliases: []string{"f"}, Value: "csv", Usage: "the `FORMAT`: " + exportNames(),
-			},
-			&cli.StringFlag{Name: "to", Usage: "write to `FILE`, not to stdout"},
+// ExportOptions are the options of `ergon export`.
+type ExportOptions struct {
+	Results string
+	// Run names the run, as store.Resolve takes it.
+	Run string
+	// Format is a name of exportFormats.
+	Format string
+	// To is the file to write; empty is stdout.
+	To string
+}
+
+func (p *program) exportCommand() *subcommand {
+	o := ExportOptions{Results: defaultResults, Format: "csv"}
+	return &subcommand{
+		name: "export", usage: "write all readings of a run to stdout or a file", arguments: "[RUN]",
+		options: table{
+			resultsOption(&o.Results),
+			formatOption(&o.Format, exportNames()),
+			{name: "to", usage: "write to `FILE`, not to stdout", value: required{&o.To, "file"}},
 		},
-		Action: p.export,
+		run: func(ctx context.Context, words []string) (err error) {
+			if o.Run, err = oneRun("export", words); err != nil {
+				return err
+			}
+			return p.export(ctx, o)
+		},
 	}
 }
 
 // export writes all readings of a run in one format.
-func (p *program) export(c *cli.Context) error {
-	for _, f := range exportFormats() {
-		if f.name == c.String("format") {
-			return p.exportAs(c, f)
-		}
-	}
-	return &usage{fmt.Errorf("-f: no format %q: there are %s", c.String("format"), exportNames())}
-}
-
-func (p *program) exportAs(c *cli.Context, f exportFormat) error {
-	dir, err := resolve(c)
+func (p *program) export(_ context.Context, o ExportOptions) error {
+	f := exportFormats()[slices.Index(exportNames(), o.Format)]
+	dir, err := store.Resolve(o.Results, o.Run)
 	if err != nil {
 		return err
 	}
 	if err := measured(dir); err != nil {
 		return err
 	}
-	to := c.String("to")
 	switch {
-	case to == "" && c.IsSet("to"):
-		return &usage{errors.New("--to: no file given")}
-	case to != "":
-		err = store.WriteFile(to, func(w io.Writer) error { return f.write(w, dir) })
+	case o.To != "":
+		err = store.WriteFile(o.To, func(w io.Writer) error { return f.write(w, dir) })
 	case f.binary && isTerminal(p.out):
-		return &usage{fmt.Errorf("export: %s is not for a terminal: give a file with --to FILE, or redirect stdout", f.name)}
+		return &usage{fmt.Errorf("export: %s is not for a terminal: name a file with --to FILE, or redirect stdout", f.name)}
 	default:
 		err = f.write(p.out, dir)
 	}
@@ -95,7 +98,7 @@ func (p *program) exportAs(c *cli.Context, f exportFormat) error {
 	return nil
 }
 
-// measured says why a run has no readings and never had, where its command was not started.
+// measured returns an error if the run's command was not started: such a run never had readings.
 func measured(dir string) error {
 	run, err := store.LoadManifest(dir)
 	if err == nil && run.WallTime == nil && run.Outcome != datamodel.Unfinished {
@@ -103,7 +106,7 @@ func measured(dir string) error {
 			return fmt.Errorf("export run %s: nothing was measured: %s: %s", run.ID, run.Outcome, run.Reason)
 		}
 	}
-	return nil // or the readings tell what is wrong with them
+	return nil // if something is wrong with the readings, reading them will tell
 }
 
 func exportCSV(w io.Writer, dir string) error {
@@ -133,7 +136,7 @@ func exportCSV(w io.Writer, dir string) error {
 	return out.Error()
 }
 
-// exportJSON writes an array with an object a line.
+// exportJSON writes an array, one object a line.
 func exportJSON(w io.Writer, dir string) error {
 	type row struct {
 		Host    string    `json:"host"`
@@ -157,7 +160,7 @@ func exportJSON(w io.Writer, dir string) error {
 			if err != nil {
 				return err
 			}
-			_, _ = out.WriteString(before) // Flush tells
+			_, _ = out.WriteString(before) // Flush reports errors
 			_, _ = out.Write(line)
 			before = ",\n"
 		}
@@ -169,7 +172,7 @@ func exportJSON(w io.Writer, dir string) error {
 	return out.Flush()
 }
 
-// exportParquet copies the file, once it is seen to be one.
+// exportParquet copies the file, after a look whether it can be read.
 func exportParquet(w io.Writer, dir string) error {
 	for _, err := range store.Samples(dir) {
 		if err != nil {

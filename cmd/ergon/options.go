@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
-
-	"github.com/urfave/cli/v2"
 
 	"github.com/ergon-energy/ergon/internal/sampler"
 	"github.com/ergon-energy/ergon/runner"
@@ -18,186 +18,256 @@ import (
 // defaultInterval is the time between readings: at 10 Hz the sampler needs a few thousandths of a core.
 const defaultInterval = 100 * time.Millisecond
 
-// maxInterval keeps a slip of the finger (100m) from making a run without readings.
+// maxInterval turns a slip of the finger (100m) into an error. It would be a run without readings.
 const maxInterval = time.Hour
 
-// sensorFlags are the options of everything that opens sensors.
-func sensorFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringSliceFlag{
-			Name: "interval", Usage: "time between readings, or of single sources: `100ms` or nvml=500ms,rapl=10ms (1ms to 1h)",
-		},
-		&cli.StringSliceFlag{
-			Name: "sensors", Usage: "which sensors, as globs in order: `+rapl,-disk*`; the last that matches decides",
-		},
-		&cli.BoolFlag{Name: "all-gpus", Usage: "also the GPUs that CUDA_VISIBLE_DEVICES hides from the command"},
-		&cli.StringFlag{Name: "path.procfs", Usage: "read another tree in place of /proc: `DIR`", EnvVars: variable("ERGON_PROCFS")},
-		&cli.StringFlag{Name: "path.sysfs", Usage: "read another tree in place of /sys: `DIR`", EnvVars: variable("ERGON_SYSFS")},
-		&cli.StringFlag{Name: "path.nvml", Usage: "load this NVML library: `FILE`", EnvVars: variable("ERGON_NVML")},
+// defaultResults is the folder that runs are kept in.
+const defaultResults = "ergon-results"
+
+// resultsOption names the results folder.
+func resultsOption(to *string) *option {
+	return &option{
+		name: "results", short: "o", variable: "ERGON_RESULTS", usage: "the results `DIR`", value: required{to, "folder"},
 	}
 }
 
-// variable is where the parser is to look for a value; nowhere if it is empty there, which counts as not set.
-func variable(name string) []string {
-	if value, set := os.LookupEnv(name); set && value == "" {
-		return nil
-	}
-	return []string{name}
+// SensorOptions are the options of every subcommand that opens sensors.
+type SensorOptions struct {
+	// Interval is the time between readings. Intervals has it for single backends, by name.
+	Interval  time.Duration
+	Intervals map[string]time.Duration
+	// Sensors selects sensors by globs; the last one that matches decides.
+	Sensors []string
+	AllGPUs bool
+	// Procfs, Sysfs and NVML are absolute paths of other trees, and of another library; NVML may be empty.
+	Procfs, Sysfs, NVML string
 }
 
-// resultsFlag names the results folder.
-func resultsFlag() cli.Flag {
-	return &cli.StringFlag{
-		Name: "results", Aliases: []string{"o"}, Value: "ergon-results", Usage: "the results `DIR`",
-		EnvVars: variable("ERGON_RESULTS"),
+func defaultSensorOptions() SensorOptions {
+	return SensorOptions{Interval: defaultInterval, Procfs: "/proc", Sysfs: "/sys"}
+}
+
+// table lists the options, bound to o.
+func (o *SensorOptions) table(backends []sensors.Backend) table {
+	return table{
+		{
+			name: "interval", value: &intervals{to: o, backends: backends},
+			usage: "time between readings, for all sources or for single ones: `100ms` or nvml=500ms,rapl=10ms (1ms to 1h)",
+		},
+		{name: "sensors", usage: "which sensors, as globs: `+rapl,-disk*`; the last glob that matches decides", value: list{&o.Sensors, nil}},
+		{name: "all-gpus", usage: "also read the GPUs that CUDA_VISIBLE_DEVICES hides from the command", value: toggle{&o.AllGPUs}},
+		{name: "path.procfs", variable: "ERGON_PROCFS", usage: "read another tree instead of /proc: `DIR`", value: path{&o.Procfs, true}},
+		{name: "path.sysfs", variable: "ERGON_SYSFS", usage: "read another tree instead of /sys: `DIR`", value: path{&o.Sysfs, true}},
+		{name: "path.nvml", variable: "ERGON_NVML", usage: "load this NVML library: `FILE`", value: path{&o.NVML, false}},
 	}
 }
 
-// runFlags are the options before a command to be measured.
-func runFlags() []cli.Flag {
-	return append([]cli.Flag{
-		resultsFlag(),
-		&cli.StringFlag{Name: "project", Usage: "`NAME` the run is filed under (default: the command's)"},
-		&cli.BoolFlag{Name: "no-save", Usage: "keep nothing"},
-		&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "print no summary"},
-		&cli.StringFlag{Name: "progress", Value: "auto", Usage: "a status line while the command runs: `auto`, off or plain"},
-		&cli.StringFlag{
-			Name: "baseline", Usage: "measure the idle machine for `TIME` before the command, or with TIME,both also after it (1s to 10m)",
-		},
-		&cli.BoolFlag{Name: "arguments", Usage: "keep the arguments of every process, not only its name, and of the command on a tape: they may hold secrets"},
-		&cli.StringSliceFlag{Name: "env", Usage: "store this variable of the environment with the result too: `NAME`"},
-		&cli.BoolFlag{Name: "align", Usage: "take the first and last reading of energy counters just when they move: for short commands"},
-		&cli.BoolFlag{
-			Name: "estimate", Usage: "also estimate the CPUs' energy from their rated power and load, without a sensor and far less sure",
-			EnvVars: variable("ERGON_ESTIMATE"),
-		},
-		&cli.StringFlag{Name: "timeout", Usage: "end the command after this `TIME`, with exit code 124"},
-		replayFlag("make the result of a tape in place of a command: `FILE` (see ergon record)"),
-	}, sensorFlags()...)
+// text is any text.
+type text struct{ to *string }
+
+func (v text) Set(given string) error { *v.to = given; return nil }
+
+func (v text) String() string { return *v.to }
+
+// required is a text that must not be empty. what names it in the error.
+type required struct {
+	to   *string
+	what string
 }
 
-// replayFlag names a tape.
-func replayFlag(usage string) cli.Flag { return &cli.StringFlag{Name: "replay", Usage: usage} }
-
-// config turns the sensor options into what the sampler is told.
-func (p *program) config(c *cli.Context) (sampler.Config, error) {
-	config := sampler.Config{
-		Host: sensors.Host{
-			Proc: "/proc", Sys: "/sys", NVML: c.String("path.nvml"), AllGPUs: c.Bool("all-gpus"),
-			Arguments: c.Bool("arguments"),
-		},
-		Interval:  defaultInterval,
-		Intervals: map[string]time.Duration{},
-		Select:    c.StringSlice("sensors"),
+func (v required) Set(given string) error {
+	if given == "" {
+		return fmt.Errorf("no %s given", v.what)
 	}
-	for _, path := range []struct {
-		option string
-		to     *string
-		folder bool
-	}{
-		{"path.procfs", &config.Host.Proc, true},
-		{"path.sysfs", &config.Host.Sys, true},
-		{"path.nvml", &config.Host.NVML, false},
-	} {
-		given := c.String(path.option)
-		switch {
-		case !c.IsSet(path.option):
-			continue
-		case given == "":
-			return config, &usage{fmt.Errorf("--%s: no path given", path.option)}
+	*v.to = given
+	return nil
+}
+
+func (v required) String() string { return *v.to }
+
+// toggle is true or false. The option alone is true.
+type toggle struct{ to *bool }
+
+func (v toggle) Set(given string) (err error) {
+	if *v.to, err = strconv.ParseBool(given); err != nil {
+		return fmt.Errorf("invalid value %q (true or false)", given)
+	}
+	return nil
+}
+
+func (v toggle) String() string { return "" }
+
+// choice is one of several words.
+type choice struct {
+	to    *string
+	among []string
+}
+
+func (v choice) Set(given string) error {
+	if !slices.Contains(v.among, given) {
+		return fmt.Errorf("invalid value %q (one of %s)", given, strings.Join(v.among, ", "))
+	}
+	*v.to = given
+	return nil
+}
+
+func (v choice) String() string { return *v.to }
+
+// list collects the parts between commas. check may refuse a part; it may be nil.
+type list struct {
+	to    *[]string
+	check func(part string) error
+}
+
+func (v list) Set(given string) error {
+	for part := range strings.SplitSeq(given, ",") {
+		part = strings.TrimSpace(part)
+		if v.check != nil {
+			if err := v.check(part); err != nil {
+				return err
+			}
 		}
-		abs, err := existing(given, path.folder)
-		if err != nil {
-			return config, &usage{fmt.Errorf("--%s: %w", path.option, err)}
-		}
-		*path.to = abs
+		*v.to = append(*v.to, part)
 	}
-	given := map[string]bool{}
-	for _, part := range c.StringSlice("interval") {
-		source, err := p.interval(&config, part)
-		switch {
-		case err != nil:
-			return config, &usage{fmt.Errorf("--interval: %w", err)}
-		case given[source] && source == "":
-			return config, &usage{errors.New("--interval: given twice: one for all sources, and SOURCE=1s for others")}
-		case given[source]:
-			return config, &usage{fmt.Errorf("--interval: %s is given twice", source)}
-		}
-		given[source] = true
-	}
-	return config, nil
+	return nil
 }
 
-// timeLimit reads --timeout; 0 is none.
-func timeLimit(c *cli.Context) (time.Duration, error) {
-	if !c.IsSet("timeout") {
-		return 0, nil
-	}
-	value := c.String("timeout")
-	d, err := time.ParseDuration(value)
-	switch {
-	case err != nil:
-		return 0, &usage{fmt.Errorf("--timeout: %q is no time with its unit: write 5s, 10m or 1h30m", value)}
-	case d <= 0:
-		return 0, &usage{fmt.Errorf("--timeout: %v is no limit: write 5s, 10m or 1h30m", d)}
-	}
-	return d, nil
+func (v list) String() string { return "" }
+
+// path is a file or a folder that exists. It is stored as an absolute path.
+type path struct {
+	to     *string
+	folder bool
 }
 
-// wrongSensors names the option behind the sampler's refusal of a configuration: the others are looked at before.
-func wrongSensors(err error) error {
-	if _, ok := errors.AsType[*sampler.ConfigError](err); ok {
-		return &usage{fmt.Errorf("--sensors: %s", strings.ReplaceAll(err.Error(), "\n", "; "))}
+func (v path) Set(given string) (err error) {
+	if given == "" {
+		return errors.New("no path given")
 	}
+	*v.to, err = existing(given, v.folder)
 	return err
 }
 
-// baseline reads "10s" or "10s,both".
-func (p *program) baseline(c *cli.Context) (runner.Baseline, error) {
-	if !c.IsSet("baseline") {
-		return runner.Baseline{}, nil
+func (v path) String() string { return "" }
+
+// existing makes a path absolute and checks that it is a folder, or that it is not one.
+func existing(path string, folder bool) (string, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
 	}
-	fail := func(format string, args ...any) (runner.Baseline, error) {
-		return runner.Baseline{}, &usage{fmt.Errorf("--baseline: "+format, args...)}
-	}
-	value, both, hasBoth := strings.Cut(c.String("baseline"), ",")
-	d, err := time.ParseDuration(strings.TrimSpace(value))
+	info, err := os.Stat(abs)
 	switch {
 	case err != nil:
-		return fail("%q is no time: write 10s, or 10s,both", value)
-	case hasBoth && strings.TrimSpace(both) != "both":
-		return fail("%q: behind the time there may be only both: write 10s,both", both)
-	case d < runner.MinBaseline || d > runner.MaxBaseline:
-		return fail("%v is out of range: %v to %v are possible", d, runner.MinBaseline, runner.MaxBaseline)
+		return "", err
+	case folder && !info.IsDir():
+		return "", fmt.Errorf("%s: not a folder", path)
+	case !folder && info.IsDir():
+		return "", fmt.Errorf("%s: a folder, not a file", path)
 	}
-	return runner.Baseline{Duration: d, Both: hasBoth, Sampler: p.spawnSampler}, nil
+	return abs, nil
 }
 
-// interval reads "100ms" or "nvml=500ms" and returns whose it is, empty for all.
-func (p *program) interval(config *sampler.Config, part string) (source string, err error) {
+// limit is a time limit.
+type limit struct{ to *time.Duration }
+
+func (v limit) Set(given string) error {
+	const examples = "(examples: 5s, 10m, 1h30m)"
+	d, err := time.ParseDuration(given)
+	switch {
+	case err != nil:
+		return fmt.Errorf("invalid duration %q %s", given, examples)
+	case d <= 0:
+		return fmt.Errorf("%v is not a limit %s", d, examples)
+	}
+	*v.to = d
+	return nil
+}
+
+func (v limit) String() string { return "" }
+
+// BaselineOptions say for how long the idle machine is measured before the command, and whether also after it.
+type BaselineOptions struct {
+	Duration time.Duration
+	Both     bool
+}
+
+// baseline is 10s or 10s,both.
+type baseline struct{ to *BaselineOptions }
+
+func (v baseline) Set(given string) error {
+	before, both, hasBoth := strings.Cut(given, ",")
+	d, err := time.ParseDuration(strings.TrimSpace(before))
+	switch {
+	case err != nil || hasBoth && strings.TrimSpace(both) != "both":
+		return fmt.Errorf("want TIME or TIME,both, got %q (examples: 10s; 10s,both)", given)
+	case d < runner.MinBaseline || d > runner.MaxBaseline:
+		return outOfRange(d, runner.MinBaseline, runner.MaxBaseline)
+	}
+	*v.to = BaselineOptions{Duration: d, Both: hasBoth}
+	return nil
+}
+
+func (v baseline) String() string { return "" }
+
+// intervals is 100ms, or nvml=500ms,rapl=10ms, or a mixture.
+type intervals struct {
+	to       *SensorOptions
+	backends []sensors.Backend
+	forAll   bool // an interval for all sources has been given
+}
+
+func (v *intervals) Set(given string) error {
+	for part := range strings.SplitSeq(given, ",") {
+		if err := v.set(strings.TrimSpace(part)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (v *intervals) set(part string) error {
 	name, value, own := strings.Cut(part, "=")
 	if !own {
 		name, value = "", part
 	}
-	d, err := time.ParseDuration(strings.TrimSpace(value))
-	if err != nil {
-		return "", fmt.Errorf("%q is no time: write 10ms, 1s, or SOURCE=1s", value)
-	}
-	if d < sampler.MinInterval || d > maxInterval {
-		return "", fmt.Errorf("%v is out of range: %v to %v are possible", d, sampler.MinInterval, maxInterval)
-	}
-	if !own {
-		config.Interval = d
-		return "", nil
-	}
 	name = strings.TrimSpace(name)
-	if !slices.ContainsFunc(p.backends, func(b sensors.Backend) bool { return b.Name == name }) {
-		names := make([]string, len(p.backends))
-		for i, b := range p.backends {
-			names[i] = b.Name
+	d, err := time.ParseDuration(strings.TrimSpace(value))
+	known := slices.IndexFunc(v.backends, func(b sensors.Backend) bool { return b.Name == name }) >= 0
+	_, twice := v.to.Intervals[name]
+	switch {
+	case err != nil:
+		return fmt.Errorf("invalid duration %q (examples: 10ms; 1s; nvml=500ms)", value)
+	case d < sampler.MinInterval || d > maxInterval:
+		return outOfRange(d, sampler.MinInterval, maxInterval)
+	case own && !known:
+		return fmt.Errorf("unknown source %q (one of %s)", name, strings.Join(sources(v.backends), ", "))
+	case twice:
+		return fmt.Errorf("%s is given twice", name)
+	case !own && v.forAll:
+		return errors.New("given twice for all sources (SOURCE=1s sets a single one)")
+	case own:
+		if v.to.Intervals == nil {
+			v.to.Intervals = map[string]time.Duration{}
 		}
-		return "", fmt.Errorf("unknown source %q: there are %s", name, strings.Join(names, ", "))
+		v.to.Intervals[name] = d
+		return nil
 	}
-	config.Intervals[name] = d
-	return name, nil
+	v.to.Interval, v.forAll = d, true
+	return nil
+}
+
+func (v *intervals) String() string { return "" }
+
+// sources returns the names that --interval takes.
+func sources(backends []sensors.Backend) []string {
+	names := make([]string, len(backends))
+	for i, b := range backends {
+		names[i] = b.Name
+	}
+	return names
+}
+
+func outOfRange(d, least, most time.Duration) error {
+	return fmt.Errorf("%v is out of range (%v to %v)", d, least, most)
 }

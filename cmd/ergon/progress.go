@@ -34,23 +34,17 @@ type progress struct {
 	last     time.Duration
 }
 
-// progress makes the status line for --progress. auto is a line that is drawn anew every second on a terminal, one
-// line a minute where CI is set, nothing elsewhere.
-func (p *program) progress(mode string) (*progress, error) {
+// progress returns the status line of --progress; nil if there is none. auto is a line that is drawn every second on a terminal,
+// one line a minute if CI is set, else nothing.
+func (p *program) progress(mode string) *progress {
 	s := &progress{to: p.err, terminal: isTerminal(p.err) && os.Getenv("TERM") != "dumb"}
-	switch mode {
-	case "off":
-		return nil, nil
-	case "plain":
+	switch {
+	case mode == "off", mode == "auto" && !s.terminal && os.Getenv("CI") == "":
+		return nil
+	case mode == "plain":
 		s.terminal = false
-	case "auto":
-		if !s.terminal && os.Getenv("CI") == "" {
-			return nil, nil
-		}
-	default:
-		return nil, &usage{fmt.Errorf("--progress: %q is none of auto, off, plain", mode)}
 	}
-	return s, nil
+	return s
 }
 
 // status shows the figures of the moment. On a terminal that is not ours to write on (the command drives it itself, or

@@ -1,144 +1,140 @@
 package main
 
 import (
+	"context"
 	"errors"
-	"os"
+	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
-	"github.com/urfave/cli/v2"
-
-	"github.com/ergon-energy/ergon/backend"
 	"github.com/ergon-energy/ergon/datamodel"
-	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/sampler"
 	"github.com/ergon-energy/ergon/report"
 	"github.com/ergon-energy/ergon/runner"
+	"github.com/ergon-energy/ergon/sensors"
 )
 
-func (p *program) runCommand() *cli.Command {
-	return &cli.Command{
-		Name: "run", Usage: "measure a command; the word itself can be left out",
-		ArgsUsage: "[--] COMMAND [ARG...]", Flags: runFlags(), Action: p.measure,
-	}
+// RunOptions are the options of `ergon run`, which is `ergon COMMAND`.
+type RunOptions struct {
+	// Command is the command to measure, with its arguments.
+	Command []string
+	// Results is the results folder. NoSave keeps nothing.
+	Results string
+	NoSave  bool
+	// Project is the name that the run is filed under; empty is that of the command.
+	Project string
+	// Quiet prints no summary. Progress says when there is a status line: auto, off or plain.
+	Quiet    bool
+	Progress string
+	Baseline BaselineOptions
+	// Arguments keeps the arguments of processes. Env names further variables of the environment to keep.
+	Arguments bool
+	Env       []string
+	// Align begins and ends at an edge of the energy counters.
+	Align bool
+	// Estimate adds an estimate of the CPUs' energy.
+	Estimate bool
+	// Timeout ends the command; 0 does not.
+	Timeout time.Duration
+	// Replay is a tape to make the result of, instead of measuring a command.
+	Replay string
+	SensorOptions
 }
 
-// measure runs the command and prints its summary to stderr.
-func (p *program) measure(c *cli.Context) error {
-	if c.IsSet("replay") {
-		return p.replay(c)
-	}
-	if p.word == 0 {
-		return &usage{errors.New("no command to measure: try `ergon sleep 1`")}
-	}
-	config, err := p.config(c)
-	if err != nil {
-		return err
-	}
-	show, err := p.progress(c.String("progress"))
-	if err != nil {
-		return err
-	}
-	limit, err := timeLimit(c)
-	if err != nil {
-		return err
-	}
-	config.Align = c.Bool("align")
-	baseline, err := p.baseline(c)
-	if err != nil {
-		return err
-	}
-	baseline.OnWait = show.idle
-	results, err := resultsOf(c)
-	if err != nil {
-		return err
-	}
-	tape, err := tapeOf(c)
-	if err != nil {
-		return err
-	}
-	if results != "" {
-		config.Host.Dirs = []string{standing(results)}
-	}
-	if err := storable(c.StringSlice("env")); err != nil {
-		return err
-	}
-	command := p.argv[p.word:]
-	project := c.String("project")
-	if project == "" {
-		project = filepath.Base(command[0])
-	}
-	config.Node, _ = os.Hostname()
+func defaultRunOptions() RunOptions {
+	return RunOptions{Results: defaultResults, Progress: "auto", SensorOptions: defaultSensorOptions()}
+}
 
-	early := p.early
-	p.early = nil
-	launch.Quiet(early == nil)
-	r := runner.Runner{
-		Command: command, Project: project, Results: results, Config: config, Signals: launch.Signals,
-		Tape: tape, Timeout: limit, Version: version(), OnStatus: show.status,
-		Baseline: baseline, Estimate: c.Bool("estimate"),
-		Host: func() datamodel.HostInfo { return backend.Describe(config.Host) },
-		Complete: func(h *datamodel.HostInfo, wall time.Duration) {
-			if results == "" && tape.File == "" && !c.Bool("estimate") {
-				backend.CompleteBounds(config.Host, h) // nobody will read the rest
-				return
-			}
-			complete(config.Host, c.StringSlice("env"), wall, h)
+// table lists the options, bound to o.
+func (o *RunOptions) table(backends []sensors.Backend) table {
+	return append(table{
+		resultsOption(&o.Results),
+		{name: "project", usage: "`NAME` that the run is filed under (default: the command's)", value: text{&o.Project}},
+		{name: "no-save", usage: "keep nothing", value: toggle{&o.NoSave}},
+		{name: "quiet", short: "q", usage: "print no summary", value: toggle{&o.Quiet}},
+		{
+			name: "progress", value: choice{&o.Progress, []string{"auto", "off", "plain"}},
+			usage: "a status line while the command runs: `auto`, off or plain",
 		},
-		Target:  held(early, p.argv, p.word),
-		Sampler: func() (*sampler.Client, error) { return p.startSampler(early) },
+		{
+			name: "baseline", value: baseline{&o.Baseline},
+			usage: "measure the idle machine for `TIME` before the command; TIME,both also after it (1s to 10m)",
+		},
+		{
+			name: "arguments", value: toggle{&o.Arguments},
+			usage: "keep the arguments of every process, not only its name; on a tape also those of the command. They may hold secrets",
+		},
+		{name: "env", usage: "also store this variable of the environment: `NAME`", value: list{&o.Env, storable}},
+		{
+			name: "align", value: toggle{&o.Align},
+			usage: "take the first and last reading of energy counters just when the counters move; for short commands",
+		},
+		{
+			name: "estimate", variable: "ERGON_ESTIMATE", value: toggle{&o.Estimate},
+			usage: "also estimate the CPUs' energy from their rated power and load; works without a sensor, but is far less sure",
+		},
+		{name: "timeout", usage: "end the command after this `TIME`, with exit code 124", value: limit{&o.Timeout}},
+		{
+			name: "replay", value: required{&o.Replay, "file"},
+			usage: "make the result of a tape instead of measuring a command: `FILE` (see ergon record)",
+		},
+	}, o.SensorOptions.table(backends)...)
+}
+
+func (p *program) runCommand() *subcommand {
+	o := defaultRunOptions()
+	c := &subcommand{
+		name: "run", usage: "measure a command; the word run can be left out", arguments: "[--] COMMAND [ARG...]",
+		options: o.table(p.backends), prefix: true,
 	}
+	c.run = func(ctx context.Context, words []string) error {
+		o.Command = words
+		if o.Replay == "" {
+			return p.run(ctx, o)
+		}
+		return p.replayInstead(ctx, o, c.options)
+	}
+	return c
+}
+
+// run measures the command and prints its summary to stderr.
+func (p *program) run(ctx context.Context, o RunOptions) error {
+	rep, err := p.measure(ctx, o, runner.Tape{})
+	return p.conclude(o, rep, err, nil)
+}
+
+// measure runs the command. A run without a command is an error of the call.
+func (p *program) measure(ctx context.Context, o RunOptions, tape runner.Tape) (runner.Report, error) {
+	if len(o.Command) == 0 {
+		return runner.Report{}, &usage{errNoCommand}
+	}
+	results, err := o.folder()
+	if err != nil {
+		return runner.Report{}, err
+	}
+	show := p.progress(o.Progress)
+	r := p.runner(ctx, o, results, tape, show)
+	p.start(&r)
 	rep, err := r.Run()
 	show.erase()
-	return p.conclude(c, rep, err)
+	return rep, err
 }
 
-// resultsOf is the folder that the run is to be kept below; empty where nothing is to be kept.
-func resultsOf(c *cli.Context) (string, error) {
-	results := c.String("results")
-	switch {
-	case c.Bool("no-save"):
+// folder returns the absolute folder that the run is kept below; empty if nothing is kept.
+func (o RunOptions) folder() (string, error) {
+	if o.NoSave {
 		return "", nil
-	case results == "":
-		return "", &usage{errors.New("-o: no folder given: keep nothing with --no-save")}
 	}
-	return filepath.Abs(results)
+	return filepath.Abs(o.Results)
 }
 
-// standing is the folder itself or the nearest one above it that is there: what is made below is on its file system.
-func standing(dir string) string {
-	for {
-		if _, err := os.Stat(dir); err == nil || filepath.Dir(dir) == dir {
-			return dir
-		}
-		dir = filepath.Dir(dir)
+// conclude prints what there is to say after a run, and returns how ergon itself ends. last prints what comes after the
+// summary; it may be nil.
+func (p *program) conclude(o RunOptions, rep runner.Report, err error, last func()) error {
+	if _, ok := errors.AsType[*usage](err); ok {
+		return err
 	}
-}
-
-// held is the command, waiting: the launcher where there is one.
-func held(early *launch.Early, argv []string, word int) launch.Target {
-	if early != nil {
-		if t := early.Target(argv, word); t != nil {
-			return t
-		}
-	}
-	return launch.Direct(argv[word:])
-}
-
-// summarize prints the summary of a run that is kept in dir, if anywhere.
-func (p *program) summarize(c *cli.Context, result datamodel.Result, dir string) {
-	if c.Bool("quiet") || result.Tree == nil {
-		return
-	}
-	options := p.options(p.err)
-	if dir != "" {
-		options.Results = shortest(dir)
-	}
-	_ = report.All()[0].Write(p.err, result, options) // if nobody listens, the target's verdict counts still
-}
-
-// conclude says what is to be said after a run and turns it into ergon's own end.
-func (p *program) conclude(c *cli.Context, rep runner.Report, err error) error {
 	if _, ok := errors.AsType[*runner.SetupError](err); ok {
 		return wrongSensors(err)
 	}
@@ -147,9 +143,9 @@ func (p *program) conclude(c *cli.Context, rep runner.Report, err error) error {
 			p.complain(e)
 		}
 	}
-	p.summarize(c, rep.Result, rep.Dir)
-	if c.Command.Name == recordWord {
-		p.tellTape(c, rep)
+	p.summarize(o.Quiet, rep.Result, rep.Dir)
+	if last != nil {
+		last()
 	}
 	switch {
 	case rep.Code != 0:
@@ -160,4 +156,24 @@ func (p *program) conclude(c *cli.Context, rep runner.Report, err error) error {
 		return status(rep.State.ExitCode)
 	}
 	return nil
+}
+
+// summarize prints the summary of a run. dir is its folder; empty if the run was not kept.
+func (p *program) summarize(quiet bool, result datamodel.Result, dir string) {
+	if quiet || result.Tree == nil {
+		return
+	}
+	options := reportOptions(p.err)
+	if dir != "" {
+		options.Results = shortest(dir)
+	}
+	_ = report.All()[0].Write(p.err, result, options) // if nobody listens, the target's verdict still counts
+}
+
+// wrongSensors names the option if the sampler refused the configuration. All other options were checked before.
+func wrongSensors(err error) error {
+	if _, ok := errors.AsType[*sampler.ConfigError](err); ok {
+		return &usage{fmt.Errorf("--sensors: %s", strings.ReplaceAll(err.Error(), "\n", "; "))}
+	}
+	return err
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"syscall"
@@ -31,14 +30,6 @@ func sample(std stdio, backends []sensors.Backend) error {
 	return sampler.Serve(std.in, std.out, backends)
 }
 
-// startSampler takes over the sampler that was started early, or starts one.
-func (p *program) startSampler(early *launch.Early) (*sampler.Client, error) {
-	if early != nil && early.Sampler > 0 {
-		return sampler.Adopt(early)
-	}
-	return p.spawnSampler()
-}
-
 // spawnSampler starts a sampler.
 func (p *program) spawnSampler() (*sampler.Client, error) {
 	self, err := os.Executable()
@@ -46,23 +37,4 @@ func (p *program) spawnSampler() (*sampler.Client, error) {
 		return nil, fmt.Errorf("start the sampler: %w", err)
 	}
 	return sampler.Spawn(self, p.err)
-}
-
-// existing makes a path absolute and sees that it is there and a folder, or not one.
-func existing(path string, folder bool) (string, error) {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	info, err := os.Stat(abs)
-	if err != nil {
-		return "", err
-	}
-	if info.IsDir() != folder {
-		if folder {
-			return "", fmt.Errorf("%s: not a folder", path)
-		}
-		return "", fmt.Errorf("%s: a folder, not a file", path)
-	}
-	return abs, nil
 }

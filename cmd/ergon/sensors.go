@@ -1,33 +1,141 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
-	"text/tabwriter"
+	"slices"
 
-	"github.com/urfave/cli/v2"
-
+	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/sampler"
 	"github.com/ergon-energy/ergon/report"
+	"github.com/ergon-energy/ergon/runner"
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
 )
 
-func (p *program) sensorsCommand() *cli.Command {
-	return &cli.Command{
-		Name: "sensors", Usage: "what can be read here, from where, and why the rest cannot",
-		Flags: append([]cli.Flag{
-			resultsFlag(),
-			&cli.BoolFlag{Name: "json", Usage: "one JSON object"},
-			&cli.BoolFlag{Name: "energy", Usage: "the energy counters as a tree: which are summed, and why the others are not"},
-			replayFlag("those of the machine that the tape was recorded on, with their first readings: `FILE`"),
-		}, sensorFlags()...),
-		Action: p.sensors,
+// SensorsOptions are the options of `ergon sensors`.
+type SensorsOptions struct {
+	// Results is the results folder; its file system has a sensor in a run.
+	Results string
+	JSON    bool
+	// Energy shows the energy sensors as a tree.
+	Energy bool
+	// Replay is a tape to list the sensors of; empty lists those of this machine.
+	Replay string
+	SensorOptions
+}
+
+func (p *program) sensorsCommand() *subcommand {
+	o := SensorsOptions{Results: defaultResults, SensorOptions: defaultSensorOptions()}
+	return &subcommand{
+		name: "sensors", usage: "what can be read here, from where, and why the rest cannot",
+		options: append(table{
+			resultsOption(&o.Results),
+			{name: "json", usage: "one JSON object", value: toggle{&o.JSON}},
+			{name: "energy", usage: "the energy counters as a tree: which are summed, and why the others are not", value: toggle{&o.Energy}},
+			{
+				name: "replay", value: required{&o.Replay, "file"},
+				usage: "the sensors of the machine that the tape was recorded on, with their first readings: `FILE`",
+			},
+		}, o.table(p.backends)...),
+		run: func(ctx context.Context, words []string) error {
+			if len(words) > 0 {
+				return misused("sensors", "sensors: takes no argument, not %q: --sensors selects", words[0])
+			}
+			return p.sensors(ctx, o)
+		},
 	}
+}
+
+// sensors prints what can be read and what cannot.
+func (p *program) sensors(ctx context.Context, o SensorsOptions) (err error) {
+	var ready sampler.Ready
+	if o.Replay != "" {
+		ready, err = p.tapeSensors(o.Replay)
+	} else {
+		_, ready, err = p.everySensor(ctx, o.SensorOptions, o.Results)
+	}
+	if err != nil {
+		return err
+	}
+	if o.Energy {
+		return energyTree(p.out, ready.Sensors, ready.Missing, o.JSON)
+	}
+	rows := make([]sensorRow, 0, len(ready.Sensors)+len(ready.Missing))
+	for _, s := range ready.Sensors {
+		rows = append(rows, present(s))
+	}
+	for _, a := range ready.Missing {
+		rows = append(rows, absent(a))
+	}
+	if o.JSON {
+		return writeJSON(p.out, struct {
+			Schema  string      `json:"schema"`
+			Sensors []sensorRow `json:"sensors"`
+		}{"ergon.sensors/1", rows})
+	}
+	return p.sensorTable(rows)
+}
+
+// everySensor asks a sampler process for all sensors: no other process loads a driver's library. The host is the one that was
+// asked for.
+func (p *program) everySensor(ctx context.Context, o SensorOptions, resultsDir string) (host sensors.Host, ready sampler.Ready, err error) {
+	config := o.config()
+	config.List = true
+	config.Host.Runner = os.Getpid()
+	if wd, err := os.Getwd(); err == nil {
+		config.Host.Dirs = append(config.Host.Dirs, wd)
+	}
+	results, err := filepath.Abs(resultsDir)
+	if err != nil {
+		return host, ready, err
+	}
+	config.Host.Dirs = append(config.Host.Dirs, standing(results))
+	client, err := p.spawnSampler()
+	if err != nil {
+		return host, ready, err
+	}
+	defer client.Wait()
+	defer client.Close()
+	if err := client.Configure(config); err != nil {
+		return host, ready, err
+	}
+	if err := client.Attach(sampler.Subject{}); err != nil {
+		return host, ready, err
+	}
+	ready, err = client.Ready(ctx)
+	return config.Host, ready, wrongSensors(err)
+}
+
+// tapeSensors returns what a sampler would have listed where the tape was recorded: each sensor with its first reading.
+func (p *program) tapeSensors(file string) (ready sampler.Ready, err error) {
+	tape, run, err := runner.TapeSensors(file)
+	if err != nil {
+		return ready, fmt.Errorf("replay: %w", err)
+	}
+	names := sources(p.backends)
+	place := func(name string) int { // a source we do not have comes last
+		if i := slices.Index(names, name); i >= 0 {
+			return i
+		}
+		return len(names)
+	}
+	slices.SortStableFunc(tape, func(a, b store.Readings) int { return cmp.Compare(place(a.Source), place(b.Source)) })
+	for _, source := range tape {
+		for i, sensor := range source.Sensors {
+			listed := sampler.Listed{Sensor: sensor, Backend: source.Source, Interval: source.Interval}
+			if v := source.Values[i]; !math.IsNaN(v) {
+				listed.Reading = &v
+			}
+			ready.Sensors = append(ready.Sensors, listed)
+		}
+	}
+	ready.Missing, ready.Accounting = run.Missing, run.Accounting
+	return ready, nil
 }
 
 // sensorRow is one sensor of `ergon sensors --json`.
@@ -41,80 +149,11 @@ type sensorRow struct {
 	Source   string     `json:"source,omitempty"`
 	// Interval is the time between readings in seconds.
 	Interval float64 `json:"interval,omitempty"`
-	// Reading is a current one, null where there is none at the moment.
+	// Reading is a current one, null if there is none at the moment.
 	Reading *float64 `json:"reading"`
 	Doc     string   `json:"doc,omitempty"`
-	// Reason says why it is not readable.
+	// Reason says why the sensor is not readable.
 	Reason string `json:"reason,omitempty"`
-}
-
-// sensors prints what there is and what there is not.
-func (p *program) sensors(c *cli.Context) error {
-	if c.NArg() > 0 {
-		return misused("sensors", "sensors: takes no argument, not %q: --sensors selects", c.Args().First())
-	}
-	var ready sampler.Ready
-	var err error
-	if c.IsSet("replay") {
-		ready, err = p.tapeSensors(c.String("replay"))
-	} else {
-		_, ready, err = p.everySensor(c)
-	}
-	if err != nil {
-		return err
-	}
-	if c.Bool("energy") {
-		return energyTree(p.out, ready.Sensors, ready.Missing, c.Bool("json"))
-	}
-	rows := make([]sensorRow, 0, len(ready.Sensors)+len(ready.Missing))
-	for _, s := range ready.Sensors {
-		rows = append(rows, present(s))
-	}
-	for _, a := range ready.Missing {
-		rows = append(rows, absent(a))
-	}
-	if c.Bool("json") {
-		out := json.NewEncoder(p.out)
-		out.SetIndent("", "  ")
-		return out.Encode(struct {
-			Schema  string      `json:"schema"`
-			Sensors []sensorRow `json:"sensors"`
-		}{"ergon.sensors/1", rows})
-	}
-	return p.sensorTable(rows)
-}
-
-// everySensor asks a sampler process for all sensors, as a driver's library is to be loaded nowhere else. The host is the one
-// that was asked for.
-func (p *program) everySensor(c *cli.Context) (host sensors.Host, ready sampler.Ready, err error) {
-	config, err := p.config(c)
-	if err != nil {
-		return host, ready, err
-	}
-	config.List = true
-	config.Host.Runner = os.Getpid()
-	if wd, err := os.Getwd(); err == nil {
-		config.Host.Dirs = append(config.Host.Dirs, wd)
-	}
-	results, err := filepath.Abs(c.String("results"))
-	if err != nil {
-		return host, ready, err
-	}
-	config.Host.Dirs = append(config.Host.Dirs, standing(results)) // whose file system has a sensor in a run
-	client, err := p.startSampler(nil)
-	if err != nil {
-		return host, ready, err
-	}
-	defer client.Wait()
-	defer client.Close()
-	if err := client.Configure(config); err != nil {
-		return host, ready, err
-	}
-	if err := client.Attach(sampler.Subject{}); err != nil {
-		return host, ready, err
-	}
-	ready, err = client.Ready(context.Background())
-	return config.Host, ready, wrongSensors(err)
 }
 
 func present(s sampler.Listed) sensorRow {
@@ -128,21 +167,15 @@ func absent(a sensors.Absence) sensorRow {
 	return sensorRow{ID: a.ID, Present: a.Present, Source: a.Source, Reason: a.Reason}
 }
 
-// sensorTable writes what is there, then what is not.
+// sensorTable prints what can be read, then what cannot.
 func (p *program) sensorTable(rows []sensorRow) error {
-	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "SENSOR\tREADING\tKIND\tEVERY\tSOURCE")
+	c := newColumns(p.out, "SENSOR", "READING", "KIND", "EVERY", "SOURCE")
 	for _, r := range rows {
 		if r.Readable {
-			v := math.NaN()
-			if r.Reading != nil {
-				v = *r.Reading
-			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", report.Clean(r.ID), units.Format(v, r.Unit), r.Kind,
-				units.Format(r.Interval, units.Second), report.Clean(r.Source))
+			c.row(r.ID, units.Format(orNaN(r.Reading), r.Unit), r.Kind, units.Format(r.Interval, units.Second), r.Source)
 		}
 	}
-	if err := w.Flush(); err != nil {
+	if err := c.flush(); err != nil {
 		return err
 	}
 	first := true

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// subcommand holds what the help says about it, its options, and what runs it.
+type subcommand struct {
+	name, usage, arguments, description string
+	options                             table
+	// prefix says that the words are a command to measure, with options of its own: ours end at the first word.
+	prefix bool
+	// run is called with the words once the options are set.
+	run func(ctx context.Context, words []string) error
+}
+
+// line is the command line after its one parse.
+type line struct {
+	commands []*subcommand
+	// subcommand is the one that was typed; `run` if none was.
+	subcommand *subcommand
+	// word is the subcommand as typed; empty if none was.
+	word string
+	// options are those typed, in order.
+	options layer
+	// words are what is left: the command to measure, or the arguments of the subcommand. at is the index in argv of the first.
+	words []string
+	at    int
+	// help and version say that one of these options was given.
+	help, version bool
+}
+
+// typed is one option as it was typed.
+type typed struct {
+	name, place, given string
+	// alone says that no value was typed, neither behind = nor as the next argument.
+	alone bool
+}
+
+// parse reads the command line once. The first word that is no option decides: the name of a subcommand, else a command to
+// measure. Options before that word belong to the subcommand. `ergon make -j8` gives -j8 to make, and one -- is eaten.
+// Options of a subcommand may stand behind its words: `ergon report last -f json`.
+func parse(argv []string, commands []*subcommand) (line, error) {
+	l := line{commands: commands, subcommand: named(commands, "run"), options: layer{kind: commandLine}}
+	rest, all := scan(argv[min(1, len(argv)):], l.subcommand.options)
+	if len(rest) > 0 {
+		if c := named(commands, rest[0]); c != nil {
+			l.subcommand, l.word, rest = c, rest[0], rest[1:]
+			var more []typed
+			if c.prefix {
+				rest, more = scan(rest, c.options)
+			} else {
+				l.words, more = permuted(rest, c.options)
+			}
+			all = append(all, more...)
+		}
+	}
+	if l.subcommand.prefix {
+		if len(rest) > 0 && rest[0] == "--" {
+			rest = rest[1:]
+		}
+		l.words, l.at = rest, len(argv)-len(rest)
+	}
+	return l, l.take(all)
+}
+
+// take keeps the options that were typed, or says what is wrong with one.
+func (l *line) take(all []typed) error {
+	asks := func(names ...string) bool {
+		return slices.ContainsFunc(all, func(t typed) bool { return l.subcommand.options.find(t.name) == nil && slices.Contains(names, t.name) })
+	}
+	l.help = asks("help", "h")
+	l.version = !l.help && l.subcommand.prefix && asks("version", "v")
+	if l.help || l.version {
+		return nil
+	}
+	for _, t := range all {
+		o := l.subcommand.options.find(t.name)
+		switch {
+		case o == nil && l.word == "":
+			return &usage{fmt.Errorf("no option %s: `ergon --help` lists the options", t.place)}
+		case o == nil:
+			return misused(l.word, "%s has no option %s: `ergon %[1]s --help` lists its options", l.word, t.place)
+		case t.alone && o.isSwitch():
+			t.given = "true"
+		case t.alone:
+			return &usage{fmt.Errorf("%s: needs a value: %s", t.place, o.meaning())}
+		}
+		l.options.settings = append(l.options.settings, setting{o.name, t.given, t.place})
+	}
+	return nil
+}
+
+// scan reads options up to the first argument that is neither an option nor the value of one in the table.
+func scan(args []string, t table) (rest []string, all []typed) {
+	for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' && args[0] != "--" {
+		place, given, attached := strings.Cut(args[0], "=")
+		o := typed{name: strings.TrimPrefix(place[1:], "-"), place: place, given: given, alone: !attached}
+		args = args[1:]
+		if known := t.find(o.name); known != nil && !known.isSwitch() && o.alone && len(args) > 0 {
+			o.given, o.alone, args = args[0], false, args[1:]
+		}
+		all = append(all, o)
+	}
+	return args, all
+}
+
+// permuted separates options from words, in any order. What follows -- is words.
+func permuted(args []string, t table) (words []string, all []typed) {
+	for {
+		rest, more := scan(args, t)
+		all = append(all, more...)
+		switch {
+		case len(rest) == 0:
+			return words, all
+		case rest[0] == "--":
+			return append(words, rest[1:]...), all
+		}
+		words, args = append(words, rest[0]), rest[1:]
+	}
+}
+
+// named returns the subcommand of that name; nil if there is none.
+func named(commands []*subcommand, name string) *subcommand {
+	if i := slices.IndexFunc(commands, func(c *subcommand) bool { return c.name == name }); i >= 0 {
+		return commands[i]
+	}
+	return nil
+}
+
+// misused returns the error of a wrong call. The user may have meant the program that has the subcommand's name.
+func misused(subcommand, format string, args ...any) error {
+	return &usage{fmt.Errorf("%w; `ergon -- %s ...` measures the program %[2]s", fmt.Errorf(format, args...), subcommand)}
+}

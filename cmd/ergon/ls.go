@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// LsOptions are the options of `ergon ls`.
+type LsOptions struct{ Results string }
+
+func (p *program) lsCommand() *subcommand {
+	o := LsOptions{Results: defaultResults}
+	return &subcommand{
+		name: "ls", usage: "list the runs", options: table{resultsOption(&o.Results)},
+		run: func(ctx context.Context, words []string) error {
+			if len(words) > 0 {
+				return misused("ls", "ls: takes no argument, not %q: -o DIR names another folder", words[0])
+			}
+			return p.ls(ctx, o)
+		},
+	}
+}
+
+// ls prints a line for each run, the earliest first.
+func (p *program) ls(_ context.Context, o LsOptions) error {
+	entries, err := store.ListRuns(o.Results)
+	if err != nil {
+		return err
+	}
+	if len(entries) == 0 {
+		fmt.Fprintf(p.err, "ergon: no runs in %s\n", o.Results)
+		return nil
+	}
+	c := newColumns(p.out, "ID", "START", "WALL", "OUTCOME", "PROJECT", "COMMAND")
+	for _, e := range entries {
+		run := e.Run
+		if e.Err != nil {
+			c.row(run.ID, "", "", "unreadable", run.Project, e.Err.Error())
+			continue
+		}
+		wall := "-"
+		if run.WallTime != nil {
+			wall = units.Format(*run.WallTime, units.Second)
+		}
+		c.row(run.ID, run.Start.Local().Format("2006-01-02 15:04:05"), wall, string(run.Outcome), run.Project, strings.Join(run.Command, " "))
+	}
+	return c.flush()
+}

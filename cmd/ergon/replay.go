@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/ergon-energy/ergon/runner"
+)
+
+// ReplayOptions are the options of `ergon --replay FILE`.
+type ReplayOptions struct {
+	// File is the tape.
+	File string
+	// Results is the absolute folder that the run is kept below; empty keeps nothing.
+	Results string
+	Quiet   bool
+}
+
+// replayInstead replays the tape in o. The command and the options of a measurement are errors: they would change nothing.
+func (p *program) replayInstead(ctx context.Context, o RunOptions, options table) error {
+	if len(o.Command) > 0 {
+		return &usage{fmt.Errorf("--replay: takes no command, not %q: the tape has one", o.Command[0])}
+	}
+	for _, option := range options {
+		takes := slices.Contains([]string{"replay", "results", "no-save", "quiet", "progress"}, option.name)
+		if option.from.kind == commandLine && !takes {
+			return &usage{fmt.Errorf("--replay: takes no %s: the tape has what was measured, and it does not change", option.from.place)}
+		}
+	}
+	results, err := o.folder()
+	if err != nil {
+		return err
+	}
+	return p.replay(ctx, ReplayOptions{File: o.Replay, Results: results, Quiet: o.Quiet})
+}
+
+// replay makes the result of a tape, keeps it and prints its summary.
+func (p *program) replay(_ context.Context, o ReplayOptions) error {
+	result, dir, err := runner.Replay(o.File, o.Results, version())
+	if err != nil {
+		return fmt.Errorf("replay: %w", err)
+	}
+	p.summarize(o.Quiet, result, dir)
+	return nil
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/report"
+)
+
+// ReportOptions are the options of `ergon report`.
+type ReportOptions struct {
+	Results string
+	// Run names the run, as store.Resolve takes it.
+	Run string
+	// Format is a name of report.All.
+	Format string
+}
+
+func (p *program) reportCommand() *subcommand {
+	names := reportFormats()
+	o := ReportOptions{Results: defaultResults, Format: names[0]}
+	return &subcommand{
+		name: "report", usage: "show a run again", arguments: "[RUN]",
+		description: "RUN is a folder, a run id, the beginning of one, or last (the default).",
+		options:     table{resultsOption(&o.Results), formatOption(&o.Format, names)},
+		run: func(ctx context.Context, words []string) (err error) {
+			if o.Run, err = oneRun("report", words); err != nil {
+				return err
+			}
+			return p.report(ctx, o)
+		},
+	}
+}
+
+// report prints a run that was kept.
+func (p *program) report(_ context.Context, o ReportOptions) error {
+	format := report.All()[slices.Index(reportFormats(), o.Format)]
+	dir, err := store.Resolve(o.Results, o.Run)
+	if err != nil {
+		return err
+	}
+	result, err := store.Load(dir)
+	if err != nil {
+		return fmt.Errorf("run %s: %w%s", shortest(dir), err, wayOut(dir))
+	}
+	options := reportOptions(p.out)
+	options.Results, options.Processes, options.Setup = shortest(dir), true, true
+	return format.Write(p.out, result, options)
+}
+
+func reportFormats() []string {
+	var names []string
+	for _, f := range report.All() {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// formatOption chooses one of the formats.
+func formatOption(to *string, names []string) *option {
+	return &option{name: "format", short: "f", usage: "the `FORMAT`: " + strings.Join(names, ", "), value: choice{to, names}}
+}
+
+// oneRun returns the name of the run among the words; the last run if there is none.
+func oneRun(subcommand string, words []string) (string, error) {
+	switch len(words) {
+	case 0:
+		return store.Last, nil
+	case 1:
+		return words[0], nil
+	}
+	return "", misused(subcommand, "%s: one run at a time, not %d", subcommand, len(words))
+}
+
+// wayOut says what to do about a run that cannot be loaded; empty if there is nothing to do.
+func wayOut(dir string) string {
+	if run, err := store.LoadManifest(dir); err == nil && run.Outcome == datamodel.Unfinished {
+		return fmt.Sprintf(": the run was not finished; `ergon recover %s` recovers what it can", run.ID)
+	}
+	return ""
+}
+
+// shortest returns the path relative to the working folder if it is below that folder, else the path itself.
+func shortest(path string) string {
+	wd, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	rel, err := filepath.Rel(wd, path)
+	if err != nil || strings.HasPrefix(rel, "..") {
+		return path
+	}
+	return rel
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/ergon-energy/ergon/backend"
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/internal/git"
+	"github.com/ergon-energy/ergon/internal/launch"
+	"github.com/ergon-energy/ergon/internal/sampler"
+	"github.com/ergon-energy/ergon/runner"
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// This file is the only place where options become what the runner and the sampler need.
+
+// config converts the options to the sampler's own words.
+func (o SensorOptions) config() sampler.Config {
+	return sampler.Config{
+		Host:     sensors.Host{Proc: o.Procfs, Sys: o.Sysfs, NVML: o.NVML, AllGPUs: o.AllGPUs},
+		Interval: o.Interval, Intervals: o.Intervals, Select: o.Sensors,
+	}
+}
+
+// runner converts the options of a run, but for the command and the sampler; see start. results is the absolute results folder;
+// empty keeps nothing.
+func (p *program) runner(ctx context.Context, o RunOptions, results string, tape runner.Tape, show *progress) runner.Runner {
+	config := o.config()
+	config.Align = o.Align
+	config.Host.Arguments = o.Arguments
+	config.Node, _ = os.Hostname()
+	if results != "" {
+		config.Host.Dirs = []string{standing(results)}
+	}
+	project := o.Project
+	if project == "" {
+		project = filepath.Base(o.Command[0])
+	}
+	return runner.Runner{
+		Command: o.Command, Project: project, Results: results, Config: config, Signals: launch.Signals,
+		Tape: tape, Timeout: o.Timeout, Version: version(), OnStatus: show.status, Estimate: o.Estimate,
+		Baseline: runner.Baseline{
+			Duration: o.Baseline.Duration, Both: o.Baseline.Both, Sampler: p.spawnSampler, OnWait: show.idle,
+		},
+		Host: func() datamodel.HostInfo { return backend.Describe(config.Host) },
+		Complete: func(h *datamodel.HostInfo, wall time.Duration) {
+			if results == "" && tape.File == "" && !o.Estimate {
+				backend.CompleteBounds(config.Host, h) // nobody will read the rest
+				return
+			}
+			complete(ctx, config.Host, o.Env, wall, h)
+		},
+	}
+}
+
+// start gives the runner the command and the sampler: those that were started early, or new ones.
+func (p *program) start(r *runner.Runner) {
+	early := p.early
+	p.early = nil
+	launch.Quiet(early == nil)
+	r.Target = held(early, p.argv, p.word)
+	r.Sampler = func() (*sampler.Client, error) { return p.startSampler(early) }
+}
+
+// standing returns the folder itself, or the nearest folder above it that exists. What is made below it is on its file system.
+func standing(dir string) string {
+	for {
+		if _, err := os.Stat(dir); err == nil || filepath.Dir(dir) == dir {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// held returns the command, waiting for its start: in the launcher if there is one.
+func held(early *launch.Early, argv []string, word int) launch.Target {
+	if early != nil {
+		if t := early.Target(argv, word); t != nil {
+			return t
+		}
+	}
+	return launch.Direct(argv[word:])
+}
+
+// startSampler takes over the sampler that was started early, or starts one.
+func (p *program) startSampler(early *launch.Early) (*sampler.Client, error) {
+	if early != nil && early.Sampler > 0 {
+		return sampler.Adopt(early)
+	}
+	return p.spawnSampler()
+}
+
+// git may take as long as the command did to say whether files have changed, but at most gitMost. With less than gitLeast it is
+// not asked: its start alone takes some 4 ms, half of what measuring `true` takes.
+const (
+	gitLeast = 20 * time.Millisecond
+	gitMost  = 500 * time.Millisecond
+)
+
+// complete adds the slow parts of the machine's description once the command has ended: the repository of the working folder,
+// the variables that say how the command was launched, and the variables that were asked for.
+func complete(ctx context.Context, host sensors.Host, asked []string, wall time.Duration, m *sensors.Machine) {
+	dirty := make(chan sensors.Git, 1)
+	dir, err := os.Getwd()
+	tree, found := git.Find(dir)
+	if found = found && err == nil; found {
+		go func() { dirty <- gitState(ctx, tree, min(wall, gitMost)) }() // git takes the longest of all this
+	}
+	backend.Complete(host, m)
+	m.Environment = launched(os.Environ(), asked)
+	if found {
+		g := <-dirty
+		m.Git = &g
+	}
+}
+
+// gitState returns the commit, and whether files differ from it.
+func gitState(ctx context.Context, tree git.Tree, limit time.Duration) sensors.Git {
+	var g sensors.Git
+	var err error
+	if g.Commit, g.Branch, err = tree.Head(); err != nil {
+		g.Reason = err.Error()
+		return g
+	}
+	if limit < gitLeast {
+		g.Reason = "git was not asked for changes after so short a command"
+		return g
+	}
+	dirty, err := tree.Dirty(ctx, limit)
+	if err != nil {
+		g.Reason = err.Error()
+		return g
+	}
+	g.Dirty = &dirty
+	return g
+}

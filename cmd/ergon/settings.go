@@ -1,0 +1,187 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// option is one option of a subcommand. Our parser sets its value; cli shows it in the help.
+type option struct {
+	// name is the long form without dashes, and the key in a settings file. short is the one-letter form, if any.
+	name, short string
+	// usage is the line of the help. The word in backquotes stands for the value.
+	usage string
+	// variable names the environment variable that sets the option, if any.
+	variable string
+	// value is bound to a field of the subcommand's options.
+	value value
+	// from says where the value came from; it is known after settle.
+	from origin
+}
+
+// value parses what was given for an option and stores it. Set is called once for each time the option was given.
+type value interface {
+	Set(given string) error
+	// String returns the default for the help; empty if there is none to show.
+	String() string
+}
+
+// isSwitch reports whether the option stands alone: --quiet.
+func (o *option) isSwitch() bool {
+	_, ok := o.value.(toggle)
+	return ok
+}
+
+// meaning returns the usage without its backquotes.
+func (o *option) meaning() string { return strings.ReplaceAll(o.usage, "`", "") }
+
+// table lists the options of a subcommand.
+type table []*option
+
+// find returns the option of that name, long or short; nil if there is none.
+func (t table) find(name string) *option {
+	if name == "" {
+		return nil
+	}
+	i := slices.IndexFunc(t, func(o *option) bool { return o.name == name || o.short == name })
+	if i < 0 {
+		return nil
+	}
+	return t[i]
+}
+
+// layerKind is a kind of place that settings come from. A later one overrides an earlier one.
+type layerKind int
+
+const (
+	defaults    layerKind = iota
+	inFile                // ergon.yaml: the user's, then the project's, then --config FILE
+	environment           // ERGON_*
+	commandLine
+)
+
+// origin says where a value came from.
+type origin struct {
+	kind layerKind
+	// place is what the user wrote or named: --interval, ERGON_RESULTS, ergon.yaml:3. Errors begin with it.
+	place string
+}
+
+// setting is one value that was given for an option.
+type setting struct {
+	option string // its long name
+	given  string
+	place  string // see origin
+}
+
+// layer holds the settings of one place. An option may occur several times.
+type layer struct {
+	kind     layerKind
+	settings []setting
+}
+
+// settle sets each option from the highest layer that has it. The layers are given from the lowest to the highest.
+func (t table) settle(layers ...layer) error {
+	for _, o := range t {
+		for _, l := range slices.Backward(layers) {
+			found := false
+			for _, s := range l.settings {
+				if s.option != o.name {
+					continue
+				}
+				found = true
+				if err := o.value.Set(s.given); err != nil {
+					return &usage{fmt.Errorf("%s: %w", s.place, err)}
+				}
+				o.from = origin{l.kind, s.place}
+			}
+			if found {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// environmentOf returns the layer of ERGON_* variables; lookup is os.LookupEnv. An empty variable counts as not set.
+func environmentOf(t table, lookup func(name string) (string, bool)) layer {
+	l := layer{kind: environment}
+	for _, o := range t {
+		if o.variable == "" {
+			continue
+		}
+		if given, _ := lookup(o.variable); given != "" {
+			l.settings = append(l.settings, setting{o.name, given, o.variable})
+		}
+	}
+	return l
+}
+
+// flags returns the table as cli shows it.
+func (t table) flags() []cli.Flag {
+	flags := make([]cli.Flag, len(t))
+	for i, o := range t {
+		flags[i] = o
+	}
+	return flags
+}
+
+// The methods below make option a cli.Flag. cli never parses one: it gets a command line without options.
+
+// Apply does nothing: the value is set by settle.
+func (o *option) Apply(*flag.FlagSet) error { return nil }
+
+// Names returns the long and the short form.
+func (o *option) Names() []string {
+	if o.short == "" {
+		return []string{o.name}
+	}
+	return []string{o.name, o.short}
+}
+
+// IsSet reports whether a layer above the defaults has the option.
+func (o *option) IsSet() bool { return o.from.kind != defaults }
+
+// IsVisible returns true: no option is hidden.
+func (o *option) IsVisible() bool { return true }
+
+// IsSliceFlag reports whether the option may be given several times.
+func (o *option) IsSliceFlag() bool {
+	switch o.value.(type) {
+	case list, *intervals:
+		return true
+	}
+	return false
+}
+
+// TakesValue reports whether the help shows a placeholder.
+func (o *option) TakesValue() bool { return !o.isSwitch() }
+
+// GetUsage returns the line of the help.
+func (o *option) GetUsage() string { return o.usage }
+
+// GetValue returns the default.
+func (o *option) GetValue() string { return o.value.String() }
+
+// GetDefaultText returns the default in quotes; empty if there is none to show.
+func (o *option) GetDefaultText() string {
+	if s := o.value.String(); s != "" {
+		return fmt.Sprintf("%q", s)
+	}
+	return ""
+}
+
+// GetEnvVars returns the environment variable that sets the option.
+func (o *option) GetEnvVars() []string {
+	if o.variable == "" {
+		return nil
+	}
+	return []string{o.variable}
+}
+
+// String returns the option as cli's help shows it.
+func (o *option) String() string { return cli.FlagStringer(o) }
