@@ -476,8 +476,5 @@ func (o *round) noteEnding() {
 func newID(at time.Time) string {
 	var b [3]byte
 	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
-	return at.UTC().Format(idTime) + "-" + hex.EncodeToString(b[:])
+	return at.UTC().Format(store.IDTime) + "-" + hex.EncodeToString(b[:])
 }
-
-// idTime is how an id begins.
-const idTime = "20060102T150405"

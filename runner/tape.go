@@ -96,7 +96,7 @@ func replayDir(results string, run *datamodel.Run) (dir string, err error) {
 	id := run.ID + "-replay"
 	// The date is that in the id, as of every run: a command may start on the day after, behind its baseline.
 	word, _, _ := strings.Cut(run.ID, "-")
-	called, notOurs := time.Parse(idTime, word)
+	called, notOurs := time.Parse(store.IDTime, word)
 	if notOurs != nil {
 		called = run.Start
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,8 +24,10 @@ const (
 	runPrefix     = "run="
 	// manifestLimit is more than any manifest needs and less than harms.
 	manifestLimit = 16 << 20
-	// Last is the name Resolve takes for the latest run.
+	// Last is the name that Resolve takes for the latest run.
 	Last = "last"
+	// IDTime is the layout of the time, in UTC, that begins a run's id.
+	IDTime = "20060102T150405"
 )
 
 // NewRunDir makes the folder of a run below results and returns its path. The date is that of called in UTC, as the
@@ -209,31 +212,43 @@ func idOf(dir string) string { return unescape(strings.TrimPrefix(filepath.Base(
 
 // runDirs lists the folders results/project=*/date=*/run=*, sorted.
 func runDirs(results string) ([]string, error) {
-	level := []string{results}
-	for depth, prefix := range []string{projectPrefix, datePrefix, runPrefix} {
-		var next []string
-		for _, dir := range level {
-			entries, err := os.ReadDir(dir)
-			if depth == 0 && errors.Is(err, fs.ErrNotExist) {
-				return nil, nil
-			}
-			if err != nil {
-				return nil, fmt.Errorf("list runs: %w", err)
-			}
-			for _, e := range entries {
-				if strings.HasPrefix(e.Name(), prefix) {
-					next = append(next, filepath.Join(dir, e.Name()))
-				}
-			}
-		}
-		level = next
+	days, err := dayDirs(results)
+	if err != nil {
+		return nil, err
 	}
-	return level, nil
+	return below(days, runPrefix)
 }
 
-// Resolve finds the folder of the run that a user means by name: "last" for the one that started last, a run's id, an
-// unambiguous beginning of one, or a path to its folder. An id comes before a path, which can always be written with
-// a separator in it.
+// dayDirs lists the folders results/project=*/date=*, sorted. A results folder that does not exist has none.
+func dayDirs(results string) ([]string, error) {
+	projects, err := below([]string{results}, projectPrefix)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return below(projects, datePrefix)
+}
+
+// below lists what is in the folders under a name with that prefix.
+func below(dirs []string, prefix string) (found []string, err error) {
+	for _, dir := range dirs {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return nil, fmt.Errorf("list runs: %w", err)
+		}
+		for _, e := range entries {
+			if strings.HasPrefix(e.Name(), prefix) {
+				found = append(found, filepath.Join(dir, e.Name()))
+			}
+		}
+	}
+	return found, nil
+}
+
+// Resolve finds the folder of the run that a user means by name: "last" for the latest run, a run's id, an unambiguous
+// beginning of an id, or a path to the folder. An id comes before a path: a path can always be written with a separator.
 func Resolve(results, name string) (string, error) {
 	if name == "" {
 		return "", errors.New("run: no name given")
@@ -275,20 +290,74 @@ func Resolve(results, name string) (string, error) {
 	return "", fmt.Errorf("run %q: no such id in %s and no such folder", name, results)
 }
 
+// resolveLast finds the newest run that can be read. Folders and ids begin with the time, so few manifests are read: those of
+// the newest second. Among them the start in the manifest decides.
 func resolveLast(results string) (string, error) {
-	entries, err := ListRuns(results)
+	days, err := dayDirs(results)
 	if err != nil {
 		return "", err
 	}
-	for _, e := range slices.Backward(entries) {
-		if e.Err == nil {
-			return e.Dir, nil
+	slices.SortStableFunc(days, func(a, b string) int { return strings.Compare(filepath.Base(b), filepath.Base(a)) })
+	var unreadable error
+	for day := range chunks(days, filepath.Base) {
+		dirs, err := below(day, runPrefix)
+		if err != nil {
+			return "", err
+		}
+		slices.SortStableFunc(dirs, func(a, b string) int { return strings.Compare(second(b), second(a)) })
+		for same := range chunks(dirs, second) {
+			last, err := newest(same)
+			if last != "" {
+				return last, nil
+			}
+			if unreadable == nil {
+				unreadable = err
+			}
 		}
 	}
-	if n := len(entries); n > 0 {
-		return "", fmt.Errorf("run %q: none in %s can be read: %w", Last, results, entries[n-1].Err)
+	if unreadable != nil {
+		return "", fmt.Errorf("run %q: none in %s can be read: %w", Last, results, unreadable)
 	}
 	return "", fmt.Errorf("run %q: no runs in %s", Last, results)
+}
+
+// second returns the time in the id of a run, which is to the second. An id without one was made by hand; it sorts before all.
+func second(dir string) string {
+	at, _, _ := strings.Cut(idOf(dir), "-")
+	if _, err := time.Parse(IDTime, at); err != nil {
+		return ""
+	}
+	return at
+}
+
+// newest returns the run with the latest start. Runs that cannot be read are passed over; err is why, if all are.
+func newest(dirs []string) (last string, err error) {
+	var start time.Time
+	for _, dir := range dirs {
+		run, unreadable := LoadManifest(dir)
+		if unreadable != nil {
+			err = unreadable
+		} else if last == "" || !run.Start.Before(start) {
+			last, start = dir, run.Start
+		}
+	}
+	return last, err
+}
+
+// chunks yields the runs of neighbours that have the same key.
+func chunks(all []string, key func(string) string) iter.Seq[[]string] {
+	return func(yield func([]string) bool) {
+		for len(all) > 0 {
+			n := 1
+			for n < len(all) && key(all[n]) == key(all[0]) {
+				n++
+			}
+			if !yield(all[:n]) {
+				return
+			}
+			all = all[n:]
+		}
+	}
 }
 
 // isRunDir reports whether a folder holds a run, finished or not.

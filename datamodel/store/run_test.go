@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -258,6 +259,70 @@ func TestListAndResolve(t *testing.T) {
 	} {
 		if got, err := store.Resolve(root, name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %s, error %v does not name %q", name, got, err, want)
+		}
+	}
+}
+
+// TestResolveLast: the newest second decides, and within it the start. A run that cannot be read is passed over. A run without
+// a time in its id is the oldest of its day.
+func TestResolveLast(t *testing.T) {
+	root := t.TempDir()
+	at := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	save := func(project, id string, start time.Time) string {
+		run := sampleRun()
+		run.ID, run.Project, run.Start = id, project, start
+		return saveRun(t, root, run)
+	}
+	last := func(want string) {
+		t.Helper()
+		if got, err := store.Resolve(root, store.Last); err != nil || got != want {
+			t.Errorf("last is %s, %v, want %s", got, err, want)
+		}
+	}
+	byHand := save("z", "named-by-hand", at.Add(time.Hour))
+	last(byHand)
+	first := save("b", "20261128T120000-ff", at)
+	last(first)
+	second := save("a", "20261128T120000-aa", at.Add(time.Millisecond)) // in the same second
+	last(second)
+	third := save("a", "20261128T120001-00", at.Add(time.Second))
+	last(third)
+	replayed := save("a", "20261128T110000-00-replay", at.Add(-time.Hour)) // of an older tape
+	last(third)
+	next := save("a", "20261129T000000-00", at.Add(12*time.Hour))
+	last(next)
+	broken, err := store.NewRunDir(root, "c", at.AddDate(0, 0, 2), "20261130T000000-00")
+	if err != nil {
+		t.Fatal(err)
+	}
+	last(next)
+	for _, dir := range []string{byHand, first, second, third, next} {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last(replayed)
+	if err := os.RemoveAll(replayed); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Resolve(root, store.Last); err == nil || !strings.Contains(err.Error(), filepath.Join(broken, store.ManifestFile)) {
+		t.Errorf("none can be read: %v", err)
+	}
+}
+
+// BenchmarkResolveLast finds the last of ten thousand runs.
+func BenchmarkResolveLast(b *testing.B) {
+	root := b.TempDir()
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for i := range 10_000 {
+		run := sampleRun()
+		run.Start = at.Add(time.Duration(i) * 10 * time.Minute)
+		run.ID, run.Project = run.Start.Format(store.IDTime)+"-00", "p"+strconv.Itoa(i%10)
+		saveRun(b, root, run)
+	}
+	for b.Loop() {
+		if _, err := store.Resolve(root, store.Last); err != nil {
+			b.Fatal(err)
 		}
 	}
 }
