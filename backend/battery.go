@@ -119,15 +119,18 @@ func (b *batterySource) add(dir, name string) []sensors.Absence {
 	var absences []sensors.Absence
 	c := &cell{}
 	b.cells = append(b.cells, c)
+	whole := sensors.Domain{Kind: sensors.BatteryDomain, Part: name}
 	power := placed("battery", name, "power", sensors.Sensor{
-		Unit: units.Watt, Kind: sensors.Gauge,
+		Domain: whole, Unit: units.Watt, Kind: sensors.Gauge,
 		Doc: "power drawn from the battery by the whole machine; no reading unless it discharges",
 	})
 	stored := placed("battery", name, "stored", sensors.Sensor{
 		Unit: units.Joule, Kind: sensors.Gauge, Doc: "energy left in the battery, as its own gauge reckons it",
 	})
 	absent := func(s sensors.Sensor, path string, err error) {
-		absences = append(absences, sensors.Absence{ID: s.ID, Source: path, Reason: reason(err), Present: true})
+		absences = append(absences, sensors.Absence{
+			ID: s.ID, Source: path, Reason: reason(err), Present: true, Domain: s.Domain, Device: s.Device,
+		})
 	}
 	if present, err := readString(filepath.Join(dir, "present")); err == nil && present == "0" {
 		absent(power, dir, errNoBattery)

@@ -2,6 +2,7 @@ package backend
 
 import (
 	"math"
+	"strconv"
 
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
@@ -29,19 +30,26 @@ func cpufreq() sensors.Backend {
 	}
 }
 
+// mode is one of the times of a processor.
+type mode struct {
+	name string
+	use  sensors.Use
+	doc  string
+}
+
 // modes are the fields of a line of /proc/stat in their order, and what is said about them. The kernel counts the time
 // of guests in user and nice already (proc_stat(5)), so that its ninth and tenth field, guest and guest_nice, are not
 // asked for and the eight are all the time there is.
-func modes() []struct{ name, doc string } {
-	return []struct{ name, doc string }{
-		{"user", "time in user space, that of virtual machines run here included"},
-		{"nice", "time in user space at lowered priority"},
-		{"system", "time in the kernel"},
-		{"idle", "time with nothing to do"},
-		{"iowait", "idle time while a task of this processor waited for a disk; the kernel calls it unreliable"},
-		{"irq", "time in interrupt handlers"},
-		{"softirq", "time in deferred interrupt work"},
-		{"steal", "time the hypervisor gave to others while there was work here"},
+func modes() []mode {
+	return []mode{
+		{"user", sensors.CPUUser, "time in user space, that of virtual machines run here included"},
+		{"nice", sensors.CPUNice, "time in user space at lowered priority"},
+		{"system", sensors.CPUSystem, "time in the kernel"},
+		{"idle", sensors.CPUIdle, "time with nothing to do"},
+		{"iowait", sensors.CPUIOWait, "idle time while a task of this processor waited for a disk; the kernel calls it unreliable"},
+		{"irq", sensors.CPUIRQ, "time in interrupt handlers"},
+		{"softirq", sensors.CPUSoftIRQ, "time in deferred interrupt work"},
+		{"steal", sensors.CPUSteal, "time the hypervisor gave to others while there was work here"},
 	}
 }
 
@@ -53,16 +61,22 @@ const (
 	perCPU = nModes + 1
 )
 
-// cpuSensors describes a processor, or with device "" the whole machine.
-func cpuSensors(device, source string) []sensors.Sensor {
+// cpuSensors describes processor n, or with -1 the whole machine.
+func cpuSensors(n int, source string) []sensors.Sensor {
 	var list []sensors.Sensor
-	for _, m := range modes() {
+	device, number := "", ""
+	if n >= 0 {
+		number = strconv.Itoa(n)
+		device = "cpu" + number
+	}
+	for i, m := range modes() {
 		list = append(list, placed("cpu", device, m.name, sensors.Sensor{
-			Unit: units.Second, Kind: sensors.Counter, Source: source, Doc: m.doc,
+			Unit: units.Second, Kind: sensors.Counter, Use: m.use, CPUs: number, Source: source, Doc: m.doc,
+			StepsBack: i == idle || i == iowait, // proc_stat(5)
 		}))
 	}
 	return append(list, placed("cpu", device, "utilization", sensors.Sensor{
-		Unit: units.Ratio, Kind: sensors.Gauge, Spans: true, Source: source,
+		Unit: units.Ratio, Kind: sensors.Gauge, Use: sensors.CPUUtilization, CPUs: number, Spans: true, Source: source,
 		Doc: "share of the time since the reading before that was neither idle nor iowait",
 	}))
 }

@@ -46,7 +46,7 @@ func openCPU(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Ab
 	if err != nil {
 		return nil, nil, errors.Join(unavailable(err.Error()), stat.close())
 	}
-	c := &cpuSource{stat: stat, list: inSteps(cpuSensors("", stat.path), units.Second, 1.0/userHZ), cpus: make([]processor, 1)}
+	c := &cpuSource{stat: stat, list: inSteps(cpuSensors(-1, stat.path), units.Second, 1.0/userHZ), cpus: make([]processor, 1)}
 	for len(b) > 0 {
 		var l []byte
 		l, b = line(b)
@@ -63,19 +63,19 @@ func openCPU(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Ab
 		if c.slot[n] < 0 {
 			c.slot[n] = len(c.cpus)
 			c.cpus = append(c.cpus, processor{})
-			c.list = append(c.list, inSteps(cpuSensors("cpu"+strconv.Itoa(n), stat.path), units.Second, 1.0/userHZ)...)
+			c.list = append(c.list, inSteps(cpuSensors(n, stat.path), units.Second, 1.0/userHZ)...)
 		}
 	}
 	if len(c.cpus) == 1 {
 		return nil, nil, errors.Join(unavailable(stat.path+": no processor listed"), c.Close())
 	}
 	c.list = append(c.list, placed("cpu", "", "forks", sensors.Sensor{
-		Unit: units.Processes, Kind: sensors.Counter, Source: stat.path,
+		Unit: units.Processes, Kind: sensors.Counter, Use: sensors.Forks, Source: stat.path,
 		Doc: "processes and threads started on the whole machine",
 	}))
 	if p, ok := openPressure(host, "cpu"); ok {
 		c.pressure = p
-		c.list = append(c.list, p.sensor("cpu", "time in which some task that could run waited for a processor"))
+		c.list = append(c.list, p.sensor("cpu", sensors.CPUPressure, "time in which some task that could run waited for a processor"))
 	}
 	return c, nil, nil
 }
@@ -196,7 +196,7 @@ func openCPUFreq(_ context.Context, host sensors.Host) (sensors.Source, []sensor
 			continue
 		}
 		s := placed("cpu", device, "frequency", sensors.Sensor{
-			Unit: units.Hertz, Kind: sensors.Gauge, Resolution: 1e3, Doc: "clock frequency as the kernel last knew it",
+			Unit: units.Hertz, Kind: sensors.Gauge, Use: sensors.CPUFrequency, CPUs: strconv.Itoa(n), Resolution: 1e3, Doc: "clock frequency as the kernel last knew it",
 		})
 		if err == nil {
 			_, err = f.read()

@@ -6,7 +6,6 @@ import (
 	"context"
 	"runtime"
 	"slices"
-	"strconv"
 
 	gopsutil "github.com/shirou/gopsutil/v3/cpu"
 
@@ -33,16 +32,16 @@ func openCPU(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, 
 	}
 	var list []sensors.Sensor
 	var from []int // the place of each sensor of list among all that cpuSensors describes.
-	add := func(device string, at int) {
-		for i, s := range cpuSensors(device, source) {
+	add := func(n int) {
+		for i, s := range cpuSensors(n, source) {
 			if slices.Contains(counted(), s.Name) {
-				list, from = append(list, s), append(from, at*perCPU+i)
+				list, from = append(list, s), append(from, (n+1)*perCPU+i)
 			}
 		}
 	}
-	add("", 0)
+	add(-1)
 	for n := range each {
-		add("cpu"+strconv.Itoa(n), n+1)
+		add(n)
 	}
 	cpus := make([]processor, len(each)+1)
 	all := make([]float64, len(cpus)*perCPU)

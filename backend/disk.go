@@ -22,15 +22,15 @@ const perDisk = 4
 
 // diskSensors describes a device: read, written, reads, writes.
 func diskSensors(device, source string) []sensors.Sensor {
-	counter := func(name string, unit units.Unit, doc string) sensors.Sensor {
+	counter := func(name string, unit units.Unit, use sensors.Use, doc string) sensors.Sensor {
 		return placed("disk", device, name, sensors.Sensor{
-			Unit: unit, Kind: sensors.Counter, Source: source, Doc: doc,
+			Unit: unit, Kind: sensors.Counter, Use: use, Source: source, Doc: doc,
 		})
 	}
 	return []sensors.Sensor{
-		counter("read", units.Byte, "bytes read from the device"),
-		counter("written", units.Byte, "bytes written to the device"),
-		counter("reads", units.Operations, "read operations completed, adjacent ones merged"),
-		counter("writes", units.Operations, "write operations completed, adjacent ones merged"),
+		counter("read", units.Byte, sensors.DiskRead, "bytes read from the device"),
+		counter("written", units.Byte, sensors.DiskWritten, "bytes written to the device"),
+		counter("reads", units.Operations, "", "read operations completed, adjacent ones merged"),
+		counter("writes", units.Operations, "", "write operations completed, adjacent ones merged"),
 	}
 }

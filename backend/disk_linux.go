@@ -72,7 +72,7 @@ func openDisk(_ context.Context, host sensors.Host) (sensors.Source, []sensors.A
 	}
 	if p, ok := openPressure(host, "io"); ok {
 		d.pressure = p
-		d.list = append(d.list, p.sensor("disk", "time in which some task waited for a disk"))
+		d.list = append(d.list, p.sensor("disk", sensors.DiskPressure, "time in which some task waited for a disk"))
 	}
 	return d, nil, nil
 }

@@ -349,8 +349,8 @@ func FuzzCPU(f *testing.F) {
 	f.Add([]byte("cpu 1 18446744073709551615 1 1 1 1 1 1"), []byte("cpu 18446744073709551615 1 0 0 0 0 0 0\ncpu"))
 	f.Fuzz(func(t *testing.T, first, second []byte) {
 		c := &cpuSource{slot: []int{1, -1, 2}, cpus: make([]processor, 3)}
-		for _, device := range []string{"", "cpu0", "cpu2"} {
-			c.list = append(c.list, cpuSensors(device, "fuzz")...)
+		for _, n := range []int{-1, 0, 2} {
+			c.list = append(c.list, cpuSensors(n, "fuzz")...)
 		}
 		dst := make([]float64, len(c.list))
 		for _, b := range [][]byte{first, second, first} {

@@ -108,7 +108,9 @@ func openHWMon(_ context.Context, host sensors.Host) (sensors.Source, []sensors.
 			}
 			if err != nil {
 				_ = f.close() // nothing was written, and the first error is the one that tells.
-				absences = append(absences, sensors.Absence{ID: s.ID, Source: source, Reason: reason(err), Present: true})
+				absences = append(absences, sensors.Absence{
+					ID: s.ID, Source: source, Reason: reason(err), Present: true, Domain: s.Domain, Device: s.Device,
+				})
 				continue
 			}
 			h.files, h.list = append(h.files, f), append(h.list, s)
@@ -274,6 +276,7 @@ func hwmonSensor(sys string, c chip, m meter, source string, ids map[string]int)
 	}
 	name := "power"
 	s := sensors.Sensor{Unit: units.Watt, Kind: sensors.Gauge, Source: source}
+	device := c.instance + "/" + label
 	switch {
 	case m.energy:
 		name = "energy"
@@ -284,11 +287,53 @@ func hwmonSensor(sys string, c chip, m meter, source string, ids map[string]int)
 	default:
 		s.Doc = fmt.Sprintf("power at %s of the chip %s", label, c.name)
 	}
-	device := c.instance + "/" + label
 	if ids[device+name]++; ids[device+name] > 1 {
 		device += "#" + strconv.Itoa(ids[device+name])
 	}
+	s.Domain = c.domain(label, device)
 	return placed("hwmon", device, name, s)
+}
+
+// domain tells what a channel of the chip measures. The driver amd_energy shows the processors' own counters
+// (Documentation/hwmon/amd_energy.rst of Linux 5.8 to 5.12). ACPI power meters of NVIDIA's Grace name what they are of
+// (power1_oem_info, "Grace Power Socket 0"; NVIDIA Grace CPU Performance Tuning Guide, "Power Telemetry"): the module has
+// all on it, Grace is the processor with its memory, CPU and SysIO are parts of that. A meter without such a name
+// measures the machine. Of other chips only the board's maker knows which rail a shunt is on.
+func (c chip) domain(label, device string) sensors.Domain {
+	d := sensors.Domain{Kind: sensors.UnknownDomain, Part: device}
+	if c.name == "amd_energy" {
+		if digits, ok := strings.CutPrefix(label, "Esocket"); ok {
+			if n, err := strconv.ParseUint(digits, 10, 31); err == nil {
+				return sensors.Domain{Kind: sensors.PackageDomain, Socket: int(n)}
+			}
+		}
+		if digits, ok := strings.CutPrefix(label, "Ecore"); ok {
+			if _, err := strconv.ParseUint(digits, 10, 31); err == nil {
+				return sensors.Domain{Kind: sensors.CoreDomain, Socket: -1, Part: device} // of which package is not told
+			}
+		}
+		return d
+	}
+	words := strings.FieldsFunc(strings.ToLower(c.name+" "+label), func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9')
+	})
+	has := func(word string) bool { return slices.Contains(words, word) }
+	switch {
+	case has("socket") && has("module"):
+		d.Kind = sensors.ModuleMeter
+	case has("socket") && has("grace"):
+		d.Kind = sensors.SocketMeter
+	case has("socket") && (has("cpu") || has("sysio")):
+		d.Kind = sensors.SocketPartMeter
+	case has("power") && has("meter"):
+		d.Kind = sensors.MachineMeter
+	}
+	if has("socket") {
+		if n, err := strconv.ParseUint(words[len(words)-1], 10, 31); err == nil {
+			d.Socket = int(n)
+		}
+	}
+	return d
 }
 
 func (h *hwmonSource) Sensors() []sensors.Sensor { return h.list }

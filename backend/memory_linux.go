@@ -38,7 +38,7 @@ func openMemory(_ context.Context, host sensors.Host) (sensors.Source, []sensors
 	}
 	if p, ok := openPressure(host, "memory"); ok {
 		m.pressure = p
-		m.list = append(m.list, p.sensor("memory", "time in which some task waited for memory: for swap, for pages to be freed"))
+		m.list = append(m.list, p.sensor("memory", sensors.MemoryPressure, "time in which some task waited for memory: for swap, for pages to be freed"))
 	}
 	if swapTotal > 0 { // /proc/vmstat takes three times as long to read as meminfo
 		if f, err := openQuick(host.Proc, "vmstat"); err == nil {

@@ -19,17 +19,24 @@ func network() sensors.Backend {
 // perInterface is the number of sensors of an interface.
 const perInterface = 4
 
+// loopback is the interface that leads out of no machine, under the name that Linux gives it.
+const loopback = "lo"
+
 // networkSensors describes an interface: receive, transmit, and the packets of both.
 func networkSensors(device, source string) []sensors.Sensor {
-	counter := func(name string, unit units.Unit, doc string) sensors.Sensor {
+	received, sent := sensors.NetworkReceived, sensors.NetworkSent
+	if device == loopback {
+		received, sent = "", ""
+	}
+	counter := func(name string, unit units.Unit, use sensors.Use, doc string) sensors.Sensor {
 		return placed("network", device, name, sensors.Sensor{
-			Unit: unit, Kind: sensors.Counter, Source: source, Doc: doc,
+			Unit: unit, Kind: sensors.Counter, Use: use, Source: source, Doc: doc,
 		})
 	}
 	return []sensors.Sensor{
-		counter("receive", units.Byte, "bytes received, link headers included"),
-		counter("transmit", units.Byte, "bytes sent, link headers included"),
-		counter("receive_packets", units.Packets, "packets received"),
-		counter("transmit_packets", units.Packets, "packets sent"),
+		counter("receive", units.Byte, received, "bytes received, link headers included"),
+		counter("transmit", units.Byte, sent, "bytes sent, link headers included"),
+		counter("receive_packets", units.Packets, "", "packets received"),
+		counter("transmit_packets", units.Packets, "", "packets sent"),
 	}
 }

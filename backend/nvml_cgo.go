@@ -99,18 +99,22 @@ type gpuReading struct {
 	rare bool
 }
 
+// gpuPart is a domain of a GPU that is filled in when the GPU is known.
+func gpuPart(kind sensors.DomainKind) sensors.Domain { return sensors.Domain{Kind: kind} }
+
 // gpuReadings is the table, in the order in which sensors are listed.
 func gpuReadings() []gpuReading {
 	energy := []sensors.Sensor{{
-		Name: "energy", Unit: units.Joule, Kind: sensors.Counter, MaxRate: gpuRate, Update: gpuUpdate,
+		Name: "energy", Use: sensors.GPUEnergy, Domain: gpuPart(sensors.GPUDomain),
+		Unit: units.Joule, Kind: sensors.Counter, MaxRate: gpuRate, Update: gpuUpdate,
 		Doc: "energy of the GPU with its memory since the driver was loaded; Volta and later",
 	}}
-	watts := func(name, doc string, window time.Duration) []sensors.Sensor {
-		return []sensors.Sensor{{Name: name, Unit: units.Watt, Update: gpuUpdate, Window: window, Doc: doc}}
+	watts := func(name string, use sensors.Use, of sensors.DomainKind, doc string, window time.Duration) []sensors.Sensor {
+		return []sensors.Sensor{{Name: name, Use: use, Domain: gpuPart(of), Unit: units.Watt, Update: gpuUpdate, Window: window, Doc: doc}}
 	}
 	const ofGPU, ofModule = "power drawn by the GPU with its memory", "power drawn by the module: GPU, memory and processor"
 	memory := []sensors.Sensor{
-		{Name: "memory_used", Unit: units.Byte, Doc: "memory of the GPU in use, by whatever program"},
+		{Name: "memory_used", Use: sensors.GPUMemory, Unit: units.Byte, Doc: "memory of the GPU in use, by whatever program"},
 		{Name: "memory_total", Unit: units.Byte, Doc: "memory of the GPU"},
 	}
 	clock := func(name, doc string, kind nvml.ClockType) gpuReading {
@@ -139,15 +143,15 @@ func gpuReadings() []gpuReading {
 			},
 		},
 		{
-			sensors: watts("power", ofGPU, 0), symbol: fields, call: "NVML field POWER_INSTANT",
+			sensors: watts("power", sensors.GPUPower, sensors.GPUDomain, ofGPU, 0), symbol: fields, call: "NVML field POWER_INSTANT",
 			field: nvml.FI_DEV_POWER_INSTANT, unit: 1e3,
 		},
 		{ // On Ampere and later, but for GA100.
-			sensors: watts("power", ofGPU+aMean, powerWindow), symbol: fields, call: "NVML field POWER_AVERAGE",
+			sensors: watts("power", sensors.GPUPower, sensors.GPUDomain, ofGPU+aMean, powerWindow), symbol: fields, call: "NVML field POWER_AVERAGE",
 			field: nvml.FI_DEV_POWER_AVERAGE, unit: 1e3,
 		},
 		{
-			sensors: watts("power", ofGPU, 0), symbol: "nvmlDeviceGetPowerUsage", call: "nvmlDeviceGetPowerUsage",
+			sensors: watts("power", sensors.GPUPower, sensors.GPUDomain, ofGPU, 0), symbol: "nvmlDeviceGetPowerUsage", call: "nvmlDeviceGetPowerUsage",
 			averages: true,
 			read: func(d nvml.Device, dst []float64) nvml.Return {
 				n, ret := d.GetPowerUsage()
@@ -156,17 +160,17 @@ func gpuReadings() []gpuReading {
 			},
 		},
 		{
-			sensors: watts("module_power", ofModule, 0),
+			sensors: watts("module_power", sensors.GPUModulePower, sensors.GPUModuleDomain, ofModule, 0),
 			symbol:  fields, call: "NVML field POWER_INSTANT, scope MODULE",
 			field: nvml.FI_DEV_POWER_INSTANT, scope: nvml.POWER_SCOPE_MODULE, unit: 1e3, rare: true,
 		},
 		{
-			sensors: watts("module_power", ofModule+aMean, powerWindow),
+			sensors: watts("module_power", sensors.GPUModulePower, sensors.GPUModuleDomain, ofModule+aMean, powerWindow),
 			symbol:  fields, call: "NVML field POWER_AVERAGE, scope MODULE",
 			field: nvml.FI_DEV_POWER_AVERAGE, scope: nvml.POWER_SCOPE_MODULE, unit: 1e3, rare: true,
 		},
 		{
-			sensors: watts("memory_power", "power drawn by the memory of the GPU"+aMean, powerWindow),
+			sensors: watts("memory_power", "", sensors.GPUMemoryDomain, "power drawn by the memory of the GPU"+aMean, powerWindow),
 			symbol:  fields, call: "NVML field POWER_AVERAGE, scope MEMORY",
 			field: nvml.FI_DEV_POWER_AVERAGE, scope: nvml.POWER_SCOPE_MEMORY, unit: 1e3, rare: true,
 		},
@@ -380,8 +384,12 @@ func (n *nvmlSource) add(device nvml.Device, id gpuIdentity) []sensors.Absence {
 		for _, s := range row.sensors {
 			s.Source = row.call
 			s = placed("gpu", uuid, s.Name, s)
-			if mig && (s.Unit == units.Joule || s.Unit == units.Watt) {
+			if s.Domain.Kind != sensors.NoDomain {
+				s.Domain.GPU = uuid
+			}
+			if mig && s.Domain.Kind != sensors.NoDomain {
 				s.Source += ofInstance
+				s.Domain.Wider = true
 			}
 			if row.averages && n.averages(device) {
 				s.Window, s.Doc = powerWindow, s.Doc+aMean

@@ -28,7 +28,7 @@ const (
 // updatePeriod is the sensor that tells how often the energy counter of a GPU moves, or its power where it has none.
 func updatePeriod() sensors.Sensor {
 	return sensors.Sensor{
-		Name: "update_period", Unit: units.Second, Source: "NVML energy counter or power, looked at until it had moved 4 times",
+		Name: "update_period", Use: sensors.GPUUpdatePeriod, Sparse: true, Unit: units.Second, Source: "NVML energy counter or power, looked at until it had moved 4 times",
 		Doc: "longest time seen from one new value of the energy counter, or of the power where there is none, to the next, " +
 			"learnt once after the target's start",
 	}

@@ -67,11 +67,11 @@ func utilizationSensors() []sensors.Sensor {
 	const source = "nvmlDeviceGetProcessUtilization"
 	return []sensors.Sensor{
 		{
-			Name: "target_utilization", Unit: units.Ratio, Source: source,
+			Name: "target_utilization", Use: sensors.GPUTargetTime, Sparse: true, Unit: units.Ratio, Source: source,
 			Doc: "share of the time of the multiprocessors that the target's processes had, in the driver's last sample",
 		},
 		{
-			Name: "other_utilization", Unit: units.Ratio, Source: source,
+			Name: "other_utilization", Use: sensors.GPUOtherTime, Sparse: true, Unit: units.Ratio, Source: source,
 			Doc: "share of the time of the multiprocessors that all other processes had, in the driver's last sample",
 		},
 	}
@@ -81,11 +81,11 @@ func processSensors() []sensors.Sensor {
 	const source = "nvmlDeviceGetComputeRunningProcesses, nvmlDeviceGetGraphicsRunningProcesses"
 	return []sensors.Sensor{
 		{
-			Name: "target_memory", Unit: units.Byte, Source: source,
+			Name: "target_memory", Use: sensors.GPUTargetMemory, Sparse: true, Unit: units.Byte, Source: source,
 			Doc: "memory of the GPU that the target's processes hold; the greatest reading is the peak seen",
 		},
-		{Name: "target_processes", Unit: units.Processes, Source: source, Doc: "processes of the target on the GPU"},
-		{Name: "other_processes", Unit: units.Processes, Source: source, Doc: "all other processes on the GPU"},
+		{Name: "target_processes", Use: sensors.GPUTargetProcesses, Sparse: true, Unit: units.Processes, Source: source, Doc: "processes of the target on the GPU"},
+		{Name: "other_processes", Use: sensors.GPUOtherProcesses, Sparse: true, Unit: units.Processes, Source: source, Doc: "all other processes on the GPU"},
 	}
 }
 

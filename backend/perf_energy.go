@@ -92,9 +92,15 @@ type pmu struct {
 	// cpus is where the events are to be opened, one processor for each part of the machine that is counted, and parts
 	// what these are called: "package-0", "package-1-die-0", "package-0/core-3".
 	cpus  []int
-	parts []string
+	parts []perfPart
 	// eachCore is true where the parts are cores.
 	eachCore bool
+}
+
+// perfPart is a part of the machine on which a PMU counts: its name, and the package, die or core that it is.
+type perfPart struct {
+	name   string
+	domain sensors.Domain
 }
 
 // energyOf is one energy event of a PMU. domain is the rest of its name, scale the J that a count of 1 stands for.
@@ -148,10 +154,16 @@ func (p *perfSource) add(u pmu, times map[string]int) []sensors.Absence {
 		var group *perfGroup
 		for _, e := range u.events {
 			device := perfDevice(u, e, i)
+			domain := perfDomain(u, e, i)
 			if times[device]++; times[device] > 1 {
 				device += "#" + strconv.Itoa(times[device])
+				domain = sensors.Domain{Kind: sensors.UnknownDomain}
+			}
+			if domain.Kind == sensors.UnknownDomain {
+				domain.Part = device
 			}
 			s := placed("perf", device, "energy", sensors.Sensor{
+				Domain: domain, Method: sensors.ByPerf,
 				Unit: units.Joule, Kind: sensors.Counter, MaxRate: likelyRate, Resolution: e.scale, Update: raplUpdate,
 				Source: fmt.Sprintf("perf event %s/%s%s/ on CPU %d", u.name, energyEvent, e.domain, cpu),
 				Doc:    perfDoc(u, e),
@@ -172,9 +184,11 @@ func (p *perfSource) add(u pmu, times map[string]int) []sensors.Absence {
 				}
 			}
 			if err != nil {
-				absent := sensors.Absence{ID: s.ID, Source: u.dir, Reason: perfReason(err), Present: isRefused(err)}
+				absent := sensors.Absence{
+					ID: s.ID, Source: u.dir, Reason: perfReason(err), Present: isRefused(err), Domain: domain, Device: device,
+				}
 				if len(p.list) == opened && holdsForAll(err) {
-					absent.ID = "perf/" + strings.Map(plain, u.name)
+					absent.ID, absent.Domain, absent.Device = "perf/"+strings.Map(plain, u.name), sensors.Domain{}, ""
 					return append(absences, absent)
 				}
 				absences = append(absences, absent)
@@ -214,8 +228,7 @@ func perfReason(err error) string {
 // perfDevice is what an event counts on the i-th processor of its PMU, named as rapl names the powercap zone of the
 // same counter. What is not known to be the same is below the name of its PMU.
 func perfDevice(u pmu, e energyOf, i int) string {
-	part := u.parts[i]
-	device := part
+	device := u.parts[i].name
 	switch e.domain {
 	case "pkg":
 	case "cores", "core":
@@ -228,8 +241,10 @@ func perfDevice(u pmu, e energyOf, i int) string {
 		device += "/uncore"
 	case "psys":
 		device = "psys"
-		if socket, _, _ := strings.Cut(strings.TrimPrefix(part, "package-"), "-"); socket != "0" {
-			device += "-" + socket
+		if of := u.parts[i].domain; of.Kind == sensors.UnknownDomain {
+			device += "-" + u.parts[i].name
+		} else if of.Socket != 0 {
+			device += "-" + strconv.Itoa(of.Socket)
 		}
 	default:
 		device += "/" + raplName(e.domain, "domain")
@@ -240,6 +255,36 @@ func perfDevice(u pmu, e energyOf, i int) string {
 	return device
 }
 
+// perfDomain is the domain of an event on the i-th processor of its PMU, the same as rapl's for the same counter.
+func perfDomain(u pmu, e energyOf, i int) sensors.Domain {
+	unknown := sensors.Domain{Kind: sensors.UnknownDomain}
+	d := u.parts[i].domain
+	if u.name != "power" && u.name != "power_core" || d.Kind == sensors.UnknownDomain {
+		return unknown
+	}
+	if u.eachCore {
+		if e.domain == "core" || e.domain == "cores" || e.domain == "pkg" {
+			return d
+		}
+		return unknown
+	}
+	switch e.domain {
+	case "pkg":
+		return d
+	case "cores", "core":
+		d.Kind, d.Part = sensors.CoreDomain, "core"
+	case "gpu":
+		d.Kind, d.Part = sensors.CoreDomain, "uncore"
+	case "ram":
+		d.Kind = sensors.DRAMDomain
+	case "psys":
+		return sensors.Domain{Kind: sensors.PlatformDomain, Socket: d.Socket}
+	default:
+		return unknown
+	}
+	return d
+}
+
 // perfDoc says what the events that are known hold.
 func perfDoc(u pmu, e energyOf) string {
 	name := map[string]string{"pkg": "package", "cores": "core", "core": "core", "ram": "dram", "gpu": "uncore", "psys": "psys"}[e.domain]
@@ -248,7 +293,7 @@ func perfDoc(u pmu, e energyOf) string {
 		return "energy that the PMU " + raplName(u.name, "pmu") + " counts as " + energyEvent + raplName(e.domain, "domain")
 	case name == "core" && u.eachCore:
 		return "energy of one core, a part of the package's"
-	case name == "package" && len(u.parts) > 0 && strings.Contains(u.parts[0], "-die-"):
+	case name == "package" && len(u.parts) > 0 && u.parts[0].domain.Die > 0:
 		name += "-die-"
 	}
 	return raplDoc(place{}, name)
@@ -541,49 +586,67 @@ func parseCPUs(text string) ([]int, error) {
 // perfParts tells from the processors that a PMU is to be asked on which parts of the machine it counts, and names
 // them: packages where there is one of each, else dies, else cores. The order of the processors says nothing about
 // that of the packages. Where the topology is not told they are "cpu0" and so on, of which nobody makes a sum.
-func perfParts(sys string, cpus []int) (parts []string, eachCore bool) {
-	parts = make([]string, len(cpus))
-	for _, level := range []func(cpu int) (string, error){
-		func(cpu int) (string, error) { return topology(sys, cpu, "package-%d", "physical_package_id") },
-		func(cpu int) (string, error) {
-			return topology(sys, cpu, "package-%d-die-%d", "physical_package_id", "die_id")
-		},
-		func(cpu int) (string, error) {
-			return topology(sys, cpu, "package-%d/core-%d", "physical_package_id", "core_id")
-		},
-	} {
-		seen := map[string]bool{}
-		for i, cpu := range cpus {
-			part, err := level(cpu)
-			if err != nil || seen[part] {
-				break
-			}
-			parts[i], seen[part] = part, true
-		}
-		if len(seen) == len(cpus) {
-			return parts, strings.Contains(parts[0], "/core-")
+func perfParts(sys string, cpus []int) (parts []perfPart, eachCore bool) {
+	core := func(n []int) perfPart {
+		name := "core-" + strconv.Itoa(n[1])
+		return perfPart{
+			fmt.Sprintf("package-%d/%s", n[0], name), sensors.Domain{Kind: sensors.CoreDomain, Socket: n[0], Part: name},
 		}
 	}
-	for i, cpu := range cpus {
-		parts[i] = "cpu" + strconv.Itoa(cpu)
+	for _, level := range []struct {
+		files []string
+		part  func(numbers []int) perfPart
+		cores bool
+	}{
+		{[]string{"physical_package_id"}, func(n []int) perfPart {
+			return perfPart{fmt.Sprintf("package-%d", n[0]), sensors.Domain{Kind: sensors.PackageDomain, Socket: n[0]}}
+		}, false},
+		{[]string{"physical_package_id", "die_id"}, func(n []int) perfPart {
+			return perfPart{
+				fmt.Sprintf("package-%d-die-%d", n[0], n[1]),
+				sensors.Domain{Kind: sensors.PackageDomain, Socket: n[0], Die: n[1] + 1},
+			}
+		}, false},
+		{[]string{"physical_package_id", "core_id"}, core, true},
+	} {
+		parts = nil
+		seen := map[string]bool{}
+		for _, cpu := range cpus {
+			numbers, err := topology(sys, cpu, level.files...)
+			if err != nil {
+				break
+			}
+			part := level.part(numbers)
+			if seen[part.name] {
+				break
+			}
+			parts, seen[part.name] = append(parts, part), true
+		}
+		if len(parts) == len(cpus) {
+			return parts, level.cores
+		}
+	}
+	parts = nil
+	for _, cpu := range cpus {
+		parts = append(parts, perfPart{"cpu" + strconv.Itoa(cpu), sensors.Domain{Kind: sensors.UnknownDomain}})
 	}
 	return parts, false
 }
 
-// topology fills the numbers of a processor's topology into a name (Documentation/admin-guide/cputopology.rst). The
-// kernel gives -1 for what it does not know.
-func topology(sys string, cpu int, format string, files ...string) (string, error) {
-	var numbers []any
+// topology reads numbers of a processor's topology (Documentation/admin-guide/cputopology.rst). The kernel gives -1 for
+// what it does not know.
+func topology(sys string, cpu int, files ...string) ([]int, error) {
+	var numbers []int
 	for _, name := range files {
 		path, err := resolve(sys, fmt.Sprintf("devices/system/cpu/cpu%d/topology/%s", cpu, name))
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		n, err := readNumber(path)
-		if err != nil {
-			return "", errors.Join(errNoTopology, err)
+		if err != nil || n > math.MaxInt32 {
+			return nil, errors.Join(errNoTopology, err)
 		}
-		numbers = append(numbers, n)
+		numbers = append(numbers, int(n))
 	}
-	return fmt.Sprintf(format, numbers...), nil
+	return numbers, nil
 }

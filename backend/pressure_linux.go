@@ -33,9 +33,9 @@ func openPressure(host sensors.Host, resource string) (pressure, bool) {
 }
 
 // sensor describes it as one of a family.
-func (p pressure) sensor(family, doc string) sensors.Sensor {
+func (p pressure) sensor(family string, use sensors.Use, doc string) sensors.Sensor {
 	return placed(family, "", "pressure", sensors.Sensor{
-		Unit: units.Second, Kind: sensors.Counter, Resolution: 1e-6, Source: p.f.path, Doc: doc,
+		Unit: units.Second, Kind: sensors.Counter, Use: use, Resolution: 1e-6, Source: p.f.path, Doc: doc,
 	})
 }
 
@@ -74,12 +74,12 @@ type swap struct {
 
 // swapSensors are in the order that parse fills them in.
 func swapSensors(source string) []sensors.Sensor {
-	counter := func(name, doc string) sensors.Sensor {
-		return placed("memory", "", name, sensors.Sensor{Unit: units.Byte, Kind: sensors.Counter, Source: source, Doc: doc})
+	counter := func(name string, use sensors.Use, doc string) sensors.Sensor {
+		return placed("memory", "", name, sensors.Sensor{Unit: units.Byte, Kind: sensors.Counter, Use: use, Source: source, Doc: doc})
 	}
 	return []sensors.Sensor{
-		counter("swap_in", "bytes brought back from swap space"),
-		counter("swap_out", "bytes put out to swap space"),
+		counter("swap_in", sensors.SwapIn, "bytes brought back from swap space"),
+		counter("swap_out", sensors.SwapOut, "bytes put out to swap space"),
 	}
 }
 

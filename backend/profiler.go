@@ -39,15 +39,16 @@ const (
 
 // clockSensors is the clocks that the readings' own is compared with: what makes its times wrong is told by them.
 func clockSensors(source string) []sensors.Sensor {
-	row := func(name string, kind sensors.Kind, doc string) sensors.Sensor {
+	row := func(name string, kind sensors.Kind, use sensors.Use, doc string) sensors.Sensor {
 		return sensors.Sensor{
-			ID: "profiler/" + name, Family: "profiler", Name: name, Unit: units.Second, Kind: kind, Source: source, Doc: doc,
+			ID: "profiler/" + name, Family: "profiler", Name: name, Unit: units.Second, Kind: kind, Use: use,
+			Sparse: true, Source: source, Doc: doc,
 		}
 	}
 	all := [clockReadings]sensors.Sensor{
-		clockOffset: row("clock_offset", sensors.Gauge,
+		clockOffset: row("clock_offset", sensors.Gauge, sensors.ClockOffset,
 			"by how much the wall clock went ahead of the monotonic one since the start: steps by whoever sets it"),
-		clockSuspended: row("suspended", sensors.Counter,
+		clockSuspended: row("suspended", sensors.Counter, sensors.Suspended,
 			"how long the machine was suspended since the start, which the monotonic clock does not count"),
 	}
 	return all[:]
@@ -55,19 +56,20 @@ func clockSensors(source string) []sensors.Sensor {
 
 // profilerSensors is those of the processes, or the first half of them without a runner.
 func profilerSensors(cpu, memory string, runner bool) ([]sensors.Sensor, []sensors.Absence) {
-	row := func(name string, unit units.Unit, kind sensors.Kind, source, doc string) sensors.Sensor {
+	row := func(name string, unit units.Unit, kind sensors.Kind, use sensors.Use, source, doc string) sensors.Sensor {
 		return sensors.Sensor{
-			ID: "profiler/" + name, Family: "profiler", Name: name, Unit: unit, Kind: kind, Source: source, Doc: doc,
+			ID: "profiler/" + name, Family: "profiler", Name: name, Unit: unit, Kind: kind, Use: use,
+			Sparse: true, Source: source, Doc: doc,
 		}
 	}
 	all := [profilerReadings]sensors.Sensor{
-		profilerCPU: row("cpu_time", units.Second, sensors.Counter, cpu,
+		profilerCPU: row("cpu_time", units.Second, sensors.Counter, sensors.SamplerCPU, cpu,
 			"CPU time of the sampler, the process that reads the sensors"),
-		profilerMemory: row("memory", units.Byte, sensors.Gauge, memory,
+		profilerMemory: row("memory", units.Byte, sensors.Gauge, sensors.SamplerMemory, memory,
 			"resident memory of the sampler, shared pages of its program file included"),
-		profilerRunnerCPU: row("runner_cpu_time", units.Second, sensors.Counter, cpu,
+		profilerRunnerCPU: row("runner_cpu_time", units.Second, sensors.Counter, sensors.RunnerCPU, cpu,
 			"CPU time of the runner, the process that starts the command and writes the results"),
-		profilerRunnerMemory: row("runner_memory", units.Byte, sensors.Gauge, memory,
+		profilerRunnerMemory: row("runner_memory", units.Byte, sensors.Gauge, sensors.RunnerMemory, memory,
 			"resident memory of the runner, shared pages of its program file included"),
 	}
 	if runner {

@@ -84,7 +84,8 @@ func openRAPL(_ context.Context, host sensors.Host) (sensors.Source, []sensors.A
 	}
 	r := &raplSource{}
 	var absences []sensors.Absence
-	devices := map[string]string{} // by kernel name
+	devices := map[string]string{}         // by kernel name
+	domains := map[string]sensors.Domain{} // the same
 	times := map[string]int{}
 	for _, p := range places {
 		name := p.kernel
@@ -92,15 +93,20 @@ func openRAPL(_ context.Context, host sensors.Host) (sensors.Source, []sensors.A
 			name = raplName(text, p.kernel)
 		}
 		device := raplDevice(p, name, devices)
+		domain := raplDomain(p, name, domains)
 		if times[device]++; times[device] > 1 { // as a dtpm tree may have them; the order tells them apart.
 			device += "#" + strconv.Itoa(times[device])
+			domain = sensors.Domain{Kind: sensors.UnknownDomain, Part: device}
 		}
-		devices[p.kernel] = device
-		z, sensor, err := openZone(host, p, device, name)
+		if domain.Kind == sensors.UnknownDomain {
+			domain.Part = device
+		}
+		devices[p.kernel], domains[p.kernel] = device, domain
+		z, sensor, err := openZone(host, p, device, name, domain)
 		if err != nil {
 			absences = append(absences, sensors.Absence{
 				ID: sensor.ID, Source: sensor.Source, Reason: raplReason(p, err),
-				Present: p.dir == "" || !errors.Is(err, fs.ErrNotExist),
+				Present: p.dir == "" || !errors.Is(err, fs.ErrNotExist), Domain: domain, Device: device,
 			})
 			continue
 		}
@@ -235,6 +241,65 @@ func raplDevice(p place, name string, devices map[string]string) string {
 	return strings.TrimPrefix(p.control, plainControl+"-") + "/" + name
 }
 
+// raplDomain tells what a zone measures by the name that the kernel gives it (Documentation/power/powercap/powercap.rst)
+// and by the zone it lies in. The folder by itself says nothing: dram lies below a package and is no part of its energy.
+func raplDomain(p place, name string, domains map[string]sensors.Domain) sensors.Domain {
+	unknown := sensors.Domain{Kind: sensors.UnknownDomain}
+	mirror := p.control == plainControl+"-mmio"
+	if p.control != plainControl && !mirror {
+		return unknown
+	}
+	in, nested := domains[p.parent()]
+	if !nested {
+		if d, ok := packageDomain(name); ok {
+			d.Mirror = mirror
+			return d
+		}
+	} else if in.Kind != sensors.PackageDomain {
+		return unknown
+	}
+	d := sensors.Domain{Socket: in.Socket, Die: in.Die, Mirror: mirror}
+	word, index, numbered := strings.Cut(name, "-")
+	n, err := strconv.Atoi(index)
+	if numbered && (err != nil || n < 0) {
+		return unknown
+	}
+	switch word {
+	case "dram":
+		d.Kind = sensors.DRAMDomain
+	case "core", "uncore":
+		d.Kind = sensors.CoreDomain
+	case "psys":
+		d.Kind, d.Socket = sensors.PlatformDomain, n
+		return d
+	default:
+		return unknown
+	}
+	if d.Kind == sensors.CoreDomain || numbered || !nested {
+		d.Part = name
+	}
+	return d
+}
+
+// packageDomain reads package-N and package-N-die-M.
+func packageDomain(name string) (sensors.Domain, bool) {
+	rest, ok := strings.CutPrefix(name, "package-")
+	socket, die, hasDie := strings.Cut(rest, "-die-")
+	n, err := strconv.ParseUint(socket, 10, 31)
+	if !ok || err != nil {
+		return sensors.Domain{}, false
+	}
+	d := sensors.Domain{Kind: sensors.PackageDomain, Socket: int(n)}
+	if hasDie {
+		m, err := strconv.ParseUint(die, 10, 30)
+		if err != nil {
+			return sensors.Domain{}, false
+		}
+		d.Die = int(m) + 1
+	}
+	return d, true
+}
+
 // raplName makes what is in the file name into part of an ID; the kernel's name of the zone where there is nothing of
 // use. A name is a word; what is not printed or divides IDs is replaced, and 64 bytes are enough.
 func raplName(text, kernel string) string {
@@ -275,10 +340,10 @@ func raplDoc(p place, name string) string {
 }
 
 // openZone opens a zone's counter and describes it. Where that fails the sensor's ID and Source are still right.
-func openZone(host sensors.Host, p place, device, name string) (zone, sensors.Sensor, error) {
+func openZone(host sensors.Host, p place, device, name string, domain sensors.Domain) (zone, sensors.Sensor, error) {
 	path := filepath.Join(cmp.Or(p.dir, filepath.Join(host.Sys, filepath.FromSlash(p.path))), "energy_uj")
 	s := placed("rapl", device, "energy", sensors.Sensor{
-		Unit: units.Joule, Kind: sensors.Counter, Update: raplUpdate, Source: path, Doc: raplDoc(p, name),
+		Domain: domain, Method: sensors.ByPowercap, Unit: units.Joule, Kind: sensors.Counter, Update: raplUpdate, Source: path, Doc: raplDoc(p, name),
 	})
 	energy, err := open(path)
 	if err != nil {

@@ -109,16 +109,16 @@ func (s *targetSource) sensors() []sensors.Sensor {
 	for _, i := range []int{targetVoluntary, targetInvoluntary} {
 		list[i].Source = walk + ", " + statusFile
 	}
-	exact := func(i int, source, doc string) {
-		list[i].Source, list[i].Doc, list[i].Provenance = source, doc, sensors.FromCounter
+	exact := func(i int, by sensors.Method, source, doc string) {
+		list[i].Method, list[i].Source, list[i].Doc, list[i].Provenance = by, source, doc, sensors.FromCounter
 	}
 	switch {
 	case s.cpu != nil:
-		exact(targetCPU, s.cpu.Source(), "CPU time of all that ever ran in the target's cgroup")
-		exact(targetUser, s.cpu.Source(), "CPU time in user mode of all that ever ran in the target's cgroup")
-		exact(targetSystem, s.cpu.Source(), "CPU time in the kernel of all that ever ran in the target's cgroup")
+		exact(targetCPU, sensors.ByCgroup, s.cpu.Source(), "CPU time of all that ever ran in the target's cgroup")
+		exact(targetUser, sensors.ByCgroup, s.cpu.Source(), "CPU time in user mode of all that ever ran in the target's cgroup")
+		exact(targetSystem, sensors.ByCgroup, s.cpu.Source(), "CPU time in the kernel of all that ever ran in the target's cgroup")
 	case s.clock != nil:
-		exact(targetCPU, "perf task-clock (inherit)",
+		exact(targetCPU, sensors.ByPerf, "perf task-clock (inherit)",
 			"CPU time of the target and all its descendants, but for the exit of each: 0.1 ms and more a process")
 	default:
 		list[targetCPU].Source = walk + ", CPU clock of each process"
@@ -129,7 +129,7 @@ func (s *targetSource) sensors() []sensors.Sensor {
 		list[targetMemoryPeak].Source = s.memory.Source() + ", largest reading"
 		list[targetMemoryPeak].Doc = "largest memory of the target's cgroup seen so far"
 		if s.memory.HasPeak() {
-			exact(targetMemoryPeak, s.memory.Source()+" peak",
+			exact(targetMemoryPeak, sensors.ByCgroup, s.memory.Source()+" peak",
 				"largest memory of the target's cgroup at any time, kept by the kernel: processes and page cache")
 		}
 	}

@@ -51,7 +51,8 @@ func (p *packageMeter) find(sys string) bool {
 		device := "package-" + text(sys, topology+"physical_package_id")
 		p.cpus = append(p.cpus, of)
 		s := placed("target", device, "cpu_time", sensors.Sensor{
-			Unit: units.Second, Kind: sensors.Counter, CPUs: list, Source: "cgroup v1 cpuacct.usage_percpu",
+			Unit: units.Second, Kind: sensors.Counter, Use: sensors.TargetPackageCPU, Method: sensors.ByCgroup,
+			OfTarget: true, Sparse: true, CPUs: list, Source: "cgroup v1 cpuacct.usage_percpu",
 			Doc: "CPU time on this package of all that ever ran in the target's cgroup",
 		})
 		p.list = append(p.list, s)

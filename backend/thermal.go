@@ -47,8 +47,8 @@ func openThermal(_ context.Context, host sensors.Host) (sensors.Source, []sensor
 	}
 	t := &thermalSource{}
 	var absences []sensors.Absence
-	add := func(processor, device, name, doc, file string) (there bool) {
-		s := placed("cpu", device, name, sensors.Sensor{Unit: units.Events, Kind: sensors.Counter, Doc: doc})
+	add := func(processor, device, name string, use sensors.Use, doc, file string) (there bool) {
+		s := placed("cpu", device, name, sensors.Sensor{Unit: units.Events, Kind: sensors.Counter, Use: use, Doc: doc})
 		s.Source = filepath.Join(dir, processor, "thermal_throttle", file)
 		f, err := open(s.Source)
 		if err == nil {
@@ -68,7 +68,7 @@ func openThermal(_ context.Context, host sensors.Host) (sensors.Source, []sensor
 	covered := map[int]bool{} // processors whose package is in the list
 	for _, n := range members(text(dir, "online")) {
 		processor := "cpu" + strconv.Itoa(n)
-		if !add(processor, processor, "core_throttles", "times its core was slowed down for heat", "core_throttle_count") {
+		if !add(processor, processor, "core_throttles", sensors.CoreThrottles, "times its core was slowed down for heat", "core_throttle_count") {
 			break // one for all: the processor's kind decides
 		}
 		if covered[n] {
@@ -78,7 +78,7 @@ func openThermal(_ context.Context, host sensors.Host) (sensors.Source, []sensor
 			covered[sibling] = true
 		}
 		device := "package-" + text(dir, processor+"/topology/physical_package_id")
-		add(processor, device, "package_throttles", "times the package was slowed down for heat", "package_throttle_count")
+		add(processor, device, "package_throttles", sensors.PackageThrottles, "times the package was slowed down for heat", "package_throttle_count")
 	}
 	switch {
 	case len(t.files) > 0:

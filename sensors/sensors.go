@@ -63,8 +63,14 @@ type Sensor struct {
 	Device string `json:"device,omitempty"`
 	// Name is what is measured of it: "energy", "read", "user".
 	Name string `json:"name"`
-	// CPUs are the processors it is of, as the kernel lists them ("0-15,32-47"); empty where that is not told.
+	// CPUs are the processors it is of, as the kernel lists them ("0-15,32-47"); empty if it is of all or if that is not
+	// known.
 	CPUs string `json:"cpus,omitempty"`
+	// Domain is the part of the machine whose energy or power it reads; the zero value for any other quantity.
+	Domain Domain `json:"domain,omitzero"`
+	// Use is what the accounting takes it for, and Method how it comes to know its readings.
+	Use    Use    `json:"use,omitempty"`
+	Method Method `json:"method,omitempty"`
 	// Unit is that of the readings, always a base unit.
 	Unit units.Unit `json:"unit"`
 	Kind Kind       `json:"kind"`
@@ -84,6 +90,15 @@ type Sensor struct {
 	Window time.Duration `json:"window,omitempty"`
 	// Spans is true where a reading of a gauge is the mean over the time since the reading before; the first is NaN.
 	Spans bool `json:"spans,omitempty"`
+	// OfTarget says that it is of the command alone: there is nothing to read before the command starts or after it ends,
+	// and its counters count from 0 at the start.
+	OfTarget bool `json:"of_target,omitempty"`
+	// HighWater says that a gauge never falls, so that its greatest reading counts and not its mean.
+	HighWater bool `json:"high_water,omitempty"`
+	// Sparse says that readings may be missing without a fault.
+	Sparse bool `json:"sparse,omitempty"`
+	// StepsBack says that the kernel documents small steps back of the counter.
+	StepsBack bool `json:"steps_back,omitempty"`
 	// Provenance is how a value made of the readings is obtained; the zero value means FromCounter for a counter and
 	// Sampled for a gauge.
 	Provenance Provenance `json:"provenance,omitempty"`
@@ -115,6 +130,9 @@ type Absence struct {
 	Reason string `json:"reason"`
 	// Present is true where the thing is there and only cannot be read.
 	Present bool `json:"present,omitempty"`
+	// Domain is what the sensor would read the energy or power of, Device the device that it would be of.
+	Domain Domain `json:"domain,omitzero"`
+	Device string `json:"device,omitempty"`
 }
 
 // Source is a group of sensors that are read together.

@@ -1,0 +1,98 @@
+package sensors
+
+// Use is what the accounting takes a sensor for. The zero value is a sensor that is only shown. Where each of several
+// devices has a sensor of one use, the sensor's Device, CPUs or Domain says which one it is.
+type Use string
+
+// The uses of the machine's sensors. Those of CPU time are of one CPU if Sensor.CPUs names it, else of all together.
+const (
+	CPUUser          Use = "cpu_user"
+	CPUNice          Use = "cpu_nice"
+	CPUSystem        Use = "cpu_system"
+	CPUIdle          Use = "cpu_idle"
+	CPUIOWait        Use = "cpu_iowait"
+	CPUIRQ           Use = "cpu_irq"
+	CPUSoftIRQ       Use = "cpu_softirq"
+	CPUSteal         Use = "cpu_steal"
+	CPUUtilization   Use = "cpu_utilization"
+	CPUFrequency     Use = "cpu_frequency"
+	CPUPressure      Use = "cpu_pressure"
+	CoreThrottles    Use = "core_throttles"
+	PackageThrottles Use = "package_throttles"
+	Forks            Use = "forks"
+	MemoryPressure   Use = "memory_pressure"
+	SwapIn           Use = "swap_in"
+	SwapOut          Use = "swap_out"
+	DiskRead         Use = "disk_read"
+	DiskWritten      Use = "disk_written"
+	DiskPressure     Use = "disk_pressure"
+	// NetworkReceived and NetworkSent are those of an interface that leads out of the machine.
+	NetworkReceived Use = "network_received"
+	NetworkSent     Use = "network_sent"
+)
+
+// The uses of the command's sensors.
+const (
+	TargetCPU                 Use = "target_cpu"
+	TargetUser                Use = "target_user"
+	TargetSystem              Use = "target_system"
+	TargetPackageCPU          Use = "target_package_cpu" // on the CPUs of one package
+	TargetMemory              Use = "target_memory"
+	TargetMemoryPeak          Use = "target_memory_peak"
+	TargetRead                Use = "target_read"
+	TargetWritten             Use = "target_written"
+	TargetReadChars           Use = "target_read_chars"
+	TargetWriteChars          Use = "target_write_chars"
+	TargetReadCalls           Use = "target_read_calls"
+	TargetWriteCalls          Use = "target_write_calls"
+	TargetProcesses           Use = "target_processes"
+	TargetProcessesEver       Use = "target_processes_ever"
+	TargetThreads             Use = "target_threads"
+	TargetVoluntarySwitches   Use = "target_voluntary_switches"
+	TargetInvoluntarySwitches Use = "target_involuntary_switches"
+	TargetMinorFaults         Use = "target_minor_faults"
+	TargetMajorFaults         Use = "target_major_faults"
+	TargetStopped             Use = "target_stopped"
+)
+
+// The uses of a GPU's sensors.
+const (
+	GPUEnergy       Use = "gpu_energy"
+	GPUPower        Use = "gpu_power"
+	GPUModulePower  Use = "gpu_module_power"
+	GPUMemory       Use = "gpu_memory"
+	GPUUpdatePeriod Use = "gpu_update_period"
+	// GPUTargetTime and GPUOtherTime are the shares of the multiprocessors' time that the command and all others had.
+	GPUTargetTime      Use = "gpu_target_time"
+	GPUOtherTime       Use = "gpu_other_time"
+	GPUTargetMemory    Use = "gpu_target_memory"
+	GPUTargetProcesses Use = "gpu_target_processes"
+	GPUOtherProcesses  Use = "gpu_other_processes"
+)
+
+// The uses of ergon's sensors of itself and of the clocks.
+const (
+	SamplerCPU    Use = "sampler_cpu"
+	SamplerMemory Use = "sampler_memory"
+	RunnerCPU     Use = "runner_cpu"
+	RunnerMemory  Use = "runner_memory"
+	// ClockOffset is how far the wall clock has gone ahead of the monotonic clock, which stamps the readings, since the
+	// sampler opened them. Suspended is for how long the machine was suspended since then. Both are in s.
+	ClockOffset Use = "clock_offset"
+	Suspended   Use = "suspended"
+)
+
+// Method is how a sensor comes to know its reading, where there are several ways that differ in what they miss.
+type Method string
+
+// The methods.
+const (
+	// ByWalk is looking at the processes that are alive at each beat: what ends between two looks is missed.
+	ByWalk Method = "walk"
+	// ByPerf is a perf event. One that all descendants inherit misses a little of each process's start and end.
+	ByPerf Method = "perf"
+	// ByCgroup is a cgroup of the command's own, which nothing leaves without asking.
+	ByCgroup Method = "cgroup"
+	// ByPowercap is a powercap zone.
+	ByPowercap Method = "powercap"
+)
