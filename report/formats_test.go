@@ -391,7 +391,7 @@ func TestStatus(t *testing.T) {
 			t.Errorf("%+v in %d columns is %q, want %q", s, width, got, want)
 		}
 	}
-	all := report.Status{Elapsed: 83400 * time.Millisecond, Power: 115.2, CPU: 0.8123, Memory: 3 << 30}
+	all := report.Status{Elapsed: 83400 * time.Millisecond, Now: datamodel.Now{Power: 115.2, CPU: 0.8123, Memory: 3 << 30}}
 	const full = "ergon 1:23  machine power 115 W  cpu 81.2 %  command memory 3.00 GiB"
 	f(all, 0, full)
 	f(all, len(full), full)
@@ -400,9 +400,9 @@ func TestStatus(t *testing.T) {
 	f(all, 10, "ergon 1:23")
 	f(all, 9, "ergon 1:2")
 	f(all, 6, "ergon")
-	f(report.Status{Elapsed: 2 * time.Hour, Power: nan, CPU: nan, Memory: 12}, 80, "ergon 2:00:00  command memory 12 B")
-	f(report.Status{Elapsed: -time.Second, Power: nan, CPU: math.Inf(1), Memory: nan}, 80, "ergon 0:00")
-	line := report.Status{Power: 3e-6, CPU: nan, Memory: nan}.Line(report.Options{})
+	f(report.Status{Elapsed: 2 * time.Hour, Now: datamodel.Now{Power: nan, CPU: nan, Memory: 12}}, 80, "ergon 2:00:00  command memory 12 B")
+	f(report.Status{Elapsed: -time.Second, Now: datamodel.Now{Power: nan, CPU: math.Inf(1), Memory: nan}}, 80, "ergon 0:00")
+	line := report.Status{Now: datamodel.Now{Power: 3e-6, CPU: nan, Memory: nan}}.Line(report.Options{})
 	if line != "ergon 0:00  machine power 3.00 uW" {
 		t.Errorf("in ASCII it is %q", line)
 	}

@@ -6,20 +6,19 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/units"
 )
 
 // Status is what is known of a run while it goes on.
 type Status struct {
-	// Elapsed is the time since the target was started.
+	// Elapsed is the time since the command was started.
 	Elapsed time.Duration
-	// Power is that of the machine's measured parts in watts, CPU the busy share of all its CPUs from 0 to 1, Memory
-	// what the target's tree holds in bytes; NaN where it is not measured.
-	Power, CPU, Memory float64
+	datamodel.Now
 }
 
-// Line is the status in one line without an end of line, at most o.Width columns wide where that is set. What is not
-// measured is left out, and so is what there is no room for, from the end.
+// Line returns the status as one line without a line end, at most o.Width columns wide if that is set. It leaves out what
+// is not known and, from the end, what there is no room for.
 func (s Status) Line(o Options) string {
 	line, of := "ergon "+clock(s.Elapsed), ""
 	for _, part := range []struct {

@@ -146,30 +146,36 @@ func align(series []*datamodel.Series, sources []datamodel.SourceStats) {
 	}
 }
 
-// read streams the spools into samples (none where it is empty) and into one series for each sensor. Behind the readings
+// read streams the spools into samples (none if that is empty) and into one series for each sensor. Behind the readings
 // samples has what derive makes of the series; without samples it is not called.
 func read(
 	spool, samples string, derive func([]*datamodel.Series) []datamodel.Derived,
 ) ([]*datamodel.Series, store.Converted, error) {
-	type key struct {
-		source string
-		sensor int
-	}
-	var series []*datamodel.Series
-	index := map[key]*datamodel.Series{}
-	observe := func(h store.SpoolHeader, sensor int, at []time.Duration, values []float64) {
-		k := key{h.Source, sensor}
-		s, ok := index[k]
-		if !ok {
-			s = datamodel.NewSeries(h.Sensors[sensor])
-			s.ReadBy(h.Source)
-			index[k] = s
-			series = append(series, s)
+	var f fold
+	converted, err := store.Convert(spool, samples, f.observe, func() []datamodel.Derived { return derive(f.series) })
+	return f.series, converted, err
+}
+
+// fold makes one series of the readings of each sensor of each source, in the order in which they are first seen.
+type fold struct {
+	series []*datamodel.Series
+	index  map[[2]string]*datamodel.Series // by source and sensor
+}
+
+// observe adds readings to the series of their sensor.
+func (f *fold) observe(h store.SpoolHeader, sensor int, at []time.Duration, values []float64) {
+	key := [2]string{h.Source, h.Sensors[sensor].ID}
+	s, ok := f.index[key]
+	if !ok {
+		if f.index == nil {
+			f.index = make(map[[2]string]*datamodel.Series)
 		}
-		s.Add(at, values)
+		s = datamodel.NewSeries(h.Sensors[sensor])
+		s.ReadBy(h.Source)
+		f.index[key] = s
+		f.series = append(f.series, s)
 	}
-	converted, err := store.Convert(spool, samples, observe, func() []datamodel.Derived { return derive(series) })
-	return series, converted, err
+	s.Add(at, values)
 }
 
 // processes makes the table of the target's processes, nil where there is none. What it doubts is added to the run's

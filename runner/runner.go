@@ -51,9 +51,9 @@ type Runner struct {
 	// the target has ended, after the wall time it is told, and the last readings are taken. Either may be nil.
 	Host     func() datamodel.HostInfo
 	Complete func(h *datamodel.HostInfo, wall time.Duration)
-	// OnState is told of every step, OnStatus of the figures once a second while the target runs. Either may be nil.
+	// OnState is told of every step, OnStatus once a second what the readings say while the target runs. Either may be nil.
 	OnState  func(from, to State)
-	OnStatus func(elapsed time.Duration, s sampler.Status)
+	OnStatus func(elapsed time.Duration, now datamodel.Now)
 	// Version is ergon's own.
 	Version string
 }

@@ -44,7 +44,7 @@ func badSampler() int {
 		select {}
 	}
 	err := sampler.Serve(os.Stdin, os.Stdout, []sensors.Backend{
-		ramp("steady", nil), ramp("hanging", os.Getenv), failing(), vanishing(), stepping(),
+		ramp("steady", nil), ramp("hanging", os.Getenv), failing(), vanishing(), stepping(), holding(),
 	})
 	if err != nil {
 		return 1
@@ -148,6 +148,44 @@ func stepping() sensors.Backend {
 				},
 			}, nil, nil
 		},
+	}
+}
+
+// holding says that the target holds 12 MiB.
+func holding() sensors.Backend {
+	return sensors.Backend{
+		Name: "holding", Doc: "a fake",
+		Open: func(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
+			return &source{
+				list: []sensors.Sensor{{ID: "target/memory", Family: "target", Name: "memory", Unit: units.Byte, Source: "a fake"}},
+				read: func(dst []float64) error {
+					dst[0] = 12 << 20
+					return nil
+				},
+			}, nil, nil
+		},
+	}
+}
+
+// TestStatus holds that what is shown during a run is what the sampler has written by then. The target runs until it is shown.
+func TestStatus(t *testing.T) {
+	shown := filepath.Join(t.TempDir(), "shown")
+	var last datamodel.Now
+	rep, err := measure(t, "", "until [ -e "+shown+" ]; do sleep 0.05; done", func(r *runner.Runner) {
+		r.Results = ""
+		r.Timeout = time.Minute
+		r.OnStatus = func(_ time.Duration, now datamodel.Now) {
+			last = now
+			if !math.IsNaN(now.Memory) {
+				_ = os.WriteFile(shown, nil, 0o600)
+			}
+		}
+	})
+	if err != nil || rep.Run.Outcome != datamodel.Done {
+		t.Fatal(rep.Run.Outcome, err)
+	}
+	if last.Memory != 12<<20 || !math.IsNaN(last.Power) {
+		t.Errorf("%+v", last)
 	}
 }
 

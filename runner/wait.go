@@ -1,11 +1,12 @@
 package runner
 
 import (
-	"context"
 	"errors"
 	"os"
 	"time"
 
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/launch"
 )
 
@@ -164,37 +165,39 @@ func (o *round) endedEarly() (os.Signal, bool) {
 	}
 }
 
-// watch asks the sampler for its figures once a second, until the returned function is called.
+// liveFor is how long a figure of the status line is shown without a new reading.
+const liveFor = 5 * time.Second
+
+// watch reads the spool once a second and tells what the readings say of the moment, until the returned function is
+// called. The sampler flushes at least as often, so the figures are no more than a second old.
 func (o *round) watch(began time.Time) (stop func()) {
 	if o.OnStatus == nil || o.client == nil {
 		return func() {}
 	}
-	ctx, quit := context.WithCancel(context.Background())
-	done := make(chan struct{})
+	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
+		var readings fold
+		var live datamodel.Live
+		spool := store.NewFollower(o.spool, readings.observe)
+		defer spool.Close()
 		for {
 			select {
-			case <-ctx.Done():
+			case <-quit:
 				return
 			case <-tick.C:
 			}
-			status, err := o.client.Status(ctx)
-			select {
-			case <-ctx.Done():
-				return
-			default:
-			}
-			if err != nil {
+			if _, err := spool.Poll(); err != nil {
 				return // the end will tell what is wrong
 			}
-			o.OnStatus(time.Since(began), status)
+			elapsed := time.Since(began)
+			o.OnStatus(elapsed, live.Now(readings.series, elapsed-max(liveFor, 3*o.Config.Interval)))
 		}
 	}()
 	return func() {
-		quit()
+		close(quit)
 		<-done
 	}
 }

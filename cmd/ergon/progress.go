@@ -2,12 +2,11 @@ package main
 
 import (
 	"fmt"
-	"math"
 	"os"
 	"sync"
 	"time"
 
-	"github.com/ergon-energy/ergon/internal/sampler"
+	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/report"
 )
 
@@ -49,15 +48,13 @@ func (p *program) progress(mode string) *progress {
 
 // status shows the figures of the moment. On a terminal that is not ours to write on (the command drives it itself, or
 // another job is in the foreground) it shows nothing.
-func (s *progress) status(elapsed time.Duration, st sampler.Status) {
+func (s *progress) status(elapsed time.Duration, now datamodel.Now) {
 	if s == nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	line := report.Status{
-		Elapsed: elapsed, Power: orNaN(st.Power), CPU: orNaN(st.CPU), Memory: orNaN(st.Memory),
-	}.Line(report.Options{Width: width(s.to) - 1, Unicode: utf8Locale()})
+	line := report.Status{Elapsed: elapsed, Now: now}.Line(report.Options{Width: width(s.to) - 1, Unicode: utf8Locale()})
 	switch {
 	case !s.terminal:
 		if elapsed-s.last >= plainEvery {
@@ -115,11 +112,4 @@ func (s *progress) clear() {
 		fmt.Fprint(s.to, eraseBelow)
 	}
 	s.shown = false
-}
-
-func orNaN(v *float64) float64 {
-	if v == nil {
-		return math.NaN()
-	}
-	return *v
 }

@@ -45,7 +45,7 @@ func (s *ticking) Close() error { return nil }
 func aligning(periods ...time.Duration) (*reader, *ticking) {
 	s := &ticking{began: time.Now(), periods: append(periods, 1), moved: make([]time.Duration, len(periods)+1)}
 	r := &reader{name: "test", source: s, list: s.Sensors()}
-	r.row, r.latest = make([]float64, len(r.list)), make([]latestBits, len(r.list))
+	r.row = make([]float64, len(r.list))
 	r.edges = energyCounters(r.list)
 	return r, s
 }

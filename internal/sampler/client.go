@@ -164,18 +164,6 @@ func (c *Client) Begun(ctx context.Context) error {
 	return err
 }
 
-// Status asks for the figures of the moment. If it is cancelled, the next question drops the answer.
-func (c *Client) Status(ctx context.Context) (Status, error) {
-	if err := c.send(request{Op: opStatus}); err != nil {
-		return Status{}, err
-	}
-	r, err := c.await(ctx, opStatus, c.Limits.Answer)
-	if err != nil || r.Status == nil {
-		return Status{}, errors.Join(err, missingIn(r.Status == nil && err == nil, opStatus))
-	}
-	return *r.Status, nil
-}
-
 // End returns when the last readings are taken and the spools are closed.
 func (c *Client) End(ctx context.Context) (Ended, error) {
 	if err := c.send(request{Op: opEnd}); err != nil {
@@ -224,7 +212,7 @@ func (c *Client) send(r request) error {
 	return nil
 }
 
-// await returns the next reply with that word, dropping late ones to questions that were given up.
+// await returns the next reply with that word. It drops any other.
 func (c *Client) await(ctx context.Context, op string, limit time.Duration) (reply, error) {
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()

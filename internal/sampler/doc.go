@@ -11,13 +11,12 @@
 //	                          ← begun
 //	follow {pid}              → where it was not known with the subject
 //	                            … readings at the beat, into the spool …
-//	status                    → ← status {power, cpu, memory}
 //	end                       → last reading, spools closed
 //	                          ← ended {sources, warnings}
 //	end of file               → stops, whatever it is doing
 //
-// Readings never travel here, they go to the spool; status carries three figures for a person who waits. The end of
-// stdin is the order to stop, so a runner that is killed leaves a complete spool and no orphan.
+// Readings never travel here, they go to the spool, and who wants to see them while the run goes on follows that. The
+// end of stdin is the order to stop, so a runner that is killed leaves a complete spool and no orphan.
 //
 // A source is read by a lane: a goroutine with its own beat. The sources of the kernel's own /proc and /sys that share
 // an interval share a lane, since waking up costs more than reading; those that may block (a driver, a network file

@@ -7,7 +7,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -109,7 +108,6 @@ func (e *Engine) Attach(subject Subject) (*Ready, error) {
 func (e *Engine) reader(name string, src sensors.Source) *reader {
 	r := &reader{name: name, source: src, list: src.Sensors(), dir: e.subject.Spool, memory: e.local}
 	r.row = make([]float64, len(r.list))
-	r.latest = make([]latestBits, len(r.list))
 	if e.config.Align {
 		r.edges = energyCounters(r.list)
 	}
@@ -349,50 +347,4 @@ func list(r *reader, interval time.Duration) []Listed {
 		}
 	}
 	return out
-}
-
-// figures makes a Status from the last rows.
-type figures struct {
-	mu     sync.Mutex
-	at     time.Time
-	energy float64
-}
-
-func (f *figures) now(lanes []*lane) Status {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	var st Status
-	var list []sensors.Sensor
-	var values []float64
-	for _, l := range lanes {
-		for _, r := range l.readers {
-			for i, sensor := range r.list {
-				v := r.last(i)
-				switch sensor.ID {
-				case "cpu/utilization":
-					st.CPU = known(v)
-				case "target/memory":
-					st.Memory = known(v)
-				}
-				list, values = append(list, sensor), append(values, v)
-			}
-		}
-	}
-	energy, now := 0.0, time.Now()
-	cover, _ := datamodel.Cover(list)
-	for _, i := range cover {
-		energy += values[i]
-	}
-	if len(cover) > 0 && !f.at.IsZero() && energy >= f.energy {
-		st.Power = known((energy - f.energy) / now.Sub(f.at).Seconds())
-	}
-	f.at, f.energy = now, energy
-	return st
-}
-
-func known(v float64) *float64 {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return nil
-	}
-	return &v
 }

@@ -66,16 +66,6 @@ type Listed struct {
 	Reading  *float64      `json:"reading"`
 }
 
-// Status is what a person who waits is shown: nil where there is no reading.
-type Status struct {
-	// Power is in watts, over the time since the last status.
-	Power *float64 `json:"power"`
-	// CPU is the busy ratio of the machine's CPUs.
-	CPU *float64 `json:"cpu"`
-	// Memory is that of the target's tree in bytes.
-	Memory *float64 `json:"memory"`
-}
-
 // Ended is the answer to end.
 type Ended struct {
 	Sources  []datamodel.SourceStats `json:"sources"`
@@ -93,10 +83,9 @@ type request struct {
 }
 
 type reply struct {
-	Op     string  `json:"op"`
-	Ready  *Ready  `json:"ready,omitempty"`
-	Status *Status `json:"status,omitempty"`
-	Ended  *Ended  `json:"ended,omitempty"`
+	Op    string `json:"op"`
+	Ready *Ready `json:"ready,omitempty"`
+	Ended *Ended `json:"ended,omitempty"`
 }
 
 // The words of request.Op and reply.Op.
@@ -107,7 +96,6 @@ const (
 	opFollow  = "follow"
 	opBegin   = "begin"
 	opBegun   = "begun"
-	opStatus  = "status"
 	opEnd     = "end"
 	opEnded   = "ended"
 )

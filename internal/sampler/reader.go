@@ -4,7 +4,6 @@ import (
 	"errors"
 	"math"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -39,8 +38,6 @@ type reader struct {
 	// processes keeps what the source knows of processes; nil until there is something to be kept.
 	processes *store.ProcessSpool
 	lostList  error // the first error of it
-	// latest holds the last row for a status that is asked for from another goroutine, as bits of floats.
-	latest []latestBits
 }
 
 // record is a copy of a reader's stats that may be asked for while its lane goes on.
@@ -68,12 +65,6 @@ func (r *reader) given(ran, interval time.Duration) datamodel.SourceStats {
 	return stats
 }
 
-// latestBits is a reading as the bits of a float.
-type latestBits = atomic.Uint64
-
-// last is the last reading of the i-th sensor.
-func (r *reader) last(i int) float64 { return math.Float64frombits(r.latest[i].Load()) }
-
 // read takes one reading and appends it to the spool.
 func (r *reader) read(began time.Time) {
 	if r.take(began) {
@@ -100,9 +91,6 @@ func (r *reader) take(began time.Time) bool {
 		for i := range r.row {
 			r.row[i] = math.NaN()
 		}
-	}
-	for i, v := range r.row {
-		r.latest[i].Store(math.Float64bits(v))
 	}
 	r.at = t0.Sub(began)
 	return true

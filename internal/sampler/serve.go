@@ -41,7 +41,6 @@ type server struct {
 	attached   bool    // subject was obeyed
 	begun      bool    // begin was
 	refused    bool    // subject was, but cannot be done
-	status     figures
 }
 
 // leave ends what goes on, and removes what nobody will ask for any more.
@@ -100,12 +99,6 @@ func (s *server) obey(r request) error {
 			return err
 		}
 		return s.out.Encode(reply{Op: opBegun})
-	case opStatus:
-		var st Status
-		if s.engine != nil {
-			st = s.status.now(s.engine.lanes)
-		}
-		return s.out.Encode(reply{Op: opStatus, Status: &st})
 	case opEnd:
 		ended := &Ended{}
 		if s.engine != nil {

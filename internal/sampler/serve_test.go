@@ -51,7 +51,7 @@ func talk(t *testing.T, config Config, subject Subject, between func()) (replies
 	done := make(chan error, 1)
 	go func() { done <- Serve(toChild, fromChild, fakes()) }()
 	orders, answers := json.NewEncoder(in), json.NewDecoder(out)
-	for _, r := range []request{{Op: opConfig, Config: &config}, {Op: opSubject, Subject: &subject}, {Op: opFollow, PID: 1}, {Op: opBegin}, {Op: opStatus}, {Op: opEnd}} {
+	for _, r := range []request{{Op: opConfig, Config: &config}, {Op: opSubject, Subject: &subject}, {Op: opFollow, PID: 1}, {Op: opBegin}, {Op: opEnd}} {
 		if r.Op == opEnd {
 			between()
 		}
@@ -82,10 +82,10 @@ func TestServe(t *testing.T) {
 	for _, r := range replies {
 		ops = append(ops, r.Op)
 	}
-	if got := strings.Join(ops, " "); got != "ready begun status ended" {
+	if got := strings.Join(ops, " "); got != "ready begun ended" {
 		t.Fatalf("answers %q", got)
 	}
-	ended := replies[3].Ended
+	ended := replies[2].Ended
 	if len(ended.Sources) != 1 || len(ended.Warnings) != 0 {
 		t.Fatalf("ended: %+v", ended)
 	}
