@@ -20,7 +20,7 @@ type asked struct {
 func newAsked(list []sensors.Sensor, ask func(dst []float64) error) (sensors.Source, []sensors.Absence, error) {
 	a := &asked{list: list, ask: ask}
 	if err := a.Read(make([]float64, len(list))); err != nil {
-		return nil, nil, unavailable(err.Error())
+		return nil, nil, unavailable(cause(err), reason(err))
 	}
 	return a, nil, nil
 }

@@ -7,7 +7,6 @@
 package backend
 
 import (
-	"fmt"
 	"math"
 	"strings"
 
@@ -89,9 +88,6 @@ func plain(r rune) rune {
 	}
 	return r
 }
-
-// unavailable is the error of Open where a host has none of a family.
-func unavailable(reason string) error { return fmt.Errorf("%s: %w", reason, sensors.ErrUnavailable) }
 
 // missing sets all of dst to "no reading".
 func missing(dst []float64) {

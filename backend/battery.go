@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -39,7 +38,7 @@ const discharging = "Discharging"
 // joulesPerMicrowattHour is what energy_now counts in.
 const joulesPerMicrowattHour = 3600.0 / 1e6
 
-var errNoBattery = errors.New("no battery in its place")
+var errNoBattery = &absenceError{sensors.NotPresent, "no battery in its place"}
 
 // cell is one battery. Files that it does not have are nil.
 type cell struct {
@@ -61,14 +60,14 @@ func batteries(host sensors.Host) (names, dirs []string, err error) {
 	shown := filepath.Join(host.Sys, filepath.FromSlash(supplyClass))
 	dir, err := resolve(host.Sys, supplyClass)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, unavailable("no power supplies in this kernel, no " + shown)
+		return nil, nil, unavailable(sensors.Unsupported, "no power supplies in this kernel, no "+shown)
 	}
 	var entries []fs.DirEntry
 	if err == nil {
 		entries, err = os.ReadDir(dir)
 	}
 	if err != nil {
-		return nil, nil, unavailable(shown + ": " + reason(err))
+		return nil, nil, unreadable(shown, err)
 	}
 	for _, e := range entries {
 		supply, err := resolve(host.Sys, supplyClass+"/"+e.Name())
@@ -77,7 +76,7 @@ func batteries(host sensors.Host) (names, dirs []string, err error) {
 		}
 	}
 	if len(dirs) == 0 {
-		return nil, nil, unavailable("no battery in " + shown)
+		return nil, nil, unavailable(sensors.NotPresent, "no battery in "+shown)
 	}
 	return names, dirs, nil
 }
@@ -101,7 +100,7 @@ func openBattery(_ context.Context, host sensors.Host) (sensors.Source, []sensor
 	if len(b.list) > 0 {
 		return b, absences, nil
 	}
-	return nil, absences, errors.Join(unavailable(fmt.Sprintf("%s: %s", absences[0].Source, absences[0].Reason)), b.Close())
+	return nil, absences, errors.Join(noneOf(absences), b.Close())
 }
 
 // isBattery tells a battery that feeds the machine from a charger, and from the battery of a mouse.
@@ -127,17 +126,11 @@ func (b *batterySource) add(dir, name string) []sensors.Absence {
 	stored := placed("battery", name, "stored", sensors.Sensor{
 		Unit: units.Joule, Kind: sensors.Gauge, Doc: "energy left in the battery, as its own gauge reckons it",
 	})
-	absent := func(s sensors.Sensor, path string, err error) {
-		absences = append(absences, sensors.Absence{
-			ID: s.ID, Source: path, Reason: reason(err), Present: true, Domain: s.Domain, Device: s.Device,
-		})
-	}
 	if present, err := readString(filepath.Join(dir, "present")); err == nil && present == "0" {
-		absent(power, dir, errNoBattery)
-		return absences
+		return []sensors.Absence{absent(power, dir, errNoBattery)}
 	}
 	if err := c.openPower(dir); err != nil {
-		absent(power, dir, fmt.Errorf("neither power_now nor voltage_now and current_now, with status: %s", reason(err)))
+		absences = append(absences, absent(power, dir, noPower(err)))
 	} else {
 		power.Source = filepath.Join(dir, "voltage_now") + " and current_now"
 		if c.power != nil {
@@ -156,11 +149,23 @@ func (b *batterySource) add(dir, name string) []sensors.Absence {
 		c.stored, stored.Source = f, f.path
 		b.list = append(b.list, stored)
 	case errors.Is(err, fs.ErrNotExist):
-		absent(stored, dir, errors.New("the battery counts charge and not energy, no energy_now"))
+		absences = append(absences, sensors.Absence{
+			ID: stored.ID, Source: dir, Cause: sensors.Unsupported,
+			Reason: "the battery counts charge and not energy, no energy_now",
+		})
 	default:
-		absent(stored, filepath.Join(dir, "energy_now"), err)
+		absences = append(absences, absent(stored, filepath.Join(dir, "energy_now"), err))
 	}
 	return absences
+}
+
+// noPower says why a battery has no power, of the error that openPower gave.
+func noPower(err error) error {
+	why := &absenceError{cause(err), "neither power_now nor voltage_now and current_now, with status: " + reason(err)}
+	if why.cause == sensors.NotPresent { // the battery is there, and does not have these files
+		why.cause = sensors.Unsupported
+	}
+	return why
 }
 
 // openPower opens what tells the power: all or nothing.

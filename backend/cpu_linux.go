@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -40,11 +39,11 @@ type cpuSource struct {
 func openCPU(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
 	stat, err := openQuick(host.Proc, "stat")
 	if err != nil {
-		return nil, nil, unavailable(fmt.Sprintf("%s/stat: %s", host.Proc, reason(err)))
+		return nil, nil, unreadable(host.Proc+"/stat", err)
 	}
 	b, err := stat.read()
 	if err != nil {
-		return nil, nil, errors.Join(unavailable(err.Error()), stat.close())
+		return nil, nil, errors.Join(unreadable(stat.path, err), stat.close())
 	}
 	c := &cpuSource{stat: stat, list: inSteps(cpuSensors(-1, stat.path), units.Second, 1.0/userHZ), cpus: make([]processor, 1)}
 	for len(b) > 0 {
@@ -67,7 +66,7 @@ func openCPU(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Ab
 		}
 	}
 	if len(c.cpus) == 1 {
-		return nil, nil, errors.Join(unavailable(stat.path+": no processor listed"), c.Close())
+		return nil, nil, errors.Join(unavailable(sensors.Unreadable, stat.path+": no processor listed"), c.Close())
 	}
 	c.list = append(c.list, placed("cpu", "", "forks", sensors.Sensor{
 		Unit: units.Processes, Kind: sensors.Counter, Use: sensors.Forks, Source: stat.path,
@@ -172,11 +171,11 @@ type cpufreqSource struct {
 func openCPUFreq(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
 	dir, err := resolve(host.Sys, cpus)
 	if err != nil {
-		return nil, nil, unavailable(fmt.Sprintf("%s/%s: %s", host.Sys, cpus, reason(err)))
+		return nil, nil, unreadable(host.Sys+"/"+cpus, err)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, nil, unavailable(dir + ": " + reason(err))
+		return nil, nil, unreadable(dir, err)
 	}
 	var numbers []int
 	for _, e := range entries {
@@ -203,7 +202,7 @@ func openCPUFreq(_ context.Context, host sensors.Host) (sensors.Source, []sensor
 		}
 		if err != nil {
 			_ = f.close() // nothing was written, and the first error is the one that tells.
-			absences = append(absences, sensors.Absence{ID: s.ID, Source: host.Sys + "/" + path, Reason: reason(err)})
+			absences = append(absences, absent(s, host.Sys+"/"+path, err))
 			continue
 		}
 		s.Source = f.path
@@ -213,9 +212,9 @@ func openCPUFreq(_ context.Context, host sensors.Host) (sensors.Source, []sensor
 	case len(c.files) > 0:
 		return c, absences, nil
 	case len(absences) > 0:
-		return nil, absences, unavailable("no readable frequency: " + absences[0].Reason)
+		return nil, absences, unavailable(absences[0].Cause, "no readable frequency: "+absences[0].Reason)
 	}
-	return nil, nil, unavailable("no cpufreq in this kernel (usual in a virtual machine)")
+	return nil, nil, unavailable(sensors.Unsupported, "no cpufreq in this kernel (usual in a virtual machine)")
 }
 
 func (c *cpufreqSource) Sensors() []sensors.Sensor { return c.list }

@@ -28,7 +28,7 @@ func openCPU(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, 
 	const source = "gopsutil cpu.Times"
 	each, err := gopsutil.Times(true)
 	if err != nil {
-		return nil, nil, unavailable(source + ": " + err.Error())
+		return nil, nil, unreadable(source, err)
 	}
 	var list []sensors.Sensor
 	var from []int // the place of each sensor of list among all that cpuSensors describes.
@@ -70,5 +70,5 @@ func openCPU(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, 
 }
 
 func openCPUFreq(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
-	return nil, nil, unavailable("the clock frequency is only read on Linux")
+	return nil, nil, unavailable(sensors.Unsupported, "the clock frequency is only read on Linux")
 }

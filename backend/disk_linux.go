@@ -3,7 +3,6 @@ package backend
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 
@@ -32,15 +31,15 @@ type diskSource struct {
 func openDisk(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
 	diskstats, err := openQuick(host.Proc, "diskstats")
 	if err != nil {
-		return nil, nil, unavailable(fmt.Sprintf("%s/diskstats: %s", host.Proc, reason(err)))
+		return nil, nil, unreadable(host.Proc+"/diskstats", err)
 	}
 	d := &diskSource{diskstats: diskstats, slot: map[string]int{}}
-	fail := func(text string) (sensors.Source, []sensors.Absence, error) {
-		return nil, nil, errors.Join(unavailable(text), d.Close())
+	fail := func(err error) (sensors.Source, []sensors.Absence, error) {
+		return nil, nil, errors.Join(err, d.Close())
 	}
 	b, err := diskstats.read()
 	if err != nil {
-		return fail(err.Error())
+		return fail(unreadable(diskstats.path, err))
 	}
 	counts := map[string][perDisk]float64{}
 	for len(b) > 0 {
@@ -52,11 +51,11 @@ func openDisk(_ context.Context, host sensors.Host) (sensors.Source, []sensors.A
 	}
 	dir, err := resolve(host.Sys, "block")
 	if err != nil {
-		return fail(fmt.Sprintf("%s/block: %s", host.Sys, reason(err)))
+		return fail(unreadable(host.Sys+"/block", err))
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return fail(dir + ": " + reason(err))
+		return fail(unreadable(dir, err))
 	}
 	for _, e := range entries {
 		device := e.Name()
@@ -68,7 +67,7 @@ func openDisk(_ context.Context, host sensors.Host) (sensors.Source, []sensors.A
 		d.list = append(d.list, inSteps(diskSensors(device, diskstats.path), units.Byte, sector)...)
 	}
 	if len(d.list) == 0 {
-		return fail("no whole device in " + dir)
+		return fail(unavailable(sensors.NotPresent, "no whole device in "+dir))
 	}
 	if p, ok := openPressure(host, "io"); ok {
 		d.pressure = p

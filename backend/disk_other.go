@@ -16,11 +16,11 @@ func openDisk(context.Context, sensors.Host) (sensors.Source, []sensors.Absence,
 	const source = "gopsutil disk.IOCounters"
 	found, err := gopsutil.IOCounters()
 	if err != nil {
-		return nil, nil, unavailable(source + ": " + err.Error())
+		return nil, nil, unreadable(source, err)
 	}
 	devices := slices.Sorted(maps.Keys(found))
 	if len(devices) == 0 {
-		return nil, nil, unavailable(source + ": no device")
+		return nil, nil, unavailable(sensors.NotPresent, source+": no device")
 	}
 	var list []sensors.Sensor
 	for _, d := range devices {

@@ -253,17 +253,3 @@ func openBelow(root, path string) (*file, error) {
 	}
 	return open(actual)
 }
-
-// reason words an error of opening or reading a file for an absence: without the path, which the absence has beside it.
-func reason(err error) string {
-	var p *fs.PathError
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return "permission denied"
-	case errors.Is(err, fs.ErrNotExist):
-		return "no such file"
-	case errors.As(err, &p):
-		return p.Err.Error()
-	}
-	return err.Error()
-}

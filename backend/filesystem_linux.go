@@ -27,9 +27,7 @@ func openFilesystem(_ context.Context, host sensors.Host) (sensors.Source, []sen
 	for _, dir := range host.Dirs {
 		fd, device, err := openDir(dir)
 		if err != nil {
-			absences = append(absences, sensors.Absence{
-				ID: filesystemSensor(dir, "").ID, Source: dir, Reason: reason(err),
-			})
+			absences = append(absences, absent(filesystemSensor(dir, ""), dir, err))
 			continue
 		}
 		if seen[device] {
@@ -44,9 +42,9 @@ func openFilesystem(_ context.Context, host sensors.Host) (sensors.Source, []sen
 	case len(f.dirs) > 0:
 		return f, absences, nil
 	case len(absences) > 0:
-		return nil, absences, unavailable(absences[0].Source + ": " + absences[0].Reason)
+		return nil, absences, noneOf(absences)
 	}
-	return nil, nil, unavailable("no folder to look at")
+	return nil, nil, unavailable(sensors.NotPresent, "no folder to look at")
 }
 
 // openDir opens a folder for asking about it only, which needs no permission to read it, and returns the number of the

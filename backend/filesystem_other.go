@@ -27,13 +27,16 @@ func openFilesystem(_ context.Context, host sensors.Host) (sensors.Source, []sen
 			continue
 		}
 		if _, err := gopsutil.Usage(dir); err != nil {
-			absences = append(absences, sensors.Absence{ID: s.ID, Source: dir, Reason: reason(err)})
+			absences = append(absences, absent(s, dir, err))
 			continue
 		}
 		dirs, list = append(dirs, dir), append(list, s)
 	}
-	if len(dirs) == 0 {
-		return nil, absences, unavailable("no folder to look at")
+	switch {
+	case len(dirs) == 0 && len(absences) > 0:
+		return nil, absences, noneOf(absences)
+	case len(dirs) == 0:
+		return nil, nil, unavailable(sensors.NotPresent, "no folder to look at")
 	}
 	opened, _, err := newAsked(list, func(dst []float64) error {
 		for i, dir := range dirs {

@@ -48,7 +48,7 @@ func thereHWMon(host sensors.Host) error {
 
 // noMeter is the error where no chip has one.
 func noMeter(sys string) error {
-	return unavailable("no chip in " + filepath.Join(sys, filepath.FromSlash(hwmonClass)) + " measures power or energy")
+	return unavailable(sensors.NotPresent, "no chip in "+filepath.Join(sys, filepath.FromSlash(hwmonClass))+" measures power or energy")
 }
 
 const hwmonClass = "class/hwmon"
@@ -88,9 +88,7 @@ func openHWMon(_ context.Context, host sensors.Host) (sensors.Source, []sensors.
 	for _, c := range chips {
 		meters, err := c.meters(host.Sys)
 		if err != nil {
-			absences = append(absences, sensors.Absence{
-				ID: "hwmon/" + c.instance, Source: filepath.Join(host.Sys, c.path), Reason: reason(err), Present: true,
-			})
+			absences = append(absences, absentGroup("hwmon/"+c.instance, filepath.Join(host.Sys, c.path), err))
 			continue
 		}
 		for _, m := range meters {
@@ -108,9 +106,7 @@ func openHWMon(_ context.Context, host sensors.Host) (sensors.Source, []sensors.
 			}
 			if err != nil {
 				_ = f.close() // nothing was written, and the first error is the one that tells.
-				absences = append(absences, sensors.Absence{
-					ID: s.ID, Source: source, Reason: reason(err), Present: true, Domain: s.Domain, Device: s.Device,
-				})
+				absences = append(absences, absent(s, source, err))
 				continue
 			}
 			h.files, h.list = append(h.files, f), append(h.list, s)
@@ -120,7 +116,7 @@ func openHWMon(_ context.Context, host sensors.Host) (sensors.Source, []sensors.
 	case len(h.files) > 0:
 		return h, absences, nil
 	case len(absences) > 0:
-		return nil, absences, unavailable(fmt.Sprintf("%s: %s", absences[0].Source, absences[0].Reason))
+		return nil, absences, noneOf(absences)
 	}
 	return nil, nil, noMeter(host.Sys)
 }
@@ -137,14 +133,14 @@ func hwmonChips(sys string) ([]chip, error) {
 	shown := filepath.Join(sys, filepath.FromSlash(hwmonClass))
 	dir, err := resolve(sys, hwmonClass)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, unavailable("no hardware monitoring in this kernel, no " + shown)
+		return nil, unavailable(sensors.Unsupported, "no hardware monitoring in this kernel, no "+shown)
 	}
 	var entries []fs.DirEntry
 	if err == nil {
 		entries, err = os.ReadDir(dir)
 	}
 	if err != nil {
-		return nil, unavailable(shown + ": " + reason(err))
+		return nil, unreadable(shown, err)
 	}
 	var chips []chip
 	for _, e := range entries {

@@ -89,7 +89,7 @@ func TestHWMonAbsences(t *testing.T) {
 	var got []string
 	for _, a := range absences {
 		got = append(got, a.ID)
-		if !a.Present || !strings.HasSuffix(a.Source, "_input") {
+		if !a.Present() || !strings.HasSuffix(a.Source, "_input") {
 			t.Errorf("%+v", a)
 		}
 	}

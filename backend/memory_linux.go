@@ -3,7 +3,6 @@ package backend
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"os"
 
@@ -24,17 +23,17 @@ type memorySource struct {
 func openMemory(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
 	meminfo, err := openQuick(host.Proc, "meminfo")
 	if err != nil {
-		return nil, nil, unavailable(fmt.Sprintf("%s/meminfo: %s", host.Proc, reason(err)))
+		return nil, nil, unreadable(host.Proc+"/meminfo", err)
 	}
 	m := &memorySource{meminfo: meminfo, list: inSteps(memorySensors(meminfo.path), units.Byte, 1024)}
 	dst := make([]float64, len(m.list))
 	swapTotal, err := m.gauges(dst)
 	if err == nil && math.IsNaN(dst[1]) {
 		// MemAvailable is there since Linux 3.14.
-		err = errors.New(meminfo.path + ": no MemTotal and MemAvailable")
+		err = &absenceError{sensors.Unsupported, "no MemTotal and MemAvailable"}
 	}
 	if err != nil {
-		return nil, nil, errors.Join(unavailable(err.Error()), m.Close())
+		return nil, nil, errors.Join(unreadable(meminfo.path, err), m.Close())
 	}
 	if p, ok := openPressure(host, "memory"); ok {
 		m.pressure = p

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"path/filepath"
 
 	"github.com/ergon-energy/ergon/sensors"
@@ -27,12 +26,12 @@ type networkSource struct {
 func openNetwork(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
 	dev, source, err := openNetDev(host)
 	if err != nil {
-		return nil, nil, unavailable(fmt.Sprintf("%s: %s", source, reason(err)))
+		return nil, nil, unreadable(source, err)
 	}
 	n := &networkSource{dev: dev, slot: map[string]int{}}
 	b, err := dev.read()
 	if err != nil {
-		return nil, nil, errors.Join(unavailable(err.Error()), n.Close())
+		return nil, nil, errors.Join(unreadable(source, err), n.Close())
 	}
 	for len(b) > 0 {
 		var l []byte
@@ -45,7 +44,7 @@ func openNetwork(_ context.Context, host sensors.Host) (sensors.Source, []sensor
 		n.list = append(n.list, networkSensors(string(name), source)...)
 	}
 	if len(n.list) == 0 {
-		return nil, nil, errors.Join(unavailable(source+": no interface listed"), n.Close())
+		return nil, nil, errors.Join(unavailable(sensors.NotPresent, source+": no interface listed"), n.Close())
 	}
 	return n, nil, nil
 }

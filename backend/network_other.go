@@ -14,7 +14,7 @@ func openNetwork(context.Context, sensors.Host) (sensors.Source, []sensors.Absen
 	const source = "gopsutil net.IOCounters"
 	found, err := net.IOCounters(true)
 	if err != nil {
-		return nil, nil, unavailable(source + ": " + err.Error())
+		return nil, nil, unreadable(source, err)
 	}
 	slot := map[string]int{}
 	var list []sensors.Sensor
@@ -25,7 +25,7 @@ func openNetwork(context.Context, sensors.Host) (sensors.Source, []sensors.Absen
 		}
 	}
 	if len(list) == 0 {
-		return nil, nil, unavailable(source + ": no interface")
+		return nil, nil, unavailable(sensors.NotPresent, source+": no interface")
 	}
 	return newAsked(list, func(dst []float64) error {
 		now, err := net.IOCounters(true)

@@ -36,5 +36,5 @@ func thereNVML(host sensors.Host) error {
 			return nil
 		}
 	}
-	return unavailable("no NVIDIA driver: neither /proc/driver/nvidia nor a device of it is there")
+	return unavailable(sensors.NoDriver, "no NVIDIA driver: neither /proc/driver/nvidia nor a device of it is there")
 }

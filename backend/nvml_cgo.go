@@ -234,7 +234,7 @@ func driver() bool {
 
 func openNVML(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
 	if host.NVML == "" && os.Getenv("LD_LIBRARY_PATH") == "" && !driver() {
-		return nil, nil, unavailable("no NVIDIA driver: none of " + strings.Join(driverFiles(), ", ") + " is here")
+		return nil, nil, unavailable(sensors.NoDriver, "no NVIDIA driver: none of "+strings.Join(driverFiles(), ", ")+" is here")
 	}
 	lib, err := loadNVML(host.NVML)
 	if err != nil {
@@ -255,25 +255,25 @@ func loadNVML(path string) (nvml.Interface, error) {
 	if path != "" {
 		abs, err := filepath.Abs(path)
 		if err != nil {
-			return nil, unavailable(path + ": " + reason(err))
+			return nil, unreadable(path, err)
 		}
 		path = abs
 	}
 	path = cmp.Or(path, nvmlLibrary)
 	library := dl.New(path, dl.RTLD_LAZY|dl.RTLD_GLOBAL)
 	if err := library.Open(); err != nil {
-		return nil, unavailable("no NVIDIA driver found: " + err.Error())
+		return nil, unavailable(sensors.NoLibrary, "no NVIDIA driver found: "+err.Error())
 	}
 	for _, symbol := range []string{
 		"nvmlInit_v2", "nvmlShutdown", "nvmlDeviceGetCount_v2", "nvmlDeviceGetHandleByIndex_v2", "nvmlDeviceGetUUID",
 	} {
 		if err := library.Lookup(symbol); err != nil {
-			return nil, errors.Join(unavailable(path+": not NVML, or too old: no function "+symbol), library.Close())
+			return nil, errors.Join(unavailable(sensors.NoLibrary, path+": not NVML, or too old: no function "+symbol), library.Close())
 		}
 	}
 	lib := nvml.New(nvml.WithLibraryPath(path))
 	if ret := lib.Init(); ret != nvml.SUCCESS {
-		return nil, unavailable(path + ": nvmlInit: " + nvmlReason(ret))
+		return nil, unreadable(path+": nvmlInit", nvmlError(ret))
 	}
 	return lib, nil
 }
@@ -285,10 +285,10 @@ func (n *nvmlSource) has(symbol string) bool { return n.lib.Extensions().LookupS
 func (n *nvmlSource) open(host sensors.Host) ([]sensors.Absence, error) {
 	count, ret := n.lib.DeviceGetCount()
 	if ret != nvml.SUCCESS {
-		return nil, unavailable("nvmlDeviceGetCount: " + nvmlReason(ret))
+		return nil, unreadable("nvmlDeviceGetCount", nvmlError(ret))
 	}
 	if count == 0 {
-		return nil, unavailable("NVML finds no GPU")
+		return nil, unavailable(sensors.NotPresent, "NVML finds no GPU")
 	}
 	var absences []sensors.Absence
 	var found []gpuIdentity
@@ -301,7 +301,7 @@ func (n *nvmlSource) open(host sensors.Host) ([]sensors.Absence, error) {
 		}
 		if ret != nvml.SUCCESS {
 			absences = append(absences, sensors.Absence{
-				ID: fmt.Sprintf("gpu/%d", i), Source: "NVML", Reason: "GPU " + nvmlReason(ret),
+				ID: fmt.Sprintf("gpu/%d", i), Source: "NVML", Cause: cause(nvmlError(ret)), Reason: "GPU " + nvmlError(ret).Error(),
 			})
 		} else if n.has("nvmlDeviceGetName") {
 			id.model, _ = device.GetName() // empty where it has none.
@@ -309,7 +309,7 @@ func (n *nvmlSource) open(host sensors.Host) ([]sensors.Absence, error) {
 		// A GPU without an answer keeps its number.
 		found, devices = append(found, id), append(devices, device)
 	}
-	shown, why := make([]bool, len(found)), ""
+	shown, why := make([]bool, len(found)), error(nil)
 	setting, set := os.LookupEnv("CUDA_VISIBLE_DEVICES")
 	if host.AllGPUs || !set {
 		for i := range shown {
@@ -324,11 +324,11 @@ func (n *nvmlSource) open(host sensors.Host) ([]sensors.Absence, error) {
 		case shown[i]:
 			absences = append(absences, n.add(devices[i], id)...)
 		default:
-			absences = append(absences, sensors.Absence{ID: "gpu/" + id.uuid, Source: "CUDA_VISIBLE_DEVICES", Reason: why})
+			absences = append(absences, absentGroup("gpu/"+id.uuid, "CUDA_VISIBLE_DEVICES", why))
 		}
 	}
 	if len(n.list) == 0 {
-		return absences, unavailable("of " + plural(count, "GPU") + " none is read: " + absences[0].Reason)
+		return absences, unavailable(absences[0].Cause, "of "+plural(count, "GPU")+" none is read: "+absences[0].Reason)
 	}
 	return absences, nil
 }
@@ -372,12 +372,9 @@ func (n *nvmlSource) add(device nvml.Device, id gpuIdentity) []sensors.Absence {
 		if taken[row.sensors[0].Name] {
 			continue
 		}
-		why := "no function " + row.symbol + " in this library"
+		why := noFunction(row.symbol)
 		if n.has(row.symbol) {
-			ret := row.probe(device)
-			why = nvmlReason(ret)
-			if ret == nvml.SUCCESS {
-				why = ""
+			if why = nvmlError(row.probe(device)); why == nil {
 				g.take(row)
 			}
 		}
@@ -394,11 +391,11 @@ func (n *nvmlSource) add(device nvml.Device, id gpuIdentity) []sensors.Absence {
 			if row.averages && n.averages(device) {
 				s.Window, s.Doc = powerWindow, s.Doc+aMean
 			}
-			if why != "" && row.rare {
+			if why != nil && row.rare {
 				continue
 			}
-			if why != "" {
-				refused[s.ID] = sensors.Absence{ID: s.ID, Source: row.call, Reason: why}
+			if why != nil {
+				refused[s.ID] = absent(s, row.call, why)
 				order = append(order, s.ID)
 				continue
 			}
@@ -594,26 +591,37 @@ func (n *nvmlSource) Close() error {
 	ret := n.lib.Shutdown()
 	n.lib = nil
 	if ret != nvml.SUCCESS {
-		return errors.New("nvmlShutdown: " + nvmlReason(ret))
+		return fmt.Errorf("nvmlShutdown: %w", nvmlError(ret))
 	}
 	return nil
 }
 
-// nvmlReason words what a call returned. NVML has a function for that, which a library may lack.
-func nvmlReason(ret nvml.Return) string {
-	words := map[nvml.Return]string{
-		nvml.ERROR_NOT_SUPPORTED:           notSupported,
-		nvml.ERROR_INVALID_ARGUMENT:        notSupported, // of fields that a driver does not know.
-		nvml.ERROR_NO_PERMISSION:           "permission denied",
-		nvml.ERROR_DRIVER_NOT_LOADED:       "the driver is not loaded",
-		nvml.ERROR_LIB_RM_VERSION_MISMATCH: "library and driver are of different versions, as after an update without a restart",
-		nvml.ERROR_GPU_IS_LOST:             "lost: it has fallen off the bus",
-		nvml.ERROR_RESET_REQUIRED:          "needs a reset",
-		nvml.ERROR_TIMEOUT:                 "gave no answer in time",
-		nvml.ERROR_INSUFFICIENT_POWER:      "a power cable is not connected",
+// noFunction is the error of a function that the library does not have.
+func noFunction(symbol string) error {
+	return &absenceError{sensors.Unsupported, "no function " + symbol + " in this library"}
+}
+
+// nvmlError translates the return code of a call; nil for success. NVML has a function that words them, which a library
+// may lack.
+func nvmlError(ret nvml.Return) error {
+	known := map[nvml.Return]absenceError{
+		nvml.ERROR_NOT_SUPPORTED:     {sensors.Unsupported, notSupported},
+		nvml.ERROR_INVALID_ARGUMENT:  {sensors.Unsupported, notSupported}, // of fields that a driver does not know.
+		nvml.ERROR_NO_PERMISSION:     {sensors.Denied, "permission denied"},
+		nvml.ERROR_DRIVER_NOT_LOADED: {sensors.NoDriver, "the driver is not loaded"},
+		nvml.ERROR_LIB_RM_VERSION_MISMATCH: {
+			sensors.VersionMismatch, "library and driver are of different versions, as after an update without a restart",
+		},
+		nvml.ERROR_GPU_IS_LOST:        {sensors.Gone, "lost: it has fallen off the bus"},
+		nvml.ERROR_RESET_REQUIRED:     {sensors.Unreadable, "needs a reset"},
+		nvml.ERROR_TIMEOUT:            {sensors.TimedOut, "gave no answer in time"},
+		nvml.ERROR_INSUFFICIENT_POWER: {sensors.Unreadable, "a power cable is not connected"},
 	}
-	if s, ok := words[ret]; ok {
-		return s
+	if ret == nvml.SUCCESS {
+		return nil
 	}
-	return fmt.Sprintf("NVML error %d", int32(ret))
+	if e, ok := known[ret]; ok {
+		return &e
+	}
+	return &absenceError{sensors.Unreadable, fmt.Sprintf("NVML error %d", int32(ret))}
 }

@@ -162,12 +162,12 @@ func TestNVMLMissingFunctions(t *testing.T) {
 			source, absences := sensortest.Open(t, nvmlBackend(), host)
 			var got []string
 			for _, a := range absences {
-				if a.Reason == migUse {
+				if a.Reason == errMIGUse.reason {
 					continue
 				}
 				got = append(got, strings.TrimPrefix(a.ID, "gpu/"+gpu0+"/"))
-				if !strings.Contains(a.Reason, "no function nvml") {
-					t.Errorf("%s: %q", a.ID, a.Reason)
+				if a.Cause != sensors.Unsupported && a.Cause != sensors.OtherNamespace {
+					t.Errorf("%+v", a)
 				}
 			}
 			if !slices.Equal(got, absent) {
@@ -304,21 +304,24 @@ func TestNVMLCannotStart(t *testing.T) {
 	if !ok {
 		return
 	}
-	f := func(setting, value, want string) {
+	f := func(setting, value string, want sensors.Cause) {
 		t.Helper()
 		t.Setenv(setting, value)
 		_, _, err := nvmlBackend().Open(t.Context(), host)
-		if !errors.Is(err, sensors.ErrUnavailable) || !strings.Contains(err.Error(), want) {
+		var u *sensors.UnavailableError
+		if !errors.As(err, &u) || u.Cause != want {
 			t.Errorf("%s=%s: %v, want %q", setting, value, err, want)
 		}
 	}
-	f("STUB_NVML_INIT", "9", "the driver is not loaded")
-	f("STUB_NVML_INIT", "18", "of different versions")
-	f("STUB_NVML_INIT", "77", "NVML error 77")
+	f("STUB_NVML_INIT", "4", sensors.Denied)
+	f("STUB_NVML_INIT", "9", sensors.NoDriver)
+	f("STUB_NVML_INIT", "10", sensors.TimedOut)
+	f("STUB_NVML_INIT", "18", sensors.VersionMismatch)
+	f("STUB_NVML_INIT", "77", sensors.Unreadable)
 	t.Setenv("STUB_NVML_INIT", "0")
-	f("STUB_NVML_GPUS", "0", "finds no GPU")
+	f("STUB_NVML_GPUS", "0", sensors.NotPresent)
 	t.Setenv("STUB_NVML_GPUS", "1")
-	f("STUB_NVML_LOST", "0", "lost")
+	f("STUB_NVML_LOST", "0", sensors.Gone)
 }
 
 // Only the GPUs that the job may see are read, the others are listed.
@@ -334,7 +337,7 @@ func TestNVMLVisible(t *testing.T) {
 		host := host
 		host.AllGPUs = all
 		source, absences, err := nvmlBackend().Open(t.Context(), host)
-		absences = slices.DeleteFunc(absences, func(a sensors.Absence) bool { return a.Reason == migUse })
+		absences = slices.DeleteFunc(absences, func(a sensors.Absence) bool { return a.Reason == errMIGUse.reason })
 		if len(want) == 0 {
 			if !errors.Is(err, sensors.ErrUnavailable) || !strings.Contains(err.Error(), "CUDA_VISIBLE_DEVICES") || len(absences) != 3 {
 				t.Errorf("%q: %v, %v", setting, absences, err)
@@ -354,7 +357,7 @@ func TestNVMLVisible(t *testing.T) {
 			t.Errorf("%q: read are %v, want %v; absent %v", setting, got, want, absences)
 		}
 		for _, a := range absences {
-			if slices.Contains(want, strings.TrimPrefix(a.ID, "gpu/")) || a.Reason != notVisible {
+			if slices.Contains(want, strings.TrimPrefix(a.ID, "gpu/")) || a.Cause != sensors.Hidden {
 				t.Errorf("%q: %+v", setting, a)
 			}
 		}
@@ -419,8 +422,8 @@ func FuzzVisibleGPUs(f *testing.F) {
 	f.Fuzz(func(t *testing.T, setting string, busOrder bool) {
 		parent := func(string) string { return "GPU-13" }
 		shown, why := visibleGPUs(gpus, setting, busOrder, parent)
-		if len(shown) != len(gpus) || why == "" {
-			t.Fatalf("%q: %v, %q", setting, shown, why)
+		if len(shown) != len(gpus) || why == nil {
+			t.Fatalf("%q: %v, %v", setting, shown, why)
 		}
 		more, _ := visibleGPUs(gpus, setting+",0,1", true, parent)
 		for i := range shown {

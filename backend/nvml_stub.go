@@ -12,7 +12,7 @@ import (
 // openNVML says what this build lacks: go-nvml needs cgo, and dlopen as Linux has it.
 func openNVML(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
 	if runtime.GOOS != "linux" {
-		return nil, nil, unavailable("NVML is read on Linux only")
+		return nil, nil, unavailable(sensors.Unsupported, "NVML is read on Linux only")
 	}
-	return nil, nil, unavailable("NVML is not in this build: it was made without a C compiler (CGO_ENABLED=0)")
+	return nil, nil, unavailable(sensors.Unsupported, "NVML is not in this build: it was made without a C compiler (CGO_ENABLED=0)")
 }

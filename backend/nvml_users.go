@@ -26,18 +26,19 @@ const (
 	// usersHold is how long the use last told stands where the driver tells nothing new: it samples every 1/6 s to 1 s
 	// (nvml.h, nvmlUtilization_t), and has nothing to tell of processes that use nothing.
 	usersHold = 1200 * time.Millisecond
-	// migUse is why nobody's use is told (nvml.h, nvmlDeviceGetProcessUtilization).
-	migUse = "in MIG mode the driver does not tell who uses how much of the GPU"
 	// notAvailable is NVML_VALUE_NOT_AVAILABLE in an unsigned long long.
 	notAvailable = math.MaxUint64
 )
+
+// errMIGUse is why nobody's use is told (nvml.h, nvmlDeviceGetProcessUtilization).
+var errMIGUse = &absenceError{sensors.Unsupported, "in MIG mode the driver does not tell who uses how much of the GPU"}
 
 // gpuUsers tells how much of the GPUs processes of the target use, and how much others. It looks at them at most every
 // usersPause, once more when the target has ended. Between, use stands and memory and processes are NaN.
 type gpuUsers struct {
 	runner int
-	// foreign is the reason why process ids mean nothing here, "" where they do.
-	foreign string
+	// foreign is why process ids mean nothing here; nil if they do.
+	foreign error
 	kin     *lineage
 	pidfd   int
 	began   time.Time
@@ -95,36 +96,38 @@ func newGPUUsers(host sensors.Host) gpuUsers {
 	}
 	// The first PID namespace has this number on every Linux (PROC_PID_INIT_INO in include/linux/proc_ns.h).
 	if ns, err := os.Readlink("/proc/self/ns/pid"); err != nil || ns != "pid:[4026531836]" {
-		u.foreign = "NVML names processes by the numbers they have outside of this container (run it with --pid=host)"
+		u.foreign = &absenceError{
+			sensors.OtherNamespace, "NVML names processes by the numbers they have outside of this container (run it with --pid=host)",
+		}
 	}
 	return u
 }
 
 // probe finds out what a GPU tells of its users. The IDs of absences are names of sensors.
-func (u *gpuUsers) probe(n *nvmlSource, device nvml.Device, mig bool) (use gpuUse, list []sensors.Sensor, absent []sensors.Absence) {
+func (u *gpuUsers) probe(n *nvmlSource, device nvml.Device, mig bool) (use gpuUse, list []sensors.Sensor, absences []sensors.Absence) {
 	use = noGPUUse()
-	refuse := func(s sensors.Sensor, why string) {
-		absent = append(absent, sensors.Absence{ID: s.Name, Source: s.Source, Reason: why})
+	refuse := func(s sensors.Sensor, why error) {
+		absences = append(absences, absentGroup(s.Name, s.Source, why))
 	}
 	why := u.foreign
-	if why == "" {
-		why = "no function nvmlDeviceGetProcessUtilization in this library"
+	if why == nil {
+		why = noFunction("nvmlDeviceGetProcessUtilization")
 		if n.has("nvmlDeviceGetProcessUtilization") {
 			_, ret := samplesOf(device, 0)
-			why = nvmlReason(ret)
-			if ret == nvml.SUCCESS {
-				why, use.utilizationAt = "", len(list)
+			why = nvmlError(ret)
+			if why == nil {
+				use.utilizationAt = len(list)
 				list = append(list, utilizationSensors()...)
 			} else if mig && ret == nvml.ERROR_NOT_SUPPORTED {
-				why = migUse
+				why = errMIGUse
 			}
 		}
 	}
-	if why != "" {
+	if why != nil {
 		refuse(utilizationSensors()[0], why)
 	}
-	if why = u.foreign; why == "" {
-		why = "no function nvmlDeviceGetComputeRunningProcesses in this library"
+	if why = u.foreign; why == nil {
+		why = noFunction("nvmlDeviceGetComputeRunningProcesses")
 		for _, call := range []struct {
 			symbol string
 			list   func(nvml.Device) ([]nvml.ProcessInfo, nvml.Return)
@@ -137,20 +140,20 @@ func (u *gpuUsers) probe(n *nvmlSource, device nvml.Device, mig bool) (use gpuUs
 				continue
 			}
 			if _, ret := call.list(device); ret != nvml.SUCCESS {
-				why = nvmlReason(ret)
+				why = nvmlError(ret)
 				continue
 			}
 			use.lists = append(use.lists, call.list)
 		}
 		if len(use.lists) > 0 {
-			why, use.processesAt = "", len(list)
+			why, use.processesAt = nil, len(list)
 			list = append(list, processSensors()...)
 		}
 	}
-	if why != "" {
+	if why != nil {
 		refuse(processSensors()[0], why)
 	}
-	return use, list, absent
+	return use, list, absences
 }
 
 // placed moves the places of a use to where its sensors begin.
@@ -166,7 +169,7 @@ func (g gpuUse) placed(at int) gpuUse {
 
 // follow begins with the target.
 func (u *gpuUsers) follow(pid int) {
-	if u.foreign != "" || u.kin != nil {
+	if u.foreign != nil || u.kin != nil {
 		return
 	}
 	u.kin = newLineage(pid, u.runner)

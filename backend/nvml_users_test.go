@@ -114,7 +114,7 @@ func TestNVMLUsers(t *testing.T) {
 	if !ok || len(absences) > 0 {
 		t.Fatalf("%T, %v", source, absences)
 	}
-	if n.users.foreign != "" {
+	if n.users.foreign != nil {
 		t.Skip(n.users.foreign)
 	}
 	gpuValues(t, source) // nothing without a target

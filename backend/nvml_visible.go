@@ -5,16 +5,20 @@ package backend
 import (
 	"strconv"
 	"strings"
+
+	"github.com/ergon-energy/ergon/sensors"
 )
 
 // gpuIdentity is a GPU as CUDA_VISIBLE_DEVICES may mean it; both are empty for one that gave no answer.
 type gpuIdentity struct{ uuid, model string }
 
-const (
-	notVisible = "not visible to this job (CUDA_VISIBLE_DEVICES)"
-	// unknownOrder is why no GPU is read where it would be a guess which ones the job has.
-	unknownOrder = "CUDA_VISIBLE_DEVICES has numbers, which CUDA gives to GPUs of different models by their speed: " +
-		"set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name the GPUs by UUID"
+var (
+	errNotVisible = &absenceError{sensors.Hidden, "not visible to this job (CUDA_VISIBLE_DEVICES)"}
+	// errUnknownOrder is why no GPU is read if it would be a guess which ones the job has.
+	errUnknownOrder = &absenceError{
+		sensors.UnknownOrder, "CUDA_VISIBLE_DEVICES has numbers, which CUDA gives to GPUs of different models by their speed: " +
+			"set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name the GPUs by UUID",
+	}
 )
 
 // visibleGPUs tells which of the GPUs, in the order of NVML, CUDA_VISIBLE_DEVICES leaves to a program, and why not the
@@ -27,7 +31,7 @@ const (
 // number means a GPU that cannot be known here, and none is shown, unless the setting shows all.
 //
 // An instance of MIG shows its whole GPU: power and energy are not measured for a part of one.
-func visibleGPUs(gpus []gpuIdentity, setting string, busOrder bool, parent func(mig string) string) (shown []bool, why string) {
+func visibleGPUs(gpus []gpuIdentity, setting string, busOrder bool, parent func(mig string) string) (shown []bool, why error) {
 	shown = make([]bool, len(gpus))
 	numbers := false
 	for entry := range strings.SplitSeq(setting, ",") {
@@ -39,7 +43,7 @@ func visibleGPUs(gpus []gpuIdentity, setting string, busOrder bool, parent func(
 		numbers = numbers || number
 	}
 	if !numbers || busOrder {
-		return shown, notVisible
+		return shown, errNotVisible
 	}
 	all, same := true, true
 	for i, g := range gpus {
@@ -47,9 +51,9 @@ func visibleGPUs(gpus []gpuIdentity, setting string, busOrder bool, parent func(
 		same = same && g.model == gpus[0].model && (g.model != "" || len(gpus) == 1)
 	}
 	if all || same {
-		return shown, notVisible
+		return shown, errNotVisible
 	}
-	return make([]bool, len(gpus)), unknownOrder
+	return make([]bool, len(gpus)), errUnknownOrder
 }
 
 // visibleGPU is the GPU an entry means, less than 0 for none, and whether it does so by number.

@@ -65,10 +65,10 @@ const (
 	// needsPerfmon is why perf_event_open fails for an ordinary user, since energy is counted for the whole machine
 	// (Documentation/admin-guide/perf-security.rst).
 	needsPerfmon = "permission denied: needs CAP_PERFMON (CAP_SYS_ADMIN before Linux 5.8) or " +
-		"kernel.perf_event_paranoid of 0 or less: see ergon doctor"
+		"kernel.perf_event_paranoid of 0 or less"
 	// isFiltered is EPERM, which the kernel itself does not give here.
 	isFiltered = "perf_event_open is not permitted: a container's filter of system calls, or a security module; needs " +
-		"CAP_PERFMON in the container, or kernel.perf_event_paranoid of 0 or less and no filter: see ergon doctor"
+		"CAP_PERFMON in the container, or kernel.perf_event_paranoid of 0 or less and no filter"
 	// isElsewhere is a PMU that sysfs has and perf_event_open does not know.
 	isElsewhere = "the running kernel does not count it: a recorded /sys, or a driver that was unloaded"
 )
@@ -137,11 +137,11 @@ func openPerf(host sensors.Host, eachCore bool) (sensors.Source, []sensors.Absen
 	case len(p.list) > 0:
 		return p, absences, nil
 	case len(absences) > 0:
-		return nil, absences, unavailable(fmt.Sprintf("%s: %s", absences[0].Source, absences[0].Reason))
+		return nil, absences, noneOf(absences)
 	case eachCore:
-		return nil, nil, unavailable("no PMU counts the energy of each core: AMD's do since Linux 6.14")
+		return nil, nil, unavailable(sensors.Unsupported, "no PMU counts the energy of each core: AMD's do since Linux 6.14")
 	}
-	return nil, nil, unavailable("no PMU with energy events in " + filepath.Join(host.Sys, filepath.FromSlash(eventSources)) +
+	return nil, nil, unavailable(sensors.Unsupported, "no PMU with energy events in "+filepath.Join(host.Sys, filepath.FromSlash(eventSources))+
 		": a virtual machine, or a processor without RAPL")
 }
 
@@ -184,14 +184,12 @@ func (p *perfSource) add(u pmu, times map[string]int) []sensors.Absence {
 				}
 			}
 			if err != nil {
-				absent := sensors.Absence{
-					ID: s.ID, Source: u.dir, Reason: perfReason(err), Present: isRefused(err), Domain: domain, Device: device,
-				}
+				a := absent(s, u.dir, whyNoEvent(err))
 				if len(p.list) == opened && holdsForAll(err) {
-					absent.ID, absent.Domain, absent.Device = "perf/"+strings.Map(plain, u.name), sensors.Domain{}, ""
-					return append(absences, absent)
+					a.ID, a.Domain, a.Device = "perf/"+strings.Map(plain, u.name), sensors.Domain{}, ""
+					return append(absences, a)
 				}
-				absences = append(absences, absent)
+				absences = append(absences, a)
 				continue
 			}
 			p.list = append(p.list, s)
@@ -205,24 +203,21 @@ func holdsForAll(err error) bool {
 	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENOSYS)
 }
 
-// isRefused tells an event that is there and is only not permitted.
-func isRefused(err error) bool {
-	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.EBUSY)
-}
-
-// perfReason says why an event cannot be opened.
-func perfReason(err error) string {
+// whyNoEvent says why an event cannot be opened, of the error that perf_event_open gave.
+func whyNoEvent(err error) error {
 	switch {
 	case errors.Is(err, syscall.EPERM):
-		return isFiltered
+		return &absenceError{sensors.Denied, isFiltered}
 	case errors.Is(err, fs.ErrPermission):
-		return needsPerfmon
+		return &absenceError{sensors.Denied, needsPerfmon}
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ENODEV), errors.Is(err, syscall.EOPNOTSUPP):
-		return isElsewhere
+		return &absenceError{sensors.Unsupported, isElsewhere}
 	case errors.Is(err, syscall.ENOSYS):
-		return "no perf events in this kernel"
+		return &absenceError{sensors.Unsupported, "no perf events in this kernel"}
+	case errors.Is(err, fs.ErrInvalid): // EINVAL: the kernel has no such event on this PMU
+		return &absenceError{sensors.Unsupported, err.Error()}
 	}
-	return err.Error()
+	return err
 }
 
 // perfDevice is what an event counts on the i-th processor of its PMU, named as rapl names the powercap zone of the
@@ -330,14 +325,14 @@ func energyPMUs(sys string) ([]pmu, []sensors.Absence, error) {
 	shown := filepath.Join(sys, filepath.FromSlash(eventSources))
 	dir, err := resolve(sys, eventSources)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, unavailable("no perf events in this kernel, no " + shown)
+		return nil, nil, unavailable(sensors.Unsupported, "no perf events in this kernel, no "+shown)
 	}
 	var entries []fs.DirEntry
 	if err == nil {
 		entries, err = os.ReadDir(dir)
 	}
 	if err != nil {
-		return nil, nil, unavailable(shown + ": " + reason(err))
+		return nil, nil, unreadable(shown, err)
 	}
 	var pmus []pmu
 	var absences []sensors.Absence
@@ -350,16 +345,13 @@ func energyPMUs(sys string) ([]pmu, []sensors.Absence, error) {
 		if u.dir, err = resolve(sys, eventSources+"/"+u.name); err != nil {
 			continue
 		}
-		absent := func(what string, err error) {
-			absences = append(absences, sensors.Absence{
-				ID: "perf/" + strings.Map(plain, u.name), Source: filepath.Join(u.dir, what), Reason: perfFileReason(err),
-				Present: true,
-			})
+		refuse := func(what string, err error) {
+			absences = append(absences, absentGroup("perf/"+strings.Map(plain, u.name), filepath.Join(u.dir, what), whyNoPMU(err)))
 		}
 		for _, name := range names {
 			e, err := readEvent(u.dir, strings.TrimPrefix(name, energyEvent))
 			if err != nil {
-				absent("events/"+name, err)
+				refuse("events/"+name, err)
 				continue
 			}
 			u.events = append(u.events, e)
@@ -372,7 +364,7 @@ func energyPMUs(sys string) ([]pmu, []sensors.Absence, error) {
 			err = errNoNumber
 		}
 		if err != nil {
-			absent("type", err)
+			refuse("type", err)
 			continue
 		}
 		u.kind = uint32(kind)
@@ -381,7 +373,7 @@ func energyPMUs(sys string) ([]pmu, []sensors.Absence, error) {
 			u.cpus, err = parseCPUs(list)
 		}
 		if err != nil {
-			absent("cpumask", err)
+			refuse("cpumask", err)
 			continue
 		}
 		u.parts, u.eachCore = perfParts(sys, u.cpus)
@@ -412,12 +404,15 @@ func energyEvents(sys, dir, name string) []string {
 	return names
 }
 
-// perfFileReason words what is wrong with a file that describes a PMU.
-func perfFileReason(err error) string {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
-		return reason(err)
+// whyNoPMU says what is wrong with a file that describes a PMU. The PMU is there even if the file is not.
+func whyNoPMU(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return err
+	case errors.Is(err, fs.ErrNotExist):
+		return &absenceError{sensors.Unreadable, reason(err)}
 	}
-	return strings.ReplaceAll(err.Error(), "\n", ", ")
+	return &absenceError{sensors.Unreadable, strings.ReplaceAll(err.Error(), "\n", ", ")}
 }
 
 // readEvent reads what there is about an event: how it is asked for, its unit, which has to be J, and its scale.

@@ -45,7 +45,7 @@ func clockHost(t testing.TB, cores bool) (host sensors.Host, cpus int) {
 	source, absences, err := openPerf(host, cores && len(list) > 1)
 	if err != nil {
 		for _, a := range absences {
-			if !a.Present || !errors.Is(err, sensors.ErrUnavailable) {
+			if !a.Present() || !errors.Is(err, sensors.ErrUnavailable) {
 				t.Fatalf("%v, absent %+v", err, a)
 			}
 		}
@@ -130,7 +130,7 @@ func TestPerfPermission(t *testing.T) {
 		t.Fatalf("%v, absences %+v", got.err, got.absences)
 	}
 	a := got.absences[0]
-	if a.ID != "perf/power" || !a.Present || a.Reason != needsPerfmon || !strings.HasSuffix(a.Source, "devices/power") {
+	if a.ID != "perf/power" || !a.Present() || a.Reason != needsPerfmon || !strings.HasSuffix(a.Source, "devices/power") {
 		t.Errorf("%+v", a)
 	}
 }

@@ -106,7 +106,7 @@ func TestPerfAbsences(t *testing.T) {
 		t.Helper()
 		archive += processorAt(0, 0, 0, 0) + unit("power_good", raplType, "0", raplScale, "energy-pkg=2")
 		pmus, absences, err := energyPMUs(fixture.Unpack(t, archive).Sys)
-		if err != nil || len(absences) != 1 || !absences[0].Present || !strings.HasPrefix(absences[0].ID, "perf/power") ||
+		if err != nil || len(absences) != 1 || !absences[0].Present() || !strings.HasPrefix(absences[0].ID, "perf/power") ||
 			!strings.HasSuffix(absences[0].Source, source) || !strings.Contains(absences[0].Reason, want) {
 			t.Errorf("%v, absences %+v, want one of %s: %s", err, absences, source, want)
 		}
@@ -172,24 +172,24 @@ func TestPerfUnavailable(t *testing.T) {
 	f(perf(), cores, "^no PMU with energy events")
 }
 
-// What failed is worded so that it helps, and what is refused is there.
-func TestPerfReason(t *testing.T) {
-	f := func(err error, want string, present bool) {
+// The error of perf_event_open tells the cause.
+func TestPerfCause(t *testing.T) {
+	f := func(err error, want sensors.Cause) {
 		t.Helper()
-		err = fmt.Errorf("perf_event_open on CPU 0: %w", err)
-		if got := perfReason(err); !strings.Contains(got, want) || isRefused(err) != present {
-			t.Errorf("%v: %q, refused %t", err, got, isRefused(err))
+		why := whyNoEvent(fmt.Errorf("perf_event_open on CPU 0: %w", err))
+		if cause(why) != want {
+			t.Errorf("%v: %s, want %s", err, cause(why), want)
 		}
 	}
-	f(syscall.EACCES, "CAP_PERFMON", true)
-	f(syscall.EACCES, "kernel.perf_event_paranoid of 0", true)
-	f(syscall.EPERM, "filter of system calls", true)
-	f(syscall.EPERM, "CAP_PERFMON", true)
-	f(syscall.ENOENT, "does not count it", false)
-	f(syscall.ENODEV, "does not count it", false)
-	f(syscall.ENOSYS, "no perf events", false)
-	f(syscall.EMFILE, "on CPU 0: ", true)
-	f(fs.ErrInvalid, "invalid argument", false)
+	f(syscall.EACCES, sensors.Denied)
+	f(syscall.EPERM, sensors.Denied)
+	f(syscall.ENOENT, sensors.Unsupported)
+	f(syscall.ENODEV, sensors.Unsupported)
+	f(syscall.EOPNOTSUPP, sensors.Unsupported)
+	f(syscall.ENOSYS, sensors.Unsupported)
+	f(fs.ErrInvalid, sensors.Unsupported)
+	f(syscall.EMFILE, sensors.Unreadable)
+	f(syscall.EBUSY, sensors.Unreadable)
 }
 
 func TestPerfEvent(t *testing.T) {

@@ -77,7 +77,7 @@ func profilerSensors(cpu, memory string, runner bool) ([]sensors.Sensor, []senso
 	}
 	const reason = "no runner: nothing is being measured"
 	return all[:profilerRunnerCPU], []sensors.Absence{
-		{ID: all[profilerRunnerCPU].ID, Source: cpu, Reason: reason},
-		{ID: all[profilerRunnerMemory].ID, Source: memory, Reason: reason},
+		{ID: all[profilerRunnerCPU].ID, Source: cpu, Cause: sensors.NotPresent, Reason: reason},
+		{ID: all[profilerRunnerMemory].ID, Source: memory, Cause: sensors.NotPresent, Reason: reason},
 	}
 }

@@ -32,7 +32,7 @@ type ownCost struct {
 func openProfiler(host sensors.Host) (sensors.Source, []sensors.Absence, error) {
 	own, err := openQuick("/proc", "self/statm")
 	if err != nil {
-		return nil, nil, unavailable("/proc/self/statm: " + reason(err))
+		return nil, nil, unreadable("/proc/self/statm", err)
 	}
 	s := &ownCost{clocks: [2]int32{unix.CLOCK_PROCESS_CPUTIME_ID, cpuClock(host.Runner)}}
 	s.statm[0], s.alone = own, host.InRunner

@@ -15,11 +15,11 @@ import (
 
 func openProfiler(host sensors.Host) (sensors.Source, []sensors.Absence, error) {
 	if startsPS {
-		return nil, nil, unavailable("without cgo gopsutil starts ps for each reading of a process")
+		return nil, nil, unavailable(sensors.Unsupported, "without cgo gopsutil starts ps for each reading of a process")
 	}
 	own, err := process.NewProcess(int32(os.Getpid()))
 	if err != nil {
-		return nil, nil, unavailable(err.Error())
+		return nil, nil, unavailable(cause(err), reason(err))
 	}
 	ours := []*process.Process{own}
 	if host.Runner > 0 {
@@ -32,7 +32,7 @@ func openProfiler(host sensors.Host) (sensors.Source, []sensors.Absence, error) 
 	list, absences := profilerSensors("gopsutil process.Times", "gopsutil process.MemoryInfo", host.Runner > 0)
 	clocks := clockSensors("time.Now")
 	absences = append(absences, sensors.Absence{
-		ID: clocks[clockSuspended].ID, Source: clocks[clockSuspended].Source, Reason: "not known on " + runtime.GOOS,
+		ID: clocks[clockSuspended].ID, Source: clocks[clockSuspended].Source, Cause: sensors.Unsupported, Reason: "not known on " + runtime.GOOS,
 	})
 	list = append(list, clocks[clockOffset])
 	start := time.Now()

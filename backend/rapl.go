@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"maps"
 	"math"
@@ -59,7 +58,7 @@ const (
 
 	// onlyRoot is why energy_uj is mostly not readable. Linux 949dd0104c49 (5.10) took it from everyone but root, as
 	// power tells what is computed.
-	onlyRoot = "permission denied (for root only since Linux 5.10, CVE-2020-8694): see ergon doctor"
+	onlyRoot = "permission denied (for root only since Linux 5.10, CVE-2020-8694)"
 	// isMasked is what the links look like from inside a container: Docker and Podman lay an empty tmpfs over
 	// /sys/devices/virtual/powercap, and the links in /sys/class/powercap lead nowhere.
 	isMasked = "masked by the container: the link leads nowhere"
@@ -104,31 +103,28 @@ func openRAPL(_ context.Context, host sensors.Host) (sensors.Source, []sensors.A
 		devices[p.kernel], domains[p.kernel] = device, domain
 		z, sensor, err := openZone(host, p, device, name, domain)
 		if err != nil {
-			absences = append(absences, sensors.Absence{
-				ID: sensor.ID, Source: sensor.Source, Reason: raplReason(p, err),
-				Present: p.dir == "" || !errors.Is(err, fs.ErrNotExist), Domain: domain, Device: device,
-			})
+			absences = append(absences, absent(sensor, sensor.Source, whyNoZone(p, err)))
 			continue
 		}
 		r.zones, r.list = append(r.zones, z), append(r.list, sensor)
 	}
 	if len(r.zones) == 0 {
-		return nil, absences, unavailable(fmt.Sprintf("%s: %s", absences[0].Source, absences[0].Reason))
+		return nil, absences, noneOf(absences)
 	}
 	return r, absences, nil
 }
 
-// raplReason says why a zone cannot be read.
-func raplReason(p place, err error) string {
+// whyNoZone says why a zone cannot be read, of the error that opening it gave.
+func whyNoZone(p place, err error) error {
 	switch {
 	case p.dir == "":
-		return isMasked
+		return &absenceError{sensors.Masked, isMasked}
 	case errors.Is(err, fs.ErrPermission):
-		return onlyRoot
-	case errors.Is(err, fs.ErrNotExist):
-		return "the zone has no energy counter" // those of dtpm have power_uw alone.
+		return &absenceError{sensors.Denied, onlyRoot}
+	case errors.Is(err, fs.ErrNotExist): // those of dtpm have power_uw alone.
+		return &absenceError{sensors.Unsupported, "the zone has no energy counter"}
 	}
-	return reason(err)
+	return err
 }
 
 // place is where a zone is. The kernel names a zone after what it lies in, "intel-rapl:0:2" is zone 2 in zone 0 of the
@@ -184,12 +180,12 @@ func powercapZones(sys string) ([]place, error) {
 	found := map[string]place{}
 	switch err := gather(sys, root, true, found); {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, unavailable("no powercap in this kernel, no " + filepath.Join(sys, filepath.FromSlash(powercapClass)) +
+		return nil, unavailable(sensors.Unsupported, "no powercap in this kernel, no "+filepath.Join(sys, filepath.FromSlash(powercapClass))+
 			": a virtual machine, or a processor without RAPL")
 	case err != nil:
-		return nil, unavailable(shown + ": " + reason(err))
+		return nil, unreadable(shown, err)
 	case len(found) == 0:
-		return nil, unavailable(shown + " is empty: a virtual machine, a container that masks it, or the kernel module " +
+		return nil, unavailable(sensors.NotPresent, shown+" is empty: a virtual machine, a container that masks it, or the kernel module "+
 			"intel_rapl_msr is not loaded")
 	}
 	return slices.SortedFunc(maps.Values(found), comparePlaces), nil

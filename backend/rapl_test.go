@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"unicode"
 
@@ -271,18 +272,21 @@ func FuzzRAPLPlace(f *testing.F) {
 	})
 }
 
-// What failed is worded so that it helps.
-func TestRAPLReason(t *testing.T) {
+// The error of a zone tells the cause.
+func TestRAPLCause(t *testing.T) {
 	for _, c := range []struct {
+		dir  string
 		err  error
-		want string
+		want sensors.Cause
 	}{
-		{&fs.PathError{Op: "open", Path: "energy_uj", Err: fs.ErrPermission}, "CVE-2020-8694"},
-		{&fs.PathError{Op: "open", Path: "energy_uj", Err: fs.ErrNotExist}, "no energy counter"},
-		{&fs.PathError{Op: "read", Path: "energy_uj", Err: errNoNumber}, errNoNumber.Error()},
+		{"/", fs.ErrPermission, sensors.Denied},
+		{"/", fs.ErrNotExist, sensors.Unsupported},
+		{"/", syscall.ENODEV, sensors.Gone},
+		{"/", errNoNumber, sensors.Unreadable},
+		{"", fs.ErrNotExist, sensors.Masked},
 	} {
-		if got := raplReason(place{dir: "/"}, c.err); !strings.Contains(got, c.want) {
-			t.Errorf("%v: %q", c.err, got)
+		if got := cause(whyNoZone(place{dir: c.dir}, &fs.PathError{Op: "open", Path: "energy_uj", Err: c.err})); got != c.want {
+			t.Errorf("%v in %q: %s, want %s", c.err, c.dir, got, c.want)
 		}
 	}
 }

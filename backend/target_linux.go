@@ -52,7 +52,7 @@ type targetSource struct {
 
 func openTarget(host sensors.Host) (sensors.Source, []sensors.Absence, error) {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
-		return nil, nil, unavailable("/proc: " + reason(err))
+		return nil, nil, unreadable("/proc", err)
 	}
 	s := newTargetSource(host.Target)
 	if s.cpu == nil {

@@ -24,7 +24,7 @@ type firstProcess struct {
 
 func openTarget(sensors.Host) (sensors.Source, []sensors.Absence, error) {
 	if startsPS {
-		return nil, nil, unavailable("without cgo gopsutil starts ps for each reading of a process")
+		return nil, nil, unavailable(sensors.Unsupported, "without cgo gopsutil starts ps for each reading of a process")
 	}
 	rows := []int{targetCPU, targetUser, targetSystem, targetMemory, targetMemoryPeak, targetThreads}
 	if runtime.GOOS == "windows" { // elsewhere gopsutil has no bytes, or nothing.
@@ -41,7 +41,9 @@ func openTarget(sensors.Host) (sensors.Source, []sensors.Absence, error) {
 	var absences []sensors.Absence
 	for i, s := range all {
 		if !has[i] {
-			absences = append(absences, sensors.Absence{ID: s.ID, Source: s.Source, Reason: "not known on " + runtime.GOOS})
+			absences = append(absences, sensors.Absence{
+				ID: s.ID, Source: s.Source, Cause: sensors.Unsupported, Reason: "not known on " + runtime.GOOS,
+			})
 		}
 	}
 	return source, absences, nil

@@ -36,14 +36,14 @@ type thermalSource struct {
 // openThermal opens cpuN/thermal_throttle/core_throttle_count of each processor, which is that of its core, and
 // package_throttle_count of the first of each package.
 func openThermal(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
-	none := unavailable("the kernel does not count throttling here: no Intel processor, or a virtual machine")
+	none := unavailable(sensors.Unsupported, "the kernel does not count throttling here: no Intel processor, or a virtual machine")
 	// Asked first, by itself: the answer is no on most machines, and they wait for it.
 	if _, err := os.Lstat(filepath.Join(host.Sys, cpus, "cpu0/thermal_throttle")); err != nil {
 		return nil, nil, none
 	}
 	dir, err := resolve(host.Sys, cpus)
 	if err != nil {
-		return nil, nil, unavailable(host.Sys + "/" + cpus + ": " + reason(err))
+		return nil, nil, unreadable(host.Sys+"/"+cpus, err)
 	}
 	t := &thermalSource{}
 	var absences []sensors.Absence
@@ -59,7 +59,7 @@ func openThermal(_ context.Context, host sensors.Host) (sensors.Source, []sensor
 			return false
 		case err != nil:
 			_ = f.close() // nothing was written, and the first error is the one that tells
-			absences = append(absences, sensors.Absence{ID: s.ID, Source: s.Source, Reason: reason(err)})
+			absences = append(absences, absent(s, s.Source, err))
 			return true
 		}
 		t.files, t.list = append(t.files, f), append(t.list, s)
@@ -84,7 +84,7 @@ func openThermal(_ context.Context, host sensors.Host) (sensors.Source, []sensor
 	case len(t.files) > 0:
 		return t, absences, nil
 	case len(absences) > 0:
-		return nil, absences, unavailable("no readable count: " + absences[0].Reason)
+		return nil, absences, unavailable(absences[0].Cause, "no readable count: "+absences[0].Reason)
 	}
 	return nil, nil, none
 }

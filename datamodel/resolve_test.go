@@ -14,7 +14,7 @@ import (
 func machine(ids ...string) (list []sensors.Sensor, missing []sensors.Absence) {
 	for _, id := range ids {
 		if rest, gone := strings.CutPrefix(id, "!"); gone {
-			missing = append(missing, sensors.Absence{ID: rest, Reason: "permission denied", Present: true})
+			missing = append(missing, sensors.Absence{ID: rest, Cause: sensors.Denied, Reason: "permission denied"})
 			continue
 		}
 		s := sensor(id, sensors.Counter, units.Joule, "test")

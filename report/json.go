@@ -172,7 +172,7 @@ func writeJSON(w io.Writer, r datamodel.Result, _ Options) error {
 		out.Tree = &tree
 	}
 	for _, m := range run.Missing {
-		out.Missing = append(out.Missing, jsonAbsence{m.ID, text(m.Source), m.Reason, m.Present})
+		out.Missing = append(out.Missing, jsonAbsence{m.ID, text(m.Source), m.Reason, m.Present()})
 	}
 	for _, m := range run.Warnings {
 		out.Warnings = append(out.Warnings, jsonWarning{m.Subject, m.Text, m.Count})

@@ -155,7 +155,7 @@ func server() datamodel.Result {
 		Sources: []datamodel.SourceStats{
 			{Name: "nvml", Interval: 0.1, Sensors: 48, Readings: 50255, ReadTime: 75, Worst: 0.09},
 		},
-		Missing: []sensors.Absence{{ID: "rapl/psys", Source: "energy_uj", Reason: "permission denied", Present: true}},
+		Missing: []sensors.Absence{{ID: "rapl/psys", Source: "energy_uj", Cause: sensors.Denied, Reason: "permission denied"}},
 		Warnings: []datamodel.Warning{
 			{Subject: "rapl/dram-0/energy", Text: "stepped back", Count: 3},
 			{Subject: "run", Text: "the machine slept for 12 s"},
@@ -460,7 +460,7 @@ func TestGolden(t *testing.T) {
 func TestWayOn(t *testing.T) {
 	const reason = "operation refused"
 	r := vm()
-	r.Run.Missing = append(r.Run.Missing, sensors.Absence{ID: "rapl/psys/energy", Reason: reason, Present: true})
+	r.Run.Missing = append(r.Run.Missing, sensors.Absence{ID: "rapl/psys/energy", Cause: sensors.Denied, Reason: reason})
 	if got := render(t, "text", r, report.Options{}); strings.Contains(got, "ergon doctor") || !strings.Contains(got, "ergon sensors") {
 		t.Errorf("nothing missing has that reason:\n%s", got)
 	}

@@ -135,7 +135,7 @@ func stepping() sensors.Backend {
 		Name: "profiler", Doc: "a fake",
 		Open: func(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
 			if os.Getenv(behaviour) != "sets the clock" {
-				return nil, nil, fmt.Errorf("nobody sets the clock: %w", sensors.ErrUnavailable)
+				return nil, nil, &sensors.UnavailableError{Cause: sensors.Unsupported, Reason: "nobody sets the clock"}
 			}
 			now := 0.0
 			return &source{

@@ -120,21 +120,6 @@ func (s Sensor) Origin() Provenance {
 	}
 }
 
-// Absence is something that could have been a sensor and is none, and why.
-type Absence struct {
-	// ID is that of the sensor, or of the family where none of it is there.
-	ID string `json:"id"`
-	// Source is the file or call that was tried.
-	Source string `json:"source,omitempty"`
-	// Reason is a phrase: "permission denied", "no powercap in this kernel".
-	Reason string `json:"reason"`
-	// Present is true where the thing is there and only cannot be read.
-	Present bool `json:"present,omitempty"`
-	// Domain is what the sensor would read the energy or power of, Device the device that it would be of.
-	Domain Domain `json:"domain,omitzero"`
-	Device string `json:"device,omitempty"`
-}
-
 // Source is a group of sensors that are read together.
 type Source interface {
 	// Sensors is the same list, in the same order, for the life of the source. The caller does not change it.
@@ -165,7 +150,7 @@ type Backend struct {
 	// as that of Open. It is asked only of a backend whose First is InSampler.
 	There func(Host) error
 	// Open finds the sensors and keeps open what Read needs. Sensors that exist but cannot be read are returned as
-	// absences beside the source; where nothing can be read the error says why and wraps ErrUnavailable.
+	// absences beside the source. If none can be read, the error is an *UnavailableError or wraps one.
 	Open func(context.Context, Host) (Source, []Absence, error)
 }
 
@@ -242,9 +227,5 @@ type ProcessLister interface {
 	Processes(yield func(Process)) (looked time.Time)
 }
 
-var (
-	// ErrUnavailable is what Open wraps where a host has none of a family, the reason around it.
-	ErrUnavailable = errors.New("unavailable on this host")
-	// ErrGone is what Read returns when the subject no longer exists.
-	ErrGone = errors.New("sensor has gone")
-)
+// ErrGone is what Read returns when the subject no longer exists.
+var ErrGone = errors.New("sensor has gone")

@@ -96,10 +96,13 @@ func diagnosis(t *testing.T, name string) string {
 	}
 	for i, a := range facts.Missing {
 		facts.Missing[i].Source = strings.Replace(a.Source, host.Sys, "/sys", 1)
-		facts.Missing[i].Reason = strings.NewReplacer(host.Sys, "/sys", ": "+sensors.ErrUnavailable.Error(), "",
+		facts.Missing[i].Reason = strings.NewReplacer(host.Sys, "/sys",
 			// To root, who may read anything, the machine shows a folder in place of the file.
-			"not a regular file", "permission denied (for root only since Linux 5.10, CVE-2020-8694): see ergon doctor",
+			"not a regular file", "permission denied (for root only since Linux 5.10, CVE-2020-8694)",
 		).Replace(a.Reason)
+		if a.Cause == sensors.Unreadable {
+			facts.Missing[i].Cause = sensors.Denied
+		}
 	}
 	return strings.Join(doctor.Examine(facts).Text(), "\n")
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -94,6 +95,9 @@ func energyText(to io.Writer, r datamodel.Resolution, readings map[string]*float
 			first = false
 		}
 		fmt.Fprintf(to, "%s: %s\n", report.Clean(a.ID), report.Clean(a.Reason))
+	}
+	if slices.ContainsFunc(missing, func(a sensors.Absence) bool { return a.Present() && isEnergySource(a.ID) }) {
+		fmt.Fprintln(to, "\nergon doctor tells what would help.")
 	}
 	return nil
 }

@@ -34,10 +34,10 @@ func TestEnergyOfRecordedMachines(t *testing.T) {
 			if err := energyTree(&object, list, missing, true); err != nil {
 				t.Fatal(err)
 			}
-			got := strings.NewReplacer(host.Sys, "/sys", ": "+sensors.ErrUnavailable.Error(), "",
+			got := strings.NewReplacer(host.Sys, "/sys",
 				// To root, who may read anything, the recorded machine shows a folder in place of the file.
 				"unreadable: not a regular file",
-				"unreadable: permission denied (for root only since Linux 5.10, CVE-2020-8694): see ergon doctor",
+				"unreadable: permission denied (for root only since Linux 5.10, CVE-2020-8694)",
 			).Replace(text.String())
 			file := filepath.Join("testdata", "energy", name+".txt")
 			if os.Getenv("ERGON_UPDATE") != "" {
@@ -81,7 +81,7 @@ func energySensors(t *testing.T, host sensors.Host) (list []sampler.Listed, miss
 		source, absences, err := b.Open(t.Context(), host)
 		missing = append(missing, absences...)
 		if err != nil {
-			missing = append(missing, sensors.Absence{ID: b.Name, Reason: err.Error()})
+			missing = append(missing, sensors.AbsenceOf(b.Name, err))
 			continue
 		}
 		t.Cleanup(func() {

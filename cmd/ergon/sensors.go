@@ -152,8 +152,9 @@ type sensorRow struct {
 	// Reading is a current one, null if there is none at the moment.
 	Reading *float64 `json:"reading"`
 	Doc     string   `json:"doc,omitempty"`
-	// Reason says why the sensor is not readable.
-	Reason string `json:"reason,omitempty"`
+	// Cause says why it is not readable, for programs, and Reason for people.
+	Cause  sensors.Cause `json:"cause,omitempty"`
+	Reason string        `json:"reason,omitempty"`
 }
 
 func present(s sampler.Listed) sensorRow {
@@ -164,7 +165,7 @@ func present(s sampler.Listed) sensorRow {
 }
 
 func absent(a sensors.Absence) sensorRow {
-	return sensorRow{ID: a.ID, Present: a.Present, Source: a.Source, Reason: a.Reason}
+	return sensorRow{ID: a.ID, Present: a.Present(), Source: a.Source, Cause: a.Cause, Reason: a.Reason}
 }
 
 // sensorTable prints what can be read, then what cannot.
@@ -192,6 +193,9 @@ func (p *program) sensorTable(rows []sensorRow) error {
 			fmt.Fprintf(p.out, " (%s)", report.Clean(r.Source))
 		}
 		fmt.Fprintln(p.out)
+	}
+	if slices.ContainsFunc(rows, func(r sensorRow) bool { return r.Present && !r.Readable }) {
+		fmt.Fprintln(p.out, "\nergon doctor tells what would help.")
 	}
 	return nil
 }

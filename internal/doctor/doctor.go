@@ -28,6 +28,8 @@ type Facts struct {
 	Missing []sensors.Absence
 	// Container says by what this was seen to be a container; empty where nothing says so.
 	Container string
+	// Redirected is true if sysfs was not read at /sys. Its paths are then of no use in a fix.
+	Redirected bool
 	// Paranoid is kernel.perf_event_paranoid; empty where there is none.
 	Paranoid string
 	// TaskClock is the perf event that counts the command's CPU time where it has no cgroup, nil where it was not tried.
@@ -42,12 +44,11 @@ type Reading struct {
 	Backend, Family string
 }
 
-// Event is a perf event that was tried to be opened.
+// Event is a perf event and what came of opening it.
 type Event struct {
-	// Reason says why it cannot be opened, empty where it can; Denied that it is a matter of permission, Absent that
-	// this kernel has none.
-	Reason         string
-	Denied, Absent bool
+	// Cause and Reason say why it cannot be opened; both are empty if it can.
+	Cause  sensors.Cause
+	Reason string
 }
 
 // Group is the cgroup this process is in, in one hierarchy.
@@ -56,7 +57,9 @@ type Group struct {
 	Version    int
 	Controller string
 	Dir        string
-	// Reason says why no group can be made in it, empty where one can; ReadOnly that the file system is.
+	// Cause and Reason say why no group can be made in it; both are empty if one can. ReadOnly tells a read-only file
+	// system from missing rights.
+	Cause    sensors.Cause
 	Reason   string
 	ReadOnly bool
 	// Memory is whether a group made in it would count memory.
@@ -90,8 +93,10 @@ type Finding struct {
 	// Sensors is the number of sensors that can be read.
 	Sensors int    `json:"sensors,omitempty"`
 	Source  string `json:"source,omitempty"`
-	// Reason says why it cannot be read, Instead what is used meanwhile.
-	Reason  string `json:"reason,omitempty"`
+	// Cause says why it cannot be read, for programs, and Reason for people.
+	Cause  sensors.Cause `json:"cause,omitempty"`
+	Reason string        `json:"reason,omitempty"`
+	// Instead is what ergon uses in its place.
 	Instead string `json:"instead,omitempty"`
 	// Fix is the narrowest change that lets it be read; nil where none is known or needed.
 	Fix *Fix `json:"fix,omitempty"`
@@ -176,9 +181,10 @@ func (f Facts) absences(family string, list []sensors.Absence) []Finding {
 		if a.ID == family && len(list) > 1 {
 			continue
 		}
-		x := Finding{ID: a.ID, Family: family, Source: a.Source, Present: a.Present || denied(a.Reason)}
-		x.Reason = strings.TrimSuffix(a.Reason, ": see ergon doctor") // which is here
+		x := Finding{ID: a.ID, Family: family, Source: a.Source, Present: a.Present(), Cause: a.Cause, Reason: a.Reason}
 		switch {
+		case a.ID == "nvml":
+			f.nvml(&x)
 		case family == "nvml":
 			f.gpu(&x)
 		case x.Present:
@@ -189,48 +195,45 @@ func (f Facts) absences(family string, list []sensors.Absence) []Finding {
 	return all
 }
 
-// denied is whether a reason is one of permission, and masked whether a container hides the thing. A reason is the
-// text that the sampler handed over.
-func denied(reason string) bool {
-	return strings.Contains(reason, "permission denied") || strings.Contains(reason, "not permitted")
-}
-
-func masked(reason string) bool { return strings.Contains(reason, "masked by the container") }
-
-// readFix is what lets a counter or a file of sysfs be read.
+// readFix returns the change that lets a counter or a file of sysfs be read; nil if only the reason can be told.
 func (f Facts) readFix(family string, a sensors.Absence) *Fix {
-	switch {
-	case masked(a.Reason):
+	if a.Cause == sensors.Masked {
 		return fix(fixMasked)
-	case !denied(a.Reason):
-		return nil // not a matter of permission: the reason is all there is to say.
-	case family == "rapl":
+	}
+	if a.Cause != sensors.Denied {
+		return nil
+	}
+	switch family {
+	case "rapl":
 		return fix(fixPowercap)
-	case strings.HasPrefix(family, "perf") && f.Container != "":
-		return fix(fixPerfContainer)
-	case strings.HasPrefix(family, "perf"):
+	case "perf", "perf_core":
+		if f.Container != "" {
+			return fix(fixPerfContainer)
+		}
 		return fix(fixEnergyPMU)
-	case strings.HasPrefix(a.Source, "/sys/"):
-		return fix(fixSysfs, "{PATH}", a.Source)
+	case "hwmon", "battery", "thermal", "cpu", "cpufreq":
+		if a.Source != "" && !f.Redirected {
+			return fix(fixSysfs, "{PATH}", a.Source)
+		}
 	}
 	return nil
 }
 
-// gpu says why NVML does not tell of a GPU, of all or of one.
+// gpu explains why NVML, which answers, does not tell of one GPU or gives not all readings of it.
 func (f Facts) gpu(x *Finding) {
-	n := f.NVIDIA
-	if strings.HasPrefix(x.ID, "gpu/") { // NVML answers, and this GPU or reading is what it has not.
-		hidden := strings.Contains(x.Reason, "CUDA_VISIBLE_DEVICES")
-		switch {
-		case strings.Contains(x.Reason, "CUDA_DEVICE_ORDER"):
-			x.Present, x.Fix = true, fix(fixOrder)
-		case hidden:
-			x.Present, x.Hidden, x.Fix = true, true, fix(fixVisible)
-		case denied(x.Reason):
-			x.Present, x.Fix = true, f.nodesFix()
-		}
-		return
+	switch x.Cause { //nolint:exhaustive // for the other causes the reason is all there is to say
+	case sensors.UnknownOrder:
+		x.Fix = fix(fixOrder)
+	case sensors.Hidden:
+		x.Hidden, x.Fix = true, fix(fixVisible)
+	case sensors.Denied:
+		x.Fix = f.nodesFix()
 	}
+}
+
+// nvml explains why NVML does not answer, from what else there is of NVIDIA's.
+func (f Facts) nvml(x *Finding) {
+	n := f.NVIDIA
 	if !n.present() {
 		return
 	}
@@ -238,15 +241,15 @@ func (f Facts) gpu(x *Finding) {
 	switch {
 	case n.Denied:
 		x.Reason, x.Fix = "the device nodes /dev/nvidia* may not be opened: "+x.Reason, f.nodesFix()
-	case strings.Contains(x.Reason, "different versions"):
+	case x.Cause == sensors.VersionMismatch:
 		x.Fix = fix(fixMismatch)
-	case f.Container != "" && (strings.Contains(x.Reason, "no NVIDIA driver") || !n.Nodes):
+	case f.Container != "" && (x.Cause == sensors.NoLibrary || !n.Nodes):
 		x.Fix = fix(fixGPUs)
 	case !n.Driver:
 		x.Reason, x.Fix = "the kernel module is not loaded: "+x.Reason, fix(fixModule)
 	case !n.Nodes:
 		x.Reason, x.Fix = "the device nodes /dev/nvidia* do not exist: "+x.Reason, fix(fixNodes)
-	case strings.Contains(x.Reason, "no NVIDIA driver"):
+	case x.Cause == sensors.NoLibrary:
 		x.Reason, x.Fix = "the driver is loaded and its library is not installed: "+x.Reason, fix(fixLibrary)
 	}
 }
@@ -266,14 +269,15 @@ func (f Facts) taskClock() []Finding {
 	}
 	x := Finding{
 		ID: "task-clock", Family: "task-clock", Source: "perf_event_open",
-		Present: !f.TaskClock.Absent, Readable: f.TaskClock.Reason == "", Reason: f.TaskClock.Reason,
+		Readable: f.TaskClock.Cause == "", Cause: f.TaskClock.Cause, Reason: f.TaskClock.Reason,
 	}
+	x.Present = x.Readable || x.Cause.Present()
 	if x.Readable {
 		x.Sensors = 1
 		return []Finding{x}
 	}
 	x.Instead = "CPU time of the command from its cgroup, else from wait4 and looks at its processes"
-	if f.TaskClock.Denied {
+	if x.Cause == sensors.Denied {
 		if f.Paranoid != "" {
 			x.Reason += " (kernel.perf_event_paranoid is " + f.Paranoid + ")"
 		}
@@ -293,7 +297,7 @@ func (f Facts) groups() []Finding {
 	cpu := f.group("cgroup/cpu", func(g Group) bool { return g.Controller != "memory" }, func(Group) bool { return true })
 	if !cpu.Readable {
 		cpu.Instead = "wait4 and looks at the processes"
-		if f.TaskClock != nil && f.TaskClock.Reason == "" {
+		if f.TaskClock != nil && f.TaskClock.Cause == "" {
 			cpu.Instead = "perf task-clock, exact but for the start and end of each process"
 		}
 	}
@@ -313,16 +317,17 @@ func (f Facts) group(id string, use, counts func(Group) bool) Finding {
 		case !use(g):
 		case !counts(g):
 			if x.Reason == "" {
-				x.Source, x.Reason = g.Dir, "the controller memory is not on for groups below this one"
+				x.Source, x.Cause = g.Dir, sensors.Unsupported
+				x.Reason = "the controller memory is not on for groups below this one"
 			}
-		case g.Reason == "":
+		case g.Cause == "":
 			return Finding{ID: id, Family: "cgroup", Present: true, Readable: true, Sensors: 1, Source: g.Dir}
 		case !x.Present:
-			x.Present, x.Source, x.Reason, x.Fix = true, g.Dir, g.Reason, f.groupFix(g)
+			x.Present, x.Source, x.Cause, x.Reason, x.Fix = true, g.Dir, g.Cause, g.Reason, f.groupFix(g)
 		}
 	}
 	if x.Reason == "" {
-		x.Reason = "no cgroup hierarchy that counts it"
+		x.Cause, x.Reason = sensors.NotPresent, "no cgroup hierarchy that counts it"
 	}
 	return x
 }
@@ -351,7 +356,7 @@ func Status(findings []Finding) string {
 			ok++
 		case x.fault():
 			fault++
-			denial = denial && (denied(x.Reason) || masked(x.Reason) || strings.Contains(x.Reason, "read-only"))
+			denial = denial && x.Cause.Refused()
 		case x.Hidden:
 			hidden++
 		}

@@ -14,22 +14,20 @@ import (
 )
 
 // zone is an absence of a powercap zone.
-func zone(reason string) sensors.Absence {
-	return sensors.Absence{
-		ID: "rapl/package-0/energy", Source: zoneFile, Reason: reason, Present: !strings.HasPrefix(reason, "the zone has no"),
-	}
+func zone(cause sensors.Cause, reason string) sensors.Absence {
+	return sensors.Absence{ID: "rapl/package-0/energy", Source: zoneFile, Cause: cause, Reason: reason}
 }
 
 const (
 	zoneFile = "/sys/class/powercap/intel-rapl:0/energy_uj"
-	rootOnly = "permission denied (for root only since Linux 5.10, CVE-2020-8694): see ergon doctor"
+	rootOnly = "permission denied (for root only since Linux 5.10, CVE-2020-8694)"
 )
 
 // TestExamine: what each set of facts comes to.
 func TestExamine(t *testing.T) {
-	family := sensors.Absence{ID: "rapl", Reason: zoneFile + ": " + rootOnly}
-	noDriver := sensors.Absence{ID: "nvml", Reason: "no NVIDIA driver found: libnvidia-ml.so.1: cannot open shared object file"}
-	notLoaded := sensors.Absence{ID: "nvml", Reason: "libnvidia-ml.so.1: nvmlInit: the driver is not loaded"}
+	family := sensors.Absence{ID: "rapl", Cause: sensors.Denied, Reason: zoneFile + ": " + rootOnly}
+	noDriver := sensors.Absence{ID: "nvml", Cause: sensors.NoLibrary, Reason: "no NVIDIA driver found: libnvidia-ml.so.1: cannot open shared object file"}
+	notLoaded := sensors.Absence{ID: "nvml", Cause: sensors.NoDriver, Reason: "libnvidia-ml.so.1: nvmlInit: the driver is not loaded"}
 	scope := "/sys/fs/cgroup/user.slice/user-1000.slice/session-1.scope"
 	refused := scope + ": permission denied"
 	for _, c := range []struct {
@@ -44,42 +42,44 @@ func TestExamine(t *testing.T) {
 		{"readable", Facts{Sensors: []Reading{{"rapl", "rapl"}}}, "rapl", "ok", true, "", ""},
 		{
 			"no powercap",
-			Facts{Missing: []sensors.Absence{{ID: "rapl", Reason: "no powercap in this kernel"}}},
+			Facts{Missing: []sensors.Absence{{ID: "rapl", Cause: sensors.Unsupported, Reason: "no powercap in this kernel"}}},
 			"rapl", "not here", true, "", "no powercap",
 		},
 		{
 			"root only",
-			Facts{Missing: []sensors.Absence{zone(rootOnly), family}},
+			Facts{Missing: []sensors.Absence{zone(sensors.Denied, rootOnly), family}},
 			"rapl/package-0/energy", "not permitted", false, fixPowercap, "CVE-2020-8694",
 		},
 		{
 			"one zone of two",
-			Facts{Sensors: []Reading{{"rapl", "rapl"}}, Missing: []sensors.Absence{zone(rootOnly)}},
+			Facts{Sensors: []Reading{{"rapl", "rapl"}}, Missing: []sensors.Absence{zone(sensors.Denied, rootOnly)}},
 			"rapl/package-0/energy", "partly", false, fixPowercap, "",
 		},
 		{
 			"masked", Facts{
-				Missing: []sensors.Absence{zone("masked by the container: the link leads nowhere"), family},
+				Missing: []sensors.Absence{zone(sensors.Masked, "masked by the container: the link leads nowhere"), family},
 			}, "rapl/package-0/energy", "not permitted", false, fixMasked, "",
 		},
 		{
 			"a zone that fails",
-			Facts{Missing: []sensors.Absence{zone("input/output error")}},
+			Facts{Missing: []sensors.Absence{zone(sensors.Unreadable, "input/output error")}},
 			"rapl/package-0/energy", "not readable", false, "", "",
 		},
 		{
 			"a zone without a counter",
-			Facts{Missing: []sensors.Absence{zone("the zone has no energy counter")}},
+			Facts{Missing: []sensors.Absence{zone(sensors.Unsupported, "the zone has no energy counter")}},
 			"rapl/package-0/energy", "not here", true, "", "",
 		},
 		{
 			"a meter of another family", Facts{
-				Missing: []sensors.Absence{{ID: "hwmon/x/power", Source: "/sys/class/hwmon/hwmon3/power1_average", Reason: "permission denied"}},
+				Missing: []sensors.Absence{{
+					ID: "hwmon/x/power", Source: "/sys/class/hwmon/hwmon3/power1_average", Cause: sensors.Denied, Reason: "permission denied",
+				}},
 			}, "hwmon/x/power", "not permitted", false, fixSysfs, "",
 		},
 		{
 			"what a backend says is there",
-			Facts{Missing: []sensors.Absence{{ID: "battery", Present: true, Reason: "no answer"}}},
+			Facts{Missing: []sensors.Absence{{ID: "battery", Cause: sensors.TimedOut, Reason: "no answer"}}},
 			"battery", "not readable", false, "", "",
 		},
 
@@ -111,7 +111,8 @@ func TestExamine(t *testing.T) {
 		},
 		{
 			"nodes were looked for and the library was not", Facts{
-				Missing: []sensors.Absence{{ID: "nvml", Reason: "no NVIDIA driver: none of /dev/nvidiactl is here"}}, NVIDIA: NVIDIA{Driver: true},
+				Missing: []sensors.Absence{{ID: "nvml", Cause: sensors.NoDriver, Reason: "no NVIDIA driver: none of /dev/nvidiactl is here"}},
+				NVIDIA:  NVIDIA{Driver: true},
 			}, "nvml", "not readable", false, fixNodes, "do not exist",
 		},
 		{
@@ -126,82 +127,82 @@ func TestExamine(t *testing.T) {
 		},
 		{
 			"an update without a restart", Facts{
-				Missing: []sensors.Absence{{ID: "nvml", Reason: "nvmlInit: library and driver are of different versions, as after an update"}},
+				Missing: []sensors.Absence{{ID: "nvml", Cause: sensors.VersionMismatch, Reason: "nvmlInit: library and driver differ"}},
 				NVIDIA:  NVIDIA{GPUs: 1, Driver: true, Nodes: true},
 			}, "nvml", "not readable", false, fixMismatch, "",
 		},
 		{
 			"a hidden GPU", Facts{Missing: []sensors.Absence{
-				{ID: "gpu/GPU-1", Source: "CUDA_VISIBLE_DEVICES", Reason: "not visible to this job (CUDA_VISIBLE_DEVICES)"},
-				{ID: "nvml", Reason: "of 1 GPU none is read"},
+				{ID: "gpu/GPU-1", Source: "CUDA_VISIBLE_DEVICES", Cause: sensors.Hidden, Reason: "not visible to this job"},
+				{ID: "nvml", Cause: sensors.Hidden, Reason: "of 1 GPU none is read"},
 			}}, "gpu/GPU-1", "hidden", true, fixVisible, "",
 		},
 		{
 			"GPUs whose order is not known", Facts{Missing: []sensors.Absence{{
-				ID: "gpu/GPU-1", Reason: "CUDA_VISIBLE_DEVICES has numbers: set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name the GPUs by UUID",
+				ID: "gpu/GPU-1", Cause: sensors.UnknownOrder, Reason: "numbers of GPUs whose order is not known",
 			}}}, "gpu/GPU-1", "not readable", false, fixOrder, "",
 		},
 		{
 			"what a GPU has not", Facts{Sensors: []Reading{{"nvml", "gpu"}}, Missing: []sensors.Absence{
-				{ID: "gpu/GPU-1/energy", Source: "nvmlDeviceGetTotalEnergyConsumption", Reason: "not supported by this GPU or driver"},
+				{ID: "gpu/GPU-1/energy", Source: "nvmlDeviceGetTotalEnergyConsumption", Cause: sensors.Unsupported, Reason: "not supported by this GPU or driver"},
 			}}, "gpu/GPU-1/energy", "ok", true, "", "",
 		},
 
 		{"task-clock", Facts{TaskClock: &Event{}}, "task-clock", "ok", true, "", ""},
 		{
 			"no perf",
-			Facts{TaskClock: &Event{Reason: "function not implemented", Absent: true}},
+			Facts{TaskClock: &Event{sensors.Unsupported, "function not implemented"}},
 			"task-clock", "not here", true, "", "",
 		},
 		{
 			"perf for root only",
-			Facts{Paranoid: "4", TaskClock: &Event{Reason: "permission denied", Denied: true}},
+			Facts{Paranoid: "4", TaskClock: &Event{sensors.Denied, "permission denied"}},
 			"task-clock", "not permitted", false, fixTaskClock, "perf_event_paranoid is 4",
 		},
 		{
 			"perf in a container",
-			Facts{Container: "a file", TaskClock: &Event{Reason: "operation not permitted", Denied: true}},
+			Facts{Container: "a file", TaskClock: &Event{sensors.Denied, "operation not permitted"}},
 			"task-clock", "not permitted", false, fixPerfContainer, "",
 		},
 		{
 			"an energy PMU for root only", Facts{Missing: []sensors.Absence{
-				{ID: "perf/power", Source: "/sys/bus/event_source/devices/power", Reason: "permission denied: needs CAP_PERFMON", Present: true},
+				{ID: "perf/power", Source: "/sys/bus/event_source/devices/power", Cause: sensors.Denied, Reason: "needs CAP_PERFMON"},
 			}}, "perf/power", "not permitted", false, fixEnergyPMU, "",
 		},
 		{
 			"an energy PMU that a container filters", Facts{Container: "a file", Missing: []sensors.Absence{
-				{ID: "perf/power", Reason: "perf_event_open is not permitted: a container's filter", Present: true},
+				{ID: "perf/power", Cause: sensors.Denied, Reason: "a container's filter"},
 			}}, "perf/power", "not permitted", false, fixPerfContainer, "",
 		},
 		{
 			"a PMU of a recorded machine", Facts{Missing: []sensors.Absence{
-				{ID: "perf/power", Source: "/sys/bus/event_source/devices/power", Reason: "the running kernel does not count it"},
+				{ID: "perf/power", Source: "/sys/bus/event_source/devices/power", Cause: sensors.Unsupported, Reason: "the running kernel does not count it"},
 			}}, "perf/power", "not here", true, "", "",
 		},
 
 		{
 			"a session's scope",
-			Facts{Groups: []Group{{Version: 2, Dir: scope, Reason: refused, Memory: true}}},
+			Facts{Groups: []Group{{Version: 2, Dir: scope, Cause: sensors.Denied, Reason: refused, Memory: true}}},
 			"cgroup/cpu", "not permitted", false, fixGroupScope, "",
 		},
 		{
 			"a service",
-			Facts{Groups: []Group{{Version: 2, Dir: "/sys/fs/cgroup/system.slice/runner.service", Reason: refused}}},
+			Facts{Groups: []Group{{Version: 2, Dir: "/sys/fs/cgroup/system.slice/runner.service", Cause: sensors.Denied, Reason: refused}}},
 			"cgroup/cpu", "not permitted", false, fixGroupService, "",
 		},
 		{
 			"v1",
-			Facts{Groups: []Group{{Version: 1, Controller: "cpuacct", Dir: "/sys/fs/cgroup/cpuacct", Reason: refused}}},
+			Facts{Groups: []Group{{Version: 1, Controller: "cpuacct", Dir: "/sys/fs/cgroup/cpuacct", Cause: sensors.Denied, Reason: refused}}},
 			"cgroup/cpu", "not permitted", false, fixGroupV1, "",
 		},
 		{
 			"read-only",
-			Facts{Groups: []Group{{Version: 2, Dir: "/sys/fs/cgroup", Reason: "read-only file system", ReadOnly: true}}},
+			Facts{Groups: []Group{{Version: 2, Dir: "/sys/fs/cgroup", Cause: sensors.Denied, Reason: "read-only file system", ReadOnly: true}}},
 			"cgroup/cpu", "not permitted", false, fixGroupContainer, "",
 		},
 		{
 			"hybrid, v1 is better", Facts{Groups: []Group{
-				{Version: 2, Dir: "/u", Reason: refused},
+				{Version: 2, Dir: "/u", Cause: sensors.Denied, Reason: refused},
 				{Version: 1, Controller: "cpuacct", Dir: "/c"},
 				{Version: 1, Controller: "memory", Dir: "/m", Memory: true},
 			}}, "cgroup/cpu", "ok", true, "", "",
@@ -246,7 +247,7 @@ func TestExamine(t *testing.T) {
 
 // TestInstead: what is used where the command gets no cgroup depends on what else there is.
 func TestInstead(t *testing.T) {
-	f := Facts{Groups: []Group{{Version: 2, Dir: "/u", Reason: "/u: permission denied"}}}
+	f := Facts{Groups: []Group{{Version: 2, Dir: "/u", Cause: sensors.Denied, Reason: "/u: permission denied"}}}
 	if x := Examine(f).Findings[0]; !strings.HasPrefix(x.Instead, "wait4") {
 		t.Errorf("without perf: %+v", x)
 	}
@@ -320,9 +321,9 @@ func TestText(t *testing.T) {
 		System: "linux", UID: 1000, Container: "/.dockerenv exists",
 		Sensors: []Reading{{"cpu", "cpu"}, {"cpu", "cpu"}},
 		Missing: []sensors.Absence{
-			{ID: "rapl/package-0/energy", Source: zoneFile, Reason: rootOnly, Present: true},
-			{ID: "rapl/psys/energy", Reason: rootOnly, Present: true},
-			{ID: "nvml", Reason: "no NVIDIA driver found"},
+			{ID: "rapl/package-0/energy", Source: zoneFile, Cause: sensors.Denied, Reason: rootOnly},
+			{ID: "rapl/psys/energy", Cause: sensors.Denied, Reason: rootOnly},
+			{ID: "nvml", Cause: sensors.NoLibrary, Reason: "no NVIDIA driver found"},
 		},
 	})
 	got := strings.Join(r.Text(), "\n")

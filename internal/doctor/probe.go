@@ -18,7 +18,7 @@ func Probe(host sensors.Host, readings []Reading, missing []sensors.Absence) Fac
 		return slices.ContainsFunc(readings, func(r Reading) bool { return r.Backend == family }) ||
 			slices.ContainsFunc(missing, func(a sensors.Absence) bool { return a.ID == family || strings.HasPrefix(a.ID, family+"/") })
 	}
-	f := Facts{System: runtime.GOOS, UID: os.Geteuid(), Sensors: readings, Missing: missing}
+	f := Facts{System: runtime.GOOS, UID: os.Geteuid(), Sensors: readings, Missing: missing, Redirected: host.Sys != "/sys"}
 	f.Container = container.Look("/proc", os.Getenv).Sign
 	f.NVIDIA = nvidia(host)
 	if asked("target") {

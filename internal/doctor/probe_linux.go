@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ergon-energy/ergon/internal/cgroup"
+	"github.com/ergon-energy/ergon/sensors"
 )
 
 // taskClock tries the event on this process, as an ordinary user may, without the kernel, and closes it
@@ -25,7 +26,14 @@ func taskClock() *Event {
 	attr.Size = uint32(unsafe.Sizeof(attr))
 	fd, err := unix.PerfEventOpen(&attr, 0, -1, -1, unix.PERF_FLAG_FD_CLOEXEC)
 	if err != nil {
-		return &Event{Reason: err.Error(), Denied: errors.Is(err, os.ErrPermission), Absent: errors.Is(err, unix.ENOSYS)}
+		e := &Event{Cause: sensors.Unreadable, Reason: err.Error()}
+		switch {
+		case errors.Is(err, os.ErrPermission):
+			e.Cause = sensors.Denied
+		case errors.Is(err, unix.ENOSYS):
+			e.Cause = sensors.Unsupported
+		}
+		return e
 	}
 	_ = unix.Close(fd)
 	return &Event{}
@@ -43,7 +51,10 @@ func groups() []Group {
 		g := Group{Version: p.Version, Controller: p.Controller, Dir: p.Dir, Memory: p.Controller == "memory"}
 		for _, path := range []string{p.Dir, filepath.Join(p.Dir, "cgroup.procs")} {
 			if err := unix.Faccessat(unix.AT_FDCWD, path, unix.W_OK, unix.AT_EACCESS); err != nil {
-				g.Reason, g.ReadOnly = path+": "+err.Error(), errors.Is(err, unix.EROFS)
+				g.Cause, g.Reason, g.ReadOnly = sensors.Unreadable, path+": "+err.Error(), errors.Is(err, unix.EROFS)
+				if g.ReadOnly || errors.Is(err, os.ErrPermission) {
+					g.Cause = sensors.Denied
+				}
 				break
 			}
 		}

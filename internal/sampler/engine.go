@@ -2,11 +2,9 @@ package sampler
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -174,7 +172,7 @@ func (e *Engine) openAll(wanted func(sensors.Backend) bool) []opening {
 		case opened[i] = <-late[i]:
 		case <-deadline:
 			opened[i].absences = []sensors.Absence{{
-				ID: b.Name, Reason: fmt.Sprintf("did not open within %v", openTimeout),
+				ID: b.Name, Cause: sensors.TimedOut, Reason: fmt.Sprintf("did not open within %v", openTimeout),
 			}}
 			expired := make(chan time.Time)
 			close(expired)
@@ -187,17 +185,10 @@ func (e *Engine) openAll(wanted func(sensors.Backend) bool) []opening {
 func (e *Engine) openOne(b sensors.Backend) opening {
 	src, absences, err := b.Open(context.Background(), e.config.Host)
 	if err != nil {
-		absences = append(absences, absence(b.Name, err))
+		absences = append(absences, sensors.AbsenceOf(b.Name, err))
 		src = nil
 	}
 	return opening{b, src, absences}
-}
-
-// absence is that of a whole backend.
-func absence(name string, err error) sensors.Absence {
-	// That it is not there is what an absence says already.
-	reason := strings.TrimSuffix(err.Error(), ": "+sensors.ErrUnavailable.Error())
-	return sensors.Absence{ID: name, Reason: reason, Present: !errors.Is(err, sensors.ErrUnavailable)}
 }
 
 // Follow tells the lanes whom to follow: at once while none runs, else before its next reading, as Follow must not

@@ -45,11 +45,13 @@ func (e *Engine) Absences() []sensors.Absence {
 		}
 		if b.There != nil {
 			if err := b.There(e.config.Host); err != nil {
-				list = append(list, absence(b.Name, err))
+				list = append(list, sensors.AbsenceOf(b.Name, err))
 				continue
 			}
 		}
-		list = append(list, sensors.Absence{ID: b.Name, Reason: "the command ended before the first beat, at which it is read first", Present: true})
+		list = append(list, sensors.Absence{
+			ID: b.Name, Cause: sensors.TooShort, Reason: "the command ended before the first beat, at which it is read first",
+		})
 	}
 	return list
 }

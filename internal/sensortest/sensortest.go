@@ -83,6 +83,11 @@ func described(t *testing.T, backend sensors.Backend, host sensors.Host) {
 		t.Errorf("%s: doc %q is not a line of text", backend.Name, backend.Doc)
 	}
 	source, absences := Open(t, backend, host)
+	for _, a := range absences {
+		if a.ID == "" || a.Cause == "" || a.Reason == "" {
+			t.Errorf("an absence without ID, cause or reason: %+v", a)
+		}
+	}
 	if len(source.Sensors()) == 0 {
 		t.Error("a source without a sensor: open should have given ErrUnavailable")
 	}
@@ -208,10 +213,11 @@ func empty(t *testing.T, backend sensors.Backend) {
 		err = source.Close()
 		t.Fatalf("a host with nothing opens (close: %v)", err)
 	}
-	if !errors.Is(err, sensors.ErrUnavailable) {
-		t.Errorf("error %q does not wrap ErrUnavailable", err)
+	var u *sensors.UnavailableError
+	if !errors.As(err, &u) {
+		t.Fatalf("error %q is no UnavailableError", err)
 	}
-	if strings.TrimSuffix(err.Error(), sensors.ErrUnavailable.Error()) == "" {
-		t.Errorf("error %q gives no reason", err)
+	if !errors.Is(err, sensors.ErrUnavailable) || u.Cause == "" || u.Reason == "" {
+		t.Errorf("error %q: cause %q, reason %q", err, u.Cause, u.Reason)
 	}
 }

@@ -1,0 +1,124 @@
+package sensors
+
+import (
+	"encoding/json"
+	"errors"
+)
+
+// Cause says why a sensor is absent. It is the word stored in files; programs decide by it and never by Absence.Reason.
+type Cause string
+
+const (
+	// NotPresent means that the thing itself is not there: no such device, file, process or kernel subsystem.
+	NotPresent Cause = "not_present"
+	// Unsupported means that the hardware, driver, kernel, operating system or build has no such reading.
+	Unsupported Cause = "unsupported"
+	// Denied means that this user may not read it.
+	Denied Cause = "denied"
+	// Masked means that a container hides it.
+	Masked Cause = "masked"
+	// Hidden means that a setting of the user or the batch system hides it, such as CUDA_VISIBLE_DEVICES.
+	Hidden Cause = "hidden"
+	// UnknownOrder means that a setting names devices by number, and it is unknown how the numbers are given.
+	UnknownOrder Cause = "unknown_order"
+	// OtherNamespace means that the kernel or driver names processes by the numbers of another PID namespace.
+	OtherNamespace Cause = "other_namespace"
+	// NoDriver means that the driver is not loaded, and NoLibrary that its library cannot be loaded.
+	NoDriver  Cause = "no_driver"
+	NoLibrary Cause = "no_library"
+	// VersionMismatch means that the driver and its library have different versions.
+	VersionMismatch Cause = "version_mismatch"
+	// TimedOut means that it gave no answer in time.
+	TimedOut Cause = "timed_out"
+	// TooShort means that the command ended before the first reading was due.
+	TooShort Cause = "too_short"
+	// Gone means that it was there and has been removed, or has failed for good.
+	Gone Cause = "gone"
+	// Unreadable means that it is there, and reading it fails for another reason: an I/O error, a text that is not
+	// understood, too many open files.
+	Unreadable Cause = "unreadable"
+)
+
+// Present reports whether the thing exists and only cannot be read. It is false if that is unknown.
+func (c Cause) Present() bool {
+	switch c {
+	case Denied, Masked, Hidden, UnknownOrder, VersionMismatch, TimedOut, TooShort, Unreadable:
+		return true
+	case NotPresent, Unsupported, OtherNamespace, NoDriver, NoLibrary, Gone:
+	}
+	return false
+}
+
+// Refused reports whether somebody with more rights could read it: permissions or a container are in the way.
+func (c Cause) Refused() bool { return c == Denied || c == Masked }
+
+// Absence is a sensor, or a whole family, that cannot be read on this host.
+type Absence struct {
+	// ID is the ID of the sensor, or the name of the family if none of its sensors can be read.
+	ID string
+	// Source is the file or call that was tried. It may be empty.
+	Source string
+	// Cause says why, for programs.
+	Cause Cause
+	// Reason says why, as a phrase for people: "permission denied", "no powercap in this kernel".
+	Reason string
+	// Domain is what the sensor would read the energy or power of, and Device the device it would belong to.
+	Domain Domain
+	Device string
+}
+
+// AbsenceOf returns the absence of a whole family, of the error that its Open gave.
+func AbsenceOf(family string, err error) Absence {
+	var u *UnavailableError
+	if errors.As(err, &u) {
+		return Absence{ID: family, Cause: u.Cause, Reason: u.Reason}
+	}
+	return Absence{ID: family, Cause: Unreadable, Reason: err.Error()}
+}
+
+// Present reports whether the thing exists and only cannot be read.
+func (a Absence) Present() bool { return a.Cause.Present() }
+
+// jsonAbsence is an Absence in JSON. Present follows from Cause; it is written for other readers of the files.
+type jsonAbsence struct {
+	ID      string `json:"id"`
+	Source  string `json:"source,omitempty"`
+	Cause   Cause  `json:"cause,omitempty"`
+	Reason  string `json:"reason"`
+	Present bool   `json:"present,omitempty"`
+	Domain  Domain `json:"domain,omitzero"`
+	Device  string `json:"device,omitempty"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (a Absence) MarshalJSON() ([]byte, error) {
+	return json.Marshal(jsonAbsence{a.ID, a.Source, a.Cause, a.Reason, a.Present(), a.Domain, a.Device})
+}
+
+// UnmarshalJSON implements json.Unmarshaler. Older files have no cause: what they call present is Unreadable.
+func (a *Absence) UnmarshalJSON(text []byte) error {
+	var j jsonAbsence
+	if err := json.Unmarshal(text, &j); err != nil {
+		return err
+	}
+	if j.Cause == "" && j.Present {
+		j.Cause = Unreadable
+	}
+	*a = Absence{j.ID, j.Source, j.Cause, j.Reason, j.Domain, j.Device}
+	return nil
+}
+
+// ErrUnavailable is what every UnavailableError wraps.
+var ErrUnavailable = errors.New("unavailable on this host")
+
+// UnavailableError is the error of Backend.Open if no sensor of a family can be read on this host.
+type UnavailableError struct {
+	// Cause and Reason are those of the family's Absence.
+	Cause  Cause
+	Reason string
+}
+
+func (e *UnavailableError) Error() string { return e.Reason + ": " + ErrUnavailable.Error() }
+
+// Unwrap returns ErrUnavailable.
+func (e *UnavailableError) Unwrap() error { return ErrUnavailable }
