@@ -63,13 +63,13 @@ type Report struct {
 	datamodel.Result
 	// Dir is the run's folder; empty when nothing was kept.
 	Dir string
-	// State is how the target ended, or would have: 126 or 127 where it could not be executed.
+	// State is how the target ended, or would have: ExitNotExecutable or ExitNotFound if it could not be executed.
 	State launch.State
 	// Refused is why the command could not be executed; nil where it was.
 	Refused error
 	// NoTape is why there is no tape that was asked for; nil where there is one or was none to be.
 	NoTape error
-	// Code is ergon's own exit code where the run ended the target: 124 after the time limit; else 0, and State counts.
+	// Code is ergon's own exit code if the run ended the target: ExitTimedOut after the time limit. If it is 0, State counts.
 	Code int
 }
 
@@ -314,10 +314,10 @@ func (o *round) follow() {
 // refused notes why the command could not be executed.
 func (o *round) refused(err error) {
 	o.run.Outcome, o.run.Reason = datamodel.NotExecutable, err.Error()
-	o.state = launch.State{ExitCode: 126}
+	o.state = launch.State{ExitCode: ExitNotExecutable}
 	var e *launch.ExecError
 	if errors.As(err, &e) && e.NotFound() {
-		o.run.Outcome, o.state.ExitCode = datamodel.NotFound, 127
+		o.run.Outcome, o.state.ExitCode = datamodel.NotFound, ExitNotFound
 	}
 }
 
@@ -404,7 +404,7 @@ func (o *round) report(tree *datamodel.Node) Report {
 		Result: datamodel.Result{Run: o.run, Tree: tree, Processes: o.processes}, Dir: o.dir, State: o.state, NoTape: o.noTape,
 	}
 	if o.timedOut {
-		rep.Code = 124
+		rep.Code = ExitTimedOut
 	}
 	return rep
 }

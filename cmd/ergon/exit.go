@@ -6,13 +6,11 @@ import (
 	"runtime/debug"
 
 	"github.com/ergon-energy/ergon/internal/launch"
+	"github.com/ergon-energy/ergon/runner"
 )
 
-// The exit codes of ergon itself; runner has the table. They come after the target's own code, and after 128+n for signal n.
-const (
-	exitErgon  = 125 // ergon failed or was called wrongly
-	exitUnwell = 1   // doctor found something that cannot be read
-)
+// exitUnwell is the exit code of doctor if something cannot be read. The codes of a run are in runner.
+const exitUnwell = 1
 
 // errNoCommand says that a run needs a command.
 var errNoCommand = errors.New("no command to measure: try `ergon sleep 1`")
@@ -47,11 +45,11 @@ func (p *program) exit(err error) int {
 	case errors.As(err, &d):
 		p.dropEarly()
 		launch.Die(int(d))
-		return 128 + int(d)
+		return launch.State{Signal: int(d)}.Code() // not reached where a signal can end us
 	default:
 		p.complain(err)
 	}
-	return exitErgon
+	return runner.ExitErgon
 }
 
 // complain writes an error to stderr.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ergon-energy/ergon/backend"
 	"github.com/ergon-energy/ergon/internal/launch"
+	"github.com/ergon-energy/ergon/runner"
 	"github.com/ergon-energy/ergon/sensors"
 )
 
@@ -36,7 +37,7 @@ func run(ctx context.Context, argv []string, std stdio, backends []sensors.Backe
 	if launch.IsSampler() || len(argv) == 2 && argv[1] == sampleWord {
 		if err := sample(std, backends); err != nil {
 			slog.New(slog.NewTextHandler(std.err, nil)).Error("sampler", "error", err)
-			return exitErgon
+			return runner.ExitErgon
 		}
 		return 0
 	}

@@ -65,7 +65,7 @@ func (p *program) recover(ctx context.Context, o RecoverOptions) error {
 	case found == 0:
 		fmt.Fprintf(p.err, "ergon: no unfinished run in %s\n", o.Results)
 	case failed > 0:
-		return status(exitErgon)
+		return status(runner.ExitErgon)
 	}
 	return nil
 }
