@@ -36,7 +36,7 @@ type progress struct {
 // progress returns the status line of --progress; nil if there is none. auto is a line that is drawn every second on a terminal,
 // one line a minute if CI is set, else nothing.
 func (p *program) progress(mode string) *progress {
-	s := &progress{to: p.err, terminal: isTerminal(p.err) && os.Getenv("TERM") != "dumb"}
+	s := &progress{to: p.err, terminal: isTerminal(p.err) && !isDumb()}
 	switch {
 	case mode == "off", mode == "auto" && !s.terminal && os.Getenv("CI") == "":
 		return nil

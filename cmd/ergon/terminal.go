@@ -4,15 +4,34 @@ import (
 	"os"
 	"strings"
 
+	"golang.org/x/term"
+
 	"github.com/ergon-energy/ergon/report"
 )
+
+// unknownWidth is the width of a terminal that does not tell its own.
+const unknownWidth = 80
+
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+// isDumb reports whether the terminal says that it knows no escape sequences.
+func isDumb() bool { return os.Getenv("TERM") == "dumb" }
+
+// width returns the number of columns of the terminal.
+func width(f *os.File) int {
+	w, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || w <= 0 {
+		return unknownWidth
+	}
+	return w
+}
 
 // reportOptions says what a reader of the file can see: colour, a width, more than ASCII.
 func reportOptions(f *os.File) report.Options {
 	o := report.Options{Unicode: utf8Locale()}
 	if isTerminal(f) {
 		o.Width = width(f)
-		o.Color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+		o.Color = os.Getenv("NO_COLOR") == "" && !isDumb()
 	}
 	return o
 }

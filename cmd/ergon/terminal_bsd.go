@@ -4,7 +4,4 @@ package main
 
 import "golang.org/x/sys/unix"
 
-func lineMode(fd int) bool {
-	t, err := unix.IoctlGetTermios(fd, unix.TIOCGETA)
-	return err == nil && t.Lflag&unix.ICANON != 0
-}
+const getTermios = unix.TIOCGETA
