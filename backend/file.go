@@ -39,7 +39,7 @@ type file struct {
 	fd   int
 	path string
 	buf  []byte
-	// quick says that the kernel makes the text up from what it has in memory, so that reading never waits.
+	// quick says that the kernel makes the text from what it has in memory, so that a reading never waits.
 	quick bool
 	// failed is the last error of reading, kept to be returned again: a sensor may fail at every beat of a long run.
 	failed *fs.PathError
@@ -234,15 +234,6 @@ func below(root, target string) string {
 		}
 	}
 	return target
-}
-
-// openQuick is openBelow for a file of the kernel's own procfs; in another tree it may be anything.
-func openQuick(root, path string) (*file, error) {
-	f, err := openBelow(root, path)
-	if err == nil {
-		f.quick = root == "/proc"
-	}
-	return f, err
 }
 
 // openBelow is open of what resolve finds.

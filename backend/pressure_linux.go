@@ -3,7 +3,6 @@ package backend
 import (
 	"bytes"
 	"math"
-	"path/filepath"
 
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
@@ -19,11 +18,10 @@ type pressure struct{ f *file }
 // openPressure opens the file of "cpu", "memory" or "io". A kernel without it, or with psi=0, has none, and then the
 // sensor is left out.
 func openPressure(host sensors.Host, resource string) (pressure, bool) {
-	f, err := open(filepath.Join(host.Proc, "pressure", resource))
+	f, err := openQuick(host.Proc, "pressure/"+resource)
 	if err != nil {
 		return pressure{}, false
 	}
-	f.quick = host.Proc == "/proc"
 	p := pressure{f}
 	if math.IsNaN(p.read()) { // psi=0 on an older kernel: it opens and cannot be read
 		_ = p.close() // nothing was written
