@@ -4,7 +4,7 @@ import (
 	"context"
 	"strings"
 
-	"github.com/ergon-energy/ergon/internal/doctor"
+	"github.com/ergon-energy/ergon/cmd/ergon/doctor"
 	"github.com/ergon-energy/ergon/report"
 )
 

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/ergon-energy/ergon/internal/doctor"
+	"github.com/ergon-energy/ergon/cmd/ergon/doctor"
 	"github.com/ergon-energy/ergon/internal/fixture"
 )
 
