@@ -36,6 +36,9 @@ const (
 	Range = 262143328850
 	// tick is how often the counters move; real ones do about every millisecond too.
 	tick = time.Millisecond
+	// mostStep is how much of a wait for a processor the counters make up for at once. It is far below the 100 ms by
+	// which a reader must expect a counter to be late, and above the tick of a kernel without fine timers.
+	mostStep = 10 * tick
 	// width of energy_uj's digits, Range has as many. They are written over in place and in one call, since a reader that
 	// keeps the file open would never see a file renamed over it, and a shortened one empty most of the time.
 	width = 12
@@ -256,26 +259,32 @@ func (t *Tree) spoil(how Fail) error {
 	return nil
 }
 
-// Drive moves the counters along the curve in real time, and leaves them at its energy over d, to the µJ. Where ctx ends
-// before that it leaves them at the energy up to then and returns the context's error.
+// Drive moves the counters along the curve in real time. It leaves them at the curve's energy over d, to the µJ. If ctx
+// ends before that, it leaves them where they are and returns the context's error.
+//
+// A process on a busy machine waits for a processor, and a meter does not: a counter that jumped to where it ought to be
+// would show a power that nobody drew. So the counters make up for a wait over the ticks that follow, half as fast again
+// as the curve. Drive then takes longer than d; the energy stays the same.
 func (t *Tree) Drive(ctx context.Context, curve Curve, d time.Duration) error {
-	start := time.Now()
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	end := time.NewTimer(d)
-	defer end.Stop()
-	for {
+	start := time.Now()
+	var along, before time.Duration // how far the counters are on the curve, and when they got there
+	for along < d {
+		var ended error
 		select {
 		case <-ctx.Done():
-			return errors.Join(t.at(curve, min(time.Since(start), d)), ctx.Err())
-		case <-end.C:
-			return t.at(curve, d)
+			ended = ctx.Err()
 		case <-ticker.C:
-			if err := t.at(curve, min(time.Since(start), d)); err != nil {
-				return err
-			}
+		}
+		now := time.Since(start)
+		along = min(along+min(now-before, mostStep)*3/2, now, d)
+		before = now
+		if err := errors.Join(t.at(curve, along), ended); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // Close releases the files; the counters stay as they are. A second call does nothing.
