@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ergon-energy/ergon/internal/fixture"
+	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
 // twoPackages is a machine whose processors 0 and 1 are in packages of their own.
@@ -32,7 +33,7 @@ func TestTargetOnPackages(t *testing.T) {
 	s := start(t, "burn 300")
 	group := fmt.Sprintf("/sys/fs/cgroup/cpuacct/ergon-test-%d", os.Getpid())
 	if err := os.Mkdir(group, 0o755); err != nil {
-		t.Skip(err) // no cgroups of v1, or not root
+		testenv.Lacks(t, testenv.CgroupV1, err)
 	}
 	t.Cleanup(func() { _ = os.Remove(group) })
 	if err := os.WriteFile(filepath.Join(group, "cgroup.procs"), []byte(strconv.Itoa(s.Process.Pid)), 0); err != nil {

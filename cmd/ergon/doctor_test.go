@@ -14,6 +14,7 @@ import (
 
 	"github.com/ergon-energy/ergon/cmd/ergon/doctor"
 	"github.com/ergon-energy/ergon/internal/fixture"
+	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
 // openToAll is a folder that every user can enter, with ergon in it.
@@ -39,7 +40,7 @@ func openToAll(t *testing.T) (dir, program string) {
 // TestDoctorByUser: where energy_uj is root's alone, root reads it, and an ordinary user is told how a group could.
 func TestDoctorByUser(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("needs root to become somebody else")
+		testenv.Lacks(t, testenv.Root, "it takes root to become somebody else")
 	}
 	dir, program := openToAll(t)
 	sys := filepath.Join(dir, "sys")

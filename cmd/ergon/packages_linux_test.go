@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ergon-energy/ergon/internal/fixture"
+	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
 // twoMeters is a machine whose processors 0 and 1 are in packages of their own, each with a counter.
@@ -47,7 +48,7 @@ func TestEnergyByPackage(t *testing.T) {
 	first.Set(0)
 	second.Set(1)
 	if _, err := os.Stat("/sys/fs/cgroup/cpuacct/cpuacct.usage_percpu"); err != nil || os.Geteuid() != 0 {
-		t.Skip("no cgroup of v1 that counts by processor, or not root to make one")
+		testenv.Lacks(t, testenv.CgroupV1, "nothing counts by processor, or not root to make a group")
 	}
 	taskset, err := exec.LookPath("taskset")
 	if err != nil {

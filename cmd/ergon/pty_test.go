@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
 // terminal is the other side of a pseudo-terminal: what a person types and sees.
@@ -119,7 +120,7 @@ func bash(t *testing.T, mark string, env ...string) *terminal {
 	t.Helper()
 	path, err := exec.LookPath("bash")
 	if err != nil {
-		t.Skip("no bash")
+		testenv.Lacks(t, testenv.Bash, err)
 	}
 	c := command(t, mark, path, "--norc", "--noprofile", "--noediting", "-i")
 	c.Env = append(c.Env, env...)

@@ -24,6 +24,7 @@ import (
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
 // counting is a target that says each time it gets SIGNAL, and ends with code 7 on END. A shell acts on signals that are
@@ -173,7 +174,7 @@ func TestSecond(t *testing.T) {
 sleep 1000 & (setsid sleep 1000 &) ; (sleep 1000; sleep 1000) &
 trap 'echo got' `+name+`; echo up; while :; do wait; done`)
 				if !groups && !hideGroups(c) {
-					t.Skip("cgroups can only be hidden by root")
+					testenv.Lacks(t, testenv.Root, "only root can hide the cgroups")
 				}
 				if c.SysProcAttr == nil {
 					c.SysProcAttr = &syscall.SysProcAttr{}

@@ -12,13 +12,15 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
 // TestByUser: with and without privileges every figure says where it comes from or why it is missing, and the processes
 // add up. What the dead command read and wrote is known to either.
 func TestByUser(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("needs root to become somebody else")
+		testenv.Lacks(t, testenv.Root, "it takes root to become somebody else")
 	}
 	type value struct {
 		Value                      *float64

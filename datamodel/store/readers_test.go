@@ -14,6 +14,7 @@ import (
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/testenv"
 	"github.com/ergon-energy/ergon/sensors"
 )
 
@@ -27,11 +28,7 @@ func python(t *testing.T) string {
 			t.Fatal(err)
 		}
 		if _, err := os.Stat(path); err != nil {
-			message := fmt.Sprintf("no Python with the readers: %v; ERGON_TEST_PYTHON names one", err)
-			if os.Getenv("CI") == "true" {
-				t.Fatal(message)
-			}
-			t.Skip(message)
+			testenv.Lacks(t, testenv.Readers, fmt.Sprintf("%v; ERGON_TEST_PYTHON names one", err))
 		}
 	}
 	return path

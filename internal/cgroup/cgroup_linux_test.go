@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
 // role tells the test binary, started again, to be one of the processes below in place of the tests.
@@ -88,7 +90,7 @@ func own(t *testing.T) *Group {
 	}
 	t.Cleanup(func() { _, _ = g.Leave() })
 	if g.CPU == "" {
-		t.Skip("no cgroup can be made here: " + g.CPUReason)
+		testenv.Lacks(t, testenv.CgroupV2, g.CPUReason)
 	}
 	return g
 }
@@ -259,7 +261,7 @@ func TestAddOfNoProcess(t *testing.T) {
 
 func TestOrdinaryUser(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("needs root to become somebody else")
+		testenv.Lacks(t, testenv.Root, "it takes root to become somebody else")
 	}
 	c := exec.Command(os.Args[0])
 	c.Env = append(os.Environ(), noNap, role+"=make")

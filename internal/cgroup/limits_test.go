@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
 // lay writes files below a new folder and returns it.
@@ -185,7 +187,7 @@ func TestQuota(t *testing.T) {
 		dir = ""
 	}
 	if err != nil || dir == "" {
-		t.Skipf("no cgroup with a quota can be made here: %v", err)
+		testenv.Lacks(t, testenv.Quota, err)
 	}
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", `echo $$ >"$0/cgroup.procs" && exec "$1" -test.run '^TestQuotaChild$'`, dir, os.Args[0])
 	cmd.Env = append(os.Environ(), "ERGON_TEST_QUOTA=1")

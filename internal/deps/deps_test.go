@@ -44,6 +44,7 @@ func forbidden() [][2]string {
 		{module + "/internal/fixture", "for tests only"},
 		{module + "/internal/nvmlstub", "for tests only"},
 		{module + "/internal/sensortest", "for tests only"},
+		{module + "/internal/testenv", "for tests only"},
 	}
 }
 
@@ -51,6 +52,7 @@ func forbidden() [][2]string {
 func aids() []string {
 	return []string{
 		module + "/internal/bench", module + "/internal/fixture", module + "/internal/nvmlstub", module + "/internal/sensortest",
+		module + "/internal/testenv",
 	}
 }
 

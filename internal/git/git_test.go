@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
 // git runs git in a folder, without anybody's configuration.
@@ -36,7 +38,7 @@ func write(t *testing.T, path, text string) {
 func repo(t *testing.T) string {
 	t.Helper()
 	if _, err := exec.LookPath("git"); err != nil {
-		t.Skip("git is not installed")
+		testenv.Lacks(t, testenv.Git, err)
 	}
 	dir := t.TempDir()
 	git(t, dir, "init", "-q", "-b", "topic/x")

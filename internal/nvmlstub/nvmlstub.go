@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/ergon-energy/ergon/internal/fixture"
+	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
 // Build compiles the library into a folder of the test's own, without the functions named, and returns its path. The
@@ -27,7 +28,7 @@ func Build(t testing.TB, without ...string) string {
 		cc = "cc"
 	}
 	if _, err := exec.LookPath(cc); err != nil {
-		t.Skipf("no C compiler to build a stub of NVML with: %v", err)
+		testenv.Lacks(t, testenv.Compiler, err)
 	}
 	library := filepath.Join(t.TempDir(), "libnvidia-ml.so.1")
 	args := []string{

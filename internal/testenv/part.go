@@ -1,0 +1,45 @@
+package testenv
+
+import (
+	"os"
+	"testing"
+)
+
+// Part is something that a test needs and not every machine has.
+type Part string
+
+// The parts. .ci/run installs the first four.
+const (
+	Compiler  Part = "C compiler"
+	Readers   Part = "Python environment"
+	Git       Part = "git"
+	Bash      Part = "bash"
+	Root      Part = "root"
+	CgroupV1  Part = "cgroup v1 to write in"
+	CgroupV2  Part = "cgroup v2 to write in"
+	PerfEvent Part = "perf events"
+	Quota     Part = "cgroup with a quota"
+)
+
+// Lacks skips the test, because the machine has no such part; reason tells how that was found out.
+// Where CI is set, it fails the test if the machine does have the part: a test that is silently left out proves nothing.
+func Lacks(t testing.TB, part Part, reason any) {
+	t.Helper()
+	Without(t, part, reason)
+	t.Skipf("no %s here: %v", part, reason)
+}
+
+// Without is Lacks for a test that goes on without the part and so tests less.
+func Without(t testing.TB, part Part, reason any) {
+	t.Helper()
+	lacks(t, part, reason, os.Getenv("CI") != "" && here(part))
+}
+
+func lacks(t testing.TB, part Part, reason any, wrong bool) {
+	t.Helper()
+	if wrong {
+		t.Fatalf("this machine has %s, or CI should install it, but the test did not find it: %v", part, reason)
+	}
+	note(t, "no "+string(part), reason)
+	t.Logf("no %s here: %v", part, reason)
+}

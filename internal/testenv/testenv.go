@@ -1,0 +1,36 @@
+// Package testenv tells tests what the machine that they run on offers: whether it has a part that a test needs, and
+// whether it was too busy for a test that measures the machine itself. It is for tests only.
+//
+// If the environment variable ERGON_TEST_SKIPS names a file, each skip adds a line to it, which `make ci` counts.
+package testenv
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// notesFile names the environment variable with the file that collects the skips.
+const notesFile = "ERGON_TEST_SKIPS"
+
+// note adds a line to the file of skips: the kind, the test and the reason. Each line is one write, so that test
+// binaries which run at once do not mix theirs.
+func note(t testing.TB, kind string, reason any) {
+	t.Helper()
+	path := os.Getenv(notesFile)
+	if path == "" {
+		return
+	}
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = fmt.Fprintf(f, "%s\t%s\t%s\n", kind, t.Name(), strings.ReplaceAll(fmt.Sprint(reason), "\n", " "))
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
