@@ -3,9 +3,7 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -105,48 +103,4 @@ func diagnosis(t *testing.T, name string) string {
 		}
 	}
 	return strings.Join(doctor.Examine(facts).Text(), "\n")
-}
-
-// TestAccuracyPageNames: every test that the page names is there.
-func TestAccuracyPageNames(t *testing.T) {
-	page, err := os.ReadFile(accuracyPage)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tests := map[string]bool{}
-	err = filepath.WalkDir(repository, func(path string, e fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case e.IsDir() && strings.HasPrefix(e.Name(), ".") && e.Name() != "..":
-			return fs.SkipDir
-		case !strings.HasSuffix(path, "_test.go"):
-			return nil
-		}
-		source, err := os.ReadFile(path)
-		for _, found := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`).FindAllSubmatch(source, -1) {
-			tests[string(found[1])] = true
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	named := regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w*`).FindAllString(string(page), -1)
-	if len(named) < 30 {
-		t.Errorf("only %d tests are named", len(named))
-	}
-	for _, name := range named {
-		if !tests[name] {
-			t.Errorf("the page names %s, which is not there", name)
-		}
-	}
-	for _, path := range regexp.MustCompile("`([a-z]+/[a-zA-Z0-9_./-]+)`").FindAllSubmatch(page, -1) {
-		if !bytes.Contains(path[1], []byte(".")) {
-			continue
-		}
-		if _, err := os.Stat(filepath.Join(repository, string(path[1]))); err != nil {
-			t.Errorf("the page names a file that is not there: %v", err)
-		}
-	}
 }
