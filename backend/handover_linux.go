@@ -167,7 +167,7 @@ func (s *targetSource) Inherit(l sensors.Legacy) error {
 	}
 	t := s.tree
 	if len(l.Numbers) < legacyOthers || unix.ClockGettime(unix.CLOCK_MONOTONIC, &s.spec) != nil {
-		return nil // the target had ended before the runner could look at it
+		return nil //nolint:nilerr // the target had ended before the runner could look at it
 	}
 	t.now = time.Since(t.epoch) - time.Duration(s.spec.Nano()-l.Numbers[legacyFirst])
 	t.stopped, s.largest = l.Numbers[legacyStopped] == 1, float64(l.Numbers[legacyLargest])
