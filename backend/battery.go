@@ -56,9 +56,9 @@ type batterySource struct {
 }
 
 // batteries lists the folders of the batteries by their names.
-func batteries(host sensors.Host) (names, dirs []string, err error) {
-	shown := filepath.Join(host.Sys, filepath.FromSlash(supplyClass))
-	dir, err := resolve(host.Sys, supplyClass)
+func batteries(setup sensors.Setup) (names, dirs []string, err error) {
+	shown := filepath.Join(setup.Sys, filepath.FromSlash(supplyClass))
+	dir, err := resolve(setup.Sys, supplyClass)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, unavailable(sensors.Unsupported, "no power supplies in this kernel, no "+shown)
 	}
@@ -70,7 +70,7 @@ func batteries(host sensors.Host) (names, dirs []string, err error) {
 		return nil, nil, unreadable(shown, err)
 	}
 	for _, e := range entries {
-		supply, err := resolve(host.Sys, supplyClass+"/"+e.Name())
+		supply, err := resolve(setup.Sys, supplyClass+"/"+e.Name())
 		if err == nil && isBattery(supply, e.Name()) {
 			names, dirs = append(names, e.Name()), append(dirs, supply)
 		}
@@ -82,13 +82,13 @@ func batteries(host sensors.Host) (names, dirs []string, err error) {
 }
 
 // thereBattery says whether there is one, without asking for its charge.
-func thereBattery(host sensors.Host) error {
-	_, _, err := batteries(host)
+func thereBattery(setup sensors.Setup) error {
+	_, _, err := batteries(setup)
 	return err
 }
 
-func openBattery(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
-	names, dirs, err := batteries(host)
+func openBattery(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
+	names, dirs, err := batteries(setup)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -125,7 +125,7 @@ func TestBatteryKinds(t *testing.T) {
 }
 
 func TestBatteryUnavailable(t *testing.T) {
-	f := func(host sensors.Host, absent int, want string) {
+	f := func(host sensors.Setup, absent int, want string) {
 		t.Helper()
 		source, absences, err := battery().Open(t.Context(), host)
 		if source != nil || !errors.Is(err, sensors.ErrUnavailable) || !regexp.MustCompile(want).MatchString(err.Error()) || len(absences) != absent {

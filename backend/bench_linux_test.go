@@ -33,7 +33,7 @@ func BenchmarkAgainstC(b *testing.B) {
 	var sources []sensors.Source
 	var rows [][]float64
 	for _, backend := range []sensors.Backend{cpu(), memory(), disk(), network()} {
-		s, _, err := backend.Open(b.Context(), sensors.Host{Proc: "/proc", Sys: "/sys"})
+		s, _, err := backend.Open(b.Context(), sensors.Setup{Proc: "/proc", Sys: "/sys"})
 		if err != nil {
 			b.Skip(err)
 		}

@@ -10,7 +10,7 @@ import (
 func BenchmarkRead(b *testing.B) {
 	for _, backend := range All() {
 		b.Run(backend.Name, func(b *testing.B) {
-			host := sensors.Host{Proc: "/proc", Sys: "/sys", Dirs: []string{b.TempDir()}}
+			host := sensors.Setup{Proc: "/proc", Sys: "/sys", Dirs: []string{b.TempDir()}}
 			source, _, err := backend.Open(b.Context(), host)
 			if err != nil {
 				b.Skip(err)

@@ -36,10 +36,10 @@ type cpuSource struct {
 	pressure pressure
 }
 
-func openCPU(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
-	stat, err := openQuick(host.Proc, "stat")
+func openCPU(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
+	stat, err := openQuick(setup.Proc, "stat")
 	if err != nil {
-		return nil, nil, unreadable(host.Proc+"/stat", err)
+		return nil, nil, unreadable(setup.Proc+"/stat", err)
 	}
 	b, err := stat.read()
 	if err != nil {
@@ -72,7 +72,7 @@ func openCPU(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Ab
 		Unit: units.Processes, Kind: sensors.Counter, Use: sensors.Forks, Source: stat.path,
 		Doc: "processes and threads started on the whole machine",
 	}))
-	if p, ok := openPressure(host, "cpu"); ok {
+	if p, ok := openPressure(setup, "cpu"); ok {
 		c.pressure = p
 		c.list = append(c.list, p.sensor("cpu", sensors.CPUPressure, "time in which some task that could run waited for a processor"))
 	}
@@ -168,10 +168,10 @@ type cpufreqSource struct {
 
 // openCPUFreq looks for /sys/devices/system/cpu/cpuN/cpufreq/scaling_cur_freq, the frequency in kHz that the hardware
 // runs at where that can be known, else the one last asked for (Documentation/admin-guide/pm/cpufreq.rst).
-func openCPUFreq(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
-	dir, err := resolve(host.Sys, cpus)
+func openCPUFreq(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
+	dir, err := resolve(setup.Sys, cpus)
 	if err != nil {
-		return nil, nil, unreadable(host.Sys+"/"+cpus, err)
+		return nil, nil, unreadable(setup.Sys+"/"+cpus, err)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -190,7 +190,7 @@ func openCPUFreq(_ context.Context, host sensors.Host) (sensors.Source, []sensor
 	for _, n := range numbers {
 		device := "cpu" + strconv.Itoa(n)
 		path := cpus + "/" + device + "/cpufreq/scaling_cur_freq"
-		f, err := openBelow(host.Sys, path)
+		f, err := openBelow(setup.Sys, path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -202,7 +202,7 @@ func openCPUFreq(_ context.Context, host sensors.Host) (sensors.Source, []sensor
 		}
 		if err != nil {
 			_ = f.close() // nothing was written, and the first error is the one that tells.
-			absences = append(absences, absent(s, host.Sys+"/"+path, err))
+			absences = append(absences, absent(s, setup.Sys+"/"+path, err))
 			continue
 		}
 		s.Source = f.path

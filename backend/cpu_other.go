@@ -24,7 +24,7 @@ func counted() []string {
 	}
 }
 
-func openCPU(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
+func openCPU(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 	const source = "gopsutil cpu.Times"
 	each, err := gopsutil.Times(true)
 	if err != nil {
@@ -69,6 +69,6 @@ func openCPU(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, 
 	})
 }
 
-func openCPUFreq(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
+func openCPUFreq(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 	return nil, nil, unavailable(sensors.Unsupported, "the clock frequency is only read on Linux")
 }

@@ -28,10 +28,10 @@ type diskSource struct {
 	pressure pressure
 }
 
-func openDisk(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
-	diskstats, err := openQuick(host.Proc, "diskstats")
+func openDisk(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
+	diskstats, err := openQuick(setup.Proc, "diskstats")
 	if err != nil {
-		return nil, nil, unreadable(host.Proc+"/diskstats", err)
+		return nil, nil, unreadable(setup.Proc+"/diskstats", err)
 	}
 	d := &diskSource{diskstats: diskstats, slot: map[string]int{}}
 	fail := func(err error) (sensors.Source, []sensors.Absence, error) {
@@ -49,9 +49,9 @@ func openDisk(_ context.Context, host sensors.Host) (sensors.Source, []sensors.A
 			counts[string(name)] = c
 		}
 	}
-	dir, err := resolve(host.Sys, "block")
+	dir, err := resolve(setup.Sys, "block")
 	if err != nil {
-		return fail(unreadable(host.Sys+"/block", err))
+		return fail(unreadable(setup.Sys+"/block", err))
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -60,7 +60,7 @@ func openDisk(_ context.Context, host sensors.Host) (sensors.Source, []sensors.A
 	for _, e := range entries {
 		device := e.Name()
 		name := strings.ReplaceAll(device, "!", "/") // sysfs has cciss!c0d0 for cciss/c0d0.
-		if c, ok := counts[name]; !ok || !wanted(host, device, c, counts) {
+		if c, ok := counts[name]; !ok || !wanted(setup, device, c, counts) {
 			continue
 		}
 		d.slot[name] = len(d.slot)
@@ -69,7 +69,7 @@ func openDisk(_ context.Context, host sensors.Host) (sensors.Source, []sensors.A
 	if len(d.list) == 0 {
 		return fail(unavailable(sensors.NotPresent, "no whole device in "+dir))
 	}
-	if p, ok := openPressure(host, "io"); ok {
+	if p, ok := openPressure(setup, "io"); ok {
 		d.pressure = p
 		d.list = append(d.list, p.sensor("disk", sensors.DiskPressure, "time in which some task waited for a disk"))
 	}
@@ -77,7 +77,7 @@ func openDisk(_ context.Context, host sensors.Host) (sensors.Source, []sensors.A
 }
 
 // wanted tells whether a device of /sys/block is one whose traffic is not counted elsewhere.
-func wanted(host sensors.Host, device string, own [perDisk]float64, all map[string][perDisk]float64) bool {
+func wanted(setup sensors.Setup, device string, own [perDisk]float64, all map[string][perDisk]float64) bool {
 	// loop stands on a file and zd on a ZFS pool, though no slaves are named; ram and zram are memory.
 	for _, prefix := range []string{"loop", "zd", "ram", "zram"} {
 		digits, ok := strings.CutPrefix(device, prefix)
@@ -86,7 +86,7 @@ func wanted(host sensors.Host, device string, own [perDisk]float64, all map[stri
 		}
 	}
 	attribute := func(name string) string {
-		path, err := resolve(host.Sys, "block/"+device+"/"+name)
+		path, err := resolve(setup.Sys, "block/"+device+"/"+name)
 		if err != nil {
 			return ""
 		}
@@ -100,7 +100,7 @@ func wanted(host sensors.Host, device string, own [perDisk]float64, all map[stri
 	if own == [perDisk]float64{} && attribute("size") == "0" {
 		return false
 	}
-	if path, err := resolve(host.Sys, "block/"+device+"/slaves"); err == nil {
+	if path, err := resolve(setup.Sys, "block/"+device+"/slaves"); err == nil {
 		if under, err := os.ReadDir(path); err == nil && len(under) > 0 {
 			return false
 		}

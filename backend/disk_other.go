@@ -12,7 +12,7 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-func openDisk(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
+func openDisk(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 	const source = "gopsutil disk.IOCounters"
 	found, err := gopsutil.IOCounters()
 	if err != nil {

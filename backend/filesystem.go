@@ -7,7 +7,7 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// filesystem is the free space of the file systems of Host.Dirs. It reads alone, as asking a network file system whose
+// filesystem is the free space of the file systems of Setup.Dirs. It reads alone, as asking a network file system whose
 // server is away does not return.
 func filesystem() sensors.Backend {
 	return sensors.Backend{

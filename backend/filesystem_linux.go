@@ -20,11 +20,11 @@ type filesystemSource struct {
 	stat unix.Statfs_t
 }
 
-func openFilesystem(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+func openFilesystem(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 	f := &filesystemSource{}
 	var absences []sensors.Absence
 	seen := map[uint64]bool{}
-	for _, dir := range host.Dirs {
+	for _, dir := range setup.Dirs {
 		fd, device, err := openDir(dir)
 		if err != nil {
 			absences = append(absences, absent(filesystemSensor(dir, ""), dir, err))

@@ -13,12 +13,12 @@ import (
 )
 
 // openFilesystem takes each folder for a file system of its own, as which one it is on is not asked for here.
-func openFilesystem(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+func openFilesystem(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 	const source = "gopsutil disk.Usage"
 	var dirs []string
 	var list []sensors.Sensor
 	var absences []sensors.Absence
-	for _, dir := range host.Dirs {
+	for _, dir := range setup.Dirs {
 		if abs, err := filepath.Abs(dir); err == nil {
 			dir = abs
 		}

@@ -20,9 +20,9 @@ import (
 )
 
 // here is the machine the test runs on.
-func here(t testing.TB) sensors.Host {
+func here(t testing.TB) sensors.Setup {
 	t.Helper()
-	return sensors.Host{Proc: "/proc", Sys: "/sys", Dirs: []string{t.TempDir()}}
+	return sensors.Setup{Proc: "/proc", Sys: "/sys", Dirs: []string{t.TempDir()}}
 }
 
 func TestHostFamilies(t *testing.T) {
@@ -288,7 +288,7 @@ func TestFilesystem(t *testing.T) {
 		t.Fatal(err)
 	}
 	none := filepath.Join(dir, "none")
-	source, absences := sensortest.Open(t, filesystem(), sensors.Host{Dirs: []string{dir, none, other}})
+	source, absences := sensortest.Open(t, filesystem(), sensors.Setup{Dirs: []string{dir, none, other}})
 	if len(source.Sensors()) != 1 {
 		t.Fatalf("two folders of one file system: %+v", source.Sensors())
 	}

@@ -33,17 +33,17 @@ func hwmon() sensors.Backend {
 }
 
 // thereHWMon says whether a chip has a meter, without asking one.
-func thereHWMon(host sensors.Host) error {
-	chips, err := hwmonChips(host.Sys)
+func thereHWMon(setup sensors.Setup) error {
+	chips, err := hwmonChips(setup.Sys)
 	if err != nil {
 		return err
 	}
 	for _, c := range chips {
-		if meters, err := c.meters(host.Sys); err != nil || len(meters) > 0 {
+		if meters, err := c.meters(setup.Sys); err != nil || len(meters) > 0 {
 			return nil //nolint:nilerr // a chip that cannot be read may have a meter
 		}
 	}
-	return noMeter(host.Sys)
+	return noMeter(setup.Sys)
 }
 
 // noMeter is the error where no chip has one.
@@ -77,8 +77,8 @@ type meter struct {
 	path    string
 }
 
-func openHWMon(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
-	chips, err := hwmonChips(host.Sys)
+func openHWMon(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
+	chips, err := hwmonChips(setup.Sys)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -86,18 +86,18 @@ func openHWMon(_ context.Context, host sensors.Host) (sensors.Source, []sensors.
 	var absences []sensors.Absence
 	ids, files := map[string]int{}, map[string]bool{}
 	for _, c := range chips {
-		meters, err := c.meters(host.Sys)
+		meters, err := c.meters(setup.Sys)
 		if err != nil {
-			absences = append(absences, absentGroup("hwmon/"+c.instance, filepath.Join(host.Sys, c.path), err))
+			absences = append(absences, absentGroup("hwmon/"+c.instance, filepath.Join(setup.Sys, c.path), err))
 			continue
 		}
 		for _, m := range meters {
-			source, err := resolve(host.Sys, m.path)
+			source, err := resolve(setup.Sys, m.path)
 			if err != nil || files[source] { // two chips of one device show what the device has.
 				continue
 			}
 			files[source] = true
-			s := hwmonSensor(host.Sys, c, m, source, ids)
+			s := hwmonSensor(setup.Sys, c, m, source, ids)
 			f, err := open(source)
 			if err == nil {
 				if _, err = f.number(); passes(err) {
@@ -118,7 +118,7 @@ func openHWMon(_ context.Context, host sensors.Host) (sensors.Source, []sensors.
 	case len(absences) > 0:
 		return nil, absences, noneOf(absences)
 	}
-	return nil, nil, noMeter(host.Sys)
+	return nil, nil, noMeter(setup.Sys)
 }
 
 // passes tells an error of a meter that is there and has nothing to say just now: a bus that is busy, a graphics card

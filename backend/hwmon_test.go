@@ -40,7 +40,7 @@ func chipAt(n int, device string, files ...string) string {
 
 // Which meters there are, in which order, and what they read.
 func TestHWMonMeters(t *testing.T) {
-	f := func(host sensors.Host, want ...string) {
+	f := func(host sensors.Setup, want ...string) {
 		t.Helper()
 		source, absences := sensortest.Open(t, hwmon(), host)
 		var got []string
@@ -99,7 +99,7 @@ func TestHWMonAbsences(t *testing.T) {
 	if n := len(source.Sensors()); n != 1 {
 		t.Errorf("%d sensors", n)
 	}
-	f := func(host sensors.Host, absent int, want string) {
+	f := func(host sensors.Setup, absent int, want string) {
 		t.Helper()
 		source, absences, err := hwmon().Open(t.Context(), host)
 		if source != nil || !errors.Is(err, sensors.ErrUnavailable) || !regexp.MustCompile(want).MatchString(err.Error()) || len(absences) != absent {

@@ -13,7 +13,7 @@ import (
 
 // Describe asks the machine what it is, as far as that is on the way to every start: on Linux it reads a few files
 // itself, as gopsutil's host.Info takes 1 to 2 ms there. Complete asks for the rest.
-func Describe(h sensors.Host) sensors.Machine {
+func Describe(h sensors.Setup) sensors.Machine {
 	m := sensors.Machine{OS: runtime.GOOS, Architecture: runtime.GOARCH, CPUs: runtime.NumCPU()}
 	m.Name, _ = os.Hostname()
 	ask(&m, h)
@@ -32,7 +32,7 @@ func field(text []byte, name string) string {
 }
 
 // fromFiles fills in what procfs and sysfs tell at the start, and the settings that may be others at the end.
-func fromFiles(m *sensors.Machine, h sensors.Host) {
+func fromFiles(m *sensors.Machine, h sensors.Setup) {
 	m.Kernel = text(h.Proc, "sys/kernel/osrelease")
 	cpu := head(filepath.Join(h.Proc, "cpuinfo"))
 	m.CPU = field(cpu, "model name")

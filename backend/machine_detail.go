@@ -23,7 +23,7 @@ const (
 
 // Complete adds to what Describe said of the machine all that is not worth waiting for before a command starts, and
 // what of its settings has changed since. It reads files alone; what they do not tell stays as it was.
-func Complete(h sensors.Host, m *sensors.Machine) {
+func Complete(h sensors.Setup, m *sensors.Machine) {
 	countProcessors(h.Sys, m)
 	if m.Sockets == 0 {
 		m.Sockets = packages(h.Proc)
@@ -42,7 +42,7 @@ func Complete(h sensors.Host, m *sensors.Machine) {
 }
 
 // CompleteBounds is the part of Complete that a summary needs: what the process may use, and the container it is in.
-func CompleteBounds(h sensors.Host, m *sensors.Machine) {
+func CompleteBounds(h sensors.Setup, m *sensors.Machine) {
 	m.Container = container.Look(h.Proc, os.Getenv).Kind
 	m.Cgroup, m.Limits = limits(h, *m)
 }
@@ -239,7 +239,7 @@ func powerCaps(sys string) []sensors.PowerCap {
 // driver's version is the second word but one of
 //
 //	NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.129.03  Thu Oct 19 18:56:32 UTC 2023
-func gpus(h sensors.Host) (models []string, driver string) {
+func gpus(h sensors.Setup) (models []string, driver string) {
 	cards, _ := filepath.Glob(filepath.Join(h.Proc, "driver/nvidia/gpus/*/information"))
 	for _, f := range cards {
 		if model := field(head(f), "Model"); model != "" {
@@ -280,7 +280,7 @@ func gpus(h sensors.Host) (models []string, driver string) {
 }
 
 // limits is what of the machine m a command that is started by this process may use.
-func limits(h sensors.Host, m sensors.Machine) (group string, l sensors.Limits) {
+func limits(h sensors.Setup, m sensors.Machine) (group string, l sensors.Limits) {
 	// The affinity mask, within which the kernel keeps every cpuset (Documentation/admin-guide/cgroup-v1/cpusets.rst).
 	// A status is 1.5 KB, the mask of a large machine before the list of it some hundred bytes.
 	allowed := field(head(filepath.Join(h.Proc, "self/status")), "Cpus_allowed_list")

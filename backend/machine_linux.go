@@ -2,4 +2,4 @@ package backend
 
 import "github.com/ergon-energy/ergon/sensors"
 
-func ask(m *sensors.Machine, h sensors.Host) { fromFiles(m, h) }
+func ask(m *sensors.Machine, h sensors.Setup) { fromFiles(m, h) }

@@ -10,7 +10,7 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-func ask(m *sensors.Machine, _ sensors.Host) {
+func ask(m *sensors.Machine, _ sensors.Setup) {
 	if kernel, err := host.KernelVersion(); err == nil {
 		m.Kernel = kernel
 	}

@@ -20,10 +20,10 @@ type memorySource struct {
 	swap     swap
 }
 
-func openMemory(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
-	meminfo, err := openQuick(host.Proc, "meminfo")
+func openMemory(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
+	meminfo, err := openQuick(setup.Proc, "meminfo")
 	if err != nil {
-		return nil, nil, unreadable(host.Proc+"/meminfo", err)
+		return nil, nil, unreadable(setup.Proc+"/meminfo", err)
 	}
 	m := &memorySource{meminfo: meminfo, list: inSteps(memorySensors(meminfo.path), units.Byte, 1024)}
 	dst := make([]float64, len(m.list))
@@ -35,12 +35,12 @@ func openMemory(_ context.Context, host sensors.Host) (sensors.Source, []sensors
 	if err != nil {
 		return nil, nil, errors.Join(unreadable(meminfo.path, err), m.Close())
 	}
-	if p, ok := openPressure(host, "memory"); ok {
+	if p, ok := openPressure(setup, "memory"); ok {
 		m.pressure = p
 		m.list = append(m.list, p.sensor("memory", sensors.MemoryPressure, "time in which some task waited for memory: for swap, for pages to be freed"))
 	}
 	if swapTotal > 0 { // /proc/vmstat takes three times as long to read as meminfo
-		if f, err := openQuick(host.Proc, "vmstat"); err == nil {
+		if f, err := openQuick(setup.Proc, "vmstat"); err == nil {
 			m.swap = swap{f, float64(os.Getpagesize())}
 			m.list = append(m.list, inSteps(swapSensors(f.path), units.Byte, m.swap.page)...)
 		}

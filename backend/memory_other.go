@@ -11,7 +11,7 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-func openMemory(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
+func openMemory(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 	return newAsked(memorySensors("gopsutil mem.VirtualMemory"), func(dst []float64) error {
 		m, err := mem.VirtualMemory()
 		if err != nil {

@@ -23,8 +23,8 @@ type networkSource struct {
 	slot map[string]int
 }
 
-func openNetwork(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
-	dev, source, err := openNetDev(host)
+func openNetwork(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
+	dev, source, err := openNetDev(setup)
 	if err != nil {
 		return nil, nil, unreadable(source, err)
 	}
@@ -52,16 +52,16 @@ func openNetwork(_ context.Context, host sensors.Host) (sensors.Source, []sensor
 // openNetDev opens net/dev of the machine's network namespace. /proc/net is a link to self/net: in a container that
 // has the host's procfs mounted elsewhere, that is still the container's own, and process 1 is the host's. The source is
 // the name it was asked for by, the same in every run, not the one with a process id that the link leads to.
-func openNetDev(host sensors.Host) (f *file, source string, err error) {
-	if filepath.Clean(host.Proc) != "/proc" {
-		source = filepath.Join(host.Proc, "1/net/dev")
-		if f, err = openQuick(host.Proc, "1/net/dev"); err == nil {
+func openNetDev(setup sensors.Setup) (f *file, source string, err error) {
+	if filepath.Clean(setup.Proc) != "/proc" {
+		source = filepath.Join(setup.Proc, "1/net/dev")
+		if f, err = openQuick(setup.Proc, "1/net/dev"); err == nil {
 			return f, source, nil
 		}
 	}
 	// Through the link as it is: an own thread's net is the same, and "self" of another procfs cannot be resolved here.
-	f, err = openQuick(host.Proc, "net/dev")
-	return f, filepath.Join(host.Proc, "net/dev"), err
+	f, err = openQuick(setup.Proc, "net/dev")
+	return f, filepath.Join(setup.Proc, "net/dev"), err
 }
 
 // netLine splits a line into the interface's name and the values of networkSensors.

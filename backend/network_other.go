@@ -10,7 +10,7 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-func openNetwork(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
+func openNetwork(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 	const source = "gopsutil net.IOCounters"
 	found, err := net.IOCounters(true)
 	if err != nil {

@@ -232,16 +232,16 @@ func driver() bool {
 	})
 }
 
-func openNVML(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
-	if host.NVML == "" && os.Getenv("LD_LIBRARY_PATH") == "" && !driver() {
+func openNVML(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
+	if setup.NVML == "" && os.Getenv("LD_LIBRARY_PATH") == "" && !driver() {
 		return nil, nil, unavailable(sensors.NoDriver, "no NVIDIA driver: none of "+strings.Join(driverFiles(), ", ")+" is here")
 	}
-	lib, err := loadNVML(host.NVML)
+	lib, err := loadNVML(setup.NVML)
 	if err != nil {
 		return nil, nil, err
 	}
-	n := &nvmlSource{lib: lib, users: newGPUUsers(host)}
-	absences, err := n.open(host)
+	n := &nvmlSource{lib: lib, users: newGPUUsers(setup)}
+	absences, err := n.open(setup)
 	if err != nil {
 		return nil, absences, errors.Join(err, n.Close())
 	}
@@ -282,7 +282,7 @@ func loadNVML(path string) (nvml.Interface, error) {
 func (n *nvmlSource) has(symbol string) bool { return n.lib.Extensions().LookupSymbol(symbol) == nil }
 
 // open finds the GPUs and what each of them tells.
-func (n *nvmlSource) open(host sensors.Host) ([]sensors.Absence, error) {
+func (n *nvmlSource) open(setup sensors.Setup) ([]sensors.Absence, error) {
 	count, ret := n.lib.DeviceGetCount()
 	if ret != nvml.SUCCESS {
 		return nil, unreadable("nvmlDeviceGetCount", nvmlError(ret))
@@ -311,7 +311,7 @@ func (n *nvmlSource) open(host sensors.Host) ([]sensors.Absence, error) {
 	}
 	shown, why := make([]bool, len(found)), error(nil)
 	setting, set := os.LookupEnv("CUDA_VISIBLE_DEVICES")
-	if host.AllGPUs || !set {
+	if setup.AllGPUs || !set {
 		for i := range shown {
 			shown[i] = true
 		}

@@ -33,10 +33,10 @@ const child = "ERGON_TEST_NVML"
 // inChild runs the calling test once more in a process of its own, with a stub that lacks the functions named, as the
 // first library that is called is the only one of a process. There it gives the host to open and true; in the first
 // process it reports how that went, and false.
-func inChild(t *testing.T, without []string, args ...string) (sensors.Host, bool) {
+func inChild(t *testing.T, without []string, args ...string) (sensors.Setup, bool) {
 	t.Helper()
 	if library := os.Getenv(child); library != "" {
-		return sensors.Host{NVML: library}, true
+		return sensors.Setup{NVML: library}, true
 	}
 	library := nvmlstub.Build(t, without...)
 	self, err := os.Executable()
@@ -59,7 +59,7 @@ func inChild(t *testing.T, without []string, args ...string) (sensors.Host, bool
 	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
 		t.Errorf("in its own process: %v\n%s", err, out)
 	}
-	return sensors.Host{}, false
+	return sensors.Setup{}, false
 }
 
 // gpuValues are the readings of a source by the rest of the ID after gpu/, but for those that need a target.
@@ -456,7 +456,7 @@ func TestFieldNumber(t *testing.T) {
 }
 
 func BenchmarkNVML(b *testing.B) {
-	source, _ := sensortest.Open(b, nvmlBackend(), sensors.Host{NVML: nvmlstub.Build(b)})
+	source, _ := sensortest.Open(b, nvmlBackend(), sensors.Setup{NVML: nvmlstub.Build(b)})
 	dst := make([]float64, len(source.Sensors()))
 	b.ReportAllocs()
 	for b.Loop() {

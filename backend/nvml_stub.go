@@ -10,7 +10,7 @@ import (
 )
 
 // openNVML says what this build lacks: go-nvml needs cgo, and dlopen as Linux has it.
-func openNVML(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
+func openNVML(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 	if runtime.GOOS != "linux" {
 		return nil, nil, unavailable(sensors.Unsupported, "NVML is read on Linux only")
 	}

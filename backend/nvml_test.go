@@ -18,7 +18,7 @@ func TestNVMLUnavailable(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{dir, text, filepath.Join(dir, "none.so")} {
-		source, absences, err := nvmlBackend().Open(t.Context(), sensors.Host{NVML: path})
+		source, absences, err := nvmlBackend().Open(t.Context(), sensors.Setup{NVML: path})
 		if source != nil || len(absences) != 0 || !errors.Is(err, sensors.ErrUnavailable) {
 			t.Errorf("%s: %v, %v, %v", path, source, absences, err)
 			continue

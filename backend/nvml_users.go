@@ -90,9 +90,9 @@ func processSensors() []sensors.Sensor {
 	}
 }
 
-func newGPUUsers(host sensors.Host) gpuUsers {
+func newGPUUsers(setup sensors.Setup) gpuUsers {
 	u := gpuUsers{
-		runner: host.Runner, pidfd: -1, began: time.Now(), looks: budget{share: usersShare},
+		runner: setup.Runner, pidfd: -1, began: time.Now(), looks: budget{share: usersShare},
 	}
 	// The first PID namespace has this number on every Linux (PROC_PID_INIT_INO in include/linux/proc_ns.h).
 	if ns, err := os.Readlink("/proc/self/ns/pid"); err != nil || ns != "pid:[4026531836]" {

@@ -33,8 +33,8 @@ func perf() sensors.Backend {
 		Name:  "perf",
 		Doc:   "energy counters of processors, memory and platform (perf events)",
 		First: sensors.AtStart,
-		Open: func(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
-			return openPerf(host, false)
+		Open: func(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
+			return openPerf(setup, false)
 		},
 	}
 }
@@ -49,8 +49,8 @@ func perfCore() sensors.Backend {
 		Alone:    true,
 		First:    sensors.AtStart,
 		Interval: time.Second,
-		Open: func(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
-			return openPerf(host, true)
+		Open: func(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
+			return openPerf(setup, true)
 		},
 	}
 }
@@ -117,8 +117,8 @@ type perfSource struct {
 }
 
 // openPerf opens the PMUs that count each core, or the others.
-func openPerf(host sensors.Host, eachCore bool) (sensors.Source, []sensors.Absence, error) {
-	pmus, absences, err := energyPMUs(host.Sys)
+func openPerf(setup sensors.Setup, eachCore bool) (sensors.Source, []sensors.Absence, error) {
+	pmus, absences, err := energyPMUs(setup.Sys)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -141,7 +141,7 @@ func openPerf(host sensors.Host, eachCore bool) (sensors.Source, []sensors.Absen
 	case eachCore:
 		return nil, nil, unavailable(sensors.Unsupported, "no PMU counts the energy of each core: AMD's do since Linux 6.14")
 	}
-	return nil, nil, unavailable(sensors.Unsupported, "no PMU with energy events in "+filepath.Join(host.Sys, filepath.FromSlash(eventSources))+
+	return nil, nil, unavailable(sensors.Unsupported, "no PMU with energy events in "+filepath.Join(setup.Sys, filepath.FromSlash(eventSources))+
 		": a virtual machine, or a processor without RAPL")
 }
 

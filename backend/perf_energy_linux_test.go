@@ -19,7 +19,7 @@ import (
 // clockHost is a machine whose PMU power is the kernel's own software clock, PERF_COUNT_SW_CPU_CLOCK of
 // PERF_TYPE_SOFTWARE: it counts ns on each processor it is opened on, which the scale makes J, so that each draws 1 W.
 // So the system call is the real one. Each processor is a socket of its own, or with cores one core of a socket.
-func clockHost(t testing.TB, cores bool) (host sensors.Host, cpus int) {
+func clockHost(t testing.TB, cores bool) (host sensors.Setup, cpus int) {
 	t.Helper()
 	online, err := readString("/sys/devices/system/cpu/online")
 	if err != nil {

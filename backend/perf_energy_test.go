@@ -139,7 +139,7 @@ func TestPerfAbsences(t *testing.T) {
 // that first.
 func TestPerfUnavailable(t *testing.T) {
 	const elsewhere = "the running kernel does not count it|permission denied: needs CAP_PERFMON|not permitted|no perf events"
-	f := func(b sensors.Backend, host sensors.Host, want string, absent ...string) {
+	f := func(b sensors.Backend, host sensors.Setup, want string, absent ...string) {
 		t.Helper()
 		source, absences, err := b.Open(t.Context(), host)
 		if source != nil || !errors.Is(err, sensors.ErrUnavailable) || !regexp.MustCompile(want).MatchString(err.Error()) {

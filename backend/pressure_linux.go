@@ -17,8 +17,8 @@ type pressure struct{ f *file }
 
 // openPressure opens the file of "cpu", "memory" or "io". A kernel without it, or with psi=0, has none, and then the
 // sensor is left out.
-func openPressure(host sensors.Host, resource string) (pressure, bool) {
-	f, err := openQuick(host.Proc, "pressure/"+resource)
+func openPressure(setup sensors.Setup, resource string) (pressure, bool) {
+	f, err := openQuick(setup.Proc, "pressure/"+resource)
 	if err != nil {
 		return pressure{}, false
 	}

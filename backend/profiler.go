@@ -10,13 +10,13 @@ import (
 // profiler is the family of what measuring itself costs: the process that reads (the sampler) and the runner, and of the
 // clocks. How long each source took and how many beats it missed is kept by the sampler, not here.
 //
-// Both are processes of ours, so their files are those of this machine's own /proc whatever Host.Proc says.
+// Both are processes of ours, so their files are those of this machine's own /proc whatever Setup.Proc says.
 func profiler() sensors.Backend {
 	return sensors.Backend{
 		Name: "profiler", First: sensors.AtStart,
 		Doc: "what measuring costs: CPU time and memory of the sampler and of the runner; steps of the clock",
-		Open: func(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
-			return openProfiler(host)
+		Open: func(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
+			return openProfiler(setup)
 		},
 	}
 }

@@ -29,19 +29,19 @@ type ownCost struct {
 	alone bool
 }
 
-func openProfiler(host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+func openProfiler(setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 	own, err := openQuick("/proc", "self/statm")
 	if err != nil {
 		return nil, nil, unreadable("/proc/self/statm", err)
 	}
-	s := &ownCost{clocks: [2]int32{unix.CLOCK_PROCESS_CPUTIME_ID, cpuClock(host.Runner)}}
-	s.statm[0], s.alone = own, host.InRunner
-	if host.Runner > 0 {
+	s := &ownCost{clocks: [2]int32{unix.CLOCK_PROCESS_CPUTIME_ID, cpuClock(setup.Runner)}}
+	s.statm[0], s.alone = own, setup.InRunner
+	if setup.Runner > 0 {
 		// Without it, a runner that has gone, its sensors are listed all the same and read NaN.
-		s.statm[1], _ = openQuick("/proc", strconv.Itoa(host.Runner)+"/statm")
+		s.statm[1], _ = openQuick("/proc", strconv.Itoa(setup.Runner)+"/statm")
 	}
 	var absences []sensors.Absence
-	s.list, absences = profilerSensors("CPU clock of the process", "/proc/PID/statm", host.Runner > 0)
+	s.list, absences = profilerSensors("CPU clock of the process", "/proc/PID/statm", setup.Runner > 0)
 	s.list = append(s.list, clockSensors("clock_gettime")...)
 	for i := range clockReadings {
 		_, _ = s.gone(i) // from now on

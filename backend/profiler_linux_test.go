@@ -12,16 +12,16 @@ import (
 )
 
 func TestProfiler(t *testing.T) {
-	sensortest.Present(t, profiler(), sensors.Host{Runner: os.Getppid()})
-	sensortest.Present(t, profiler(), sensors.Host{})
-	_, absences := sensortest.Open(t, profiler(), sensors.Host{})
+	sensortest.Present(t, profiler(), sensors.Setup{Runner: os.Getppid()})
+	sensortest.Present(t, profiler(), sensors.Setup{})
+	_, absences := sensortest.Open(t, profiler(), sensors.Setup{})
 	if len(absences) != 2 {
 		t.Errorf("without a runner: %+v", absences)
 	}
 }
 
 func TestProfilerCounts(t *testing.T) {
-	source, _ := sensortest.Open(t, profiler(), sensors.Host{Runner: os.Getpid()})
+	source, _ := sensortest.Open(t, profiler(), sensors.Setup{Runner: os.Getpid()})
 	before, start := sensortest.Read(t, source), ownTime()
 	burn(start + 50*time.Millisecond)
 	after, end := sensortest.Read(t, source), ownTime()
@@ -39,7 +39,7 @@ func TestProfilerCounts(t *testing.T) {
 
 // TestClocks: nobody sets the clock or suspends the machine here, and the clocks are read within 0.1 ms of each other.
 func TestClocks(t *testing.T) {
-	source, _ := sensortest.Open(t, profiler(), sensors.Host{})
+	source, _ := sensortest.Open(t, profiler(), sensors.Setup{})
 	list := source.Sensors()
 	n := len(list) - clockReadings
 	for range 100 {
@@ -75,7 +75,7 @@ func TestProfilerRunnerGone(t *testing.T) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	source, _ := sensortest.Open(t, profiler(), sensors.Host{Runner: c.Process.Pid})
+	source, _ := sensortest.Open(t, profiler(), sensors.Setup{Runner: c.Process.Pid})
 	if v := sensortest.Read(t, source); math.IsNaN(v[profilerRunnerCPU]) || math.IsNaN(v[profilerRunnerMemory]) {
 		t.Errorf("while it lives: %v", v)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-func openProfiler(host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+func openProfiler(setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 	if startsPS {
 		return nil, nil, unavailable(sensors.Unsupported, "without cgo gopsutil starts ps for each reading of a process")
 	}
@@ -22,14 +22,14 @@ func openProfiler(host sensors.Host) (sensors.Source, []sensors.Absence, error) 
 		return nil, nil, unavailable(cause(err), reason(err))
 	}
 	ours := []*process.Process{own}
-	if host.Runner > 0 {
-		runner, err := process.NewProcess(int32(host.Runner))
+	if setup.Runner > 0 {
+		runner, err := process.NewProcess(int32(setup.Runner))
 		if err != nil {
-			return nil, nil, fmt.Errorf("runner: process %d: %w", host.Runner, err)
+			return nil, nil, fmt.Errorf("runner: process %d: %w", setup.Runner, err)
 		}
 		ours = append(ours, runner)
 	}
-	list, absences := profilerSensors("gopsutil process.Times", "gopsutil process.MemoryInfo", host.Runner > 0)
+	list, absences := profilerSensors("gopsutil process.Times", "gopsutil process.MemoryInfo", setup.Runner > 0)
 	clocks := clockSensors("time.Now")
 	absences = append(absences, sensors.Absence{
 		ID: clocks[clockSuspended].ID, Source: clocks[clockSuspended].Source, Cause: sensors.Unsupported, Reason: "not known on " + runtime.GOOS,

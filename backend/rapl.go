@@ -76,8 +76,8 @@ type zone struct {
 	top    uint64
 }
 
-func openRAPL(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
-	places, err := powercapZones(host.Sys)
+func openRAPL(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
+	places, err := powercapZones(setup.Sys)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -101,7 +101,7 @@ func openRAPL(_ context.Context, host sensors.Host) (sensors.Source, []sensors.A
 			domain.Part = device
 		}
 		devices[p.kernel], domains[p.kernel] = device, domain
-		z, sensor, err := openZone(host, p, device, name, domain)
+		z, sensor, err := openZone(setup, p, device, name, domain)
 		if err != nil {
 			absences = append(absences, absent(sensor, sensor.Source, whyNoZone(p, err)))
 			continue
@@ -336,8 +336,8 @@ func raplDoc(p place, name string) string {
 }
 
 // openZone opens a zone's counter and describes it. Where that fails the sensor's ID and Source are still right.
-func openZone(host sensors.Host, p place, device, name string, domain sensors.Domain) (zone, sensors.Sensor, error) {
-	path := filepath.Join(cmp.Or(p.dir, filepath.Join(host.Sys, filepath.FromSlash(p.path))), "energy_uj")
+func openZone(setup sensors.Setup, p place, device, name string, domain sensors.Domain) (zone, sensors.Sensor, error) {
+	path := filepath.Join(cmp.Or(p.dir, filepath.Join(setup.Sys, filepath.FromSlash(p.path))), "energy_uj")
 	s := placed("rapl", device, "energy", sensors.Sensor{
 		Domain: domain, Method: sensors.ByPowercap, Unit: units.Joule, Kind: sensors.Counter, Update: raplUpdate, Source: path, Doc: raplDoc(p, name),
 	})

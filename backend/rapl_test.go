@@ -78,7 +78,7 @@ func TestRAPLZones(t *testing.T) {
 
 // Where there is nothing the reason tells why: no such kernel, masked, empty.
 func TestRAPLUnavailable(t *testing.T) {
-	f := func(host sensors.Host, absent int, want string) {
+	f := func(host sensors.Setup, absent int, want string) {
 		t.Helper()
 		source, absences, err := rapl().Open(t.Context(), host)
 		if source != nil || !errors.Is(err, sensors.ErrUnavailable) || !regexp.MustCompile(want).MatchString(err.Error()) {
@@ -196,7 +196,7 @@ func TestRAPLTicking(t *testing.T) {
 	if err := fakerapl.Create(dir); err != nil {
 		t.Fatal(err)
 	}
-	source, _ := sensortest.Open(t, rapl(), sensors.Host{Sys: dir, Proc: dir})
+	source, _ := sensortest.Open(t, rapl(), sensors.Setup{Sys: dir, Proc: dir})
 	done := make(chan error, 1)
 	before := sensortest.Read(t, source)
 	go func() {

@@ -14,13 +14,13 @@ import (
 // the processes found at a look (see tree), which can only be a lower bound for processes that live shorter than the
 // time between two looks.
 //
-// The target is a process of ours, so its files are those of this machine's own /proc whatever Host.Proc says.
+// The target is a process of ours, so its files are those of this machine's own /proc whatever Setup.Proc says.
 func target() sensors.Backend {
 	return sensors.Backend{
 		Name: "target", OfTarget: true, First: sensors.AtStart,
 		Doc: "the command's own process tree: CPU time, memory, storage, processes, context switches, page faults",
-		Open: func(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
-			return openTarget(host)
+		Open: func(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
+			return openTarget(setup)
 		},
 	}
 }

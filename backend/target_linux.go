@@ -50,18 +50,18 @@ type targetSource struct {
 	look, lookSwitches func()
 }
 
-func openTarget(host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+func openTarget(setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 	if _, err := os.Stat("/proc/self/stat"); err != nil {
 		return nil, nil, unreadable("/proc", err)
 	}
-	s := newTargetSource(host.Target)
+	s := newTargetSource(setup.Target)
 	if s.cpu == nil {
 		if clock := taskClock(); clock.probe() == nil {
 			s.clock = clock
 		}
 	}
-	s.settle(host)
-	s.sparing = host.InRunner
+	s.settle(setup)
+	s.sparing = setup.InRunner
 	return s, nil, nil
 }
 
@@ -81,16 +81,16 @@ func newTargetSource(groups sensors.Target) *targetSource {
 }
 
 // settle fixes the list of sensors by what was found, and how looks are taken.
-func (s *targetSource) settle(host sensors.Host) {
-	group := host.Target.CPUGroup
+func (s *targetSource) settle(setup sensors.Setup) {
+	group := setup.Target.CPUGroup
 	if group == "" {
-		group = host.Target.MemoryGroup
+		group = setup.Target.MemoryGroup
 	}
-	s.tree = newTree(group, host.Runner)
-	s.tree.arguments = host.Arguments
+	s.tree = newTree(group, setup.Runner)
+	s.tree.arguments = setup.Arguments
 	s.list = s.sensors()
 	if s.cpu != nil {
-		if s.packages = openPackages(host.Sys, host.Target.CPUGroup); s.packages != nil {
+		if s.packages = openPackages(setup.Sys, setup.Target.CPUGroup); s.packages != nil {
 			s.list = append(s.list, s.packages.list...)
 		}
 	}

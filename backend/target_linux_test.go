@@ -356,20 +356,20 @@ func (s *subject) follow() {
 	})
 	runner := os.Getpid()
 	if group.Add(s.Process.Pid) == nil && group.CPU != "" {
-		host := sensors.Host{Runner: runner, Target: sensors.Target{CPUGroup: group.CPU, MemoryGroup: group.Memory}}
+		host := sensors.Setup{Runner: runner, Target: sensors.Target{CPUGroup: group.CPU, MemoryGroup: group.Memory}}
 		source, _ := sensortest.Open(s.t, target(), host)
 		s.sources["cgroup"] = &followed{Source: source}
 	} else {
 		testenv.Without(s.t, testenv.CgroupV2, group.CPUReason)
 	}
-	source, _ := sensortest.Open(s.t, target(), sensors.Host{Runner: runner})
+	source, _ := sensortest.Open(s.t, target(), sensors.Setup{Runner: runner})
 	if source.(*targetSource).clock != nil {
 		s.sources["perf"] = &followed{Source: source}
 	} else {
 		testenv.Without(s.t, testenv.PerfEvent, source.Sensors()[targetCPU].Source)
 	}
 	walk := newTargetSource(sensors.Target{})
-	walk.settle(sensors.Host{Runner: runner})
+	walk.settle(sensors.Setup{Runner: runner})
 	s.t.Cleanup(func() { _ = walk.Close() })
 	s.sources["walk"] = &followed{Source: walk}
 	look := walk.look
@@ -830,7 +830,7 @@ func TestOrdinaryUser(t *testing.T) {
 
 // asUser follows itself as who it is, burns CPU time half of which is the kernel's, and prints what was counted.
 func asUser() {
-	source, _, err := openTarget(sensors.Host{})
+	source, _, err := openTarget(sensors.Setup{})
 	if err != nil {
 		return
 	}
@@ -932,7 +932,7 @@ func TestTargetOfNoProcess(t *testing.T) {
 	if err := c.Run(); err != nil {
 		t.Fatal(err)
 	}
-	source, _ := sensortest.Open(t, target(), sensors.Host{})
+	source, _ := sensortest.Open(t, target(), sensors.Setup{})
 	if err := source.(sensors.Follower).Follow(c.Process.Pid); err != nil {
 		t.Fatal(err)
 	}
@@ -944,7 +944,7 @@ func TestTargetOfNoProcess(t *testing.T) {
 }
 
 func TestTargetFamily(t *testing.T) {
-	sensortest.Present(t, target(), sensors.Host{})
+	sensortest.Present(t, target(), sensors.Setup{})
 }
 
 func TestTargetSources(t *testing.T) {
@@ -953,7 +953,7 @@ func TestTargetSources(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _, _ = group.Leave() }()
-	for _, host := range []sensors.Host{
+	for _, host := range []sensors.Setup{
 		{},
 		{Target: sensors.Target{CPUGroup: group.CPU}},
 		{Target: sensors.Target{MemoryGroup: group.Memory}},
@@ -988,7 +988,7 @@ func BenchmarkTarget(b *testing.B) {
 	}
 	b.Cleanup(func() { _, _ = group.Leave() })
 	_ = group.Add(c.Process.Pid) // without one the next row is the walk's.
-	for _, host := range []sensors.Host{{Target: sensors.Target{CPUGroup: group.CPU, MemoryGroup: group.Memory}}, {}} {
+	for _, host := range []sensors.Setup{{Target: sensors.Target{CPUGroup: group.CPU, MemoryGroup: group.Memory}}, {}} {
 		source, _ := sensortest.Open(b, target(), host)
 		if err := source.(sensors.Follower).Follow(c.Process.Pid); err != nil {
 			b.Fatal(err)

@@ -22,7 +22,7 @@ type firstProcess struct {
 	closed  bool
 }
 
-func openTarget(sensors.Host) (sensors.Source, []sensors.Absence, error) {
+func openTarget(sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 	if startsPS {
 		return nil, nil, unavailable(sensors.Unsupported, "without cgo gopsutil starts ps for each reading of a process")
 	}

@@ -35,15 +35,15 @@ type thermalSource struct {
 
 // openThermal opens cpuN/thermal_throttle/core_throttle_count of each processor, which is that of its core, and
 // package_throttle_count of the first of each package.
-func openThermal(_ context.Context, host sensors.Host) (sensors.Source, []sensors.Absence, error) {
+func openThermal(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 	none := unavailable(sensors.Unsupported, "the kernel does not count throttling here: no Intel processor, or a virtual machine")
 	// Asked first, by itself: the answer is no on most machines, and they wait for it.
-	if _, err := os.Lstat(filepath.Join(host.Sys, cpus, "cpu0/thermal_throttle")); err != nil {
+	if _, err := os.Lstat(filepath.Join(setup.Sys, cpus, "cpu0/thermal_throttle")); err != nil {
 		return nil, nil, none
 	}
-	dir, err := resolve(host.Sys, cpus)
+	dir, err := resolve(setup.Sys, cpus)
 	if err != nil {
-		return nil, nil, unreadable(host.Sys+"/"+cpus, err)
+		return nil, nil, unreadable(setup.Sys+"/"+cpus, err)
 	}
 	t := &thermalSource{}
 	var absences []sensors.Absence

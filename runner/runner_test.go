@@ -67,7 +67,7 @@ func (s *source) Close() error              { return nil }
 func ramp(name string, env func(string) string) sensors.Backend {
 	return sensors.Backend{
 		Name: name, Doc: "a fake", Alone: true,
-		Open: func(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
+		Open: func(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 			if env != nil && env(behaviour) == "hangs in open" {
 				select {}
 			}
@@ -93,7 +93,7 @@ func ramp(name string, env func(string) string) sensors.Backend {
 func failing() sensors.Backend {
 	return sensors.Backend{
 		Name: "failing", Doc: "a fake",
-		Open: func(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
+		Open: func(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 			n := 0
 			return &source{
 				list: []sensors.Sensor{{ID: "failing/level", Family: "failing", Name: "level", Unit: units.Byte, Source: "a fake"}},
@@ -113,7 +113,7 @@ func failing() sensors.Backend {
 func vanishing() sensors.Backend {
 	return sensors.Backend{
 		Name: "vanishing", Doc: "a fake",
-		Open: func(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
+		Open: func(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 			n := 0
 			return &source{
 				list: []sensors.Sensor{{ID: "vanishing/level", Family: "vanishing", Name: "level", Unit: units.Byte, Source: "a fake"}},
@@ -133,7 +133,7 @@ func vanishing() sensors.Backend {
 func stepping() sensors.Backend {
 	return sensors.Backend{
 		Name: "profiler", Doc: "a fake",
-		Open: func(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
+		Open: func(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 			if os.Getenv(behaviour) != "sets the clock" {
 				return nil, nil, &sensors.UnavailableError{Cause: sensors.Unsupported, Reason: "nobody sets the clock"}
 			}
@@ -155,7 +155,7 @@ func stepping() sensors.Backend {
 func holding() sensors.Backend {
 	return sensors.Backend{
 		Name: "holding", Doc: "a fake",
-		Open: func(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
+		Open: func(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 			return &source{
 				list: []sensors.Sensor{{ID: "target/memory", Family: "target", Name: "memory", Unit: units.Byte, Source: "a fake"}},
 				read: func(dst []float64) error {
@@ -226,7 +226,7 @@ func measure(t *testing.T, how, script string, change func(*runner.Runner)) (run
 			}
 			return c, err
 		},
-		Config: sampler.Config{Host: sensors.Host{Proc: "/proc", Sys: "/sys"}, Interval: 10 * time.Millisecond},
+		Config: sampler.Config{Host: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Interval: 10 * time.Millisecond},
 	}
 	if change != nil {
 		change(r)

@@ -140,7 +140,7 @@ type Backend struct {
 	Doc string
 	// Alone asks for a thread of its own, as a reading may block or take long: a driver, a network file system.
 	Alone bool
-	// OfTarget asks to be opened only when Host.Target is known.
+	// OfTarget asks to be opened only when Setup.Target is known.
 	OfTarget bool
 	// Interval is the least useful time between readings; 0 means that the user's choice is taken as it is.
 	Interval time.Duration
@@ -148,14 +148,14 @@ type Backend struct {
 	First First
 	// There says whether the host has anything for Open, without a call that may block. Nil stands for yes. The error is
 	// as that of Open. It is asked only of a backend whose First is InSampler.
-	There func(Host) error
+	There func(Setup) error
 	// Open finds the sensors and keeps open what Read needs. Sensors that exist but cannot be read are returned as
 	// absences beside the source. If none can be read, the error is an *UnavailableError or wraps one.
-	Open func(context.Context, Host) (Source, []Absence, error)
+	Open func(context.Context, Setup) (Source, []Absence, error)
 }
 
-// Host is where the files of the machine to be measured are, and where its libraries.
-type Host struct {
+// Setup tells a backend what to open: where the files of the machine are, what the user asked for, and the target.
+type Setup struct {
 	// Proc and Sys are the roots of procfs and sysfs, "/proc" and "/sys" unless redirected. Links inside these trees
 	// that are absolute are taken relative to the tree.
 	Proc string `json:"proc"`
@@ -204,7 +204,7 @@ type Process struct {
 	Start time.Time
 	// Name is that of the file it executes, any bytes, at most 15 where no more can be known.
 	Name string
-	// CommandLine is all its arguments with a blank between two, any bytes; empty unless Host.Arguments asks for it.
+	// CommandLine is all its arguments with a blank between two, any bytes; empty unless Setup.Arguments asks for it.
 	CommandLine string
 	// FirstSeen is when it was first looked at, LastSeen when it was last seen to live, Gone when it was first missed or
 	// seen to be dead: it ended between the two. Gone is zero while it lives.

@@ -72,7 +72,7 @@ func TestEnergyOfRecordedMachines(t *testing.T) {
 }
 
 // energySensors opens what reads energy on a recorded machine, each with a reading.
-func energySensors(t *testing.T, host sensors.Host) (list []sampler.Listed, missing []sensors.Absence) {
+func energySensors(t *testing.T, host sensors.Setup) (list []sampler.Listed, missing []sensors.Absence) {
 	t.Helper()
 	for _, b := range backend.All() {
 		if !slices.Contains([]string{"perf", "rapl", "hwmon", "battery"}, b.Name) {

@@ -83,7 +83,7 @@ func (p *program) sensors(ctx context.Context, o SensorsOptions) (err error) {
 
 // everySensor asks a sampler process for all sensors: no other process loads a driver's library. The host is the one that was
 // asked for.
-func (p *program) everySensor(ctx context.Context, o SensorOptions, resultsDir string) (host sensors.Host, ready sampler.Ready, err error) {
+func (p *program) everySensor(ctx context.Context, o SensorOptions, resultsDir string) (host sensors.Setup, ready sampler.Ready, err error) {
 	config := o.config()
 	config.List = true
 	config.Host.Runner = os.Getpid()

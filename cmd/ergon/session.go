@@ -20,7 +20,7 @@ import (
 // config converts the options to the sampler's own words.
 func (o SensorOptions) config() sampler.Config {
 	return sampler.Config{
-		Host:     sensors.Host{Proc: o.Procfs, Sys: o.Sysfs, NVML: o.NVML, AllGPUs: o.AllGPUs},
+		Host:     sensors.Setup{Proc: o.Procfs, Sys: o.Sysfs, NVML: o.NVML, AllGPUs: o.AllGPUs},
 		Interval: o.Interval, Intervals: o.Intervals, Select: o.Sensors,
 	}
 }
@@ -102,7 +102,7 @@ const (
 
 // complete adds the slow parts of the machine's description once the command has ended: the repository of the working folder,
 // the variables that say how the command was launched, and the variables that were asked for.
-func complete(ctx context.Context, host sensors.Host, asked []string, wall time.Duration, m *sensors.Machine) {
+func complete(ctx context.Context, host sensors.Setup, asked []string, wall time.Duration, m *sensors.Machine) {
 	dirty := make(chan sensors.Git, 1)
 	dir, err := os.Getwd()
 	tree, found := git.Find(dir)

@@ -9,7 +9,7 @@ import (
 
 // Config is what the sampler is told first.
 type Config struct {
-	Host sensors.Host `json:"host"`
+	Host sensors.Setup `json:"host"`
 	// Node is the name of the machine, for the host column.
 	Node string `json:"node"`
 	// Interval is the time between beats, Intervals that of single backends by name.

@@ -37,7 +37,7 @@ func (c *counting) Close() error { return nil }
 func fakes() []sensors.Backend {
 	return []sensors.Backend{{
 		Name: "fake", Doc: "a fake",
-		Open: func(context.Context, sensors.Host) (sensors.Source, []sensors.Absence, error) {
+		Open: func(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 			return &counting{}, nil, nil
 		},
 	}}
@@ -76,7 +76,7 @@ func talk(t *testing.T, config Config, subject Subject, between func()) (replies
 
 func TestServe(t *testing.T) {
 	dir := t.TempDir()
-	config := Config{Host: sensors.Host{Proc: "/proc", Sys: "/sys"}, Node: "here", Interval: 2 * time.Millisecond}
+	config := Config{Host: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Node: "here", Interval: 2 * time.Millisecond}
 	replies := talk(t, config, Subject{Spool: dir}, func() { time.Sleep(50 * time.Millisecond) }) // the time that is measured
 	var ops []string
 	for _, r := range replies {
@@ -132,7 +132,7 @@ func TestServeOrphan(t *testing.T) {
 	var orders bytes.Buffer
 	enc := json.NewEncoder(&orders)
 	for _, r := range []request{
-		{Op: opConfig, Config: &Config{Host: sensors.Host{Proc: "/proc", Sys: "/sys"}, Interval: time.Millisecond}},
+		{Op: opConfig, Config: &Config{Host: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Interval: time.Millisecond}},
 		{Op: opSubject, Subject: &Subject{Spool: dir, Ephemeral: true}},
 		{Op: opBegin},
 	} {

@@ -20,14 +20,14 @@ import (
 const guard = -271828.0
 
 // Run holds a backend against the suite, on a host where it finds at least one sensor, and on one with nothing.
-func Run(t *testing.T, backend sensors.Backend, host sensors.Host) {
+func Run(t *testing.T, backend sensors.Backend, host sensors.Setup) {
 	t.Helper()
 	Present(t, backend, host)
 	t.Run("empty host", func(t *testing.T) { empty(t, backend) })
 }
 
 // Present is Run without the host that has nothing, for a family that is there on every machine.
-func Present(t *testing.T, backend sensors.Backend, host sensors.Host) {
+func Present(t *testing.T, backend sensors.Backend, host sensors.Setup) {
 	t.Helper()
 	t.Run("sensors", func(t *testing.T) { described(t, backend, host) })
 	t.Run("stable", func(t *testing.T) { stable(t, backend, host) })
@@ -37,7 +37,7 @@ func Present(t *testing.T, backend sensors.Backend, host sensors.Host) {
 }
 
 // Open opens a backend that must have something to read, and closes it when the test ends.
-func Open(t testing.TB, backend sensors.Backend, host sensors.Host) (sensors.Source, []sensors.Absence) {
+func Open(t testing.TB, backend sensors.Backend, host sensors.Setup) (sensors.Source, []sensors.Absence) {
 	t.Helper()
 	source, absences, err := backend.Open(t.Context(), host)
 	if err != nil {
@@ -75,7 +75,7 @@ func Read(t testing.TB, source sensors.Source) []float64 {
 	return dst[:n]
 }
 
-func described(t *testing.T, backend sensors.Backend, host sensors.Host) {
+func described(t *testing.T, backend sensors.Backend, host sensors.Setup) {
 	if backend.Name == "" || backend.Name != strings.ToLower(backend.Name) {
 		t.Errorf("backend's name %q is not in lower case", backend.Name)
 	}
@@ -140,7 +140,7 @@ func sentence(s string) bool {
 	return s != "" && !strings.ContainsAny(s, "\n\t") && strings.TrimSpace(s) == s
 }
 
-func stable(t *testing.T, backend sensors.Backend, host sensors.Host) {
+func stable(t *testing.T, backend sensors.Backend, host sensors.Setup) {
 	one, _ := Open(t, backend, host)
 	before := slices.Clone(one.Sensors())
 	two, _ := Open(t, backend, host)
@@ -153,7 +153,7 @@ func stable(t *testing.T, backend sensors.Backend, host sensors.Host) {
 	}
 }
 
-func read(t *testing.T, backend sensors.Backend, host sensors.Host) {
+func read(t *testing.T, backend sensors.Backend, host sensors.Setup) {
 	source, _ := Open(t, backend, host)
 	first := Read(t, source)
 	second := Read(t, source)
@@ -172,7 +172,7 @@ func read(t *testing.T, backend sensors.Backend, host sensors.Host) {
 	}
 }
 
-func allocations(t *testing.T, backend sensors.Backend, host sensors.Host) {
+func allocations(t *testing.T, backend sensors.Backend, host sensors.Setup) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only promised on Linux")
 	}
@@ -187,7 +187,7 @@ func allocations(t *testing.T, backend sensors.Backend, host sensors.Host) {
 	}
 }
 
-func closed(t *testing.T, backend sensors.Backend, host sensors.Host) {
+func closed(t *testing.T, backend sensors.Backend, host sensors.Setup) {
 	source, _ := Open(t, backend, host)
 	for range 2 {
 		if err := source.Close(); err != nil {

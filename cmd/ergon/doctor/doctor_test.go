@@ -356,7 +356,7 @@ Nothing was changed. What would help, each with its risk:
 // TestProbe is this machine: nothing is claimed that was not asked for.
 func TestProbe(t *testing.T) {
 	dir := t.TempDir()
-	host := sensors.Host{Proc: filepath.Join(dir, "proc"), Sys: filepath.Join(dir, "sys")}
+	host := sensors.Setup{Proc: filepath.Join(dir, "proc"), Sys: filepath.Join(dir, "sys")}
 	f := Probe(host, []Reading{{"cpu", "cpu"}}, []sensors.Absence{{ID: "rapl"}})
 	if f.TaskClock != nil || len(f.Groups) != 0 || f.NVIDIA.GPUs != 0 || f.NVIDIA.Driver {
 		t.Errorf("%+v", f)

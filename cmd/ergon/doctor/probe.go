@@ -13,7 +13,7 @@ import (
 
 // Probe looks at the machine, given what a sampler found. What belongs to the command itself, perf and cgroups, is always
 // this machine's, whatever the roots of host. What was not asked of the sampler is not looked at here either.
-func Probe(host sensors.Host, readings []Reading, missing []sensors.Absence) Facts {
+func Probe(host sensors.Setup, readings []Reading, missing []sensors.Absence) Facts {
 	asked := func(family string) bool {
 		return slices.ContainsFunc(readings, func(r Reading) bool { return r.Backend == family }) ||
 			slices.ContainsFunc(missing, func(a sensors.Absence) bool { return a.ID == family || strings.HasPrefix(a.ID, family+"/") })
@@ -32,7 +32,7 @@ func Probe(host sensors.Host, readings []Reading, missing []sensors.Absence) Fac
 
 // nvidia looks for GPUs where NVML need not work: on the bus, in the module's folder, and at the device nodes, which are
 // this machine's whatever the roots.
-func nvidia(host sensors.Host) NVIDIA {
+func nvidia(host sensors.Setup) NVIDIA {
 	n := NVIDIA{}
 	vendors, _ := filepath.Glob(filepath.Join(host.Sys, "bus/pci/devices/*/vendor")) // no bad pattern but in the root's own name.
 	for _, file := range vendors {
