@@ -147,7 +147,13 @@ type Definition struct {
 
 // Catalogue lists all metrics: first those of a run in the order of the summary, then those of single devices.
 func Catalogue() []Definition {
-	return append(runMetrics(), deviceMetrics()...)
+	run := runMetrics()
+	for i := range run {
+		if run[i].Summary && run[i].Of != OfProfiler { // a region has the same
+			run[i].Labels = RegionLabel
+		}
+	}
+	return append(run, deviceMetrics()...)
 }
 
 // Summary lists the metrics of the summary in their order.
