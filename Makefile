@@ -1,6 +1,6 @@
-# `make help` lists what there is. Needed: Go and make, nothing else. A C compiler adds NVML to the program, the race
-# detector and the stub libraries of the tests; python3-venv adds the check that pandas, Polars and DuckDB read our files.
-# What is missing is left out and said so, but in CI (CI is set) it is an error. .ci/run installs both.
+# `make help` lists the targets. They need Go and make, nothing else. A C compiler adds NVML to the program, the race
+# detector and the stub libraries of the tests. python3-venv adds the check that pandas, Polars and DuckDB read our files.
+# What is missing is left out with a line that says so. If CI is set, it is an error. .ci/run installs all of it.
 
 GO       ?= go
 TAGS     := urfave_cli_no_docs,urfave_cli_no_suggest,noasm
@@ -9,7 +9,10 @@ TEST     := $(GO) test -tags $(TAGS)
 LINT     := $(GO) tool -modfile=tools/go.mod golangci-lint
 TARGETS  := darwin/arm64 freebsd/amd64 windows/amd64 linux/amd64 linux/arm64
 
-.PHONY: help build test race lint fmt cover bench fuzz cross ci fmt-check tidy-check readers
+# The packages that start goroutines, in their code or in their tests.
+CONCURRENT = $(shell grep -rlE '^[[:space:]]*go [a-z]' --include='*.go' --exclude-dir='.?*' . | xargs -n 1 dirname | sort -u)
+
+.PHONY: help build check test race lint fmt vet cover bench fuzz cross ci fmt-check tidy-check short readers no-skips
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -19,11 +22,13 @@ build: ## bin/ergon
 	@cp bin/.linked bin/ergon && rm bin/.linked # a copy lies in the page cache in smaller pieces: 15 MB resident, not 20
 	@test "$$($(GO) env CGO_ENABLED)" = 1 || echo 'built without cgo: NVML is not in this build'
 
+check: fmt-check vet lint short ## format, vet, lint and the short tests: for every change, in less than a minute
+
 test: readers ## all tests
 	$(TEST) -shuffle=on ./...
 
-race: readers ## all tests under the race detector (needs a C compiler)
-	$(TEST) -race -shuffle=on ./...
+race: readers ## the tests of packages that start goroutines, under the race detector (needs a C compiler)
+	$(TEST) -race -shuffle=on $(CONCURRENT)
 
 lint: ## golangci-lint as pinned in tools/go.mod; any finding fails
 	$(LINT) run ./...
@@ -49,7 +54,21 @@ cross: ## vet, tests included, and build for the other systems and for Linux, al
 	@for t in $(TARGETS); do echo "cross $$t"; export GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0; \
 		$(GO) vet -tags $(TAGS) ./... && $(GO) build -tags $(TAGS) -o /dev/null ./cmd/ergon || exit 1; done
 
-ci: fmt-check tidy-check lint cross build test race ## all that must pass before a change is merged
+ci: export ERGON_TEST_SKIPS := $(CURDIR)/bin/skips
+ci: no-skips fmt-check tidy-check lint cross build test race ## all that must pass before a change is merged
+	@sort -u bin/skips | awk -F '\t' '$$1 == "busy" {busy++; print "skipped, busy: " $$2 ": " $$3} \
+		$$1 != "busy" {left[$$1]++; why[$$1] = $$3} \
+		END {for (part in left) print part ": " left[part] " tests left out or reduced: " why[part]; \
+		print busy + 0 " tests were skipped because the machine was busy"}'
+
+no-skips: # the file to which the tests add a line for each skip
+	@mkdir -p bin && : >bin/skips
+
+vet:
+	$(GO) vet -tags $(TAGS) ./...
+
+short: # not shuffled: the go command repeats the result of a package that has not changed
+	$(TEST) -short ./...
 
 fmt-check: # the files are formatted
 	$(LINT) fmt --diff

@@ -18,6 +18,7 @@ import (
 
 	"github.com/ergon-energy/ergon/internal/nvmlstub"
 	"github.com/ergon-energy/ergon/internal/sensortest"
+	"github.com/ergon-energy/ergon/internal/testenv"
 	"github.com/ergon-energy/ergon/sensors"
 )
 
@@ -150,6 +151,7 @@ func TestNVMLEnergy(t *testing.T) {
 
 // Without a function of the library the process lives, and another takes its place or the sensor is absent.
 func TestNVMLMissingFunctions(t *testing.T) {
+	testenv.Long(t)
 	f := func(name string, without []string, absent ...string) {
 		t.Run(name, func(t *testing.T) {
 			host, ok := inChild(t, without)

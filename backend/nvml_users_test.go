@@ -15,6 +15,7 @@ import (
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/internal/sensortest"
+	"github.com/ergon-energy/ergon/internal/testenv"
 	"github.com/ergon-energy/ergon/sensors"
 )
 
@@ -152,6 +153,7 @@ func TestNVMLUsers(t *testing.T) {
 // The same readings of a counter that moves every 100 ms, taken at 1 ms and at 1 s, are the same energy: readings
 // between two that rise take nothing away. (Who sums the differences of power and time is 75.6 % short at 10 ms.)
 func TestNVMLOftenAndSeldom(t *testing.T) {
+	testenv.Long(t)
 	host, ok := inChild(t, nil)
 	if !ok {
 		return

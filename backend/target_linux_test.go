@@ -498,6 +498,7 @@ func (s *subject) truth() (seconds float64, processes int) {
 // processes say themselves, at their very end; a cgroup sees a little more, the end itself, and on a busy machine (8 % at
 // a load of 16) that is dearer. What the walk must have seen is what the kernel told just before its last look.
 func TestTargetCPUTruth(t *testing.T) {
+	testenv.Long(t)
 	exact(t)
 	const children = 100
 	for _, c := range []struct {
@@ -874,6 +875,7 @@ func TestTargetWithoutAllocations(t *testing.T) {
 
 // TestTargetLooksKeepTheirShare: with 300 processes at 10 Hz the looks take less than 0.2 % of a processor.
 func TestTargetLooksKeepTheirShare(t *testing.T) {
+	testenv.Long(t)
 	exact(t)
 	const children, wall = 300, 2 * time.Second
 	s := start(t, "family "+strconv.Itoa(children))

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ergon-energy/ergon/internal/testenv"
 	"github.com/ergon-energy/ergon/sensors"
 )
 
@@ -63,6 +64,7 @@ func (c chronicle) living() map[int]sensors.Process {
 // TestProcessesTruth: whatever the tree does, what is told of single processes is never more than they used, and all are
 // told to have ended.
 func TestProcessesTruth(t *testing.T) {
+	testenv.Long(t)
 	exact(t)
 	for _, as := range []string{"burn 300", "waits 40", "ignores 10", "daemons 10"} {
 		t.Run(as, func(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/sampler"
+	"github.com/ergon-energy/ergon/internal/testenv"
 	"github.com/ergon-energy/ergon/runner"
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
@@ -344,6 +345,7 @@ func TestBadSampler(t *testing.T) {
 
 // TestHangingSource holds that a source that hangs, wherever it does, delays no other and not the end.
 func TestHangingSource(t *testing.T) {
+	testenv.Long(t)
 	for how, word := range map[string]string{
 		"hangs in open":  "did not open",
 		"hangs at first": "no first reading",

@@ -173,6 +173,7 @@ const (
 // TestAccuracyOfRuns measures a real process by the real program. The process moves the counters itself, so that what was
 // spent between the first reading and the last is known whatever the scheduler does.
 func TestAccuracyOfRuns(t *testing.T) {
+	testenv.Long(t)
 	const second = time.Second
 	small := fakerapl.Machine{Range: 2000e6} // that is 400 ms at the greatest power that is believed
 	type run struct {
@@ -433,6 +434,7 @@ func replayed(t *testing.T, p played) verdict {
 
 // TestAccuracyOfTapes plays machines that nobody has here, at times that are known.
 func TestAccuracyOfTapes(t *testing.T) {
+	testenv.Long(t)
 	var rows []verdict
 	for _, p := range playedCases() {
 		t.Run(p.name, func(t *testing.T) { rows = append(rows, replayed(t, p)) })

@@ -18,6 +18,7 @@ import (
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/fakerapl"
+	"github.com/ergon-energy/ergon/internal/testenv"
 	"github.com/ergon-energy/ergon/runner"
 )
 
@@ -70,6 +71,7 @@ func summaryOf(t *testing.T, dir string) map[string]struct {
 // TestBaseline measures a machine of 40 W before and after the command: what it takes idle is 40 W over the time, and
 // the net energy is the rest.
 func TestBaseline(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	sysfs, dir := meter(t), t.TempDir()
 	c := command(t, newMark(), "ergon", "--path.sysfs", sysfs, "-o", dir, "--progress", "plain", "--baseline", "1s,both", "sleep", "0.5")

@@ -18,6 +18,7 @@ import (
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/nvmlstub"
+	"github.com/ergon-energy/ergon/internal/testenv"
 	"github.com/ergon-energy/ergon/sensors"
 )
 
@@ -122,6 +123,7 @@ func constantCurve(t float64) float64 { return 250 * t }
 // within what the counter's update period makes of it; a tool that drops readings that did not rise is 75 % short at
 // 10 ms. From power readings it is within the part stated.
 func TestGPUEnergyOfKnownCurves(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	library := nvmlstub.Build(t)
 	bare := nvmlstub.Build(t, "nvmlDeviceGetFieldValues", "nvmlDeviceGetProcessUtilization", "nvmlDeviceGetMigMode",
@@ -220,6 +222,7 @@ func TestGPUUpdatePeriod(t *testing.T) {
 
 // TestGPUCounterReset: what a counter counted before it started anew is not lost but for an interval, and that is said.
 func TestGPUCounterReset(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	r := runOnGPU(t, nvmlstub.Build(t), "CURVE=constant:250 UPDATE=100 RESET=1", "energy", "sleep", "2")
 	m, truth := r.metric(t, datamodel.RunLevel, "", "gpu_energy"), 250*(r.to-r.from)
@@ -233,6 +236,7 @@ func TestGPUCounterReset(t *testing.T) {
 
 // TestGPUHangs: a driver that does not return any more costs its own readings from then on, and nothing else.
 func TestGPUHangs(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	r := runOnGPU(t, nvmlstub.Build(t), "CURVE=constant:250 HANG=nvmlDeviceGetFieldValues HANG_FROM=1.5", "energy", "sleep", "2")
 	m, truth := r.metric(t, datamodel.RunLevel, "", "gpu_energy"), 250*(r.to-r.from)
@@ -258,6 +262,7 @@ func TestGPUHangs(t *testing.T) {
 // TestGPUOfTheCommand: the energy goes to the processes of the command's tree by their use of the GPU, also where the one
 // that uses it is a grandchild that nobody waits for.
 func TestGPUOfTheCommand(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	if ns, err := os.Readlink("/proc/self/ns/pid"); err != nil || ns != "pid:[4026531836]" {
 		t.Skip("process ids of a container are not those of the driver")
@@ -318,6 +323,7 @@ func TestGPUOfTheCommand(t *testing.T) {
 
 // TestGPUBaseline: what a GPU took idle before the command comes off first, also where it is the only meter.
 func TestGPUBaseline(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	r := runOnGPU(t, nvmlstub.Build(t), "CURVE=constant:100", "energy", "--baseline", "1s", "sleep", "1")
 	idle, m := r.metric(t, datamodel.HostLevel, "", "gpu_idle_energy"), r.metric(t, datamodel.RunLevel, "", "gpu_energy")

@@ -43,6 +43,7 @@ package-1
 // The target runs on one package and something else on the other: it has no part in what that one takes, 300 of 400 J,
 // of which the share of all busy time would give it a good deal.
 func TestEnergyByPackage(t *testing.T) {
+	testenv.Long(t)
 	sys, dir := fixture.Unpack(t, twoMeters).Sys, t.TempDir()
 	var first, second unix.CPUSet
 	first.Set(0)

@@ -355,6 +355,7 @@ func onlyManifest(t *testing.T, results string) string {
 
 // TestKilled kills ergon itself: the target lives on, the sampler ends, and its readings can be recovered.
 func TestKilled(t *testing.T) {
+	testenv.Long(t)
 	t.Parallel()
 	dir, mark := t.TempDir(), newMark()
 	c := command(t, mark, "ergon", "-q", "-o", dir, "--interval", "10ms", "sh", "-c", "echo up $$; read x; echo went on")

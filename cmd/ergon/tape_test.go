@@ -17,11 +17,13 @@ import (
 
 	"github.com/ergon-energy/ergon/internal/fakerapl"
 	"github.com/ergon-energy/ergon/internal/nvmlstub"
+	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
 // TestReplayIsTheRun holds a replay against the run itself: all that report -f json tells is the same, the processes included,
 // but for what tells the two apart.
 func TestReplayIsTheRun(t *testing.T) {
+	testenv.Long(t)
 	f := func(name string, options ...string) {
 		t.Run(name, func(t *testing.T) {
 			sysfs, results, again := t.TempDir(), t.TempDir(), t.TempDir()

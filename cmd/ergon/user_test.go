@@ -19,6 +19,7 @@ import (
 // TestByUser: with and without privileges every figure says where it comes from or why it is missing, and the processes
 // add up. What the dead command read and wrote is known to either.
 func TestByUser(t *testing.T) {
+	testenv.Long(t)
 	if os.Getuid() != 0 {
 		testenv.Lacks(t, testenv.Root, "it takes root to become somebody else")
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
 // log collects what an observer sees: for each sensor of each source its readings, as text, in their order.
@@ -138,6 +139,7 @@ func TestFollowEnds(t *testing.T) {
 
 // Whoever joins at whatever time, and looks as often or as rarely as they like, sees what Convert sees in the end.
 func TestFollowProperty(t *testing.T) {
+	testenv.Long(t)
 	for seed := range uint64(25) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		dir := spoolFolder(t)

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
 // child runs the test binary as another process and returns what it said.
@@ -182,6 +183,7 @@ func fullRunChild(dir string) error {
 }
 
 func TestSaveDiskFull(t *testing.T) {
+	testenv.Long(t)
 	for _, ticks := range []int{3000, 40_000} { // one row group; snappy and zstd
 		dir := t.TempDir()
 		writeRun(t, dir, ticks)

@@ -106,6 +106,7 @@ func near(a, b float64) bool { return math.Abs(a-b) <= 1e-9*max(math.Abs(a), mat
 // DuckDB, pandas and Polars read several runs as one table and see exactly what was written: a tiny file, one of
 // several pages in snappy, one in zstd and one of several row groups.
 func TestReaders(t *testing.T) {
+	testenv.Long(t)
 	interpreter := python(t)
 	results := t.TempDir()
 	want := written{first: anchor.UnixMicro()}
@@ -226,6 +227,7 @@ func streams(t *testing.T, dir, run string) {
 // What is derived from the readings is behind them in the same file, plotted like any other counter: DuckDB turns its
 // increments into power.
 func TestDerivedRows(t *testing.T) {
+	testenv.Long(t)
 	interpreter := python(t)
 	dir := t.TempDir()
 	derive := func() []datamodel.Derived {

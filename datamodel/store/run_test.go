@@ -15,6 +15,7 @@ import (
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
 func saveRun(t testing.TB, results string, run datamodel.Run) (dir string) {
@@ -140,6 +141,7 @@ func TestLoadMissingAndForeign(t *testing.T) {
 
 // Any cut of any file is an error.
 func TestLoadTruncated(t *testing.T) {
+	testenv.Long(t)
 	run := sampleRun()
 	dir := saveRun(t, t.TempDir(), run)
 	if err := store.SaveTree(dir, run, sampleTree(2)); err != nil {

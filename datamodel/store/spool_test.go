@@ -15,6 +15,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/ipc"
 
 	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/testenv"
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
 )
@@ -204,6 +205,7 @@ func TestSpoolWithoutClose(t *testing.T) {
 
 // Any beginning of a file gives a beginning of its rows, and only the whole file is complete.
 func TestSpoolEveryPrefix(t *testing.T) {
+	testenv.Long(t)
 	const n = 3
 	dir := t.TempDir()
 	s := create(t, dir, header("disk", n))

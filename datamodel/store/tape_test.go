@@ -16,6 +16,7 @@ import (
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
 // tapeOfTwo writes a tape of two sources, one of them cut off, and returns its file, the tape and the spool folder.
@@ -311,6 +312,7 @@ func TestTapeRefuses(t *testing.T) {
 
 // However a tape is cut, it is refused: its table of contents stands at the end.
 func TestTapeCut(t *testing.T) {
+	testenv.Long(t)
 	file, _, _ := tapeOfTwo(t)
 	whole, err := os.ReadFile(file)
 	if err != nil {

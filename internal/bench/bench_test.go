@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
 // TestMain makes this test binary the process that converts.
@@ -25,9 +27,7 @@ func TestMain(m *testing.M) {
 // TestQuick runs the whole harness on the real program, so that it cannot rot between releases. What it measures in so
 // short a time is not judged.
 func TestQuick(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the program and runs it for some seconds")
-	}
+	testenv.Long(t)
 	file := filepath.Join(t.TempDir(), "bench.json")
 	var out, log strings.Builder
 	missed, err := run([]string{"-quick", "-json", file, "-dir", t.TempDir()}, &out, &log)

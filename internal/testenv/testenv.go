@@ -34,3 +34,11 @@ func note(t testing.TB, kind string, reason any) {
 		t.Fatal(err)
 	}
 }
+
+// Long leaves a test that takes more than about two seconds out of `go test -short`, as `make check` runs it.
+func Long(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("takes long")
+	}
+}
