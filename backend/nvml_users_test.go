@@ -23,7 +23,8 @@ import (
 // input does.
 func parentage(t *testing.T) (shell, child, orphan int) {
 	t.Helper()
-	c := exec.CommandContext(t.Context(), "sh", "-c",
+	// Not by t.Context(): it ends before the cleanup, and a shell that is killed leaves the other two behind.
+	c := exec.Command("sh", "-c",
 		`sleep 1000 & a=$!; b=$(sh -c 'sleep 1000 >/dev/null & echo $!'); echo $a $b; read -r end; kill $a $b`)
 	in, err := c.StdinPipe()
 	if err != nil {
