@@ -271,7 +271,8 @@ type subject struct {
 	gate    io.WriteCloser
 	reports *os.File
 	sources map[string]*followed
-	told    told // what the kernel told of the process just before the walk looked for the last time
+	told    told   // what the kernel told of the process just before the walk looked for the last time
+	look    func() // the walk's own look, which does not set told
 }
 
 // told is what /proc/PID/stat tells of a process with its children that were waited for.
@@ -372,12 +373,12 @@ func (s *subject) follow() {
 	walk.settle(sensors.Setup{Runner: runner})
 	s.t.Cleanup(func() { _ = walk.Close() })
 	s.sources["walk"] = &followed{Source: walk}
-	look := walk.look
+	s.look = walk.look
 	walk.look = func() {
 		if now, alive := tellsOf(s.Process.Pid); alive {
 			s.told = now
 		}
-		look()
+		s.look()
 	}
 	for name, f := range s.sources {
 		for i, v := range sensortest.Read(s.t, f) {
@@ -857,6 +858,7 @@ func TestTargetWithoutAllocations(t *testing.T) {
 			}
 			s.awaitReports(10)
 			s.lookAll()
+			s.sources["walk"].Source.(*targetSource).look = s.look
 			for name, f := range s.sources {
 				source := f.Source.(*targetSource)
 				dst := make([]float64, len(f.Sensors()))
