@@ -13,9 +13,11 @@ import (
 func TestMetricsWithoutUncertainty(t *testing.T) {
 	value := datamodel.Value("energy", 12, "J", "delta", sensors.FromCounter, "rapl")
 	value.Uncertainty = 0.4
-	var rows nodeRows
-	rows.add(&datamodel.Node{Name: "a", Level: datamodel.App, Metrics: []datamodel.Metric{value}}, -1, "")
-	table := rows.metrics("id")
+	rows, err := nodeRows(nil, &datamodel.Node{Name: "a", Level: datamodel.App, Metrics: []datamodel.Metric{value}}, -1, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := tableOf(metricFields(), metricRows(rows, "id"))
 	last := len(table.fields) - 1
 	if name := table.fields[last].Name(); name != "uncertainty" {
 		t.Fatalf("the last column is %s", name)

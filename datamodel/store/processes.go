@@ -5,12 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
 	"path/filepath"
 	"time"
-
-	"github.com/apache/arrow/go/v15/parquet"
-	"github.com/apache/arrow/go/v15/parquet/schema"
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/sensors"
@@ -51,94 +47,59 @@ func SaveProcesses(dir string, run datamodel.Run, rows []datamodel.Process, colu
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	var t table
-	n := len(rows)
-	number := func(name string, get func(*datamodel.Process) int64) {
-		t.ints(name, n, func(i int) (int64, bool) { v := get(&rows[i]); return v, v >= 0 })
+	table := make([]processRow, len(rows))
+	for i, r := range rows {
+		table[i] = processRow{run: run.ID, from: from, noEnergy: noEnergy, Process: r}
 	}
-	word := func(name string, get func(*datamodel.Process) string) {
-		t.strings(name, n, func(i int) (string, bool) { s := get(&rows[i]); return s, s != "" })
-	}
-	figure := func(name string, get func(*datamodel.Process) float64) {
-		t.doubles(name, n, func(i int) float64 { return get(&rows[i]) })
-	}
-	t.strings("run_id", n, func(int) (string, bool) { return run.ID, true })
-	number("id", func(p *datamodel.Process) int64 { return p.ID })
-	number("parent_id", func(p *datamodel.Process) int64 { return p.ParentID })
-	word("kind", func(p *datamodel.Process) string { return string(p.Kind) })
-	number("pid", func(p *datamodel.Process) int64 { return p.PID })
-	number("parent", func(p *datamodel.Process) int64 { return p.Parent })
-	word("name", func(p *datamodel.Process) string { return p.Name })
-	word("command_line", func(p *datamodel.Process) string { return p.CommandLine })
-	t.times("start", n, func(i int) time.Time { return rows[i].Start })
-	t.times("end", n, func(i int) time.Time { return rows[i].End })
-	figure("first_seen", func(p *datamodel.Process) float64 { return p.FirstSeen })
-	figure("last_seen", func(p *datamodel.Process) float64 { return p.LastSeen })
-	t.ints("processes", n, func(i int) (int64, bool) { return int64(rows[i].Count), !math.IsNaN(rows[i].Count) })
-	figure("cpu_time", func(p *datamodel.Process) float64 { return p.CPUTime })
-	word("provenance", func(p *datamodel.Process) string { return string(p.Provenance) })
-	figure("peak_memory", func(p *datamodel.Process) float64 { return p.PeakMemory })
-	figure("read", func(p *datamodel.Process) float64 { return p.Read })
-	figure("written", func(p *datamodel.Process) float64 { return p.Written })
-	figure("energy", func(p *datamodel.Process) float64 { return p.Energy })
-	word("energy_provenance", func(*datamodel.Process) string { return string(from) })
-	word("energy_reason", func(*datamodel.Process) string { return noEnergy })
-	return t.save(path, processesSchema, run, "ergon.columns", string(text))
+	return tableOf(processFields(), table).save(path, processesSchema, run, "ergon.columns", string(text))
 }
 
-// times adds a nullable column of wall-clock times; a zero time is null.
-func (t *table) times(name string, n int, get func(int) time.Time) {
-	node, err := schema.NewPrimitiveNodeLogical(name, parquet.Repetitions.Optional,
-		schema.NewTimestampLogicalType(true, schema.TimeUnitMicros), parquet.Types.Int64, 0, -1)
-	t.err = errors.Join(t.err, err)
-	t.column(node, nullable(t, n, func(i int) (int64, bool) { at := get(i); return at.UnixMicro(), !at.IsZero() }))
+// processRow is a row of processes.parquet.
+type processRow struct {
+	run, noEnergy string
+	from          sensors.Provenance // of the energy
+	datamodel.Process
 }
 
-// loadProcesses reads the table back; nil where a run has none.
-func loadProcesses(path string) (rows []datamodel.Process, err error) {
-	defer guard("read "+path, &err)
-	p, err := openParquet(path, processesSchema)
+// processFields lists the columns of processes.parquet.
+func processFields() []field[processRow] {
+	return []field[processRow]{
+		word("run_id", func(r *processRow) *string { return &r.run }).unread(),
+		whole("id", func(r *processRow) *int64 { return &r.ID }),
+		whole("parent_id", func(r *processRow) *int64 { return &r.ParentID }),
+		word("kind", func(r *processRow) *datamodel.ProcessKind { return &r.Kind }),
+		whole("pid", func(r *processRow) *int64 { return &r.PID }),
+		whole("parent", func(r *processRow) *int64 { return &r.Parent }),
+		word("name", func(r *processRow) *string { return &r.Name }),
+		word("command_line", func(r *processRow) *string { return &r.CommandLine }),
+		moment("start", func(r *processRow) *time.Time { return &r.Start }),
+		moment("end", func(r *processRow) *time.Time { return &r.End }),
+		figure("first_seen", func(r *processRow) *float64 { return &r.FirstSeen }),
+		figure("last_seen", func(r *processRow) *float64 { return &r.LastSeen }),
+		count("processes", func(r *processRow) *float64 { return &r.Count }),
+		figure("cpu_time", func(r *processRow) *float64 { return &r.CPUTime }),
+		word("provenance", func(r *processRow) *sensors.Provenance { return &r.Provenance }),
+		figure("peak_memory", func(r *processRow) *float64 { return &r.PeakMemory }),
+		figure("read", func(r *processRow) *float64 { return &r.Read }),
+		figure("written", func(r *processRow) *float64 { return &r.Written }),
+		figure("energy", func(r *processRow) *float64 { return &r.Energy }),
+		word("energy_provenance", func(r *processRow) *sensors.Provenance { return &r.from }).unread(),
+		word("energy_reason", func(r *processRow) *string { return &r.noEnergy }).unread(),
+	}
+}
+
+// loadProcesses reads the table back. It is nil if the run has none.
+func loadProcesses(path string) ([]datamodel.Process, error) {
+	rows, err := readTable(path, processesSchema, processFields())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	defer p.close()
-	var l loader
-	id, parentID, kind := l.ints(p, "id"), l.ints(p, "parent_id"), l.strings(p, "kind")
-	pid, parent := l.ints(p, "pid"), l.ints(p, "parent")
-	name, line := l.strings(p, "name"), l.strings(p, "command_line")
-	start, end := l.times(p, "start"), l.times(p, "end")
-	first, last := l.doubles(p, "first_seen"), l.doubles(p, "last_seen")
-	count, cpu, from := l.ints(p, "processes"), l.doubles(p, "cpu_time"), l.strings(p, "provenance")
-	memory, read, written := l.doubles(p, "peak_memory"), l.doubles(p, "read"), l.doubles(p, "written")
-	energy := l.doubles(p, "energy")
-	if l.err != nil {
-		return nil, l.err
+	out := make([]datamodel.Process, len(rows))
+	for i, r := range rows {
+		out[i] = r.Process
 	}
-	rows = make([]datamodel.Process, len(id))
-	for i := range rows {
-		n := float64(count[i])
-		if count[i] < 0 {
-			n = math.NaN()
-		}
-		rows[i] = datamodel.Process{
-			Kind: datamodel.ProcessKind(kind[i]), ID: id[i], ParentID: parentID[i], PID: pid[i], Parent: parent[i],
-			Name: name[i], CommandLine: line[i], Start: start[i], End: end[i], FirstSeen: first[i], LastSeen: last[i],
-			Count: n, CPUTime: cpu[i], Provenance: sensors.Provenance(from[i]), PeakMemory: memory[i],
-			Read: read[i], Written: written[i], Energy: energy[i],
-		}
-	}
-	return rows, nil
-}
-
-func (l *loader) times(p *parquetFile, name string) []time.Time {
-	const null = math.MinInt64
-	return load(l, p, name, null, func(v int64) time.Time {
-		if v == null {
-			return time.Time{}
-		}
-		return time.UnixMicro(v).UTC()
-	})
+	return out, nil
 }

@@ -4,16 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"math"
 	"path/filepath"
 	"strings"
-
-	"github.com/apache/arrow/go/v15/parquet"
-	"github.com/apache/arrow/go/v15/parquet/compress"
-	"github.com/apache/arrow/go/v15/parquet/file"
-	"github.com/apache/arrow/go/v15/parquet/schema"
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/sensors"
@@ -23,55 +16,92 @@ import (
 const (
 	nodesSchema   = "ergon.nodes/1"
 	metricsSchema = "ergon.metrics/1"
-	// treeRows bounds what Load takes from a file: many times the largest machine's tree.
-	treeRows = 1 << 20
 )
 
-// nodeMeta is the column metadata of nodes.parquet: what of a node has no column of its own.
+// nodeMeta is the column metadata of nodes.parquet: the parts of a node that have no column of their own.
 type nodeMeta struct {
 	Sensor *sensors.Sensor `json:"sensor,omitempty"`
 	// Meta are the pairs in their order, each a list of two.
 	Meta [][2]string `json:"meta,omitempty"`
 }
 
-// table collects the columns of a small file.
-type table struct {
-	fields  schema.FieldList
-	columns []any // []int64, []float64 or []string, one for each field
-	levels  [][]int16
-	err     error
+// nodeRow is a row of nodes.parquet.
+type nodeRow struct {
+	id, parent                                              int64 // parent is -1 for the root
+	path, name, device, unit, kind, source, metadata, level string
+	node                                                    *datamodel.Node
 }
 
-// SaveTree writes the tree of a run, the app node at its root, as nodes.parquet and metrics.parquet into the run's
-// folder. Strings that are not UTF-8, which readers would refuse, are made so. The files' names are durable after the
-// next SaveManifest or RemoveSpool.
+// nodeFields lists the columns of nodes.parquet.
+func nodeFields() []field[nodeRow] {
+	return []field[nodeRow]{
+		whole("id", func(r *nodeRow) *int64 { return &r.id }),
+		whole("parent", func(r *nodeRow) *int64 { return &r.parent }),
+		word("path", func(r *nodeRow) *string { return &r.path }).unread(),
+		word("level", func(r *nodeRow) *string { return &r.level }),
+		word("name", func(r *nodeRow) *string { return &r.name }),
+		word("device", func(r *nodeRow) *string { return &r.device }),
+		word("unit", func(r *nodeRow) *string { return &r.unit }).unread(),
+		word("kind", func(r *nodeRow) *string { return &r.kind }).unread(),
+		word("source", func(r *nodeRow) *string { return &r.source }).unread(),
+		word("metadata", func(r *nodeRow) *string { return &r.metadata }),
+	}
+}
+
+// metricRow is a row of metrics.parquet.
+type metricRow struct {
+	run, path string
+	node      int64
+	datamodel.Metric
+}
+
+// metricFields lists the columns of metrics.parquet.
+func metricFields() []field[metricRow] {
+	return []field[metricRow]{
+		word("run_id", func(r *metricRow) *string { return &r.run }).unread(),
+		whole("node_id", func(r *metricRow) *int64 { return &r.node }),
+		word("path", func(r *metricRow) *string { return &r.path }).unread(),
+		word("metric", func(r *metricRow) *string { return &r.Name }),
+		figure("value", func(r *metricRow) *float64 { return &r.Value }),
+		word("unit", func(r *metricRow) *units.Unit { return &r.Unit }),
+		word("aggregation", func(r *metricRow) *string { return &r.Aggregation }),
+		word("provenance", func(r *metricRow) *sensors.Provenance { return &r.Provenance }),
+		word("source", func(r *metricRow) *string { return &r.Source }),
+		word("reason", func(r *metricRow) *string { return &r.Reason }),
+		whole("count", func(r *metricRow) *int64 { return &r.Count }),
+		figure("min", func(r *metricRow) *float64 { return &r.Min }),
+		figure("max", func(r *metricRow) *float64 { return &r.Max }),
+		figure("mean", func(r *metricRow) *float64 { return &r.Mean }),
+		figure("std", func(r *metricRow) *float64 { return &r.Std }),
+		whole("gaps", func(r *metricRow) *int64 { return &r.Gaps }),
+		figure("uncertainty", func(r *metricRow) *float64 { return &r.Uncertainty }).added(),
+	}
+}
+
+// SaveTree writes the tree of a run, with the app node at its root, as nodes.parquet and metrics.parquet into the run's
+// folder. Strings that are not UTF-8 are made so, since readers would refuse them. The names of the files are durable
+// after the next SaveManifest or RemoveSpool.
 func SaveTree(dir string, run datamodel.Run, tree *datamodel.Node) error {
+	path := filepath.Join(dir, NodesFile)
 	if tree == nil {
-		return fmt.Errorf("write %s: no tree", filepath.Join(dir, NodesFile))
+		return fmt.Errorf("write %s: no tree", path)
 	}
-	var rows nodeRows
-	rows.add(tree, -1, "")
-	if rows.err != nil {
-		return fmt.Errorf("write %s: %w", filepath.Join(dir, NodesFile), rows.err)
+	nodes, err := nodeRows(nil, tree, -1, "")
+	if err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
 	}
-	// Side by side, since most of the time of a small file is its fsync.
-	metrics := make(chan error, 1)
-	go func() { metrics <- rows.metrics(run.ID).save(filepath.Join(dir, MetricsFile), metricsSchema, run) }()
-	nodesErr := rows.nodes().save(filepath.Join(dir, NodesFile), nodesSchema, run)
+	metrics := make(chan error, 1) // side by side, since most of the time of a small file is its fsync
+	go func() {
+		t := tableOf(metricFields(), metricRows(nodes, run.ID))
+		metrics <- t.save(filepath.Join(dir, MetricsFile), metricsSchema, run)
+	}()
+	nodesErr := tableOf(nodeFields(), nodes).save(path, nodesSchema, run)
 	return errors.Join(nodesErr, <-metrics)
 }
 
-// nodeRows is the tree as a list, parents first.
-type nodeRows struct {
-	node   []*datamodel.Node
-	parent []int64 // -1 for the root
-	path   []string
-	meta   []string
-	err    error
-}
-
-func (r *nodeRows) add(n *datamodel.Node, parent int64, above string) {
-	id := int64(len(r.node))
+// nodeRows appends a node and all below it to rows, parents first.
+func nodeRows(rows []nodeRow, n *datamodel.Node, parent int64, above string) ([]nodeRow, error) {
+	id := int64(len(rows))
 	path := above + strings.ReplaceAll(n.Name, "/", "|")
 	meta := nodeMeta{Sensor: n.Sensor}
 	for _, p := range n.Meta {
@@ -79,155 +109,32 @@ func (r *nodeRows) add(n *datamodel.Node, parent int64, above string) {
 	}
 	text, err := json.Marshal(meta)
 	if err != nil {
-		r.err = errors.Join(r.err, fmt.Errorf("node %s: %w", path, err))
+		return nil, fmt.Errorf("node %s: %w", path, err)
 	}
-	r.node, r.parent, r.path, r.meta = append(r.node, n), append(r.parent, parent), append(r.path, path), append(r.meta, string(text))
+	row := nodeRow{
+		id: id, parent: parent, path: path, level: string(n.Level), name: n.Name, device: n.Device, metadata: string(text), node: n,
+	}
+	if s := n.Sensor; s != nil {
+		row.unit, row.kind, row.source = string(s.Unit), s.Kind.String(), s.Source
+	}
+	rows = append(rows, row)
 	for _, c := range n.Children {
-		r.add(c, id, path+"/")
-	}
-}
-
-func (r *nodeRows) nodes() *table {
-	var t table
-	n := len(r.node)
-	sensor := func(f func(*sensors.Sensor) string) func(int) (string, bool) {
-		return func(i int) (string, bool) {
-			if s := r.node[i].Sensor; s != nil {
-				return f(s), true
-			}
-			return "", false
+		if rows, err = nodeRows(rows, c, id, path+"/"); err != nil {
+			return nil, err
 		}
 	}
-	t.ints("id", n, func(i int) (int64, bool) { return int64(i), true })
-	t.ints("parent", n, func(i int) (int64, bool) { return r.parent[i], r.parent[i] >= 0 })
-	t.strings("path", n, func(i int) (string, bool) { return r.path[i], true })
-	t.strings("level", n, func(i int) (string, bool) { return string(r.node[i].Level), true })
-	t.strings("name", n, func(i int) (string, bool) { return r.node[i].Name, true })
-	t.strings("device", n, func(i int) (string, bool) { return r.node[i].Device, r.node[i].Device != "" })
-	t.strings("unit", n, sensor(func(s *sensors.Sensor) string { return string(s.Unit) }))
-	t.strings("kind", n, sensor(func(s *sensors.Sensor) string { return s.Kind.String() }))
-	t.strings("source", n, sensor(func(s *sensors.Sensor) string { return s.Source }))
-	t.strings("metadata", n, func(i int) (string, bool) { return r.meta[i], true })
-	return &t
+	return rows, nil
 }
 
-func (r *nodeRows) metrics(run string) *table {
-	var ids []int64
-	var of []*datamodel.Metric
-	for id, n := range r.node {
-		for i := range n.Metrics {
-			ids, of = append(ids, int64(id)), append(of, &n.Metrics[i])
+// metricRows lists the metrics of the nodes.
+func metricRows(nodes []nodeRow, run string) []metricRow {
+	var rows []metricRow
+	for _, n := range nodes {
+		for _, m := range n.node.Metrics {
+			rows = append(rows, metricRow{run, n.path, n.id, m})
 		}
 	}
-	var t table
-	text := func(name string, f func(*datamodel.Metric) string) {
-		t.strings(name, len(of), func(i int) (string, bool) { s := f(of[i]); return s, s != "" })
-	}
-	number := func(name string, f func(*datamodel.Metric) float64) {
-		t.doubles(name, len(of), func(i int) float64 { return f(of[i]) })
-	}
-	t.strings("run_id", len(of), func(int) (string, bool) { return run, true })
-	t.ints("node_id", len(of), func(i int) (int64, bool) { return ids[i], true })
-	t.strings("path", len(of), func(i int) (string, bool) { return r.path[ids[i]], true })
-	t.strings("metric", len(of), func(i int) (string, bool) { return of[i].Name, true })
-	number("value", func(m *datamodel.Metric) float64 { return m.Value })
-	text("unit", func(m *datamodel.Metric) string { return string(m.Unit) })
-	text("aggregation", func(m *datamodel.Metric) string { return m.Aggregation })
-	text("provenance", func(m *datamodel.Metric) string { return string(m.Provenance) })
-	text("source", func(m *datamodel.Metric) string { return m.Source })
-	text("reason", func(m *datamodel.Metric) string { return m.Reason })
-	t.ints("count", len(of), func(i int) (int64, bool) { return of[i].Count, true })
-	number("min", func(m *datamodel.Metric) float64 { return m.Min })
-	number("max", func(m *datamodel.Metric) float64 { return m.Max })
-	number("mean", func(m *datamodel.Metric) float64 { return m.Mean })
-	number("std", func(m *datamodel.Metric) float64 { return m.Std })
-	t.ints("gaps", len(of), func(i int) (int64, bool) { return of[i].Gaps, true })
-	number("uncertainty", func(m *datamodel.Metric) float64 { return m.Uncertainty })
-	return &t
-}
-
-// ints, doubles and strings add a nullable column of n rows; the second result of get is whether there is a value.
-func (t *table) ints(name string, n int, get func(int) (int64, bool)) {
-	t.column(schema.NewInt64Node(name, parquet.Repetitions.Optional, -1), nullable(t, n, get))
-}
-
-func (t *table) doubles(name string, n int, get func(int) float64) {
-	t.column(schema.NewFloat64Node(name, parquet.Repetitions.Optional, -1),
-		nullable(t, n, func(i int) (float64, bool) { v := get(i); return v, !math.IsNaN(v) }))
-}
-
-func (t *table) strings(name string, n int, get func(int) (string, bool)) {
-	node, err := schema.NewPrimitiveNodeLogical(name, parquet.Repetitions.Optional, schema.StringLogicalType{},
-		parquet.Types.ByteArray, 0, -1)
-	t.err = errors.Join(t.err, err)
-	t.column(node, nullable(t, n, func(i int) (parquet.ByteArray, bool) {
-		s, ok := get(i)
-		return parquet.ByteArray(strings.ToValidUTF8(s, "\uFFFD")), ok
-	}))
-}
-
-func (t *table) column(node schema.Node, values any) {
-	t.fields, t.columns = append(t.fields, node), append(t.columns, values)
-}
-
-// nullable makes the dense values and, in t, the levels of a column.
-func nullable[T any](t *table, n int, get func(int) (T, bool)) []T {
-	values, levels := make([]T, 0, n), make([]int16, n)
-	for i := range n {
-		if v, ok := get(i); ok {
-			values = append(values, v)
-			levels[i] = 1
-		}
-	}
-	t.levels = append(t.levels, levels)
-	return values
-}
-
-// save writes the table as one row group, or none where it has no rows, with more pairs of metadata. The files are small: snappy starts at once,
-// zstd with tables of its own for every page.
-func (t *table) save(path, version string, run datamodel.Run, more ...string) error {
-	meta, err := keyValues(append([]string{schemaKey, version, "ergon.version", run.Version, "ergon.run", run.ID}, more...)...)
-	if err := errors.Join(t.err, err); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	root, err := schema.NewGroupNode("schema", parquet.Repetitions.Required, t.fields, -1)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	props := parquet.NewWriterProperties(parquet.WithDictionaryDefault(false), parquet.WithEncoding(parquet.Encodings.Plain),
-		parquet.WithCompression(compress.Codecs.Snappy), parquet.WithCreatedBy("ergon"),
-		parquet.WithDataPageSize(8<<20), parquet.WithMaxRowGroupLength(treeRows))
-	return replaceFile(path, func(w io.Writer) (err error) {
-		defer guard(path, &err)
-		f := file.NewParquetWriter(w, root, file.WithWriterProps(props), file.WithWriteMetadata(meta))
-		if len(t.levels[0]) > 0 {
-			if err := t.write(f.AppendRowGroup()); err != nil {
-				return err
-			}
-		}
-		return f.Close()
-	})
-}
-
-func (t *table) write(group file.SerialRowGroupWriter) error {
-	for i, values := range t.columns {
-		column, err := group.NextColumn()
-		if err != nil {
-			return err
-		}
-		switch values := values.(type) {
-		case []int64:
-			_, err = column.(*file.Int64ColumnChunkWriter).WriteBatch(values, t.levels[i], nil)
-		case []float64:
-			_, err = column.(*file.Float64ColumnChunkWriter).WriteBatch(values, t.levels[i], nil)
-		case []parquet.ByteArray:
-			_, err = column.(*file.ByteArrayColumnChunkWriter).WriteBatch(values, t.levels[i], nil)
-		}
-		if err != nil {
-			return fmt.Errorf("column %s: %w", t.fields[i].Name(), err)
-		}
-	}
-	return group.Close()
+	return rows
 }
 
 // Load reads a run back from its folder. The tree is nil where it was never made, as in a run that is not finished.
@@ -253,33 +160,25 @@ func Load(dir string) (datamodel.Result, error) {
 	return datamodel.Result{Run: run, Tree: nodes[0], Processes: processes}, nil
 }
 
-// loadNodes reads the nodes, linked to a tree with the root first.
-func loadNodes(path string) (nodes []*datamodel.Node, err error) {
-	defer guard("read "+path, &err)
-	p, err := openParquet(path, nodesSchema)
+// loadNodes reads the nodes and links them to a tree with the root first.
+func loadNodes(path string) ([]*datamodel.Node, error) {
+	rows, err := readTable(path, nodesSchema, nodeFields())
 	if err != nil {
 		return nil, err
 	}
-	defer p.close()
-	var l loader
-	id, parent := l.ints(p, "id"), l.ints(p, "parent")
-	level, name, device, meta := l.strings(p, "level"), l.strings(p, "name"), l.strings(p, "device"), l.strings(p, "metadata")
-	if l.err != nil {
-		return nil, l.err
-	}
-	if len(id) == 0 {
+	if len(rows) == 0 {
 		return nil, fmt.Errorf("read %s: no nodes: %w", path, ErrForeign)
 	}
-	nodes = make([]*datamodel.Node, len(id))
-	for i := range nodes {
-		n := &datamodel.Node{Name: name[i], Level: datamodel.Level(level[i]), Device: device[i]}
+	nodes := make([]*datamodel.Node, len(rows))
+	for i, r := range rows {
+		n := &datamodel.Node{Name: r.name, Level: datamodel.Level(r.level), Device: r.device}
 		nodes[i] = n
-		// Parents first and one root: so nothing can be a circle, and nothing is lost.
-		if id[i] != int64(i) || parent[i] >= int64(i) || parent[i] < 0 != (i == 0) {
-			return nil, fmt.Errorf("read %s: node %d with parent %d in row %d", path, id[i], parent[i], i)
+		// Parents come first and there is one root: so there is no circle, and nothing is lost.
+		if r.id != int64(i) || r.parent >= int64(i) || r.parent < 0 != (i == 0) {
+			return nil, fmt.Errorf("read %s: node %d with parent %d in row %d", path, r.id, r.parent, i)
 		}
 		var m nodeMeta
-		if err := json.Unmarshal([]byte(meta[i]), &m); err != nil {
+		if err := json.Unmarshal([]byte(r.metadata), &m); err != nil {
 			return nil, fmt.Errorf("read %s: node %d: metadata: %w", path, i, err)
 		}
 		n.Sensor = m.Sensor
@@ -287,7 +186,7 @@ func loadNodes(path string) (nodes []*datamodel.Node, err error) {
 			n.Meta = append(n.Meta, datamodel.Pair{Key: pair[0], Value: pair[1]})
 		}
 		if i > 0 {
-			above := nodes[parent[i]]
+			above := nodes[r.parent]
 			above.Children = append(above.Children, n)
 		}
 	}
@@ -295,69 +194,16 @@ func loadNodes(path string) (nodes []*datamodel.Node, err error) {
 }
 
 // loadMetrics reads the metrics and gives them to their nodes.
-func loadMetrics(path string, nodes []*datamodel.Node) (err error) {
-	defer guard("read "+path, &err)
-	p, err := openParquet(path, metricsSchema)
+func loadMetrics(path string, nodes []*datamodel.Node) error {
+	rows, err := readTable(path, metricsSchema, metricFields())
 	if err != nil {
 		return err
 	}
-	defer p.close()
-	var l loader
-	node, name, value, unit := l.ints(p, "node_id"), l.strings(p, "metric"), l.doubles(p, "value"), l.strings(p, "unit")
-	aggregation, provenance := l.strings(p, "aggregation"), l.strings(p, "provenance")
-	source, reason := l.strings(p, "source"), l.strings(p, "reason")
-	count, gaps := l.ints(p, "count"), l.ints(p, "gaps")
-	least, most, mean, std := l.doubles(p, "min"), l.doubles(p, "max"), l.doubles(p, "mean"), l.doubles(p, "std")
-	uncertainty := make([]float64, len(node))
-	for i := range uncertainty {
-		uncertainty[i] = math.NaN()
-	}
-	if _, has := p.cols["uncertainty"]; has { // runs of before it was stored have none
-		uncertainty = l.doubles(p, "uncertainty")
-	}
-	if l.err != nil {
-		return l.err
-	}
-	for i, id := range node {
-		if id < 0 || id >= int64(len(nodes)) {
-			return fmt.Errorf("read %s: row %d: no node %d", path, i, id)
+	for i, r := range rows {
+		if r.node < 0 || r.node >= int64(len(nodes)) {
+			return fmt.Errorf("read %s: row %d: no node %d", path, i, r.node)
 		}
-		nodes[id].Metrics = append(nodes[id].Metrics, datamodel.Metric{
-			Name: name[i], Value: value[i], Unit: units.Unit(unit[i]),
-			Aggregation: aggregation[i], Provenance: sensors.Provenance(provenance[i]), Source: source[i], Reason: reason[i],
-			Count: count[i], Gaps: gaps[i], Min: least[i], Max: most[i], Mean: mean[i], Std: std[i],
-			Uncertainty: uncertainty[i],
-		})
+		nodes[r.node].Metrics = append(nodes[r.node].Metrics, r.Metric)
 	}
 	return nil
-}
-
-// loader reads columns of equal length and keeps the first error.
-type loader struct {
-	rows int // of the first column, plus 1
-	err  error
-}
-
-func (l *loader) ints(p *parquetFile, name string) []int64 {
-	return load(l, p, name, -1, func(v int64) int64 { return v })
-}
-
-func (l *loader) doubles(p *parquetFile, name string) []float64 {
-	return load(l, p, name, math.NaN(), func(v float64) float64 { return v })
-}
-
-func (l *loader) strings(p *parquetFile, name string) []string {
-	return load(l, p, name, nil, func(v parquet.ByteArray) string { return string(v) })
-}
-
-func load[T physical, V any](l *loader, p *parquetFile, name string, missing T, convert func(T) V) []V {
-	if l.err != nil {
-		return nil
-	}
-	values, err := all(p, name, missing, treeRows, convert)
-	if err == nil && l.rows > 0 && len(values) != l.rows-1 {
-		err = fmt.Errorf("read %s: column %s has %d rows of %d", p.path, name, len(values), l.rows-1)
-	}
-	l.rows, l.err = len(values)+1, err
-	return values
 }
