@@ -171,7 +171,7 @@ const liveFor = 5 * time.Second
 // watch reads the spool once a second and tells what the readings say of the moment, until the returned function is
 // called. The sampler flushes at least as often, so the figures are no more than a second old.
 func (o *round) watch(began time.Time) (stop func()) {
-	if o.OnStatus == nil || o.client == nil {
+	if o.OnStatus == nil {
 		return func() {}
 	}
 	quit, done := make(chan struct{}), make(chan struct{})
