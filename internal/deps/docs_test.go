@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -79,5 +80,40 @@ func TestDecisionIndex(t *testing.T) {
 	}
 	if taken["0024"] != "" {
 		t.Errorf("number 24 stays unused, but there is %s", taken["0024"])
+	}
+}
+
+// TestSourceFilesNamed checks that the source files that ARCHITECTURE.md and CONTRIBUTING.md name are there. A name may
+// leave out the folders at its front and have a star.
+func TestSourceFilesNamed(t *testing.T) {
+	var files []string
+	err := filepath.WalkDir(repository, func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir() && path != repository && strings.HasPrefix(e.Name(), "."):
+			return fs.SkipDir
+		}
+		files = append(files, filepath.ToSlash(path))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, document := range []string{"ARCHITECTURE.md", "CONTRIBUTING.md"} {
+		text, err := os.ReadFile(filepath.Join(repository, document))
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := regexp.MustCompile("`([a-z][\\w/*-]*\\.(?:go|c))`").FindAllSubmatch(text, -1)
+		if len(names) < 5 {
+			t.Errorf("%s names only %d source files", document, len(names))
+		}
+		for _, name := range names {
+			pattern := strings.ReplaceAll(regexp.QuoteMeta(string(name[1])), `\*`, `[^/]*`)
+			if !slices.ContainsFunc(files, regexp.MustCompile("/"+pattern+"$").MatchString) {
+				t.Errorf("%s names %s, which is not there", document, name[1])
+			}
+		}
 	}
 }
