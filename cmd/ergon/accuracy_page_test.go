@@ -20,10 +20,10 @@ const (
 	accuracyPage = repository + "/docs/accuracy.md"
 )
 
-// pageMachines are the machines that the page shows.
+// pageMachines lists the machines that the page shows.
 func pageMachines() []string { return []string{"epyc-2s-dies", "laptop-psys", "empty-vm"} }
 
-// TestAccuracyPage holds what is generated on the page against what the program says today; ERGON_UPDATE=1 writes it anew.
+// TestAccuracyPage compares the generated parts of the page with what the program prints today. ERGON_UPDATE=1 rewrites them.
 func TestAccuracyPage(t *testing.T) {
 	sections := map[string]string{}
 	var table strings.Builder
@@ -58,7 +58,7 @@ func TestAccuracyPage(t *testing.T) {
 		got = before + open + text + end + after
 	}
 	if strings.Count(got, "<!-- generated: ") != len(sections) {
-		t.Errorf("the page has sections that nobody makes")
+		t.Errorf("the page has sections that no test generates")
 	}
 	if got == string(page) {
 		return
@@ -67,7 +67,7 @@ func TestAccuracyPage(t *testing.T) {
 		was := strings.Split(string(page), "\n")
 		for i, line := range strings.Split(got, "\n") {
 			if i >= len(was) || was[i] != line {
-				t.Fatalf("%s is not as the program is (ERGON_UPDATE=1 writes it anew); line %d should be\n%s", accuracyPage, i+1, line)
+				t.Fatalf("%s differs from the program (ERGON_UPDATE=1 rewrites it); line %d should be\n%s", accuracyPage, i+1, line)
 			}
 		}
 	}
@@ -78,7 +78,7 @@ func TestAccuracyPage(t *testing.T) {
 
 func fenced(text string) string { return "```text\n" + strings.TrimRight(text, "\n") + "\n```\n" }
 
-// diagnosis is what ergon doctor tells an ordinary user of that machine of its sources of energy: energy_uj is root's alone.
+// diagnosis returns what ergon doctor tells an ordinary user of that machine about its energy sources: only root may read energy_uj.
 func diagnosis(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(repository, "testdata", "hosts", name+".txtar"))
@@ -95,7 +95,7 @@ func diagnosis(t *testing.T, name string) string {
 	for i, a := range facts.Missing {
 		facts.Missing[i].Source = strings.Replace(a.Source, host.Sys, "/sys", 1)
 		facts.Missing[i].Reason = strings.NewReplacer(host.Sys, "/sys",
-			// To root, who may read anything, the machine shows a folder in place of the file.
+			// Root may read any file, so the file is replaced by a folder.
 			"not a regular file", "permission denied (for root only since Linux 5.10, CVE-2020-8694)",
 		).Replace(a.Reason)
 		if a.Cause == sensors.Unreadable {

@@ -23,10 +23,10 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// permitted is how far an energy may be off without a word.
+// permitted is the largest error of an energy that needs no warning.
 const permitted = 0.005
 
-// told is what a run says of the machine's energy, and what it doubts.
+// told holds what a run reports about the machine's energy, and its warnings.
 type told struct {
 	Summary struct {
 		Energy struct {
@@ -38,18 +38,18 @@ type told struct {
 	Warnings []struct{ Subject, Text string }
 }
 
-// says is the reason and all warnings as lines.
+// says returns the reason and all warnings, one per line.
 func (r told) says() string {
 	lines := []string{r.Summary.Energy.Reason}
 	for _, w := range r.Warnings {
-		if !strings.HasPrefix(w.Subject, "target") { // fakerapl may be short of CPU time; that is not what is asked here.
+		if !strings.HasPrefix(w.Subject, "target") { // fakerapl may be short of CPU time; that is not tested here.
 			lines = append(lines, w.Subject+": "+w.Text)
 		}
 	}
 	return strings.Join(lines, "\n")
 }
 
-// runErgon is the real program on a folder of results, which it is given.
+// runErgon runs the real program with the given results folder and returns its stdout.
 func runErgon(t *testing.T, results string, words ...string) []byte {
 	t.Helper()
 	var out, errs bytes.Buffer
@@ -71,19 +71,19 @@ func lastTold(t *testing.T, results string) (r told) {
 	return r
 }
 
-// verdict is a row of the table: a case, what it took and what was said.
+// verdict is a row of the table: a case, the true energy and what ergon reported.
 type verdict struct {
 	name          string
 	truth         units.Energy
-	energy, bound float64 // NaN where there is none
+	energy, bound float64 // NaN if there is none
 	said          string
 	perun         string
 }
 
-// off is the error as a part of the truth.
+// off returns the error as a fraction of the truth.
 func (v verdict) off() float64 { return (v.energy - float64(v.truth)) / float64(v.truth) }
 
-// row is the verdict as the cells of a table.
+// row returns the verdict as the cells of a table.
 func (v verdict) row() []string {
 	energy, off, bound := "none", "", ""
 	if !math.IsNaN(v.energy) {
@@ -96,14 +96,14 @@ func (v verdict) row() []string {
 	return []string{v.name, units.Format(float64(v.truth), units.Joule), energy, off, bound, v.said, v.perun}
 }
 
-// verdictHead names the cells of a row.
+// verdictHead returns the heads of the columns.
 func verdictHead() []string {
 	return []string{"case", "spent", "ergon", "error", "stated", "and says", "perun 0.9.1"}
 }
 
-// judge holds what was said against the truth: within what is permitted, or within the bound that is stated, or no number and
-// the reason. said is what a warning or the reason must match; empty allows no warning of the sources of energy at all. What
-// is wrong goes to fail, which is t.Errorf or that of a watch on the machine.
+// judge compares a report with the truth. The error must be within permitted or within the stated bound, or there is no number
+// but a reason. said must match a warning or the reason; empty allows no warning about energy sources.
+// Errors go to fail: t.Errorf, or the function of a watch on the machine.
 func judge(fail func(string, ...any), name string, truth units.Energy, r told, said, perun string) verdict {
 	v := verdict{name: name, truth: truth, energy: math.NaN(), bound: math.NaN(), perun: perun}
 	e := r.Summary.Energy
@@ -114,13 +114,13 @@ func judge(fail func(string, ...any), name string, truth units.Energy, r told, s
 		v.bound = *e.Uncertainty
 	}
 	if found := regexp.MustCompile(said).FindString(r.says()); said != "" && found == "" {
-		fail("%s: it is not said that %q:\n%s", name, said, r.says())
+		fail("%s: nothing says %q:\n%s", name, said, r.says())
 	} else {
 		v.said = found
 	}
 	if said == "" {
 		for _, w := range r.Warnings {
-			// The counters of a tree stand still while the process that moves them waits for a processor.
+			// The counters stand still while the process that moves them waits for a CPU.
 			if strings.HasPrefix(w.Subject, "rapl") && !strings.Contains(w.Text, "did not move for") {
 				fail("%s: a warning without a reason: %+v", name, w)
 			}
@@ -133,13 +133,13 @@ func judge(fail func(string, ...any), name string, truth units.Energy, r told, s
 	case said == isOfLess && v.energy <= float64(truth) && v.energy >= 0.9*float64(truth):
 		// The last good reading came before the loss, by an interval or two.
 	default:
-		fail("%s: %.6g J where %.6g J were spent, %+.2f %%; the bound is %.3g J; said:\n%s",
+		fail("%s: %.6g J reported, %.6g J spent, %+.2f %%; the bound is %.3g J; said:\n%s",
 			name, v.energy, float64(truth), 100*v.off(), v.bound, r.says())
 	}
 	return v
 }
 
-// isOfLess is what is said where the readings end before the command.
+// isOfLess matches the warning that the readings end before the command.
 const isOfLess = "its energy is that of"
 
 func logTable(t *testing.T, rows []verdict) {
@@ -156,7 +156,7 @@ func logTable(t *testing.T, rows []verdict) {
 	t.Log("\n" + b.String())
 }
 
-// What perun 0.9.1 gives, from its runs and its source.
+// What perun 0.9.1 reports, from its runs and its source code.
 const (
 	perunExact  = "exact"
 	perunFailed = "262,643 J for 500 J (run)"
@@ -170,12 +170,12 @@ const (
 	perunShort  = "0.3 s gave 110 J for 33 J (run)"
 )
 
-// TestAccuracyOfRuns measures a real process by the real program. The process moves the counters itself, so that what was
-// spent between the first reading and the last is known whatever the scheduler does.
+// TestAccuracyOfRuns measures a real process with the real program. The process moves the counters itself. So the energy between
+// the first and the last reading is known, whatever the scheduler does.
 func TestAccuracyOfRuns(t *testing.T) {
 	testenv.Long(t)
 	const second = time.Second
-	small := fakerapl.Machine{Range: 2000e6} // that is 400 ms at the greatest power that is believed
+	small := fakerapl.Machine{Range: 2000e6} // 400 ms at the greatest plausible power
 	type run struct {
 		name     string
 		machine  fakerapl.Machine
@@ -183,7 +183,7 @@ func TestAccuracyOfRuns(t *testing.T) {
 		d        time.Duration
 		faults   []string
 		interval string
-		// until is when the counters are lost; 0 is never.
+		// until is the time at which the counters are lost; 0 is never.
 		until       time.Duration
 		said, perun string
 	}
@@ -200,7 +200,7 @@ func TestAccuracyOfRuns(t *testing.T) {
 		{name: "junk in the middle", curve: "const:100", faults: []string{"junk:400ms:600ms"}, said: "readings are missing", perun: perunFailed},
 		{name: "stuck in the middle", curve: "const:100", faults: []string{"stuck:400ms:600ms"}},
 		{name: "stuck from the start", curve: "const:100", faults: []string{"stuck:0s:1h"}, said: "did not move", perun: "0 J (read)"},
-		// Beyond the wrap: close to it only the times of the readings tell the two apart, which are those of the scheduler here.
+		// Well beyond the wrap: close to it, only the times of the readings distinguish the two, and here the scheduler sets them.
 		{name: "a wrap, then a reset", curve: "const:100", d: 2 * second, faults: []string{"reset:1500ms"}, said: "started anew", perun: perunReset},
 		{name: "the zone vanishes", curve: "const:100", faults: []string{"vanished:500ms"}, until: second / 2, said: isOfLess},
 		{name: "the permission is lost", curve: "const:100", faults: []string{"locked:500ms"}, perun: perunFailed},
@@ -240,26 +240,26 @@ func TestAccuracyOfRuns(t *testing.T) {
 	logTable(t, rows)
 }
 
-// played is a machine whose counters follow a curve, read at known times: the stuff of a tape.
+// played is a machine whose counters follow a curve and are read at known times. A tape is made from it.
 type played struct {
 	name string
-	// devices are those of the rapl zones; all of them show the curve.
+	// devices are the devices of the rapl zones; all of them follow the curve.
 	devices []string
 	curve   string
-	// wrap is where the counters restart, in J.
+	// wrap is the value in J at which the counters restart.
 	wrap     float64
 	d, every time.Duration
-	// fault changes a reading; nil changes none. The energy is that of the curve up to then, the reading what the counter shows.
+	// fault changes a reading; nil changes none. energy is the integral of the curve so far; reading is what the counter shows.
 	fault func(at time.Duration, energy, reading float64) float64
-	// until is the time of the last reading where the counters are lost before the end.
+	// until is the time of the last reading if the counters are lost before the end; 0 if they are not.
 	until       time.Duration
 	said, perun string
 }
 
-// update is how often a RAPL counter moves.
+// update is the update period of a RAPL counter.
 const update = time.Millisecond
 
-// tape writes the readings to a tape and returns its file and the curve's energy from the first reading to the last.
+// tape writes the readings to a tape. It returns the file and the curve's energy from the first to the last reading.
 func (p played) tape(t *testing.T) (file string, truth units.Energy) {
 	t.Helper()
 	curve, err := fakerapl.ParseCurve(p.curve)
@@ -281,7 +281,7 @@ func (p played) tape(t *testing.T) (file string, truth units.Energy) {
 	}
 	row := make([]float64, len(p.devices))
 	add := func(at time.Duration) {
-		// The counter shows what it had at its last update, in whole µJ, and started 1000 J before its wrap point.
+		// The counter shows its value at the last update, in whole µJ. It started 1000 J before its wrap.
 		energy := math.Floor(float64(curve.Energy(at.Truncate(update)))*1e6) / 1e6
 		reading := math.Mod(p.wrap-min(1000, p.wrap/2)+energy, p.wrap)
 		if p.fault != nil {
@@ -301,7 +301,7 @@ func (p played) tape(t *testing.T) (file string, truth units.Energy) {
 	}
 	n := 0
 	for at := time.Duration(0); at < p.d; at += p.every {
-		add(at + time.Duration(n%7)*137*time.Microsecond) // beats are not that even, nor are updates at the beats
+		add(at + time.Duration(n%7)*137*time.Microsecond) // beats are uneven, and updates do not come at the beats
 		n++
 	}
 	add(p.d)
@@ -328,13 +328,13 @@ func (p played) tape(t *testing.T) (file string, truth units.Energy) {
 	return file, curve.Energy(end)
 }
 
-// playedAt is when the machines that were never there were measured.
+// playedAt is the start of each made-up run.
 var playedAt = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // intel is max_energy_range_uj of an Intel processor, in J.
 const intel = 262143.328850
 
-// between is a fault that replaces the readings of a time.
+// between returns a fault that replaces the readings of a period.
 func between(from, until time.Duration, with func(energy float64) float64) func(time.Duration, float64, float64) float64 {
 	return func(at time.Duration, energy, reading float64) float64 {
 		if at >= from && at < until {
@@ -346,7 +346,7 @@ func between(from, until time.Duration, with func(energy float64) float64) func(
 
 func constant(v float64) func(float64) float64 { return func(float64) float64 { return v } }
 
-// playedCases are those where the time of each reading matters.
+// playedCases lists the cases in which the time of each reading matters.
 func playedCases() []played {
 	const second, beat = time.Second, 100 * time.Millisecond
 	one := []string{"package-0"}
@@ -423,7 +423,7 @@ func playedCases() []played {
 	}
 }
 
-// replayed is what the real program makes of the tape.
+// replayed judges what the real program makes of the tape.
 func replayed(t *testing.T, p played) verdict {
 	t.Helper()
 	file, truth := p.tape(t)
@@ -432,7 +432,7 @@ func replayed(t *testing.T, p played) verdict {
 	return judge(t.Errorf, p.name, truth, lastTold(t, results), p.said, p.perun)
 }
 
-// TestAccuracyOfTapes plays machines that nobody has here, at times that are known.
+// TestAccuracyOfTapes replays made-up machines whose readings have known times.
 func TestAccuracyOfTapes(t *testing.T) {
 	testenv.Long(t)
 	var rows []verdict

@@ -22,7 +22,7 @@ import (
 	"github.com/ergon-energy/ergon/runner"
 )
 
-// meter lays out a fake powercap tree of 40 W until the test is over.
+// meter creates a fake powercap tree that shows 40 W until the test ends.
 func meter(t *testing.T) (sysfs string) {
 	t.Helper()
 	sysfs = t.TempDir()
@@ -44,7 +44,7 @@ func meter(t *testing.T) (sysfs string) {
 	return sysfs
 }
 
-// summaryOf is what ergon report says of the only run.
+// summaryOf returns the summary that ergon report shows for the only run.
 func summaryOf(t *testing.T, dir string) map[string]struct {
 	Value  *float64
 	Source string
@@ -68,8 +68,8 @@ func summaryOf(t *testing.T, dir string) map[string]struct {
 	return doc.Summary
 }
 
-// TestBaseline measures a machine of 40 W before and after the command: what it takes idle is 40 W over the time, and
-// the net energy is the rest.
+// TestBaseline measures a machine of 40 W before and after the command. The idle energy is 40 W times the duration; the net
+// energy is the rest.
 func TestBaseline(t *testing.T) {
 	testenv.Long(t)
 	t.Parallel()
@@ -84,29 +84,29 @@ func TestBaseline(t *testing.T) {
 		"measures the idle machine for 1s, then starts the command", "for 1s, the command has ended", "net ", "  idle",
 	} {
 		if !strings.Contains(string(out), said) {
-			t.Errorf("%q is not in %s", said, out)
+			t.Errorf("no %q in %s", said, out)
 		}
 	}
 	run := onlyRun(t, dir)
-	// The counters move when the fake's process gets a CPU: the bound is that of a machine with much else to do.
+	// The counters move only when the fake's process gets a CPU, so the bound is for a busy machine.
 	base := run.Baseline
 	if base == nil || base.Reason != "" || base.Cover != "packages" || math.Abs(base.Power-40) > 20 || base.Duration < 2 ||
 		len(base.Parts) != 2 || base.Busy == nil {
 		t.Fatalf("%+v", base)
 	}
-	// The run begins with the command: the first baseline lies before it, and the second begins when it has ended.
+	// The run begins with the command. The first baseline lies before it; the second begins after its end.
 	end := run.Start.Add(time.Duration(*run.WallTime * float64(time.Second)))
 	if run.Start.Before(base.Start.Add(time.Second)) || end.After(over.Add(-time.Second)) {
 		t.Errorf("from %v to %v, with a baseline at %v and ended by %v", run.Start, end, base.Start, over)
 	}
 	if called := run.Start.Add(-time.Second).UTC(); run.ID[:15] > called.Format("20060102T150405") {
-		t.Errorf("run %s was called by %v", run.ID, called)
+		t.Errorf("the id %s is later than %v", run.ID, called)
 	}
 	result, err := store.Load(filepath.Dir(onlyManifest(t, dir)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range result.Processes { // though the first was there to be measured around
+	for _, p := range result.Processes { // although the first one existed during the baseline
 		if p.Kind == datamodel.OneProcess && (p.Start.Before(run.Start.Truncate(time.Microsecond)) || p.FirstSeen < 0) {
 			t.Errorf("before the run, which began at %v: %+v", run.Start, p)
 		}
@@ -118,15 +118,15 @@ func TestBaseline(t *testing.T) {
 	}
 }
 
-// TestBaselineIsKept ends ergon by force while the command runs: what is recovered has the baseline.
+// TestBaselineIsKept kills ergon while the command runs. The recovered run has the baseline.
 func TestBaselineIsKept(t *testing.T) {
 	t.Parallel()
 	sysfs, dir, mark := meter(t), t.TempDir(), newMark()
 	c := command(t, mark, "ergon", "--path.sysfs", sysfs, "-o", dir, "-q", "--interval", "10ms", "--baseline", "1s",
 		"sh", "-c", "echo up; exec sleep 1000")
-	c.Stderr = os.Stderr // a pipe would be waited for, which the command keeps open
+	c.Stderr = os.Stderr // with a pipe, Wait would wait for the command, which keeps it open
 	k, _ := start(t, c)
-	spool := func() bool { // the first readings are written
+	spool := func() bool { // reports whether the first readings are written
 		found, _ := filepath.Glob(filepath.Join(dir, "*", "*", "*", store.SpoolFolder, "rapl.arrows"))
 		if len(found) != 1 {
 			return false
@@ -158,7 +158,7 @@ func TestBaselineIsKept(t *testing.T) {
 	}
 }
 
-// TestBaselineInterrupted ends ergon while the machine is measured: the command never starts, and nothing is left.
+// TestBaselineInterrupted ends ergon during the baseline. The command never starts, and no process is left.
 func TestBaselineInterrupted(t *testing.T) {
 	t.Parallel()
 	for way, env := range ways {
@@ -194,7 +194,7 @@ func TestBaselineInterrupted(t *testing.T) {
 					t.Errorf("%+v, %v", runs, err)
 				}
 				if r := runs[0].Run; r.ID[:15] != r.Start.UTC().Format("20060102T150405") {
-					t.Errorf("run %s, which never began, has the start %v", r.ID, r.Start)
+					t.Errorf("run %s never began but has the start %v", r.ID, r.Start)
 				}
 				if b := runs[0].Run.Baseline; b == nil || !strings.Contains(b.Reason, "interrupted") {
 					t.Errorf("%+v", b)
@@ -207,7 +207,7 @@ func TestBaselineInterrupted(t *testing.T) {
 	}
 }
 
-// TestShortCommands holds that a command shorter than an interval has an energy or a bound, never 0.
+// TestShortCommands checks that a command shorter than an interval has an energy or a bound, never 0.
 func TestShortCommands(t *testing.T) {
 	t.Parallel()
 	still := t.TempDir()
@@ -239,7 +239,7 @@ func TestShortCommands(t *testing.T) {
 					}
 					for _, e := range s.Edges {
 						if name != "moves" && (e.First != nil || e.Last != nil) {
-							t.Errorf("an edge of what did not move: %+v", e)
+							t.Errorf("an edge of a counter that did not move: %+v", e)
 						}
 					}
 				}
@@ -248,7 +248,7 @@ func TestShortCommands(t *testing.T) {
 	}
 }
 
-// TestStoppedTime stops the command for a while, which is told apart from the time in which it ran.
+// TestStoppedTime stops the command for a while. The result separates this time from the time in which the command ran.
 func TestStoppedTime(t *testing.T) {
 	t.Parallel()
 	dir, mark := t.TempDir(), newMark()
@@ -286,14 +286,14 @@ func TestStoppedTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A look may be put off where a machine with much else to do makes looking slow.
+	// On a busy machine looks are slow, and one may be postponed.
 	m := r.Tree.First(datamodel.HostLevel).Find(datamodel.DeviceLevel, "target").Metric("stopped_time")
 	if !(m.Value >= inside/4 && m.Value <= whole) {
 		t.Errorf("%v s (%s), want %v to %v", m.Value, m.Reason, inside, whole)
 	}
 }
 
-// only is the one file of that name in a results folder.
+// only returns the path of the only file of that name in a results folder.
 func only(t *testing.T, dir, name string) string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(dir, "*", "*", "*", name))

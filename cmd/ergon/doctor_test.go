@@ -17,16 +17,16 @@ import (
 	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
-// openToAll is a folder that every user can enter, with ergon in it.
+// openToAll returns a folder that every user can enter, with ergon in it.
 func openToAll(t *testing.T) (dir, program string) {
 	t.Helper()
 	dir = t.TempDir()
-	for _, d := range []string{dir, filepath.Dir(dir)} { // the folder of a test is closed to others.
+	for _, d := range []string{dir, filepath.Dir(dir)} { // a test's folder is closed to other users
 		if err := os.Chmod(d, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
-	program = filepath.Join(dir, "ergon") // by this name the test binary is ergon.
+	program = filepath.Join(dir, "ergon") // under this name the test binary is ergon
 	b, err := os.ReadFile(os.Args[0])
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +37,7 @@ func openToAll(t *testing.T) (dir, program string) {
 	return dir, program
 }
 
-// TestDoctorByUser: where energy_uj is root's alone, root reads it, and an ordinary user is told how a group could.
+// TestDoctorByUser checks a machine where only root may read energy_uj. Root reads it. An ordinary user learns how a group could.
 func TestDoctorByUser(t *testing.T) {
 	if os.Getuid() != 0 {
 		testenv.Lacks(t, testenv.Root, "it takes root to become somebody else")
@@ -98,12 +98,12 @@ func TestDoctorByUser(t *testing.T) {
 		t.Errorf("%+v, fix %+v", f, f.Fix)
 	}
 	if info, err := os.Stat(filepath.Join(zone, "energy_uj")); err != nil || info.Mode() != 0o400 {
-		t.Errorf("it changed something: %v, %v", info, err)
+		t.Errorf("the doctor changed something: %v, %v", info, err)
 	}
 }
 
-// TestDoctorRecorded: what the doctor says of recorded machines, as far as their files decide. Perf events are always
-// asked of the running kernel.
+// TestDoctorRecorded checks what the doctor says about recorded machines, as far as their files decide. Perf events always come
+// from the running kernel.
 func TestDoctorRecorded(t *testing.T) {
 	program := testProgram(t)
 	for name, want := range map[string]int{"empty-vm": 0, "xeon-1s": 0, "unreadable-energy": 1, "container-masked": 1} {
@@ -123,7 +123,7 @@ func TestDoctorRecorded(t *testing.T) {
 	}
 }
 
-// testProgram is the test binary under the name by which it is ergon.
+// testProgram returns the path of the test binary under the name ergon, so that it is ergon.
 func testProgram(t *testing.T) string {
 	t.Helper()
 	self, err := os.Executable()

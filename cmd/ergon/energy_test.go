@@ -19,7 +19,7 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// TestEnergyOfRecordedMachines shows what users of these machines see; ERGON_UPDATE=1 writes the texts anew.
+// TestEnergyOfRecordedMachines checks what users of these machines see. ERGON_UPDATE=1 rewrites the texts.
 func TestEnergyOfRecordedMachines(t *testing.T) {
 	for _, name := range []string{
 		"xeon-1s", "epyc-2s-dies", "laptop-psys", "grace", "unreadable-energy", "container-masked", "empty-vm",
@@ -35,7 +35,7 @@ func TestEnergyOfRecordedMachines(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := strings.NewReplacer(host.Sys, "/sys",
-				// To root, who may read anything, the recorded machine shows a folder in place of the file.
+				// Root may read any file, so the file is replaced by a folder.
 				"unreadable: not a regular file",
 				"unreadable: permission denied (for root only since Linux 5.10, CVE-2020-8694)",
 			).Replace(text.String())
@@ -50,7 +50,7 @@ func TestEnergyOfRecordedMachines(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got != string(want) {
-				t.Errorf("%s is not as it was:\n%s", file, got)
+				t.Errorf("%s has changed:\n%s", file, got)
 			}
 			var doc struct {
 				Schema  string
@@ -71,7 +71,7 @@ func TestEnergyOfRecordedMachines(t *testing.T) {
 	}
 }
 
-// energySensors opens what reads energy on a recorded machine, each with a reading.
+// energySensors lists the energy sensors of a recorded machine, each with a reading.
 func energySensors(t *testing.T, host sensors.Setup) (list []sampler.Listed, missing []sensors.Absence) {
 	t.Helper()
 	for _, b := range backend.All() {
@@ -100,7 +100,7 @@ func energySensors(t *testing.T, host sensors.Setup) (list []sampler.Listed, mis
 	return list, missing
 }
 
-// Every domain has its line, whatever the tree.
+// Whatever the tree, each domain has one line.
 func TestEnergyLines(t *testing.T) {
 	d := func(id, device, parent, same string) datamodel.Domain {
 		return datamodel.Domain{Sensor: sensors.Sensor{ID: id, Device: device, Name: "energy"}, Parent: parent, Same: same}

@@ -25,7 +25,7 @@ func TestLaunched(t *testing.T) {
 	}
 }
 
-// Not one of the names that are stored unasked may be that of a secret.
+// No name that is always stored may look like a secret.
 func TestLaunchersAreNoSecrets(t *testing.T) {
 	if i := slices.IndexFunc(launchers(), secret); i >= 0 {
 		t.Error(launchers()[i])

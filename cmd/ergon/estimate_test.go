@@ -10,7 +10,7 @@ import (
 	"github.com/ergon-energy/ergon/internal/fixture"
 )
 
-// What the processors of the recorded machines are rated for, by what their own files say.
+// TestRatedMachines checks the rated power of recorded machines, from their own files.
 func TestRatedMachines(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -33,7 +33,7 @@ func TestRatedMachines(t *testing.T) {
 			}
 		})
 	}
-	// A part of a processor: what the machine has of CPUs by the model's threads. Here that is what the test runs on.
+	// The share of a processor is the number of the machine's CPUs over the model's threads; here it depends on the test machine.
 	host := fixture.Unpack(t, "-- proc/cpuinfo --\nprocessor : 0\nmodel name : AMD EPYC 7763 64-Core Processor\nphysical id : 0\nflags : fpu hypervisor\n")
 	info := backend.Describe(host)
 	if r := datamodel.Rate(info); r.Power != 280*float64(info.CPUs)/128 || !strings.Contains(r.Of, "of 128 threads of 280 W") {

@@ -25,17 +25,17 @@ import (
 // stubGPU is the first GPU of the stub.
 const stubGPU = "GPU-00000000-0000-0000-0000-000000000000"
 
-// gpuRun is a run with the stub of NVML.
+// gpuRun is the result of a run with the NVML stub.
 type gpuRun struct {
 	datamodel.Result
-	// out is what ergon said.
+	// out is what ergon printed.
 	out string
-	// from and to are the times of the first and the last reading of the sensor that gave the GPU's energy, in s after
-	// the origin of the stub's curves.
+	// from and to are the times of the first and the last reading of the GPU's energy, in s after the origin of the stub's
+	// curves.
 	from, to float64
 }
 
-// metric is one of a node of the run: of the run itself, the host, or a device.
+// metric returns a metric of a node: the run itself, the host, or a device.
 func (r gpuRun) metric(t *testing.T, level datamodel.Level, node, name string) datamodel.Metric {
 	t.Helper()
 	n := r.Tree.First(level)
@@ -48,8 +48,8 @@ func (r gpuRun) metric(t *testing.T, level datamodel.Level, node, name string) d
 	return n.Metric(name)
 }
 
-// runOnGPU measures a command with the library, whose settings are given as words. ORIGIN in them is now. Where no
-// reading of the sensor was made from and to are 0.
+// runOnGPU measures a command with the library. The settings are environment variables for the stub; ORIGIN in them becomes the
+// present time. If the sensor had no reading, from and to are 0.
 func runOnGPU(t *testing.T, library, settings, sensor string, words ...string) gpuRun {
 	t.Helper()
 	var monotonic, wall unix.Timespec
@@ -100,7 +100,7 @@ func runOnGPU(t *testing.T, library, settings, sensor string, words ...string) g
 	return r
 }
 
-// The curves that the stub plays, as energy from 0 to t in J.
+// The curves that the stub plays: the energy from 0 to t in J.
 func rampCurve(t float64) float64 { // ramp:100:400:2
 	if t < 2 {
 		return 100*t + 75*t*t
@@ -118,10 +118,9 @@ func squareCurve(period float64) func(float64) float64 { // square:350:50:PERIOD
 
 func constantCurve(t float64) float64 { return 250 * t }
 
-// TestGPUEnergyOfKnownCurves measures commands of 2 s on GPUs whose power is known at every moment, read at intervals
-// from 1 ms to 1 s, and by what a GPU may lack. What is given is the energy between the first and the last reading,
-// within what the counter's update period makes of it; a tool that drops readings that did not rise is 75 % short at
-// 10 ms. From power readings it is within the part stated.
+// TestGPUEnergyOfKnownCurves measures commands of 2 s on GPUs with a known power, at intervals from 1 ms to 1 s, and on GPUs that
+// lack functions. The result must be the energy between the first and the last reading, within the counter's update period. A
+// tool that drops readings that did not rise is 75 % short at 10 ms. From power readings, the stated fraction is permitted.
 func TestGPUEnergyOfKnownCurves(t *testing.T) {
 	testenv.Long(t)
 	t.Parallel()
@@ -135,7 +134,7 @@ func TestGPUEnergyOfKnownCurves(t *testing.T) {
 		name, library, settings, interval string
 		curve                             func(float64) float64
 		sensor                            string
-		within                            float64 // of the truth, beside what is stated
+		within                            float64 // a fraction of the truth, in addition to the stated uncertainty
 	}{
 		{"constant", library, "CURVE=constant:250 UPDATE=100 WINDOW=25", "100ms", constantCurve, "energy", 0},
 		{"constant at 1 ms", library, "CURVE=constant:250 UPDATE=100 WINDOW=25", "1ms", constantCurve, "energy", 0},
@@ -152,7 +151,7 @@ func TestGPUEnergyOfKnownCurves(t *testing.T) {
 		{"square off the interval", library, "CURVE=square:350:50:0.77 UPDATE=100 WINDOW=25", "10ms", squareCurve(0.77), "energy", 0},
 		{"square, always new", library, "CURVE=square:350:50:0.23", "1ms", squareCurve(0.23), "energy", 0.005},
 		{"without optional functions", bare, "CURVE=ramp:100:400:2 UPDATE=100", "10ms", rampCurve, "energy", 0},
-		// Of power readings no bound is stated: those within 25 ms of 100 ms may be of anything. The parts are those seen.
+		// Power readings have no stated bound: each covers only 25 ms of 100 ms. The fractions are measured ones.
 		{"power alone", library, "CURVE=constant:250" + noCounter, "100ms", constantCurve, "power", 0.005},
 		{"power alone, ramp", library, "CURVE=ramp:100:400:2 UPDATE=100 WINDOW=25" + noCounter, "100ms", rampCurve, "power", 0.06},
 		{"mean of a second", library, "CURVE=constant:250 AVERAGE=1000" + noCounter + noInstant, "100ms", constantCurve, "power", 0.005},
@@ -177,11 +176,11 @@ func TestGPUEnergyOfKnownCurves(t *testing.T) {
 		if m.Provenance != from {
 			t.Errorf("%s by %s", m.Provenance, m.Source)
 		}
-		// 350 W for half a period and 50 W for the other are 15 J in a period of 100 ms, 40 J at the most.
+		// 350 W and 50 W for half a period each differ by 15 J in 100 ms; 40 J at the most.
 		if c.sensor == "energy" && !(m.Uncertainty > 0 && m.Uncertainty < 60) {
 			t.Errorf("± %v J", m.Uncertainty)
 		}
-		// The power of the last 25 ms of each 100 ms is never that of the first 50: the cross-check tells.
+		// The power readings see only the last 25 ms of each 100 ms, so the cross-check warns.
 		blind, told := strings.Contains(c.settings, "square:350:50:0.1 "), false
 		for _, w := range r.Run.Warnings {
 			if strings.HasPrefix(w.Subject, "gpu/") && !strings.Contains(w.Text, "its energy is that of") {
@@ -191,19 +190,19 @@ func TestGPUEnergyOfKnownCurves(t *testing.T) {
 			}
 		}
 		if blind && !told {
-			t.Errorf("nothing is said of power readings that see half of it: %+v", r.Run.Warnings)
+			t.Errorf("no warning about power readings that see half of the curve: %+v", r.Run.Warnings)
 		}
 	})
 }
 
-// TestGPUUpdatePeriod: how often the counter moves is learnt, and is in the result.
+// TestGPUUpdatePeriod checks that the counter's update period is learnt and stored in the result.
 func TestGPUUpdatePeriod(t *testing.T) {
 	t.Parallel()
 	library := nvmlstub.Build(t)
 	for _, ms := range []int{20, 100} {
 		t.Run(strconv.Itoa(ms), func(t *testing.T) {
 			t.Parallel()
-			// Never less than it is. More by a sixteenth at each end, and by what a busy machine adds: not in each of five runs.
+			// The period is never too short. It may be too long by a sixteenth at each end, and by more on a busy machine, but not five times.
 			least, seen := float64(ms)/1e3, 0.0
 			for range 5 {
 				r := runOnGPU(t, library, fmt.Sprintf("UPDATE=%d", ms), "update_period", "sleep", "1.2")
@@ -220,7 +219,7 @@ func TestGPUUpdatePeriod(t *testing.T) {
 	}
 }
 
-// TestGPUCounterReset: what a counter counted before it started anew is not lost but for an interval, and that is said.
+// TestGPUCounterReset checks that a reset loses one interval at most, and that a warning says so.
 func TestGPUCounterReset(t *testing.T) {
 	testenv.Long(t)
 	t.Parallel()
@@ -234,7 +233,7 @@ func TestGPUCounterReset(t *testing.T) {
 	}
 }
 
-// TestGPUHangs: a driver that does not return any more costs its own readings from then on, and nothing else.
+// TestGPUHangs checks that a driver that hangs loses its own later readings and nothing else.
 func TestGPUHangs(t *testing.T) {
 	testenv.Long(t)
 	t.Parallel()
@@ -245,32 +244,32 @@ func TestGPUHangs(t *testing.T) {
 	}
 	for _, text := range []string{"no last reading within 2s: the source hangs", "its energy is that of"} {
 		if !slices.ContainsFunc(r.Run.Warnings, func(w datamodel.Warning) bool { return strings.Contains(w.Text, text) }) {
-			t.Errorf("%q is not in %+v", text, r.Run.Warnings)
+			t.Errorf("no %q in %+v", text, r.Run.Warnings)
 		}
 	}
 	if m := r.metric(t, datamodel.RunLevel, "", "wall_time"); !(m.Value < 3.5) {
 		t.Errorf("the command ran for %v s", m.Value)
 	}
 	for _, s := range r.Run.Sources {
-		due := int64(2 / s.Interval) // of which each is a reading or was missed
+		due := int64(2 / s.Interval) // beats: each one is a reading or was missed
 		if s.Hung != (s.Name == "nvml") || s.Hung && (s.Readings == 0 || s.Missed < due/5 || s.Readings+s.Missed < due) {
 			t.Errorf("%+v", s)
 		}
 	}
 }
 
-// TestGPUOfTheCommand: the energy goes to the processes of the command's tree by their use of the GPU, also where the one
-// that uses it is a grandchild that nobody waits for.
+// TestGPUOfTheCommand checks that the command's share follows the GPU use of its processes, even of a grandchild that no
+// process waits for.
 func TestGPUOfTheCommand(t *testing.T) {
 	testenv.Long(t)
 	t.Parallel()
 	if ns, err := os.Readlink("/proc/self/ns/pid"); err != nil || ns != "pid:[4026531836]" {
-		t.Skip("process ids of a container are not those of the driver")
+		t.Skip("in a container, process ids differ from those of the driver")
 	}
 	library := nvmlstub.Build(t)
 	cases := []struct {
 		name, settings, script string
-		share                  float64 // NaN is not known
+		share                  float64 // NaN: unknown
 		memory                 float64 // MiB
 		says                   string
 	}{
@@ -298,7 +297,7 @@ func TestGPUOfTheCommand(t *testing.T) {
 		whole := r.metric(t, datamodel.RunLevel, "", "gpu_energy")
 		target := r.metric(t, datamodel.RunLevel, "", "gpu_target_energy")
 		other := r.metric(t, datamodel.HostLevel, "", "gpu_other_energy")
-		// The last sample may be of when the command had ended and the other went on.
+		// The last sample may fall after the command's end, while the other process goes on.
 		within := 0.05
 		if c.share == 0 || c.share == 1 {
 			within = 1e-9
@@ -321,7 +320,7 @@ func TestGPUOfTheCommand(t *testing.T) {
 	})
 }
 
-// TestGPUBaseline: what a GPU took idle before the command comes off first, also where it is the only meter.
+// TestGPUBaseline checks that the GPU's idle energy is subtracted first, even if the GPU is the only meter.
 func TestGPUBaseline(t *testing.T) {
 	testenv.Long(t)
 	t.Parallel()
@@ -335,7 +334,7 @@ func TestGPUBaseline(t *testing.T) {
 	}
 }
 
-// TestGPUModule: a GH200, whose counter is that of the module with its processor. The GPU's own energy comes from its power.
+// TestGPUModule plays a GH200. Its counter covers the module with its processor, so the GPU's energy comes from its power.
 func TestGPUModule(t *testing.T) {
 	t.Parallel()
 	r := runOnGPU(t, nvmlstub.Build(t), "CURVE=constant:250 MODULE=150 COUNTS_MODULE=1 MEMORY=40", "power", "sleep", "1")
@@ -348,14 +347,14 @@ func TestGPUModule(t *testing.T) {
 			t.Errorf("%s is %v W (%s)", name, m.Value, m.Reason)
 		}
 	}
-	// A driver that does not look at scopes gives the GPU's power for each: these are no sensors.
+	// A driver that ignores scopes returns the GPU's power for each scope. Such values are not sensors.
 	r = runOnGPU(t, nvmlstub.Build(t), "CURVE=constant:250 MODULE=150 MEMORY=40 SCOPES=0", "energy", "true")
 	if m := r.metric(t, datamodel.DeviceLevel, "gpu/"+stubGPU, "module_power"); m.Reason == "" {
 		t.Errorf("module_power is %v", m.Value)
 	}
 }
 
-// TestGPUShortCommand: shorter than an update of the counter there is an energy of power, or a bound, never 0.
+// TestGPUShortCommand runs less than one update of the counter. The energy comes from power, or there is a bound; it is never 0.
 func TestGPUShortCommand(t *testing.T) {
 	t.Parallel()
 	start := time.Now()
@@ -365,6 +364,6 @@ func TestGPUShortCommand(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 	if m := r.metric(t, datamodel.RunLevel, "", "gpu_target_energy"); m.Reason == "" {
-		t.Errorf("in so short a time it is not known who used the GPU: %+v", m)
+		t.Errorf("after so short a time the share must be unknown: %+v", m)
 	}
 }

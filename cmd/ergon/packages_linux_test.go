@@ -14,7 +14,7 @@ import (
 	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
-// twoMeters is a machine whose processors 0 and 1 are in packages of their own, each with a counter.
+// twoMeters creates a machine whose CPUs 0 and 1 are in packages of their own, each with a counter.
 const twoMeters = `
 -- sys/devices/system/cpu/online --
 0-1
@@ -40,8 +40,8 @@ package-1
 262143328850
 `
 
-// The target runs on one package and something else on the other: it has no part in what that one takes, 300 of 400 J,
-// of which the share of all busy time would give it a good deal.
+// The target runs on one package, another process on the other. The other package takes 300 of 400 J, and the target must get
+// nothing of them. Shared by all busy time, it would get a large part.
 func TestEnergyByPackage(t *testing.T) {
 	testenv.Long(t)
 	sys, dir := fixture.Unpack(t, twoMeters).Sys, t.TempDir()
@@ -61,13 +61,13 @@ func TestEnergyByPackage(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = load.Wait() })
 	if err := unix.SchedSetaffinity(load.Process.Pid, &second); err != nil {
-		t.Skip(err) // one processor
+		t.Skip(err) // only one CPU
 	}
 	zones := filepath.Join(sys, "class/powercap")
 	script := `i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done
 echo 600000000 >` + zones + `/intel-rapl:0/energy_uj; echo 1000000000 >` + zones + `/intel-rapl:1/energy_uj`
 	c := command(t, newMark(), "ergon", "--path.sysfs", sys, "-o", dir, taskset, "-c", "0", "sh", "-c", script)
-	// Where there is a unified hierarchy beside those of v1, it is covered: it would be taken first.
+	// A unified hierarchy beside v1 would be used first, so it is covered.
 	c.Args = append([]string{"sh", "-c", `cd /sys/fs/cgroup/unified 2>/dev/null && mount -t tmpfs none . && cd -; exec "$@"`, "sh"}, c.Args...)
 	c.Path, c.SysProcAttr = "/bin/sh", &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 	if out, err := c.CombinedOutput(); err != nil {

@@ -10,12 +10,11 @@ import (
 	"github.com/ergon-energy/ergon/report"
 )
 
-// plainEvery is how often a line is written where there is no terminal.
+// plainEvery is the time between two lines if there is no terminal.
 const plainEvery = time.Minute
 
-// The line is drawn below the cursor's, which may hold a question the command waits for an answer to, and the cursor
-// stays where the command has left it. Going down and up first makes room at the bottom of the screen (ECMA-48, and
-// DECSC and DECRC of the VT100).
+// The status line is drawn below the cursor's line: that line may hold a question of the command. The cursor stays where the
+// command left it. Going down and up first makes room at the bottom of the screen (ECMA-48; DECSC and DECRC of the VT100).
 const (
 	eraseBelow    = "\x1b[J"
 	lineDown      = "\x1bD"
@@ -46,8 +45,8 @@ func (p *program) progress(mode string) *progress {
 	return s
 }
 
-// status shows the figures of the moment. On a terminal that is not ours to write on (the command drives it itself, or
-// another job is in the foreground) it shows nothing.
+// status shows the present figures. It shows nothing on a terminal that the command drives itself, or if another job is in the
+// foreground.
 func (s *progress) status(elapsed time.Duration, now datamodel.Now) {
 	if s == nil {
 		return
@@ -66,7 +65,7 @@ func (s *progress) status(elapsed time.Duration, now datamodel.Now) {
 	}
 }
 
-// idle says what is waited for while the command does not run yet, or no longer does.
+// idle says what ergon waits for before the command starts, or after it has ended.
 func (s *progress) idle(elapsed, of time.Duration, after bool) {
 	if s == nil {
 		return
@@ -88,7 +87,7 @@ func (s *progress) idle(elapsed, of time.Duration, after bool) {
 	}
 }
 
-// draw shows the line anew where that is allowed.
+// draw replaces the line, if we may write on the terminal.
 func (s *progress) draw(line string) {
 	if mayDraw(s.to) {
 		fmt.Fprint(s.to, eraseBelow+lineDown+lineUp+saveCursor+lineDown+"\r"+line+restoreCursor)
@@ -96,7 +95,7 @@ func (s *progress) draw(line string) {
 	}
 }
 
-// erase takes the line away.
+// erase removes the line.
 func (s *progress) erase() {
 	if s == nil {
 		return
@@ -106,7 +105,7 @@ func (s *progress) erase() {
 	s.clear()
 }
 
-// clear is erase for who holds the lock.
+// clear is erase; the caller holds the lock.
 func (s *progress) clear() {
 	if s.shown && mayDraw(s.to) {
 		fmt.Fprint(s.to, eraseBelow)

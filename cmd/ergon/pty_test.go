@@ -23,18 +23,18 @@ import (
 	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
-// terminal is the other side of a pseudo-terminal: what a person types and sees.
+// terminal is the master side of a pseudo-terminal: what a person types and sees.
 type terminal struct {
 	*os.File
 	cmd  *exec.Cmd
 	mu   sync.Mutex
-	text []byte // everything that was shown
-	read int    // what was waited for already
+	text []byte // all output so far
+	read int    // how much of it has been matched
 	more chan struct{}
-	over chan struct{} // closed when nobody has the terminal open any more
+	over chan struct{} // closed when no process has the terminal open
 }
 
-// openTerminal runs a command in a session of its own with a new terminal of 80 by 24.
+// openTerminal runs a command in its own session with a new terminal of 80 by 24.
 func openTerminal(t *testing.T, c *exec.Cmd) *terminal {
 	t.Helper()
 	c.Env = append(c.Env, "TERM=xterm", "PS1=$ ", "PS2=> ", "HISTFILE=")
@@ -74,14 +74,14 @@ func openTerminal(t *testing.T, c *exec.Cmd) *terminal {
 	return m
 }
 
-// all is everything shown so far.
+// all returns all output so far.
 func (m *terminal) all() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return string(m.text)
 }
 
-// keys types.
+// keys types the text.
 func (m *terminal) keys(t *testing.T, text string) {
 	t.Helper()
 	if _, err := io.WriteString(m, text); err != nil {
@@ -89,7 +89,7 @@ func (m *terminal) keys(t *testing.T, text string) {
 	}
 }
 
-// see waits for a pattern in what is shown after the last one and returns the match's groups.
+// see waits for a pattern in the output after the last match and returns its groups.
 func (m *terminal) see(t *testing.T, pattern string) []string {
 	t.Helper()
 	re := regexp.MustCompile(pattern)
@@ -115,7 +115,7 @@ func (m *terminal) see(t *testing.T, pattern string) []string {
 	}
 }
 
-// bash is an interactive one with job control.
+// bash starts an interactive bash with job control.
 func bash(t *testing.T, mark string, env ...string) *terminal {
 	t.Helper()
 	path, err := exec.LookPath("bash")
@@ -129,7 +129,7 @@ func bash(t *testing.T, mark string, env ...string) *terminal {
 	return m
 }
 
-// The job control tests are done once without ergon, which shows that they are right, and in each way with it.
+// The job control tests also run without ergon, which checks the tests themselves.
 func wrappers(t *testing.T, test func(t *testing.T, wrapper string, env ...string)) {
 	t.Helper()
 	for name, w := range map[string]struct {
@@ -146,8 +146,8 @@ func wrappers(t *testing.T, test func(t *testing.T, wrapper string, env ...strin
 	}
 }
 
-// TestStopAndGoOn stops a command by Ctrl-Z, sends it to the background, where the terminal stops it as it reads, brings
-// it back, and ends it by Ctrl-D.
+// TestStopAndGoOn stops a command with Ctrl-Z and sends it to the background, where the terminal stops it when it reads. Then it
+// brings the command back and ends it with Ctrl-D.
 func TestStopAndGoOn(t *testing.T) {
 	t.Parallel()
 	wrappers(t, func(t *testing.T, wrapper string, env ...string) {
@@ -159,13 +159,13 @@ func TestStopAndGoOn(t *testing.T) {
 		m.see(t, "one\r\none\r\n")
 		m.keys(t, "\x1a")
 		m.see(t, `Stopped .*cat\r\n\$ $`)
-		// The shell goes by its own child: cat may still be about to stop, and read one more line.
+		// The shell sees only its own child stop. cat may still be about to stop, and read one more line.
 		eventually(t, "cat stopped", func() bool { return running(mark, "cat\x00", "T") })
 		m.keys(t, "jobs; echo rc $?\n")
 		m.see(t, `\[1\]\+  Stopped .*cat\r\nrc 0\r\n\$ $`)
 		m.keys(t, "bg\n")
 		m.see(t, `\[1\]\+ .*cat &`)
-		// It reads in the background: SIGTTIN.
+		// A read in the background causes SIGTTIN.
 		for seen := false; !seen; {
 			m.keys(t, "jobs; echo rc $?\n")
 			state := m.see(t, `\[1\]\+  (Stopped|Running) .*cat.*\r\n(?:[^$]*\r\n)?rc 0\r\n`)
@@ -183,7 +183,7 @@ func TestStopAndGoOn(t *testing.T) {
 	})
 }
 
-// TestLoop ends a loop of commands by one Ctrl-C, which a shell does only when it sees the command die of SIGINT.
+// TestLoop ends a loop of commands with one Ctrl-C. A shell ends the loop only if it sees the command die of SIGINT.
 func TestLoop(t *testing.T) {
 	t.Parallel()
 	wrappers(t, func(t *testing.T, wrapper string, env ...string) {
@@ -209,7 +209,7 @@ func TestLoop(t *testing.T) {
 	})
 }
 
-// running says whether a process of the mark has this command line and state.
+// running reports whether a process with the mark has this command line and state.
 func running(mark, cmdline, state string) bool {
 	for _, pid := range marked(mark) {
 		words, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
@@ -221,7 +221,7 @@ func running(mark, cmdline, state string) bool {
 	return false
 }
 
-// TestTyped types Ctrl-C and Ctrl-\ to a command that catches them: it has each once, and the report is written.
+// TestTyped types Ctrl-C and Ctrl-\ to a command that catches them. The command gets each once, and the report is written.
 func TestTyped(t *testing.T) {
 	t.Parallel()
 	for key, name := range map[string]string{"\x03": "INT", "\x1c": "QUIT"} {
@@ -231,7 +231,7 @@ func TestTyped(t *testing.T) {
 			c := command(t, mark, "ergon", "-q", "-o", dir, "--progress", "off", "sh", "-c", countingOf(name, "USR2"))
 			m := openTerminal(t, c)
 			m.see(t, `up \d+ \d+\r\n`)
-			for range 3 { // typed as often as one likes: only what is sent to ergon counts
+			for range 3 { // it may be typed repeatedly: only signals sent to ergon count
 				m.keys(t, key)
 				m.see(t, "got\r\n")
 			}
@@ -252,7 +252,7 @@ func TestTyped(t *testing.T) {
 	}
 }
 
-// TestHangUp closes the terminal of an ergon that is the session's leader: only it is told, and passes it on.
+// TestHangUp closes the terminal of an ergon that leads the session. Only ergon gets SIGHUP, and passes it on.
 func TestHangUp(t *testing.T) {
 	t.Parallel()
 	dir, mark := t.TempDir(), newMark()
@@ -276,7 +276,7 @@ func TestHangUp(t *testing.T) {
 	noneLeft(t, mark)
 }
 
-// TestTerminal holds what a command in the foreground of a terminal sees against what it sees without ergon.
+// TestTerminal compares what a foreground command sees of its terminal with and without ergon.
 func TestTerminal(t *testing.T) {
 	t.Parallel()
 	probe := `tty; stty -a; for f in 0 1 2; do test -t $f && echo tty $f; done; : </dev/tty && echo /dev/tty
@@ -300,10 +300,10 @@ read -r pid comm state ppid pgrp session tty tpgid rest </proc/$$/stat; [ $pgrp 
 	}
 }
 
-// statusLine is a status line as it is drawn: below the cursor, which does not move.
+// statusLine matches a drawn status line: it is below the cursor, and the cursor does not move.
 var statusLine = regexp.MustCompile("\x1b\\[J\x1bD\x1bM\x1b7\x1bD\rergon 0:0[0-9][^\x1b\r\n]*\x1b8")
 
-// TestStatusLine looks at the line while a command runs.
+// TestStatusLine checks the status line while a command runs.
 func TestStatusLine(t *testing.T) {
 	t.Parallel()
 	run := func(t *testing.T, script string, options ...string) string {
@@ -350,7 +350,7 @@ func TestStatusLine(t *testing.T) {
 			t.Errorf("%q", text)
 		}
 	})
-	t.Run("raw", func(t *testing.T) { // as less and vim do
+	t.Run("raw", func(t *testing.T) { // like less and vim
 		t.Parallel()
 		if text := run(t, "echo out; stty -icanon; "+long+"; stty icanon"); text != "" {
 			t.Errorf("drawn over: %q", text)
@@ -370,7 +370,7 @@ func TestStatusLine(t *testing.T) {
 		m.keys(t, "exit\n")
 		noneLeft(t, mark)
 	})
-	t.Run("pipe", func(t *testing.T) { // no terminal, no CI: nothing
+	t.Run("pipe", func(t *testing.T) { // neither a terminal nor CI: no line
 		t.Parallel()
 		c := command(t, newMark(), "ergon", "--no-save", "-q", "sh", "-c", "echo out; sleep 2.3")
 		c.Env = append(c.Env, "CI=")

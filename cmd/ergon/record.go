@@ -80,8 +80,8 @@ func (o RecordOptions) tape() (runner.Tape, error) {
 	return tape, nil
 }
 
-// hidden returns a function that replaces what tells, in a path, who measured where: the working folder, the home folder, and
-// the names of users. Folders at the root tell nothing and stay.
+// hidden returns a function that hides in a path who measured where: the working folder, the home folder, and the names of
+// users. Folders at the root reveal nothing and stay.
 func hidden(folder, home string, users ...string) func(string) string {
 	type rule struct {
 		pattern *regexp.Regexp
@@ -109,7 +109,7 @@ func hidden(folder, home string, users ...string) func(string) string {
 	}
 }
 
-// tellTape prints where the tape is and what is on it, since it will be shown to others.
+// tellTape prints the tape's name and content: the user will show the tape to others.
 func (p *program) tellTape(o RecordOptions, rep runner.Report) {
 	switch {
 	case rep.NoTape != nil:

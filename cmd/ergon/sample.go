@@ -14,17 +14,17 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// sampleWord is the hidden subcommand that is the sampler process.
+// sampleWord is the hidden subcommand that makes this process the sampler.
 const sampleWord = "sample"
 
-// sample serves the runner at the other end of stdin and stdout. The signals of a terminal are the target's to obey:
-// the last reading must still be taken, and the end of stdin is the order to stop.
+// sample serves the runner at the other end of stdin and stdout. It ignores the signals of a terminal: they end the target, and
+// the last reading must still be taken. The end of stdin is the order to stop.
 func sample(std stdio, backends []sensors.Backend) error {
-	runtime.GOMAXPROCS(1) // one that was spawned has it in its environment already
-	// Its heap is small and stays so: the collector's default is to let one grow to 4 MB before the first look. A run that
-	// is over within a second has no need of it.
+	runtime.GOMAXPROCS(1) // a spawned sampler already has it in its environment
+	// The heap stays small. By default the collector lets a heap grow to 4 MB before it runs. A run of less than a second does
+	// not need this.
 	time.AfterFunc(time.Second, func() { debug.SetGCPercent(25) })
-	_ = os.WriteFile("/proc/self/comm", []byte("ergon-sampler"), 0) // for ps; on other systems there is no such file
+	_ = os.WriteFile("/proc/self/comm", []byte("ergon-sampler"), 0) // for ps; other systems have no such file
 	launch.Quiet(false)
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	return sampler.Serve(std.in, std.out, backends)

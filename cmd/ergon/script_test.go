@@ -24,17 +24,17 @@ import (
 	"github.com/ergon-energy/ergon/internal/fakerapl"
 )
 
-// subject is a program to be measured, for the scripts: it does what its first word says.
+// subject is a program to measure. Its first word says what it does.
 func subject() {
 	os.Exit(subjectMain(os.Args[1:]))
 }
 
 func subjectMain(args []string) int {
 	switch args[0] {
-	case "exit": // exit N: ends with that code
+	case "exit": // exit N: exits with that code
 		n, _ := strconv.Atoi(args[1])
 		return n
-	case "die": // die N: is ended by that signal
+	case "die": // die N: dies of that signal
 		n, _ := strconv.Atoi(args[1])
 		_ = syscall.Kill(os.Getpid(), syscall.Signal(n))
 		select {}
@@ -42,7 +42,7 @@ func subjectMain(args []string) int {
 		d, _ := time.ParseDuration(args[1])
 		for start := cpuTime(); cpuTime()-start < d; {
 		}
-	case "hold": // hold BYTES DURATION: touches that much memory and keeps it for so long
+	case "hold": // hold BYTES DURATION: touches that much memory and keeps it for that time
 		n, _ := strconv.Atoi(args[1])
 		d, _ := time.ParseDuration(args[2])
 		b := make([]byte, n)
@@ -51,7 +51,7 @@ func subjectMain(args []string) int {
 		}
 		<-time.After(d)
 		runtime.KeepAlive(b)
-	case "survive": // survive SIGNAL: says ready, waits for the signal, says so and ends with code 7
+	case "survive": // survive SIGNAL: prints ready, waits for the signal, prints its number and exits with code 7
 		n, _ := strconv.Atoi(args[1])
 		c := make(chan os.Signal, 1)
 		signal.Notify(c, syscall.Signal(n))
@@ -77,8 +77,8 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// field checks a value in a JSON file: field FILE PATH REGEXP, where PATH is words joined by dots and numbers index
-// arrays. Null is written null.
+// field checks a value in a JSON file: field FILE PATH REGEXP. PATH is words joined by dots; numbers index arrays. Null is
+// written null.
 func field(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 3 {
 		ts.Fatalf("usage: field FILE PATH REGEXP")
@@ -115,7 +115,7 @@ func field(ts *testscript.TestScript, neg bool, args []string) {
 
 // validate checks a report against the published schema: schema FILE.
 func validate(ts *testscript.TestScript, neg bool, args []string) {
-	wd, err := os.Getwd() // the package's folder: scripts have one of their own, but not this process
+	wd, err := os.Getwd() // the package's folder; only the scripts have one of their own
 	ts.Check(err)
 	schema, err := jsonschema.NewCompiler().Compile(filepath.Join(wd, "../../report/ergon.report-1.schema.json"))
 	ts.Check(err)
@@ -126,14 +126,14 @@ func validate(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// sums checks that the processes of a report have all of the command's CPU time and energy: sums FILE.
+// sums checks that the processes of a report add up to the command's CPU time and energy: sums FILE.
 func sums(ts *testscript.TestScript, _ bool, args []string) {
 	type row struct {
 		Time   float64 `json:"cpu_time"`
 		Energy float64
 	}
 	var r struct {
-		Summary   map[string]struct{ Value float64 } // 0 where there is none
+		Summary   map[string]struct{ Value float64 } // 0 if there is none
 		Processes struct{ Rows, Names []row }
 	}
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &r))

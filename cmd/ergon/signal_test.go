@@ -27,30 +27,30 @@ import (
 	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
-// counting is a target that says each time it gets SIGNAL, and ends with code 7 on END. A shell acts on signals that are
-// pending at the same time before it goes on, so an extra one before END shows. END ends what is waited for: it may come when
-// the variable was looked at and the wait has not begun.
+// counting is a target that prints each SIGNAL it gets, and exits with code 7 on END. A shell handles all pending signals before
+// it goes on, so an extra SIGNAL before END shows. END kills the child that the shell waits for: END may arrive after the shell
+// has looked at the variable and before it waits.
 const counting = `trap 'echo got' SIGNAL; trap 'end=1; kill -KILL $!' END
 ` + napping + `
 echo up $$ $PPID
 while [ -z "$end" ]; do wait $! 2>/dev/null; done
 echo end; exit 7`
 
-// napping starts a child that can be ended: before its execve it would still catch what the shell catches.
+// napping starts a child that can be killed: before its execve it would still catch what the shell catches.
 const napping = `sleep 1000 & while read -r name </proc/$!/comm; [ "$name" != sleep ]; do :; done`
 
 func countingOf(signal, end string) string {
 	return strings.NewReplacer("SIGNAL", signal, "END", end).Replace(counting)
 }
 
-// talk is a started command whose lines are read one by one.
+// talk is a started command whose output is read line by line.
 type talk struct {
 	*exec.Cmd
 	lines  *bufio.Reader
 	stderr bytes.Buffer
 }
 
-// start runs a command and waits for its first line, which is returned.
+// start runs a command, waits for its first line and returns it.
 func start(t *testing.T, c *exec.Cmd) (*talk, string) {
 	t.Helper()
 	k := &talk{Cmd: c}
@@ -83,7 +83,7 @@ func (k *talk) line(t *testing.T) string {
 	return strings.TrimSuffix(line, "\n")
 }
 
-// end reads what is left of stdout and waits.
+// end reads the rest of stdout and waits for the end.
 func (k *talk) end(t *testing.T) (rest string, status syscall.WaitStatus) {
 	t.Helper()
 	b, err := io.ReadAll(k.lines)
@@ -95,7 +95,7 @@ func (k *talk) end(t *testing.T) (rest string, status syscall.WaitStatus) {
 
 func signalOf(name string) syscall.Signal { return unix.SignalNum("SIG" + name) }
 
-// TestPassedOn sends each signal to ergon alone: the target has it once, and the report is written.
+// TestPassedOn sends each signal to ergon alone. The target gets it once, and the report is written.
 func TestPassedOn(t *testing.T) {
 	t.Parallel()
 	for way, env := range ways {
@@ -110,7 +110,7 @@ func TestPassedOn(t *testing.T) {
 				c := command(t, mark, "ergon", "-q", "-o", dir, "sh", "-c", countingOf(name, last))
 				c.Env = append(c.Env, env...)
 				k, _ := start(t, c)
-				for range 2 { // one after the other; a second TERM or INT would be the order to end all
+				for range 2 { // one after the other; a second TERM or INT would end the whole tree
 					_ = k.Process.Signal(signalOf(name))
 					if line := k.line(t); line != "got" {
 						t.Errorf("got %q", line)
@@ -139,7 +139,7 @@ func TestPassedOn(t *testing.T) {
 	}
 }
 
-// TestIgnored sends signals that were ignored on entry: neither ergon nor the target has them.
+// TestIgnored sends signals that were ignored on entry. Neither ergon nor the target gets them.
 func TestIgnored(t *testing.T) {
 	t.Parallel()
 	dir, mark := t.TempDir(), newMark()
@@ -162,7 +162,7 @@ func TestIgnored(t *testing.T) {
 	noneLeft(t, mark)
 }
 
-// TestSecond sends SIGTERM or SIGINT twice: the whole tree ends, whatever it ignores.
+// TestSecond sends SIGTERM or SIGINT twice. The whole tree ends, whatever it ignores.
 func TestSecond(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"TERM", "INT"} {
@@ -179,7 +179,7 @@ trap 'echo got' `+name+`; echo up; while :; do wait; done`)
 				if c.SysProcAttr == nil {
 					c.SysProcAttr = &syscall.SysProcAttr{}
 				}
-				c.SysProcAttr.Setpgid = true // or we may be the leader of its group, whose second signal so soon is no second one
+				c.SysProcAttr.Setpgid = true // otherwise we may lead its group, and a quick second signal from its leader does not count
 				k, _ := start(t, c)
 				_ = k.Process.Signal(signalOf(name))
 				if line := k.line(t); line != "got" {
@@ -199,7 +199,7 @@ trap 'echo got' `+name+`; echo up; while :; do wait; done`)
 	}
 }
 
-// hideGroups starts the command where there are no cgroups to be made: in a mount namespace with /sys/fs/cgroup covered.
+// hideGroups starts the command where it cannot make cgroups: in a mount namespace with /sys/fs/cgroup covered.
 func hideGroups(c *exec.Cmd) bool {
 	if os.Geteuid() != 0 {
 		return false
@@ -212,7 +212,7 @@ func hideGroups(c *exec.Cmd) bool {
 	return probe.Run() == nil
 }
 
-// TestTimeout lets timeout(1) end ergon, which it does by two signals: the command is asked, not killed.
+// TestTimeout lets timeout(1) end ergon. timeout sends two signals, but the command is asked to end, not killed.
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	mark := newMark()
@@ -225,7 +225,7 @@ func TestTimeout(t *testing.T) {
 	noneLeft(t, mark)
 }
 
-// TestDeath has the target die of each signal: so does ergon, and quietly.
+// TestDeath lets the target die of each signal. ergon dies of the same signal and prints nothing.
 func TestDeath(t *testing.T) {
 	t.Parallel()
 	for way, env := range ways {
@@ -257,7 +257,7 @@ func TestDeath(t *testing.T) {
 	}
 }
 
-// trials runs a trial n times, some at once.
+// trials runs a trial n times, several in parallel.
 func trials(t *testing.T, n int, trial func(t *testing.T, i int)) {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -276,8 +276,8 @@ func trials(t *testing.T, n int, trial func(t *testing.T, i int)) {
 	wg.Wait()
 }
 
-// TestTrials ends runs by a signal to ergon alone, 200 times by SIGTERM: the target has it, the files are written, the
-// exit code is the target's, and no process is left.
+// TestTrials ends runs with a signal to ergon alone, 200 times with SIGTERM. The target gets it, the files are written, the exit
+// code is the target's, and no process is left.
 func TestTrials(t *testing.T) {
 	t.Parallel()
 	for name, n := range map[string]int{"TERM": 200, "INT": 50, "HUP": 50} {
@@ -307,7 +307,7 @@ func TestTrials(t *testing.T) {
 	}
 }
 
-// TestEarly sends a signal at any time from the very start on: there is no orphan, and nothing hangs.
+// TestEarly sends a signal at any time after the start. No orphan is left, and nothing hangs.
 func TestEarly(t *testing.T) {
 	t.Parallel()
 	for name, n := range map[string]int{"TERM": 60, "INT": 40, "HUP": 20, "USR1": 20} {
@@ -332,7 +332,7 @@ func TestEarly(t *testing.T) {
 				}
 				noneLeft(t, mark)
 				runs, err := store.ListRuns(dir)
-				if err == nil && len(runs) == 1 { // it may have come before there was a folder
+				if err == nil && len(runs) == 1 { // the signal may come before the folder exists
 					if runs[0].Run.Signal != "SIG"+name {
 						t.Errorf("after %v: ended by %q", spin, runs[0].Run.Signal)
 					}
@@ -343,7 +343,7 @@ func TestEarly(t *testing.T) {
 	}
 }
 
-// onlyManifest is the manifest of the only run in a results folder.
+// onlyManifest returns the manifest of the only run in a results folder.
 func onlyManifest(t *testing.T, results string) string {
 	t.Helper()
 	found, _ := filepath.Glob(filepath.Join(results, "*", "*", "*", store.ManifestFile))
@@ -353,7 +353,7 @@ func onlyManifest(t *testing.T, results string) string {
 	return found[0]
 }
 
-// TestKilled kills ergon itself: the target lives on, the sampler ends, and its readings can be recovered.
+// TestKilled kills ergon itself. The target lives on, the sampler ends, and its readings can be recovered.
 func TestKilled(t *testing.T) {
 	testenv.Long(t)
 	t.Parallel()
@@ -424,7 +424,7 @@ func TestKilled(t *testing.T) {
 		t.Errorf("the target says %q", line)
 	}
 	noneLeft(t, mark)
-	for _, group := range groupsOf(run.ID) { // nobody is left to do it but another run
+	for _, group := range groupsOf(run.ID) { // only another run could remove the cgroup now
 		if err := os.Remove(group); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Error(err)
 		}

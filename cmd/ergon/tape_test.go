@@ -20,8 +20,8 @@ import (
 	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
-// TestReplayIsTheRun holds a replay against the run itself: all that report -f json tells is the same, the processes included,
-// but for what tells the two apart.
+// TestReplayIsTheRun compares a replay with the run itself. All of report -f json is the same, the processes included, except
+// what distinguishes the two.
 func TestReplayIsTheRun(t *testing.T) {
 	testenv.Long(t)
 	f := func(name string, options ...string) {
@@ -56,8 +56,8 @@ func TestReplayIsTheRun(t *testing.T) {
 	f("gpu", "--path.nvml", nvmlstub.Build(t))
 }
 
-// wholeReport is what report -f json tells of the last run, less what tells a replay from what it was made of: the id, also
-// as the name of a node, that it is one, and the environment, which is on no tape.
+// wholeReport returns report -f json of the last run without what distinguishes a replay: the id, also as a node's name, the note
+// that it is a replay, and the environment, which is not on a tape.
 func wholeReport(t *testing.T, results string) (all map[string]any) {
 	t.Helper()
 	if err := json.Unmarshal(runErgon(t, results, "report", "-f", "json"), &all); err != nil {
@@ -89,7 +89,7 @@ func wholeReport(t *testing.T, results string) (all map[string]any) {
 	return all
 }
 
-// TestTapeKeepsQuiet: who reads a tape learns nothing of who measured where, and no argument.
+// TestTapeKeepsQuiet checks that a tape does not show who measured where, nor any argument.
 func TestTapeKeepsQuiet(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "home", "alice", "hidden-project")
 	if err := os.MkdirAll(folder, 0o700); err != nil {

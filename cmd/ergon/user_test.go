@@ -16,8 +16,8 @@ import (
 	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
-// TestByUser: with and without privileges every figure says where it comes from or why it is missing, and the processes
-// add up. What the dead command read and wrote is known to either.
+// TestByUser measures with and without privileges. Every figure says where it comes from or why it is missing, and the processes
+// add up. What the command read and wrote is known in both cases, although the command has ended.
 func TestByUser(t *testing.T) {
 	testenv.Long(t)
 	if os.Getuid() != 0 {
