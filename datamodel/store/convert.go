@@ -18,10 +18,10 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// chunkTicks is how many readings of a source are turned from rows to columns at once. In samples.parquet each of the
-// source's sensors then has a stretch of so many rows with the same times, and zstd finds the second and later ones in
-// its window of the first; more would overflow the 32k positions its level 1 remembers. It is a multiple of 128, the
-// block of DELTA_BINARY_PACKED, so that equal times become equal bytes.
+// chunkTicks is how many readings of a source are turned from rows to columns at once. In samples.parquet each sensor of
+// the source then has so many rows with the same times. zstd finds those of the second and later sensors in its window;
+// more rows would overflow the 32k positions that its level 1 remembers. chunkTicks is a multiple of 128, the block of
+// DELTA_BINARY_PACKED, so that equal times become equal bytes.
 const chunkTicks = 2048
 
 // deltaBlock is the block of DELTA_BINARY_PACKED.
@@ -188,7 +188,7 @@ type words struct {
 	seen map[string]int32
 }
 
-// number is that of a word. Parquet's strings are UTF-8, and readers refuse others.
+// number returns the number of a word. It makes the word valid UTF-8, since readers of Parquet refuse other strings.
 func (w *words) number(word string) int32 {
 	word = strings.ToValidUTF8(word, "\uFFFD")
 	if n, ok := w.seen[word]; ok {
@@ -259,8 +259,8 @@ func (c *conversion) chunk(f *feed, part, from, to int) {
 	}
 }
 
-// RemoveSpool removes the spools of a run, whose folder is dir, and nothing else. It is called once the run's Parquet
-// files are written. A run without spools is no error.
+// RemoveSpool removes the spools of a run from its folder dir, and nothing else. It is called after the run's Parquet
+// files are written. A run without spools is fine.
 func RemoveSpool(dir string) error {
 	spool := filepath.Join(dir, SpoolFolder)
 	files, err := os.ReadDir(spool)
@@ -270,7 +270,7 @@ func RemoveSpool(dir string) error {
 	if err != nil {
 		return fmt.Errorf("remove spool: %w", err)
 	}
-	// What replaces them must not be lost where the machine goes down now.
+	// The files that replace them must be durable first.
 	if err := syncDir(dir); err != nil {
 		return err
 	}

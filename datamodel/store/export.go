@@ -15,8 +15,8 @@ import (
 	"github.com/apache/arrow/go/v15/parquet"
 )
 
-// Batch is a number of rows of samples.parquet, column by column. The slices are valid until the next batch; the
-// strings stay.
+// Batch holds some rows of samples.parquet, column by column. The slices are valid until the next batch; the strings stay
+// valid.
 type Batch struct {
 	Host   []string
 	Sensor []string
@@ -24,15 +24,15 @@ type Batch struct {
 	Time []int64
 	// Elapsed is in seconds since the start of the run's clock.
 	Elapsed []float64
-	// Value is NaN where there was no reading.
+	// Value is NaN if there was no reading.
 	Value []float64
 }
 
-// batchRows is the number of rows in a batch, but for the last ones of a row group.
+// batchRows is the number of rows in a batch. The last batch of a row group may have fewer.
 const batchRows = 16 << 10
 
-// Samples streams the rows of a run's samples.parquet in the order of the file, in which the rows of one sensor are in
-// the order of time. It ends with the first error.
+// Samples streams the rows of a run's samples.parquet in the order of the file. The rows of one sensor are in the order
+// of time. It ends with the first error.
 func Samples(dir string) iter.Seq2[Batch, error] {
 	return func(yield func(Batch, error) bool) {
 		stopped := false
@@ -74,7 +74,7 @@ type samplesReader struct {
 	time         *column[int64]
 	elapsed      *column[float64]
 	value        *column[float64]
-	words        map[string]string // so that a name is in memory once
+	words        map[string]string // keeps each name in memory once
 	batch        Batch
 }
 
@@ -124,7 +124,7 @@ func (s *samplesReader) openGroup() (err error) {
 	return err
 }
 
-// read reads the same rows of all columns of the row group; io.EOF at its end.
+// read reads the same rows of all columns of the row group. It returns io.EOF at the end.
 func (s *samplesReader) read() (Batch, error) {
 	b := &s.batch
 	host, err := s.host.next(nil)

@@ -2,15 +2,15 @@ package store
 
 import "encoding/binary"
 
-// flat reads FlatBuffers (https://flatbuffers.dev/internals/), in which Arrow keeps the metadata of its messages. The
-// generated reader believes every length it finds, and arrow makes slices of them: 200 GB for one turned bit, which no
-// recover catches. Here a position outside of the bytes sets bad and reads as 0.
+// flat reads FlatBuffers (https://flatbuffers.dev/internals/), the format of the metadata in Arrow's messages. Arrow's
+// generated reader believes every length and makes slices of it: 200 GB for one flipped bit, and recover cannot catch
+// that. Here a position outside the bytes sets bad and reads as 0.
 type flat struct {
 	b   []byte
 	bad bool
 }
 
-// uint is the number of size bytes at pos.
+// uint returns the number of size bytes at pos.
 func (f *flat) uint(pos int64, size int) uint64 {
 	if pos < 0 || pos > int64(len(f.b)-size) {
 		f.bad = true
@@ -21,13 +21,13 @@ func (f *flat) uint(pos int64, size int) uint64 {
 	return binary.LittleEndian.Uint64(b[:])
 }
 
-// int is a number of 64 bits.
+// int returns the 64-bit number at pos.
 func (f *flat) int(pos int64) int64 { return int64(f.uint(pos, 8)) }
 
-// root is the position of the root table.
+// root returns the position of the root table.
 func (f *flat) root() int64 { return f.ref(0) }
 
-// field is the position of the field with that number in the table at pos, 0 where it has its default.
+// field returns the position of a field, by its number, in the table at pos. It is 0 if the field has its default.
 func (f *flat) field(pos int64, number int) int64 {
 	vtable := pos - int64(int32(f.uint(pos, 4)))
 	at := int64(4 + 2*number)
@@ -44,8 +44,8 @@ func (f *flat) field(pos int64, number int) int64 {
 // ref follows the reference at pos.
 func (f *flat) ref(pos int64) int64 { return pos + int64(f.uint(pos, 4)) }
 
-// vector is the position of the first element of a vector field, and their number; none where the field is not there
-// or the bytes hold fewer elements of so many bytes.
+// vector returns the position of the first element of a vector field, and the number of elements. There are none if the
+// field is missing, or if the bytes cannot hold so many elements of the given size.
 func (f *flat) vector(field, size int64) (first, n int64) {
 	if field == 0 {
 		return 0, 0
@@ -60,7 +60,7 @@ func (f *flat) vector(field, size int64) (first, n int64) {
 	return first, n
 }
 
-// text is a string field.
+// text returns a string field.
 func (f *flat) text(field int64) string {
 	first, n := f.vector(field, 1)
 	return string(f.b[first : first+n])

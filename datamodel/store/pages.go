@@ -14,8 +14,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// checkFooter reads the footer of a Parquet file and refuses one that claims what its bytes cannot hold, before arrow
-// believes it. It takes flat schemas only, which all of ergon's are.
+// checkFooter reads the footer of a Parquet file before arrow does, and refuses one that claims more than its bytes can
+// hold. It accepts only flat schemas; all of ergon's are flat.
 func checkFooter(r io.ReaderAt, size int64) error {
 	const magic, tail = "PAR1", 8
 	var end [tail]byte
@@ -52,9 +52,9 @@ func checkFooter(r io.ReaderAt, size int64) error {
 	return nil
 }
 
-// pages reads the pages of a column chunk for arrow's decoders. Arrow's own page reader allocates what a page header
-// and a compressed frame claim, up to 64 GiB, which no recover catches; this one checks every length against the bytes
-// there are. It reads what ergon writes: pages of version 1, plain, dictionary and delta encoding, zstd and snappy.
+// pages reads the pages of a column chunk for arrow's decoders. Arrow's own page reader allocates whatever a page header
+// or a compressed frame claims, up to 64 GiB, and recover cannot catch that. This reader checks every length against the
+// bytes that are there. It reads what ergon writes: pages of version 1, plain, dictionary and delta encoding, zstd, snappy.
 type pages struct {
 	b       []byte // the rest of the chunk
 	rows    int64  // the rows to come
@@ -65,7 +65,7 @@ type pages struct {
 	err     error
 }
 
-// maxCompression bounds the pages of a chunk by its size in the file: zstd makes at best a block of 128 KiB of 4 bytes.
+// maxCompression bounds the pages of a chunk by its size in the file: at best, zstd packs a block of 128 KiB into 4 bytes.
 const maxCompression = 64 << 10
 
 func openPages(r io.ReaderAt, size, offset, length, rows int64, codec compress.Compression, null bool) (*pages, error) {
@@ -86,18 +86,18 @@ func openPages(r io.ReaderAt, size, offset, length, rows int64, codec compress.C
 	return p, nil
 }
 
-// SetMaxPageHeaderSize is part of file.PageReader; a header here is at most as long as the chunk.
+// SetMaxPageHeaderSize is part of file.PageReader. A header here is at most as long as the chunk.
 func (p *pages) SetMaxPageHeaderSize(int) {}
 
-// Reset is part of file.PageReader and never called on a reader that is not pooled.
+// Reset is part of file.PageReader. Arrow calls it only on pooled readers, and this one is not pooled.
 func (p *pages) Reset(parquet.BufferedReader, int64, compress.Compression, *file.CryptoContext) {
 	p.err = errors.ErrUnsupported
 }
 
-// Page is the page Next has found.
+// Page returns the page that Next found.
 func (p *pages) Page() file.Page { return p.current }
 
-// Err is why Next returned false, nil at the end.
+// Err says why Next returned false. It is nil at the end.
 func (p *pages) Err() error { return p.err }
 
 // Next goes to the next page.
@@ -118,14 +118,14 @@ func (p *pages) next() (file.Page, error) {
 	}
 	plain, packed := header.int(2, -1), header.int(3, -1)
 	if packed < 0 || packed > int64(len(c.b)) || plain < 0 || plain > pageLimit || plain > (packed+1)*maxCompression {
-		return nil, fmt.Errorf("a page of %d bytes, %d compressed, where %d are left", plain, packed, len(c.b))
+		return nil, fmt.Errorf("a page of %d bytes, %d compressed, with %d left", plain, packed, len(c.b))
 	}
 	data, err := p.decode(c.b[:packed], int(plain))
 	if err != nil {
 		return nil, fmt.Errorf("page: %w", err)
 	}
 	if len(data) != int(plain) {
-		return nil, fmt.Errorf("a page of %d bytes where %d were said", len(data), plain)
+		return nil, fmt.Errorf("a page of %d bytes, want %d", len(data), plain)
 	}
 	p.b = c.b[packed:]
 	switch kind := header.int(1, -1); kind {
@@ -140,7 +140,7 @@ func (p *pages) next() (file.Page, error) {
 		h, _ := header[5].(record)
 		n := h.int(1, -1)
 		if n <= 0 || n > p.rows {
-			return nil, fmt.Errorf("a page of %d rows where %d are left", n, p.rows)
+			return nil, fmt.Errorf("a page of %d rows with %d left", n, p.rows)
 		}
 		if p.null {
 			if err := checkLevels(data, n); err != nil {
@@ -168,7 +168,7 @@ func (p *pages) next() (file.Page, error) {
 	}
 }
 
-// decode returns the plain bytes of a page, which should be n.
+// decode returns the uncompressed bytes of a page, which should be n.
 func (p *pages) decode(packed []byte, n int) ([]byte, error) {
 	switch p.codec {
 	case compress.Codecs.Uncompressed:
@@ -184,9 +184,9 @@ func (p *pages) decode(packed []byte, n int) ([]byte, error) {
 	return nil, fmt.Errorf("codec %v: %w", p.codec, ErrForeign)
 }
 
-// checkLevels refuses definition levels, of one bit, that are fewer than the page's rows: arrow would look for more for
-// ever. They are runs and bit-packed groups of 8
-// (https://parquet.apache.org/docs/file-format/data-pages/encodings/#RLE), their length in 4 bytes before them.
+// checkLevels refuses definition levels that are fewer than the page's rows, since arrow would look for more forever. The
+// levels have one bit each. They are runs and bit-packed groups of 8, after their length in 4 bytes
+// (https://parquet.apache.org/docs/file-format/data-pages/encodings/#RLE).
 func checkLevels(data []byte, rows int64) error {
 	if len(data) < 4 || uint64(binary.LittleEndian.Uint32(data)) > uint64(len(data)-4) {
 		return errors.New("definition levels are cut off")
@@ -209,8 +209,8 @@ func checkLevels(data []byte, rows int64) error {
 	return nil
 }
 
-// checkDelta reads the header of a column in DELTA_BINARY_PACKED, without nulls, and refuses blocks of another size
-// than arrow writes.
+// checkDelta reads the header of a column in DELTA_BINARY_PACKED without nulls. It refuses block sizes that arrow does not
+// write.
 func checkDelta(data []byte) error {
 	c := compact{data}
 	block, err := c.varint()

@@ -15,9 +15,9 @@ import (
 
 const processesSchema = "ergon.processes/1"
 
-// SaveProcesses writes the table of a run's processes as processes.parquet into the run's folder. What the columns of
-// times and figures are, with unit, provenance and source, is in the file's metadata under ergon.columns; the energy's reason to
-// be missing also in a column. The file's name is durable after the next SaveManifest or RemoveSpool.
+// SaveProcesses writes the table of a run's processes as processes.parquet into the run's folder. The file's metadata
+// describes the columns of times and figures under ergon.columns: unit, provenance and source. If the energy is missing, a
+// column has the reason too. The file's name is durable after the next SaveManifest or RemoveSpool.
 func SaveProcesses(dir string, run datamodel.Run, rows []datamodel.Process, columns []datamodel.ProcessColumn) error {
 	type column struct {
 		Name       string             `json:"name"`
@@ -28,9 +28,9 @@ func SaveProcesses(dir string, run datamodel.Run, rows []datamodel.Process, colu
 	path := filepath.Join(dir, ProcessesFile)
 	about := []column{
 		{Name: "start", Source: "/proc/PID/stat, in steps of 10 ms, but never before the start of the run"},
-		{Name: "end", Provenance: sensors.Sampled, Source: "at the latest: the first look that missed it or found it dead, so that it ended " +
-			"between last_seen and end; of the command itself, when it was reaped; null where it lived on"},
-		{"first_seen", string(units.Second), sensors.Sampled, "the first look that found it, on the clock of elapsed in samples.parquet"},
+		{Name: "end", Provenance: sensors.Sampled, Source: "the latest time at which it can have ended: the first look that missed it or found " +
+			"it dead; for the command itself, when it was reaped; null if it lived on"},
+		{"first_seen", string(units.Second), sensors.Sampled, "the first look that found it; on the clock of elapsed in samples.parquet"},
 		{"last_seen", string(units.Second), sensors.Sampled, "the last look that found it alive, on the same clock"},
 	}
 	noEnergy, from := "", sensors.Attributed

@@ -16,25 +16,25 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// The two files of processes in the spool folder: a table of records of one length, each written over as its process
-// goes on, and the texts that they point into.
+// The two files of processes in the spool folder: a table of records of one length, and the texts that the records point
+// into. A record is overwritten while its process goes on.
 const (
 	processTable = "processes.table"
 	processTexts = "processes.texts"
 )
 
 const (
-	// processMagic begins the first record and has the version in it.
+	// processMagic begins the first record. It contains the version.
 	processMagic = "ergonpr1"
-	// recordSize divides a page, so that no record is torn when the sampler is killed while it writes one.
+	// recordSize divides the size of a page, so a sampler that is killed while it writes leaves no torn record.
 	recordSize = 128
-	// MostProcesses is how many processes are kept apart.
+	// MostProcesses is how many processes have a record of their own.
 	MostProcesses = 100_000
-	// textsLimit is how much text is kept, many times what names take and enough for command lines.
+	// textsLimit is how many bytes of text are kept: many times what names need, and enough for command lines.
 	textsLimit = 64 << 20
-	// sharedTexts is how many texts are remembered so that equal ones are stored once.
+	// sharedTexts is how many texts are remembered, to store equal ones only once.
 	sharedTexts = 4096
-	// none stands for a time that is not known.
+	// none stands for an unknown time.
 	none = -1 << 63
 )
 
@@ -44,28 +44,28 @@ const (
 	flagIO
 )
 
-// processRecord is one record as it is stored, little endian, a CRC-32 in its last four bytes. Times are ns of the run's
-// clock. The first record of the table is that of those merged: PID is then the number of records dropped, and Last
-// when the processes were last looked at.
+// processRecord is a record as it is stored: little endian, with a CRC-32 in the last four bytes. Times are nanoseconds on
+// the run's clock. The first record holds the processes that were merged. Its PID is the number of records dropped, and
+// its Last is when the processes were last looked at.
 type processRecord struct {
-	Magic              [8]byte // of the first record alone
+	Magic              [8]byte // only in the first record
 	Count              int64   // of processes
 	PID, Parent        int64
 	Start, First       int64
 	Last, Gone         int64
 	CPU, Peak          int64
 	Read, Written      int64
-	Text               int64 // where name and command line begin in the texts
+	Text               int64 // the position of name and command line in the texts
 	NameSize, LineSize uint16
 	Flags              uint32
-	AnchorS            int64 // of the first record: the wall-clock time at which the clock stood at 0
+	AnchorS            int64 // only in the first record: the wall-clock time when the clock was 0
 	AnchorNS           int32
 	Check              uint32
 }
 
-// ProcessSpool keeps what is known of a target's processes in the spool folder, so that it survives the end of the
-// sampler whatever ends it. Files and memory are bounded: where there are more than MostProcesses, those that have ended
-// and used least CPU time are merged into one and counted. It is not safe for use by several goroutines.
+// ProcessSpool keeps what is known of a target's processes in the spool folder, so that it survives a sampler that is
+// killed. Files and memory are bounded: beyond MostProcesses, the ended processes with the least CPU time are merged into
+// one record and counted. It is not safe for concurrent use.
 type ProcessSpool struct {
 	table, texts *os.File
 	anchor       time.Time
@@ -80,14 +80,14 @@ type ProcessSpool struct {
 	buf          []byte
 }
 
-// processKey says which process it is: numbers are used again.
+// processKey identifies a process, since process ids are reused.
 type processKey struct {
 	pid   int
 	start int64
 }
 
-// CreateProcessSpool starts the table in a spool folder that is there. The times of the processes are stored as those
-// since anchor, which has the monotonic clock; most is MostProcesses but in tests.
+// CreateProcessSpool starts the table in an existing spool folder. Times are stored relative to anchor, which must have a
+// monotonic clock reading. most is MostProcesses, except in tests.
 func CreateProcessSpool(dir string, anchor time.Time, most int) (*ProcessSpool, error) {
 	s := &ProcessSpool{anchor: anchor, most: most, living: map[processKey]int64{}, next: 1, places: map[string]int64{}}
 	var err error
@@ -108,7 +108,7 @@ func CreateProcessSpool(dir string, anchor time.Time, most int) (*ProcessSpool, 
 	return s, nil
 }
 
-// Put stores what is known of a process, in place of what was known before.
+// Put stores what is known of a process and replaces what was known before.
 func (s *ProcessSpool) Put(p sensors.Process) error {
 	r := processRecord{
 		Count: 1, PID: int64(p.PID), Parent: int64(p.Parent), Start: s.since(p.Start), First: s.since(p.FirstSeen),
@@ -126,7 +126,7 @@ func (s *ProcessSpool) Put(p sensors.Process) error {
 			return err
 		}
 	}
-	if slot == 0 { // every process of a full table lives
+	if slot == 0 { // the table is full, and every process in it is alive
 		s.head.PID++
 		return nil
 	}
@@ -148,7 +148,7 @@ func (s *ProcessSpool) Put(p sensors.Process) error {
 	return s.write(slot, r)
 }
 
-// since is a time of the run's clock, none for one that is not known.
+// since converts a time to the run's clock, and the zero time to none.
 func (s *ProcessSpool) since(t time.Time) int64 {
 	if t.IsZero() {
 		return none
@@ -158,7 +158,7 @@ func (s *ProcessSpool) since(t time.Time) int64 {
 
 func cut(text string, most int) string { return text[:min(len(text), most)] }
 
-// text stores a text and returns where; below 0 where there is no room for it.
+// text stores a text and returns its position, or -1 if there is no room.
 func (s *ProcessSpool) text(text string) (int64, error) {
 	if at, ok := s.places[text]; ok {
 		return at, nil
@@ -178,7 +178,7 @@ func (s *ProcessSpool) text(text string) (int64, error) {
 	return at, nil
 }
 
-// slot is one for another process; 0 where there is none.
+// slot returns the slot for another process, or 0 if there is none.
 func (s *ProcessSpool) slot() (int64, error) {
 	if s.next <= int64(s.most) {
 		s.next++
@@ -202,7 +202,7 @@ func (s *ProcessSpool) slot() (int64, error) {
 	return least.slot, nil
 }
 
-// merge adds a process to those merged.
+// merge adds a process to the record of the merged ones.
 func (r *processRecord) merge(p processRecord) {
 	if r.Count == 0 {
 		r.Start, r.Gone = p.Start, p.Gone
@@ -236,7 +236,7 @@ func (s *ProcessSpool) write(slot int64, r processRecord) error {
 	return nil
 }
 
-// Flush notes when the processes were last looked at: then all that have no end were seen to live.
+// Flush records when the processes were last looked at. At that time every process without an end was alive.
 func (s *ProcessSpool) Flush(looked time.Time) error {
 	s.head.Last = s.since(looked)
 	return s.write(0, s.head)
@@ -253,7 +253,7 @@ func (s *ProcessSpool) Close() error {
 	return errors.Join(errs...)
 }
 
-// endedSlot is where a process that has ended stands, and its CPU time in ns.
+// endedSlot is the slot of a process that has ended, and its CPU time in nanoseconds.
 type endedSlot struct{ cpu, slot int64 }
 
 // leastFirst is a heap by CPU time.
@@ -276,8 +276,8 @@ func (h *leastFirst) Pop() any {
 	return last
 }
 
-// ReadProcesses reads what the spool folder knows of the processes, whatever ended its writing; nil where nothing of
-// them was recorded. Records that are damaged are left out and counted as dropped.
+// ReadProcesses reads the processes from a spool folder, whatever ended its writing. It returns nil if none were recorded.
+// It leaves damaged records out and counts them as dropped.
 func ReadProcesses(dir string) (*datamodel.SeenProcesses, error) {
 	table, err := readLimited(filepath.Join(dir, processTable), (MostProcesses+1)*recordSize)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -297,7 +297,7 @@ func ReadProcesses(dir string) (*datamodel.SeenProcesses, error) {
 	return seen, nil
 }
 
-// decodeProcesses reads the table. A head that was never written, as the sampler was killed before, is no error.
+// decodeProcesses reads the table. The first record may be missing, if the sampler was killed before it wrote it.
 func decodeProcesses(table, texts []byte) (*datamodel.SeenProcesses, error) {
 	if len(table) < recordSize {
 		return &datamodel.SeenProcesses{}, nil
@@ -331,7 +331,7 @@ func decodeProcesses(table, texts []byte) (*datamodel.SeenProcesses, error) {
 	return seen, nil
 }
 
-// decodeRecord reads one record; false where it is damaged.
+// decodeRecord reads one record. It returns false if the record is damaged.
 func decodeRecord(b []byte) (r processRecord, ok bool) {
 	if crc32.ChecksumIEEE(b[:recordSize-4]) != binary.LittleEndian.Uint32(b[recordSize-4:]) {
 		return r, false
@@ -340,7 +340,7 @@ func decodeRecord(b []byte) (r processRecord, ok bool) {
 	return r, err == nil && r.CPU >= 0 && r.Peak >= 0 && r.Read >= 0 && r.Written >= 0
 }
 
-// process is what a record says, its texts from among those given.
+// process converts a record and takes its strings from texts.
 func (r *processRecord) process(texts []byte) *datamodel.SeenProcess {
 	p := &datamodel.SeenProcess{
 		PID: r.PID, Parent: r.Parent, Count: r.Count,

@@ -11,7 +11,7 @@ import (
 	"github.com/apache/arrow/go/v15/parquet/file"
 )
 
-// parquetFile is an open Parquet file of ours.
+// parquetFile is an open Parquet file that ergon wrote.
 type parquetFile struct {
 	path string
 	size int64
@@ -21,14 +21,13 @@ type parquetFile struct {
 }
 
 const (
-	// footerLimit and pageLimit are many times what ergon writes: a row group takes about 1 KiB of the footer, a page
-	// has 4 MiB.
+	// footerLimit and pageLimit are many times what ergon writes: about 1 KiB of footer per row group, and pages of 4 MiB.
 	footerLimit = 16 << 20
 	pageLimit   = 64 << 20
 )
 
-// openParquet opens a file of the given schema. The caller guards against panics; whatever the file claims, no more is
-// allocated at once than pageLimit.
+// openParquet opens a file of the given schema. The caller guards against panics. Whatever the file claims, at most
+// pageLimit bytes are allocated at once.
 func openParquet(path, want string) (p *parquetFile, err error) {
 	defer guard("read "+path, &err)
 	f, err := openFile(path)
@@ -63,13 +62,13 @@ func openParquet(path, want string) (p *parquetFile, err error) {
 
 func (p *parquetFile) close() { _ = p.f.Close() } // it was only read
 
-// physical are the types that are read here.
+// physical lists the Parquet types that are read here.
 type physical interface {
 	int64 | float64 | parquet.ByteArray
 }
 
-// column reads a column of a row group a batch at a time. Arrow keeps a reader type for each physical type without a
-// common one; T chooses.
+// column reads a column of a row group in batches. Arrow has a reader type for each physical type and no common one, so T
+// chooses.
 type column[T physical] struct {
 	path   string
 	read   func(batch int64, values []T, defLevels, repLevels []int16) (int64, int, error)
@@ -121,8 +120,8 @@ func openColumn[T physical](p *parquetFile, g int, name string, size int) (*colu
 	return c, nil
 }
 
-// next reads at most size values; missing stands for null. It returns io.EOF at the end of the row group. The slice is
-// valid until the next call.
+// next reads at most size values, with missing in place of null. It returns io.EOF at the end of the row group. The slice
+// is valid until the next call.
 func (c *column[T]) next(missing T) ([]T, error) {
 	levels := c.levels
 	if !c.null {
@@ -159,7 +158,7 @@ func (c *column[T]) next(missing T) ([]T, error) {
 	return out, nil
 }
 
-// all reads a whole, small column over all row groups, convert making each value; at most most rows.
+// all reads a whole, small column over all row groups, at most most rows, and converts each value.
 func all[T physical, V any](p *parquetFile, name string, missing T, most int, convert func(T) V) ([]V, error) {
 	var out []V
 	for g := range p.r.NumRowGroups() {
@@ -186,8 +185,8 @@ func all[T physical, V any](p *parquetFile, name string, missing T, most int, co
 	return out, nil
 }
 
-// limit is an allocator that refuses, by a panic that guard turns into an error, more than so many bytes at once: what
-// a damaged file claims to need may be anything.
+// limit is an allocator that refuses more than so many bytes at once, since a damaged file may claim anything. It panics,
+// and guard turns that into an error.
 type limit int64
 
 // Allocate is part of memory.Allocator.

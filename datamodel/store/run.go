@@ -22,7 +22,7 @@ const (
 	projectPrefix = "project="
 	datePrefix    = "date="
 	runPrefix     = "run="
-	// manifestLimit is more than any manifest needs and less than harms.
+	// manifestLimit is many times the size of any manifest.
 	manifestLimit = 16 << 20
 	// Last is the name that Resolve takes for the latest run.
 	Last = "last"
@@ -30,8 +30,8 @@ const (
 	IDTime = "20060102T150405"
 )
 
-// NewRunDir makes the folder of a run below results and returns its path. The date is that of called in UTC, as the
-// times in the files are. An existing folder of that name is an error: nothing is ever written over.
+// NewRunDir makes the folder of a run below results and returns its path. The date in the path is the day of called in
+// UTC. If the folder exists, it returns an error: an earlier run is never overwritten.
 func NewRunDir(results, project string, called time.Time, id string) (string, error) {
 	if project == "" {
 		project = "unnamed"
@@ -50,9 +50,9 @@ func NewRunDir(results, project string, called time.Time, id string) (string, er
 	return dir, nil
 }
 
-// escape makes a name fit to be a part of a path and the value of a Hive partition: what could mean something to a
-// file system or to the partition becomes %XX, which DuckDB, Polars and Arrow decode. Letters and digits of any
-// script stay. The result has at most 200 bytes of the 255 that file systems allow.
+// escape makes a name fit for a part of a path and for the value of a Hive partition. Bytes that could have a meaning
+// there become %XX, which DuckDB, Polars and Arrow decode. Letters and digits of any script stay. The result has at most
+// 200 bytes; file systems allow 255.
 func escape(name string) string {
 	const limit = 200
 	var b strings.Builder
@@ -78,7 +78,7 @@ func escape(name string) string {
 	return b.String()
 }
 
-// unescape is the inverse of escape but for what escape cut off. What is no escape stays as it is.
+// unescape reverses escape, except for what escape cut off. It leaves text without escapes as it is.
 func unescape(name string) string {
 	var b strings.Builder
 	for i := 0; i < len(name); i++ {
@@ -95,8 +95,8 @@ func unescape(name string) string {
 	return b.String()
 }
 
-// SaveManifest writes manifest.json into a run's folder and makes the names in it durable. It comes after the other
-// files, whose outcome it tells.
+// SaveManifest writes manifest.json into a run's folder and makes the names in the folder durable. It is called after the
+// other files are written, since the manifest says whether that worked.
 func SaveManifest(dir string, run datamodel.Run) error {
 	if run.Schema == "" {
 		run.Schema = datamodel.ManifestSchema
@@ -115,8 +115,8 @@ func SaveManifest(dir string, run datamodel.Run) error {
 	return syncDir(dir)
 }
 
-// LoadManifest reads manifest.json of a run's folder. The error wraps fs.ErrNotExist where there is none and
-// ErrForeign where it is not one of this version.
+// LoadManifest reads manifest.json from a run's folder. The error wraps fs.ErrNotExist if there is none, and ErrForeign
+// if it has another version.
 func LoadManifest(dir string) (datamodel.Run, error) {
 	path := filepath.Join(dir, ManifestFile)
 	text, err := readLimited(path, manifestLimit)
@@ -150,7 +150,7 @@ func readLimited(path string, limit int64) ([]byte, error) {
 	return text, nil
 }
 
-// openFile opens a regular file: a FIFO in its place would block for ever.
+// openFile opens a regular file. It refuses anything else, since opening a FIFO could block forever.
 func openFile(path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -170,14 +170,14 @@ func openFile(path string) (*os.File, error) {
 type Entry struct {
 	// Dir is its folder.
 	Dir string
-	// Run is its manifest. Where Err is not nil it holds what the path tells: ID, Project and the day of Start.
+	// Run is its manifest. If Err is not nil, it holds what the path says: ID, Project and the day of Start.
 	Run datamodel.Run
-	// Err is why the manifest could not be read.
+	// Err says why the manifest could not be read.
 	Err error
 }
 
-// ListRuns lists the runs below a results folder, the earliest start first. Those that cannot be read are listed with
-// the error. A results folder that is not there holds no runs.
+// ListRuns lists the runs below a results folder, the earliest start first. A run that cannot be read is listed with its
+// error. If the results folder does not exist, there are no runs.
 func ListRuns(results string) ([]Entry, error) {
 	dirs, err := runDirs(results)
 	if err != nil {
@@ -195,7 +195,7 @@ func ListRuns(results string) ([]Entry, error) {
 	return entries, nil
 }
 
-// fromPath is what the path of a run's folder tells of it.
+// fromPath makes what is known of a run from the path of its folder.
 func fromPath(dir string) datamodel.Run {
 	day := filepath.Dir(dir)
 	run := datamodel.Run{
@@ -203,7 +203,7 @@ func fromPath(dir string) datamodel.Run {
 		Project: unescape(strings.TrimPrefix(filepath.Base(filepath.Dir(day)), projectPrefix)),
 		Outcome: datamodel.Unfinished,
 	}
-	// A folder with another name was made by hand; its run is then sorted as the earliest.
+	// If the folder was made by hand and has no date, the run sorts before all others.
 	run.Start, _ = time.Parse(time.DateOnly, strings.TrimPrefix(filepath.Base(day), datePrefix))
 	return run
 }
@@ -231,7 +231,7 @@ func dayDirs(results string) ([]string, error) {
 	return below(projects, datePrefix)
 }
 
-// below lists what is in the folders under a name with that prefix.
+// below lists the entries of folders whose names have a prefix.
 func below(dirs []string, prefix string) (found []string, err error) {
 	for _, dir := range dirs {
 		entries, err := os.ReadDir(dir)

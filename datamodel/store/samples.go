@@ -22,10 +22,10 @@ const (
 	// schemaKey is the key of the version in the key-value metadata of a Parquet file.
 	schemaKey = "ergon.schema"
 
-	// groupRows is the size of a row group. A double column of it is one page of 4 MiB, the window of zstd level 1:
-	// arrow builds an encoder, 9 MB of tables and history, for every page, so that small pages are dear.
+	// groupRows is the number of rows in a row group. A column of doubles is then one page of 4 MiB, the window of zstd
+	// level 1. Arrow builds an encoder with 9 MB of tables and history for every page, so small pages are expensive.
 	groupRows = 512 << 10
-	// smallRows is the number of rows up to which a file is compressed with snappy: the encoder's start would cost
+	// smallRows is the number of rows up to which a file is compressed with snappy: starting zstd's encoder would cost
 	// more than it saves.
 	smallRows = 64 << 10
 )
@@ -88,7 +88,7 @@ type samplesWriter struct {
 	time    []int64
 	elapsed []float64
 	value   []float64 // of the rows that have one
-	level   []int16   // 1 where the row has a value
+	level   []int16   // 1 if the row has a value
 }
 
 // newSamplesWriter starts a file for about so many rows.
@@ -127,7 +127,7 @@ func (s *samplesWriter) add(host, sensor int32, anchor time.Time, at []time.Dura
 	return nil
 }
 
-// floorMicros rounds down also before 0, as time.Time.UnixMicro does.
+// floorMicros converts to microseconds and rounds down, also below 0, as time.Time.UnixMicro does.
 func floorMicros(d time.Duration) int64 {
 	us := int64(d / time.Microsecond)
 	if d%time.Microsecond < 0 {
@@ -173,8 +173,8 @@ func (s *samplesWriter) flush() (err error) {
 	return group.Close()
 }
 
-// writeIndices writes a column of strings, given as indices into words, and closes it. Arrow would look every row up
-// in a hash table; the indices are known already.
+// writeIndices writes a column of strings that are given as indices into words. Arrow itself would look up every row in a
+// hash table, though the indices are known.
 func writeIndices(group file.SerialRowGroupWriter, words []string, rows []int32) error {
 	column, err := group.NextColumn()
 	if err != nil {
@@ -202,7 +202,7 @@ func writeIndices(group file.SerialRowGroupWriter, words []string, rows []int32)
 	if err := encoder.PutDictionary(dictionary.NewArray()); err != nil {
 		return err
 	}
-	// WriteDictIndices leaves the statistics alone, which readers need to skip groups without the sensor asked for.
+	// WriteDictIndices does not update the statistics. Readers need them to skip groups without the requested sensor.
 	if stats, ok := strings.PageStatistics().(*metadata.ByteArrayStatistics); ok {
 		stats.Update(used, 0)
 	}

@@ -25,7 +25,7 @@ const (
 	// spoolKey is the key of the header in the metadata of the Arrow schema.
 	spoolKey = "ergon"
 	spoolExt = ".arrows"
-	// spoolBytes is what a batch may hold in memory, and with it what a slow disk can make the sampler grow by.
+	// spoolBytes is the most memory that a batch takes, also if the disk is slow.
 	spoolBytes = 256 << 10
 )
 
@@ -38,7 +38,7 @@ type SpoolHeader struct {
 	Part int `json:"part,omitempty"`
 	// Host is the name of the machine.
 	Host string `json:"host"`
-	// Interval is the time between beats that was asked for.
+	// Interval is the requested time between beats.
 	Interval time.Duration `json:"interval_ns"`
 	// Anchor is the wall-clock time at which the monotonic clock of the readings stood at 0.
 	Anchor time.Time `json:"anchor"`
@@ -56,9 +56,9 @@ type spoolMeta struct {
 
 // Spool writes the readings of one source as an Arrow IPC stream
 // (https://arrow.apache.org/docs/format/Columnar.html#ipc-streaming-format) with two columns: elapsed, int64
-// nanoseconds of the run's monotonic clock, and values, a list of one double a sensor, null where there was no
-// reading. The list, not a column a sensor, keeps the cost of a batch from growing with the number of sensors. It is
-// not safe for use by several goroutines.
+// nanoseconds of the run's monotonic clock, and values, a list of one double for each sensor, null if there was no
+// reading. With a list in place of a column per sensor, the cost of a batch does not grow with the number of sensors. It
+// is not safe for concurrent use.
 type Spool struct {
 	file    *os.File
 	path    string
@@ -106,7 +106,7 @@ func CreateSpool(dir string, h SpoolHeader) (*Spool, error) {
 	return s, nil
 }
 
-// newSpool is a spool that has no file yet.
+// newSpool makes a spool without a file.
 func newSpool(h SpoolHeader) (*Spool, error) {
 	meta, err := json.Marshal(spoolMeta{Schema: spoolSchema, SpoolHeader: h})
 	if err != nil {
@@ -114,7 +114,7 @@ func newSpool(h SpoolHeader) (*Spool, error) {
 	}
 	n := len(h.Sensors)
 	rows := min(max(spoolBytes/(8*(n+1)), 16), 4096)
-	if h.Interval > 0 { // no more than is read between two flushes, a second apart: memory is dear when it is first used
+	if h.Interval > 0 { // not more than two flushes, a second apart, need: memory costs a page fault when first used
 		rows = min(rows, max(128, int(5*time.Second/4/h.Interval)))
 	}
 	s := &Spool{
@@ -145,8 +145,9 @@ func (s *Spool) startStream() error {
 	return err
 }
 
-// schemaMessage is the first message of the stream, the one with the header. The writer writes it with the first batch, and
-// a batch without rows would be the end mark. So one is written to memory and only what comes before it is kept.
+// schemaMessage returns the first message of the stream, which has the header. Arrow's writer writes it only together with
+// the first batch, and here a batch without rows is the end mark. So it encodes a batch twice in memory and keeps what the
+// first time has more.
 func (s *Spool) schemaMessage() ([]byte, error) {
 	if err := s.encode(); err != nil {
 		return nil, err
@@ -160,9 +161,9 @@ func (s *Spool) schemaMessage() ([]byte, error) {
 	return schema[:with-s.message.Len()], nil
 }
 
-// Append takes a reading of all sensors at the time at, NaN where there is none. It copies values, does not allocate
-// and touches no file. It returns false, and takes nothing, where the buffer is full: Flush first. values must hold
-// one value for each sensor.
+// Append adds a reading of all sensors at the time at. values has one value for each sensor, NaN if there is none.
+// Append copies values, does not allocate and touches no file. It returns false and adds nothing if the buffer is full;
+// call Flush then.
 func (s *Spool) Append(at time.Duration, values []float64) bool {
 	if len(s.elapsed) == cap(s.elapsed) || len(values) != s.sensors {
 		return false
@@ -178,9 +179,9 @@ func (s *Spool) Full() bool { return len(s.elapsed) == cap(s.elapsed) }
 // Path is the spool's file.
 func (s *Spool) Path() string { return s.path }
 
-// Flush writes what was appended as one batch, in one write. What it wrote survives the end of the process, though
-// not that of the machine: it does not sync. After a failed write, a full disk for one, the spool is as it was before
-// it, readings are dropped, and this and all later calls return the error.
+// Flush writes what was appended as one batch, in one write. It does not sync: what it wrote survives the end of the
+// process, but not a crash of the machine. After a failed write, such as on a full disk, the file is as it was before.
+// The readings are dropped, and this and all later calls return the error.
 func (s *Spool) Flush() error {
 	if s.err == nil && len(s.elapsed) > 0 {
 		s.err = s.write()
@@ -189,8 +190,8 @@ func (s *Spool) Flush() error {
 	return s.err
 }
 
-// Close writes what was appended and the end mark, a batch without rows: Arrow's own mark of the end, which follows
-// it, cannot be told from a file that was cut there. A second call does nothing but return the same error.
+// Close writes what was appended and the end mark, a batch without rows. Arrow's own end of stream, which follows, cannot
+// be told from a file that was cut off there. A second call only returns the same error.
 func (s *Spool) Close() error {
 	if s.closed {
 		return s.err
@@ -212,7 +213,7 @@ func (s *Spool) Close() error {
 	return s.err
 }
 
-// write puts the buffered rows, which may be none, into the file as one batch.
+// write writes the buffered rows as one batch. Without rows that is the end mark.
 func (s *Spool) write() error {
 	if err := s.encode(); err != nil {
 		return fmt.Errorf("spool %s: %w", s.path, causeAt(s.path, err))
@@ -222,14 +223,14 @@ func (s *Spool) write() error {
 		s.size += int64(n)
 		return nil
 	}
-	// Take back the part that was written, so that the file ends in a whole batch for any reader.
+	// Take back the part that was written, so that the file ends with a whole batch.
 	if n > 0 {
 		err = errors.Join(err, s.file.Truncate(s.size))
 	}
 	return fmt.Errorf("spool %s: %w", s.path, causeAt(s.path, err))
 }
 
-// encode makes a batch of the buffered rows in s.message.
+// encode encodes the buffered rows as a batch in s.message.
 func (s *Spool) encode() error {
 	s.message.Reset()
 	rows, values := len(s.elapsed), len(s.values)

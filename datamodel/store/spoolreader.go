@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// SpoolReader reads a spool back, a batch at a time. It takes the one shape of Arrow stream that Spool writes and
-// checks every length against what is there.
+// SpoolReader reads a spool file, one batch at a time. It accepts only the shape of Arrow stream that Spool writes, and
+// checks every length against the bytes that are there.
 type SpoolReader struct {
 	file     *os.File
 	r        *bufio.Reader
@@ -31,8 +31,8 @@ type SpoolReader struct {
 	err      error
 }
 
-// What Arrow's FlatBuffers call the parts of a message that are read here
-// (https://github.com/apache/arrow/blob/main/format/Message.fbs, Schema.fbs): the number of a field in its table.
+// The numbers of the fields that are read here, in the FlatBuffers tables of Arrow's messages
+// (https://github.com/apache/arrow/blob/main/format/Message.fbs, Schema.fbs).
 const (
 	messageType, messageHeader, messageBodyLength          = 1, 2, 3
 	schemaEndianness, schemaFields, schemaMetadata         = 0, 1, 2
@@ -42,8 +42,8 @@ const (
 	headerSchema, headerBatch = 1, 3 // values of messageType
 )
 
-// A spool may come from a stranger, in a tape. What it can make grow in memory is bounded by these, which no writer of ours
-// comes near: the bytes of a message, and the sensors of a source.
+// A spool may come from a stranger, in a tape. These limits bound the memory that it can claim: the bytes of a message
+// and the sensors of a source. Our own files are far below them.
 const (
 	spoolMessage = 64 << 20
 	spoolSensors = 1 << 16
@@ -133,18 +133,18 @@ func (r *SpoolReader) resume() bool {
 
 var errDamaged = errors.New("damaged message")
 
-// Header is what the spool says of its source.
+// Header returns the description of the source.
 func (r *SpoolReader) Header() SpoolHeader { return r.header }
 
-// Complete reports, once Next has returned an error, whether the spool was closed by its writer, so that nothing is
-// missing at its end.
+// Complete reports whether the writer has closed the spool, so that nothing is missing at its end. It is valid after Next
+// has returned an error.
 func (r *SpoolReader) Complete() bool { return r.complete }
 
 // Close releases the file.
 func (r *SpoolReader) Close() error { return r.file.Close() }
 
-// Next returns the readings of the next batch: their times, which never go back, and row by row their values, as many
-// a row as there are sensors, NaN where there was no reading. Both slices are valid until the next call. At the end it
+// Next returns the readings of the next batch: their times, which never go back, and row by row their values, one for
+// each sensor, NaN if there was no reading. Both slices are valid until the next call. At the end it
 // returns io.EOF, or an error that wraps io.ErrUnexpectedEOF if the file ends within a batch. It has then returned all
 // whole batches before that.
 func (r *SpoolReader) Next() (at []time.Duration, values []float64, err error) {
@@ -196,7 +196,7 @@ func (r *SpoolReader) batch() error {
 	for i, want := range []int64{rows, rows, rows * sensors} {
 		length, nulls := f.int(nodes+16*int64(i)), f.int(nodes+16*int64(i)+8)
 		if length != want || i < 2 && nulls != 0 {
-			return fmt.Errorf("%d values, %d of them null, where there should be %d: %w", length, nulls, want, errDamaged)
+			return fmt.Errorf("%d values with %d nulls, want %d: %w", length, nulls, want, errDamaged)
 		}
 	}
 	nulls := f.int(nodes + 40)
@@ -236,7 +236,7 @@ func (r *SpoolReader) batch() error {
 	return nil
 }
 
-// buffer is the part of the body that the pair of offset and length at pos describes, its first n bytes.
+// buffer returns the first n bytes of a part of the body. The part's offset and length are at pos.
 func (r *SpoolReader) buffer(f *flat, pos, n int64) ([]byte, error) {
 	offset, length := f.int(pos), f.int(pos+8)
 	if f.bad || offset < 0 || offset > int64(len(r.body)) || length > int64(len(r.body))-offset || length < n {
@@ -245,8 +245,8 @@ func (r *SpoolReader) buffer(f *flat, pos, n int64) ([]byte, error) {
 	return r.body[offset : offset+n], nil
 }
 
-// message reads the next message, which must be of that type, into r.meta and r.body, and returns where its header
-// is. It returns io.EOF at the end of the stream or of a file that ends between two messages.
+// message reads the next message into r.meta and r.body and returns the position of its header. The message must have
+// the given type. It returns io.EOF at the end of the stream, and at the end of a file that ends between two messages.
 func (r *SpoolReader) message(want uint64) (*flat, int64, error) {
 	const continuation = 0xFFFFFFFF
 	if r.complete || r.left == 0 {
@@ -257,7 +257,7 @@ func (r *SpoolReader) message(want uint64) (*flat, int64, error) {
 		return nil, 0, err
 	}
 	if binary.LittleEndian.Uint32(r.meta) != continuation {
-		return nil, 0, fmt.Errorf("no message where one should begin: %w", ErrForeign)
+		return nil, 0, fmt.Errorf("no message at its place: %w", ErrForeign)
 	}
 	size := int64(int32(binary.LittleEndian.Uint32(r.meta[4:])))
 	if size == 0 {
@@ -277,7 +277,7 @@ func (r *SpoolReader) message(want uint64) (*flat, int64, error) {
 		return nil, 0, errDamaged
 	}
 	if got := f.uint(kind, 1); got != want {
-		return nil, 0, fmt.Errorf("message of type %d where %d should be: %w", got, want, ErrForeign)
+		return nil, 0, fmt.Errorf("message of type %d, want %d: %w", got, want, ErrForeign)
 	}
 	if r.body, err = r.take(r.body, body); err != nil {
 		return nil, 0, err
@@ -285,7 +285,7 @@ func (r *SpoolReader) message(want uint64) (*flat, int64, error) {
 	return f, f.ref(header), nil
 }
 
-// take reads the next n bytes of the file, all of them or an error, into b where there is room.
+// take reads exactly n bytes of the file, into b if there is room.
 func (r *SpoolReader) take(b []byte, n int64) ([]byte, error) {
 	if n < 0 {
 		return nil, fmt.Errorf("a length of %d: %w", n, errDamaged)
@@ -294,7 +294,7 @@ func (r *SpoolReader) take(b []byte, n int64) ([]byte, error) {
 		return nil, fmt.Errorf("a length of %d: %w", n, errDamaged)
 	}
 	if n > r.left {
-		return nil, fmt.Errorf("cut off: %d bytes where %d should follow: %w", r.left, n, io.ErrUnexpectedEOF)
+		return nil, fmt.Errorf("cut off: %d bytes of %d: %w", r.left, n, io.ErrUnexpectedEOF)
 	}
 	if int64(cap(b)) < n {
 		b = make([]byte, n)
@@ -302,7 +302,7 @@ func (r *SpoolReader) take(b []byte, n int64) ([]byte, error) {
 	b = b[:n]
 	if _, err := io.ReadFull(r.r, b); err != nil {
 		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF // it was longer when it was opened
+			err = io.ErrUnexpectedEOF // the file was longer when it was opened
 		}
 		return nil, err
 	}

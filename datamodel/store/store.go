@@ -1,5 +1,5 @@
-// Package store keeps a run on disk: the spool that the sampler writes while the target runs, the Parquet files and
-// the manifest made of it afterwards, and the folders these live in.
+// Package store keeps a run on disk: the spool that the sampler writes while the target runs, the Parquet files and the
+// manifest that are made of it afterwards, and the folders that hold them.
 //
 //	RESULTS/project=P/date=YYYY-MM-DD/run=ID/
 //	  manifest.json     the run: datamodel.Run
@@ -11,9 +11,9 @@
 //	  spool/processes.* what is known of the target's processes, meanwhile
 //	  spool/run.json    what the runner knew when the target had ended: State
 //
-// The folders are Hive partitions (https://duckdb.org/docs/data/partitioning/hive_partitioning), so one line reads
-// one run or all of them. It is the only package that imports Arrow, and of Parquet only parquet/file: parquet/pqarrow
-// links gRPC. Whatever is in a file, a function here returns an error and does not panic.
+// The folders are Hive partitions (https://duckdb.org/docs/data/partitioning/hive_partitioning), so one line of pandas,
+// Polars or DuckDB reads one run or all of them. No other package imports Arrow. Of Parquet this one imports only
+// parquet/file, because parquet/pqarrow links gRPC. A file with any content leads to an error, never to a panic.
 package store
 
 import (
@@ -35,24 +35,24 @@ const (
 	NodesFile    = "nodes.parquet"
 	MetricsFile  = "metrics.parquet"
 	SamplesFile  = "samples.parquet"
-	// ProcessesFile is there where the target's processes were looked at.
+	// ProcessesFile exists if the target's processes were recorded.
 	ProcessesFile = "processes.parquet"
 	SpoolFolder   = "spool"
 )
 
-// ErrForeign is wrapped where a file is none of ergon's or of a version this ergon does not know.
+// ErrForeign means that a file is not one of ergon's, or has a version that this ergon does not know.
 var ErrForeign = errors.New("not a file of this version of ergon")
 
-// replaceFile lets fill write a file under a temporary name beside path and gives it the name path once its content
-// is on the disk. Where anything fails, neither name is left behind, and the error is a *fs.PathError with path. The caller syncs the folder when it is done with
-// all its files, since a rename is only durable with the folder.
+// replaceFile lets fill write a file under a temporary name beside path. Once the content is on the disk it renames the
+// file to path. If anything fails, it removes the temporary file and returns a *fs.PathError with path. The caller syncs
+// the folder after its last file, since a rename is durable only with its folder.
 func replaceFile(path string, fill func(w io.Writer) error) error { return replace(path, 0o666, fill) }
 
 // replace is replaceFile with the mode of the file, before the umask.
 func replace(path string, mode fs.FileMode, fill func(w io.Writer) error) (err error) {
 	dir, base := filepath.Split(path)
-	// The process id keeps apart an ergon that measures and one that recovers the same run. Not os.CreateTemp, whose
-	// mode 0600 would stay and keep results from being read by others where the umask allows that.
+	// The process id separates an ergon that measures from one that recovers the same run. os.CreateTemp would leave the
+	// mode 0600, so others could not read the results even if the umask allows it.
 	temp := filepath.Join(dir, "."+base+"."+strconv.Itoa(os.Getpid())+".tmp")
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
 	if err != nil {
@@ -60,7 +60,7 @@ func replace(path string, mode fs.FileMode, fill func(w io.Writer) error) (err e
 	}
 	defer func() {
 		if err != nil {
-			_ = f.Close() // closed already where it was Close or Rename that failed
+			_ = f.Close() // closed already if Close or Rename failed
 			_ = os.Remove(temp)
 			err = &fs.PathError{Op: "write", Path: path, Err: causeAt(temp, err)}
 		}
@@ -81,7 +81,8 @@ func replace(path string, mode fs.FileMode, fill func(w io.Writer) error) (err e
 	return os.Rename(temp, path)
 }
 
-// causeAt is what went wrong with the file of that name, which is not worth saying; any other error stays as it is.
+// causeAt strips the name of a file from an error, for a caller that names the file itself. It returns an error about
+// another file as it is.
 func causeAt(name string, err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok && e.Path == name {
 		return e.Err
@@ -92,9 +93,9 @@ func causeAt(name string, err error) error {
 	return err
 }
 
-// WriteFile lets fill write a file that a user has named: whole and synced, or whatever was there before is there still, with
-// its mode. What is no regular file, such as a pipe or a terminal, is written to as it is, and so are descriptors like
-// /dev/stdout, behind which somebody else may go on writing.
+// WriteFile lets fill write a file that a user has named. Either the file is whole and synced, or what was there before
+// remains; the mode stays. It writes straight to anything that is not a regular file, such as a pipe or a terminal, and
+// to descriptors like /dev/stdout, since another process may go on writing there.
 func WriteFile(path string, fill func(w io.Writer) error) error {
 	info, err := os.Stat(path)
 	switch {
@@ -108,7 +109,7 @@ func WriteFile(path string, fill func(w io.Writer) error) error {
 	if asItIs {
 		flags |= os.O_TRUNC
 	}
-	f, err := os.OpenFile(path, flags, 0) // also where it is replaced: a rename does not ask whether it may be written to
+	f, err := os.OpenFile(path, flags, 0) // also if it is replaced: a rename needs no permission to write the old file
 	if err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
@@ -149,15 +150,15 @@ func syncDir(dir string) error {
 	if cerr := d.Close(); err == nil {
 		err = cerr
 	}
-	// Some network and FUSE file systems know no fsync of a folder; the files are there all the same.
+	// Some network and FUSE file systems cannot sync a folder; the files are there all the same.
 	if err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrInvalid) && !unsupportedSync(err) {
 		return fmt.Errorf("sync folder %s: %w", dir, err)
 	}
 	return nil
 }
 
-// guard turns a panic of a library that met bytes it cannot handle into an error. Run-time errors that mean a broken
-// program and not a broken file, such as a failed write to a map, are not panics a deferred function ever sees.
+// guard turns a panic into an error, for libraries that panic on damaged bytes. Failures that mean a broken program,
+// such as concurrent writes to a map, are not panics, so guard cannot hide them.
 func guard(what string, err *error) {
 	if r := recover(); r != nil {
 		cause, ok := r.(error)

@@ -33,13 +33,13 @@ const (
 	tapeRatio         = 100
 )
 
-// Tape is what the readings of a run are to be processed with, beside the readings themselves.
+// Tape is what is needed to process the readings of a run, except for the readings themselves.
 type Tape struct {
-	// Run is the manifest as it was when the last reading had been taken, before anything was made of the readings.
+	// Run is the manifest after the last reading, before the readings were processed.
 	Run datamodel.Run `json:"run"`
 	// Ledger is what the runner knew by itself.
 	Ledger datamodel.Ledger `json:"ledger"`
-	// LeftOut says in words what is not as it was: "command arguments".
+	// LeftOut says what was left out or changed, for people: "command arguments".
 	LeftOut []string `json:"left_out"`
 }
 
@@ -50,9 +50,9 @@ type tapeMeta struct {
 	Tape
 }
 
-// SaveTape writes a tape with the files of a spool folder as they are. It is a zip archive: tape.json and spool/*. Every string
-// of t and of the headers of the spools goes through hide, unless that is nil, and the host of the headers is that of t. A
-// file that is there already is an error; where anything fails there is none.
+// SaveTape writes a tape: a zip archive of tape.json and of the files in a spool folder as they are. Every string in t and
+// in the headers of the spools goes through hide, unless hide is nil. The host in the headers becomes the host of t. If
+// file exists already, SaveTape returns an error. If anything fails, it leaves no file.
 func SaveTape(file string, t Tape, spool string, hide func(string) string) error {
 	if _, err := os.Lstat(file); err == nil {
 		return fmt.Errorf("write %s: %w", file, os.ErrExist)
@@ -97,8 +97,8 @@ func SaveTape(file string, t Tape, spool string, hide func(string) string) error
 	return syncDir(filepath.Dir(file))
 }
 
-// addSpool copies a spool byte for byte but for its header. One whose header cannot be read is left out: what is in it cannot
-// be read either, nor be told.
+// addSpool copies a spool byte for byte, except for its header. It leaves out a spool whose header cannot be read, since its
+// readings cannot be read either.
 func addSpool(archive *zip.Writer, path, host string, hide func(string) string) error {
 	in, err := openFile(path)
 	if err != nil {
@@ -136,7 +136,7 @@ func addSpool(archive *zip.Writer, path, host string, hide func(string) string) 
 	return err
 }
 
-// rewritten is v with every string in it replaced by what edit makes of it.
+// rewritten returns v with every string in it replaced by edit.
 func rewritten[T any](v T, edit func(string) string) (out T, err error) {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -178,8 +178,8 @@ type TapeFile struct {
 	spools []*zip.File
 }
 
-// OpenTape opens a tape and reads what is in it beside the readings. The error wraps ErrForeign where it is none, or one of a
-// version that this ergon does not know.
+// OpenTape opens a tape and reads everything but the readings. The error wraps ErrForeign if the file is not a tape, or has
+// a version that this ergon does not know.
 func OpenTape(path string) (*TapeFile, error) {
 	f, err := openFile(path)
 	if err != nil {
@@ -222,7 +222,7 @@ func (t *TapeFile) open() error {
 		} else if isSpool && plainName(spool) {
 			t.spools = append(t.spools, e)
 		} else if e.Name == tapeSpool && e.UncompressedSize64 == 0 {
-			continue // The folder itself, which zip -r adds where a tape was unpacked and packed again.
+			continue // the folder itself, which zip -r adds if a tape was unpacked and packed again
 		} else {
 			return fmt.Errorf("entry %.100q: a tape has %s and %s*: %w", e.Name, tapeManifest, tapeSpool, ErrForeign)
 		}
@@ -233,7 +233,7 @@ func (t *TapeFile) open() error {
 	return t.readManifest(manifest)
 }
 
-// plainName says whether an entry's name is a file's name everywhere, one that CreateSpool could have given.
+// plainName reports whether an entry's name is a plain file name on every system, such as CreateSpool makes.
 func plainName(name string) bool {
 	return name != "" && name[0] != '.' && len(name) <= 255 && escape(unescape(strings.TrimSuffix(name, spoolExt))) ==
 		strings.TrimSuffix(name, spoolExt) && filepath.IsLocal(name)
@@ -272,7 +272,7 @@ func (t *TapeFile) readManifest(e *zip.File) error {
 	return nil
 }
 
-// extract writes an entry to w. The reader itself ends with an error where there is more in it than it says.
+// extract writes an entry to w. If the entry is longer than it claims, the reader returns an error.
 func extract(w io.Writer, e *zip.File) error {
 	r, err := e.Open()
 	if err != nil {
@@ -289,7 +289,7 @@ func extract(w io.Writer, e *zip.File) error {
 	return nil
 }
 
-// Unpack writes the spools into a folder, which is there. Where it fails some of them may be there.
+// Unpack writes the spools into an existing folder. If it fails, it may have written some of them.
 func (t *TapeFile) Unpack(dir string) error {
 	for _, e := range t.spools {
 		if err := t.unpack(dir, e); err != nil {
@@ -311,8 +311,8 @@ func (t *TapeFile) unpack(dir string, e *zip.File) error {
 // Close releases the file.
 func (t *TapeFile) Close() error { return t.file.Close() }
 
-// FirstReadings lists the sources of a spool folder with the first reading there is of each sensor, NaN where there is none, by
-// the names of the sources. Spools that cannot be read are passed over.
+// FirstReadings lists the sources of a spool folder in the order of their files, with the first reading of each sensor, NaN
+// if there is none. It skips spools that cannot be read.
 func FirstReadings(spool string) ([]Readings, error) {
 	entries, err := os.ReadDir(spool)
 	if err != nil {
@@ -336,7 +336,7 @@ func FirstReadings(spool string) ([]Readings, error) {
 // Readings is one reading of each sensor of a source.
 type Readings struct {
 	SpoolHeader
-	// Values has one for each of Sensors, NaN where there is none.
+	// Values has a value for each of Sensors, NaN if there is none.
 	Values []float64
 }
 

@@ -6,11 +6,11 @@ import (
 	"fmt"
 )
 
-// record is a Thrift struct by field number: int64 for numbers and truth values, []byte for binary and doubles, record
-// for structs, []any for lists and sets.
+// record is a Thrift struct by field number: int64 for numbers and booleans, []byte for binary and doubles, record for
+// structs, []any for lists and sets.
 type record map[int16]any
 
-// int is a number of the record, missing where there is none.
+// int returns a number of the record, or missing if there is none.
 func (r record) int(field int16, missing int64) int64 {
 	if n, ok := r[field].(int64); ok {
 		return n
@@ -22,8 +22,8 @@ var errThrift = errors.New("malformed thrift")
 
 // compact reads the Thrift compact protocol
 // (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md), in which Parquet keeps its
-// footer and page headers. The generated reader in arrow makes lists of whatever length the bytes claim, 800 MB for a
-// few of them; this one goes first and finds that out.
+// footer and page headers. Arrow's generated reader makes lists of whatever length the bytes claim, 800 MB for a few
+// bytes. This one reads first and refuses such lists.
 type compact struct{ b []byte }
 
 const (
@@ -99,7 +99,7 @@ func (c *compact) record(depth int) (record, error) {
 		}
 		var v any
 		switch kind {
-		case compactTrue, compactFalse: // a field's truth value is in its type
+		case compactTrue, compactFalse: // a boolean field has its value in its type
 			v = int64(compactFalse - kind)
 		default:
 			if v, err = c.value(kind, depth); err != nil {
@@ -130,7 +130,7 @@ func (c *compact) value(kind byte, depth int) (any, error) {
 	case compactStruct:
 		return c.record(depth + 1)
 	}
-	return nil, fmt.Errorf("type %d: %w", kind, errThrift) // maps, which Parquet has none of
+	return nil, fmt.Errorf("type %d: %w", kind, errThrift) // maps, which Parquet does not use
 }
 
 func (c *compact) list(depth int) ([]any, error) {

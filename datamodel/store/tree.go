@@ -21,7 +21,7 @@ const (
 // nodeMeta is the column metadata of nodes.parquet: the parts of a node that have no column of their own.
 type nodeMeta struct {
 	Sensor *sensors.Sensor `json:"sensor,omitempty"`
-	// Meta are the pairs in their order, each a list of two.
+	// Meta holds the pairs of the node in their order, each as a list of two.
 	Meta [][2]string `json:"meta,omitempty"`
 }
 
@@ -137,7 +137,7 @@ func metricRows(nodes []nodeRow, run string) []metricRow {
 	return rows
 }
 
-// Load reads a run back from its folder. The tree is nil where it was never made, as in a run that is not finished.
+// Load reads a run from its folder. The tree is nil if it was never made, as in an unfinished run.
 func Load(dir string) (datamodel.Result, error) {
 	run, err := LoadManifest(dir)
 	if err != nil {
