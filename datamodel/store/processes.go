@@ -28,8 +28,8 @@ func SaveProcesses(dir string, run datamodel.Run, rows []datamodel.Process, colu
 	path := filepath.Join(dir, ProcessesFile)
 	about := []column{
 		{Name: "start", Source: "/proc/PID/stat, in steps of 10 ms, but never before the start of the run"},
-		{Name: "end", Provenance: sensors.Sampled, Source: "the latest time at which it can have ended: the first look that missed it or found " +
-			"it dead; for the command itself, when it was reaped; null if it lived on"},
+		{Name: "end", Provenance: sensors.Sampled, Source: "the first look that missed it or found it dead: it ended between last_seen " +
+			"and end; for the command itself, when it was reaped; null if it lived on"},
 		{"first_seen", string(units.Second), sensors.Sampled, "the first look that found it; on the clock of elapsed in samples.parquet"},
 		{"last_seen", string(units.Second), sensors.Sampled, "the last look that found it alive, on the same clock"},
 	}
