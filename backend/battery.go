@@ -38,7 +38,7 @@ const discharging = "Discharging"
 // joulesPerMicrowattHour is what energy_now counts in.
 const joulesPerMicrowattHour = 3600.0 / 1e6
 
-var errNoBattery = &absenceError{sensors.NotPresent, "no battery in its place"}
+var errNoBattery = &absenceError{sensors.NotPresent, "the battery bay is empty"}
 
 // cell is one battery. Files that it does not have are nil.
 type cell struct {
@@ -60,7 +60,7 @@ func batteries(setup sensors.Setup) (names, dirs []string, err error) {
 	shown := filepath.Join(setup.Sys, filepath.FromSlash(supplyClass))
 	dir, err := resolve(setup.Sys, supplyClass)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, unavailable(sensors.Unsupported, "no power supplies in this kernel, no "+shown)
+		return nil, nil, unavailable(sensors.Unsupported, "no power supplies in this kernel (no "+shown+")")
 	}
 	var entries []fs.DirEntry
 	if err == nil {
@@ -121,10 +121,10 @@ func (b *batterySource) add(dir, name string) []sensors.Absence {
 	whole := sensors.Domain{Kind: sensors.BatteryDomain, Part: name}
 	power := placed("battery", name, "power", sensors.Sensor{
 		Domain: whole, Unit: units.Watt, Kind: sensors.Gauge,
-		Doc: "power drawn from the battery by the whole machine; no reading unless it discharges",
+		Doc: "power that the whole machine draws from the battery; no reading unless the battery discharges",
 	})
 	stored := placed("battery", name, "stored", sensors.Sensor{
-		Unit: units.Joule, Kind: sensors.Gauge, Doc: "energy left in the battery, as its own gauge reckons it",
+		Unit: units.Joule, Kind: sensors.Gauge, Doc: "energy left in the battery, by its own gauge",
 	})
 	if present, err := readString(filepath.Join(dir, "present")); err == nil && present == "0" {
 		return []sensors.Absence{absent(power, dir, errNoBattery)}
@@ -151,7 +151,7 @@ func (b *batterySource) add(dir, name string) []sensors.Absence {
 	case errors.Is(err, fs.ErrNotExist):
 		absences = append(absences, sensors.Absence{
 			ID: stored.ID, Source: dir, Cause: sensors.Unsupported,
-			Reason: "the battery counts charge and not energy, no energy_now",
+			Reason: "the battery reports charge, not energy: no energy_now",
 		})
 	default:
 		absences = append(absences, absent(stored, filepath.Join(dir, "energy_now"), err))
@@ -161,7 +161,7 @@ func (b *batterySource) add(dir, name string) []sensors.Absence {
 
 // noPower says why a battery has no power, of the error that openPower gave.
 func noPower(err error) error {
-	why := &absenceError{cause(err), "neither power_now nor voltage_now and current_now, with status: " + reason(err)}
+	why := &absenceError{cause(err), "needs status and either power_now or voltage_now and current_now: " + reason(err)}
 	if why.cause == sensors.NotPresent { // the battery is there, and does not have these files
 		why.cause = sensors.Unsupported
 	}

@@ -12,7 +12,7 @@ import (
 func cpu() sensors.Backend {
 	return sensors.Backend{
 		Name:  "cpu",
-		Doc:   "time of the processors by mode and their utilization, for each and the whole machine",
+		Doc:   "processor time by mode and utilization, of each processor and of the whole machine",
 		First: sensors.AtStart,
 		Open:  openCPU,
 	}
@@ -42,14 +42,14 @@ type mode struct {
 // asked for and the eight are all the time there is.
 func modes() []mode {
 	return []mode{
-		{"user", sensors.CPUUser, "time in user space, that of virtual machines run here included"},
+		{"user", sensors.CPUUser, "time in user space, including guests of virtual machines that run here"},
 		{"nice", sensors.CPUNice, "time in user space at lowered priority"},
 		{"system", sensors.CPUSystem, "time in the kernel"},
 		{"idle", sensors.CPUIdle, "time with nothing to do"},
-		{"iowait", sensors.CPUIOWait, "idle time while a task of this processor waited for a disk; the kernel calls it unreliable"},
+		{"iowait", sensors.CPUIOWait, "idle time while a task of this processor waited for a disk; unreliable, by the kernel's own documentation"},
 		{"irq", sensors.CPUIRQ, "time in interrupt handlers"},
 		{"softirq", sensors.CPUSoftIRQ, "time in deferred interrupt work"},
-		{"steal", sensors.CPUSteal, "time the hypervisor gave to others while there was work here"},
+		{"steal", sensors.CPUSteal, "time in which the hypervisor ran others although there was work here"},
 	}
 }
 
@@ -77,7 +77,7 @@ func cpuSensors(n int, source string) []sensors.Sensor {
 	}
 	return append(list, placed("cpu", device, "utilization", sensors.Sensor{
 		Unit: units.Ratio, Kind: sensors.Gauge, Use: sensors.CPUUtilization, CPUs: number, Spans: true, Source: source,
-		Doc: "share of the time since the reading before that was neither idle nor iowait",
+		Doc: "share of the time since the previous reading that was neither idle nor iowait",
 	}))
 }
 

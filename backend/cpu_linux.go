@@ -66,7 +66,7 @@ func openCPU(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.
 		}
 	}
 	if len(c.cpus) == 1 {
-		return nil, nil, errors.Join(unavailable(sensors.Unreadable, stat.path+": no processor listed"), c.Close())
+		return nil, nil, errors.Join(unavailable(sensors.Unreadable, stat.path+": lists no processor"), c.Close())
 	}
 	c.list = append(c.list, placed("cpu", "", "forks", sensors.Sensor{
 		Unit: units.Processes, Kind: sensors.Counter, Use: sensors.Forks, Source: stat.path,
@@ -195,7 +195,7 @@ func openCPUFreq(_ context.Context, setup sensors.Setup) (sensors.Source, []sens
 			continue
 		}
 		s := placed("cpu", device, "frequency", sensors.Sensor{
-			Unit: units.Hertz, Kind: sensors.Gauge, Use: sensors.CPUFrequency, CPUs: strconv.Itoa(n), Resolution: 1e3, Doc: "clock frequency as the kernel last knew it",
+			Unit: units.Hertz, Kind: sensors.Gauge, Use: sensors.CPUFrequency, CPUs: strconv.Itoa(n), Resolution: 1e3, Doc: "clock frequency, as last known to the kernel",
 		})
 		if err == nil {
 			_, err = f.read()

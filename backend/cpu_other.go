@@ -70,5 +70,5 @@ func openCPU(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence,
 }
 
 func openCPUFreq(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence, error) {
-	return nil, nil, unavailable(sensors.Unsupported, "the clock frequency is only read on Linux")
+	return nil, nil, unavailable(sensors.Unsupported, "the clock frequency is read on Linux only")
 }

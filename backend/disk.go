@@ -11,7 +11,7 @@ import (
 func disk() sensors.Backend {
 	return sensors.Backend{
 		Name:  "disk",
-		Doc:   "bytes and operations of each whole device; LVM, RAID and loop devices are counted where they end",
+		Doc:   "bytes and operations of each whole device; traffic of LVM, RAID and loop devices counts at the devices below them",
 		First: sensors.AtStart,
 		Open:  openDisk,
 	}

@@ -67,7 +67,7 @@ func openDisk(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors
 		d.list = append(d.list, inSteps(diskSensors(device, diskstats.path), units.Byte, sector)...)
 	}
 	if len(d.list) == 0 {
-		return fail(unavailable(sensors.NotPresent, "no whole device in "+dir))
+		return fail(unavailable(sensors.NotPresent, "no disk in "+dir))
 	}
 	if p, ok := openPressure(setup, "io"); ok {
 		d.pressure = p

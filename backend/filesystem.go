@@ -12,7 +12,7 @@ import (
 func filesystem() sensors.Backend {
 	return sensors.Backend{
 		Name:  "filesystem",
-		Doc:   "free space of the file systems of the working folder and of the results",
+		Doc:   "free space of the file systems of the working folder and the results folder",
 		Alone: true,
 		First: sensors.AtBeat,
 		// Free space is not a matter of tenths of a second, and a lane of its own has its price.
@@ -25,6 +25,6 @@ func filesystem() sensors.Backend {
 func filesystemSensor(mount, source string) sensors.Sensor {
 	return placed("disk", "fs:"+mount, "free", sensors.Sensor{
 		Unit: units.Byte, Kind: sensors.Gauge, Source: source,
-		Doc: "space free to users other than root",
+		Doc: "free space that users other than root may use",
 	})
 }

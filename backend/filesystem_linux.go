@@ -44,7 +44,7 @@ func openFilesystem(_ context.Context, setup sensors.Setup) (sensors.Source, []s
 	case len(absences) > 0:
 		return nil, absences, noneOf(absences)
 	}
-	return nil, nil, unavailable(sensors.NotPresent, "no folder to look at")
+	return nil, nil, unavailable(sensors.NotPresent, "no folder was given")
 }
 
 // openDir opens a folder for asking about it only, which needs no permission to read it, and returns the number of the

@@ -36,7 +36,7 @@ func openFilesystem(_ context.Context, setup sensors.Setup) (sensors.Source, []s
 	case len(dirs) == 0 && len(absences) > 0:
 		return nil, absences, noneOf(absences)
 	case len(dirs) == 0:
-		return nil, nil, unavailable(sensors.NotPresent, "no folder to look at")
+		return nil, nil, unavailable(sensors.NotPresent, "no folder was given")
 	}
 	opened, _, err := newAsked(list, func(dst []float64) error {
 		for i, dir := range dirs {

@@ -133,7 +133,7 @@ func hwmonChips(sys string) ([]chip, error) {
 	shown := filepath.Join(sys, filepath.FromSlash(hwmonClass))
 	dir, err := resolve(sys, hwmonClass)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, unavailable(sensors.Unsupported, "no hardware monitoring in this kernel, no "+shown)
+		return nil, unavailable(sensors.Unsupported, "no hardware monitoring in this kernel (no "+shown+")")
 	}
 	var entries []fs.DirEntry
 	if err == nil {
@@ -277,7 +277,7 @@ func hwmonSensor(sys string, c chip, m meter, source string, ids map[string]int)
 	case m.energy:
 		name = "energy"
 		s.Unit, s.Kind, s.MaxRate = units.Joule, sensors.Counter, likelyRate
-		s.Doc = fmt.Sprintf("energy that %s of the chip %s has counted", label, c.name)
+		s.Doc = fmt.Sprintf("energy counted at %s of the chip %s", label, c.name)
 	case m.average:
 		s.Doc = fmt.Sprintf("power at %s of the chip %s, averaged by the chip", label, c.name)
 	default:

@@ -25,8 +25,8 @@ func memorySensors(source string) []sensors.Sensor {
 		})
 	}
 	return []sensors.Sensor{
-		gauge("used", "memory that could not be had without swapping: all there is less available"),
-		gauge("available", "memory that could be had without swapping, caches that can be dropped included"),
+		gauge("used", "memory that cannot be freed without swapping: total less available"),
+		gauge("available", "memory that can be had without swapping, including caches that can be dropped"),
 		gauge("swap_used", "swap space in use"),
 	}
 }

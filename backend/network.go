@@ -10,7 +10,7 @@ import (
 func network() sensors.Backend {
 	return sensors.Backend{
 		Name:  "network",
-		Doc:   "bytes and packets of each network interface, the loopback apart",
+		Doc:   "bytes and packets of each network interface; loopback is apart",
 		First: sensors.AtStart,
 		Open:  openNetwork,
 	}

@@ -44,7 +44,7 @@ func openNetwork(_ context.Context, setup sensors.Setup) (sensors.Source, []sens
 		n.list = append(n.list, networkSensors(string(name), source)...)
 	}
 	if len(n.list) == 0 {
-		return nil, nil, errors.Join(unavailable(sensors.NotPresent, source+": no interface listed"), n.Close())
+		return nil, nil, errors.Join(unavailable(sensors.NotPresent, source+": lists no interface"), n.Close())
 	}
 	return n, nil, nil
 }

@@ -36,5 +36,5 @@ func thereNVML(setup sensors.Setup) error {
 			return nil
 		}
 	}
-	return unavailable(sensors.NoDriver, "no NVIDIA driver: neither /proc/driver/nvidia nor a device of it is there")
+	return unavailable(sensors.NoDriver, "no NVIDIA driver: neither /proc/driver/nvidia nor a device node exists")
 }

@@ -42,9 +42,9 @@ const (
 	// powerWindow is what some powers are the mean of (nvml.h, NVML_FI_DEV_POWER_AVERAGE).
 	powerWindow = time.Second
 	// ofInstance is added to the source of an energy or power of a GPU in MIG mode.
-	ofInstance = ", of the whole GPU: nothing measures a MIG instance"
+	ofInstance = ", of the whole GPU: nothing measures one MIG instance"
 	// aMean is added to the doc of a power that is one.
-	aMean = ", the mean of a second"
+	aMean = ", averaged over a second"
 )
 
 // errNoAnswer is Read's error where no GPU gave anything.
@@ -107,15 +107,15 @@ func gpuReadings() []gpuReading {
 	energy := []sensors.Sensor{{
 		Name: "energy", Use: sensors.GPUEnergy, Domain: gpuPart(sensors.GPUDomain),
 		Unit: units.Joule, Kind: sensors.Counter, MaxRate: gpuRate, Update: gpuUpdate,
-		Doc: "energy of the GPU with its memory since the driver was loaded; Volta and later",
+		Doc: "energy of the GPU and its memory since the driver was loaded; Volta and later",
 	}}
 	watts := func(name string, use sensors.Use, of sensors.DomainKind, doc string, window time.Duration) []sensors.Sensor {
 		return []sensors.Sensor{{Name: name, Use: use, Domain: gpuPart(of), Unit: units.Watt, Update: gpuUpdate, Window: window, Doc: doc}}
 	}
-	const ofGPU, ofModule = "power drawn by the GPU with its memory", "power drawn by the module: GPU, memory and processor"
+	const ofGPU, ofModule = "power drawn by the GPU and its memory", "power drawn by the module: GPU, memory and processor"
 	memory := []sensors.Sensor{
-		{Name: "memory_used", Use: sensors.GPUMemory, Unit: units.Byte, Doc: "memory of the GPU in use, by whatever program"},
-		{Name: "memory_total", Unit: units.Byte, Doc: "memory of the GPU"},
+		{Name: "memory_used", Use: sensors.GPUMemory, Unit: units.Byte, Doc: "memory of the GPU in use by all programs"},
+		{Name: "memory_total", Unit: units.Byte, Doc: "total memory of the GPU"},
 	}
 	clock := func(name, doc string, kind nvml.ClockType) gpuReading {
 		return gpuReading{
@@ -177,7 +177,7 @@ func gpuReadings() []gpuReading {
 		{
 			sensors: []sensors.Sensor{{
 				Name: "utilization", Unit: units.Ratio,
-				Doc: "share of the driver's last sample period, 1/6 s to 1 s, in which a kernel ran",
+				Doc: "share of the driver's last sample period (1/6 s to 1 s) in which a kernel ran",
 			}},
 			symbol: "nvmlDeviceGetUtilizationRates", call: "nvmlDeviceGetUtilizationRates",
 			read: func(d nvml.Device, dst []float64) nvml.Return {
@@ -234,7 +234,7 @@ func driver() bool {
 
 func openNVML(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 	if setup.NVML == "" && os.Getenv("LD_LIBRARY_PATH") == "" && !driver() {
-		return nil, nil, unavailable(sensors.NoDriver, "no NVIDIA driver: none of "+strings.Join(driverFiles(), ", ")+" is here")
+		return nil, nil, unavailable(sensors.NoDriver, "no NVIDIA driver: none of "+strings.Join(driverFiles(), ", ")+" exists")
 	}
 	lib, err := loadNVML(setup.NVML)
 	if err != nil {
@@ -262,7 +262,7 @@ func loadNVML(path string) (nvml.Interface, error) {
 	path = cmp.Or(path, nvmlLibrary)
 	library := dl.New(path, dl.RTLD_LAZY|dl.RTLD_GLOBAL)
 	if err := library.Open(); err != nil {
-		return nil, unavailable(sensors.NoLibrary, "no NVIDIA driver found: "+err.Error())
+		return nil, unavailable(sensors.NoLibrary, "the NVML library cannot be loaded: "+err.Error())
 	}
 	for _, symbol := range []string{
 		"nvmlInit_v2", "nvmlShutdown", "nvmlDeviceGetCount_v2", "nvmlDeviceGetHandleByIndex_v2", "nvmlDeviceGetUUID",
@@ -328,7 +328,7 @@ func (n *nvmlSource) open(setup sensors.Setup) ([]sensors.Absence, error) {
 		}
 	}
 	if len(n.list) == 0 {
-		return absences, unavailable(absences[0].Cause, "of "+plural(count, "GPU")+" none is read: "+absences[0].Reason)
+		return absences, unavailable(absences[0].Cause, "none of "+plural(count, "GPU")+" can be read: "+absences[0].Reason)
 	}
 	return absences, nil
 }
@@ -610,11 +610,11 @@ func nvmlError(ret nvml.Return) error {
 		nvml.ERROR_NO_PERMISSION:     {sensors.Denied, "permission denied"},
 		nvml.ERROR_DRIVER_NOT_LOADED: {sensors.NoDriver, "the driver is not loaded"},
 		nvml.ERROR_LIB_RM_VERSION_MISMATCH: {
-			sensors.VersionMismatch, "library and driver are of different versions, as after an update without a restart",
+			sensors.VersionMismatch, "library and driver have different versions, as after an update without a restart",
 		},
 		nvml.ERROR_GPU_IS_LOST:        {sensors.Gone, "lost: it has fallen off the bus"},
 		nvml.ERROR_RESET_REQUIRED:     {sensors.Unreadable, "needs a reset"},
-		nvml.ERROR_TIMEOUT:            {sensors.TimedOut, "gave no answer in time"},
+		nvml.ERROR_TIMEOUT:            {sensors.TimedOut, "no answer in time"},
 		nvml.ERROR_INSUFFICIENT_POWER: {sensors.Unreadable, "a power cable is not connected"},
 	}
 	if ret == nvml.SUCCESS {

@@ -213,7 +213,7 @@ func TestNVMLForeignLibrary(t *testing.T) {
 		return
 	}
 	_, _, err := nvmlBackend().Open(t.Context(), host)
-	if !errors.Is(err, sensors.ErrUnavailable) || !strings.Contains(err.Error(), "no function nvmlInit_v2") {
+	if causeOf(err) != sensors.NoLibrary {
 		t.Error(err)
 	}
 }
@@ -285,7 +285,7 @@ func TestNVMLLost(t *testing.T) {
 		}
 	}
 	other, absences := sensortest.Open(t, nvmlBackend(), host)
-	if len(other.Sensors()) != 14 || len(absences) != 1 || absences[0].ID != "gpu/1" || !strings.Contains(absences[0].Reason, "lost") {
+	if len(other.Sensors()) != 14 || len(absences) != 1 || absences[0].ID != "gpu/1" || absences[0].Cause != sensors.Gone {
 		t.Errorf("opened with one lost: %d sensors, %v", len(other.Sensors()), absences)
 	}
 	t.Setenv("STUB_NVML_LOST", "all")
@@ -310,8 +310,7 @@ func TestNVMLCannotStart(t *testing.T) {
 		t.Helper()
 		t.Setenv(setting, value)
 		_, _, err := nvmlBackend().Open(t.Context(), host)
-		var u *sensors.UnavailableError
-		if !errors.As(err, &u) || u.Cause != want {
+		if causeOf(err) != want {
 			t.Errorf("%s=%s: %v, want %q", setting, value, err, want)
 		}
 	}
@@ -333,6 +332,7 @@ func TestNVMLVisible(t *testing.T) {
 		return
 	}
 	t.Setenv("STUB_NVML_GPUS", "3")
+	none := sensors.Hidden // the cause if no GPU is read
 	f := func(setting string, all bool, want ...string) {
 		t.Helper()
 		t.Setenv("CUDA_VISIBLE_DEVICES", setting)
@@ -341,7 +341,7 @@ func TestNVMLVisible(t *testing.T) {
 		source, absences, err := nvmlBackend().Open(t.Context(), host)
 		absences = slices.DeleteFunc(absences, func(a sensors.Absence) bool { return a.Reason == errMIGUse.reason })
 		if len(want) == 0 {
-			if !errors.Is(err, sensors.ErrUnavailable) || !strings.Contains(err.Error(), "CUDA_VISIBLE_DEVICES") || len(absences) != 3 {
+			if causeOf(err) != none || len(absences) != 3 {
 				t.Errorf("%q: %v, %v", setting, absences, err)
 			}
 			return
@@ -376,6 +376,7 @@ func TestNVMLVisible(t *testing.T) {
 	f("MIG-7", false, gpu0)
 	f("MIG-8", false)
 	t.Setenv("STUB_NVML_MODELS", "A,B,B")
+	none = sensors.UnknownOrder
 	f("1", false)
 	f(gpu1, false, gpu1)
 	f("0,1,2", false, gpu0, gpu1, gpu2)

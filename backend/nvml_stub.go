@@ -14,5 +14,5 @@ func openNVML(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence
 	if runtime.GOOS != "linux" {
 		return nil, nil, unavailable(sensors.Unsupported, "NVML is read on Linux only")
 	}
-	return nil, nil, unavailable(sensors.Unsupported, "NVML is not in this build: it was made without a C compiler (CGO_ENABLED=0)")
+	return nil, nil, unavailable(sensors.Unsupported, "this build has no NVML: it was built without cgo (CGO_ENABLED=0)")
 }

@@ -28,9 +28,9 @@ const (
 // updatePeriod is the sensor that tells how often the energy counter of a GPU moves, or its power where it has none.
 func updatePeriod() sensors.Sensor {
 	return sensors.Sensor{
-		Name: "update_period", Use: sensors.GPUUpdatePeriod, Sparse: true, Unit: units.Second, Source: "NVML energy counter or power, looked at until it had moved 4 times",
-		Doc: "longest time seen from one new value of the energy counter, or of the power where there is none, to the next, " +
-			"learnt once after the target's start",
+		Name: "update_period", Use: sensors.GPUUpdatePeriod, Sparse: true, Unit: units.Second, Source: "NVML energy counter or power, polled until it had changed 4 times",
+		Doc: "longest time seen between two new values of the energy counter, or of the power if there is no counter, " +
+			"measured once after the target starts",
 	}
 }
 

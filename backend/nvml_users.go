@@ -31,7 +31,7 @@ const (
 )
 
 // errMIGUse is why nobody's use is told (nvml.h, nvmlDeviceGetProcessUtilization).
-var errMIGUse = &absenceError{sensors.Unsupported, "in MIG mode the driver does not tell who uses how much of the GPU"}
+var errMIGUse = &absenceError{sensors.Unsupported, "in MIG mode the driver does not report the GPU use of processes"}
 
 // gpuUsers tells how much of the GPUs processes of the target use, and how much others. It looks at them at most every
 // usersPause, once more when the target has ended. Between, use stands and memory and processes are NaN.
@@ -69,11 +69,11 @@ func utilizationSensors() []sensors.Sensor {
 	return []sensors.Sensor{
 		{
 			Name: "target_utilization", Use: sensors.GPUTargetTime, Sparse: true, Unit: units.Ratio, Source: source,
-			Doc: "share of the time of the multiprocessors that the target's processes had, in the driver's last sample",
+			Doc: "share of SM time used by the target's processes in the driver's last sample",
 		},
 		{
 			Name: "other_utilization", Use: sensors.GPUOtherTime, Sparse: true, Unit: units.Ratio, Source: source,
-			Doc: "share of the time of the multiprocessors that all other processes had, in the driver's last sample",
+			Doc: "share of SM time used by all other processes in the driver's last sample",
 		},
 	}
 }
@@ -83,7 +83,7 @@ func processSensors() []sensors.Sensor {
 	return []sensors.Sensor{
 		{
 			Name: "target_memory", Use: sensors.GPUTargetMemory, Sparse: true, Unit: units.Byte, Source: source,
-			Doc: "memory of the GPU that the target's processes hold; the greatest reading is the peak seen",
+			Doc: "GPU memory that the target's processes hold; its peak is the largest reading",
 		},
 		{Name: "target_processes", Use: sensors.GPUTargetProcesses, Sparse: true, Unit: units.Processes, Source: source, Doc: "processes of the target on the GPU"},
 		{Name: "other_processes", Use: sensors.GPUOtherProcesses, Sparse: true, Unit: units.Processes, Source: source, Doc: "all other processes on the GPU"},
@@ -97,7 +97,7 @@ func newGPUUsers(setup sensors.Setup) gpuUsers {
 	// The first PID namespace has this number on every Linux (PROC_PID_INIT_INO in include/linux/proc_ns.h).
 	if ns, err := os.Readlink("/proc/self/ns/pid"); err != nil || ns != "pid:[4026531836]" {
 		u.foreign = &absenceError{
-			sensors.OtherNamespace, "NVML names processes by the numbers they have outside of this container (run it with --pid=host)",
+			sensors.OtherNamespace, "NVML names processes by their numbers outside this container (run the container with --pid=host)",
 		}
 	}
 	return u

@@ -16,7 +16,7 @@ var (
 	errNotVisible = &absenceError{sensors.Hidden, "not visible to this job (CUDA_VISIBLE_DEVICES)"}
 	// errUnknownOrder is why no GPU is read if it would be a guess which ones the job has.
 	errUnknownOrder = &absenceError{
-		sensors.UnknownOrder, "CUDA_VISIBLE_DEVICES has numbers, which CUDA gives to GPUs of different models by their speed: " +
+		sensors.UnknownOrder, "CUDA_VISIBLE_DEVICES has numbers, and CUDA numbers GPUs of different models by speed: " +
 			"set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name the GPUs by UUID",
 	}
 )

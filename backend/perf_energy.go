@@ -65,12 +65,12 @@ const (
 	// needsPerfmon is why perf_event_open fails for an ordinary user, since energy is counted for the whole machine
 	// (Documentation/admin-guide/perf-security.rst).
 	needsPerfmon = "permission denied: needs CAP_PERFMON (CAP_SYS_ADMIN before Linux 5.8) or " +
-		"kernel.perf_event_paranoid of 0 or less"
+		"kernel.perf_event_paranoid at 0 or less"
 	// isFiltered is EPERM, which the kernel itself does not give here.
-	isFiltered = "perf_event_open is not permitted: a container's filter of system calls, or a security module; needs " +
-		"CAP_PERFMON in the container, or kernel.perf_event_paranoid of 0 or less and no filter"
+	isFiltered = "perf_event_open is blocked by a container's system call filter or a security module: needs CAP_PERFMON in the " +
+		"container, or no filter and kernel.perf_event_paranoid at 0 or less"
 	// isElsewhere is a PMU that sysfs has and perf_event_open does not know.
-	isElsewhere = "the running kernel does not count it: a recorded /sys, or a driver that was unloaded"
+	isElsewhere = "the running kernel does not know this event: a recorded /sys, or an unloaded driver"
 )
 
 var (
@@ -80,7 +80,7 @@ var (
 	errTooWide    = errors.New("wider than its format")
 	errCPUList    = errors.New("not a list of processors")
 	errScale      = errors.New("not a scale")
-	errNotCounted = errors.New("the event is not counted any more")
+	errNotCounted = errors.New("the event is no longer counted")
 	errNegative   = errors.New("the counter is below 0")
 )
 
@@ -139,7 +139,7 @@ func openPerf(setup sensors.Setup, eachCore bool) (sensors.Source, []sensors.Abs
 	case len(absences) > 0:
 		return nil, absences, noneOf(absences)
 	case eachCore:
-		return nil, nil, unavailable(sensors.Unsupported, "no PMU counts the energy of each core: AMD's do since Linux 6.14")
+		return nil, nil, unavailable(sensors.Unsupported, "no PMU counts the energy of single cores (AMD processors do since Linux 6.14)")
 	}
 	return nil, nil, unavailable(sensors.Unsupported, "no PMU with energy events in "+filepath.Join(setup.Sys, filepath.FromSlash(eventSources))+
 		": a virtual machine, or a processor without RAPL")
@@ -287,7 +287,7 @@ func perfDoc(u pmu, e energyOf) string {
 	case name == "":
 		return "energy that the PMU " + raplName(u.name, "pmu") + " counts as " + energyEvent + raplName(e.domain, "domain")
 	case name == "core" && u.eachCore:
-		return "energy of one core, a part of the package's"
+		return "energy of one core, part of the package's energy"
 	case name == "package" && len(u.parts) > 0 && u.parts[0].domain.Die > 0:
 		name += "-die-"
 	}
@@ -325,7 +325,7 @@ func energyPMUs(sys string) ([]pmu, []sensors.Absence, error) {
 	shown := filepath.Join(sys, filepath.FromSlash(eventSources))
 	dir, err := resolve(sys, eventSources)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, unavailable(sensors.Unsupported, "no perf events in this kernel, no "+shown)
+		return nil, nil, unavailable(sensors.Unsupported, "no perf events in this kernel (no "+shown+")")
 	}
 	var entries []fs.DirEntry
 	if err == nil {

@@ -14,7 +14,7 @@ import (
 func profiler() sensors.Backend {
 	return sensors.Backend{
 		Name: "profiler", First: sensors.AtStart,
-		Doc: "what measuring costs: CPU time and memory of the sampler and of the runner; steps of the clock",
+		Doc: "the cost of measuring: CPU time and memory of sampler and runner; steps of the clock",
 		Open: func(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 			return openProfiler(setup)
 		},
@@ -47,9 +47,9 @@ func clockSensors(source string) []sensors.Sensor {
 	}
 	all := [clockReadings]sensors.Sensor{
 		clockOffset: row("clock_offset", sensors.Gauge, sensors.ClockOffset,
-			"by how much the wall clock went ahead of the monotonic one since the start: steps by whoever sets it"),
+			"how far the wall clock has moved against the monotonic clock since the start: somebody set it"),
 		clockSuspended: row("suspended", sensors.Counter, sensors.Suspended,
-			"how long the machine was suspended since the start, which the monotonic clock does not count"),
+			"time since the start in which the machine was suspended; the monotonic clock does not count it"),
 	}
 	return all[:]
 }
@@ -66,16 +66,16 @@ func profilerSensors(cpu, memory string, runner bool) ([]sensors.Sensor, []senso
 		profilerCPU: row("cpu_time", units.Second, sensors.Counter, sensors.SamplerCPU, cpu,
 			"CPU time of the sampler, the process that reads the sensors"),
 		profilerMemory: row("memory", units.Byte, sensors.Gauge, sensors.SamplerMemory, memory,
-			"resident memory of the sampler, shared pages of its program file included"),
+			"resident memory of the sampler, including shared pages of its program file"),
 		profilerRunnerCPU: row("runner_cpu_time", units.Second, sensors.Counter, sensors.RunnerCPU, cpu,
 			"CPU time of the runner, the process that starts the command and writes the results"),
 		profilerRunnerMemory: row("runner_memory", units.Byte, sensors.Gauge, sensors.RunnerMemory, memory,
-			"resident memory of the runner, shared pages of its program file included"),
+			"resident memory of the runner, including shared pages of its program file"),
 	}
 	if runner {
 		return all[:], nil
 	}
-	const reason = "no runner: nothing is being measured"
+	const reason = "there is no runner: nothing is being measured"
 	return all[:profilerRunnerCPU], []sensors.Absence{
 		{ID: all[profilerRunnerCPU].ID, Source: cpu, Cause: sensors.NotPresent, Reason: reason},
 		{ID: all[profilerRunnerMemory].ID, Source: memory, Cause: sensors.NotPresent, Reason: reason},

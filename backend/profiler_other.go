@@ -15,7 +15,7 @@ import (
 
 func openProfiler(setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 	if startsPS {
-		return nil, nil, unavailable(sensors.Unsupported, "without cgo gopsutil starts ps for each reading of a process")
+		return nil, nil, unavailable(sensors.Unsupported, "without cgo, gopsutil would start ps for each reading of a process")
 	}
 	own, err := process.NewProcess(int32(os.Getpid()))
 	if err != nil {
@@ -32,7 +32,7 @@ func openProfiler(setup sensors.Setup) (sensors.Source, []sensors.Absence, error
 	list, absences := profilerSensors("gopsutil process.Times", "gopsutil process.MemoryInfo", setup.Runner > 0)
 	clocks := clockSensors("time.Now")
 	absences = append(absences, sensors.Absence{
-		ID: clocks[clockSuspended].ID, Source: clocks[clockSuspended].Source, Cause: sensors.Unsupported, Reason: "not known on " + runtime.GOOS,
+		ID: clocks[clockSuspended].ID, Source: clocks[clockSuspended].Source, Cause: sensors.Unsupported, Reason: "not available on " + runtime.GOOS,
 	})
 	list = append(list, clocks[clockOffset])
 	start := time.Now()

@@ -58,10 +58,10 @@ const (
 
 	// onlyRoot is why energy_uj is mostly not readable. Linux 949dd0104c49 (5.10) took it from everyone but root, as
 	// power tells what is computed.
-	onlyRoot = "permission denied (for root only since Linux 5.10, CVE-2020-8694)"
+	onlyRoot = "permission denied (root only since Linux 5.10, CVE-2020-8694)"
 	// isMasked is what the links look like from inside a container: Docker and Podman lay an empty tmpfs over
 	// /sys/devices/virtual/powercap, and the links in /sys/class/powercap lead nowhere.
-	isMasked = "masked by the container: the link leads nowhere"
+	isMasked = "masked by the container: the link is broken"
 )
 
 // raplSource reads one energy_uj for each zone.
@@ -180,8 +180,8 @@ func powercapZones(sys string) ([]place, error) {
 	found := map[string]place{}
 	switch err := gather(sys, root, true, found); {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, unavailable(sensors.Unsupported, "no powercap in this kernel, no "+filepath.Join(sys, filepath.FromSlash(powercapClass))+
-			": a virtual machine, or a processor without RAPL")
+		return nil, unavailable(sensors.Unsupported, "no powercap in this kernel (no "+filepath.Join(sys, filepath.FromSlash(powercapClass))+
+			"): a virtual machine, or a processor without RAPL")
 	case err != nil:
 		return nil, unreadable(shown, err)
 	case len(found) == 0:
@@ -316,21 +316,21 @@ func raplDoc(p place, name string) string {
 	doc := "energy of the powercap zone " + name
 	switch base, _, _ := strings.Cut(name, "-"); base {
 	case "package":
-		doc = "energy of a processor package: its cores, caches, memory controllers and graphics, not the memory itself"
+		doc = "energy of a processor package: cores, caches, memory controllers and graphics, but not the memory"
 		if strings.Contains(name, "-die-") {
-			doc = "energy of one die of a processor package: its cores, caches and memory controllers"
+			doc = "energy of one die of a processor package: cores, caches and memory controllers"
 		}
 	case "core":
-		doc = "energy of the cores of the package, a part of the package's"
+		doc = "energy of the package's cores, part of the package's energy"
 	case "uncore":
-		doc = "energy of the package's graphics as a rule, a part of the package's"
+		doc = "energy outside the cores, usually of the graphics; part of the package's energy"
 	case "dram":
-		doc = "energy of the memory at the package, beside the package's"
+		doc = "energy of the memory at the package, not part of the package's energy"
 	case "psys":
-		doc = "energy of the platform, the packages in it; what else is differs from board to board"
+		doc = "energy of the platform: the packages and more, which depends on the board"
 	}
 	if p.control == plainControl+"-mmio" {
-		doc += "; the counter of the zone of the same name without mmio, read another way"
+		doc += "; the same counter as the zone without mmio, read another way"
 	}
 	return doc
 }

@@ -125,9 +125,9 @@ func (s *targetSource) sensors() []sensors.Sensor {
 	}
 	if s.memory != nil {
 		list[targetMemory].Source = s.memory.Source()
-		list[targetMemory].Doc = "memory of the target's cgroup: the processes' own, shared pages once, and page cache"
+		list[targetMemory].Doc = "memory of the target's cgroup: its processes (shared pages once) and page cache"
 		list[targetMemoryPeak].Source = s.memory.Source() + ", largest reading"
-		list[targetMemoryPeak].Doc = "largest memory of the target's cgroup seen so far"
+		list[targetMemoryPeak].Doc = "largest memory of the target's cgroup so far"
 		if s.memory.HasPeak() {
 			exact(targetMemoryPeak, sensors.ByCgroup, s.memory.Source()+" peak",
 				"largest memory of the target's cgroup at any time, kept by the kernel: processes and page cache")

@@ -24,7 +24,7 @@ type firstProcess struct {
 
 func openTarget(sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 	if startsPS {
-		return nil, nil, unavailable(sensors.Unsupported, "without cgo gopsutil starts ps for each reading of a process")
+		return nil, nil, unavailable(sensors.Unsupported, "without cgo, gopsutil would start ps for each reading of a process")
 	}
 	rows := []int{targetCPU, targetUser, targetSystem, targetMemory, targetMemoryPeak, targetThreads}
 	if runtime.GOOS == "windows" { // elsewhere gopsutil has no bytes, or nothing.
@@ -35,14 +35,14 @@ func openTarget(sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 	has := make([]bool, len(all))
 	for _, i := range rows {
 		has[i] = true
-		all[i].Doc = all[i].Name + " of the target's first process alone: what it starts is not seen on this system"
+		all[i].Doc = all[i].Name + " of the target's first process only: its children are not seen on this system"
 		source.list = append(source.list, all[i])
 	}
 	var absences []sensors.Absence
 	for i, s := range all {
 		if !has[i] {
 			absences = append(absences, sensors.Absence{
-				ID: s.ID, Source: s.Source, Cause: sensors.Unsupported, Reason: "not known on " + runtime.GOOS,
+				ID: s.ID, Source: s.Source, Cause: sensors.Unsupported, Reason: "not available on " + runtime.GOOS,
 			})
 		}
 	}

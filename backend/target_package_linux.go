@@ -53,7 +53,7 @@ func (p *packageMeter) find(sys string) bool {
 		s := placed("target", device, "cpu_time", sensors.Sensor{
 			Unit: units.Second, Kind: sensors.Counter, Use: sensors.TargetPackageCPU, Method: sensors.ByCgroup,
 			OfTarget: true, Sparse: true, CPUs: list, Source: "cgroup v1 cpuacct.usage_percpu",
-			Doc: "CPU time on this package of all that ever ran in the target's cgroup",
+			Doc: "CPU time on this package of everything that ran in the target's cgroup",
 		})
 		p.list = append(p.list, s)
 	}

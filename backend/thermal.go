@@ -19,7 +19,7 @@ import (
 func thermal() sensors.Backend {
 	return sensors.Backend{
 		Name:     "thermal",
-		Doc:      "how often the processors were slowed down for heat",
+		Doc:      "how often processors were throttled for heat",
 		Alone:    true,
 		First:    sensors.AtBeat,
 		Interval: time.Second,
@@ -36,7 +36,7 @@ type thermalSource struct {
 // openThermal opens cpuN/thermal_throttle/core_throttle_count of each processor, which is that of its core, and
 // package_throttle_count of the first of each package.
 func openThermal(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
-	none := unavailable(sensors.Unsupported, "the kernel does not count throttling here: no Intel processor, or a virtual machine")
+	none := unavailable(sensors.Unsupported, "the kernel counts no throttling here: not an Intel processor, or a virtual machine")
 	// Asked first, by itself: the answer is no on most machines, and they wait for it.
 	if _, err := os.Lstat(filepath.Join(setup.Sys, cpus, "cpu0/thermal_throttle")); err != nil {
 		return nil, nil, none
@@ -68,7 +68,7 @@ func openThermal(_ context.Context, setup sensors.Setup) (sensors.Source, []sens
 	covered := map[int]bool{} // processors whose package is in the list
 	for _, n := range members(text(dir, "online")) {
 		processor := "cpu" + strconv.Itoa(n)
-		if !add(processor, processor, "core_throttles", sensors.CoreThrottles, "times its core was slowed down for heat", "core_throttle_count") {
+		if !add(processor, processor, "core_throttles", sensors.CoreThrottles, "times the core was throttled for heat", "core_throttle_count") {
 			break // one for all: the processor's kind decides
 		}
 		if covered[n] {
@@ -78,7 +78,7 @@ func openThermal(_ context.Context, setup sensors.Setup) (sensors.Source, []sens
 			covered[sibling] = true
 		}
 		device := "package-" + text(dir, processor+"/topology/physical_package_id")
-		add(processor, device, "package_throttles", sensors.PackageThrottles, "times the package was slowed down for heat", "package_throttle_count")
+		add(processor, device, "package_throttles", sensors.PackageThrottles, "times the package was throttled for heat", "package_throttle_count")
 	}
 	switch {
 	case len(t.files) > 0:

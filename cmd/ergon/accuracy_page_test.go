@@ -96,7 +96,7 @@ func diagnosis(t *testing.T, name string) string {
 		facts.Missing[i].Source = strings.Replace(a.Source, host.Sys, "/sys", 1)
 		facts.Missing[i].Reason = strings.NewReplacer(host.Sys, "/sys",
 			// Root may read any file, so the file is replaced by a folder.
-			"not a regular file", "permission denied (for root only since Linux 5.10, CVE-2020-8694)",
+			"not a regular file", "permission denied (root only since Linux 5.10, CVE-2020-8694)",
 		).Replace(a.Reason)
 		if a.Cause == sensors.Unreadable {
 			facts.Missing[i].Cause = sensors.Denied

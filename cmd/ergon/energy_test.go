@@ -37,7 +37,7 @@ func TestEnergyOfRecordedMachines(t *testing.T) {
 			got := strings.NewReplacer(host.Sys, "/sys",
 				// Root may read any file, so the file is replaced by a folder.
 				"unreadable: not a regular file",
-				"unreadable: permission denied (for root only since Linux 5.10, CVE-2020-8694)",
+				"unreadable: permission denied (root only since Linux 5.10, CVE-2020-8694)",
 			).Replace(text.String())
 			file := filepath.Join("testdata", "energy", name+".txt")
 			if os.Getenv("ERGON_UPDATE") != "" {

@@ -20,7 +20,7 @@ func zone(cause sensors.Cause, reason string) sensors.Absence {
 
 const (
 	zoneFile = "/sys/class/powercap/intel-rapl:0/energy_uj"
-	rootOnly = "permission denied (for root only since Linux 5.10, CVE-2020-8694)"
+	rootOnly = "permission denied (root only since Linux 5.10, CVE-2020-8694)"
 )
 
 // TestExamine: what each set of facts comes to.
@@ -57,7 +57,7 @@ func TestExamine(t *testing.T) {
 		},
 		{
 			"masked", Facts{
-				Missing: []sensors.Absence{zone(sensors.Masked, "masked by the container: the link leads nowhere"), family},
+				Missing: []sensors.Absence{zone(sensors.Masked, "masked by the container: the link is broken"), family},
 			}, "rapl/package-0/energy", "not permitted", false, fixMasked, "",
 		},
 		{
@@ -331,7 +331,7 @@ func TestText(t *testing.T) {
   note: in a container, as it seems (/.dockerenv exists): energy, CPU, memory and disks of the machine are those of the host, shared with all that runs there
 
   cpu         ok             2 sensors
-  rapl        not permitted  package-0/energy, psys/energy: permission denied (for root only since Linux 5.10, CVE-2020-8694) -> 1
+  rapl        not permitted  package-0/energy, psys/energy: permission denied (root only since Linux 5.10, CVE-2020-8694) -> 1
   nvml        not here       no NVIDIA driver found
 
 Nothing was changed. What would help, each with its risk:

@@ -1,0 +1,51 @@
+package backend
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+	"testing"
+
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// causeOf returns the cause that an error of Open carries, empty if it carries none.
+func causeOf(err error) sensors.Cause {
+	var u *sensors.UnavailableError
+	if errors.As(err, &u) {
+		return u.Cause
+	}
+	return ""
+}
+
+// The cause of an error does not depend on its text.
+func TestCause(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want sensors.Cause
+	}{
+		{syscall.EACCES, sensors.Denied},
+		{syscall.EPERM, sensors.Denied},
+		{syscall.ENOENT, sensors.NotPresent},
+		{syscall.ENOSYS, sensors.Unsupported},
+		{syscall.EOPNOTSUPP, sensors.Unsupported},
+		{syscall.ENODEV, sensors.Gone},
+		{syscall.ENXIO, sensors.Gone},
+		{syscall.ESRCH, sensors.Gone},
+		{syscall.ETIMEDOUT, sensors.TimedOut},
+		{syscall.EIO, sensors.Unreadable},
+		{errNoNumber, sensors.Unreadable},
+		{errNotRegular, sensors.Unreadable},
+		{errors.New("permission denied"), sensors.Unreadable},
+		{&absenceError{sensors.Masked, "permission denied"}, sensors.Masked},
+	} {
+		err := fmt.Errorf("open: %w", &fs.PathError{Op: "open", Path: "/x", Err: c.err})
+		if got := cause(err); got != c.want {
+			t.Errorf("%v: %s, want %s", err, got, c.want)
+		}
+		if got := causeOf(unreadable("/x", err)); got != c.want {
+			t.Errorf("unreadable, %v: %s, want %s", err, got, c.want)
+		}
+	}
+}
