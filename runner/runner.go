@@ -26,14 +26,26 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
+// Launcher makes the processes of commands. Each is held back before its first instruction, as far as the system allows.
+type Launcher interface {
+	// Hold makes the process of a command. It may be called again once the command has ended. A *launch.GroupError names
+	// a cgroup that does not take the process.
+	Hold(launch.Command) (launch.Target, error)
+	// PID is the process id of the launcher itself, which is our child; 0 if it is no process or is closed.
+	PID() int
+	// Close ends the launcher. Processes it has made live on. A second call does nothing.
+	Close() error
+}
+
 // Runner is one run to be. Its fields are set before Run and not changed by it.
 type Runner struct {
 	Command []string
 	Project string
 	// Results is the results folder; empty keeps nothing.
 	Results string
-	// Target is the command, held back. Sampler gives the sampler process, which may be there already.
-	Target  launch.Target
+	// Launcher makes the command's process. Run closes it.
+	Launcher Launcher
+	// Sampler starts the sampler process.
 	Sampler func() (*sampler.Client, error)
 	// Config is what the sampler is told, less what the runner adds: spool, cgroups, its own process id.
 	Config sampler.Config
@@ -84,6 +96,7 @@ func (e *SetupError) Unwrap() error { return e.Err }
 type round struct {
 	*Runner
 	machine machine
+	target  launch.Target // the command; nil until it is held
 	signals <-chan launch.Signal
 	run     datamodel.Run
 	dir     string          // the run's folder; empty when nothing is kept
@@ -121,14 +134,16 @@ func (r *Runner) Run() (Report, error) {
 	o := &round{Runner: r, machine: machine{observe: r.OnState}, group: &cgroup.Group{}}
 	defer o.close()
 	if err := o.setup(); err != nil {
-		r.Target.Abandon()
+		if o.target != nil {
+			o.target.Abandon()
+		}
 		o.discard()
 		return Report{}, &SetupError{err}
 	}
 	o.machine.become(Ready)
 	o.begin()
 	if s, ok := o.endedEarly(); ok {
-		r.Target.Abandon()
+		o.target.Abandon()
 		o.run.Outcome, o.run.Reason = datamodel.Cancelled, s.String()+" came before the command was started"
 		o.state = launch.State{ExitCode: -1, Signal: number(s)}
 		o.endSampler()
@@ -137,10 +152,10 @@ func (r *Runner) Run() (Report, error) {
 	o.machine.become(Running)
 	o.held = o.known()
 	if o.held {
-		o.before, _ = launch.CPUTime(o.Target.PID())
+		o.before, _ = launch.CPUTime(o.target.PID())
 	}
 	began := time.Now()
-	if err := r.Target.Start(); err != nil {
+	if err := o.target.Start(); err != nil {
 		o.refused(err)
 		o.endSampler()
 		rep := o.report(nil)
@@ -149,7 +164,7 @@ func (r *Runner) Run() (Report, error) {
 	}
 	o.run.Start = began
 	if !o.held { // only now is its process id known
-		if err := o.group.Add(o.Target.PID()); err != nil {
+		if err := o.group.Add(o.target.PID()); err != nil {
 			o.warn("target", "its cgroup could not be used: "+err.Error())
 		}
 		o.follow()
@@ -182,14 +197,14 @@ func (o *round) setup() error {
 		err = o.client.Configure(config)
 	}
 	o.samplerFailed(err)
-	grouped := make(chan *cgroup.Group)
-	go func() { grouped <- o.makeGroup() }()
-	runtime.Gosched() // it is to go first: the launcher, which it asks, works while we go on
+	held := make(chan error)
+	go func() { held <- o.hold() }()
+	runtime.Gosched() // it goes first: the launcher works while we go on
 	err = errors.Join(o.relaySignals(), o.makeFolders())
 	if o.Host != nil {
 		o.run.Host = o.Host()
 	}
-	if o.group = <-grouped; err != nil {
+	if err = errors.Join(err, <-held); err != nil {
 		return err
 	}
 	o.attach()
@@ -207,13 +222,25 @@ func (o *round) setup() error {
 	return o.saveManifest()
 }
 
-// makeGroup makes the target's cgroups and gets it into them where it is there already.
-func (o *round) makeGroup() *cgroup.Group {
-	g, err := cgroup.Make(o.run.ID)
-	if err == nil && o.known() {
-		_ = g.Admit(o.join) // what cannot be used is empty afterwards
+// hold makes the target's cgroups and the target's process in them. A cgroup that does not take the process is given up.
+// The launcher is not needed any more then.
+func (o *round) hold() error {
+	group, err := cgroup.Make(o.run.ID)
+	if err == nil {
+		o.group = group
 	}
-	return g
+	for {
+		c := launch.Command{Argv: o.Command}
+		for _, f := range o.group.Folders() {
+			c.Groups = append(c.Groups, launch.Group(f))
+		}
+		o.target, err = o.Launcher.Hold(c)
+		refused, ok := errors.AsType[*launch.GroupError](err)
+		if !ok {
+			return errors.Join(err, o.Launcher.Close())
+		}
+		o.group.Refuse(refused.Group.Dir, refused.Err)
+	}
 }
 
 // attach tells the sampler about the target; the answer is to be awaited later.
@@ -221,7 +248,7 @@ func (o *round) attach() {
 	o.order(func(c *sampler.Client) error {
 		return c.Attach(sampler.Subject{
 			Target: sensors.Target{CPUGroup: o.group.CPU, MemoryGroup: o.group.Memory},
-			PID:    o.Target.PID(), Spool: o.spool, Ephemeral: o.dir == "",
+			PID:    o.target.PID(), Spool: o.spool, Ephemeral: o.dir == "",
 		})
 	})
 }
@@ -259,16 +286,6 @@ func (o *round) relaySignals() (err error) {
 	return nil
 }
 
-// join gets the held target into a cgroup, by itself where it can.
-func (o *round) join(dir string, version int) error {
-	if t, ok := o.Target.(interface {
-		Join(dir string, version int) error
-	}); ok {
-		return t.Join(dir, version)
-	}
-	return cgroup.Join(dir, o.Target.PID())
-}
-
 // makeFolders makes the run's folder, or a temporary one for the spool where nothing is to be kept.
 func (o *round) makeFolders() (err error) {
 	if o.Results == "" {
@@ -304,11 +321,11 @@ func (o *round) begin() {
 }
 
 // known says whether the target has a process id before it is started.
-func (o *round) known() bool { return o.Target.PID() != 0 }
+func (o *round) known() bool { return o.target.PID() != 0 }
 
 // follow tells the sampler the target's process id.
 func (o *round) follow() {
-	o.order(func(c *sampler.Client) error { return c.Follow(o.Target.PID()) })
+	o.order(func(c *sampler.Client) error { return c.Follow(o.target.PID()) })
 }
 
 // refused notes why the command could not be executed.

@@ -212,7 +212,7 @@ func measure(t *testing.T, how, script string, change func(*runner.Runner)) (run
 	t.Setenv(behaviour, how)
 	r := &runner.Runner{
 		Command: []string{"sh", "-c", script}, Project: "p", Results: filepath.Join(t.TempDir(), "results"),
-		Target: launch.Direct([]string{"sh", "-c", script}),
+		Launcher: launch.Direct{},
 		Sampler: func() (*sampler.Client, error) {
 			self, err := os.Executable()
 			if err != nil {

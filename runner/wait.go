@@ -16,7 +16,7 @@ const grace = 5 * time.Second
 // wait returns when the target has been reaped. Meanwhile it passes signals on and keeps the limit of time.
 func (o *round) wait(began time.Time) error {
 	ended := make(chan error, 1)
-	go func() { ended <- o.Target.Exited() }()
+	go func() { ended <- o.target.Exited() }()
 	stopWatching := o.watch(began)
 	defer stopWatching()
 	var before launch.Signal
@@ -42,7 +42,7 @@ func (o *round) wait(began time.Time) error {
 			before = s
 		case <-limit:
 			o.timedOut = true
-			_ = o.Target.Signal(terminate)
+			_ = o.target.Signal(terminate)
 			last = time.After(grace)
 		case <-last:
 			o.endTree()
@@ -54,7 +54,7 @@ func (o *round) wait(began time.Time) error {
 
 // reap takes the state of the dead target away and notes what the kernel says of it.
 func (o *round) reap(began time.Time) error {
-	state, err := o.Target.Reap()
+	state, err := o.target.Reap()
 	wall := time.Since(began)
 	if o.adopted {
 		o.reapOrphans()
@@ -74,17 +74,18 @@ func (o *round) reap(began time.Time) error {
 
 // reapOrphans takes away the dead among the target's orphans.
 func (o *round) reapOrphans() {
-	_, user, system := launch.Orphans(append(o.ours(), o.Target.PID())...)
+	_, user, system := launch.Orphans(append(o.ours(), o.target.PID())...)
 	o.orphans += user + system
 	o.orphansUser += user
 }
 
 // ours lists our children that are no part of the target.
 func (o *round) ours() []int {
-	if o.sampler == nil {
-		return nil
+	list := []int{o.Launcher.PID()}
+	if o.sampler != nil {
+		list = append(list, o.sampler.PID())
 	}
-	return []int{o.sampler.PID()}
+	return list
 }
 
 // sameRequest is the time within which a repeated signal of our group's leader is one request: on a busy machine the two of
@@ -101,7 +102,7 @@ func repeats(s, before launch.Signal) bool {
 // SIGTERM or SIGINT sent to ergon ends the whole tree; a SIGHUP does not, which a shell sends beside the terminal's.
 func (o *round) pass(s launch.Signal) {
 	if !s.Typed {
-		_ = o.Target.Signal(s.Number)
+		_ = o.target.Signal(s.Number)
 	}
 	if !ends(s.Number) {
 		return
@@ -131,7 +132,7 @@ func (o *round) note() {
 // endTree kills every process of the target that can be found: the command and what is in its cgroup, or without one
 // what descends from us but for the sampler; until nothing is left, as that may still fork.
 func (o *round) endTree() {
-	_ = o.Target.Signal(os.Kill)
+	_ = o.target.Signal(os.Kill)
 	for range 100 {
 		pids, err := o.group.Pids()
 		if o.group.CPU == "" && o.group.Memory == "" {

@@ -43,7 +43,7 @@ func (p *program) exit(err error) int {
 	case errors.As(err, &s):
 		return int(s)
 	case errors.As(err, &d):
-		p.dropEarly()
+		_ = p.launcher.Close()
 		launch.Die(int(d))
 		return launch.State{Signal: int(d)}.Code() // not reached where a signal can end us
 	default:

@@ -26,9 +26,8 @@ type line struct {
 	word string
 	// options are those typed, in order.
 	options layer
-	// words are what is left: the command to measure, or the arguments of the subcommand. at is the index in argv of the first.
+	// words are what is left: the command to measure, or the arguments of the subcommand.
 	words []string
-	at    int
 	// help and version say that one of these options was given.
 	help, version bool
 }
@@ -62,7 +61,7 @@ func parse(argv []string, commands []*subcommand) (line, error) {
 		if len(rest) > 0 && rest[0] == "--" {
 			rest = rest[1:]
 		}
-		l.words, l.at = rest, len(argv)-len(rest)
+		l.words = rest
 	}
 	return l, l.take(all)
 }

@@ -26,8 +26,8 @@ func parsed(p *program, words string) string {
 		return l.subcommand.name + " help"
 	case l.version:
 		return "version"
-	case l.subcommand.prefix && !slices.Equal(argv[l.at:], l.words):
-		return fmt.Sprintf("at %d of %q is not %q", l.at, argv, l.words)
+	case l.subcommand.prefix && !slices.Equal(argv[len(argv)-len(l.words):], l.words):
+		return fmt.Sprintf("%q does not end with %q", argv, l.words)
 	}
 	return fmt.Sprintf("%s %v %v", l.subcommand.name, given, l.words)
 }

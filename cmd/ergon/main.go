@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/ergon-energy/ergon/backend"
+	"github.com/ergon-energy/ergon/cmd/ergon/prelaunch"
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/runner"
 	"github.com/ergon-energy/ergon/sensors"
@@ -27,31 +28,24 @@ type stdio struct {
 type program struct {
 	stdio
 	backends []sensors.Backend
-	early    *launch.Early // nil once it has been taken, or if there is none
-	argv     []string
-	word     int // the index in argv of the command to measure
+	launcher runner.Launcher
 }
 
 // run is the whole program; it returns the exit code.
 func run(ctx context.Context, argv []string, std stdio, backends []sensors.Backend) int {
-	if launch.IsSampler() || len(argv) == 2 && argv[1] == sampleWord {
+	if len(argv) == 2 && argv[1] == sampleWord {
 		if err := sample(std, backends); err != nil {
 			slog.New(slog.NewTextHandler(std.err, nil)).Error("sampler", "error", err)
 			return runner.ExitErgon
 		}
 		return 0
 	}
-	p := &program{stdio: std, backends: backends, early: launch.TakeEarly(), argv: argv}
-	defer p.dropEarly()
-	return p.exit(p.dispatch(ctx, argv))
-}
-
-// dropEarly closes what was forked for a command that is not measured after all.
-func (p *program) dropEarly() {
-	if p.early != nil {
-		p.early.Close()
-		p.early = nil
+	p := &program{stdio: std, backends: backends, launcher: launch.Direct{}}
+	if l := prelaunch.Take(); l != nil {
+		p.launcher = l
 	}
+	defer func() { _ = p.launcher.Close() }()
+	return p.exit(p.dispatch(ctx, argv))
 }
 
 // commands lists the subcommands, in the order of the help.
@@ -74,6 +68,5 @@ func (p *program) dispatch(ctx context.Context, argv []string) error {
 	if err := l.subcommand.options.settle(environmentOf(l.subcommand.options, os.LookupEnv), l.options); err != nil {
 		return err
 	}
-	p.word = l.at
 	return l.subcommand.run(ctx, l.words)
 }

@@ -16,6 +16,10 @@ import (
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && strings.HasPrefix(os.Args[1], "-test.") { // the tests, not one of the programs below
 		hearSignals()
+		// The other programs that this binary is must not have a fork server: it would count as theirs.
+		if err := os.Setenv("ERGON_EARLY", "ergon"); err != nil {
+			panic(err)
+		}
 	}
 	testscript.Main(m, map[string]func(){"ergon": main, "subject": subject, "fakerapl": fakeRAPL})
 }
@@ -40,6 +44,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("ERGON_RESULTS", e.Cd+"/results")
 			e.Setenv("LC_ALL", "C.UTF-8")
+			e.Setenv("ERGON_EARLY", "ergon")
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/sampler"
 	"github.com/ergon-energy/ergon/report"
 	"github.com/ergon-energy/ergon/runner"
@@ -115,7 +116,8 @@ func (p *program) measure(ctx context.Context, o RunOptions, tape runner.Tape) (
 	}
 	show := p.progress(o.Progress)
 	r := p.runner(ctx, o, results, tape, show)
-	p.start(&r)
+	_, direct := p.launcher.(launch.Direct)
+	launch.Quiet(direct)
 	rep, err := r.Run()
 	show.erase()
 	return rep, err

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/backend"
+	"github.com/ergon-energy/ergon/cmd/ergon/prelaunch"
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/internal/git"
 	"github.com/ergon-energy/ergon/internal/launch"
@@ -25,8 +26,7 @@ func (o SensorOptions) config() sampler.Config {
 	}
 }
 
-// runner converts the options of a run, but for the command and the sampler; see start. results is the absolute results folder;
-// empty keeps nothing.
+// runner converts the options of a run. results is the absolute results folder; empty keeps nothing.
 func (p *program) runner(ctx context.Context, o RunOptions, results string, tape runner.Tape, show *progress) runner.Runner {
 	config := o.config()
 	config.Align = o.Align
@@ -40,8 +40,10 @@ func (p *program) runner(ctx context.Context, o RunOptions, results string, tape
 		project = filepath.Base(o.Command[0])
 	}
 	return runner.Runner{
-		Command: o.Command, Project: project, Results: results, Config: config, Signals: launch.Signals,
-		Tape: tape, Timeout: o.Timeout, Version: version(), OnStatus: show.status, Estimate: o.Estimate,
+		Command: o.Command, Project: project, Results: results, Config: config,
+		Launcher: p.launcher, Sampler: p.spawnSampler,
+		Signals: func() (<-chan launch.Signal, error) { return launch.Signals(prelaunch.Ignored) },
+		Tape:    tape, Timeout: o.Timeout, Version: version(), OnStatus: show.status, Estimate: o.Estimate,
 		Baseline: runner.Baseline{
 			Duration: o.Baseline.Duration, Both: o.Baseline.Both, Sampler: p.spawnSampler, OnWait: show.idle,
 		},
@@ -56,15 +58,6 @@ func (p *program) runner(ctx context.Context, o RunOptions, results string, tape
 	}
 }
 
-// start gives the runner the command and the sampler: those that were started early, or new ones.
-func (p *program) start(r *runner.Runner) {
-	early := p.early
-	p.early = nil
-	launch.Quiet(early == nil)
-	r.Target = held(early, p.argv, p.word)
-	r.Sampler = func() (*sampler.Client, error) { return p.startSampler(early) }
-}
-
 // standing returns the folder itself, or the nearest folder above it that exists. What is made below it is on its file system.
 func standing(dir string) string {
 	for {
@@ -73,24 +66,6 @@ func standing(dir string) string {
 		}
 		dir = filepath.Dir(dir)
 	}
-}
-
-// held returns the command, waiting for its start: in the launcher if there is one.
-func held(early *launch.Early, argv []string, word int) launch.Target {
-	if early != nil {
-		if t := early.Target(argv, word); t != nil {
-			return t
-		}
-	}
-	return launch.Direct(argv[word:])
-}
-
-// startSampler takes over the sampler that was started early, or starts one.
-func (p *program) startSampler(early *launch.Early) (*sampler.Client, error) {
-	if early != nil && early.Sampler > 0 {
-		return sampler.Adopt(early)
-	}
-	return p.spawnSampler()
 }
 
 // git may take as long as the command did to say whether files have changed, but at most gitMost. With less than gitLeast it is

@@ -19,19 +19,9 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-
-	"github.com/ergon-energy/ergon/internal/launch"
 )
 
 func main() {
-	// Package sampler brings the constructor of package launch with it, which takes this for an ergon that measures a
-	// command: it has forked a launcher and a sampler, this program again. Both go.
-	if launch.IsSampler() {
-		return
-	}
-	if early := launch.TakeEarly(); early != nil {
-		early.Close()
-	}
 	if dir := os.Getenv(convertVariable); dir != "" {
 		if err := convertChild(dir, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)

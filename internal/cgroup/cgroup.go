@@ -145,42 +145,55 @@ func (p *parent) refuse(why string) {
 	p.child, p.refused = "", why
 }
 
-// Add moves a process with all its threads into the groups. Children it already has stay where they are. A group that
-// does not take it is given up and the next best made in its place, so that CPU and Memory are settled only after the
-// first call. The error says that the process is not in any group, or that it is gone.
-func (g *Group) Add(pid int) error {
-	err := g.Admit(func(dir string, _ int) error { return Join(dir, pid) })
-	if err != nil {
-		return fmt.Errorf("add process %d: %w", pid, err)
-	}
-	return nil
+// Folder is one of the groups.
+type Folder struct {
+	Dir     string
+	Version int // of its hierarchy: 1 or 2
 }
 
-// Admit is Add for a process that can get into a group in a way of its own, given the group's folder and the version of
-// its hierarchy. Moving a process from outside waits for the kernel to be sure that nobody forks meanwhile, 10 ms and
-// more where that was not done lately; a process that is created in the group or moves its only thread itself does not.
-func (g *Group) Admit(join func(dir string, version int) error) error {
+// Folders lists the groups there are: none, one, or one in each of several hierarchies.
+func (g *Group) Folders() (list []Folder) {
+	for _, p := range g.parents {
+		if p.child != "" {
+			list = append(list, Folder{p.child, p.version})
+		}
+	}
+	return list
+}
+
+// Refuse gives up a group that does not take a process, and makes the next best in its place. CPU, Memory and Folders are
+// settled when every folder has taken the process.
+func (g *Group) Refuse(dir string, why error) {
+	for _, p := range g.parents {
+		if p.child == dir && dir != "" {
+			p.refuse(text(why))
+		}
+	}
+	g.choose()
+}
+
+// Add moves a process with all its threads into the groups. Children it already has stay where they are. A group that
+// does not take it is refused. The error says that the process is not in any group, or that it is gone.
+//
+// To move a process from outside, the kernel waits until it is sure that nobody forks meanwhile: 10 ms and more if that
+// was not done lately. A process that is created in the group, or moves its only thread itself, does not wait.
+func (g *Group) Add(pid int) error {
 	for again := true; again; {
 		again = false
-		for _, p := range g.parents {
-			if p.child == "" {
-				continue
-			}
-			err := join(p.child, p.version)
+		for _, f := range g.Folders() {
+			err := Join(f.Dir, pid)
 			if errors.Is(err, syscall.ESRCH) {
-				return fmt.Errorf("%s: %w", p.child, err)
+				return fmt.Errorf("add process %d: %s: %w", pid, f.Dir, err)
 			}
 			if err != nil {
-				p.refuse(text(err))
+				g.Refuse(f.Dir, err)
 				again = true
+				break
 			}
-		}
-		if again {
-			g.choose()
 		}
 	}
 	if g.CPU == "" && g.Memory == "" {
-		return errors.New(g.CPUReason)
+		return fmt.Errorf("add process %d: %s", pid, g.CPUReason)
 	}
 	return nil
 }

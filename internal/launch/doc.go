@@ -1,17 +1,8 @@
-// Package launch starts the target so that it is as the caller of ergon made it, and passes signals on to it.
+// Package launch starts commands so that they are as the caller of ergon made them, waits for their end, and passes
+// signals on to them.
 //
-// Go changes a process before main runs: it forgets which signals were ignored, unblocks some, raises the limit of
-// open files and opens /dev/null on a closed descriptor 0, 1 or 2. What a child inherits afterwards is not what the
-// caller gave. So, on Linux with cgo, a C constructor (early.c) runs before the Go runtime and
-//
-//   - forks the sampler, which is then up at the same time as the runner, not after it;
-//   - forks the launcher, an untouched and still small copy of the process that waits at a gate and becomes the target
-//     by execve. Its process id is known before the target's first instruction: it can be put into a cgroup and have
-//     counters attached. As it is small, it does not poison the target's ru_maxrss;
-//   - notes which signals were ignored on entry.
-//
-// The constructor also relays signals with their si_code, which os/signal does not tell and which alone separates a
-// SIGINT typed at the terminal (the target has it already) from one sent to ergon alone (to be passed on).
-//
-// Elsewhere, and where ERGON_EARLY=off, the target is started by os.StartProcess; the differences are in Direct.
+// A launcher makes a Target from a Command: Direct does so by os.StartProcess; package prelaunch does better where it can,
+// and says what the difference is. The relay of signals uses C where there is cgo: os/signal does not tell the si_code of
+// a signal, and only that separates a SIGINT typed at the terminal, which the target has received already, from one that
+// was sent to ergon alone and must be passed on.
 package launch

@@ -32,7 +32,7 @@ func TestDirect(t *testing.T) {
 		{"no interpreter line", []string{script("bare", "exit $1\n", 0o755), "4"}, 4, 0, 4},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := Direct(c.argv)
+			d := hold(t, c.argv...)
 			if d.PID() != 0 {
 				t.Errorf("process %d before the start", d.PID())
 			}
@@ -71,7 +71,7 @@ func TestDirect(t *testing.T) {
 		{"folder", dir, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			err := Direct([]string{c.command}).Start()
+			err := hold(t, c.command).Start()
 			var e *ExecError
 			if !errors.As(err, &e) || e.NotFound() != c.notFound || e.Command != c.command {
 				t.Errorf("%v", err)
@@ -87,4 +87,14 @@ func TestDeadly(t *testing.T) {
 			t.Errorf("%v: %v", s, got)
 		}
 	}
+}
+
+// hold is a command, held by Direct.
+func hold(t *testing.T, argv ...string) Target {
+	t.Helper()
+	d, err := Direct{}.Hold(Command{Argv: argv})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }

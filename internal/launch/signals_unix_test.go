@@ -12,7 +12,7 @@ import (
 
 // TestSignals relays signals that are sent to this process.
 func TestSignals(t *testing.T) {
-	signals, err := Signals()
+	signals, err := Signals(signal.Ignored)
 	if err != nil {
 		t.Fatal(err)
 	}

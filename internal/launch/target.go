@@ -2,12 +2,39 @@ package launch
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"syscall"
 	"time"
 )
+
+// Command is what to launch.
+type Command struct {
+	// Argv is the command and its arguments. The command is looked for in PATH if it has no slash.
+	Argv []string
+	// Env holds NAME=VALUE: variables that are added to the environment of ergon's caller, or replace one there.
+	Env []string
+	// Groups are the cgroups the command is put into, at most one of them of version 2. Direct cannot.
+	Groups []Group
+}
+
+// Group is a cgroup.
+type Group struct {
+	Dir     string
+	Version int // 1 or 2
+}
+
+// GroupError says that a cgroup does not take the command. There is no process then.
+type GroupError struct {
+	Group Group
+	Err   error
+}
+
+func (e *GroupError) Error() string { return fmt.Sprintf("join cgroup %s: %v", e.Group.Dir, e.Err) }
+
+func (e *GroupError) Unwrap() error { return e.Err }
 
 // Target is the command to be measured, held back until Start.
 type Target interface {
@@ -82,14 +109,28 @@ func (e *ExecError) NotFound() bool {
 	return errors.Is(e.Err, fs.ErrNotExist) || errors.Is(e.Err, exec.ErrNotFound)
 }
 
-// Direct starts a command by os.StartProcess. Compared with a held one its process id is known only afterwards, signals
-// ignored on entry are at their default again (all but SIGHUP and SIGINT without cgo; with it those that ergon does not
-// pass on), descriptors 0 to 2 that were closed are /dev/null, and SIGUSR1 and SIGUSR2 in ergon's first milliseconds are
-// lost.
-func Direct(argv []string) Target { return &direct{argv: argv} }
+// Direct launches commands by os.StartProcess. Compared with a process that was made before the Go runtime started, a
+// command's process id is not known before Start; it joins no cgroup by itself; signals that were ignored are at their
+// default (without cgo all but SIGHUP and SIGINT; with cgo those that ergon does not pass on); descriptors 0 to 2 that
+// were closed are /dev/null; and SIGUSR1 and SIGUSR2 in ergon's first milliseconds are lost.
+type Direct struct{}
+
+// Hold keeps the command for Start. There is no process yet.
+func (Direct) Hold(c Command) (Target, error) {
+	if len(c.Argv) == 0 {
+		return nil, errors.New("hold: no command")
+	}
+	return &direct{command: c}, nil
+}
+
+// Close does nothing.
+func (Direct) Close() error { return nil }
+
+// PID is 0: there is no process that launches.
+func (Direct) PID() int { return 0 }
 
 type direct struct {
-	argv    []string
+	command Command
 	process *os.Process
 	ioFile  int // see openIO
 	io      *IO
@@ -104,26 +145,35 @@ func (d *direct) PID() int {
 }
 
 func (d *direct) Start() error {
-	path, err := exec.LookPath(d.argv[0])
+	argv := d.command.Argv
+	path, err := exec.LookPath(argv[0])
 	if err != nil && !errors.Is(err, exec.ErrDot) {
 		if lookup, ok := errors.AsType[*exec.Error](err); ok {
 			err = lookup.Err
 		}
-		return &ExecError{d.argv[0], err}
+		return &ExecError{argv[0], err}
 	}
-	d.process, err = os.StartProcess(path, d.argv, &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
+	attr := &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}, Env: d.environment()}
+	d.process, err = os.StartProcess(path, argv, attr)
 	if errors.Is(err, syscall.ENOEXEC) { // a script without #!, which execvp gives to the shell
-		d.process, err = os.StartProcess("/bin/sh", append([]string{"/bin/sh", path}, d.argv[1:]...),
-			&os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}})
+		d.process, err = os.StartProcess("/bin/sh", append([]string{"/bin/sh", path}, argv[1:]...), attr)
 	}
 	if err != nil {
 		if p, ok := errors.AsType[*fs.PathError](err); ok {
 			err = p.Err
 		}
-		return &ExecError{d.argv[0], err}
+		return &ExecError{argv[0], err}
 	}
 	d.ioFile = openIO(d.process.Pid)
 	return nil
+}
+
+// environment is ours with the changes; nil, which stands for ours, if there are none.
+func (d *direct) environment() []string {
+	if len(d.command.Env) == 0 {
+		return nil
+	}
+	return (&exec.Cmd{Env: append(os.Environ(), d.command.Env...)}).Environ()
 }
 
 func (d *direct) Exited() (err error) {

@@ -11,8 +11,6 @@ import (
 	"os/exec"
 	"sync"
 	"time"
-
-	"github.com/ergon-energy/ergon/internal/launch"
 )
 
 // Limits is how long the sampler is waited for.
@@ -30,37 +28,16 @@ func DefaultLimits() Limits {
 // ErrDied is what the client's methods wrap when the sampler process has ended.
 var ErrDied = errors.New("the sampler has died")
 
-// process is the sampler as its parent sees it.
-type process interface {
-	Kill() error
-	// Wait returns when it has ended and been reaped.
-	Wait()
-}
-
-// spawned is a process that was started here.
-type spawned struct{ *os.Process }
-
-func (s spawned) Wait() { _, _ = s.Process.Wait() }
-
 // Client is the runner's hold on the sampler process. Its methods are not to be called at the same time.
 type Client struct {
 	// Limits are the default ones unless set before the first call.
 	Limits  Limits
 	in      io.WriteCloser
-	process process
-	pid     int
+	process *os.Process
 	files   *os.File   // for descriptors; nil where they cannot be handed over
 	replies chan reply // closed when the sampler's stdout ends
 	exited  chan struct{}
 	closing sync.Once
-}
-
-// Adopt takes over the sampler that was started before the Go runtime was up.
-func Adopt(e *launch.Early) (*Client, error) {
-	if e.Sampler <= 0 {
-		return nil, errors.New("the sampler could not be started")
-	}
-	return hold(e.In, e.Out, e, e.Sampler), nil
 }
 
 // Spawn starts a sampler: this program again, with the word sample.
@@ -92,13 +69,13 @@ func Spawn(executable string, stderr *os.File) (*Client, error) {
 		}
 		return nil, fmt.Errorf("start the sampler: %w", err)
 	}
-	c := hold(in, out, spawned{cmd.Process}, cmd.Process.Pid)
+	c := hold(in, out, cmd.Process)
 	c.files = ours
 	return c, nil
 }
 
-func hold(in io.WriteCloser, out io.ReadCloser, p process, pid int) *Client {
-	c := &Client{Limits: DefaultLimits(), in: in, process: p, pid: pid, replies: make(chan reply, 4), exited: make(chan struct{})}
+func hold(in io.WriteCloser, out io.ReadCloser, p *os.Process) *Client {
+	c := &Client{Limits: DefaultLimits(), in: in, process: p, replies: make(chan reply, 4), exited: make(chan struct{})}
 	go func() {
 		defer close(c.replies)
 		lines := bufio.NewReader(out)
@@ -188,7 +165,7 @@ func (c *Client) Close() {
 			defer close(c.exited)
 			over := time.AfterFunc(c.Limits.Close, func() { _ = c.process.Kill() })
 			defer over.Stop()
-			c.process.Wait()
+			_, _ = c.process.Wait()
 		}()
 	})
 }
@@ -197,7 +174,7 @@ func (c *Client) Close() {
 func (c *Client) Wait() { <-c.exited }
 
 // PID is the sampler's process id.
-func (c *Client) PID() int { return c.pid }
+func (c *Client) PID() int { return c.process.Pid }
 
 // send writes one line. The pipe holds far more than all the lines of a run, so it does not block on a sampler that
 // hangs.

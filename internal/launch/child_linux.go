@@ -7,10 +7,79 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// Child is a child process of ours that package os does not know. Signal may be called during Exited; no other methods may
+// be called at the same time.
+type Child struct {
+	pid    int
+	ioFile int // see openIO
+	io     *IO
+	own    *Own
+	reaped bool
+}
+
+// NewChild takes charge of a child.
+func NewChild(pid int) *Child { return &Child{pid: pid, ioFile: -1} }
+
+// PID is the process id.
+func (c *Child) PID() int { return c.pid }
+
+// Watch opens what tells at the end how much the process has read and written. It must be called while the process is
+// alive and is of our user.
+func (c *Child) Watch() { c.ioFile = openIO(c.pid) }
+
+// Exited returns when the process has ended. It is a zombie then, whose files below /proc can be read.
+func (c *Child) Exited() (err error) {
+	c.io, c.own, err = awaitZombie(c.pid, c.ioFile)
+	c.ioFile = -1
+	return err
+}
+
+// Reap takes the state of the ended process away.
+func (c *Child) Reap() (State, error) {
+	for {
+		var status syscall.WaitStatus
+		var usage syscall.Rusage
+		_, err := syscall.Wait4(c.pid, &status, 0, &usage)
+		if errors.Is(err, syscall.EINTR) {
+			continue
+		}
+		c.reaped = true
+		if err != nil {
+			return State{ExitCode: -1}, fmt.Errorf("wait for process %d: %w", c.pid, err)
+		}
+		s := stateFrom(status, usage)
+		s.IO, s.Own = c.io, c.own
+		return s, nil
+	}
+}
+
+// Discard waits for the end of the process and takes its state away.
+func (c *Child) Discard() {
+	if c.ioFile >= 0 {
+		_ = unix.Close(c.ioFile) // only read from
+		c.ioFile = -1
+	}
+	awaitExit(c.pid)
+	_, _ = c.Reap()
+}
+
+// Signal sends a signal to the process, unless it is reaped: its process id may be another process's by then.
+func (c *Child) Signal(s os.Signal) error {
+	if c.reaped {
+		return os.ErrProcessDone
+	}
+	number, ok := s.(syscall.Signal)
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return syscall.Kill(c.pid, number)
+}
 
 // awaitZombie returns when the child has ended but leaves it to be reaped (waitid(2), WNOWAIT), with what the dead
 // process's files tell of its reading and writing and of itself; nil where that is not to be read.

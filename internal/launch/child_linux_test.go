@@ -14,7 +14,7 @@ import (
 // TestIO holds what the dead are said to have read and written against what they did.
 func TestIO(t *testing.T) {
 	file := t.TempDir() + "/file"
-	d := Direct([]string{"dd", "if=/dev/zero", "of=" + file, "bs=4096", "count=25", "status=none"})
+	d := hold(t, "dd", "if=/dev/zero", "of="+file, "bs=4096", "count=25", "status=none")
 	if err := d.Start(); err != nil {
 		t.Fatal(err)
 	}

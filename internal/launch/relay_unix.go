@@ -12,10 +12,10 @@ import (
 // Signals relays the signals that are to reach the target also when they were sent to ergon alone. os/signal does not
 // tell where one came from, so SIGINT and SIGQUIT count as typed when stdin is a terminal. Those that were ignored on
 // entry stay ignored.
-func Signals() (<-chan Signal, error) {
+func Signals(ignored func(os.Signal) bool) (<-chan Signal, error) {
 	in := make(chan os.Signal, 16)
 	for _, s := range relayed() {
-		if !signal.Ignored(s) {
+		if !ignored(s) {
 			signal.Notify(in, s)
 		}
 	}

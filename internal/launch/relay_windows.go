@@ -7,7 +7,7 @@ import (
 )
 
 // Signals relays Ctrl-C, which every process of the console receives.
-func Signals() (<-chan Signal, error) {
+func Signals(func(os.Signal) bool) (<-chan Signal, error) {
 	in := make(chan os.Signal, 16)
 	signal.Notify(in, os.Interrupt)
 	out := make(chan Signal, 16)

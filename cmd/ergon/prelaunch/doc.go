@@ -1,0 +1,17 @@
+// Package prelaunch forks a fork server before the Go runtime starts, so that each command is as the caller of ergon made
+// it. Only the program itself imports this package: whoever imports it forks a process at its start.
+//
+// Go changes a process before main runs. It forgets which signals were ignored, unblocks some, raises the limit of open
+// files, and opens /dev/null on a closed descriptor 0, 1 or 2. A child inherits what Go left, not what the caller gave.
+// So on Linux with cgo and glibc a C constructor (prelaunch.c) runs before the Go runtime and
+//
+//   - forks the server, an untouched and still small copy of the process. For each command it makes a child of the runner,
+//     which joins its cgroups and waits before its first instruction. The child's process id is known by then, and
+//     counters can be attached. The child is as small in the thousandth round as in the first, so that ru_maxrss, which
+//     survives execve, says something about the command;
+//   - notes which signals were ignored on entry.
+//
+// The server ends when the runner closes its socket or dies. A held child ends when its own socket closes.
+//
+// Elsewhere Take returns nil, and launch.Direct is used.
+package prelaunch

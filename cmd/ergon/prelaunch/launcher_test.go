@@ -1,0 +1,766 @@
+//go:build linux && cgo
+
+package prelaunch
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ergon-energy/ergon/internal/cgroup"
+	"github.com/ergon-energy/ergon/internal/launch"
+)
+
+// patience is how long a test waits for what must happen. It is only used up if something is wrong.
+const patience = 60 * time.Second
+
+// role is the environment variable that makes this binary one of the programs below.
+const role = "PRELAUNCH_ROLE"
+
+// The programs that TestMain can be.
+const (
+	asRounds = "rounds" // rounds N COMMAND: launches the command that often, one after another
+	asHolder = "holder" // holder: holds `true`, says both process ids, and starts it when stdin says so
+	asCloser = "closer" // closer: closes the launcher between Hold and Start
+)
+
+func TestMain(m *testing.M) {
+	err := named()
+	as := os.Getenv(role)
+	switch {
+	case err != nil:
+	case as == "":
+		os.Exit(m.Run())
+	case as == asRounds:
+		err = roundsMain(os.Args[1:])
+	case as == asHolder:
+		err = holderMain()
+	case as == asCloser:
+		err = closerMain()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, as+":", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// named executes this binary again unless ERGON_EARLY says that it is one with a launcher.
+func named() error {
+	const variable = "ERGON_EARLY"
+	name := filepath.Base(os.Args[0])
+	if os.Getenv(variable) == name {
+		return nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if err := os.Setenv(variable, name); err != nil {
+		return err
+	}
+	return syscall.Exec(self, os.Args, os.Environ())
+}
+
+func roundsMain(args []string) error {
+	n, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	l := Take()
+	if l == nil {
+		return errors.New("no launcher")
+	}
+	for i := range n {
+		s, err := once(l, launch.Command{Argv: args[1:]})
+		if err != nil || s.Code() != 0 {
+			return fmt.Errorf("round %d: code %d, %w", i+1, s.Code(), err)
+		}
+	}
+	return l.Close()
+}
+
+func holderMain() error {
+	l := Take()
+	t, err := l.Hold(launch.Command{Argv: []string{"true"}})
+	if err != nil {
+		return err
+	}
+	fmt.Println(l.PID(), t.PID())
+	var word string
+	if _, err := fmt.Scan(&word); err != nil {
+		return err
+	}
+	if _, err := l.Hold(launch.Command{Argv: []string{"true"}}); err == nil {
+		return errors.New("a launcher that was killed holds a command")
+	}
+	s, err := finish(t)
+	fmt.Println(s.Code(), err)
+	return l.Close()
+}
+
+func closerMain() error {
+	l := Take()
+	if Take() != nil {
+		return errors.New("there is a second launcher")
+	}
+	h, err := l.Hold(launch.Command{Argv: []string{"true"}})
+	if err != nil {
+		return err
+	}
+	pid := l.PID()
+	for range 2 {
+		if err := l.Close(); err != nil {
+			return err
+		}
+	}
+	if !gone(pid) || l.PID() != 0 {
+		return fmt.Errorf("launcher %d is left", pid)
+	}
+	if _, err := l.Hold(launch.Command{Argv: []string{"true"}}); !errors.Is(err, os.ErrClosed) {
+		return fmt.Errorf("hold after the close: %w", err)
+	}
+	s, err := finish(h)
+	if s.Code() != 0 {
+		return fmt.Errorf("code %d", s.Code())
+	}
+	return err
+}
+
+// program is a command that runs this binary in a role. It is killed if the test takes too long.
+func program(t *testing.T, as string, args ...string) *exec.Cmd {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.CommandContext(t.Context(), self, args...)
+	c.Env = append(os.Environ(), role+"="+as)
+	return c
+}
+
+// taken is the launcher of this process.
+var taken = sync.OnceValue(Take)
+
+func launcher(t *testing.T) *Launcher {
+	t.Helper()
+	l := taken()
+	if l == nil || l.orders == nil {
+		t.Fatal("the constructor has forked no launcher")
+	}
+	return l
+}
+
+// finish starts a held command and waits for its end.
+func finish(t launch.Target) (launch.State, error) {
+	if err := t.Start(); err != nil {
+		return launch.State{}, err
+	}
+	if err := t.Exited(); err != nil {
+		return launch.State{}, err
+	}
+	return t.Reap()
+}
+
+// once launches a command and waits for its end.
+func once(l *Launcher, c launch.Command) (launch.State, error) {
+	t, err := l.Hold(c)
+	if err != nil {
+		return launch.State{}, err
+	}
+	return finish(t)
+}
+
+// gone tells whether there is no such process any more, not even a zombie.
+func gone(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
+
+// eventually waits until a condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !holds(); runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", patience, what)
+		}
+		<-time.After(time.Millisecond)
+	}
+}
+
+// descriptors lists what this process has open.
+func descriptors(t *testing.T) int {
+	t.Helper()
+	list, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
+}
+
+// children lists our children, zombies included.
+func children(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // the thread has ended
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, strings.Fields(string(b))...)
+	}
+	return list
+}
+
+// TestWords passes words and variables by value, and hands back how a command ended.
+func TestWords(t *testing.T) {
+	script := filepath.Join(t.TempDir(), "bare")
+	if err := os.WriteFile(script, []byte(`[ "$#" = 2 ] && exit "$1"`+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("x", 100_000) // one word can have 128 KiB
+	for _, c := range []struct {
+		name    string
+		command launch.Command
+		code    int
+	}{
+		{"nothing", launch.Command{Argv: []string{"true"}}, 0},
+		{"code", launch.Command{Argv: []string{"sh", "-c", "exit 3"}}, 3},
+		{"signal", launch.Command{Argv: []string{"sh", "-c", "kill -KILL $$"}}, 137},
+		{"words", launch.Command{Argv: []string{"sh", "-c", `[ "$0,$*,$#" = ",--  a b|,4" ]`, "", "--", "", "a b|"}}, 1},
+		{"empty and odd words", launch.Command{Argv: []string{"sh", "-c", `[ "$0$1$3" = "" ] && [ "$2" = "a b" ] && [ $# = 3 ]`, "", "", "a b", ""}}, 0},
+		{"more than a socket holds", launch.Command{Argv: append([]string{"sh", "-c", `[ $# = 12 ] && [ ${#9} = 100000 ]`, "sh"}, slices.Repeat([]string{long}, 12)...)}, 0},
+		{"a script without an interpreter line", launch.Command{Argv: []string{script, "4", ""}}, 4},
+		{"a variable more", launch.Command{Argv: []string{"sh", "-c", `[ "$NEW" = "b=c" ] && [ "$PATH" ]`}, Env: []string{"NEW=b=c"}}, 0},
+		{"another value", launch.Command{Argv: []string{"sh", "-c", `[ "$(env | grep -c ^PATH=)" = 1 ] && [ "$PATH" = /usr/bin:/bin:/x ]`}, Env: []string{"PATH=/usr/bin:/bin:/x"}}, 0},
+		{"a name that begins alike", launch.Command{Argv: []string{"sh", "-c", `[ "$PATH" ] && [ "$PA" = x ]`}, Env: []string{"PA=x"}}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, err := once(launcher(t), c.command)
+			if err != nil || s.Code() != c.code {
+				t.Errorf("code %d, %v; want %d", s.Code(), err, c.code)
+			}
+		})
+	}
+}
+
+// TestRefused has commands that cannot be executed. No process is left of them.
+func TestRefused(t *testing.T) {
+	dir := t.TempDir()
+	plain, noInterpreter := filepath.Join(dir, "plain"), filepath.Join(dir, "interpreter")
+	for name, mode := range map[string]fs.FileMode{plain: 0o644, noInterpreter: 0o755} {
+		if err := os.WriteFile(name, []byte("#!/no/such/interpreter\n"), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := children(t)
+	for _, c := range []struct {
+		command  string
+		notFound bool
+		err      error
+	}{
+		{"no-such-command-here", true, syscall.ENOENT},
+		{"./none", true, syscall.ENOENT},
+		{noInterpreter, true, syscall.ENOENT},
+		{plain, false, syscall.EACCES},
+		{dir, false, syscall.EACCES},
+		{plain + "/below", false, syscall.ENOTDIR},
+	} {
+		h, err := launcher(t).Hold(launch.Command{Argv: []string{c.command}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = h.Start()
+		var e *launch.ExecError
+		if !errors.As(err, &e) || e.NotFound() != c.notFound || e.Command != c.command || !errors.Is(err, c.err) {
+			t.Errorf("%s: %v, want %v", c.command, err, c.err)
+		}
+		if err := h.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) {
+			t.Errorf("%s: signal after the end: %v", c.command, err)
+		}
+	}
+	if now := children(t); !slices.Equal(now, before) {
+		t.Errorf("children %v, before that %v", now, before)
+	}
+}
+
+// TestWrong has orders that no process can be made of.
+func TestWrong(t *testing.T) {
+	for name, c := range map[string]launch.Command{
+		"no command":    {},
+		"a zero byte":   {Argv: []string{"true", "a\x00b"}},
+		"in a variable": {Argv: []string{"true"}, Env: []string{"A=\x00"}},
+		"two v2 groups": {Argv: []string{"true"}, Groups: []launch.Group{{Dir: "/a", Version: 2}, {Dir: "/b", Version: 2}}},
+	} {
+		if h, err := launcher(t).Hold(c); err == nil {
+			h.Abandon()
+			t.Errorf("%s: held", name)
+		}
+	}
+	s, err := once(launcher(t), launch.Command{Argv: []string{"true"}})
+	if err != nil || s.Code() != 0 {
+		t.Errorf("the next command: code %d, %v", s.Code(), err)
+	}
+}
+
+// TestTooMuch gives more words than the kernel takes: that is an error of execve.
+func TestTooMuch(t *testing.T) {
+	err := func() error {
+		_, err := once(launcher(t), launch.Command{Argv: []string{"true", strings.Repeat("x", 200_000)}})
+		return err
+	}()
+	var e *launch.ExecError
+	if !errors.As(err, &e) || !errors.Is(err, syscall.E2BIG) || e.NotFound() {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestHeld looks at a command before its first instruction.
+func TestHeld(t *testing.T) {
+	mark := filepath.Join(t.TempDir(), "mark")
+	h, err := launcher(t).Hold(launch.Command{Argv: []string{"sh", "-c", "echo $PPID >" + mark}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", h.PID())); err != nil || exe != self {
+		t.Errorf("it is %s already, %v", exe, err)
+	}
+	group, err := syscall.Getpgid(h.PID())
+	if err != nil || group != syscall.Getpgrp() {
+		t.Errorf("process group %d, %v; ours is %d", group, err, syscall.Getpgrp())
+	}
+	if !slices.Contains(children(t), strconv.Itoa(h.PID())) {
+		t.Errorf("%d is not our child", h.PID())
+	}
+	if _, err := os.Stat(mark); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("it runs already: %v", err)
+	}
+	if s, err := finish(h); err != nil || s.Code() != 0 {
+		t.Fatalf("code %d, %v", s.Code(), err)
+	}
+	if b, err := os.ReadFile(mark); err != nil || strings.TrimSpace(string(b)) != strconv.Itoa(os.Getpid()) {
+		t.Errorf("its parent was %s, %v; we are %d", b, err, os.Getpid())
+	}
+	if err := h.Start(); err == nil {
+		t.Error("started twice")
+	}
+	h.Abandon() // does nothing
+}
+
+// TestAbandon leaves nothing of a command that was not started.
+func TestAbandon(t *testing.T) {
+	open := descriptors(t)
+	h, err := launcher(t).Hold(launch.Command{Argv: []string{"true"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		h.Abandon()
+		if !gone(h.PID()) {
+			t.Errorf("process %d is left", h.PID())
+		}
+	}
+	if err := h.Start(); !errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("start: %v", err)
+	}
+	if now := descriptors(t); now != open {
+		t.Errorf("%d descriptors, before that %d", now, open)
+	}
+}
+
+// TestTwo holds two commands at a time, and starts the second first.
+func TestTwo(t *testing.T) {
+	var held [2]launch.Target
+	for i := range held {
+		var err error
+		if held[i], err = launcher(t).Hold(launch.Command{Argv: []string{"sh", "-c", fmt.Sprint("exit ", i+5)}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, i := range []int{1, 0} {
+		if s, err := finish(held[i]); err != nil || s.Code() != i+5 {
+			t.Errorf("command %d: code %d, %v", i, s.Code(), err)
+		}
+	}
+}
+
+// TestKilledWhileHeld is a signal between Hold and Start: the command ends by it, as it would have a moment later.
+func TestKilledWhileHeld(t *testing.T) {
+	for _, s := range []syscall.Signal{syscall.SIGKILL, syscall.SIGUSR1} {
+		h, err := launcher(t).Hold(launch.Command{Argv: []string{"true"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Signal(s); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Exited(); err != nil {
+			t.Fatal(err)
+		}
+		state, err := finish(h)
+		if err != nil || state.Signal != int(s) {
+			t.Errorf("%v: %+v, %v", s, state, err)
+		}
+	}
+}
+
+// TestSignalsSpareTheLauncher sends it what a terminal sends to the whole process group.
+func TestSignalsSpareTheLauncher(t *testing.T) {
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGTSTP, syscall.SIGPIPE} {
+		if err := syscall.Kill(launcher(t).PID(), s); err != nil {
+			t.Fatal(err)
+		}
+		if state, err := once(launcher(t), launch.Command{Argv: []string{"true"}}); err != nil || state.Code() != 0 {
+			t.Errorf("after %v: code %d, %v", s, state.Code(), err)
+		}
+	}
+}
+
+// TestGroups puts commands into cgroups, as far as this machine lets us make some.
+func TestGroups(t *testing.T) {
+	g, err := cgroup.Make(fmt.Sprintf("prelaunch-test-%d", os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if n, err := g.Leave(); n > 0 || err != nil {
+			t.Errorf("%d processes are left in the groups, %v", n, err)
+		}
+	})
+	command := launch.Command{Argv: []string{"true"}}
+	for _, f := range g.Folders() {
+		command.Groups = append(command.Groups, launch.Group(f))
+	}
+	if len(command.Groups) == 0 {
+		t.Skip("no cgroup can be made here: " + g.CPUReason)
+	}
+	h, err := launcher(t).Hold(command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range command.Groups {
+		b, err := os.ReadFile(filepath.Join(f.Dir, "cgroup.procs"))
+		if err != nil || !slices.Contains(strings.Fields(string(b)), strconv.Itoa(h.PID())) {
+			t.Errorf("%+v has %q, %v; want %d", f, b, err, h.PID())
+		}
+	}
+	if s, err := finish(h); err != nil || s.Code() != 0 {
+		t.Errorf("code %d, %v", s.Code(), err)
+	}
+	for _, f := range command.Groups { // the next round's
+		one := launch.Command{Argv: command.Argv, Groups: []launch.Group{f}}
+		if s, err := once(launcher(t), one); err != nil || s.Code() != 0 {
+			t.Errorf("%+v: code %d, %v", f, s.Code(), err)
+		}
+	}
+}
+
+// TestNoSuchGroup names the group that refuses the command.
+func TestNoSuchGroup(t *testing.T) {
+	dir := t.TempDir()
+	tasks := func(name string) launch.Group { // what takes a "0" like a v1 group
+		g := launch.Group{Dir: filepath.Join(dir, name), Version: 1}
+		if err := os.Mkdir(g.Dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(g.Dir, "tasks"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	good, better := tasks("good"), tasks("better")
+	none1, none2 := launch.Group{Dir: dir + "/none", Version: 1}, launch.Group{Dir: dir + "/none", Version: 2}
+	long := launch.Group{Dir: "/" + strings.Repeat("long/", 1000), Version: 2}
+	before := children(t)
+	for _, c := range []struct {
+		name   string
+		groups []launch.Group
+		which  launch.Group
+		err    error
+	}{
+		{"v1", []launch.Group{none1}, none1, syscall.ENOENT},
+		{"v2", []launch.Group{none2}, none2, syscall.ENOENT},
+		{"v2 behind v1", []launch.Group{good, none2}, none2, syscall.ENOENT},
+		{"the second of v1", []launch.Group{good, none1, better}, none1, syscall.ENOENT},
+		{"a path too long", []launch.Group{long}, long, syscall.ENAMETOOLONG},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := launcher(t).Hold(launch.Command{Argv: []string{"true"}, Groups: c.groups})
+			var e *launch.GroupError
+			if !errors.As(err, &e) || e.Group != c.which || !errors.Is(err, c.err) {
+				t.Errorf("%v, want %v of %v", err, c.err, c.which)
+			}
+		})
+	}
+	if now := children(t); !slices.Equal(now, before) {
+		t.Errorf("children %v, before that %v", now, before)
+	}
+	if s, err := once(launcher(t), launch.Command{Argv: []string{"true"}, Groups: []launch.Group{good, better}}); err != nil || s.Code() != 0 {
+		t.Errorf("code %d, %v", s.Code(), err)
+	}
+	if b, err := os.ReadFile(filepath.Join(better.Dir, "tasks")); err != nil || string(b) != "0" {
+		t.Errorf("the group was told %q, %v", b, err)
+	}
+}
+
+// TestRounds goes the same road a thousand times. Nothing is left behind, and the processes stay as small as the first.
+func TestRounds(t *testing.T) {
+	command := launch.Command{Argv: []string{"/bin/true"}}
+	if _, err := once(launcher(t), command); err != nil { // what the Go runtime opens once is open now
+		t.Fatal(err)
+	}
+	open, before, server := descriptors(t), children(t), resident(t, launcher(t).PID())
+	sizes := make([]int64, 1000)
+	for i := range sizes {
+		s, err := once(launcher(t), command)
+		if err != nil || s.Code() != 0 {
+			t.Fatalf("round %d: code %d, %v", i+1, s.Code(), err)
+		}
+		sizes[i] = s.MaxRSS
+	}
+	if now := descriptors(t); now != open {
+		t.Errorf("%d descriptors, before that %d", now, open)
+	}
+	if now := children(t); !slices.Equal(now, before) {
+		t.Errorf("children %v, before that %v", now, before)
+	}
+	if now := resident(t, launcher(t).PID()); now > server+64<<10 {
+		t.Errorf("the launcher has grown from %d to %d bytes", server, now)
+	}
+	if largest := slices.Max(sizes); largest > 2<<20 {
+		t.Errorf("a round with %d bytes resident", largest)
+	}
+}
+
+// resident is the resident memory of a process in bytes.
+func resident(t *testing.T, pid int) int {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(b), "VmRSS:")
+	var kib int
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
+		t.Fatal(err)
+	}
+	return kib << 10
+}
+
+// TestMaxRSS holds the peak memory of a small program against GNU time's. What the process was before its execve counts
+// as well, so it must be smaller than the smallest program.
+func TestMaxRSS(t *testing.T) {
+	gnu, err := exec.LookPath("time")
+	if err != nil {
+		t.Skip("GNU time is not there: apt-get install time")
+	}
+	var want []int64
+	for range 5 {
+		out, err := exec.Command(gnu, "-f", "%M", "sleep", "0").CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		kib, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, kib<<10)
+	}
+	// How many pages of a file the kernel maps around the one that is needed differs from start to start.
+	const noise = 256 << 10
+	for round := 1; round <= 100; round++ {
+		s, err := once(launcher(t), launch.Command{Argv: []string{"sleep", "0"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if round > 2 && round != 100 {
+			continue
+		}
+		if s.MaxRSS < slices.Min(want)-noise || s.MaxRSS > slices.Max(want)+noise {
+			t.Errorf("round %d: %d KiB, GNU time says %d to %d", round, s.MaxRSS>>10, slices.Min(want)>>10, slices.Max(want)>>10)
+		}
+	}
+}
+
+// TestTransparent holds what a command sees of itself in round 1 and 2 against what it sees without a launcher.
+func TestTransparent(t *testing.T) {
+	t.Parallel()
+	probes := map[string]string{
+		"signals": `grep -E "^(Umask|Sig(Blk|Ign|Pnd)|ShdPnd|Cap...|NoNewPrivs|Seccomp|Uid|Gid|Groups|Cpus_allowed):?" /proc/self/status`,
+		// process group, session, terminal, its group; priority, nice; real-time priority, policy
+		"stat":        `cut -d " " -f5-8,18,19,40,41 /proc/self/stat`,
+		"limits":      `cat /proc/self/limits`,
+		"descriptors": `find /proc/self/fd -printf "%f %l\n" | sed "s/[0-9]\{3,\}/N/g"`,
+		"environment": `env`,
+		"place":       `pwd; cat /proc/self/timerslack_ns /proc/self/oom_score_adj`,
+	}
+	prologues := map[string]string{
+		"plain":   "",
+		"ignored": "trap '' TERM USR1 USR2 PIPE HUP INT QUIT CHLD ALRM TSTP TTIN TTOU WINCH CONT",
+		"limited": "umask 037; ulimit -Sn 333; ulimit -c 0; ulimit -Ss 4096; cd /; exec 7</dev/zero 5>&1; export X='a=b' Y=",
+		"nice":    "exec nice -n 5 \"$@\"",
+		"closed":  "exec <&- 2>&-",
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for probe, text := range probes {
+		for prologue, setup := range prologues {
+			t.Run(probe+"/"+prologue, func(t *testing.T) {
+				t.Parallel()
+				look := func(words ...string) string {
+					file, err := os.Create(filepath.Join(t.TempDir(), "out"))
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer func() { _ = file.Close() }()
+					c := exec.CommandContext(t.Context(), "/bin/sh", append([]string{"-c", setup + "\n" + `exec "$@"`, "sh"}, words...)...)
+					c.Env = append(os.Environ(), role+"="+asRounds)
+					c.Stdout = file
+					if err := c.Run(); err != nil {
+						t.Fatal(err)
+					}
+					b, err := os.ReadFile(file.Name())
+					if err != nil {
+						t.Fatal(err)
+					}
+					return strings.ReplaceAll(string(b), filepath.Dir(file.Name()), "DIR")
+				}
+				text := text + " | grep -v ^_=" // the shell's own variable, which is another each time
+				bare := look("sh", "-c", text)
+				if bare == "" {
+					t.Fatal("the probe itself says nothing")
+				}
+				if got := look(self, "2", "sh", "-c", text); got != bare+bare {
+					t.Errorf("two rounds:\n%s\nwithout a launcher:\n%s", got, bare)
+				}
+			})
+		}
+	}
+}
+
+// TestNested has a launcher within a launcher's command.
+func TestNested(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := program(t, asRounds, "2", self, "2", self, "1", "echo", "x").Output()
+	if err != nil || string(out) != "x\nx\nx\nx\n" {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
+// TestEndOfFile has a reader of the command's output who waits for its end, and does not care about anybody else's.
+func TestEndOfFile(t *testing.T) {
+	t.Parallel()
+	c := program(t, asRounds, "3", "echo", "x")
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(out); err != nil || string(b) != "x\nx\nx\n" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if err := c.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// holder starts the program of that role and returns the process ids of its launcher and of the command it holds.
+func holder(t *testing.T) (c *exec.Cmd, in io.Writer, out io.Reader, server, held int) {
+	t.Helper()
+	c = program(t, asHolder, "as said")
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err = c.StdoutPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fscan(out, &server, &held); err != nil {
+		t.Fatal(err)
+	}
+	return c, in, out, server, held
+}
+
+// TestRunnerKilled leaves neither launcher nor held command.
+func TestRunnerKilled(t *testing.T) {
+	t.Parallel()
+	c, _, _, server, held := holder(t)
+	if gone(server) || gone(held) {
+		t.Fatalf("launcher %d, command %d: gone before their time", server, held)
+	}
+	if err := c.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Wait() // killed, as it should be
+	for name, pid := range map[string]int{"launcher": server, "command": held} {
+		eventually(t, name+" ended", func() bool {
+			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+			return err != nil || bytes.Contains(stat, []byte(") Z ")) // the one who adopts orphans may reap late, or never
+		})
+	}
+}
+
+// TestLauncherKilled does no harm to what is held, and says so to who wants more.
+func TestLauncherKilled(t *testing.T) {
+	t.Parallel()
+	c, in, out, server, _ := holder(t)
+	if err := syscall.Kill(server, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprintln(in, "go"); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(out); err != nil || string(b) != "0 <nil>\n" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if err := c.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestIgnored notes signals that the caller has ignored.
+func TestIgnored(t *testing.T) {
+	if Ignored(syscall.SIGSEGV) || Ignored(os.Signal(nil)) {
+		t.Error("a signal is ignored that nobody has ignored")
+	}
+}
+
+// TestClose ends the launcher. A command it has held can still be started.
+func TestClose(t *testing.T) {
+	t.Parallel()
+	if out, err := program(t, asCloser, "as said").CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, out)
+	}
+}
