@@ -39,27 +39,27 @@ func idleSources() []string {
 }
 
 // idleBefore measures the idle machine before the target is started.
-func (o *round) idleBefore() {
-	base := o.idle(false)
+func (o *round) idleBefore(ctx context.Context) {
+	base := o.idle(ctx, false)
 	o.run.Baseline = &base
 }
 
 // idleAfter measures it once more where that was asked for. What ends it ends nothing else: the target has ended already.
-func (o *round) idleAfter() {
+func (o *round) idleAfter(ctx context.Context) {
 	before := o.run.Baseline
 	if !o.Baseline.Both || before == nil || before.Reason != "" {
 		return
 	}
 	after := datamodel.Baseline{Reason: "ergon was asked to end"}
-	if !o.cancelled {
-		after = o.idle(true)
+	if !o.end.cancelled {
+		after = o.idle(ctx, true)
 	}
 	both := before.And(after)
 	o.run.Baseline = &both
 }
 
 // idle measures the machine with a sampler and a spool of its own.
-func (o *round) idle(after bool) datamodel.Baseline {
+func (o *round) idle(ctx context.Context, after bool) datamodel.Baseline {
 	none := func(err error) datamodel.Baseline { return datamodel.Baseline{Reason: err.Error()} }
 	spool, err := os.MkdirTemp("", "ergon-")
 	if err != nil {
@@ -72,7 +72,7 @@ func (o *round) idle(after bool) datamodel.Baseline {
 	}
 	defer client.Wait() // or it would still write what is removed
 	defer client.Close()
-	missing, err := o.openIdle(client, spool)
+	missing, err := o.openIdle(ctx, client, spool)
 	if err != nil {
 		return none(err)
 	}
@@ -82,17 +82,17 @@ func (o *round) idle(after bool) datamodel.Baseline {
 	if err := client.Begin(); err != nil {
 		return none(err)
 	}
-	if err := client.Begun(context.Background()); err != nil {
+	if err := client.Begun(ctx); err != nil {
 		return none(err)
 	}
 	start := time.Now()
 	if err := o.awaitIdle(after); err != nil {
 		return none(err)
 	}
-	if _, err := client.End(context.Background()); err != nil {
+	if _, err := client.End(ctx); err != nil {
 		return none(err)
 	}
-	series, _, err := read(spool, "", nil)
+	series, _, err := read(taken{spool: spool}, "", nil)
 	if err != nil {
 		return none(err)
 	}
@@ -100,7 +100,7 @@ func (o *round) idle(after bool) datamodel.Baseline {
 }
 
 // openIdle makes the sampler ready. Where there is no meter it returns what is missing: there is no use in waiting.
-func (o *round) openIdle(client *sampler.Client, spool string) ([]sensors.Absence, error) {
+func (o *round) openIdle(ctx context.Context, client *sampler.Client, spool string) ([]sensors.Absence, error) {
 	config := o.Config
 	config.Interval = min(config.Interval, o.Baseline.Duration/idleReadings)
 	config.Only, config.List, config.Align = idleSources(), true, false
@@ -110,7 +110,7 @@ func (o *round) openIdle(client *sampler.Client, spool string) ([]sensors.Absenc
 	if err := client.Attach(sampler.Subject{Spool: spool, Ephemeral: true}); err != nil {
 		return nil, err
 	}
-	ready, err := client.Ready(context.Background())
+	ready, err := client.Ready(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +147,7 @@ func (o *round) awaitIdle(after bool) error {
 				continue
 			}
 			if !after {
-				o.stopped = &s
+				o.end.stopped = &s
 			}
 			return fmt.Errorf("interrupted by %v", s.Number)
 		}

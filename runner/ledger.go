@@ -55,29 +55,35 @@ func sinceStart(user, system, before time.Duration) (*float64, *float64) {
 	return &u, &s
 }
 
-// watchQuota notes where a quota of CPU time over the target stands.
-func (o *round) watchQuota() {
-	q, err := o.group.Quota()
+// quota is that of CPU time over the target.
+type quota struct {
+	of     *cgroup.Quota // nil where there is none
+	before cgroup.Throttled
+}
+
+// watch notes where it stands before the target.
+func (q *quota) watch(g *cgroup.Group) {
+	of, err := g.Quota()
 	if err != nil {
 		return
 	}
-	if o.throttled, err = q.Throttled(); err == nil {
-		o.quota = &q
+	if q.before, err = of.Throttled(); err == nil {
+		q.of = &of
 	}
 }
 
-// noteQuota enters how often the target had to wait for its quota since then.
-func (o *round) noteQuota() {
-	if o.quota == nil {
+// enter enters how often the target had to wait for it since then.
+func (q *quota) enter(l *datamodel.Ledger) {
+	if q.of == nil {
 		return
 	}
-	now, err := o.quota.Throttled()
+	now, err := q.of.Throttled()
 	if err != nil {
 		return
 	}
-	d := now.Since(o.throttled)
-	o.ledger.QuotaPeriods, o.ledger.QuotaStops, o.ledger.QuotaTime = count(d.Periods), count(d.Count), seconds(d.Time)
-	o.ledger.Quota, o.ledger.QuotaSource = &o.quota.PerSecond, o.quota.File
+	d := now.Since(q.before)
+	l.QuotaPeriods, l.QuotaStops, l.QuotaTime = count(d.Periods), count(d.Count), seconds(d.Time)
+	l.Quota, l.QuotaSource = &q.of.PerSecond, q.of.File
 }
 
 func seconds(d time.Duration) *float64 {

@@ -9,6 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// mayWrite says why no files can be made in the folder for temporary ones.
+func mayWrite(dir string) error {
+	if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
+		return noTemp(&os.PathError{Op: "access", Path: dir, Err: err})
+	}
+	return nil
+}
+
 // lockFolder holds a folder for as long as the file is open and this process lives. It is a lock of flock(2), which
 // goes with the process whatever ends it. Where the file system knows no locks (some network ones) it is held by
 // nobody.

@@ -19,36 +19,36 @@ import (
 // sparkPoints is how many means a sparkline in the manifest has at most.
 const sparkPoints = 60
 
-// process makes the spool into the tree and writes the run's files. The tree is given whenever it could be made; the
+// process makes the readings into the tree and writes the run's files. The tree is given whenever it could be made; the
 // error says what could not be written.
 func (o *round) process() (*datamodel.Node, error) {
-	if o.failed != nil && o.sampler != nil {
-		o.sampler.Wait() // or it would still write what is read here
-	}
-	samples := ""
-	if o.dir != "" {
-		samples = filepath.Join(o.dir, store.SamplesFile)
+	t := o.readings.taken(o.folder.spool)
+	dir, samples := o.folder.dir, ""
+	if dir != "" {
+		samples = filepath.Join(dir, store.SamplesFile)
 	}
 	o.ledger.RunnerTime = ownTime()
-	if o.dir != "" {
-		_ = store.SaveState(o.spool, store.State{Run: o.run, Ledger: o.ledger}) // only Recover would miss it
+	if dir != "" && t.spool != "" {
+		_ = store.SaveState(t.spool, store.State{Run: o.run, Ledger: o.ledger}) // only Recover would miss it
 	}
-	o.noTape = o.saveTape()
-	tree, err := digest(&o.run, o.ledger, o.spool, samples, o.described)
-	o.processes = processes(&o.run, o.ledger, o.spool, tree)
-	o.clear()
-	if o.dir == "" {
+	o.noTape = o.saveTape(&t)
+	tree, err := digest(&o.run, o.ledger, t, samples, o.describe)
+	o.processes = processes(&o.run, o.ledger, t, tree)
+	o.folder.clear()
+	if dir == "" {
 		return tree, nil
 	}
-	err = errors.Join(err, save(o.dir, o.run, tree, o.processes))
+	err = errors.Join(err, save(dir, o.run, tree, o.processes))
 	if err != nil {
 		_, why := unwritten(err)
 		o.run.Outcome, o.run.Reason = datamodel.ProfilerFailed, "its files could not be written: "+why
 	}
 	if err = errors.Join(err, o.saveManifest()); err != nil {
+		// Recover needs what was only in memory.
+		err = errors.Join(err, t.save(o.folder.spool), store.SaveState(o.folder.spool, store.State{Run: o.run, Ledger: o.ledger}))
 		return tree, o.incomplete(err)
 	}
-	return tree, store.RemoveSpool(o.dir)
+	return tree, store.RemoveSpool(dir)
 }
 
 // incomplete says in one line that files are lacking: which, why, where, and the way out.
@@ -61,7 +61,7 @@ func (o *round) incomplete(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		free = "free space, then "
 	}
-	return fmt.Errorf("the result is not complete: %s: %s`ergon recover %s` makes it from the readings there", why, free, o.dir)
+	return fmt.Errorf("the result is not complete: %s: %s`ergon recover %s` makes it from the readings there", why, free, o.folder.dir)
 }
 
 // unwritten tells joined errors apart into the files that could not be written and the reasons, each said once.
@@ -89,26 +89,14 @@ func unwritten(err error) (files []string, why string) {
 	return files, strings.ReplaceAll(strings.Join(causes, "; "), "\n", "; ")
 }
 
-// clear begins to remove spools that are not kept: they are read, and the rest goes on meanwhile.
-func (o *round) clear() {
-	if o.dir != "" {
-		return
-	}
-	o.cleared = make(chan struct{})
-	go func() {
-		defer close(o.cleared)
-		_ = os.RemoveAll(o.spool)
-	}()
-}
-
-// digest streams the spools into samples (none where it is empty) and through the arithmetic, and builds the tree.
+// digest streams the readings into samples (none where it is empty) and through the arithmetic, and builds the tree.
 // What it doubts is added to the run's warnings. It waits for complete, where that is not nil, to fill in the rest of the
 // run once the readings are read.
-func digest(run *datamodel.Run, ledger datamodel.Ledger, spool, samples string, complete func()) (*datamodel.Node, error) {
+func digest(run *datamodel.Run, ledger datamodel.Ledger, t taken, samples string, complete func()) (*datamodel.Node, error) {
 	input := func(series []*datamodel.Series) datamodel.Input {
 		return datamodel.Input{Run: *run, Ledger: ledger, Series: series}
 	}
-	series, converted, err := read(spool, samples, func(series []*datamodel.Series) []datamodel.Derived {
+	series, converted, err := read(t, samples, func(series []*datamodel.Series) []datamodel.Derived {
 		return datamodel.Derive(input(series))
 	})
 	for _, s := range converted.Spools {
@@ -146,13 +134,13 @@ func align(series []*datamodel.Series, sources []datamodel.SourceStats) {
 	}
 }
 
-// read streams the spools into samples (none if that is empty) and into one series for each sensor. Behind the readings
+// read streams the readings into samples (none where it is empty) and into one series for each sensor. Behind the readings
 // samples has what derive makes of the series; without samples it is not called.
 func read(
-	spool, samples string, derive func([]*datamodel.Series) []datamodel.Derived,
+	t taken, samples string, derive func([]*datamodel.Series) []datamodel.Derived,
 ) ([]*datamodel.Series, store.Converted, error) {
 	var f fold
-	converted, err := store.Convert(spool, samples, f.observe, func() []datamodel.Derived { return derive(f.series) })
+	converted, err := store.Convert(t.spool, samples, f.observe, func() []datamodel.Derived { return derive(f.series) }, t.rows...)
 	return f.series, converted, err
 }
 
@@ -180,8 +168,8 @@ func (f *fold) observe(h store.SpoolHeader, sensor int, at []time.Duration, valu
 
 // processes makes the table of the target's processes, nil where there is none. What it doubts is added to the run's
 // warnings.
-func processes(run *datamodel.Run, ledger datamodel.Ledger, spool string, tree *datamodel.Node) []datamodel.Process {
-	seen, err := store.ReadProcesses(spool)
+func processes(run *datamodel.Run, ledger datamodel.Ledger, t taken, tree *datamodel.Node) []datamodel.Process {
+	seen, err := t.seen()
 	if err != nil {
 		run.Warnings = append(run.Warnings, datamodel.Warning{Subject: "processes", Text: err.Error()})
 	}
@@ -252,8 +240,8 @@ func Recover(dir string) (datamodel.Result, error) {
 	if run.Outcome == datamodel.ProfilerFailed {
 		run.Reason += "; recovered from the readings"
 	}
-	tree, err := digest(&run, ledger, spool, filepath.Join(dir, store.SamplesFile), nil)
-	rows := processes(&run, ledger, spool, tree)
+	tree, err := digest(&run, ledger, taken{spool: spool}, filepath.Join(dir, store.SamplesFile), nil)
+	rows := processes(&run, ledger, taken{spool: spool}, tree)
 	if err == nil {
 		err = save(dir, run, tree, rows)
 	}

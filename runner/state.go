@@ -49,20 +49,13 @@ func (s State) String() string {
 	return fmt.Sprintf("state(%d)", uint8(s))
 }
 
-// machine performs the steps and tells the observer.
-type machine struct {
-	state   State
-	observe func(from, to State)
-}
+// machine performs the steps.
+type machine struct{ state State }
 
 // become takes a step. One that is not in the table is a bug in this package, not an error of a user's.
 func (m *machine) become(to State) {
 	if !slices.Contains(m.state.steps(), to) {
 		panic(fmt.Sprintf("runner: no step from %v to %v", m.state, to))
 	}
-	from := m.state
 	m.state = to
-	if m.observe != nil {
-		m.observe(from, to)
-	}
 }

@@ -26,25 +26,28 @@ type Tape struct {
 }
 
 // saveTape writes the tape, before anything is made of the readings.
-func (o *round) saveTape() error {
+func (o *round) saveTape(t *taken) error {
 	if o.Tape.File == "" {
 		return nil
 	}
-	o.described()
-	t := store.Tape{Run: o.run, Ledger: o.ledger, LeftOut: []string{"the environment"}}
-	t.Run.Host.Environment = nil
+	if err := errors.Join(o.folder.needSpool(), t.save(o.folder.spool)); err != nil {
+		return err
+	}
+	o.describe()
+	tape := store.Tape{Run: o.run, Ledger: o.ledger, LeftOut: []string{"the environment"}}
+	tape.Run.Host.Environment = nil
 	hide := o.Tape.Hide
 	if o.Tape.Names {
 		hide = nil
 	} else {
-		t.Run.Host.Name, t.Run.Host.Git, t.Run.Host.Cgroup = "machine", nil, ""
-		t.LeftOut = append(t.LeftOut, "the git commit, and the names of machine, user and folders")
+		tape.Run.Host.Name, tape.Run.Host.Git, tape.Run.Host.Cgroup = "machine", nil, ""
+		tape.LeftOut = append(tape.LeftOut, "the git commit, and the names of machine, user and folders")
 	}
 	if !o.Tape.Arguments {
-		t.Run.Command = []string{filepath.Base(o.Command[0])}
-		t.LeftOut = append(t.LeftOut, "the command's arguments")
+		tape.Run.Command = []string{filepath.Base(o.run.Command[0])}
+		tape.LeftOut = append(tape.LeftOut, "the command's arguments")
 	}
-	return store.SaveTape(o.Tape.File, t, o.spool, hide)
+	return store.SaveTape(o.Tape.File, tape, o.folder.spool, hide)
 }
 
 // Replay makes the result of a tape as if its readings had been taken now, and keeps it below results unless that is empty;
@@ -80,8 +83,8 @@ func Replay(file, results, version string) (result datamodel.Result, dir string,
 	if err = tape.Unpack(spool); err != nil {
 		return result, "", err
 	}
-	tree, err := digest(&run, tape.Ledger, spool, samples, nil)
-	rows := processes(&run, tape.Ledger, spool, tree)
+	tree, err := digest(&run, tape.Ledger, taken{spool: spool}, samples, nil)
+	rows := processes(&run, tape.Ledger, taken{spool: spool}, tree)
 	if err == nil && dir != "" {
 		err = errors.Join(save(dir, run, tree, rows), store.SaveManifest(dir, run))
 		if err == nil {

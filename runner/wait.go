@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"context"
 	"errors"
 	"os"
 	"time"
@@ -13,19 +14,40 @@ import (
 // grace is the time between asking a target that is over its limit to end and ending its tree.
 const grace = 5 * time.Second
 
-// wait returns when the target has been reaped. Meanwhile it passes signals on and keeps the limit of time.
-func (o *round) wait(began time.Time) error {
+// ending is what brings the target to its end, beside itself.
+type ending struct {
+	stopped             *launch.Signal // came while the idle machine was measured
+	cancelled, timedOut bool
+	terms               int // how often the target was asked to end
+}
+
+// orphans are those of the target that come to us.
+type orphans struct {
+	adopted bool          // they do
+	time    time.Duration // the CPU time of those reaped
+	user    time.Duration // the part of it in user mode
+}
+
+// wait returns when the target has been reaped. Meanwhile it passes signals on, keeps the limit of time, and lets the sampler
+// join.
+func (o *round) wait(ctx context.Context, began time.Time) error {
 	ended := make(chan error, 1)
 	go func() { ended <- o.target.Exited() }()
-	stopWatching := o.watch(began)
-	defer stopWatching()
+	stopWatching := func() {}
+	defer func() { stopWatching() }()
+	if o.readings.reading {
+		stopWatching = o.watch(began)
+	}
+	lives := time.NewTimer(o.readings.alone())
+	defer lives.Stop()
+	cancelled := ctx.Done()
 	var before launch.Signal
 	var limit, last <-chan time.Time
 	if o.Timeout > 0 {
 		limit = time.After(o.Timeout - time.Since(began))
 	}
 	var orphans <-chan time.Time
-	if o.adopted {
+	if o.orphans.adopted {
 		t := time.NewTicker(time.Second)
 		defer t.Stop()
 		orphans = t.C
@@ -40,8 +62,20 @@ func (o *round) wait(began time.Time) error {
 				o.pass(s)
 			}
 			before = s
+		case <-lives.C:
+			o.join(ctx)
+		case j := <-o.readings.joining:
+			o.readings.settle(j)
+			if o.readings.reading {
+				stopWatching = o.watch(began)
+			}
+		case <-cancelled:
+			cancelled = nil
+			o.end.cancelled = true
+			_ = o.target.Signal(terminate)
+			last = time.After(grace)
 		case <-limit:
-			o.timedOut = true
+			o.end.timedOut = true
 			_ = o.target.Signal(terminate)
 			last = time.After(grace)
 		case <-last:
@@ -56,14 +90,14 @@ func (o *round) wait(began time.Time) error {
 func (o *round) reap(began time.Time) error {
 	state, err := o.target.Reap()
 	wall := time.Since(began)
-	if o.adopted {
+	if o.orphans.adopted {
 		o.reapOrphans()
 	}
 	o.state = state
 	o.ledger = entries(wall, o.before, state, o.group)
-	o.noteQuota()
-	if o.adopted {
-		o.ledger.OrphansTime, o.ledger.OrphansUserTime = seconds(o.orphans), seconds(o.orphansUser)
+	o.quota.enter(&o.ledger)
+	if o.orphans.adopted {
+		o.ledger.OrphansTime, o.ledger.OrphansUserTime = seconds(o.orphans.time), seconds(o.orphans.user)
 	}
 	if !o.held {
 		o.ledger.RSSFloor = ownPeak()
@@ -75,15 +109,15 @@ func (o *round) reap(began time.Time) error {
 // reapOrphans takes away the dead among the target's orphans.
 func (o *round) reapOrphans() {
 	_, user, system := launch.Orphans(append(o.ours(), o.target.PID())...)
-	o.orphans += user + system
-	o.orphansUser += user
+	o.orphans.time += user + system
+	o.orphans.user += user
 }
 
 // ours lists our children that are no part of the target.
 func (o *round) ours() []int {
 	list := []int{o.Launcher.PID()}
-	if o.sampler != nil {
-		list = append(list, o.sampler.PID())
+	if pid := o.sampler.pid(); pid != 0 {
+		list = append(list, pid)
 	}
 	return list
 }
@@ -107,11 +141,11 @@ func (o *round) pass(s launch.Signal) {
 	if !ends(s.Number) {
 		return
 	}
-	o.cancelled = true
+	o.end.cancelled = true
 	if !s.Typed && (s.Number == terminate || s.Number == os.Interrupt) {
-		o.terms++
+		o.end.terms++
 	}
-	if o.terms >= 2 {
+	if o.end.terms >= 2 {
 		o.endTree()
 	}
 }
@@ -122,7 +156,7 @@ func (o *round) note() {
 	for {
 		select {
 		case s := <-o.signals:
-			o.cancelled = o.cancelled || ends(s.Number)
+			o.end.cancelled = o.end.cancelled || ends(s.Number)
 		default:
 			return
 		}
@@ -151,8 +185,8 @@ func (o *round) endTree() {
 
 // endedEarly looks for a signal that came while the target was not yet started, and could not be prepared for one.
 func (o *round) endedEarly() (os.Signal, bool) {
-	if o.stopped != nil {
-		return o.stopped.Number, true
+	if o.end.stopped != nil {
+		return o.end.stopped.Number, true
 	}
 	for {
 		select {
@@ -172,7 +206,7 @@ const liveFor = 5 * time.Second
 // watch reads the spool once a second and tells what the readings say of the moment, until the returned function is
 // called. The sampler flushes at least as often, so the figures are no more than a second old.
 func (o *round) watch(began time.Time) (stop func()) {
-	if o.OnStatus == nil {
+	if o.OnStatus == nil || !o.readings.reading {
 		return func() {}
 	}
 	quit, done := make(chan struct{}), make(chan struct{})
@@ -182,7 +216,7 @@ func (o *round) watch(began time.Time) (stop func()) {
 		defer tick.Stop()
 		var readings fold
 		var live datamodel.Live
-		spool := store.NewFollower(o.spool, readings.observe)
+		spool := store.NewFollower(o.folder.spool, readings.observe)
 		defer spool.Close()
 		for {
 			select {

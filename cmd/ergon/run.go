@@ -118,7 +118,7 @@ func (p *program) measure(ctx context.Context, o RunOptions, tape runner.Tape) (
 	r := p.runner(ctx, o, results, tape, show)
 	_, direct := p.launcher.(launch.Direct)
 	launch.Quiet(direct)
-	rep, err := r.Run()
+	rep, err := runner.Run(ctx, r, o.Command)
 	show.erase()
 	return rep, err
 }

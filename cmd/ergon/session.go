@@ -27,7 +27,7 @@ func (o SensorOptions) config() sampler.Config {
 }
 
 // runner converts the options of a run. results is the absolute results folder; empty keeps nothing.
-func (p *program) runner(ctx context.Context, o RunOptions, results string, tape runner.Tape, show *progress) runner.Runner {
+func (p *program) runner(ctx context.Context, o RunOptions, results string, tape runner.Tape, show *progress) runner.Options {
 	config := o.config()
 	config.Align = o.Align
 	config.Host.Arguments = o.Arguments
@@ -39,8 +39,8 @@ func (p *program) runner(ctx context.Context, o RunOptions, results string, tape
 	if project == "" {
 		project = filepath.Base(o.Command[0])
 	}
-	return runner.Runner{
-		Command: o.Command, Project: project, Results: results, Config: config,
+	return runner.Options{
+		Project: project, Results: results, Config: config, Backends: p.backends,
 		Launcher: p.launcher, Sampler: p.spawnSampler,
 		Signals: func() (<-chan launch.Signal, error) { return launch.Signals(prelaunch.Ignored) },
 		Tape:    tape, Timeout: o.Timeout, Version: version(), OnStatus: show.status, Estimate: o.Estimate,

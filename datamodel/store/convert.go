@@ -57,13 +57,14 @@ type SpoolStats struct {
 // several parts, each part has a header of its own, and the same sensor may have another number in each.
 type Observer func(source SpoolHeader, sensor int, at []time.Duration, values []float64)
 
-// Convert reads the spools in a folder to their ends and hands all readings to observe, which may be nil. It streams
+// Convert reads the spools in a folder to their ends, none if that is empty, and hands all readings to observe, which may be
+// nil. Behind those of a spool come the rows of its source, which were never written. It streams
 // them into a samples.parquet at samplesFile, or into none if that is empty. Behind the readings the file has what derive,
 // which may be nil, makes once observe has seen all; these times are on the clock of the first source with readings.
 // Memory does not grow with the length of the run. What a spool has lost is told in the result and is not an error. An
 // error means that samplesFile could not be written; observe has seen all readings even then. The name of the file is
 // durable after the next SaveManifest or RemoveSpool.
-func Convert(spoolDir, samplesFile string, observe Observer, derive func() []datamodel.Derived) (Converted, error) {
+func Convert(spoolDir, samplesFile string, observe Observer, derive func() []datamodel.Derived, rows ...Rows) (Converted, error) {
 	if observe == nil {
 		observe = func(SpoolHeader, int, []time.Duration, []float64) {}
 	}
@@ -72,8 +73,13 @@ func Convert(spoolDir, samplesFile string, observe Observer, derive func() []dat
 	}
 	c := conversion{observe: observe, derive: derive, feeds: feeds{dir: spoolDir}}
 	defer c.feeds.close()
-	if err := c.feeds.look(true); err != nil {
-		return Converted{}, fmt.Errorf("convert: %w", err)
+	if spoolDir != "" {
+		if err := c.feeds.look(true); err != nil {
+			return Converted{}, fmt.Errorf("convert: %w", err)
+		}
+	}
+	for _, r := range rows {
+		c.feeds.keep(r)
 	}
 	var bytes int64
 	var err error

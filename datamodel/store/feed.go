@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -52,6 +53,15 @@ func (f *feeds) look(over bool) error {
 		}
 	}
 	return nil
+}
+
+// keep adds readings that are in memory, behind what the files of the source hold.
+func (f *feeds) keep(rows Rows) {
+	rows.Header.Part = math.MaxInt32
+	name := escape(rows.Header.Source) + spoolExt // keeps the order of the sources the same as with files
+	f.add(filepath.Join(f.dir, name), &SpoolReader{
+		rows: rows, path: name, header: rows.Header, left: int64(8 * (len(rows.At) + len(rows.Values))),
+	}, nil)
 }
 
 // add puts a file that was opened, or could not be, to its source.
@@ -113,7 +123,7 @@ func (s *feed) next(over bool) (part int, at []time.Duration, values []float64, 
 		}
 		switch {
 		case err == nil && s.started && at[0] < s.stats.Last:
-			s.fail(fmt.Errorf("spool %s: time goes back from %v to %v", r.file.Name(), s.stats.Last, at[0]))
+			s.fail(fmt.Errorf("spool %s: time goes back from %v to %v", r.path, s.stats.Last, at[0]))
 		case err == nil:
 			s.count(at)
 			return s.reading, at, values, nil

@@ -95,17 +95,31 @@ func unescape(name string) string {
 	return b.String()
 }
 
+// NoteManifest writes the first manifest.json of a run that goes on. It survives the end of the process, though not that of
+// the machine: it does not sync.
+func NoteManifest(dir string, run datamodel.Run) error {
+	path := filepath.Join(dir, ManifestFile)
+	text, err := manifestText(dir, run)
+	if err != nil {
+		return err
+	}
+	temp := path + ".tmp"
+	if err := os.WriteFile(temp, text, 0o666); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}
+
 // SaveManifest writes manifest.json into a run's folder and makes the names in the folder durable. It is called after the
 // other files are written, since the manifest says whether that worked.
 func SaveManifest(dir string, run datamodel.Run) error {
-	if run.Schema == "" {
-		run.Schema = datamodel.ManifestSchema
-	}
-	text, err := json.MarshalIndent(run, "", "  ")
+	text, err := manifestText(dir, run)
 	if err != nil {
-		return fmt.Errorf("write %s: %w", filepath.Join(dir, ManifestFile), err)
+		return err
 	}
-	text = append(text, '\n')
 	if err := replaceFile(filepath.Join(dir, ManifestFile), func(w io.Writer) error {
 		_, err := w.Write(text)
 		return err
@@ -113,6 +127,18 @@ func SaveManifest(dir string, run datamodel.Run) error {
 		return err
 	}
 	return syncDir(dir)
+}
+
+// manifestText is what the file holds.
+func manifestText(dir string, run datamodel.Run) ([]byte, error) {
+	if run.Schema == "" {
+		run.Schema = datamodel.ManifestSchema
+	}
+	text, err := json.MarshalIndent(run, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", filepath.Join(dir, ManifestFile), err)
+	}
+	return append(text, '\n'), nil
 }
 
 // LoadManifest reads manifest.json from a run's folder. The error wraps fs.ErrNotExist if there is none, and ErrForeign

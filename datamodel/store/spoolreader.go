@@ -16,7 +16,9 @@ import (
 // SpoolReader reads a spool file, one batch at a time. It accepts only the shape of Arrow stream that Spool writes, and
 // checks every length against the bytes that are there.
 type SpoolReader struct {
-	file     *os.File
+	file     *os.File // nil if the readings are in memory
+	rows     Rows     // those
+	path     string
 	r        *bufio.Reader
 	size     int64 // bytes in the file
 	left     int64 // bytes of it that are not read yet
@@ -56,7 +58,7 @@ func OpenSpool(path string) (*SpoolReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &SpoolReader{file: file, last: math.MinInt64}
+	r := &SpoolReader{file: file, path: path, last: math.MinInt64}
 	if err := r.open(); err != nil {
 		_ = file.Close()
 		return nil, fmt.Errorf("spool %s: %w", path, err)
@@ -141,7 +143,12 @@ func (r *SpoolReader) Header() SpoolHeader { return r.header }
 func (r *SpoolReader) Complete() bool { return r.complete }
 
 // Close releases the file.
-func (r *SpoolReader) Close() error { return r.file.Close() }
+func (r *SpoolReader) Close() error {
+	if r.file == nil {
+		return nil
+	}
+	return r.file.Close()
+}
 
 // Next returns the readings of the next batch: their times, which never go back, and row by row their values, one for
 // each sensor, NaN if there was no reading. Both slices are valid until the next call. At the end it
@@ -153,7 +160,7 @@ func (r *SpoolReader) Next() (at []time.Duration, values []float64, err error) {
 		case errors.Is(err, io.EOF):
 			r.err = io.EOF
 		case err != nil:
-			r.err = fmt.Errorf("spool %s: %w", r.file.Name(), err)
+			r.err = fmt.Errorf("spool %s: %w", r.path, err)
 		}
 	}
 	if r.err != nil {
@@ -163,6 +170,14 @@ func (r *SpoolReader) Next() (at []time.Duration, values []float64, err error) {
 }
 
 func (r *SpoolReader) next() error {
+	if r.file == nil {
+		if r.complete || len(r.rows.At) == 0 {
+			r.complete = true
+			return io.EOF
+		}
+		r.at, r.values, r.complete = r.rows.At, r.rows.Values, true
+		return nil
+	}
 	if err := r.batch(); err != nil {
 		return err
 	}

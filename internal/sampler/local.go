@@ -36,10 +36,12 @@ func NewLocal(config Config, backends []sensors.Backend) *Engine {
 	return &Engine{config: config, backends: backends, local: true}
 }
 
-// Absences says why sources have no readings that only the sampler reads, in a run that was over before it joined.
-func (e *Engine) Absences() []sensors.Absence {
+// Missing is what could not be read in a round that the sampler did not join, in the order of the backends.
+func (e *Engine) Missing() []sensors.Absence {
 	var list []sensors.Absence
-	for _, b := range e.backends {
+	for _, o := range e.opened {
+		b := o.backend
+		list = append(list, o.absences...)
 		if b.First == sensors.AtStart || e.choice.excluded(b.Name) {
 			continue
 		}
@@ -50,7 +52,7 @@ func (e *Engine) Absences() []sensors.Absence {
 			}
 		}
 		list = append(list, sensors.Absence{
-			ID: b.Name, Cause: sensors.TooShort, Reason: "the command ended before the first beat, at which it is read first",
+			ID: b.Name, Cause: sensors.TooShort, Reason: "it is read from the first beat on, and the sampler did not read",
 		})
 	}
 	return list

@@ -1,0 +1,336 @@
+package runner
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/cgroup"
+	"github.com/ergon-energy/ergon/internal/launch"
+	"github.com/ergon-energy/ergon/internal/sampler"
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// round is the measurement of one command while it goes on.
+type round struct {
+	*Session
+	target   launch.Target // the command; nil until it is held
+	run      datamodel.Run
+	folder   folder
+	readings readings
+	group    *cgroup.Group
+	ledger   datamodel.Ledger
+	state    launch.State
+	end      ending
+	orphans  orphans
+	quota    quota
+	// processes is the table of the target's processes, once that is made; before is the CPU time of what is to become
+	// the target.
+	processes []datamodel.Process
+	before    time.Duration
+	held      bool                      // the target's process id was known before it started
+	described bool                      // Host was called
+	host      <-chan datamodel.HostInfo // the machine as Complete has it
+	noTape    error                     // why there is no tape
+}
+
+func newRound(s *Session, command []string) *round {
+	now := time.Now()
+	o := &round{Session: s, group: &cgroup.Group{}}
+	o.run = datamodel.Run{
+		Schema: datamodel.ManifestSchema, ID: newID(now), Project: o.Project, Command: command,
+		Outcome: datamodel.Unfinished, Start: now, Version: o.Version, Estimate: o.Estimate,
+		Sources: []datamodel.SourceStats{}, Missing: []sensors.Absence{}, Warnings: []datamodel.Warning{}, // [] in JSON
+	}
+	o.run.Folder, _ = os.Getwd()
+	config := o.Config
+	config.Host.Runner = os.Getpid()
+	config.Host.Dirs = append([]string{o.run.Folder}, config.Host.Dirs...)
+	o.sampler.config = config
+	o.readings = readings{process: o.sampler, config: config}
+	return o
+}
+
+// measure takes the round from its beginning to its end.
+func (o *round) measure(ctx context.Context) (Report, error) {
+	defer o.close()
+	if err := o.setup(ctx); err != nil {
+		if o.target != nil {
+			o.target.Abandon()
+		}
+		o.folder.discard()
+		return Report{}, &SetupError{err}
+	}
+	o.machine.become(Ready)
+	o.begin(ctx)
+	if s, ok := o.endedEarly(); ok {
+		o.target.Abandon()
+		o.run.Outcome, o.run.Reason = datamodel.Cancelled, s.String()+" came before the command was started"
+		o.state = launch.State{ExitCode: -1, Signal: number(s)}
+		o.endReadings(ctx)
+		return o.report(nil), o.unmeasured()
+	}
+	o.machine.become(Running)
+	o.held = o.known()
+	if o.held {
+		o.before, _ = launch.CPUTime(o.target.PID())
+	}
+	began := time.Now()
+	if err := o.target.Start(); err != nil {
+		o.refused(err)
+		o.endReadings(ctx)
+		rep := o.report(nil)
+		rep.Refused = err
+		return rep, o.unmeasured()
+	}
+	o.run.Start = began
+	if !o.held { // only now is its process id known
+		if err := o.group.Add(o.target.PID()); err != nil {
+			o.warn("target", "its cgroup could not be used: "+err.Error())
+		}
+		o.readings.follow(o.target.PID())
+	}
+	err := o.wait(ctx, began)
+	o.endReadings(ctx)
+	o.idleAfter(ctx)
+	o.complete()
+	o.machine.become(Processing)
+	o.settle()
+	tree, processErr := o.process()
+	return o.report(tree), errors.Join(err, processErr)
+}
+
+// setup makes the folder, the cgroup and who reads ready. An error means that the target is not to be started.
+func (o *round) setup(ctx context.Context) error {
+	held := make(chan error)
+	go func() { held <- o.hold() }()
+	runtime.Gosched() // it goes first: the launcher works while we go on
+	o.readings.open(o.Baseline.Duration > 0, o.Backends)
+	err := o.folder.make(o.Results, &o.run)
+	if err = errors.Join(err, <-held); err != nil {
+		return err
+	}
+	if o.readings.engine == nil { // the sampler writes from the beginning
+		err = o.noteFolder()
+	}
+	if err != nil {
+		return err
+	}
+	baseline := o.Baseline.Duration > 0
+	if err := o.readings.attach(ctx, o.subject(), !baseline); err != nil || !baseline {
+		return err
+	}
+	o.idleBefore(ctx)
+	o.readings.order((*sampler.Client).Begin)
+	return nil
+}
+
+// subject is what the sampler is told of the target.
+func (o *round) subject() sampler.Subject {
+	return sampler.Subject{
+		Target: sensors.Target{CPUGroup: o.group.CPU, MemoryGroup: o.group.Memory},
+		PID:    o.target.PID(), Spool: o.folder.spool, Ephemeral: o.folder.dir == "",
+	}
+}
+
+// noteFolder makes the spool and writes what is known of the run so far.
+func (o *round) noteFolder() error {
+	if o.Host != nil && !o.described {
+		o.described = true
+		o.run.Host = o.Host()
+	}
+	if err := o.folder.needSpool(); err != nil || o.folder.dir == "" {
+		return err
+	}
+	return store.NoteManifest(o.folder.dir, o.run)
+}
+
+// join lets the sampler take over from the runner, as the command lives on.
+func (o *round) join(ctx context.Context) {
+	if err := o.noteFolder(); err != nil {
+		o.warn("run", err.Error())
+	}
+	if o.folder.spool != "" {
+		o.readings.join(ctx, o.subject())
+	}
+}
+
+// hold makes the target's cgroups and the target's process in them. A cgroup that does not take the process is given up.
+// If no other round follows, the launcher is not needed any more then.
+func (o *round) hold() error {
+	group, err := cgroup.Make(o.run.ID)
+	if err == nil {
+		o.group = group
+	}
+	for {
+		c := launch.Command{Argv: o.run.Command}
+		for _, f := range o.group.Folders() {
+			c.Groups = append(c.Groups, launch.Group(f))
+		}
+		o.target, err = o.Launcher.Hold(c)
+		refused, ok := errors.AsType[*launch.GroupError](err)
+		switch {
+		case ok:
+			o.group.Refuse(refused.Group.Dir, refused.Err)
+		case o.single:
+			return errors.Join(err, o.Launcher.Close())
+		default:
+			return err
+		}
+	}
+}
+
+// begin returns when the first reading is taken.
+func (o *round) begin(ctx context.Context) {
+	if o.group.CPU == "" {
+		// An orphan's CPU time is then known to perf, or to who reaps it.
+		o.orphans.adopted = launch.Adopt() == nil
+	}
+	o.quota.watch(o.group)
+	o.readings.begin(ctx)
+}
+
+// known says whether the target has a process id before it is started.
+func (o *round) known() bool { return o.target.PID() != 0 }
+
+// refused notes why the command could not be executed.
+func (o *round) refused(err error) {
+	o.run.Outcome, o.run.Reason = datamodel.NotExecutable, err.Error()
+	o.state = launch.State{ExitCode: ExitNotExecutable}
+	var e *launch.ExecError
+	if errors.As(err, &e) && e.NotFound() {
+		o.run.Outcome, o.state.ExitCode = datamodel.NotFound, ExitNotFound
+	}
+}
+
+// endReadings takes the last readings, and what there is to say about all of them.
+func (o *round) endReadings(ctx context.Context) {
+	r := &o.readings
+	r.end(context.WithoutCancel(ctx))
+	o.run.Accounting = r.accounting
+	o.run.Missing = append(o.run.Missing, r.missing...)
+	o.run.Sources = append(o.run.Sources, r.sources...)
+	o.run.Warnings = append(o.run.Warnings, r.warnings...)
+}
+
+// complete begins to describe the machine in full, beside all that goes on until it is described.
+func (o *round) complete() {
+	full := make(chan datamodel.HostInfo, 1)
+	o.host = full
+	wall := time.Duration(0)
+	if w := o.run.WallTime; w != nil {
+		wall = time.Duration(*w * float64(time.Second))
+	}
+	described, h := o.described, o.run.Host
+	o.described = true
+	go func() {
+		if o.Host != nil && !described {
+			h = o.Host()
+		}
+		if o.Complete != nil {
+			o.Complete(&h, wall)
+		}
+		full <- h
+	}()
+}
+
+// describe waits for the full description. A second call does nothing.
+func (o *round) describe() {
+	if o.host != nil {
+		o.run.Host = <-o.host
+		o.host = nil
+	}
+}
+
+// settle fixes the outcome of a target that was started.
+func (o *round) settle() {
+	switch {
+	case o.end.timedOut:
+		o.run.Outcome, o.run.Reason = datamodel.TimedOut, fmt.Sprintf("longer than the limit of %v", o.Timeout)
+	case o.readings.failed != nil:
+		o.run.Outcome, o.run.Reason = datamodel.SamplerFailed, o.readings.failed.Error()
+	case o.end.cancelled && o.state.Code() != 0:
+		o.run.Outcome, o.run.Reason = datamodel.Cancelled, "ergon was asked to end it"
+	case o.state.Signal != 0:
+		o.run.Outcome, o.run.Reason = datamodel.TargetFailed, "ended by "+signalName(o.state.Signal)
+	case o.state.ExitCode != 0:
+		o.run.Outcome, o.run.Reason = datamodel.TargetFailed, fmt.Sprintf("exit code %d", o.state.ExitCode)
+	default:
+		o.run.Outcome = datamodel.Done
+	}
+	o.noteEnding()
+	n, err := o.group.Leave()
+	o.ledger.Survivors = count(n)
+	if n > 0 {
+		o.warn("target", fmt.Sprintf("%d of its processes live on; what they do from now on is not in these figures", n))
+	} else if err != nil {
+		o.warn("target", "its cgroup stays behind: "+err.Error())
+	}
+}
+
+// report is what the caller gets.
+func (o *round) report(tree *datamodel.Node) Report {
+	rep := Report{
+		Result: datamodel.Result{Run: o.run, Tree: tree, Processes: o.processes}, Dir: o.folder.dir, State: o.state, NoTape: o.noTape,
+	}
+	if o.end.timedOut {
+		rep.Code = ExitTimedOut
+	}
+	return rep
+}
+
+// close releases everything, whatever was reached.
+func (o *round) close() {
+	_, _ = o.group.Leave() // settle has told what there was to tell
+	o.readings.close()
+	o.sampler.await()
+	o.folder.close()
+}
+
+func (o *round) warn(subject, text string) {
+	o.run.Warnings = append(o.run.Warnings, datamodel.Warning{Subject: subject, Text: text})
+}
+
+// saveManifest writes what is known so far.
+func (o *round) saveManifest() error {
+	if o.folder.dir == "" {
+		return nil
+	}
+	o.noteEnding()
+	return store.SaveManifest(o.folder.dir, o.run)
+}
+
+// unmeasured ends a run whose command was not started: there are no readings, and nothing to recover.
+func (o *round) unmeasured() error {
+	if o.folder.dir == "" {
+		return nil
+	}
+	o.sampler.await()
+	if err := o.saveManifest(); err != nil {
+		return err
+	}
+	return store.RemoveSpool(o.folder.dir)
+}
+
+// noteEnding tells the manifest how the target ended, where that is known.
+func (o *round) noteEnding() {
+	if o.state.Signal != 0 {
+		o.run.Signal = signalName(o.state.Signal)
+	} else if o.run.Outcome != datamodel.Unfinished {
+		o.run.ExitCode = &o.state.ExitCode
+	}
+}
+
+// newID names a run so that names sort by time: when ergon was called, in UTC, and six random letters.
+func newID(at time.Time) string {
+	var b [3]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return at.UTC().Format(store.IDTime) + "-" + hex.EncodeToString(b[:])
+}
