@@ -73,6 +73,7 @@ func summaryOf(t *testing.T, dir string) map[string]struct {
 func TestBaseline(t *testing.T) {
 	testenv.Long(t)
 	t.Parallel()
+	machine := testenv.Begin(t)
 	sysfs, dir := meter(t), t.TempDir()
 	c := command(t, newMark(), "ergon", "--path.sysfs", sysfs, "-o", dir, "--progress", "plain", "--baseline", "1s,both", "sleep", "0.5")
 	out, err := c.CombinedOutput()
@@ -88,11 +89,12 @@ func TestBaseline(t *testing.T) {
 		}
 	}
 	run := onlyRun(t, dir)
-	// The counters move only when the fake's process gets a CPU, so the bound is for a busy machine.
 	base := run.Baseline
-	if base == nil || base.Reason != "" || base.Cover != "packages" || math.Abs(base.Power-40) > 20 || base.Duration < 2 ||
-		len(base.Parts) != 2 || base.Busy == nil {
+	if base == nil || base.Reason != "" || base.Cover != "packages" || base.Duration < 2 || len(base.Parts) != 2 || base.Busy == nil {
 		t.Fatalf("%+v", base)
+	}
+	if math.Abs(base.Power-40) > 4 { // the counters move when the fake's process gets a processor
+		machine.Errorf("the idle machine drew %v W, want 40 W", base.Power)
 	}
 	// The run begins with the command. The first baseline lies before it; the second begins after its end.
 	end := run.Start.Add(time.Duration(*run.WallTime * float64(time.Second)))
@@ -251,6 +253,7 @@ func TestShortCommands(t *testing.T) {
 // TestStoppedTime stops the command for a while. The result separates this time from the time in which the command ran.
 func TestStoppedTime(t *testing.T) {
 	t.Parallel()
+	machine := testenv.Begin(t)
 	dir, mark := t.TempDir(), newMark()
 	c := command(t, mark, "ergon", "-o", dir, "--interval", "10ms", "sh", "-c", "echo $$; read -r go || exec sleep 0.2")
 	k, line := start(t, c)
@@ -286,10 +289,9 @@ func TestStoppedTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// On a busy machine looks are slow, and one may be postponed.
 	m := r.Tree.First(datamodel.HostLevel).Find(datamodel.DeviceLevel, "target").Metric("stopped_time")
-	if !(m.Value >= inside/4 && m.Value <= whole) {
-		t.Errorf("%v s (%s), want %v to %v", m.Value, m.Reason, inside, whole)
+	if !(m.Value >= inside/2 && m.Value <= whole) { // looks are put off if a busy machine makes looking slow
+		machine.Errorf("%v s (%s), want %v, or half of it, to %v", m.Value, m.Reason, inside, whole)
 	}
 }
 

@@ -202,19 +202,17 @@ func TestGPUUpdatePeriod(t *testing.T) {
 	for _, ms := range []int{20, 100} {
 		t.Run(strconv.Itoa(ms), func(t *testing.T) {
 			t.Parallel()
-			// The period is never too short. It may be too long by a sixteenth at each end, and by more on a busy machine, but not five times.
-			least, seen := float64(ms)/1e3, 0.0
-			for range 5 {
-				r := runOnGPU(t, library, fmt.Sprintf("UPDATE=%d", ms), "update_period", "sleep", "1.2")
-				m := r.metric(t, datamodel.DeviceLevel, "gpu/"+stubGPU, "update_period")
-				if seen = m.Value; !(seen >= least) {
-					t.Fatalf("%v s (%s), want %v s", seen, m.Reason, least)
-				}
-				if seen < 2*least {
-					return
-				}
+			machine := testenv.Begin(t)
+			r := runOnGPU(t, library, fmt.Sprintf("UPDATE=%d", ms), "update_period", "sleep", "1.2")
+			m := r.metric(t, datamodel.DeviceLevel, "gpu/"+stubGPU, "update_period")
+			// Never less than it is. More by a sixteenth at each end, and by what a busy machine adds.
+			least := float64(ms) / 1e3
+			if !(m.Value >= least) {
+				t.Fatalf("%v s (%s), want %v s", m.Value, m.Reason, least)
 			}
-			t.Errorf("%v s, want %v s", seen, least)
+			if m.Value >= 2*least {
+				machine.Errorf("%v s, want less than twice %v s", m.Value, least)
+			}
 		})
 	}
 }
@@ -237,6 +235,7 @@ func TestGPUCounterReset(t *testing.T) {
 func TestGPUHangs(t *testing.T) {
 	testenv.Long(t)
 	t.Parallel()
+	machine := testenv.Begin(t)
 	r := runOnGPU(t, nvmlstub.Build(t), "CURVE=constant:250 HANG=nvmlDeviceGetFieldValues HANG_FROM=1.5", "energy", "sleep", "2")
 	m, truth := r.metric(t, datamodel.RunLevel, "", "gpu_energy"), 250*(r.to-r.from)
 	if !(math.Abs(m.Value-truth) <= 250*0.1) {
@@ -247,8 +246,8 @@ func TestGPUHangs(t *testing.T) {
 			t.Errorf("no %q in %+v", text, r.Run.Warnings)
 		}
 	}
-	if m := r.metric(t, datamodel.RunLevel, "", "wall_time"); !(m.Value < 3.5) {
-		t.Errorf("the command ran for %v s", m.Value)
+	if m := r.metric(t, datamodel.RunLevel, "", "wall_time"); !(m.Value < 2.5) {
+		machine.Errorf("the command ran for %v s", m.Value)
 	}
 	for _, s := range r.Run.Sources {
 		due := int64(2 / s.Interval) // beats: each one is a reading or was missed
