@@ -1,8 +1,8 @@
-// Package doctor says of every family of sensors whether it is there, whether it can be read, why not, and what the
-// narrowest change is that would let it be read, with the risk of that change. It changes nothing itself.
+// Package doctor says for every family of sensors whether it exists, whether it can be read, and why not. It suggests the
+// narrowest change that makes the family readable, with the risk of that change. It changes nothing itself.
 //
-// Probe looks at the machine and Examine draws the conclusions, from nothing but what was probed. What the sensors are
-// is not asked here but in a sampler, as a driver's library is loaded nowhere else.
+// Probe looks at the machine. Examine draws conclusions from what Probe found, and from nothing else. The sensors are
+// listed by a sampler, because only a sampler loads a driver's library.
 package doctor
 
 import (
@@ -21,18 +21,19 @@ const Schema = "ergon.doctor/1"
 type Facts struct {
 	// System is the operating system, as GOOS names it.
 	System string
-	// UID is the effective user, -1 where there are none.
+	// UID is the effective user, -1 if the system has no user numbers.
 	UID int
-	// Sensors are the sensors that can be read, and Missing what a backend said of the others.
+	// Sensors can be read, Missing cannot.
 	Sensors []Reading
 	Missing []sensors.Absence
-	// Container says by what this was seen to be a container; empty where nothing says so.
+	// Container is the sign of a container; empty if there is none.
 	Container string
-	// Redirected is true if sysfs was not read at /sys. Its paths are then of no use in a fix.
+	// Redirected is true if sysfs was not read at /sys. Its paths are then useless in a fix.
 	Redirected bool
-	// Paranoid is kernel.perf_event_paranoid; empty where there is none.
+	// Paranoid is kernel.perf_event_paranoid; empty if the kernel has none.
 	Paranoid string
-	// TaskClock is the perf event that counts the command's CPU time where it has no cgroup, nil where it was not tried.
+	// TaskClock is the perf event that counts the command's CPU time if the command has no cgroup; nil if it was not
+	// tried.
 	TaskClock *Event
 	Groups    []Group
 	NVIDIA    NVIDIA
@@ -40,18 +41,18 @@ type Facts struct {
 
 // Reading is a sensor that can be read.
 type Reading struct {
-	// Backend is the name of its family for --sensors, Family the first part of the sensor's ID.
+	// Backend is the name for --sensors, Family the first part of the sensor's ID.
 	Backend, Family string
 }
 
-// Event is a perf event and what came of opening it.
+// Event is the result of opening a perf event.
 type Event struct {
 	// Cause and Reason say why it cannot be opened; both are empty if it can.
 	Cause  sensors.Cause
 	Reason string
 }
 
-// Group is the cgroup this process is in, in one hierarchy.
+// Group is the cgroup of this process in one hierarchy.
 type Group struct {
 	// Version and Controller are as in cgroup.Place.
 	Version    int
@@ -62,33 +63,33 @@ type Group struct {
 	Cause    sensors.Cause
 	Reason   string
 	ReadOnly bool
-	// Memory is whether a group made in it would count memory.
+	// Memory says whether a group made in it would count memory.
 	Memory bool
 }
 
-// NVIDIA is what there is of NVIDIA's GPUs beside what NVML says.
+// NVIDIA is what the machine shows of NVIDIA's GPUs apart from NVML.
 type NVIDIA struct {
-	// GPUs is the number of them on the PCI bus, whether or not there is a driver.
+	// GPUs is the number of GPUs on the PCI bus, with or without a driver.
 	GPUs int
-	// Driver is whether the kernel module is loaded.
+	// Driver says whether the kernel module is loaded.
 	Driver bool
-	// Nodes is whether /dev/nvidiactl exists, Denied whether a node may not be opened, and Owner the group it belongs to.
+	// Nodes says whether /dev/nvidiactl exists, Denied whether this user may not open a node. Owner is the node's group.
 	Nodes, Denied bool
 	Owner         string
 }
 
-// present is whether there is anything of NVIDIA's.
+// present reports whether there is any sign of an NVIDIA GPU.
 func (n NVIDIA) present() bool { return n.GPUs > 0 || n.Driver || n.Nodes }
 
-// Finding is what there is to say of a family or of one sensor.
+// Finding is what the doctor says about a family or one sensor.
 type Finding struct {
-	// ID is that of the family where all of it is meant, else of the sensor.
+	// ID names the family, or one sensor.
 	ID     string `json:"id"`
 	Family string `json:"family"`
-	// Present is whether it exists here, Readable whether it can be read.
+	// Present says whether it exists here, Readable whether it can be read.
 	Present  bool `json:"present"`
 	Readable bool `json:"readable"`
-	// Hidden is true for what exists and is not read because a setting says so, which is no fault.
+	// Hidden is true if it exists and a setting keeps it from being read, which is not a fault.
 	Hidden bool `json:"hidden,omitempty"`
 	// Sensors is the number of sensors that can be read.
 	Sensors int    `json:"sensors,omitempty"`
@@ -98,25 +99,25 @@ type Finding struct {
 	Reason string        `json:"reason,omitempty"`
 	// Instead is what ergon uses in its place.
 	Instead string `json:"instead,omitempty"`
-	// Fix is the narrowest change that lets it be read; nil where none is known or needed.
+	// Fix is the narrowest change that makes it readable; nil if none is known or needed.
 	Fix *Fix `json:"fix,omitempty"`
 }
 
-// fault is whether it exists and cannot be read.
+// fault reports whether it exists and cannot be read.
 func (f Finding) fault() bool { return f.Present && !f.Readable && !f.Hidden }
 
-// Report is all that was found.
+// Report is everything the doctor found.
 type Report struct {
 	Schema string `json:"schema"`
 	System string `json:"system"`
 	UID    int    `json:"uid"`
-	// Container says by what this was seen to be a container.
+	// Container is the sign of a container.
 	Container string    `json:"container,omitempty"`
 	Notes     []string  `json:"notes"`
 	Findings  []Finding `json:"findings"`
 }
 
-// Well is whether everything that exists can be read.
+// Well reports whether everything that exists can be read.
 func (r Report) Well() bool { return !slices.ContainsFunc(r.Findings, Finding.fault) }
 
 // Examine draws the conclusions.
@@ -127,17 +128,17 @@ func Examine(f Facts) Report {
 	r.Findings = append(r.Findings, f.groups()...)
 	if slices.ContainsFunc(f.Sensors, func(s Reading) bool { return s.Backend == "nvml" }) {
 		// NVML API Reference, nvmlDeviceSetAccountingMode.
-		r.Notes = append(r.Notes, "optional: `sudo nvidia-smi -am 1` has the driver keep the GPU time and memory of processes "+
-			"that have ended; every user can ask for them, and ergon itself does not so far")
+		r.Notes = append(r.Notes, "optional: after `sudo nvidia-smi -am 1` the driver keeps the GPU time and memory of ended "+
+			"processes, for every user to read; ergon does not use them so far")
 	}
 	if f.Container != "" {
-		r.Notes = append(r.Notes, "in a container, as it seems ("+f.Container+"): energy, CPU, memory and disks of the machine "+
-			"are those of the host, shared with all that runs there")
+		r.Notes = append(r.Notes, "this seems to be a container ("+f.Container+"): energy, CPU, memory and disks of the machine "+
+			"are the host's, shared with everything that runs there")
 	}
 	return r
 }
 
-// families says what the backends found.
+// families returns the findings about the backends.
 func (f Facts) families() []Finding {
 	readable := map[string]int{}
 	backendOf := map[string]string{"gpu": "nvml"} // by family, for what has no sensor but absences
@@ -173,8 +174,8 @@ func (f Facts) families() []Finding {
 	return all
 }
 
-// absences says what is missing of a family. What is said of the family as a whole repeats the first of its sensors',
-// where there is one.
+// absences returns the findings about the absent sensors of a family. The family's own absence repeats that of its first
+// sensor, so it counts only if it is the only one.
 func (f Facts) absences(family string, list []sensors.Absence) []Finding {
 	var all []Finding
 	for _, a := range list {
@@ -240,7 +241,7 @@ func (f Facts) nvml(x *Finding) {
 	x.Present = true
 	switch {
 	case n.Denied:
-		x.Reason, x.Fix = "the device nodes /dev/nvidia* may not be opened: "+x.Reason, f.nodesFix()
+		x.Reason, x.Fix = "this user may not open the device nodes /dev/nvidia*: "+x.Reason, f.nodesFix()
 	case x.Cause == sensors.VersionMismatch:
 		x.Fix = fix(fixMismatch)
 	case f.Container != "" && (x.Cause == sensors.NoLibrary || !n.Nodes):
@@ -254,7 +255,7 @@ func (f Facts) nvml(x *Finding) {
 	}
 }
 
-// nodesFix lets a user open the device nodes.
+// nodesFix returns the change that lets a user open the device nodes.
 func (f Facts) nodesFix() *Fix {
 	if f.NVIDIA.Owner == "" || f.NVIDIA.Owner == "root" {
 		return fix(fixNodeMode)
@@ -262,7 +263,7 @@ func (f Facts) nodesFix() *Fix {
 	return fix(fixNodeGroup, "{GROUP}", f.NVIDIA.Owner)
 }
 
-// taskClock says whether the command's CPU time can be counted by perf.
+// taskClock says whether perf can count the command's CPU time.
 func (f Facts) taskClock() []Finding {
 	if f.TaskClock == nil {
 		return nil
@@ -276,7 +277,7 @@ func (f Facts) taskClock() []Finding {
 		x.Sensors = 1
 		return []Finding{x}
 	}
-	x.Instead = "CPU time of the command from its cgroup, else from wait4 and looks at its processes"
+	x.Instead = "the command's CPU time comes from its cgroup, else from wait4 and looks at its processes"
 	if x.Cause == sensors.Denied {
 		if f.Paranoid != "" {
 			x.Reason += " (kernel.perf_event_paranoid is " + f.Paranoid + ")"
@@ -289,7 +290,7 @@ func (f Facts) taskClock() []Finding {
 	return []Finding{x}
 }
 
-// groups says whether the command can get cgroups of its own: one that counts CPU time, and one that counts memory.
+// groups says whether the command can get its own cgroups: one that counts CPU time, and one that counts memory.
 func (f Facts) groups() []Finding {
 	if len(f.Groups) == 0 {
 		return nil
@@ -298,18 +299,18 @@ func (f Facts) groups() []Finding {
 	if !cpu.Readable {
 		cpu.Instead = "wait4 and looks at the processes"
 		if f.TaskClock != nil && f.TaskClock.Cause == "" {
-			cpu.Instead = "perf task-clock, exact but for the start and end of each process"
+			cpu.Instead = "perf task-clock, exact except for the start and end of each process"
 		}
 	}
 	memory := f.group("cgroup/memory", func(g Group) bool { return g.Controller != "cpuacct" },
 		func(g Group) bool { return g.Memory })
 	if !memory.Readable {
-		memory.Instead = "the sum of what the processes hold at each look"
+		memory.Instead = "the sum of the processes' memory at each look"
 	}
 	return []Finding{cpu, memory}
 }
 
-// group chooses among the groups that are of use, first what works, then what is only not permitted.
+// group chooses among the useful groups: first one that works, then one that is only not permitted.
 func (f Facts) group(id string, use, counts func(Group) bool) Finding {
 	x := Finding{ID: id, Family: "cgroup"}
 	for _, g := range f.Groups {
@@ -318,7 +319,7 @@ func (f Facts) group(id string, use, counts func(Group) bool) Finding {
 		case !counts(g):
 			if x.Reason == "" {
 				x.Source, x.Cause = g.Dir, sensors.Unsupported
-				x.Reason = "the controller memory is not on for groups below this one"
+				x.Reason = "the memory controller is not enabled for groups below this one"
 			}
 		case g.Cause == "":
 			return Finding{ID: id, Family: "cgroup", Present: true, Readable: true, Sensors: 1, Source: g.Dir}
@@ -327,12 +328,12 @@ func (f Facts) group(id string, use, counts func(Group) bool) Finding {
 		}
 	}
 	if x.Reason == "" {
-		x.Cause, x.Reason = sensors.NotPresent, "no cgroup hierarchy that counts it"
+		x.Cause, x.Reason = sensors.NotPresent, "no cgroup hierarchy counts it"
 	}
 	return x
 }
 
-// groupFix is what lets the command have a group of its own. Whom systemd gives which group is seen by the name.
+// groupFix returns the change that gives the command its own group. The path tells which group systemd gave to whom.
 func (f Facts) groupFix(g Group) *Fix {
 	unit := path.Base(g.Dir)
 	switch {
@@ -346,7 +347,7 @@ func (f Facts) groupFix(g Group) *Fix {
 	return fix(fixGroupScope)
 }
 
-// Status sums a family up in a word or two, for people.
+// Status sums up a family in a word or two.
 func Status(findings []Finding) string {
 	var ok, fault, hidden int
 	denial := true

@@ -118,7 +118,7 @@ func TestExamine(t *testing.T) {
 		{
 			"closed nodes of a group", Facts{
 				Missing: []sensors.Absence{notLoaded}, NVIDIA: NVIDIA{Driver: true, Nodes: true, Denied: true, Owner: "video"},
-			}, "nvml", "not readable", false, fixNodeGroup, "may not be opened",
+			}, "nvml", "not readable", false, fixNodeGroup, "may not open",
 		},
 		{
 			"closed nodes of root", Facts{
@@ -210,7 +210,7 @@ func TestExamine(t *testing.T) {
 		{
 			"v2 without the memory controller",
 			Facts{Groups: []Group{{Version: 2, Dir: "/u"}}},
-			"cgroup/memory", "ok", true, "", "controller memory is not on",
+			"cgroup/memory", "ok", true, "", "memory controller is not enabled",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -328,13 +328,13 @@ func TestText(t *testing.T) {
 	})
 	got := strings.Join(r.Text(), "\n")
 	const want = `What an ordinary user can measure here (linux):
-  note: in a container, as it seems (/.dockerenv exists): energy, CPU, memory and disks of the machine are those of the host, shared with all that runs there
+  note: this seems to be a container (/.dockerenv exists): energy, CPU, memory and disks of the machine are the host's, shared with everything that runs there
 
   cpu         ok             2 sensors
   rapl        not permitted  package-0/energy, psys/energy: permission denied (root only since Linux 5.10, CVE-2020-8694) -> 1
   nvml        not here       no NVIDIA driver found
 
-Nothing was changed. What would help, each with its risk:
+Nothing was changed. Changes that would help, each with its risk:
 
  1. let a group read the energy counters of powercap
     write to /etc/udev/rules.d/70-ergon-powercap.rules:

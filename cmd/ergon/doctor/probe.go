@@ -11,8 +11,8 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// Probe looks at the machine, given what a sampler found. What belongs to the command itself, perf and cgroups, is always
-// this machine's, whatever the roots of host. What was not asked of the sampler is not looked at here either.
+// Probe looks at the machine, given what a sampler found. Perf and cgroups are always this machine's, whatever the roots
+// in host. What the sampler was not asked for is not probed either.
 func Probe(host sensors.Setup, readings []Reading, missing []sensors.Absence) Facts {
 	asked := func(family string) bool {
 		return slices.ContainsFunc(readings, func(r Reading) bool { return r.Backend == family }) ||
@@ -30,8 +30,8 @@ func Probe(host sensors.Setup, readings []Reading, missing []sensors.Absence) Fa
 	return f
 }
 
-// nvidia looks for GPUs where NVML need not work: on the bus, in the module's folder, and at the device nodes, which are
-// this machine's whatever the roots.
+// nvidia looks for GPUs without NVML: on the bus, in the module's folder in procfs, and at the device nodes. The device
+// nodes are always this machine's, whatever the roots.
 func nvidia(host sensors.Setup) NVIDIA {
 	n := NVIDIA{}
 	vendors, _ := filepath.Glob(filepath.Join(host.Sys, "bus/pci/devices/*/vendor")) // no bad pattern but in the root's own name.
@@ -51,7 +51,7 @@ func nvidia(host sensors.Setup) NVIDIA {
 	return n
 }
 
-// word is the only word of a file, empty where it cannot be read.
+// word returns the only word of a file, empty if the file cannot be read.
 func word(file string) string {
 	b, err := os.ReadFile(file)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// taskClock tries the event on this process, as an ordinary user may, without the kernel, and closes it
-// (perf_event_open(2)).
+// taskClock opens the event on this process and closes it (perf_event_open(2)). It excludes the kernel, as ordinary users
+// must.
 func taskClock() *Event {
 	attr := unix.PerfEventAttr{
 		Type: unix.PERF_TYPE_SOFTWARE, Config: unix.PERF_COUNT_SW_TASK_CLOCK,
@@ -39,8 +39,9 @@ func taskClock() *Event {
 	return &Event{}
 }
 
-// groups asks whether groups could be made where this process is, and makes none. A process that moves must be allowed
-// to write to cgroup.procs of the group above both as well, which is this one (cgroup-v2.rst, Delegation Containment).
+// groups asks whether groups could be made below the groups of this process, and makes none. To move a process, ergon
+// must also be allowed to write cgroup.procs of the common ancestor, which is this group (cgroup-v2.rst, Delegation
+// Containment).
 func groups() []Group {
 	places, err := cgroup.Here()
 	if err != nil {
@@ -66,7 +67,7 @@ func groups() []Group {
 	return all
 }
 
-// nodes tells of device nodes, which must be open for reading and writing to be of use.
+// nodes describes device nodes. They are of use only if they can be opened for reading and writing.
 func nodes(control, others string) (exist, denied bool, owner string) {
 	rest, _ := filepath.Glob(others)
 	for _, path := range append([]string{control}, rest...) {
@@ -81,7 +82,7 @@ func nodes(control, others string) (exist, denied bool, owner string) {
 			if group, err := user.LookupGroupId(id); err == nil {
 				owner = group.Name
 			}
-			if st.Mode&0o060 != 0o060 { // the group could not either.
+			if st.Mode&0o060 != 0o060 { // the group could not open it either
 				owner = ""
 			}
 		}

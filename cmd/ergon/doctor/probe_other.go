@@ -2,7 +2,7 @@
 
 package doctor
 
-// What follows is Linux's alone: elsewhere there is no such thing.
+// These exist on Linux only.
 
 func taskClock() *Event { return nil }
 

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Text words the report for people: a line or two for each family, then the fixes by number. Names and reasons are as
-// they came; the caller cleans the lines for a terminal.
+// Text returns the report as lines for people: a line or two for each family, then the fixes by number. Names and reasons
+// are unchanged; the caller cleans the lines for a terminal.
 func (r Report) Text() []string {
 	var lines []string
 	who := "an ordinary user"
@@ -49,7 +49,7 @@ func (r Report) Text() []string {
 		lines = append(lines, "Everything that exists here can be read.")
 	}
 	if len(numbered) > 0 {
-		lines = append(lines, "Nothing was changed. What would help, each with its risk:")
+		lines = append(lines, "Nothing was changed. Changes that would help, each with its risk:")
 		for i, f := range numbered {
 			lines = append(lines, "")
 			lines = append(lines, f.text(fmt.Sprintf("%2d. ", i+1))...)
@@ -61,7 +61,7 @@ func (r Report) Text() []string {
 	return lines
 }
 
-// byFamily groups findings, in the order in which the families come.
+// byFamily groups findings by family, in the order in which families first appear.
 func byFamily(all []Finding) [][]Finding {
 	var blocks [][]Finding
 	at := map[string]int{}
@@ -77,7 +77,7 @@ func byFamily(all []Finding) [][]Finding {
 	return blocks
 }
 
-// blockText is what is said of one family: what can be read, then each reason once with what it concerns.
+// blockText returns the lines about one family: what can be read, then each reason once with what it concerns.
 func blockText(block []Finding, number func(*Fix) int) []string {
 	var ok []string
 	sensors := 0
@@ -131,7 +131,7 @@ func blockText(block []Finding, number func(*Fix) int) []string {
 	return lines
 }
 
-// text words a fix, its alternatives below it.
+// text returns a fix as lines, its alternatives below it.
 func (f Fix) text(head string) []string {
 	indent := strings.Repeat(" ", len(head))
 	lines := []string{head + f.Title}
@@ -157,7 +157,7 @@ func (f Fix) text(head string) []string {
 	return lines
 }
 
-// wrap breaks a text into lines that an editor or terminal of the usual width takes.
+// wrap breaks a text into lines of at most 110 columns.
 func wrap(indent, text string) []string {
 	const width = 110
 	var lines []string
