@@ -434,6 +434,7 @@ func replayed(t *testing.T, p played) verdict {
 // TestAccuracyOfTapes replays made-up machines whose readings have known times.
 func TestAccuracyOfTapes(t *testing.T) {
 	testenv.Long(t)
+	testenv.Sequential(t)
 	var rows []verdict
 	for _, p := range playedCases() {
 		t.Run(p.name, func(t *testing.T) { rows = append(rows, replayed(t, p)) })

@@ -140,6 +140,7 @@ func TestFollowEnds(t *testing.T) {
 // Whoever joins at whatever time, and looks as often or as rarely as they like, sees what Convert sees in the end.
 func TestFollowProperty(t *testing.T) {
 	testenv.Long(t)
+	testenv.Sequential(t)
 	for seed := range uint64(25) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		dir := spoolFolder(t)

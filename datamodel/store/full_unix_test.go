@@ -184,6 +184,7 @@ func fullRunChild(dir string) error {
 
 func TestSaveDiskFull(t *testing.T) {
 	testenv.Long(t)
+	testenv.Sequential(t)
 	for _, ticks := range []int{3000, 40_000} { // one row group; snappy and zstd
 		dir := t.TempDir()
 		writeRun(t, dir, ticks)

@@ -107,6 +107,7 @@ func near(a, b float64) bool { return math.Abs(a-b) <= 1e-9*max(math.Abs(a), mat
 // several pages in snappy, one in zstd and one of several row groups.
 func TestReaders(t *testing.T) {
 	testenv.Long(t)
+	testenv.Sequential(t)
 	interpreter := python(t)
 	results := t.TempDir()
 	want := written{first: anchor.UnixMicro()}
@@ -228,6 +229,7 @@ func streams(t *testing.T, dir, run string) {
 // increments into power.
 func TestDerivedRows(t *testing.T) {
 	testenv.Long(t)
+	testenv.Sequential(t)
 	interpreter := python(t)
 	dir := t.TempDir()
 	derive := func() []datamodel.Derived {

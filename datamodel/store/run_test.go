@@ -142,6 +142,7 @@ func TestLoadMissingAndForeign(t *testing.T) {
 // Any cut of any file is an error.
 func TestLoadTruncated(t *testing.T) {
 	testenv.Long(t)
+	testenv.Sequential(t)
 	run := sampleRun()
 	dir := saveRun(t, t.TempDir(), run)
 	if err := store.SaveTree(dir, run, sampleTree(2)); err != nil {

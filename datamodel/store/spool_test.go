@@ -206,6 +206,7 @@ func TestSpoolWithoutClose(t *testing.T) {
 // Any beginning of a file gives a beginning of its rows, and only the whole file is complete.
 func TestSpoolEveryPrefix(t *testing.T) {
 	testenv.Long(t)
+	testenv.Sequential(t)
 	const n = 3
 	dir := t.TempDir()
 	s := create(t, dir, header("disk", n))

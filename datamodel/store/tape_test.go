@@ -313,6 +313,7 @@ func TestTapeRefuses(t *testing.T) {
 // However a tape is cut, it is refused: its table of contents stands at the end.
 func TestTapeCut(t *testing.T) {
 	testenv.Long(t)
+	testenv.Sequential(t)
 	file, _, _ := tapeOfTwo(t)
 	whole, err := os.ReadFile(file)
 	if err != nil {

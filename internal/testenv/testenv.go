@@ -42,3 +42,11 @@ func Long(t testing.TB) {
 		t.Skip("takes long")
 	}
 }
+
+// Sequential leaves a long test out of `make race`, because what it tests starts no goroutine.
+func Sequential(t testing.TB) {
+	t.Helper()
+	if raceDetector {
+		t.Skip("starts no goroutine, and takes long under the race detector")
+	}
+}
