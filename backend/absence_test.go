@@ -12,8 +12,7 @@ import (
 
 // causeOf returns the cause that an error of Open carries, empty if it carries none.
 func causeOf(err error) sensors.Cause {
-	var u *sensors.UnavailableError
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*sensors.UnavailableError](err); ok {
 		return u.Cause
 	}
 	return ""

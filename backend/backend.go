@@ -1,9 +1,9 @@
-// Package backend reads the machine: one file, or a few, for each family of sensors, and the list of them all.
+// Package backend reads the machine. Each family of sensors has one file or a few, and All lists the families.
 //
-// On Linux a family opens its files once and reads them by pread into buffers that it keeps, and parses by hand, so
-// that a reading allocates nothing. On other systems the families answer with what gopsutil can give. What cannot be
-// read is an absence with a reason. Differences and sums are made elsewhere: a counter is handed on as the kernel
-// counts it, in base units.
+// On Linux a family opens its files once, reads them by pread into buffers that it keeps, and parses by hand. So a
+// reading allocates nothing. On other systems the families return what gopsutil offers. What cannot be read is an
+// absence with its cause. A counter is passed on as the kernel counts it, in base units: other packages make
+// differences and sums.
 package backend
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// All lists the families in the order in which they are listed, opened and stored.
+// All returns the families, in the order in which they are listed, opened and stored.
 func All() []sensors.Backend {
 	return []sensors.Backend{
 		cpu(),
@@ -35,8 +35,8 @@ func All() []sensors.Backend {
 	}
 }
 
-// placed gives a sensor its place in a family, and the ID that follows from it. In the ID, but not in the device, an
-// underscore stands for what could not be written in a selection of sensors.
+// placed sets a sensor's family, device and name, and the ID that follows from them. In the ID an underscore replaces
+// characters that --sensors cannot contain; the device keeps them.
 func placed(family, device, name string, s sensors.Sensor) sensors.Sensor {
 	s.Family, s.Device, s.Name = family, device, name
 	if s.Resolution == 0 {
@@ -49,9 +49,9 @@ func placed(family, device, name string, s sensors.Sensor) sensors.Sensor {
 	return s
 }
 
-// resolution is the unit in which what is read is given, where it is that for a whole family: what is counted, bytes, the
-// µJ and µW of powercap and hwmon (Documentation/power/powercap/powercap.rst, Documentation/hwmon/sysfs-interface.rst), the
-// mJ, mW, MHz, percents and degrees of NVML. It is 0 where a family has none of its own for all.
+// resolution returns the unit of the raw readings if the whole family has one, else 0. It is 1 for bytes and counts. It is
+// 1 µJ and 1 µW for powercap and hwmon (Documentation/power/powercap/powercap.rst,
+// Documentation/hwmon/sysfs-interface.rst). NVML gives mJ, mW, MHz, percent and degrees.
 func resolution(family string, unit units.Unit) float64 {
 	if unit == units.Byte || strings.HasPrefix(string(unit), "{") {
 		return 1
@@ -71,7 +71,7 @@ func resolution(family string, unit units.Unit) float64 {
 	return 0
 }
 
-// inSteps is the list with another resolution for those of a unit.
+// inSteps sets the resolution of all sensors that have the given unit.
 func inSteps(list []sensors.Sensor, unit units.Unit, step float64) []sensors.Sensor {
 	for i := range list {
 		if list[i].Unit == unit {
@@ -81,7 +81,7 @@ func inSteps(list []sensors.Sensor, unit units.Unit, step float64) []sensors.Sen
 	return list
 }
 
-// plain is the rune itself, or '_' for a blank, a control character and what has a meaning in a selection.
+// plain returns the rune, or '_' for blanks, control characters and characters that have a meaning in --sensors.
 func plain(r rune) rune {
 	if r <= ' ' || r == 0x7f || strings.ContainsRune("*?[]{},!+\\", r) {
 		return '_'
@@ -89,7 +89,7 @@ func plain(r rune) rune {
 	return r
 }
 
-// missing sets all of dst to "no reading".
+// missing sets all of dst to NaN, no reading.
 func missing(dst []float64) {
 	for i := range dst {
 		dst[i] = math.NaN()

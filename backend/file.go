@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	// firstBuffer holds every file of one number and most lists; file.read doubles it as needed.
+	// firstBuffer is large enough for every file of one number and most lists. file.read doubles it as needed.
 	firstBuffer = 4096
-	// largestFile bounds what is kept of a file. /proc/stat of a machine with thousands of interrupts is some 100 KB.
+	// largestFile bounds the buffer. /proc/stat of a machine with thousands of interrupts has about 100 KB.
 	largestFile = 4 << 20
-	// surelyWhole is how much one pread may return and still be known to be everything. The kernel's seq_file, from
-	// which lists such as /proc/net/dev come, fills a page and stops short only where the next record no longer fits;
-	// no record of a file read here is longer than 1 KB, so that less than 3 KB of the smallest page is the whole
-	// list (fs/seq_file.c, seq_read_iter). All else needs a second pread that returns 0.
+	// surelyWhole is the size below which one pread surely returned the whole file. Lists such as /proc/net/dev come
+	// from the kernel's seq_file. It stops early only if the next record does not fit into a page
+	// (fs/seq_file.c, seq_read_iter). No record read here is longer than 1 KB, and the smallest page has 4 KB. A longer
+	// result needs a second pread that returns 0.
 	surelyWhole = 3 << 10
-	// mostLinks is how many symbolic links one path may lead through, the kernel's own limit (path_resolution(7)).
+	// mostLinks is the most symbolic links in one path, as in the kernel (path_resolution(7)).
 	mostLinks = 40
 )
 
@@ -32,8 +32,8 @@ var (
 	errLinks      = errors.New("too many symbolic links")
 )
 
-// file is one pseudo-file that is read again and again: opened once, read whole by pread at 0 into a buffer that is
-// kept. Once the buffer has the file's size reading does not allocate. Its methods do not overlap.
+// file is a pseudo-file that is read repeatedly. It is opened once. Each reading reads it whole, by pread from offset 0,
+// into a buffer that is kept. Reading does not allocate once the buffer is large enough. Calls must not overlap.
 type file struct {
 	f    *os.File
 	fd   int
@@ -41,13 +41,13 @@ type file struct {
 	buf  []byte
 	// quick says that the kernel makes the text from what it has in memory, so that a reading never waits.
 	quick bool
-	// failed is the last error of reading, kept to be returned again: a sensor may fail at every beat of a long run.
+	// failed is the last error, kept for reuse: a sensor may fail at every beat of a long run.
 	failed *fs.PathError
 }
 
-// open opens a file of procfs or sysfs, or a copy of one. Only what presents itself as a regular file is accepted, as
-// all of procfs and sysfs does: a FIFO or a terminal in its place would block the reader for ever. The error wraps
-// fs.ErrNotExist or fs.ErrPermission where it is one of these.
+// open opens a file of procfs or sysfs, or a copy of one. It accepts only regular files, which all files of procfs and
+// sysfs appear to be: a FIFO or a terminal would block the reader for ever. The error wraps fs.ErrNotExist or
+// fs.ErrPermission if it is one of them.
 func open(path string) (*file, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|nonblock, 0)
 	if err != nil {
@@ -64,8 +64,8 @@ func open(path string) (*file, error) {
 	return &file{f: f, fd: int(f.Fd()), path: path, buf: make([]byte, firstBuffer)}, nil
 }
 
-// read returns the whole file as it is now. The bytes are valid until the next read. A file that is gone (an unplugged
-// device, an ended process) gives the error of pread, ENODEV or ESRCH; an empty file gives no bytes and no error.
+// read returns the current content of the file, valid until the next read. If the device or process is gone, it returns
+// the error of pread: ENODEV or ESRCH. An empty file gives no bytes and no error.
 func (f *file) read() ([]byte, error) {
 	if f.f == nil {
 		return nil, f.wrap(os.ErrClosed)
@@ -76,7 +76,7 @@ func (f *file) read() ([]byte, error) {
 			if n >= largestFile {
 				return nil, f.wrap(errTooLong)
 			}
-			// The buffer is at once made so large that a list that grows a little does not make it grow again.
+			// Doubling leaves room, so a list that grows a little needs no new buffer.
 			grown := make([]byte, 2*len(f.buf))
 			copy(grown, f.buf)
 			f.buf = grown
@@ -92,7 +92,7 @@ func (f *file) read() ([]byte, error) {
 	}
 }
 
-// number reads a file that holds one whole number and nothing else but white space.
+// number reads a file that contains one whole number, and otherwise only white space.
 func (f *file) number() (uint64, error) {
 	b, err := f.read()
 	if err != nil {
@@ -105,7 +105,7 @@ func (f *file) number() (uint64, error) {
 	return n, nil
 }
 
-// close releases the file. A second call does nothing.
+// close closes the file. A second call does nothing.
 func (f *file) close() error {
 	if f == nil || f.f == nil {
 		return nil
@@ -115,7 +115,7 @@ func (f *file) close() error {
 	return err
 }
 
-// wrap says which file an error is about.
+// wrap adds the path to an error.
 func (f *file) wrap(err error) error {
 	if f.failed == nil || !errors.Is(err, f.failed.Err) {
 		f.failed = &fs.PathError{Op: "read", Path: f.path, Err: err}
@@ -123,7 +123,7 @@ func (f *file) wrap(err error) error {
 	return f.failed
 }
 
-// readString reads a small file once: a name, a limit. White space around it is cut.
+// readString reads a small file once, such as a name or a limit, and trims white space.
 func readString(path string) (string, error) {
 	f, err := open(path)
 	if err != nil {
@@ -134,8 +134,8 @@ func readString(path string) (string, error) {
 	return s, errors.Join(err, f.close())
 }
 
-// number parses the decimal number that b begins with, after blanks, and returns what follows it. It is not ok where
-// there is no digit, where the digits run into something other than white space, and above the largest uint64.
+// number parses the decimal number at the start of b, after blanks, and returns the rest. It is not ok if there is no
+// digit, if something other than white space follows the digits, or if the number exceeds uint64.
 func number(b []byte) (n uint64, rest []byte, ok bool) {
 	i := blanks(b)
 	start := i
@@ -152,7 +152,7 @@ func number(b []byte) (n uint64, rest []byte, ok bool) {
 	return n, b[i:], true
 }
 
-// word returns the next run of bytes that are not blank, and what follows it; empty at the end of the line.
+// word returns the next run of non-blank bytes, and the rest. At the end of the line the word is empty.
 func word(b []byte) (w, rest []byte) {
 	i := blanks(b)
 	end := i
@@ -162,7 +162,7 @@ func word(b []byte) (w, rest []byte) {
 	return b[i:end], b[end:]
 }
 
-// blanks counts the spaces and tabs b begins with.
+// blanks counts the spaces and tabs at the start of b.
 func blanks(b []byte) int {
 	i := 0
 	for i < len(b) && (b[i] == ' ' || b[i] == '\t') {
@@ -171,7 +171,7 @@ func blanks(b []byte) int {
 	return i
 }
 
-// line cuts the first line off b, without its end.
+// line splits the first line, without its newline, from b.
 func line(b []byte) (first, rest []byte) {
 	if before, after, ok := bytes.Cut(b, []byte{'\n'}); ok {
 		return before, after
@@ -179,11 +179,11 @@ func line(b []byte) (first, rest []byte) {
 	return b, nil
 }
 
-// resolve returns the real path of a file below root, a tree of procfs or sysfs that may be mounted or copied anywhere,
-// with every symbolic link on the way followed inside that tree: an absolute link counts from the root, less the /sys
-// or /proc that sysfs and procfs are mounted at by custom, and ".." does not lead out. sysfs is made of links
-// (class/powercap/intel-rapl:0 is ../../devices/virtual/powercap/…), and one that led out of a redirected tree would
-// read another machine. The error wraps fs.ErrNotExist where there is no such file.
+// resolve returns the real path of a file below root. Root is a tree of procfs or sysfs that may be mounted or copied
+// anywhere, and links never lead out of it: sysfs is made of links (class/powercap/intel-rapl:0 is
+// ../../devices/virtual/powercap/…), and a link out of a redirected tree would lead to another machine. An absolute link
+// counts from the root, without its leading /sys or /proc. ".." stops at the root. The error wraps fs.ErrNotExist if
+// there is no such file.
 func resolve(root, path string) (string, error) {
 	root = filepath.Clean(root)
 	fail := func(err error) (string, error) {
@@ -226,7 +226,7 @@ func resolve(root, path string) (string, error) {
 	return filepath.Join(root, filepath.Join(done...)), nil
 }
 
-// below turns the target of an absolute link into a path relative to root.
+// below converts the target of an absolute link into a path relative to root.
 func below(root, target string) string {
 	for _, mount := range []string{root, "/sys", "/proc"} {
 		if rest, ok := strings.CutPrefix(filepath.ToSlash(target), filepath.ToSlash(mount)+"/"); ok {
@@ -236,7 +236,7 @@ func below(root, target string) string {
 	return target
 }
 
-// openBelow is open of what resolve finds.
+// openBelow opens the file that resolve finds.
 func openBelow(root, path string) (*file, error) {
 	actual, err := resolve(root, path)
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"os"
 )
 
-// nonblock is nothing: a FIFO is not opened as a file here.
+// nonblock has no meaning here.
 const nonblock = 0
 
-// pread reads at an offset, 0 bytes at the end.
+// pread reads at an offset. It returns 0 bytes at the end.
 func pread(f *file, b []byte, at int64) (int, error) {
 	n, err := f.f.ReadAt(b, at)
 	if errors.Is(err, io.EOF) {
@@ -20,7 +20,7 @@ func pread(f *file, b []byte, at int64) (int, error) {
 	return n, err
 }
 
-// head is the first 4 KiB of a file, empty where it cannot be read.
+// head returns the first 4 KiB of a file, empty if it cannot be read.
 func head(path string) []byte {
 	f, err := os.Open(path)
 	if err != nil {

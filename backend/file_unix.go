@@ -8,10 +8,10 @@ import (
 	"github.com/ergon-energy/ergon/internal/quick"
 )
 
-// nonblock lets the opening of a FIFO return at once.
+// nonblock keeps open from waiting for the other end of a FIFO.
 const nonblock = syscall.O_NONBLOCK
 
-// pread is one call of pread(2). os.File.ReadAt would call it again until it returns 0, twice for each file.
+// pread calls pread(2) once. os.File.ReadAt would call it until it returns 0: twice for each file.
 func pread(f *file, b []byte, at int64) (int, error) {
 	if f.quick {
 		n, errno := quick.Pread(f.fd, b, at)
@@ -31,9 +31,9 @@ func pread(f *file, b []byte, at int64) (int, error) {
 	}
 }
 
-// head is the first 4 KiB of a file: /proc/cpuinfo of a large machine has hundreds, and the first of it tells all. Empty
-// where it cannot be read. os.File would enter a file of sysfs into the poller and take it out again, which is as much
-// as reading it; it is on the way to every start.
+// head returns the first 4 KiB of a file, empty if it cannot be read. /proc/cpuinfo of a large machine has hundreds of
+// KiB, and its beginning is enough. Every start of ergon calls head. os.File would add a file of sysfs to the poller and
+// remove it, which costs as much as reading the file.
 func head(path string) []byte {
 	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC|nonblock, 0)
 	if err != nil {

@@ -20,10 +20,10 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// rapl is the energy that processors count themselves, Intel's Running Average Power Limit and AMD's equal of it, as
-// the kernel's powercap shows it (Documentation/power/powercap/powercap.rst).
+// rapl reads the energy counters of processors from the kernel's powercap zones: Intel's Running Average Power Limit and
+// AMD's equivalent (Documentation/power/powercap/powercap.rst).
 //
-// Nothing here is Linux's alone: on other systems there is no such folder, which is what Open then says.
+// The code compiles on every system. On other systems than Linux the folder does not exist, and Open says so.
 func rapl() sensors.Backend {
 	return sensors.Backend{
 		Name:  "rapl",
@@ -36,41 +36,41 @@ func rapl() sensors.Backend {
 var errAboveRange = errors.New("above max_energy_range_uj")
 
 const (
-	// plainControl is the control type that reads the counters by the processor's own registers.
+	// plainControl is the control type that reads the counters from the processor's own registers.
 	plainControl = "intel-rapl"
 
-	// powercapClass holds a link to every control type and every zone, powercapDevices the zones themselves, nested.
+	// powercapClass has a link to every control type and zone. powercapDevices has the nested zones themselves.
 	powercapClass   = "class/powercap"
 	powercapDevices = "devices/virtual/powercap"
 
-	// likelyRate is the greatest power that is believed of a zone that does not say what it can take, in W: ten
-	// times what the largest processors of today draw. leastRate is the bound for one that does, and says little: a
-	// core domain of 5 W. What is beyond is junk, or a counter that was reset.
+	// likelyRate is the highest plausible power in W of a zone without a maximum power: ten times the power of today's
+	// largest processors. leastRate is the lowest bound for a zone with a maximum power, which may be as low as 5 W for
+	// a core domain. A higher power is junk, or a reset counter.
 	likelyRate = 5000
 	leastRate  = 1000
-	// rateMargin is how often the greatest power that the kernel says can be set for a zone (constraint_*_max_power_uw,
-	// the TDP as a rule) is believed: peaks over some milliseconds reach two or three times that.
+	// rateMargin multiplies a zone's maximum power (constraint_*_max_power_uw, usually the TDP) to bound its real power.
+	// Peaks of a few milliseconds reach two or three times the TDP.
 	rateMargin = 10
 
-	// raplUpdate is how often the counters move, about: Intel SDM volume 3, "RAPL interfaces", for the energy status
-	// registers; AMD's do the same. Hähnel et al. (2012) found the steps not to be of equal length.
+	// raplUpdate is the approximate time between two counter updates (Intel SDM volume 3, "RAPL interfaces", energy
+	// status registers). AMD's counters are alike. Hähnel et al. (2012) found that the steps differ in length.
 	raplUpdate = time.Millisecond
 
-	// onlyRoot is why energy_uj is mostly not readable. Linux 949dd0104c49 (5.10) took it from everyone but root, as
-	// power tells what is computed.
+	// onlyRoot is the usual reason why energy_uj cannot be read. Linux commit 949dd0104c49 (5.10) restricted it to root,
+	// because power reveals what is computed.
 	onlyRoot = "permission denied (root only since Linux 5.10, CVE-2020-8694)"
-	// isMasked is what the links look like from inside a container: Docker and Podman lay an empty tmpfs over
-	// /sys/devices/virtual/powercap, and the links in /sys/class/powercap lead nowhere.
+	// isMasked is the reason inside a container: Docker and Podman mount an empty tmpfs over
+	// /sys/devices/virtual/powercap, which breaks the links in /sys/class/powercap.
 	isMasked = "masked by the container: the link is broken"
 )
 
-// raplSource reads one energy_uj for each zone.
+// raplSource reads energy_uj of each zone.
 type raplSource struct {
 	zones []zone
 	list  []sensors.Sensor
 }
 
-// zone is a counter that is open. top is the largest value it may have, in µJ; 0 is not known.
+// zone is an open counter. top is its largest value in µJ; 0 means that it is unknown.
 type zone struct {
 	energy *file
 	top    uint64
@@ -93,7 +93,7 @@ func openRAPL(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors
 		}
 		device := raplDevice(p, name, devices)
 		domain := raplDomain(p, name, domains)
-		if times[device]++; times[device] > 1 { // as a dtpm tree may have them; the order tells them apart.
+		if times[device]++; times[device] > 1 { // possible in a dtpm tree; the order tells them apart
 			device += "#" + strconv.Itoa(times[device])
 			domain = sensors.Domain{Kind: sensors.UnknownDomain, Part: device}
 		}
@@ -114,32 +114,31 @@ func openRAPL(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors
 	return r, absences, nil
 }
 
-// whyNoZone says why a zone cannot be read, of the error that opening it gave.
+// whyNoZone explains the error of opening a zone.
 func whyNoZone(p place, err error) error {
 	switch {
 	case p.dir == "":
 		return &absenceError{sensors.Masked, isMasked}
 	case errors.Is(err, fs.ErrPermission):
 		return &absenceError{sensors.Denied, onlyRoot}
-	case errors.Is(err, fs.ErrNotExist): // those of dtpm have power_uw alone.
+	case errors.Is(err, fs.ErrNotExist): // zones of dtpm have only power_uw
 		return &absenceError{sensors.Unsupported, "the zone has no energy counter"}
 	}
 	return err
 }
 
-// place is where a zone is. The kernel names a zone after what it lies in, "intel-rapl:0:2" is zone 2 in zone 0 of the
-// control type intel-rapl, and no two are named alike. The numbers count zones as they were registered and say nothing
-// about sockets.
+// place is the place of a zone. The kernel's name contains its parents and is unique: "intel-rapl:0:2" is zone 2 in zone 0
+// of the control type intel-rapl. The numbers count zones in the order of registration; they are not socket numbers.
 type place struct {
 	kernel  string
 	control string
 	numbers []uint64
-	// path is where the zone was found, below the root of sysfs, and dir its real folder; empty where the link to it
-	// leads nowhere.
+	// path is where the zone was found, relative to the root of sysfs. dir is its real folder, empty if the link to it is
+	// broken.
 	path, dir string
 }
 
-// parsePlace splits a kernel name; not ok where it is not a zone's.
+// parsePlace splits a kernel name. It is not ok if the name is not a zone's.
 func parsePlace(kernel string) (p place, ok bool) {
 	parts := strings.Split(kernel, ":")
 	if len(parts) < 2 || parts[0] == "" {
@@ -156,10 +155,10 @@ func parsePlace(kernel string) (p place, ok bool) {
 	return p, true
 }
 
-// parent is the kernel name of the zone this one lies in, or of the control type.
+// parent returns the kernel name of the zone that contains this zone, or of the control type.
 func (p place) parent() string { return p.kernel[:strings.LastIndexByte(p.kernel, ':')] }
 
-// comparePlaces sorts by control type, Intel's own first, and by number; a zone comes after the one it lies in.
+// comparePlaces sorts by control type, intel-rapl first, then by number. A zone comes after the zone that contains it.
 func comparePlaces(a, b place) int {
 	if plain := a.control == plainControl; plain != (b.control == plainControl) {
 		if plain {
@@ -170,7 +169,7 @@ func comparePlaces(a, b place) int {
 	return cmp.Or(cmp.Compare(a.control, b.control), slices.Compare(a.numbers, b.numbers))
 }
 
-// powercapZones finds every zone there is.
+// powercapZones finds all zones.
 func powercapZones(sys string) ([]place, error) {
 	root := powercapClass
 	if _, err := resolve(sys, root); errors.Is(err, fs.ErrNotExist) {
@@ -191,9 +190,9 @@ func powercapZones(sys string) ([]place, error) {
 	return slices.SortedFunc(maps.Values(found), comparePlaces), nil
 }
 
-// gather adds the zones in a folder below sys, and the zones in them. The class has a link to each zone, the folders of
-// the devices have them within each other below their control type, and a copy may have either or both. So a zone
-// may come by twice, and is known by its name. Links are followed at the top only: those in zones lead back up.
+// gather adds the zones in a folder below sys, and the zones inside them. The class has a link to each zone. The device
+// folders contain the zones nested below their control type. A copy may have either or both, so a zone may turn up twice;
+// its name identifies it. Links are followed at the top only: links inside zones lead back up.
 func gather(sys, path string, top bool, found map[string]place) error {
 	dir, err := resolve(sys, path)
 	if err != nil {
@@ -217,16 +216,16 @@ func gather(sys, path string, top bool, found map[string]place) error {
 			found[p.kernel] = p
 		}
 		if p.dir != "" {
-			// Where a zone's folder cannot be listed its files cannot be opened, and that is said of each.
+			// If a folder cannot be listed, its files cannot be opened either. Each zone then gives its own reason.
 			_ = gather(sys, p.path, false, found)
 		}
 	}
 	return nil
 }
 
-// raplDevice is what a zone measures: its name as the kernel gives it, "package-0", "psys", below the device of the zone
-// it lies in, "package-0/dram". The zones of other control types than intel-rapl are below the rest of its name or
-// their own, as they may be the same counters once more: intel-rapl-mmio:0 is "mmio/package-0".
+// raplDevice returns the device that a zone measures: the kernel's name such as "package-0" or "psys", below the device of
+// the zone that contains it: "package-0/dram". Zones of other control types than intel-rapl may repeat the same counters,
+// so the control type comes first: intel-rapl-mmio:0 is "mmio/package-0".
 func raplDevice(p place, name string, devices map[string]string) string {
 	if parent, ok := devices[p.parent()]; ok {
 		return parent + "/" + name
@@ -296,8 +295,8 @@ func packageDomain(name string) (sensors.Domain, bool) {
 	return d, true
 }
 
-// raplName makes what is in the file name into part of an ID; the kernel's name of the zone where there is nothing of
-// use. A name is a word; what is not printed or divides IDs is replaced, and 64 bytes are enough.
+// raplName turns the content of the file "name" into a part of an ID. An empty name, or one longer than 64 bytes, gives the
+// kernel's name of the zone. Unprintable characters and those that divide IDs are replaced.
 func raplName(text, kernel string) string {
 	text = strings.TrimSpace(text)
 	if text == "" || len(text) > 64 {
@@ -311,7 +310,7 @@ func raplName(text, kernel string) string {
 	}, text)
 }
 
-// raplDoc says what the zones of the names that are known hold.
+// raplDoc describes a zone by its name.
 func raplDoc(p place, name string) string {
 	doc := "energy of the powercap zone " + name
 	switch base, _, _ := strings.Cut(name, "-"); base {
@@ -335,7 +334,7 @@ func raplDoc(p place, name string) string {
 	return doc
 }
 
-// openZone opens a zone's counter and describes it. Where that fails the sensor's ID and Source are still right.
+// openZone opens a zone's counter and describes it. If that fails, the sensor's ID and Source are still right.
 func openZone(setup sensors.Setup, p place, device, name string, domain sensors.Domain) (zone, sensors.Sensor, error) {
 	path := filepath.Join(cmp.Or(p.dir, filepath.Join(setup.Sys, filepath.FromSlash(p.path))), "energy_uj")
 	s := placed("rapl", device, "energy", sensors.Sensor{
@@ -350,8 +349,8 @@ func openZone(setup sensors.Setup, p place, device, name string, domain sensors.
 	if err != nil {
 		return zone{}, s, errors.Join(err, energy.close())
 	}
-	// Without a range that can be believed a wrap is not to be told from a reset, and costs the energy between two
-	// readings: all else of the zone stays right.
+	// Without a plausible range, a wrap looks like a reset and costs the energy between two readings. Everything else
+	// stays right.
 	if top, err := readNumber(filepath.Join(p.dir, "max_energy_range_uj")); err == nil && top >= now {
 		z.top = top
 	}
@@ -360,7 +359,7 @@ func openZone(setup sensors.Setup, p place, device, name string, domain sensors.
 	return z, s, nil
 }
 
-// raplRate is a bound to the zone's power, in W, from the greatest power that can be set as a limit of it.
+// raplRate returns an upper bound of the zone's power in W, from the highest power limit that can be set.
 func raplRate(dir string) float64 {
 	var most uint64
 	for i := 0; ; i++ {
@@ -388,8 +387,7 @@ func readNumber(path string) (uint64, error) {
 	return n, errors.Join(err, f.close())
 }
 
-// read gives the counter in µJ. A reading that failed or was torn is made once more at once; a value above the range
-// is none either.
+// read returns the counter in µJ. It repeats a failed or torn reading once, at once. A value above the range is an error.
 func (z *zone) read() (uint64, error) {
 	n, err := z.energy.number()
 	if err != nil || z.top > 0 && n > z.top {
@@ -414,7 +412,7 @@ func (r *raplSource) Read(dst []float64) error {
 			continue
 		}
 		dst[i] = math.NaN()
-		if errors.Is(err, syscall.ENODEV) { // the driver was unloaded, and what comes back is another file.
+		if errors.Is(err, syscall.ENODEV) { // the driver was unloaded; if it comes back, the file is another
 			gone++
 		}
 		if first == nil {

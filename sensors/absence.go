@@ -23,8 +23,9 @@ const (
 	UnknownOrder Cause = "unknown_order"
 	// OtherNamespace means that the kernel or driver names processes by the numbers of another PID namespace.
 	OtherNamespace Cause = "other_namespace"
-	// NoDriver means that the driver is not loaded, and NoLibrary that its library cannot be loaded.
-	NoDriver  Cause = "no_driver"
+	// NoDriver means that the driver is not loaded.
+	NoDriver Cause = "no_driver"
+	// NoLibrary means that the driver's library cannot be loaded, or is no such library.
 	NoLibrary Cause = "no_library"
 	// VersionMismatch means that the driver and its library have different versions.
 	VersionMismatch Cause = "version_mismatch"
@@ -69,8 +70,7 @@ type Absence struct {
 
 // AbsenceOf returns the absence of a whole family, of the error that its Open gave.
 func AbsenceOf(family string, err error) Absence {
-	var u *UnavailableError
-	if errors.As(err, &u) {
+	if u, ok := errors.AsType[*UnavailableError](err); ok {
 		return Absence{ID: family, Cause: u.Cause, Reason: u.Reason}
 	}
 	return Absence{ID: family, Cause: Unreadable, Reason: err.Error()}
