@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"io"
+	"math"
 	"strings"
 	"text/tabwriter"
 
@@ -35,3 +36,11 @@ func (c columns) row(cells ...string) {
 }
 
 func (c columns) flush() error { return c.w.Flush() }
+
+// orNaN returns the value, or NaN if there is none.
+func orNaN(v *float64) float64 {
+	if v == nil {
+		return math.NaN()
+	}
+	return *v
+}

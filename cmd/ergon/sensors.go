@@ -199,11 +199,3 @@ func (p *program) sensorTable(rows []sensorRow) error {
 	}
 	return nil
 }
-
-// orNaN is the value, or NaN if there is none.
-func orNaN(v *float64) float64 {
-	if v == nil {
-		return math.NaN()
-	}
-	return *v
-}
