@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/sampler"
 	"github.com/ergon-energy/ergon/sensors"
 )
@@ -92,7 +93,7 @@ func (o *round) idle(ctx context.Context, after bool) datamodel.Baseline {
 	if _, err := client.End(ctx); err != nil {
 		return none(err)
 	}
-	series, _, err := read(taken{spool: spool}, "", nil)
+	series, _, err := read(taken{spool: spool}, new(store.Files), "", nil)
 	if err != nil {
 		return none(err)
 	}

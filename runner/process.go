@@ -32,18 +32,23 @@ func (o *round) process() (*datamodel.Node, error) {
 		_ = store.SaveState(t.spool, store.State{Run: o.run, Ledger: o.ledger}) // only Recover would miss it
 	}
 	o.noTape = o.saveTape(&t)
-	tree, err := digest(&o.run, o.ledger, t, samples, o.describe)
+	var files store.Files
+	tree, err := digest(&o.run, o.ledger, t, &files, samples, o.describe)
 	o.processes = processes(&o.run, o.ledger, t, tree)
 	o.folder.clear()
 	if dir == "" {
 		return tree, nil
 	}
-	err = errors.Join(err, save(dir, o.run, tree, o.processes))
+	o.noteEnding()
+	err = errors.Join(err, save(&files, dir, o.run, tree, o.processes))
+	if err == nil {
+		err = files.SaveManifest(dir, o.run)
+	}
 	if err != nil {
+		err = errors.Join(err, files.Keep())
 		_, why := unwritten(err)
 		o.run.Outcome, o.run.Reason = datamodel.ProfilerFailed, "its files could not be written: "+why
-	}
-	if err = errors.Join(err, o.saveManifest()); err != nil {
+		err = errors.Join(err, o.saveManifest())
 		// Recover needs what was only in memory.
 		err = errors.Join(err, t.save(o.folder.spool), store.SaveState(o.folder.spool, store.State{Run: o.run, Ledger: o.ledger}))
 		return tree, o.incomplete(err)
@@ -92,11 +97,11 @@ func unwritten(err error) (files []string, why string) {
 // digest streams the readings into samples (none where it is empty) and through the arithmetic, and builds the tree.
 // What it doubts is added to the run's warnings. It waits for complete, where that is not nil, to fill in the rest of the
 // run once the readings are read.
-func digest(run *datamodel.Run, ledger datamodel.Ledger, t taken, samples string, complete func()) (*datamodel.Node, error) {
+func digest(run *datamodel.Run, ledger datamodel.Ledger, t taken, files *store.Files, samples string, complete func()) (*datamodel.Node, error) {
 	input := func(series []*datamodel.Series) datamodel.Input {
 		return datamodel.Input{Run: *run, Ledger: ledger, Series: series}
 	}
-	series, converted, err := read(t, samples, func(series []*datamodel.Series) []datamodel.Derived {
+	series, converted, err := read(t, files, samples, func(series []*datamodel.Series) []datamodel.Derived {
 		return datamodel.Derive(input(series))
 	})
 	for _, s := range converted.Spools {
@@ -137,10 +142,10 @@ func align(series []*datamodel.Series, sources []datamodel.SourceStats) {
 // read streams the readings into samples (none where it is empty) and into one series for each sensor. Behind the readings
 // samples has what derive makes of the series; without samples it is not called.
 func read(
-	t taken, samples string, derive func([]*datamodel.Series) []datamodel.Derived,
+	t taken, files *store.Files, samples string, derive func([]*datamodel.Series) []datamodel.Derived,
 ) ([]*datamodel.Series, store.Converted, error) {
 	var f fold
-	converted, err := store.Convert(t.spool, samples, f.observe, func() []datamodel.Derived { return derive(f.series) }, t.rows...)
+	converted, err := files.Convert(t.spool, samples, f.observe, func() []datamodel.Derived { return derive(f.series) }, t.rows...)
 	return f.series, converted, err
 }
 
@@ -178,18 +183,14 @@ func processes(run *datamodel.Run, ledger datamodel.Ledger, t taken, tree *datam
 	return rows
 }
 
-// save writes the tree and the table of processes, side by side, since most of the time of a small file is its fsync.
-func save(dir string, run datamodel.Run, tree *datamodel.Node, rows []datamodel.Process) error {
-	saved := make(chan error, 1)
-	go func() {
-		if rows == nil {
-			saved <- nil
-			return
-		}
-		saved <- store.SaveProcesses(dir, run, rows, datamodel.ProcessColumns(datamodel.Result{Tree: tree}.Summary()))
-	}()
-	err := store.SaveTree(dir, run, tree)
-	return errors.Join(err, <-saved)
+// save adds the tree and the table of processes to the files.
+func save(files *store.Files, dir string, run datamodel.Run, tree *datamodel.Node, rows []datamodel.Process) error {
+	err := files.SaveTree(dir, run, tree)
+	if rows == nil {
+		return err
+	}
+	columns := datamodel.ProcessColumns(datamodel.Result{Tree: tree}.Summary())
+	return errors.Join(err, files.SaveProcesses(dir, run, rows, columns))
 }
 
 // Sweep removes the empty cgroups that killed runs have left behind. Those of the last hour stay, as a run may be about to
@@ -240,13 +241,15 @@ func Recover(dir string) (datamodel.Result, error) {
 	if run.Outcome == datamodel.ProfilerFailed {
 		run.Reason += "; recovered from the readings"
 	}
-	tree, err := digest(&run, ledger, taken{spool: spool}, filepath.Join(dir, store.SamplesFile), nil)
+	var files store.Files
+	defer files.Drop()
+	tree, err := digest(&run, ledger, taken{spool: spool}, &files, filepath.Join(dir, store.SamplesFile), nil)
 	rows := processes(&run, ledger, taken{spool: spool}, tree)
 	if err == nil {
-		err = save(dir, run, tree, rows)
+		err = save(&files, dir, run, tree, rows)
 	}
 	if err == nil {
-		err = store.SaveManifest(dir, run)
+		err = files.SaveManifest(dir, run)
 	}
 	if err == nil {
 		err = store.RemoveSpool(dir)

@@ -83,10 +83,14 @@ func Replay(file, results, version string) (result datamodel.Result, dir string,
 	if err = tape.Unpack(spool); err != nil {
 		return result, "", err
 	}
-	tree, err := digest(&run, tape.Ledger, taken{spool: spool}, samples, nil)
+	var files store.Files
+	defer files.Drop()
+	tree, err := digest(&run, tape.Ledger, taken{spool: spool}, &files, samples, nil)
 	rows := processes(&run, tape.Ledger, taken{spool: spool}, tree)
 	if err == nil && dir != "" {
-		err = errors.Join(save(dir, run, tree, rows), store.SaveManifest(dir, run))
+		if err = save(&files, dir, run, tree, rows); err == nil {
+			err = files.SaveManifest(dir, run)
+		}
 		if err == nil {
 			err = store.RemoveSpool(dir)
 		}

@@ -65,6 +65,21 @@ type Observer func(source SpoolHeader, sensor int, at []time.Duration, values []
 // error means that samplesFile could not be written; observe has seen all readings even then. The name of the file is
 // durable after the next SaveManifest or RemoveSpool.
 func Convert(spoolDir, samplesFile string, observe Observer, derive func() []datamodel.Derived, rows ...Rows) (Converted, error) {
+	var b Files
+	converted, err := b.Convert(spoolDir, samplesFile, observe, derive, rows...)
+	if err = errors.Join(err, b.commit()); err == nil && samplesFile != "" {
+		var info os.FileInfo
+		if info, err = os.Stat(samplesFile); err == nil {
+			converted.Bytes = info.Size()
+		}
+	}
+	return converted, err
+}
+
+// Convert is Convert as a part of them.
+func (b *Files) Convert(
+	spoolDir, samplesFile string, observe Observer, derive func() []datamodel.Derived, rows ...Rows,
+) (Converted, error) {
 	if observe == nil {
 		observe = func(SpoolHeader, int, []time.Duration, []float64) {}
 	}
@@ -81,18 +96,12 @@ func Convert(spoolDir, samplesFile string, observe Observer, derive func() []dat
 	for _, r := range rows {
 		c.feeds.keep(r)
 	}
-	var bytes int64
 	var err error
 	if samplesFile != "" {
-		err = replaceFile(samplesFile, c.write)
-		if info, serr := os.Stat(samplesFile); err == nil && serr == nil {
-			bytes = info.Size()
-		}
+		err = b.put(samplesFile, c.write)
 	}
 	c.read() // what was not read yet, since nothing is written or the file could not be opened
-	result := c.result()
-	result.Bytes = bytes
-	return result, err
+	return c.result(), err
 }
 
 // conversion is a Convert under way.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"math"
 	"path/filepath"
 	"testing"
@@ -24,7 +25,8 @@ func TestMetricsWithoutUncertainty(t *testing.T) {
 	}
 	table.fields, table.columns, table.levels = table.fields[:last], table.columns[:last], table.levels[:last]
 	path := filepath.Join(t.TempDir(), MetricsFile)
-	if err := table.save(path, metricsSchema, datamodel.Run{ID: "id"}); err != nil {
+	var batch Files
+	if err := errors.Join(table.save(&batch, path, metricsSchema, datamodel.Run{ID: "id"}), batch.Keep()); err != nil {
 		t.Fatal(err)
 	}
 	node := &datamodel.Node{}

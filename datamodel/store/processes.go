@@ -19,6 +19,15 @@ const processesSchema = "ergon.processes/1"
 // describes the columns of times and figures under ergon.columns: unit, provenance and source. If the energy is missing, a
 // column has the reason too. The file's name is durable after the next SaveManifest or RemoveSpool.
 func SaveProcesses(dir string, run datamodel.Run, rows []datamodel.Process, columns []datamodel.ProcessColumn) error {
+	var b Files
+	if err := b.SaveProcesses(dir, run, rows, columns); err != nil {
+		return err
+	}
+	return b.commit()
+}
+
+// SaveProcesses is SaveProcesses as a part of them.
+func (b *Files) SaveProcesses(dir string, run datamodel.Run, rows []datamodel.Process, columns []datamodel.ProcessColumn) error {
 	type column struct {
 		Name       string             `json:"name"`
 		Unit       string             `json:"unit,omitempty"`
@@ -51,7 +60,7 @@ func SaveProcesses(dir string, run datamodel.Run, rows []datamodel.Process, colu
 	for i, r := range rows {
 		table[i] = processRow{run: run.ID, from: from, noEnergy: noEnergy, Process: r}
 	}
-	return tableOf(processFields(), table).save(path, processesSchema, run, "ergon.columns", string(text))
+	return tableOf(processFields(), table).save(b, path, processesSchema, run, "ergon.columns", string(text))
 }
 
 // processRow is a row of processes.parquet.

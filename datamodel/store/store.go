@@ -17,7 +17,6 @@
 package store
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -25,7 +24,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 )
 
@@ -49,36 +47,15 @@ var ErrForeign = errors.New("not a file of this version of ergon")
 func replaceFile(path string, fill func(w io.Writer) error) error { return replace(path, 0o666, fill) }
 
 // replace is replaceFile with the mode of the file, before the umask.
-func replace(path string, mode fs.FileMode, fill func(w io.Writer) error) (err error) {
-	dir, base := filepath.Split(path)
-	// The process id separates an ergon that measures from one that recovers the same run. os.CreateTemp would leave the
-	// mode 0600, so others could not read the results even if the umask allows it.
-	temp := filepath.Join(dir, "."+base+"."+strconv.Itoa(os.Getpid())+".tmp")
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+func replace(path string, mode fs.FileMode, fill func(w io.Writer) error) error {
+	w, err := create(path, mode, fill)
 	if err != nil {
-		return &fs.PathError{Op: "write", Path: path, Err: causeAt(temp, err)}
-	}
-	defer func() {
-		if err != nil {
-			_ = f.Close() // closed already if Close or Rename failed
-			_ = os.Remove(temp)
-			err = &fs.PathError{Op: "write", Path: path, Err: causeAt(temp, err)}
-		}
-	}()
-	w := bufio.NewWriterSize(f, 16<<10) // pages go past it
-	if err = fill(w); err != nil {
 		return err
 	}
-	if err = w.Flush(); err != nil {
+	if err := w.sync(); err != nil {
 		return err
 	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(temp, path)
+	return w.name()
 }
 
 // causeAt strips the name of a file from an error, for a caller that names the file itself. It returns an error about

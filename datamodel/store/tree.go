@@ -82,6 +82,16 @@ func metricFields() []field[metricRow] {
 // folder. Strings that are not UTF-8 are made so, since readers would refuse them. The names of the files are durable
 // after the next SaveManifest or RemoveSpool.
 func SaveTree(dir string, run datamodel.Run, tree *datamodel.Node) error {
+	var b Files
+	if err := b.SaveTree(dir, run, tree); err != nil {
+		b.Drop()
+		return err
+	}
+	return b.commit()
+}
+
+// SaveTree is SaveTree as a part of them.
+func (b *Files) SaveTree(dir string, run datamodel.Run, tree *datamodel.Node) error {
 	path := filepath.Join(dir, NodesFile)
 	if tree == nil {
 		return fmt.Errorf("write %s: no tree", path)
@@ -90,13 +100,10 @@ func SaveTree(dir string, run datamodel.Run, tree *datamodel.Node) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	metrics := make(chan error, 1) // side by side, since most of the time of a small file is its fsync
-	go func() {
-		t := tableOf(metricFields(), metricRows(nodes, run.ID))
-		metrics <- t.save(filepath.Join(dir, MetricsFile), metricsSchema, run)
-	}()
-	nodesErr := tableOf(nodeFields(), nodes).save(path, nodesSchema, run)
-	return errors.Join(nodesErr, <-metrics)
+	return errors.Join(
+		tableOf(nodeFields(), nodes).save(b, path, nodesSchema, run),
+		tableOf(metricFields(), metricRows(nodes, run.ID)).save(b, filepath.Join(dir, MetricsFile), metricsSchema, run),
+	)
 }
 
 // nodeRows appends a node and all below it to rows, parents first.

@@ -1,0 +1,140 @@
+package store
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+
+	"github.com/ergon-energy/ergon/datamodel"
+)
+
+// Files writes the files of a run's folder together. Each is written under a temporary name; SaveManifest syncs all of them at
+// once, since most of the time of a small file is its fsync, and gives them their names. Its methods may be called side by side,
+// but for SaveManifest. The zero value is ready.
+type Files struct {
+	mu    sync.Mutex
+	files []*written
+}
+
+// written is a file that has its content and not yet its name.
+type written struct {
+	file       *os.File
+	temp, path string
+	err        error
+}
+
+// create writes a file under a temporary name beside path. The error is a *fs.PathError with path.
+func create(path string, mode fs.FileMode, fill func(w io.Writer) error) (*written, error) {
+	dir, base := filepath.Split(path)
+	// The process id separates an ergon that measures from one that recovers the same run. os.CreateTemp would leave the
+	// mode 0600, so others could not read the results even if the umask allows it.
+	temp := filepath.Join(dir, "."+base+"."+strconv.Itoa(os.Getpid())+".tmp")
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	if err != nil {
+		return nil, &fs.PathError{Op: "write", Path: path, Err: causeAt(temp, err)}
+	}
+	out := &written{file: f, temp: temp, path: path}
+	w := bufio.NewWriterSize(f, 16<<10) // pages go past it
+	if err = fill(w); err == nil {
+		err = w.Flush()
+	}
+	if err != nil {
+		return nil, out.fail(err)
+	}
+	return out, nil
+}
+
+// sync gets the content to the disk.
+func (w *written) sync() error {
+	if err := w.file.Sync(); err != nil {
+		return w.fail(err)
+	}
+	if err := w.file.Close(); err != nil {
+		return w.fail(err)
+	}
+	return nil
+}
+
+// name gives the file its name.
+func (w *written) name() error {
+	if err := os.Rename(w.temp, w.path); err != nil {
+		return w.fail(err)
+	}
+	return nil
+}
+
+// fail removes what was written and returns a *fs.PathError.
+func (w *written) fail(err error) error {
+	_ = w.file.Close() // closed already if Close or Rename failed
+	_ = os.Remove(w.temp)
+	return &fs.PathError{Op: "write", Path: w.path, Err: causeAt(w.temp, err)}
+}
+
+// put adds a file to the batch.
+func (b *Files) put(path string, fill func(w io.Writer) error) error {
+	w, err := create(path, 0o666, fill)
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.files = append(b.files, w)
+	return nil
+}
+
+// Drop removes what has no name yet.
+func (b *Files) Drop() {
+	for _, w := range b.files {
+		_ = w.fail(nil)
+	}
+	b.files = nil
+}
+
+// SaveManifest writes manifest.json and finishes the batch: every file is on the disk and has its name, the manifest as the last,
+// and the names are durable. If one of the others cannot be written, there is no manifest, since it would be wrong.
+func (b *Files) SaveManifest(dir string, run datamodel.Run) error {
+	text, err := manifestText(dir, run)
+	if err == nil {
+		err = b.put(filepath.Join(dir, ManifestFile), func(w io.Writer) error {
+			_, err := w.Write(text)
+			return err
+		})
+	}
+	if err != nil {
+		return errors.Join(err, b.commit()) // the others are good by themselves
+	}
+	if err := b.commit(); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+// Keep finishes the batch without a manifest: what could be written has its name.
+func (b *Files) Keep() error { return b.commit() }
+
+// commit syncs all files side by side and names those that are good. If one is not, the manifest gets no name.
+func (b *Files) commit() error {
+	var all sync.WaitGroup
+	for _, w := range b.files {
+		all.Go(func() { w.err = w.sync() })
+	}
+	all.Wait()
+	var errs []error
+	for _, w := range b.files {
+		switch {
+		case w.err != nil:
+			errs = append(errs, w.err)
+		case filepath.Base(w.path) == ManifestFile && errors.Join(errs...) != nil:
+			_ = w.fail(nil)
+		default:
+			errs = append(errs, w.name())
+		}
+	}
+	b.files = nil
+	return errors.Join(errs...)
+}
