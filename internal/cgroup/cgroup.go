@@ -1,10 +1,10 @@
-// Package cgroup gives the target control groups of its own and reads what they count: the CPU time of everything that
-// ever ran in them, to the end and whoever waited for it, and the peak of their memory. A walk over processes can know
-// neither, as processes come and go between two looks.
+// Package cgroup makes control groups for the target and reads their counters: the complete CPU time of everything that
+// ever ran in them, and the peak of their memory. A walk over processes cannot know either, because processes come and
+// go between two looks.
 //
-// It works below the groups this process is in, in the unified hierarchy (v2) and in the older ones (v1), and changes
-// nothing in those it finds: no controller is switched on, no other process moved. Where a group can not be made, by an
-// ordinary user outside a delegated subtree or in a container with a read-only tree, it says why.
+// It makes groups below the groups of this process, in the unified hierarchy (v2) and in the older ones (v1). It does not
+// change existing groups: it enables no controller and moves no other process. If a group cannot be made, it says why.
+// That happens to ordinary users outside a delegated subtree, and in containers with a read-only tree.
 //
 // Sources: Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/cpuacct.rst and cgroup-v1/memory.rst of the kernel,
 // cgroups(7), cgroup_namespaces(7), proc_pid_mountinfo(5).
@@ -23,43 +23,42 @@ import (
 	"time"
 )
 
-// prefix begins the name of every group that is made here.
+// prefix is the start of the name of every group that is made here.
 const prefix = "ergon-"
 
-// attempts bounds how often a group is emptied anew, after pauses that double: what lives in it may fork while it is
-// moved, and a process that is just ending can not be moved any more but holds the group to its last thread's end.
-// All pauses together are 51 ms.
+// attempts bounds how often a group is emptied, with pauses that double and sum up to 51 ms. Processes may fork while they
+// are moved. A process that is ending cannot be moved, and keeps the group until its last thread has ended.
 const (
 	attempts   = 10
 	firstPause = 100 * time.Microsecond
 )
 
-// Group is the target's own: one child folder in each hierarchy that is of use. Its methods do not overlap.
+// Group is the target's group: one child folder in each useful hierarchy. Calls must not overlap.
 type Group struct {
-	// CPU is the folder that counts CPU time, by cpu.stat (v2) or cpuacct.usage (v1). Empty where there is none, and
-	// then CPUReason says why. Add may change it.
+	// CPU is the folder that counts CPU time, in cpu.stat (v2) or cpuacct.usage (v1). If it is empty, CPUReason says
+	// why. Add may change it.
 	CPU       string
 	CPUReason string
-	// Memory is the folder that has memory.current (v2) or memory.usage_in_bytes (v1), in the same way.
+	// Memory is the folder with memory.current (v2) or memory.usage_in_bytes (v1). If it is empty, MemoryReason says why.
 	Memory       string
 	MemoryReason string
 
 	name    string
 	parents []*parent
-	// in and mounts are what Make has read of the groups this process is in.
+	// in and mounts are the groups of this process as Make has read them.
 	in     []membership
 	mounts []mount
 }
 
-// parent is a group this process is in, and the child that was made of it.
+// parent is a group of this process, and the child that was made in it.
 type parent struct {
 	hierarchy
 	child   string
 	refused string
 }
 
-// Make makes groups named ergon-ID below those this process is in. It does what it can: what could not be made is
-// empty in the Group, with the reason. The error is only for an id that is no name of a folder.
+// Make makes groups named ergon-ID below the groups of this process. A folder that could not be made is empty in the
+// Group, with the reason. Make returns an error only if id is not a valid folder name.
 func Make(id string) (*Group, error) {
 	if id == "" || strings.ContainsAny(id, "/\n\x00") {
 		return &Group{}, fmt.Errorf("cgroup id %q: not the name of a folder", id)
@@ -73,7 +72,7 @@ func Make(id string) (*Group, error) {
 	return g, nil
 }
 
-// below makes the groups in the hierarchies given.
+// below makes the groups in the given hierarchies.
 func below(name string, here []hierarchy) *Group {
 	g := &Group{name: name}
 	for _, h := range here {
@@ -83,8 +82,9 @@ func below(name string, here []hierarchy) *Group {
 	return g
 }
 
-// choose settles which folder counts what, the unified hierarchy first: cpu.stat is in each of its groups, whichever
-// controllers are on (v1's cpuacct counts the same), and one group then does for both where memory is on.
+// choose decides which folder counts CPU time and which counts memory, the unified hierarchy first. Each of its groups has
+// cpu.stat, whatever controllers are enabled, and v1's cpuacct counts the same. If the memory controller is enabled, one
+// group counts both.
 func (g *Group) choose() {
 	g.CPU, g.CPUReason = g.first("cpuacct.usage", "cpu.stat")
 	g.Memory, g.MemoryReason = g.first("memory.usage_in_bytes", "memory.current")
@@ -95,7 +95,7 @@ func (g *Group) choose() {
 	}
 }
 
-// first finds, and makes where it is not made yet, the first group with the file that its hierarchy should have.
+// first returns the first group that has the file of its hierarchy. It makes the group if needed.
 func (g *Group) first(v1, v2 string) (dir, reason string) {
 	var reasons []string
 	for _, p := range g.parents {
@@ -111,7 +111,7 @@ func (g *Group) first(v1, v2 string) (dir, reason string) {
 			continue
 		}
 		if _, err := os.Stat(filepath.Join(p.child, file)); err != nil {
-			reasons = append(reasons, fmt.Sprintf("cgroup v%d: no %s, the controller is not on in %s", p.version, file, p.dir))
+			reasons = append(reasons, fmt.Sprintf("cgroup v%d: no %s, the controller is not enabled in %s", p.version, file, p.dir))
 			continue
 		}
 		return p.child, ""
@@ -122,7 +122,7 @@ func (g *Group) first(v1, v2 string) (dir, reason string) {
 	return "", strings.Join(reasons, "; ")
 }
 
-// make makes the child unless it is there already or was refused.
+// make makes the child, unless it exists or was refused before.
 func (p *parent) make(name string) error {
 	if p.refused != "" {
 		return errors.New(p.refused)
@@ -139,9 +139,9 @@ func (p *parent) make(name string) error {
 	return nil
 }
 
-// refuse gives a child up. An empty reason leaves it open to be made again.
+// refuse gives up a child. With an empty reason it may be made again.
 func (p *parent) refuse(why string) {
-	_ = os.Remove(p.child) // it is empty; should it not be, Leave had nothing to say of it either.
+	_ = os.Remove(p.child) // it is empty; if not, Leave could not remove it either
 	p.child, p.refused = "", why
 }
 
@@ -198,7 +198,7 @@ func (g *Group) Add(pid int) error {
 	return nil
 }
 
-// Pids lists the living processes in the groups and in those below them.
+// Pids lists the living processes in the groups and in groups below them.
 func (g *Group) Pids() ([]int, error) {
 	seen := map[int]bool{}
 	var pids []int
@@ -223,7 +223,7 @@ func (g *Group) Pids() ([]int, error) {
 	return pids, errors.Join(errs...)
 }
 
-// CPUTime is what all that ever ran in the group has used. The error wraps fs.ErrNotExist where there is no group.
+// CPUTime returns the CPU time of everything that ever ran in the group. The error wraps fs.ErrNotExist if there is no group.
 func (g *Group) CPUTime() (CPUTime, error) {
 	meter, err := OpenCPU(g.CPU)
 	if err != nil {
@@ -233,8 +233,8 @@ func (g *Group) CPUTime() (CPUTime, error) {
 	return used, errors.Join(err, meter.Close())
 }
 
-// PeakMemory is the largest amount of memory, in bytes, that the group held at once: anonymous memory, page cache and
-// the kernel's own. The error wraps fs.ErrNotExist where there is no group or the kernel (v2 before 5.19) keeps none.
+// PeakMemory returns the largest memory of the group in bytes: anonymous memory, page cache and kernel memory. The error
+// wraps fs.ErrNotExist if there is no group, or if the kernel keeps no peak (v2 before 5.19).
 func (g *Group) PeakMemory() (uint64, error) {
 	meter, err := OpenMemory(g.Memory)
 	if err != nil {
@@ -244,10 +244,10 @@ func (g *Group) PeakMemory() (uint64, error) {
 	return peak, errors.Join(err, meter.Close())
 }
 
-// Leave puts the processes that are still there back into the groups they would be in without us, and removes the
-// groups, also those that a nested ergon has left below them. It returns how many processes were still alive. A group
-// below that somebody else made and still uses is left as it is, and with it ours, which the error says.
-// A second call does nothing.
+// Leave moves the remaining processes back into the groups they would be in without ergon, and removes the groups. It also
+// removes groups that a nested ergon has left below them. It returns how many processes were still alive. If somebody
+// else made a group below and still uses it, that group and its parents stay, and the error says so. A second call does
+// nothing.
 func (g *Group) Leave() (survivors int, err error) {
 	var errs []error
 	for _, p := range g.parents {
@@ -263,9 +263,9 @@ func (g *Group) Leave() (survivors int, err error) {
 	return survivors, errors.Join(errs...)
 }
 
-// Sweep removes groups that runs which were killed have left below the groups this process is in. Only those that are
-// empty, with all below them, and at least so old go: a younger one may be about to get its target. It returns how many
-// there were. What can not be removed stays, as it is in use or somebody else's.
+// Sweep removes groups that killed runs have left below the groups of this process. It removes only groups that are empty,
+// with everything below them, and at least as old as given: a younger group may be waiting for its target. It returns how
+// many it removed. A group that cannot be removed is in use or belongs to somebody else.
 func Sweep(age time.Duration) int {
 	here, err := located()
 	if err != nil {
@@ -273,13 +273,13 @@ func Sweep(age time.Duration) int {
 	}
 	removed := 0
 	for _, h := range here {
-		entries, _ := os.ReadDir(h.dir) // what it could read.
+		entries, _ := os.ReadDir(h.dir) // the entries that could be read
 		for _, e := range entries {
 			info, err := e.Info()
 			if err != nil || !e.IsDir() || !strings.HasPrefix(e.Name(), prefix) || time.Since(info.ModTime()) < age {
 				continue
 			}
-			dirs, _ := subtree(filepath.Join(h.dir, e.Name())) // a group in use is refused by the kernel.
+			dirs, _ := subtree(filepath.Join(h.dir, e.Name())) // the kernel refuses to remove a group in use
 			for _, d := range slices.Backward(dirs) {
 				if err = os.Remove(d); err != nil {
 					break
@@ -293,9 +293,9 @@ func Sweep(age time.Duration) int {
 	return removed
 }
 
-// dissolve moves the processes in dir and in groups of ours below it into another group, and removes all of them.
+// dissolve moves the processes in dir and in ergon's groups below it into another group, and removes these groups.
 func dissolve(dir, into string) (survivors int, err error) {
-	if syscall.Rmdir(dir) == nil { // as a rule nothing is left
+	if syscall.Rmdir(dir) == nil { // usually nothing is left
 		return 0, nil
 	}
 	moved := map[int]bool{}
@@ -305,13 +305,13 @@ func dissolve(dir, into string) (survivors int, err error) {
 		}
 		var dirs []string
 		if dirs, err = subtree(dir); errors.Is(err, fs.ErrNotExist) {
-			return len(moved), nil // somebody swept it away.
+			return len(moved), nil // another process has swept it away
 		} else if err != nil {
 			return len(moved), err
 		}
 		foreign := false
 		for i, d := range dirs {
-			pids, _ := members(d) // what can not be listed can not be removed, and that error is the one returned.
+			pids, _ := members(d) // a group that cannot be listed cannot be removed, and that error is returned
 			if i > 0 && !strings.HasPrefix(filepath.Base(d), prefix) {
 				foreign = foreign || len(pids) > 0
 				continue
@@ -335,7 +335,7 @@ func dissolve(dir, into string) (survivors int, err error) {
 	return len(moved), err
 }
 
-// subtree lists a group and all below it, each before its children.
+// subtree lists a group and all groups below it, parents first.
 func subtree(dir string) ([]string, error) {
 	dirs := []string{dir}
 	for i := 0; i < len(dirs); i++ {
@@ -352,7 +352,7 @@ func subtree(dir string) ([]string, error) {
 	return dirs, nil
 }
 
-// members lists the processes of one group. Those of another pid namespace, which read as 0, are left out.
+// members lists the processes of one group. Processes outside the PID namespace read as 0 and are left out.
 func members(dir string) ([]int, error) {
 	b, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
 	if err != nil {
@@ -367,7 +367,7 @@ func members(dir string) ([]int, error) {
 	return pids, nil
 }
 
-// Join writes one process id to cgroup.procs. The file is never made: in a folder that is no cgroup that is an error.
+// Join writes one process id to cgroup.procs. It never creates the file: a folder that is not a cgroup gives an error.
 func Join(dir string, pid int) error {
 	f, err := os.OpenFile(filepath.Join(dir, "cgroup.procs"), os.O_WRONLY, 0)
 	if err != nil {
@@ -377,7 +377,7 @@ func Join(dir string, pid int) error {
 	return errors.Join(err, f.Close())
 }
 
-// text is an error as part of a reason: "mkdir /sys/fs/cgroup/ergon-x: permission denied".
+// text words an error as part of a reason: "mkdir /sys/fs/cgroup/ergon-x: permission denied".
 func text(err error) string {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Error()

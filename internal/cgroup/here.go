@@ -1,16 +1,16 @@
 package cgroup
 
-// Place is the group this process is in, in one hierarchy that is of use.
+// Place is the group of this process in one useful hierarchy.
 type Place struct {
-	// Version is that of the hierarchy, 1 or 2.
+	// Version is the version of the hierarchy, 1 or 2.
 	Version int
-	// Controller is that of a hierarchy of v1, "cpuacct" or "memory"; empty in v2.
+	// Controller is the controller of a v1 hierarchy, "cpuacct" or "memory"; empty in v2.
 	Controller string
 	// Dir is the group's folder.
 	Dir string
 }
 
-// Here lists the groups Make would make its own below, in the order of preference, and makes none. The error says that
+// Here lists the groups below which Make would make groups, in order of preference. It makes none. The error says that
 // this system has no cgroups.
 func Here() ([]Place, error) {
 	found, err := located()

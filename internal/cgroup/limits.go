@@ -11,25 +11,24 @@ import (
 	"time"
 )
 
-// Limits is what the groups this process is in allow to all in them. A limit of a group holds for those below it, so
-// that the whole chain counts, as far up as it is mounted: a container sees it up to its own root.
+// Limits are the limits of the groups of this process. A limit also holds for the groups below, so the whole chain of
+// parents counts, as far up as it is mounted. A container sees the chain up to its own root.
 type Limits struct {
-	// Path is this process's group, in the first of v2 and v1's cpu and memory where that is not the root.
+	// Path is the group of this process in the first of v2, v1's cpu and v1's memory in which it is not the root.
 	Path string
-	// Quota is the CPU time that may be used a second, in s/s, the least in the chain, and QuotaFile the file that says
-	// so; 0 where there is none.
+	// Quota is the lowest CPU quota in the chain, in s/s, and QuotaFile its file; 0 means that there is no quota.
 	Quota     float64
 	QuotaFile string
-	// Memory is the most memory in bytes, in the same way.
+	// Memory is the lowest memory limit in the chain, in bytes; 0 means that there is no limit.
 	Memory     uint64
 	MemoryFile string
 }
 
-// noLimit is above what a limit in bytes may be and below what v1 writes where there is none, the largest int64 rounded
+// noLimit is above every real limit in bytes. v1 writes a higher number if there is no limit: the largest int64, rounded
 // down to pages (Documentation/admin-guide/cgroup-v1/memory.rst).
 const noLimit = 1 << 62
 
-// LimitsOf reads the limits, given the trees of procfs and sysfs. The error says that there are no cgroups.
+// LimitsOf reads the limits, given the roots of procfs and sysfs. The error says that there are no cgroups.
 func LimitsOf(proc, sys string) (Limits, error) {
 	in, mounts, err := tables(proc)
 	if err != nil {
@@ -45,7 +44,7 @@ func LimitsOf(proc, sys string) (Limits, error) {
 		for _, dir := range chain(in, mounts, sys, h.version, h.controller) {
 			file := filepath.Join(dir, h.file)
 			b, err := os.ReadFile(file)
-			n, ok := number(bytes.TrimSpace(b)) // "max" is none
+			n, ok := number(bytes.TrimSpace(b)) // "max" is no limit
 			if err == nil && ok && n < noLimit && (l.MemoryFile == "" || n < l.Memory) {
 				l.Memory, l.MemoryFile = n, file
 			}
@@ -60,7 +59,7 @@ func LimitsOf(proc, sys string) (Limits, error) {
 	return l, nil
 }
 
-// chain lists the folders of this process's group in a hierarchy and of those above it, the group itself first.
+// chain lists the folder of this process's group in a hierarchy and the folders above it, in this order.
 func chain(in []membership, mounts []mount, sys string, version int, controller string) []string {
 	top, rest, ok := place(in, mounts, version, controller)
 	if !ok {
@@ -77,7 +76,7 @@ func chain(in []membership, mounts []mount, sys string, version int, controller 
 	return dirs
 }
 
-// quota is the least quota in the chain, of v2 or of v1's cpu controller.
+// quota returns the lowest quota in the chain, of v2 or of v1's cpu controller.
 func quota(in []membership, mounts []mount, sys string) (perSecond float64, file string) {
 	least := func(q float64, ok bool, from string) {
 		if ok && (file == "" || q < perSecond) {
@@ -91,7 +90,7 @@ func quota(in []membership, mounts []mount, sys string) (perSecond float64, file
 	}
 	for _, dir := range chain(in, mounts, sys, 1, "cpu") {
 		b, err := os.ReadFile(filepath.Join(dir, "cpu.cfs_quota_us"))
-		if err != nil || bytes.HasPrefix(b, []byte("-")) { // -1 is none
+		if err != nil || bytes.HasPrefix(b, []byte("-")) { // -1 is no quota
 			continue
 		}
 		period, err := os.ReadFile(filepath.Join(dir, "cpu.cfs_period_us"))
@@ -101,7 +100,7 @@ func quota(in []membership, mounts []mount, sys string) (perSecond float64, file
 	return perSecond, file
 }
 
-// parseCPUMax reads cpu.max, the microseconds of CPU time in a period and the length of it (cgroup-v2.rst):
+// parseCPUMax parses cpu.max: the CPU time allowed in a period, and the period, both in µs (cgroup-v2.rst):
 //
 //	150000 100000
 //	max 100000
@@ -118,30 +117,30 @@ func parseCPUMax(b []byte) (perSecond float64, ok bool) {
 	return float64(n) / float64(p), true
 }
 
-// Throttled is how often and for how long the processes of a group had to wait for their next period, as they had used up
-// their quota.
+// Throttled says how often and how long the processes of a group had to wait for the next period because their quota was
+// used up.
 type Throttled struct {
-	// Periods is the number of periods in which something ran, Count that of those in which it was stopped.
+	// Periods is the number of periods in which something ran, Count the number of periods in which it was throttled.
 	Periods, Count uint64
-	// Time is the time it was stopped for, added up over the processors.
+	// Time is the throttled time, summed over the processors.
 	Time time.Duration
 }
 
-// Since is what came to it after before.
+// Since returns the increase since an earlier reading.
 func (t Throttled) Since(before Throttled) Throttled {
 	return Throttled{t.Periods - before.Periods, t.Count - before.Count, t.Time - before.Time}
 }
 
-// Quota is the group that holds the least quota over this process.
+// Quota is the group with the lowest quota for this process.
 type Quota struct {
 	// PerSecond is the quota, in s/s.
 	PerSecond float64
-	// File is the one that says so.
+	// File is the file with the quota.
 	File string
 }
 
-// Quota finds the quota over this process, and so over the group, of which Make has read already where it is; the error
-// wraps fs.ErrNotExist where there is none.
+// Quota finds the quota of this process, and so of the group. It uses what Make has read. The error wraps fs.ErrNotExist if
+// there is no quota.
 func (g *Group) Quota() (Quota, error) {
 	perSecond, file := quota(g.in, g.mounts, "/sys")
 	if file == "" {
@@ -164,7 +163,7 @@ func (q Quota) Throttled() (Throttled, error) {
 	return t, nil
 }
 
-// parseThrottled reads what is about the quota in cpu.stat, in v2 among other lines, in v1 with nanoseconds
+// parseThrottled parses the lines of cpu.stat about the quota. In v2 they stand among other lines, in v1 the time is in ns
 // (Documentation/scheduler/sched-bwc.rst):
 //
 //	nr_periods 120

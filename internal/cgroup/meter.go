@@ -15,12 +15,12 @@ const tick = 10 * time.Millisecond
 
 var errForm = errors.New("not of the expected form")
 
-// CPUTime is the time processors spent on a group.
+// CPUTime is the CPU time of a group.
 type CPUTime struct {
 	Total, User, System time.Duration
 }
 
-// CPUMeter reads the CPU time of one group again and again without allocating. Its methods do not overlap.
+// CPUMeter reads the CPU time of one group repeatedly, without allocating. Calls must not overlap.
 type CPUMeter struct {
 	stat  *reader // cpu.stat of v2, cpuacct.stat of v1
 	usage *reader // cpuacct.usage of v1
@@ -34,12 +34,12 @@ func OpenCPU(dir string) (*CPUMeter, error) {
 	}
 	stat, err := open(dir, "cpu.stat")
 	if err == nil {
-		// The cpu controller of v1 has a cpu.stat too, which only tells of throttling.
+		// The cpu controller of v1 also has a cpu.stat, but only with throttling.
 		m := &CPUMeter{stat: stat}
 		if _, err = m.Read(); err == nil {
 			return m, nil
 		}
-		_ = stat.Close() // only read from.
+		_ = stat.Close() // nothing was written
 	}
 	usage, err1 := open(dir, "cpuacct.usage")
 	if err1 != nil {
@@ -55,7 +55,7 @@ func OpenCPU(dir string) (*CPUMeter, error) {
 	return &CPUMeter{stat: stat, usage: usage}, nil
 }
 
-// Source names what is read: "cgroup v2 cpu.stat" or "cgroup v1 cpuacct".
+// Source names the counter: "cgroup v2 cpu.stat" or "cgroup v1 cpuacct".
 func (m *CPUMeter) Source() string {
 	if m.usage == nil {
 		return "cgroup v2 cpu.stat"
@@ -63,8 +63,8 @@ func (m *CPUMeter) Source() string {
 	return "cgroup v1 cpuacct"
 }
 
-// Read reads the time used up to now, living processes included. User and System make up Total: v2's kernel splits it
-// so, and for v1, where the exact total stands beside user and system time in ticks, the same is done here.
+// Read returns the CPU time so far, including living processes. User and System sum up to Total. In v2 the kernel splits
+// the total that way. In v1 the total is exact, and user and system time are in ticks, so Read splits it the same way.
 func (m *CPUMeter) Read() (CPUTime, error) {
 	b, err := m.stat.read()
 	if err != nil {
@@ -85,7 +85,7 @@ func (m *CPUMeter) Read() (CPUTime, error) {
 	return m.last, nil
 }
 
-// Close releases the files. A second call does nothing.
+// Close closes the files. A second call does nothing.
 func (m *CPUMeter) Close() error {
 	if m.usage == nil {
 		return m.stat.Close()
@@ -93,21 +93,21 @@ func (m *CPUMeter) Close() error {
 	return errors.Join(m.stat.Close(), m.usage.Close())
 }
 
-// split divides an exact total in the ratio of two coarse parts so that neither part ever falls: what the kernel's
-// cputime_adjust (kernel/sched/cputime.c) does for utime and stime.
+// split divides an exact total in the ratio of two coarse parts, so that neither part ever falls. The kernel does the same
+// for utime and stime (cputime_adjust in kernel/sched/cputime.c).
 func split(last CPUTime, total, user, system time.Duration) CPUTime {
 	now := CPUTime{Total: max(total, last.Total)}
 	if parts := user + system; parts > 0 {
 		now.User = time.Duration(float64(now.Total) * (float64(user) / float64(parts)))
 	} else {
-		now.User = now.Total // no tick has caught it yet.
+		now.User = now.Total // no tick has counted it yet
 	}
 	now.User = min(max(now.User, last.User), now.Total-last.System)
 	now.System = now.Total - now.User
 	return now
 }
 
-// parseCPUStat reads cpu.stat, of which the first three lines are in every group:
+// parseCPUStat parses cpu.stat. Every group has the first three lines:
 //
 //	usage_usec 102916
 //	user_usec 80000
@@ -143,7 +143,7 @@ func parseCPUStat(b []byte) (CPUTime, error) {
 	return t, nil
 }
 
-// parseCPUAcctStat reads cpuacct.stat:
+// parseCPUAcctStat parses cpuacct.stat:
 //
 //	user 812
 //	system 23
@@ -164,7 +164,7 @@ func parseCPUAcctStat(b []byte) (user, system time.Duration, err error) {
 	return time.Duration(un) * tick, time.Duration(sn) * tick, nil
 }
 
-// MemoryMeter reads the memory of one group again and again without allocating. Its methods do not overlap.
+// MemoryMeter reads the memory of one group repeatedly, without allocating. Calls must not overlap.
 type MemoryMeter struct {
 	current, peak *reader
 	source        string
@@ -196,14 +196,14 @@ func OpenMemory(dir string) (*MemoryMeter, error) {
 // Source names the controller: "cgroup v2 memory" or "cgroup v1 memory".
 func (m *MemoryMeter) Source() string { return m.source }
 
-// Current is what the group holds now, in bytes: anonymous memory, page cache and the kernel's own.
+// Current returns the group's memory now, in bytes: anonymous memory, page cache and kernel memory.
 func (m *MemoryMeter) Current() (uint64, error) { return m.current.number() }
 
-// HasPeak tells whether the kernel keeps a peak: v2 before Linux 5.19 does not.
+// HasPeak reports whether the kernel keeps a peak: v2 before Linux 5.19 does not.
 func (m *MemoryMeter) HasPeak() bool { return m.peak != nil }
 
-// Peak is the largest value of Current ever, kept by the kernel and not sampled. The error wraps fs.ErrNotExist where
-// the kernel keeps none.
+// Peak returns the largest value of Current so far. The kernel keeps it; it is not sampled. The error wraps fs.ErrNotExist
+// if the kernel keeps none.
 func (m *MemoryMeter) Peak() (uint64, error) {
 	if m.peak == nil {
 		return 0, fmt.Errorf("no memory.peak before Linux 5.19: %w", fs.ErrNotExist)
@@ -211,7 +211,7 @@ func (m *MemoryMeter) Peak() (uint64, error) {
 	return m.peak.number()
 }
 
-// Close releases the files. A second call does nothing.
+// Close closes the files. A second call does nothing.
 func (m *MemoryMeter) Close() error {
 	if m.peak == nil {
 		return m.current.Close()
@@ -219,7 +219,7 @@ func (m *MemoryMeter) Close() error {
 	return errors.Join(m.current.Close(), m.peak.Close())
 }
 
-// reader is one small file that is read again and again.
+// reader is a small file that is read repeatedly.
 type reader struct {
 	f   *os.File
 	fd  int
@@ -234,8 +234,7 @@ func open(dir, name string) (*reader, error) {
 	return &reader{f: f, fd: int(f.Fd())}, nil
 }
 
-// read takes one read from the start: os.File.ReadAt would ask again behind the end, and the kernel then makes the text
-// twice.
+// read reads once from the start. os.File.ReadAt would read again at the end, and the kernel would make the text twice.
 func (r *reader) read() ([]byte, error) {
 	n, err := readAll(r.f, r.fd, r.buf[:])
 	if err != nil {
@@ -256,7 +255,7 @@ func (r *reader) number() (uint64, error) {
 	return n, nil
 }
 
-// Close releases the file. A second call does nothing.
+// Close closes the file. A second call does nothing.
 func (r *reader) Close() error {
 	if err := r.f.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 		return err
@@ -264,7 +263,7 @@ func (r *reader) Close() error {
 	return nil
 }
 
-// number parses decimal digits and nothing else.
+// number parses a number of decimal digits only.
 func number(b []byte) (uint64, bool) {
 	var n uint64
 	for _, c := range b {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// PerCPUMeter reads how long each processor worked for one group, again and again without allocating. Only v1 of
-// cgroups counts that (cpuacct.usage_percpu, Documentation/admin-guide/cgroup-v1/cpuacct.rst). Its methods do not overlap.
+// PerCPUMeter reads the CPU time of one group on each processor repeatedly, without allocating. Only cgroup v1 counts it
+// (cpuacct.usage_percpu, Documentation/admin-guide/cgroup-v1/cpuacct.rst). Calls must not overlap.
 type PerCPUMeter struct {
 	f    *os.File
 	fd   int
@@ -16,7 +16,7 @@ type PerCPUMeter struct {
 	used []time.Duration
 }
 
-// OpenPerCPU opens cpuacct.usage_percpu in the folder of a group. The error wraps fs.ErrNotExist for a group of v2.
+// OpenPerCPU opens cpuacct.usage_percpu in the folder of a group. The error wraps fs.ErrNotExist for a v2 group.
 func OpenPerCPU(dir string) (*PerCPUMeter, error) {
 	f, err := os.Open(filepath.Join(dir, "cpuacct.usage_percpu"))
 	if err != nil {
@@ -25,11 +25,11 @@ func OpenPerCPU(dir string) (*PerCPUMeter, error) {
 	m := &PerCPUMeter{f: f, fd: int(f.Fd()), buf: make([]byte, 2048)}
 	for {
 		n, err := readAll(m.f, m.fd, m.buf)
-		if err == nil && n < len(m.buf)/2 { // Every number may grow to twice its digits, and does not within a run.
+		if err == nil && n < len(m.buf)/2 { // room for twice the digits of every number, which no run reaches
 			break
 		}
 		if err != nil || len(m.buf) > 1<<22 {
-			_ = f.Close() // only read from.
+			_ = f.Close() // nothing was written
 			return nil, &fs.PathError{Op: "read", Path: f.Name(), Err: errForm}
 		}
 		m.buf = make([]byte, 2*len(m.buf))
@@ -37,8 +37,7 @@ func OpenPerCPU(dir string) (*PerCPUMeter, error) {
 	return m, nil
 }
 
-// Read is the time used up to now on each processor that the kernel may have, by its number; it is valid until the next
-// Read.
+// Read returns the CPU time so far on each possible processor, by its number. The result is valid until the next Read.
 func (m *PerCPUMeter) Read() ([]time.Duration, error) {
 	n, err := readAll(m.f, m.fd, m.buf)
 	if err != nil {
@@ -51,10 +50,10 @@ func (m *PerCPUMeter) Read() ([]time.Duration, error) {
 	return m.used, nil
 }
 
-// Close releases the file.
+// Close closes the file.
 func (m *PerCPUMeter) Close() error { return m.f.Close() }
 
-// parsePerCPU appends the nanoseconds of a line such as "81234 0 99120 " to dst.
+// parsePerCPU appends the times in ns of a line such as "81234 0 99120 " to dst.
 func parsePerCPU(dst []time.Duration, b []byte) ([]time.Duration, bool) {
 	for len(b) > 0 {
 		if b[0] == ' ' || b[0] == '\n' {

@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// hierarchy is a mounted tree of groups, at the group this process is in.
+// hierarchy is a mounted tree of groups, with the group of this process in it.
 type hierarchy struct {
 	version    int    // 1 or 2
 	controller string // of v1: "cpuacct" or "memory"
-	dir        string // the folder of the group this process is in
+	dir        string // the folder of the group of this process
 }
 
 // membership is one line of /proc/self/cgroup.
@@ -27,17 +27,17 @@ type membership struct {
 type mount struct {
 	version     int
 	controllers []string // of v1, and other options of the file system
-	root        string   // which group is mounted
-	dir         string   // where
+	root        string   // the group that is mounted
+	dir         string   // where it is mounted
 }
 
-// located finds the groups this process is in: v2 first, then the two controllers of v1 that are of use.
+// located finds the groups of this process: v2 first, then the two useful controllers of v1.
 func located() ([]hierarchy, error) {
 	in, mounts, err := tables("/proc")
 	return match(in, mounts), err
 }
 
-// tables reads which groups this process is in and where they are mounted.
+// tables reads the groups of this process and where they are mounted.
 func tables(proc string) ([]membership, []mount, error) {
 	in, err := os.ReadFile(filepath.Join(proc, "self/cgroup"))
 	if err != nil {
@@ -50,8 +50,8 @@ func tables(proc string) ([]membership, []mount, error) {
 	return parseMemberships(string(in)), parseMounts(string(mounts)), nil
 }
 
-// match finds the folder of each group that is of use. A hierarchy of which only another part is mounted, as in a
-// container that has the host's cgroups in view but not its own, is passed over.
+// match finds the folder of each useful group. It skips a hierarchy if the mount does not contain the group. That happens
+// in a container that sees the host's cgroups but not its own.
 func match(in []membership, mounts []mount) []hierarchy {
 	var found []hierarchy
 	for _, h := range []hierarchy{{version: 2}, {version: 1, controller: "cpuacct"}, {version: 1, controller: "memory"}} {
@@ -63,7 +63,7 @@ func match(in []membership, mounts []mount) []hierarchy {
 	return found
 }
 
-// place is where a hierarchy is mounted and the path of this process's group below that.
+// place returns where a hierarchy is mounted, and the path of this process's group below the mount.
 func place(in []membership, mounts []mount, version int, controller string) (top, rest string, ok bool) {
 	for _, m := range in {
 		if version == 2 && m.controllers != nil || version == 1 && !slices.Contains(m.controllers, controller) {
@@ -81,7 +81,7 @@ func place(in []membership, mounts []mount, version int, controller string) (top
 	return "", "", false
 }
 
-// under is the path of a group relative to the one that is mounted. Paths with ".." lie outside the cgroup namespace.
+// under returns the path of a group relative to the mounted group. Paths with ".." lie outside the cgroup namespace.
 func under(root, group string) (string, bool) {
 	if !strings.HasPrefix(group, "/") || strings.Contains(group+"/", "/../") {
 		return "", false
@@ -93,7 +93,7 @@ func under(root, group string) (string, bool) {
 	return rest, ok && (rest == "" || rest[0] == '/')
 }
 
-// parseMemberships reads /proc/self/cgroup (cgroups(7)):
+// parseMemberships parses /proc/self/cgroup (cgroups(7)):
 //
 //	4:memory:/user.slice
 //	3:cpu,cpuacct:/
@@ -107,7 +107,7 @@ func parseMemberships(text string) []membership {
 		}
 		m := membership{group: path.Clean(parts[2])}
 		if strings.HasPrefix(parts[2], "/..") {
-			m.group = parts[2] // Clean would turn what lies outside the namespace into something inside it.
+			m.group = parts[2] // Clean would move a path from outside the namespace into it
 		}
 		if parts[1] != "" {
 			m.controllers = strings.Split(parts[1], ",")
@@ -117,8 +117,8 @@ func parseMemberships(text string) []membership {
 	return all
 }
 
-// parseMounts reads the cgroup lines of /proc/self/mountinfo (proc_pid_mountinfo(5)); the number of optional fields
-// before the dash varies:
+// parseMounts parses the cgroup lines of /proc/self/mountinfo (proc_pid_mountinfo(5)). The number of optional fields before
+// the dash varies:
 //
 //	33 31 0:30 / /sys/fs/cgroup/cpuacct rw,relatime shared:9 - cgroup cgroup rw,cpuacct
 //	41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
@@ -145,7 +145,7 @@ func parseMounts(text string) []mount {
 	return all
 }
 
-// unescape turns \040 and the like, by which the kernel writes blanks and backslashes in paths, back into bytes.
+// unescape replaces \040 and similar sequences, which the kernel writes for blanks and backslashes in paths, by bytes.
 func unescape(s string) string {
 	if !strings.Contains(s, `\`) {
 		return s

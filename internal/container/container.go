@@ -1,6 +1,6 @@
-// Package container tells whether this process runs in a container, and of what kind. There is no sure sign: Docker and
-// Podman leave a file, systemd's rule is the variable container (systemd.exec(5), CONTAINER_INTERFACE), Kubernetes sets
-// its own, and the paths of cgroups and the root's file system tell of the others.
+// Package container reports whether this process runs in a container, and of what kind. No sign is certain. Docker and
+// Podman leave a file. systemd's convention is the variable "container" (systemd.exec(5), CONTAINER_INTERFACE).
+// Kubernetes sets its own variable. Cgroup paths and the root file system reveal others.
 package container
 
 import (
@@ -9,15 +9,15 @@ import (
 	"strings"
 )
 
-// Seen is what is seen of a container; the zero value is none.
+// Seen is the container that was found; the zero value means none.
 type Seen struct {
-	// Kind is "docker", "podman", "kubernetes", "lxc", what systemd-nspawn and others call themselves, or "container".
+	// Kind is "docker", "podman", "kubernetes", "lxc", the name that systemd-nspawn and others give, or "container".
 	Kind string
-	// Sign is by what it was seen: "/.dockerenv exists".
+	// Sign is the evidence: "/.dockerenv exists".
 	Sign string
 }
 
-// Look looks for signs in the tree of procfs given and in the environment.
+// Look looks for signs in the given root of procfs and in the environment.
 func Look(proc string, getenv func(string) string) Seen {
 	if getenv("KUBERNETES_SERVICE_HOST") != "" {
 		return Seen{"kubernetes", "the variable KUBERNETES_SERVICE_HOST is set"}
