@@ -7,13 +7,13 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// nvmlBackend is what NVIDIA's GPUs say of themselves through the driver's library, NVML: energy, power, load, memory,
-// temperature and clocks of each GPU that the job may see (CUDA_VISIBLE_DEVICES), by its UUID, or of all with
-// Setup.AllGPUs. The family of the sensors is gpu.
+// nvmlBackend reads NVIDIA GPUs through the driver's library NVML: energy, power, load, memory, temperature and clocks. It
+// reads each GPU that the job may see (CUDA_VISIBLE_DEVICES), or all with Setup.AllGPUs. The family of the sensors is gpu,
+// and the device is the UUID.
 //
-// A driver may take milliseconds to answer and, with a GPU in trouble, seconds: the family reads alone. It updates its
-// readings every 20 to 100 ms, depending on the GPU (Yang et al., Part-time Power Measurements, SC '24), so that
-// reading more often tells little, and is done only if asked for by name.
+// A driver may take milliseconds to answer, and seconds if a GPU is in trouble. So the family reads alone. The driver updates
+// its readings every 20 to 100 ms, depending on the GPU (Yang et al., Part-time Power Measurements, SC '24). So it is read
+// more often only if asked for by name.
 func nvmlBackend() sensors.Backend {
 	return sensors.Backend{
 		Name:     "nvml",
@@ -25,8 +25,8 @@ func nvmlBackend() sensors.Backend {
 	}
 }
 
-// thereNVML says whether a driver of NVIDIA's is there, by what it shows in the file system: its folder in procfs, its
-// devices, that of WSL 2 and that of Tegra. The library is only loaded by openNVML.
+// thereNVML returns nil if the file system shows an NVIDIA driver: its folder in procfs, its device nodes, or those of WSL 2
+// and Tegra. Only openNVML loads the library.
 func thereNVML(setup sensors.Setup) error {
 	if setup.NVML != "" {
 		return nil

@@ -15,17 +15,17 @@ import (
 )
 
 const (
-	// changesSeen is how many changes of a counter are waited for: three periods between them.
+	// changesSeen is the number of changes to wait for, with three periods between them.
 	changesSeen = 4
 	// learnTime is the longest time to wait for them.
 	learnTime = time.Second
-	// leastPoll is the shortest time between two looks at a counter. After a change looks become rarer, the next one
-	// after pollPart of the time that has passed, so that a period is known to that part of it by few looks.
+	// leastPoll is the shortest time between two polls of a counter. The pause grows to pollPart of the time since the last
+	// change. So few polls measure a period to a precision of pollPart.
 	leastPoll = time.Millisecond
 	pollPart  = 1. / 16
 )
 
-// updatePeriod is the sensor that tells how often the energy counter of a GPU moves, or its power where it has none.
+// updatePeriod returns the sensor of the time between updates of a GPU's energy counter, or of its power without a counter.
 func updatePeriod() sensors.Sensor {
 	return sensors.Sensor{
 		Name: "update_period", Use: sensors.GPUUpdatePeriod, Sparse: true, Unit: units.Second, Source: "NVML energy counter or power, polled until it had changed 4 times",
@@ -34,8 +34,8 @@ func updatePeriod() sensors.Sensor {
 	}
 }
 
-// updatePeriods learns how often the energy counters move, each model of GPU once. It does so beside the readings while
-// the target runs, since nothing should wait for it: 4 changes at 100 ms take up to 0.4 s and some 180 looks.
+// updatePeriods measures the time between updates of the energy counters, once for each model of GPU. It runs beside the
+// readings, because nothing should wait for it: 4 changes at 100 ms take up to 0.4 s and about 180 polls.
 type updatePeriods struct {
 	models []modelPeriod
 	done   chan struct{}
@@ -44,11 +44,11 @@ type updatePeriods struct {
 // modelPeriod is the period of one model.
 type modelPeriod struct {
 	model string
-	// bits is the period in seconds, NaN as long as it is not known.
+	// bits is the period in seconds, NaN until it is known.
 	bits atomic.Uint64
 }
 
-// of is the period of a model in seconds, NaN where it is not known.
+// of returns the period of a model in seconds, NaN if it is unknown.
 func (p *updatePeriods) of(model string) float64 {
 	for i := range p.models {
 		if p.models[i].model == model {
@@ -58,7 +58,7 @@ func (p *updatePeriods) of(model string) float64 {
 	return math.NaN()
 }
 
-// learn begins, once.
+// learn starts measuring. A second call does nothing.
 func (p *updatePeriods) learn(gpus []gpu) {
 	if p.done != nil {
 		return
@@ -87,15 +87,15 @@ func (p *updatePeriods) learn(gpus []gpu) {
 	}()
 }
 
-// stop ends learning. It does not wait, as a call may hang.
+// stop ends measuring. It does not wait, because a call may hang.
 func (p *updatePeriods) stop() {
 	if p.done != nil {
 		close(p.done)
 	}
 }
 
-// counter reads the energy of the GPU alone, or its power where it has none, and may be called beside readings of the
-// rest. It is the first of its sensors.
+// counter returns a function that reads only the GPU's energy, or its power without a counter. The function may run beside
+// other readings. The sensor is the GPU's first.
 func (g *gpu) counter() func() float64 {
 	device := g.device
 	if len(g.fieldAt) > 0 && g.fieldAt[0] == 0 {
@@ -118,15 +118,15 @@ func (g *gpu) counter() func() float64 {
 	}
 }
 
-// learnPeriod looks at a counter until it has moved changesSeen times and returns the longest time between two changes
-// that follow each other: from the last look before the first of them to the first look after the second, so that it is
-// no less than it was. It is not ok where the counter did not move as often, failed or done is closed.
+// learnPeriod polls a counter until it has changed changesSeen times. It returns the longest time between two consecutive
+// changes, from the last poll before the first change to the first poll after the second, which is an upper bound. It is
+// not ok if the counter changed too seldom, if it failed, or if done is closed.
 func learnPeriod(counter func() float64, done <-chan struct{}) (longest time.Duration, ok bool) {
 	began := time.Now()
 	last := counter()
-	lookedAt := time.Now() // the end of the look before
+	lookedAt := time.Now() // the end of the previous poll
 	since := lookedAt      // the last change
-	var before time.Time   // the look before the last change
+	var before time.Time   // the poll before the last change
 	for changes := 0; changes < changesSeen; {
 		pause := max(leastPoll, time.Duration(pollPart*float64(time.Since(since))))
 		select {

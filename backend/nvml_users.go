@@ -18,52 +18,53 @@ import (
 )
 
 const (
-	// usersShare is the part of the time that looking at who uses the GPUs may take: the calls wait for the driver.
+	// usersShare is the share of time that looking for the users of GPUs may take. The calls wait for the driver.
 	usersShare = 0.01
-	// usersPause is the least time between two looks. A little less than the family's interval, so that no beat is missed
-	// for coming early.
+	// usersPause is the shortest time between two looks. It is slightly shorter than the family's interval, so that an
+	// early beat still looks.
 	usersPause = 95 * time.Millisecond
-	// usersHold is how long the use last told stands where the driver tells nothing new: it samples every 1/6 s to 1 s
-	// (nvml.h, nvmlUtilization_t), and has nothing to tell of processes that use nothing.
+	// usersHold is how long the last known use stays valid without a new sample. The driver samples every 1/6 s to 1 s
+	// (nvml.h, nvmlUtilization_t), and gives no sample of processes that use nothing.
 	usersHold = 1200 * time.Millisecond
 	// notAvailable is NVML_VALUE_NOT_AVAILABLE in an unsigned long long.
 	notAvailable = math.MaxUint64
 )
 
-// errMIGUse is why nobody's use is told (nvml.h, nvmlDeviceGetProcessUtilization).
+// errMIGUse is the reason in MIG mode (nvml.h, nvmlDeviceGetProcessUtilization).
 var errMIGUse = &absenceError{sensors.Unsupported, "in MIG mode the driver does not report the GPU use of processes"}
 
-// gpuUsers tells how much of the GPUs processes of the target use, and how much others. It looks at them at most every
-// usersPause, once more when the target has ended. Between, use stands and memory and processes are NaN.
+// gpuUsers reads how much of the GPUs the target's processes use, and how much other processes use. It looks at most every
+// usersPause, and once more when the target has ended. Between two looks, the use stays as it is, and memory and processes
+// are NaN.
 type gpuUsers struct {
 	runner int
-	// foreign is why process ids mean nothing here; nil if they do.
+	// foreign says why NVML's process ids mean nothing here; nil if they are valid.
 	foreign error
 	kin     *lineage
 	pidfd   int
 	began   time.Time
 	looks   budget
 	looked  bool
-	final   bool // the look after the target's end was taken
+	final   bool // the look after the target's end is done
 }
 
-// gpuUse is what processes use of one GPU. Places are counted from gpu.at, less than 0 where there is none.
+// gpuUse is the use of one GPU by processes. Places count from gpu.at; a negative place means that there is no sensor.
 type gpuUse struct {
 	utilizationAt, processesAt int
 	lists                      []func(nvml.Device) ([]nvml.ProcessInfo, nvml.Return)
-	// asked is whether what the driver had from before the target's start was asked for, newest the time stamp of the
-	// last sample seen, in the driver's µs, and at when it came.
+	// asked says that the samples from before the target's start have been fetched. newest is the time stamp of the last
+	// sample seen, in the driver's µs, and at is when it came.
 	asked         bool
 	newest        uint64
 	at            time.Time
 	target, other float64
-	// told is whether these two are known.
+	// told says that target and other are known.
 	told bool
 }
 
 func noGPUUse() gpuUse { return gpuUse{utilizationAt: -1, processesAt: -1} }
 
-// utilizationSensors are two, processSensors three, in the order in which they are read.
+// utilizationSensors returns two sensors, processSensors three, in the order of their readings.
 func utilizationSensors() []sensors.Sensor {
 	const source = "nvmlDeviceGetProcessUtilization"
 	return []sensors.Sensor{
@@ -103,7 +104,7 @@ func newGPUUsers(setup sensors.Setup) gpuUsers {
 	return u
 }
 
-// probe finds out what a GPU tells of its users. The IDs of absences are names of sensors.
+// probe finds out what a GPU reports about its users. The IDs of its absences are names of sensors.
 func (u *gpuUsers) probe(n *nvmlSource, device nvml.Device, mig bool) (use gpuUse, list []sensors.Sensor, absences []sensors.Absence) {
 	use = noGPUUse()
 	refuse := func(s sensors.Sensor, why error) {
@@ -135,7 +136,7 @@ func (u *gpuUsers) probe(n *nvmlSource, device nvml.Device, mig bool) (use gpuUs
 			{"nvmlDeviceGetComputeRunningProcesses", nvml.Device.GetComputeRunningProcesses},
 			{"nvmlDeviceGetGraphicsRunningProcesses", nvml.Device.GetGraphicsRunningProcesses},
 		} {
-			// go-nvml calls the newest of the three that the library has.
+			// go-nvml calls the newest of the three versions that the library has.
 			if !n.has(call.symbol+"_v3") && !n.has(call.symbol+"_v2") && !n.has(call.symbol) {
 				continue
 			}
@@ -156,7 +157,7 @@ func (u *gpuUsers) probe(n *nvmlSource, device nvml.Device, mig bool) (use gpuUs
 	return use, list, absences
 }
 
-// placed moves the places of a use to where its sensors begin.
+// placed shifts the places to where the sensors begin.
 func (g gpuUse) placed(at int) gpuUse {
 	if g.utilizationAt >= 0 {
 		g.utilizationAt += at
@@ -167,7 +168,7 @@ func (g gpuUse) placed(at int) gpuUse {
 	return g
 }
 
-// follow begins with the target.
+// follow starts to follow the target.
 func (u *gpuUsers) follow(pid int) {
 	if u.foreign != nil || u.kin != nil {
 		return
@@ -182,12 +183,12 @@ func (u *gpuUsers) follow(pid int) {
 
 func (u *gpuUsers) close() { closeFD(&u.pidfd) }
 
-// read looks at the GPUs if that is due.
+// read looks at the GPUs if a look is due.
 func (u *gpuUsers) read(gpus []gpu, dst []float64) {
 	if u.kin == nil {
 		return
 	}
-	for i := range gpus { // What was told last stands until there is something new.
+	for i := range gpus { // the last known use stays until there is a new sample
 		if g := &gpus[i]; g.users.told {
 			at := g.at + g.users.utilizationAt
 			dst[at], dst[at+1] = g.users.target, g.users.other
@@ -214,8 +215,8 @@ func (u *gpuUsers) read(gpus []gpu, dst []float64) {
 	u.looks.next = max(u.looks.next, now+usersPause)
 }
 
-// readProcesses sets the target's memory, its processes and the others. A program may be in both lists, once for what
-// it computes and once for what it draws, with one memory.
+// readProcesses sets the target's memory and processes, and the number of other processes. A program may be in both lists,
+// for computing and for graphics, with the same memory.
 func (g *gpuUse) readProcesses(device nvml.Device, kin *lineage, dst []float64) {
 	var all []nvml.ProcessInfo
 	for _, list := range g.lists {
@@ -246,8 +247,8 @@ func (g *gpuUse) readProcesses(device nvml.Device, kin *lineage, dst []float64) 
 	dst[0], dst[1], dst[2] = memory, target, other
 }
 
-// readUtilization sets the target's use and that of the others. Where a process has ended that was never seen before,
-// whose it was is not known, and nor are the two.
+// readUtilization sets the use by the target and by others. If a process has ended that was never seen, its owner is unknown,
+// and so are both values.
 func (g *gpuUse) readUtilization(device nvml.Device, kin *lineage, dst []float64) {
 	dst[0], dst[1], g.told = math.NaN(), math.NaN(), false
 	samples, ret := samplesOf(device, g.newest)
@@ -286,10 +287,10 @@ func (g *gpuUse) readUtilization(device nvml.Device, kin *lineage, dst []float64
 	dst[0], dst[1], g.told = g.target, g.other, true
 }
 
-// samplesOf asks for the samples later than a time. That there are none is no error.
+// samplesOf returns the samples after a time. It is not an error if there are none.
 func samplesOf(device nvml.Device, later uint64) (list []nvml.ProcessUtilizationSample, ret nvml.Return) {
-	// go-nvml takes the number that the second call gives for the length of what the first one asked room for, and panics
-	// where there is one sample more by then.
+	// go-nvml allocates for the count of a first call and slices by the count of a second call. It panics if a sample has
+	// come in between.
 	defer func() {
 		if recover() != nil {
 			list, ret = nil, nvml.ERROR_INSUFFICIENT_SIZE

@@ -9,28 +9,28 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// gpuIdentity is a GPU as CUDA_VISIBLE_DEVICES may mean it; both are empty for one that gave no answer.
+// gpuIdentity identifies a GPU for CUDA_VISIBLE_DEVICES. Both fields are empty if the GPU gave no answer.
 type gpuIdentity struct{ uuid, model string }
 
 var (
 	errNotVisible = &absenceError{sensors.Hidden, "not visible to this job (CUDA_VISIBLE_DEVICES)"}
-	// errUnknownOrder is why no GPU is read if it would be a guess which ones the job has.
+	// errUnknownOrder is the reason if only a guess could tell which GPUs the job has.
 	errUnknownOrder = &absenceError{
 		sensors.UnknownOrder, "CUDA_VISIBLE_DEVICES has numbers, and CUDA numbers GPUs of different models by speed: " +
 			"set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name the GPUs by UUID",
 	}
 )
 
-// visibleGPUs tells which of the GPUs, in the order of NVML, CUDA_VISIBLE_DEVICES leaves to a program, and why not the
-// others. It reads the setting as CUDA does (CUDA Programming Guide, CUDA environment variables): numbers, UUIDs or
-// unambiguous beginnings of one, and MIG instances, up to the first entry that is none of these, such as -1; an empty
-// setting leaves nothing.
+// visibleGPUs returns which GPUs, in the order of NVML, CUDA_VISIBLE_DEVICES shows to a program, and why not the others. It
+// parses the setting as CUDA does (CUDA Programming Guide, CUDA environment variables). Entries are numbers, UUIDs or
+// unambiguous prefixes of UUIDs, and MIG instances. The first other entry, such as -1, ends the list. An empty setting
+// shows nothing.
 //
-// NVML counts GPUs by their place on the bus. So does CUDA with CUDA_DEVICE_ORDER=PCI_BUS_ID; without, it counts the fastest
-// first, by a measure that it does not tell. GPUs of one model stay in the order of the bus. Where they differ a
-// number means a GPU that cannot be known here, and none is shown, unless the setting shows all.
+// NVML numbers GPUs by their place on the bus. So does CUDA with CUDA_DEVICE_ORDER=PCI_BUS_ID. Otherwise CUDA puts the fastest
+// GPU first, by an undocumented measure; GPUs of one model stay in the order of the bus. If the models differ, a number
+// means an unknown GPU. Then no GPU is shown, unless the setting shows all.
 //
-// An instance of MIG shows its whole GPU: power and energy are not measured for a part of one.
+// A MIG instance shows its whole GPU, because power and energy are not measured for a part of a GPU.
 func visibleGPUs(gpus []gpuIdentity, setting string, busOrder bool, parent func(mig string) string) (shown []bool, why error) {
 	shown = make([]bool, len(gpus))
 	numbers := false
@@ -56,7 +56,7 @@ func visibleGPUs(gpus []gpuIdentity, setting string, busOrder bool, parent func(
 	return make([]bool, len(gpus)), errUnknownOrder
 }
 
-// visibleGPU is the GPU an entry means, less than 0 for none, and whether it does so by number.
+// visibleGPU returns the index of the GPU that an entry selects, negative for none, and whether the entry is a number.
 func visibleGPU(gpus []gpuIdentity, entry string, parent func(mig string) string) (at int, number bool) {
 	if n, err := strconv.ParseUint(entry, 10, 31); err == nil {
 		if n < uint64(len(gpus)) {

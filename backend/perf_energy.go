@@ -19,15 +19,14 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// perf is the energy that processors count themselves, as the kernel's perf events give it: the counters that powercap
-// shows (see rapl), made 64 bits wide and read by one call for each processor. Every performance monitoring unit (PMU)
-// that has energy events is taken, whatever its name and the processor's
-// (Documentation/ABI/testing/sysfs-bus-event_source-devices-events).
+// perf reads the energy counters of processors by perf events. They are the counters of powercap (see rapl), extended to
+// 64 bits, and one call reads all of a processor. Every performance monitoring unit (PMU) with energy events is used,
+// whatever its name (Documentation/ABI/testing/sysfs-bus-event_source-devices-events).
 //
-// The counters start at 0 when they are opened and have no wrap point, with a limit: the hardware's are 32 bits wide,
-// and the kernel takes what is counted between two looks at one as signed (arch/x86/events/rapl.c, rapl_event_update).
-// It looks by itself as often as 200 W make needful; above that someone must read before 2³¹ units have passed, which
-// is 131 kJ in units of 61 µJ (Intel) and 33 kJ in those of 15 µJ (AMD): once a minute is enough for 500 W.
+// The counters start at 0 when they are opened, and do not wrap if they are read often enough. The hardware counters have
+// 32 bits, and the kernel takes the difference of two readings as signed (arch/x86/events/rapl.c, rapl_event_update). It
+// reads by itself often enough for 200 W. Above that, somebody must read before 2³¹ units have passed: 131 kJ in units of
+// 61 µJ (Intel), 33 kJ in units of 15 µJ (AMD). Once a minute is enough for 500 W.
 func perf() sensors.Backend {
 	return sensors.Backend{
 		Name:  "perf",
@@ -39,9 +38,9 @@ func perf() sensors.Backend {
 	}
 }
 
-// perfCore is the energy of each core, for the processors that count it: the PMU power_core of AMD's. It is apart from
-// perf and slower, as a reading interrupts every core and wakes those that sleep; one of a whole package is made by
-// whichever of its processors asks.
+// perfCore reads the energy of each core on processors that count it: AMD's, in the PMU power_core. It is apart from perf and
+// slower, because a reading interrupts every core and wakes sleeping ones. For a whole package, any one of its processors
+// can read.
 func perfCore() sensors.Backend {
 	return sensors.Backend{
 		Name:     "perf_core",
@@ -57,19 +56,19 @@ func perfCore() sensors.Backend {
 
 const (
 	eventSources = "bus/event_source/devices"
-	// energyEvent is how the names of energy events begin; what follows is the domain.
+	// energyEvent is the prefix of the names of energy events. The domain follows it.
 	energyEvent = "energy-"
-	// largestCPUList bounds how many processors a list may name, above CONFIG_NR_CPUS of any kernel.
+	// largestCPUList bounds the processors in a list. It is above CONFIG_NR_CPUS of every kernel.
 	largestCPUList = 1 << 16
 
-	// needsPerfmon is why perf_event_open fails for an ordinary user, since energy is counted for the whole machine
+	// needsPerfmon is the reason for ordinary users: energy events count for the whole machine
 	// (Documentation/admin-guide/perf-security.rst).
 	needsPerfmon = "permission denied: needs CAP_PERFMON (CAP_SYS_ADMIN before Linux 5.8) or " +
 		"kernel.perf_event_paranoid at 0 or less"
-	// isFiltered is EPERM, which the kernel itself does not give here.
+	// isFiltered is the reason for EPERM, which perf_event_open itself does not return here.
 	isFiltered = "perf_event_open is blocked by a container's system call filter or a security module: needs CAP_PERFMON in the " +
 		"container, or no filter and kernel.perf_event_paranoid at 0 or less"
-	// isElsewhere is a PMU that sysfs has and perf_event_open does not know.
+	// isElsewhere is the reason if sysfs has a PMU that perf_event_open does not know.
 	isElsewhere = "the running kernel does not know this event: a recorded /sys, or an unloaded driver"
 )
 
@@ -89,11 +88,11 @@ type pmu struct {
 	name, dir string
 	kind      uint32 // perf_event_attr.type
 	events    []energyOf
-	// cpus is where the events are to be opened, one processor for each part of the machine that is counted, and parts
-	// what these are called: "package-0", "package-1-die-0", "package-0/core-3".
+	// cpus are the processors on which to open the events, one for each counted part of the machine. parts are these
+	// parts: "package-0", "package-1-die-0", "package-0/core-3".
 	cpus  []int
 	parts []perfPart
-	// eachCore is true where the parts are cores.
+	// eachCore is true if the parts are cores.
 	eachCore bool
 }
 
@@ -103,27 +102,27 @@ type perfPart struct {
 	domain sensors.Domain
 }
 
-// energyOf is one energy event of a PMU. domain is the rest of its name, scale the J that a count of 1 stands for.
+// energyOf is one energy event of a PMU. domain is the rest of its name, scale the energy of one count in J.
 type energyOf struct {
 	domain string
 	config [3]uint64 // config, config1 and config2 of perf_event_attr
 	scale  float64
 }
 
-// perfSource reads one group of events for each PMU and processor.
+// perfSource reads a group of events for each PMU and processor.
 type perfSource struct {
 	groups []*perfGroup
 	list   []sensors.Sensor
 }
 
-// openPerf opens the PMUs that count each core, or the others.
+// openPerf opens the PMUs that count each core, or all other PMUs.
 func openPerf(setup sensors.Setup, eachCore bool) (sensors.Source, []sensors.Absence, error) {
 	pmus, absences, err := energyPMUs(setup.Sys)
 	if err != nil {
 		return nil, nil, err
 	}
 	if eachCore {
-		absences = nil // what could not be understood is said once, by perf.
+		absences = nil // perf reports what could not be parsed, once
 	}
 	p := &perfSource{}
 	times := map[string]int{}
@@ -145,8 +144,8 @@ func openPerf(setup sensors.Setup, eachCore bool) (sensors.Source, []sensors.Abs
 		": a virtual machine, or a processor without RAPL")
 }
 
-// add opens the events of a PMU on its processors and returns those that could not be: as one where the first answer
-// holds for all of them, hundreds of cores maybe.
+// add opens the events of a PMU on its processors and returns the absent ones. If the first error holds for all events, of
+// hundreds of cores perhaps, it returns one absence.
 func (p *perfSource) add(u pmu, times map[string]int) []sensors.Absence {
 	var absences []sensors.Absence
 	opened := len(p.list)
@@ -171,7 +170,7 @@ func (p *perfSource) add(u pmu, times map[string]int) []sensors.Absence {
 			if u.eachCore {
 				s.MaxRate = leastRate
 			}
-			// Events of one PMU go together; where the kernel thinks otherwise, one is the first of another group.
+			// Events of one PMU share a group. If the kernel refuses that, the event starts another group.
 			err := errors.ErrUnsupported
 			if group != nil {
 				err = group.open(u.kind, e, cpu)
@@ -198,12 +197,12 @@ func (p *perfSource) add(u pmu, times map[string]int) []sensors.Absence {
 	return absences
 }
 
-// holdsForAll tells an error that every event of a PMU gives: missing rights, a PMU that there is not.
+// holdsForAll reports whether every event of a PMU gives this error: missing rights, a PMU that does not exist.
 func holdsForAll(err error) bool {
 	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENOSYS)
 }
 
-// whyNoEvent says why an event cannot be opened, of the error that perf_event_open gave.
+// whyNoEvent explains an error of perf_event_open.
 func whyNoEvent(err error) error {
 	switch {
 	case errors.Is(err, syscall.EPERM):
@@ -220,8 +219,8 @@ func whyNoEvent(err error) error {
 	return err
 }
 
-// perfDevice is what an event counts on the i-th processor of its PMU, named as rapl names the powercap zone of the
-// same counter. What is not known to be the same is below the name of its PMU.
+// perfDevice returns the device that an event counts on the i-th processor of its PMU. It has the name that rapl gives the
+// powercap zone of the same counter. If it is not known to be the same counter, the name of the PMU comes first.
 func perfDevice(u pmu, e energyOf, i int) string {
 	device := u.parts[i].name
 	switch e.domain {
@@ -250,7 +249,7 @@ func perfDevice(u pmu, e energyOf, i int) string {
 	return device
 }
 
-// perfDomain is the domain of an event on the i-th processor of its PMU, the same as rapl's for the same counter.
+// perfDomain returns the domain of an event on the i-th processor of its PMU, equal to rapl's for the same counter.
 func perfDomain(u pmu, e energyOf, i int) sensors.Domain {
 	unknown := sensors.Domain{Kind: sensors.UnknownDomain}
 	d := u.parts[i].domain
@@ -280,7 +279,7 @@ func perfDomain(u pmu, e energyOf, i int) sensors.Domain {
 	return d
 }
 
-// perfDoc says what the events that are known hold.
+// perfDoc describes an event.
 func perfDoc(u pmu, e energyOf) string {
 	name := map[string]string{"pkg": "package", "cores": "core", "core": "core", "ram": "dram", "gpu": "uncore", "psys": "psys"}[e.domain]
 	switch {
@@ -320,7 +319,7 @@ func (p *perfSource) Close() error {
 	return nil
 }
 
-// energyPMUs finds the PMUs that have energy events. One that cannot be understood is an absence.
+// energyPMUs finds the PMUs that have energy events. A PMU whose files cannot be parsed is an absence.
 func energyPMUs(sys string) ([]pmu, []sensors.Absence, error) {
 	shown := filepath.Join(sys, filepath.FromSlash(eventSources))
 	dir, err := resolve(sys, eventSources)
@@ -382,8 +381,8 @@ func energyPMUs(sys string) ([]pmu, []sensors.Absence, error) {
 	return pmus, absences, nil
 }
 
-// energyEvents lists the energy events of a PMU, sorted. A large machine has hundreds of PMUs without, and all are
-// looked at on the way to every start: so the kernel follows the links, but for one that is absolute.
+// energyEvents lists the energy events of a PMU, sorted. A large machine has hundreds of other PMUs, and every start of ergon
+// looks at all. So the kernel follows the links, except absolute ones.
 func energyEvents(sys, dir, name string) []string {
 	path := filepath.Join(dir, name)
 	if target, err := os.Readlink(path); err == nil && filepath.IsAbs(target) {
@@ -396,7 +395,7 @@ func energyEvents(sys, dir, name string) []string {
 		return nil
 	}
 	defer func() { _ = f.Close() }()
-	names, _ := f.Readdirnames(-1)                         // what was listed before an error is there.
+	names, _ := f.Readdirnames(-1)                         // names listed before an error count
 	names = slices.DeleteFunc(names, func(n string) bool { // .scale, .unit, .snapshot, .per-pkg
 		return len(n) == len(energyEvent) || !strings.HasPrefix(n, energyEvent) || strings.Contains(n, ".")
 	})
@@ -404,7 +403,7 @@ func energyEvents(sys, dir, name string) []string {
 	return names
 }
 
-// whyNoPMU says what is wrong with a file that describes a PMU. The PMU is there even if the file is not.
+// whyNoPMU explains an error of a file that describes a PMU. The PMU exists even if the file does not.
 func whyNoPMU(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -415,7 +414,7 @@ func whyNoPMU(err error) error {
 	return &absenceError{sensors.Unreadable, strings.ReplaceAll(err.Error(), "\n", ", ")}
 }
 
-// readEvent reads what there is about an event: how it is asked for, its unit, which has to be J, and its scale.
+// readEvent reads the files of an event: its configuration, its unit, which must be Joules, and its scale.
 func readEvent(dir, domain string) (energyOf, error) {
 	path := filepath.Join(dir, "events", energyEvent+domain)
 	e := energyOf{domain: domain}
@@ -443,7 +442,7 @@ func readEvent(dir, domain string) (energyOf, error) {
 	return e, err
 }
 
-// parseScale reads the factor from counts to the unit, a decimal number above 0 that an energy can be made with.
+// parseScale parses the factor from counts to the unit: a decimal number above 0 that keeps every energy finite.
 func parseScale(text string) (float64, error) {
 	scale, err := strconv.ParseFloat(text, 64)
 	if err != nil || !(scale > 0) || math.IsInf(scale*(1<<63), 0) {
@@ -452,8 +451,8 @@ func parseScale(text string) (float64, error) {
 	return scale, nil
 }
 
-// parseEvent translates an event as sysfs has it, "event=0x02,umask=0x1", into config, config1 and config2 of
-// perf_event_attr. format gives the text of the file in format that says where a term goes, "config:0-7,32-35"
+// parseEvent translates an event of sysfs, such as "event=0x02,umask=0x1", into config, config1 and config2 of
+// perf_event_attr. The function format returns the text that says where a term goes, such as "config:0-7,32-35"
 // (Documentation/ABI/testing/sysfs-bus-event_source-devices-format). A term without a value is 1.
 func parseEvent(text string, format func(term string) (string, error)) ([3]uint64, error) {
 	var config [3]uint64
@@ -467,7 +466,7 @@ func parseEvent(text string, format func(term string) (string, error)) ([3]uint6
 	return config, nil
 }
 
-// parseTerm translates one term: to which word of perf_event_attr it belongs, which bits of it, and their value.
+// parseTerm translates one term. It returns the index of the word of perf_event_attr, the bits in it, and their value.
 func parseTerm(term string, format func(term string) (string, error)) (where int, mask, value uint64, err error) {
 	name, digits, ok := strings.Cut(term, "=")
 	if !ok {
@@ -501,7 +500,7 @@ func parseTerm(term string, format func(term string) (string, error)) (where int
 	return where, mask, spread(value, mask), nil
 }
 
-// parseCode reads a number as the files in events have it, 0x02 or 2.
+// parseCode parses a number of an event: 0x02 or 2.
 func parseCode(digits string) (uint64, error) {
 	base := 10
 	if hex, ok := strings.CutPrefix(digits, "0x"); ok {
@@ -514,7 +513,7 @@ func parseCode(digits string) (uint64, error) {
 	return n, nil
 }
 
-// parseFormat reads which word of perf_event_attr a term goes to, 0 for config, and which bits of it.
+// parseFormat parses where a term goes: the index of the word of perf_event_attr, 0 for config, and the bits in it.
 func parseFormat(text string) (where int, mask uint64, err error) {
 	word, ranges, ok := strings.Cut(strings.TrimSpace(text), ":")
 	fail := func() (int, uint64, error) { return 0, 0, fmt.Errorf("%w: %q", errFormat, text) }
@@ -545,7 +544,7 @@ func parseFormat(text string) (where int, mask uint64, err error) {
 	return where, mask, nil
 }
 
-// spread puts the bits of value, the lowest first, where mask has ones.
+// spread moves the bits of value, lowest first, to the ones of mask.
 func spread(value, mask uint64) uint64 {
 	var out uint64
 	for ; mask != 0; mask &= mask - 1 {
@@ -557,7 +556,7 @@ func spread(value, mask uint64) uint64 {
 	return out
 }
 
-// parseCPUs reads a list of processors as the kernel prints its masks, "0,32" or "0-3,8": in rising order, none twice.
+// parseCPUs parses a list of processors as the kernel prints masks: "0,32" or "0-3,8", in rising order without repeats.
 func parseCPUs(text string) ([]int, error) {
 	var cpus []int
 	for r := range strings.SplitSeq(strings.TrimSpace(text), ",") {
@@ -578,9 +577,9 @@ func parseCPUs(text string) ([]int, error) {
 	return cpus, nil
 }
 
-// perfParts tells from the processors that a PMU is to be asked on which parts of the machine it counts, and names
-// them: packages where there is one of each, else dies, else cores. The order of the processors says nothing about
-// that of the packages. Where the topology is not told they are "cpu0" and so on, of which nobody makes a sum.
+// perfParts derives the parts of the machine that a PMU counts from the processors on which it is read. The parts are packages
+// if there is one processor in each, else dies, else cores. The processors may be in another order than the packages. If
+// the topology is unknown, the parts are named "cpu0" and so on, and are never summed.
 func perfParts(sys string, cpus []int) (parts []perfPart, eachCore bool) {
 	core := func(n []int) perfPart {
 		name := "core-" + strconv.Itoa(n[1])
@@ -628,8 +627,8 @@ func perfParts(sys string, cpus []int) (parts []perfPart, eachCore bool) {
 	return parts, false
 }
 
-// topology reads numbers of a processor's topology (Documentation/admin-guide/cputopology.rst). The kernel gives -1 for
-// what it does not know.
+// topology reads numbers of a processor's topology (Documentation/admin-guide/cputopology.rst). The kernel writes -1 for an
+// unknown number.
 func topology(sys string, cpu int, files ...string) ([]int, error) {
 	var numbers []int
 	for _, name := range files {
