@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ergon-energy/ergon/internal/testenv"
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
 )
@@ -52,6 +53,7 @@ func aligning(periods ...time.Duration) (*reader, *ticking) {
 
 // What a counter shows in the row is never older than is said, and the gauge is not waited for.
 func TestAlign(t *testing.T) {
+	machine := testenv.Begin(t)
 	r, s := aligning(time.Millisecond, 3*time.Millisecond)
 	if !slices.Equal(r.edges, []int{0, 1}) || !r.aligned() {
 		t.Fatalf("edges %v", r.edges)
@@ -64,7 +66,8 @@ func TestAlign(t *testing.T) {
 				said = e.Last
 			}
 			if said == nil {
-				t.Skip("the machine had no time for this process")
+				machine.Errorf("no edge of %s was seen", e.Sensor)
+				continue
 			}
 			if e.Sensor != r.list[i].ID {
 				t.Errorf("edge of %s", e.Sensor)
