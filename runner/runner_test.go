@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "sample" {
 		os.Exit(badSampler())
 	}
+	if len(os.Args) == 3 && os.Args[1] == "runner" {
+		os.Exit(killable(os.Args[2]))
+	}
 	os.Exit(m.Run())
 }
 
@@ -44,7 +47,7 @@ func badSampler() int {
 		_, _ = os.Stdout.WriteString("hello\n")
 		select {}
 	}
-	if err := sampler.Serve(os.Stdin, os.Stdout, fakes()); err != nil {
+	if err := sampler.Serve(os.Stdin, os.Stdout, append(fakes(), joinable()...)); err != nil {
 		return 1
 	}
 	return 0

@@ -1,0 +1,322 @@
+package runner_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/launch"
+	"github.com/ergon-energy/ergon/internal/sampler"
+	"github.com/ergon-energy/ergon/runner"
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// held is a counter of the seconds since the moment that is written in its file. Whoever opens one anew has another moment, as a
+// perf event has another zero: only who is handed the file goes on counting.
+type held struct{ file *os.File }
+
+func openHeld(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence, error) {
+	f, err := os.CreateTemp("", "zero")
+	if err == nil {
+		err = os.Remove(f.Name())
+	}
+	if err == nil {
+		_, err = f.Write(binary.LittleEndian.AppendUint64(nil, uint64(monotonic())))
+	}
+	return &held{f}, nil, err
+}
+
+func monotonic() int64 {
+	var spec unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &spec) // it would read 0, which no test passes with
+	return spec.Nano()
+}
+
+func (h *held) Sensors() []sensors.Sensor {
+	return []sensors.Sensor{{ID: "held/time", Family: "held", Name: "time", Unit: units.Second, Kind: sensors.Counter, Source: "a fake"}}
+}
+
+func (h *held) Read(dst []float64) error {
+	var b [8]byte
+	if _, err := h.file.ReadAt(b[:], 0); err != nil {
+		return err
+	}
+	dst[0] = float64(monotonic()-int64(binary.LittleEndian.Uint64(b[:]))) / 1e9
+	if n, _ := strconv.Atoi(os.Getenv("ERGON_TEST_DIES")); n > 0 && os.Args[len(os.Args)-1] == "sample" && dst[0] > float64(n)/1e3 {
+		os.Exit(3)
+	}
+	return nil
+}
+
+func (h *held) Close() error { return h.file.Close() }
+
+func (h *held) Bequeath() sensors.Legacy { return sensors.Legacy{Files: []int{int(h.file.Fd())}} }
+
+func (h *held) Inherit(l sensors.Legacy) error {
+	switch os.Getenv(behaviour) {
+	case "dies at take-over":
+		os.Exit(3)
+	case "hangs at take-over":
+		select {}
+	case "refuses to take over":
+		return errors.New("not today")
+	}
+	if len(l.Files) != 1 {
+		return fmt.Errorf("handed %d files", len(l.Files))
+	}
+	h.file = os.NewFile(uintptr(l.Files[0]), "handed")
+	return nil
+}
+
+// joinable are the sources of a machine on which the runner takes the first readings.
+func joinable() []sensors.Backend {
+	late := ramp("late", nil)
+	late.First = sensors.AtBeat
+	return []sensors.Backend{{Name: "held", First: sensors.AtStart, Open: openHeld}, late}
+}
+
+// joining makes the options of a session in which the sampler joins. It behaves as said, and is counted.
+func joining(t *testing.T, how string, samplers *int) runner.Options {
+	t.Helper()
+	t.Setenv(behaviour, how)
+	return runner.Options{
+		Project: "p", Results: filepath.Join(t.TempDir(), "results"), Launcher: launch.Direct{}, Backends: joinable(),
+		Config: sampler.Config{Host: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Interval: 10 * time.Millisecond},
+		Sampler: func() (*sampler.Client, error) {
+			*samplers++
+			if how == "cannot start" {
+				return nil, errors.New("no more processes")
+			}
+			self, err := os.Executable()
+			if err != nil {
+				return nil, err
+			}
+			c, err := sampler.Spawn(self, os.Stderr)
+			if err == nil && strings.HasPrefix(how, "hangs") {
+				c.Limits.Answer, c.Limits.Close = 50*time.Millisecond, 100*time.Millisecond
+				if how == "hangs at once" {
+					c.Limits.Ready = 50 * time.Millisecond
+				}
+			}
+			return c, err
+		},
+	}
+}
+
+// whole holds that the counter was read at both ends of the round: it counts seconds, so that it comes to the wall time and some
+// more, as the readings are around the command.
+func whole(t *testing.T, rep runner.Report) {
+	t.Helper()
+	m, wall := sensor(t, rep, "held/time"), *rep.Run.WallTime
+	if !(m.Value >= wall && m.Value < wall+1) {
+		t.Errorf("the counter came to %v s in %v s, with %d readings and %d gaps", m.Value, wall, m.Count, m.Gaps)
+	}
+	for _, w := range rep.Run.Warnings {
+		if strings.Contains(w.Text, "back") {
+			t.Errorf("warning %+v", w)
+		}
+	}
+}
+
+// TestShort: a command that ends before the first beat needs no sampler, and no spool.
+func TestShort(t *testing.T) {
+	samplers := 0
+	o := joining(t, "", &samplers)
+	o.Config.Interval = time.Minute
+	rep, err := runner.Run(t.Context(), o, []string{"true"})
+	if err != nil || rep.Run.Outcome != datamodel.Done || samplers != 0 {
+		t.Fatal(err, rep.Run.Outcome, samplers)
+	}
+	whole(t, rep)
+	if m := sensor(t, rep, "held/time"); m.Count != 2 {
+		t.Errorf("%d readings", m.Count)
+	}
+	if stored, err := store.Load(rep.Dir); err != nil || len(stored.Run.Missing) != 1 || stored.Run.Missing[0].ID != "late" {
+		t.Errorf("missing %+v, %v", stored.Run.Missing, err)
+	}
+	if files, _ := filepath.Glob(filepath.Join(rep.Dir, "*")); len(files) != 4 {
+		t.Errorf("kept: %v", files)
+	}
+}
+
+// TestJoin: the sampler goes on with what the runner has counted, and reads what the runner does not.
+func TestJoin(t *testing.T) {
+	for _, interval := range []time.Duration{time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond} {
+		samplers := 0
+		o := joining(t, "", &samplers)
+		o.Config.Interval = interval
+		rep, err := runner.Run(t.Context(), o, []string{"sleep", "0.4"})
+		if err != nil || rep.Run.Outcome != datamodel.Done || samplers != 1 {
+			t.Fatal(interval, err, rep.Run.Outcome, rep.Run.Reason, samplers)
+		}
+		whole(t, rep)
+		if m := sensor(t, rep, "late/ticks"); m.Count < 2 {
+			t.Errorf("%v: %d readings of the gauge", interval, m.Count)
+		}
+		for _, s := range rep.Run.Sources {
+			due := int64(400*time.Millisecond/interval) - 3 // the sampler's first reading and the last may stand for one each
+			if s.Name == "held" && (s.Readings+s.Missed < due || s.Readings < 4) {
+				t.Errorf("%v: %+v, %d beats were due", interval, s, due)
+			}
+		}
+	}
+}
+
+// TestBadJoin: whatever becomes of a sampler that is to take over or has, the first reading and the last are there.
+func TestBadJoin(t *testing.T) {
+	for _, how := range []string{
+		"cannot start", "dies at once", "hangs at once", "talks nonsense", "dies at take-over", "hangs at take-over", "refuses to take over", "dies later",
+	} {
+		t.Run(how, func(t *testing.T) {
+			if how == "dies later" {
+				t.Setenv("ERGON_TEST_DIES", "150")
+			}
+			samplers := 0
+			o := joining(t, how, &samplers)
+			rep, err := runner.Run(t.Context(), o, []string{"sh", "-c", "sleep 0.5; exit 4"})
+			if err != nil || rep.Run.Outcome != datamodel.SamplerFailed || rep.State.ExitCode != 4 || samplers != 1 {
+				t.Fatalf("%v, outcome %s (%s), exit code %d", err, rep.Run.Outcome, rep.Run.Reason, rep.State.ExitCode)
+			}
+			whole(t, rep)
+			if _, err := os.Stat(filepath.Join(rep.Dir, store.SpoolFolder)); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("spool: %v, want it removed", err)
+			}
+		})
+	}
+}
+
+// TestRounds: all rounds of a session go the same road, with one sampler, and round 20 is as round 1.
+func TestRounds(t *testing.T) {
+	samplers := 0
+	s, err := runner.Open(joining(t, "", &samplers))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for round := range 20 {
+		command, readings := []string{"true"}, int64(2)
+		if round%4 == 3 { // long enough for the sampler to join
+			command, readings = []string{"sleep", "0.15"}, 4
+		}
+		rep, err := s.Round(t.Context(), command)
+		if err != nil || rep.Run.Outcome != datamodel.Done {
+			t.Fatal(round, err, rep.Run.Outcome, rep.Run.Reason)
+		}
+		whole(t, rep)
+		if m := sensor(t, rep, "held/time"); m.Count < readings {
+			t.Errorf("round %d: %d readings", round, m.Count)
+		}
+	}
+	if samplers != 1 {
+		t.Errorf("%d samplers", samplers)
+	}
+}
+
+// TestKilledRunner kills the runner at many moments around the take-over: what it leaves behind can be recovered, and counts on.
+func TestKilledRunner(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	recovered := 0
+	for after := 5 * time.Millisecond; after < 200*time.Millisecond; after += 15 * time.Millisecond {
+		results := t.TempDir()
+		cmd := exec.Command(self, "runner", results)
+		cmd.Env = append(os.Environ(), behaviour+"=")
+		cmd.Stderr = os.Stderr
+		out, err := cmd.StdoutPipe()
+		if err == nil {
+			err = cmd.Start()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := out.Read(make([]byte, 3)); err != nil { // the command has started
+			t.Fatal(err)
+		}
+		time.Sleep(after) // the moment that is tried
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // it was killed; the pipe is the command's too, so this is not its end
+		runs, err := store.ListRuns(results)
+		if err != nil || len(runs) != 1 {
+			t.Fatal(runs, err)
+		}
+		result, err := recoverLater(t, runs[0].Dir)
+		if err != nil {
+			if !errors.Is(err, os.ErrNotExist) { // killed before the manifest was written
+				t.Errorf("%v: %v", after, err)
+			}
+			continue
+		}
+		m := sensor(t, runner.Report{Result: result}, "held/time")
+		if math.IsNaN(m.Value) {
+			continue // before the sampler took over
+		}
+		recovered++
+		if m.Value < 0 || m.Value > 5 || m.Gaps > 0 {
+			t.Errorf("%v: the counter came to %v s with %d gaps", after, m.Value, m.Gaps)
+		}
+	}
+	if recovered < 3 {
+		t.Errorf("%d runs were recovered", recovered)
+	}
+}
+
+// recoverLater recovers a run whose sampler may need a moment to see that the runner is gone.
+func recoverLater(t *testing.T, dir string) (datamodel.Result, error) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		spools, _ := filepath.Glob(filepath.Join(dir, store.SpoolFolder, "*.arrows"))
+		open := false
+		for _, path := range spools {
+			open = open || !complete(path)
+		}
+		if !open || time.Now().After(deadline) {
+			return runner.Recover(dir)
+		}
+	}
+}
+
+// complete says whether a spool was closed.
+func complete(path string) bool {
+	s, err := store.OpenSpool(path)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = s.Close() }()
+	for err == nil {
+		_, _, err = s.Next()
+	}
+	return s.Complete()
+}
+
+// killable is the runner that TestKilledRunner kills.
+func killable(results string) int {
+	self, err := os.Executable()
+	if err != nil {
+		return 1
+	}
+	_, err = runner.Run(context.Background(), runner.Options{
+		Project: "p", Results: results, Launcher: launch.Direct{}, Backends: joinable(),
+		Config:  sampler.Config{Host: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Interval: 5 * time.Millisecond},
+		Sampler: func() (*sampler.Client, error) { return sampler.Spawn(self, os.Stderr) },
+	}, []string{"sh", "-c", "echo up; exec sleep 2"})
+	if err != nil {
+		return 1
+	}
+	return 0
+}
