@@ -921,7 +921,7 @@ func TestTargetWithoutAllocations(t *testing.T) {
 	}
 }
 
-// TestTargetLooksKeepTheirShare: with 300 processes at 10 Hz the looks take less than 0.2 % of a processor.
+// TestTargetLooksKeepTheirShare: with 300 processes at 10 Hz the looks take no more of a processor than they are allowed.
 func TestTargetLooksKeepTheirShare(t *testing.T) {
 	testenv.Long(t)
 	exact(t)
@@ -956,7 +956,8 @@ func TestTargetLooksKeepTheirShare(t *testing.T) {
 		horizon := max(source.looks.next, source.switches.next, time.Since(source.began)) - begin.Sub(source.began)
 		share := spent.Seconds() / horizon.Seconds()
 		t.Logf("%-6s first %v, then %v in %v (%d looks): %.3f %% of a processor over %v", name, first, spent, wall, looks, 100*share, horizon)
-		if share > 0.004 {
+		const readings = 0.0005 // what the readings between the looks may take
+		if share > lookShare+switchesShare+readings {
 			t.Errorf("%s: looks take %.3f %% of a processor", name, 100*share)
 		}
 		if spent == 0 || looks < 2 {
