@@ -15,14 +15,14 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// battery is what the machine draws from its batteries, by their own gauges
-// (Documentation/ABI/testing/sysfs-class-power). It is the whole machine, the display too, but only while the battery
-// discharges: on mains there is no reading, as what goes into a battery says nothing about what the machine takes.
+// battery reads the power that the machine draws from its batteries, by their own gauges
+// (Documentation/ABI/testing/sysfs-class-power). It covers the whole machine, including the display. There is a reading only
+// while the battery discharges: the power into a battery does not tell the power of the machine.
 func battery() sensors.Backend {
 	return sensors.Backend{
 		Name: "battery",
 		Doc:  "power drawn from batteries, and the energy left in them",
-		// The firmware is asked, which takes milliseconds on some machines; its own readings are seconds apart.
+		// A reading asks the firmware. That takes milliseconds on some machines, and the firmware updates every few seconds.
 		Alone:    true,
 		Interval: time.Second,
 		There:    thereBattery,
@@ -32,30 +32,30 @@ func battery() sensors.Backend {
 
 const supplyClass = "class/power_supply"
 
-// discharging is what the file status says while the machine lives off the battery.
+// discharging is the content of the file status while the machine runs on the battery.
 const discharging = "Discharging"
 
-// joulesPerMicrowattHour is what energy_now counts in.
+// joulesPerMicrowattHour converts the unit of energy_now.
 const joulesPerMicrowattHour = 3600.0 / 1e6
 
 var errNoBattery = &absenceError{sensors.NotPresent, "the battery bay is empty"}
 
-// cell is one battery. Files that it does not have are nil.
+// cell is one battery. A file that it does not have is nil.
 type cell struct {
 	status *file
-	// power is in µW; else there are voltage in µV and current in µA.
+	// power is in µW. Without it, there are voltage in µV and current in µA.
 	power, voltage, current *file
 	// stored is in µWh.
 	stored *file
 }
 
-// batterySource has one or two sensors for each battery: power where it has a status, stored where it has that.
+// batterySource has one or two sensors for each battery: power if status is set, stored if stored is set.
 type batterySource struct {
 	cells []*cell
 	list  []sensors.Sensor
 }
 
-// batteries lists the folders of the batteries by their names.
+// batteries returns the names of the batteries and their folders.
 func batteries(setup sensors.Setup) (names, dirs []string, err error) {
 	shown := filepath.Join(setup.Sys, filepath.FromSlash(supplyClass))
 	dir, err := resolve(setup.Sys, supplyClass)
@@ -81,7 +81,7 @@ func batteries(setup sensors.Setup) (names, dirs []string, err error) {
 	return names, dirs, nil
 }
 
-// thereBattery says whether there is one, without asking for its charge.
+// thereBattery returns nil if there is a battery. It does not read its charge.
 func thereBattery(setup sensors.Setup) error {
 	_, _, err := batteries(setup)
 	return err
@@ -103,7 +103,7 @@ func openBattery(_ context.Context, setup sensors.Setup) (sensors.Source, []sens
 	return nil, absences, errors.Join(noneOf(absences), b.Close())
 }
 
-// isBattery tells a battery that feeds the machine from a charger, and from the battery of a mouse.
+// isBattery reports whether a supply is a battery that feeds the machine, not a charger or the battery of a mouse.
 func isBattery(dir, name string) bool {
 	kind, err := readString(filepath.Join(dir, "type"))
 	if err != nil {
@@ -113,7 +113,7 @@ func isBattery(dir, name string) bool {
 	return kind == "Battery" && scope != "Device"
 }
 
-// add opens what a battery has.
+// add opens the files of a battery.
 func (b *batterySource) add(dir, name string) []sensors.Absence {
 	var absences []sensors.Absence
 	c := &cell{}
@@ -159,7 +159,7 @@ func (b *batterySource) add(dir, name string) []sensors.Absence {
 	return absences
 }
 
-// noPower says why a battery has no power, of the error that openPower gave.
+// noPower explains the error of openPower.
 func noPower(err error) error {
 	why := &absenceError{cause(err), "needs status and either power_now or voltage_now and current_now: " + reason(err)}
 	if why.cause == sensors.NotPresent { // the battery is there, and does not have these files
@@ -168,7 +168,7 @@ func noPower(err error) error {
 	return why
 }
 
-// openPower opens what tells the power: all or nothing.
+// openPower opens the files that give the power, all of them or none.
 func (c *cell) openPower(dir string) (err error) {
 	defer func() {
 		if err != nil {
@@ -195,8 +195,8 @@ func (c *cell) openPower(dir string) (err error) {
 	return err
 }
 
-// signed reads the amount of a number that may have a sign: some drivers count what leaves the battery below 0, as
-// the kernel's document says, and some do not.
+// signed reads the absolute value of a number. Discharge is negative in some drivers, as the kernel documents, and positive in
+// others.
 func signed(f *file) (float64, error) {
 	b, err := f.read()
 	if err != nil {
@@ -209,7 +209,7 @@ func signed(f *file) (float64, error) {
 	return n, nil
 }
 
-// amount parses a whole number and leaves out its sign.
+// amount parses the absolute value of a whole number.
 func amount(b []byte) (float64, bool) {
 	b = b[blanks(b):]
 	if len(b) > 1 && b[0] == '-' && b[1] != ' ' && b[1] != '\t' {
@@ -222,7 +222,7 @@ func amount(b []byte) (float64, bool) {
 	return float64(n), true
 }
 
-// watts is the power drawn from the battery, NaN where it does not discharge.
+// watts returns the power drawn from the battery, NaN if it does not discharge.
 func (c *cell) watts() (float64, error) {
 	status, err := c.status.read()
 	if err != nil {
@@ -272,7 +272,7 @@ func (b *batterySource) Read(dst []float64) error {
 	return first
 }
 
-// close releases the battery's files; what is nil is not open.
+// close closes the battery's files. A nil file is not open.
 func (c *cell) close() error {
 	var err error
 	for _, f := range []*file{c.status, c.power, c.voltage, c.current, c.stored} {

@@ -8,7 +8,7 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// cpu is the time the processors spent in each mode, the whole machine's and each one's.
+// cpu reads the time in each mode, of each processor and of the whole machine.
 func cpu() sensors.Backend {
 	return sensors.Backend{
 		Name:  "cpu",
@@ -18,8 +18,8 @@ func cpu() sensors.Backend {
 	}
 }
 
-// cpufreq is the clock of each processor. It stands apart from cpu as a reading may have to ask another processor, or
-// the firmware, and wait for the answer.
+// cpufreq reads the clock frequency of each processor. It is apart from cpu because a reading may wait for another processor or
+// the firmware.
 func cpufreq() sensors.Backend {
 	return sensors.Backend{
 		Name:  "cpufreq",
@@ -30,16 +30,15 @@ func cpufreq() sensors.Backend {
 	}
 }
 
-// mode is one of the times of a processor.
+// mode is one kind of processor time.
 type mode struct {
 	name string
 	use  sensors.Use
 	doc  string
 }
 
-// modes are the fields of a line of /proc/stat in their order, and what is said about them. The kernel counts the time
-// of guests in user and nice already (proc_stat(5)), so that its ninth and tenth field, guest and guest_nice, are not
-// asked for and the eight are all the time there is.
+// modes returns the fields of a line of /proc/stat in order. User and nice already include the time of guests (proc_stat(5)).
+// So the ninth and tenth field, guest and guest_nice, are not read, and the first eight sum up to all time.
 func modes() []mode {
 	return []mode{
 		{"user", sensors.CPUUser, "time in user space, including guests of virtual machines that run here"},
@@ -61,7 +60,7 @@ const (
 	perCPU = nModes + 1
 )
 
-// cpuSensors describes processor n, or with -1 the whole machine.
+// cpuSensors describes processor n, or the whole machine if n is -1.
 func cpuSensors(n int, source string) []sensors.Sensor {
 	var list []sensors.Sensor
 	device, number := "", ""
@@ -81,14 +80,14 @@ func cpuSensors(n int, source string) []sensors.Sensor {
 	}))
 }
 
-// processor is what was last seen of one processor, in the unit it is counted in.
+// processor is the last reading of one processor, in the unit of the source.
 type processor struct {
 	last [nModes]float64
 	seen bool
 }
 
-// reading turns the time in each mode, counted in parts of a second, into the values of cpuSensors. Utilization is NaN
-// at the first reading and where no time was counted since: the kernel's ticks are 10 ms apart.
+// reading converts the times in each mode into the values of cpuSensors. Utilization is NaN at the first reading, and if no
+// time was counted since the last: the kernel's ticks are 10 ms apart.
 func (p *processor) reading(now [nModes]float64, parts float64, dst []float64) {
 	var busy, spare float64
 	for m := range now {

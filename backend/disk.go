@@ -5,9 +5,9 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// disk is the traffic of each whole device. Nothing is counted twice, so that the devices may be added up: partitions
-// are part of their device, and a device that stands on others (LVM, RAID, encryption, a loop on a file) is left out as
-// its bytes are counted again where they end. Disks made of memory are left out as well.
+// disk reads the traffic of each whole device. No traffic counts twice, so the devices may be summed. Partitions are part of
+// their device. Devices on top of others (LVM, RAID, encryption, a loop on a file) are left out, because the devices below
+// count the same bytes. Disks in memory are left out too.
 func disk() sensors.Backend {
 	return sensors.Backend{
 		Name:  "disk",

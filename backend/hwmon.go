@@ -17,22 +17,21 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// hwmon is what chips on the board say of power and energy: the meters of power supplies that ACPI knows, NVIDIA's Grace
-// modules with them, INA current monitors, graphics cards, amd_energy
-// (Documentation/hwmon/sysfs-interface.rst). Every chip with such a file is taken, whatever its driver. What a meter
-// covers only its label tells, and meters overlap each other and the counters of rapl.
+// hwmon reads the power and energy meters of chips on the board: ACPI power meters (also of NVIDIA's Grace modules), INA
+// current monitors, graphics cards, amd_energy (Documentation/hwmon/sysfs-interface.rst). Every chip with a meter is used,
+// whatever its driver. Only the label tells what a meter covers. Meters overlap each other and the counters of rapl.
 func hwmon() sensors.Backend {
 	return sensors.Backend{
 		Name: "hwmon",
 		Doc:  "power and energy meters on the board: ACPI, Grace, INA, graphics cards",
-		// A driver may ask its chip over a slow bus, or the firmware, and wait for the answer.
+		// A driver may wait for its chip on a slow bus, or for the firmware.
 		Alone: true,
 		There: thereHWMon,
 		Open:  openHWMon,
 	}
 }
 
-// thereHWMon says whether a chip has a meter, without asking one.
+// thereHWMon returns nil if a chip has a meter. It reads no meter.
 func thereHWMon(setup sensors.Setup) error {
 	chips, err := hwmonChips(setup.Sys)
 	if err != nil {
@@ -46,14 +45,14 @@ func thereHWMon(setup sensors.Setup) error {
 	return noMeter(setup.Sys)
 }
 
-// noMeter is the error where no chip has one.
+// noMeter returns the error if no chip has a meter.
 func noMeter(sys string) error {
 	return unavailable(sensors.NotPresent, "no chip in "+filepath.Join(sys, filepath.FromSlash(hwmonClass))+" measures power or energy")
 }
 
 const hwmonClass = "class/hwmon"
 
-// hwmonSource reads one file for each meter, in µW or µJ.
+// hwmonSource reads the file of each meter, in µW or µJ.
 type hwmonSource struct {
 	files []*file
 	list  []sensors.Sensor
@@ -61,15 +60,15 @@ type hwmonSource struct {
 
 // chip is one hwmonN.
 type chip struct {
-	// number is N, which changes from boot to boot; name is what the driver says, and instance tells chips of one name
-	// apart: by the device, 0000:03:00.0 or ACPI000D:01.
+	// number is N, which changes from boot to boot. name comes from the driver. instance tells chips of one name apart by
+	// their device, such as 0000:03:00.0 or ACPI000D:01.
 	number         int
 	name, instance string
-	// path is the folder below sysfs.
+	// path is the folder, relative to the root of sysfs.
 	path string
 }
 
-// meter is one channel of a chip, power1 or energy3, and the file to read.
+// meter is one channel of a chip, such as power1 or energy3, and its file.
 type meter struct {
 	energy  bool
 	average bool
@@ -121,14 +120,12 @@ func openHWMon(_ context.Context, setup sensors.Setup) (sensors.Source, []sensor
 	return nil, nil, noMeter(setup.Sys)
 }
 
-// passes tells an error of a meter that is there and has nothing to say just now: a bus that is busy, a graphics card
-// that sleeps.
+// passes reports whether an error is temporary: a busy bus, a sleeping graphics card.
 func passes(err error) bool {
 	return errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EBUSY) || errors.Is(err, syscall.ETIMEDOUT)
 }
 
-// hwmonChips lists the chips, and gives each an instance that stays the same from boot to boot as far as the kernel
-// has one.
+// hwmonChips lists the chips. It gives each an instance that stays the same from boot to boot, as far as the kernel has one.
 func hwmonChips(sys string) ([]chip, error) {
 	shown := filepath.Join(sys, filepath.FromSlash(hwmonClass))
 	dir, err := resolve(sys, hwmonClass)
@@ -186,9 +183,9 @@ func hwmonChips(sys string) ([]chip, error) {
 	return chips, nil
 }
 
-// meters lists the channels of power and energy, in order. The files are in the chip's own folder, with older drivers
-// in the device's. Of a power the average over the meter's interval is taken where there is one: readings further apart
-// miss less with it than with momentary values.
+// meters lists the channels of power and energy, in order. The files are in the chip's folder, or with older drivers in the
+// device's folder. If a power has an average over the meter's interval, the average is used: between readings it misses
+// less than momentary values do.
 func (c chip) meters(sys string) ([]meter, error) {
 	found := map[string]meter{}
 	for i, folder := range []string{c.path, c.path + "/device"} {
@@ -230,7 +227,7 @@ func (c chip) meters(sys string) ([]meter, error) {
 	return meters, nil
 }
 
-// channel is how the files of a meter begin.
+// channel returns the prefix of the names of a meter's files.
 func (m meter) channel() string {
 	if m.energy {
 		return "energy" + strconv.Itoa(m.number)
@@ -238,7 +235,7 @@ func (m meter) channel() string {
 	return "power" + strconv.Itoa(m.number)
 }
 
-// parseMeter takes the name of a file apart; not ok where it is no reading of power or energy.
+// parseMeter parses the name of a file. It is not ok if the file is not a reading of power or energy.
 func parseMeter(name string) (m meter, ok bool) {
 	channel, item, ok := strings.Cut(name, "_")
 	if !ok || item != "input" && item != "average" {
@@ -259,7 +256,7 @@ func parseMeter(name string) (m meter, ok bool) {
 	return m, m.channel() == channel
 }
 
-// hwmonSensor describes a meter: by its label, or what an ACPI meter's maker wrote of it, else by its channel.
+// hwmonSensor describes a meter: by its label, by the maker's text of an ACPI meter, or else by its channel.
 func hwmonSensor(sys string, c chip, m meter, source string, ids map[string]int) sensors.Sensor {
 	label := m.channel()
 	for _, item := range []string{"_label", "_oem_info"} {

@@ -7,7 +7,7 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// memory is the machine's memory as a whole.
+// memory reads the memory use of the whole machine.
 func memory() sensors.Backend {
 	return sensors.Backend{
 		Name:  "memory",
@@ -17,7 +17,7 @@ func memory() sensors.Backend {
 	}
 }
 
-// memorySensors are in the order that memoryReading fills them in.
+// memorySensors returns the sensors in the order in which memoryReading fills them.
 func memorySensors(source string) []sensors.Sensor {
 	gauge := func(name, doc string) sensors.Sensor {
 		return placed("memory", "", name, sensors.Sensor{
@@ -31,8 +31,7 @@ func memorySensors(source string) []sensors.Sensor {
 	}
 }
 
-// memoryReading fills dst from amounts in bytes, NaN where one is not known. Amounts that contradict each other give
-// NaN.
+// memoryReading fills dst from amounts in bytes, NaN if one is unknown. Amounts that contradict each other give NaN.
 func memoryReading(dst []float64, total, available, swapTotal, swapFree float64) {
 	missing(dst)
 	if used := total - available; used >= 0 {

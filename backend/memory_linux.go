@@ -29,7 +29,7 @@ func openMemory(_ context.Context, setup sensors.Setup) (sensors.Source, []senso
 	dst := make([]float64, len(m.list))
 	swapTotal, err := m.gauges(dst)
 	if err == nil && math.IsNaN(dst[1]) {
-		// MemAvailable is there since Linux 3.14.
+		// MemAvailable exists since Linux 3.14.
 		err = &absenceError{sensors.Unsupported, "no MemTotal and MemAvailable"}
 	}
 	if err != nil {
@@ -102,7 +102,7 @@ func parseMeminfo(b []byte, dst []float64) (swapTotal float64) {
 	return swapTotal
 }
 
-// kibibytes parses "24684084 kB" to bytes, NaN where that is not what is there.
+// kibibytes parses "24684084 kB" to bytes, NaN if the text has another form.
 func kibibytes(b []byte) float64 {
 	n, rest, ok := number(b)
 	if unit, _ := word(rest); !ok || string(unit) != "kB" {

@@ -5,8 +5,8 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// network is the traffic of each interface of the machine. Those that are there when it is opened are followed; one
-// that comes later is not, as the list of sensors is fixed, and one that goes reads NaN.
+// network reads the traffic of each network interface. The list is fixed when it is opened: an interface that comes later is
+// not read, and one that goes reads NaN.
 func network() sensors.Backend {
 	return sensors.Backend{
 		Name:  "network",
@@ -19,7 +19,7 @@ func network() sensors.Backend {
 // perInterface is the number of sensors of an interface.
 const perInterface = 4
 
-// loopback is the interface that leads out of no machine, under the name that Linux gives it.
+// loopback is the name of the loopback interface on Linux.
 const loopback = "lo"
 
 // networkSensors describes an interface: receive, transmit, and the packets of both.

@@ -49,9 +49,9 @@ func openNetwork(_ context.Context, setup sensors.Setup) (sensors.Source, []sens
 	return n, nil, nil
 }
 
-// openNetDev opens net/dev of the machine's network namespace. /proc/net is a link to self/net: in a container that
-// has the host's procfs mounted elsewhere, that is still the container's own, and process 1 is the host's. The source is
-// the name it was asked for by, the same in every run, not the one with a process id that the link leads to.
+// openNetDev opens net/dev of the machine's network namespace. /proc/net is a link to self/net. In a container that has mounted
+// the host's procfs elsewhere, self is in the container's namespace and process 1 is in the host's. The source is the path
+// before links are followed, which is the same in every run: the target of the link contains a process id.
 func openNetDev(setup sensors.Setup) (f *file, source string, err error) {
 	if filepath.Clean(setup.Proc) != "/proc" {
 		source = filepath.Join(setup.Proc, "1/net/dev")

@@ -22,32 +22,32 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// go-nvml leaves the functions of NVML undefined in the program; they are found when first called, in a library
-// loaded at run time. Three things follow:
+// go-nvml leaves the functions of NVML undefined in the program. The dynamic linker finds them at the first call, in a
+// library loaded at run time. Three things follow:
 //
-//   - A function that the library does not have ends the process when it is called, with no way to stop that. So none
-//     is called that was not looked up before, and all of this lives in the sampler only.
-//   - The program must be linked to bind lazily: with -z now (a hardening flag of distributions) or with LD_BIND_NOW
-//     in its environment it does not start at all.
-//   - A library, once called, stays the one that is called as long as the process lives.
+//   - A call of a function that the library does not have ends the process. So every function is looked up before it is
+//     called, and only the sampler uses this file.
+//   - The program must be linked for lazy binding. With -z now (a hardening flag of distributions) or with LD_BIND_NOW in
+//     the environment it does not start.
+//   - The first library that was called stays in use as long as the process lives.
 
 const (
 	nvmlLibrary  = "libnvidia-ml.so.1"
 	notSupported = "not supported by this GPU or driver"
-	// gpuRate is a power no GPU or module of several reaches, in W.
+	// gpuRate is a power in W that no GPU, and no module of several GPUs, reaches.
 	gpuRate = 10000
-	// gpuUpdate is the longest that energy counter and power of a GPU stand still: 20 ms of a V100, 100 ms of an A100 or
-	// H100 (Yang et al., Part-time Power Measurements, SC '24).
+	// gpuUpdate is the longest time between two updates of a GPU's energy counter and power: 20 ms on a V100, 100 ms on an
+	// A100 or H100 (Yang et al., Part-time Power Measurements, SC '24).
 	gpuUpdate = 100 * time.Millisecond
-	// powerWindow is what some powers are the mean of (nvml.h, NVML_FI_DEV_POWER_AVERAGE).
+	// powerWindow is the time over which some powers are averaged (nvml.h, NVML_FI_DEV_POWER_AVERAGE).
 	powerWindow = time.Second
 	// ofInstance is added to the source of an energy or power of a GPU in MIG mode.
 	ofInstance = ", of the whole GPU: nothing measures one MIG instance"
-	// aMean is added to the doc of a power that is one.
+	// aMean is added to the doc of an averaged power.
 	aMean = ", averaged over a second"
 )
 
-// errNoAnswer is Read's error where no GPU gave anything.
+// errNoAnswer is Read's error if no GPU gave a reading.
 var errNoAnswer = errors.New("nvml: no GPU answers")
 
 // nvmlSource reads several GPUs, one after another.
@@ -55,54 +55,55 @@ type nvmlSource struct {
 	lib  nvml.Interface
 	gpus []gpu
 	list []sensors.Sensor
-	// users is who uses the GPUs, periods how often their counters move; both are known only when there is a target.
+	// users reads who uses the GPUs, periods measures their update periods. Both start with the target.
 	users   gpuUsers
 	periods updatePeriods
 }
 
-// gpu is a GPU and how its sensors are read, those that it has. at is their place in the source's list.
+// gpu is a GPU and how its sensors are read. at is their place in the source's list.
 type gpu struct {
 	device nvml.Device
 	at, n  int
-	// fields are asked for in one call, which allocates nothing. The others take one call and one small allocation
-	// each, go-nvml's own. A field's reading goes to fieldAt, counted from at.
+	// fields are read in one call that allocates nothing. Each of the other calls makes one small allocation, inside
+	// go-nvml. The reading of a field goes to fieldAt, counted from at.
 	fields  []nvml.FieldValue
 	fieldAt []int
 	scale   []float64
 	calls   []gpuCall
-	// model names what has the same update period.
+	// model is the model of the GPU. GPUs of one model have the same update period.
 	model string
-	// periodAt is the place of the update period, users that of what processes use; less than 0 where there is none.
+	// periodAt is the place of the update period; negative if there is none. users is the use by processes.
 	periodAt int
 	users    gpuUse
 }
 
-// gpuCall is a call bound to its place, counted from gpu.at.
+// gpuCall is a call and its place, counted from gpu.at.
 type gpuCall struct {
 	at, n int
 	read  func(nvml.Device, []float64) nvml.Return
 }
 
-// gpuReading is a row of the table of what a GPU may tell: sensors that come from one call. Where two rows have the same
-// sensors the first that answers is taken.
+// gpuReading is a row of the table of possible readings: the sensors of one call. If two rows have the same sensors, the first
+// that answers is used.
 type gpuReading struct {
 	sensors []sensors.Sensor
-	// symbol is the function that the library must have, call what is shown as the source.
+	// symbol is the function that the library must have, call the source that people see.
 	symbol, call string
-	// field is a field's number, divided by unit; where it is 0, read is called. scope is the part of the module meant.
+	// field is the number of a field, and its value is divided by unit. If it is 0, read is called. scope selects a part of
+	// the module.
 	field, scope uint32
 	unit         float64
 	read         func(nvml.Device, []float64) nvml.Return
-	// averages: from Ampere on, but for GA100, the reading is a mean over powerWindow.
+	// averages: the reading is averaged over powerWindow on Ampere and later, except GA100.
 	averages bool
-	// rare: few GPUs have it, and that the others have not is no news.
+	// rare: few GPUs have it, so its absence is not reported.
 	rare bool
 }
 
 // gpuPart is a domain of a GPU that is filled in when the GPU is known.
 func gpuPart(kind sensors.DomainKind) sensors.Domain { return sensors.Domain{Kind: kind} }
 
-// gpuReadings is the table, in the order in which sensors are listed.
+// gpuReadings returns the table, in the order in which sensors are listed.
 func gpuReadings() []gpuReading {
 	energy := []sensors.Sensor{{
 		Name: "energy", Use: sensors.GPUEnergy, Domain: gpuPart(sensors.GPUDomain),
@@ -219,12 +220,12 @@ func gpuReadings() []gpuReading {
 	}
 }
 
-// driverFiles are what a driver leaves in /dev: that of a PC or server, of a Jetson, of Windows below WSL 2.
+// driverFiles returns the device nodes of drivers: on PCs and servers, on a Jetson, and below WSL 2.
 func driverFiles() []string {
 	return []string{"/dev/nvidiactl", "/dev/nvgpu", "/dev/nvhost-ctrl-gpu", "/dev/dxg"}
 }
 
-// driver says whether there is one. To look for the library instead goes through 25 folders at every start.
+// driver reports whether there is a driver. A search for the library would go through 25 folders at every start.
 func driver() bool {
 	return slices.ContainsFunc(driverFiles(), func(f string) bool {
 		_, err := os.Stat(f)
@@ -248,9 +249,9 @@ func openNVML(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors
 	return n, absences, nil
 }
 
-// loadNVML loads and starts the library. It is loaded here first, since go-nvml does not say why it could not, and calls
-// functions that a library which is not NVML does not have. It stays loaded: the addresses of its functions remain in
-// this program.
+// loadNVML loads and starts the library. It loads it before go-nvml does, because go-nvml does not say why loading failed, and
+// calls functions that another library would not have. The library stays loaded, because this program keeps the addresses
+// of its functions.
 func loadNVML(path string) (nvml.Interface, error) {
 	if path != "" {
 		abs, err := filepath.Abs(path)
@@ -278,10 +279,10 @@ func loadNVML(path string) (nvml.Interface, error) {
 	return lib, nil
 }
 
-// has tells whether a function may be called.
+// has reports whether the library has a function.
 func (n *nvmlSource) has(symbol string) bool { return n.lib.Extensions().LookupSymbol(symbol) == nil }
 
-// open finds the GPUs and what each of them tells.
+// open finds the GPUs and their sensors.
 func (n *nvmlSource) open(setup sensors.Setup) ([]sensors.Absence, error) {
 	count, ret := n.lib.DeviceGetCount()
 	if ret != nvml.SUCCESS {
@@ -306,7 +307,7 @@ func (n *nvmlSource) open(setup sensors.Setup) ([]sensors.Absence, error) {
 		} else if n.has("nvmlDeviceGetName") {
 			id.model, _ = device.GetName() // empty where it has none.
 		}
-		// A GPU without an answer keeps its number.
+		// A GPU that does not answer keeps its number.
 		found, devices = append(found, id), append(devices, device)
 	}
 	shown, why := make([]bool, len(found)), error(nil)
@@ -340,7 +341,7 @@ func plural(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// parentOfMIG is the UUID of the GPU that a MIG instance is a part of; empty where that is not to be found.
+// parentOfMIG returns the UUID of the GPU that contains a MIG instance, empty if it is unknown.
 func (n *nvmlSource) parentOfMIG(uuid string) string {
 	if !n.has("nvmlDeviceGetHandleByUUID") || !n.has("nvmlDeviceGetDeviceHandleFromMigDeviceHandle") {
 		return ""
@@ -360,8 +361,8 @@ func (n *nvmlSource) parentOfMIG(uuid string) string {
 	return id
 }
 
-// add tries each reading of the table once on a GPU, keeps those that answer, and returns the others with what the last
-// of their calls said.
+// add tries each reading of the table once on a GPU and keeps those that answer. It returns the others with the error of their
+// last call.
 func (n *nvmlSource) add(device nvml.Device, id gpuIdentity) []sensors.Absence {
 	g := gpu{device: device, at: len(n.list), model: id.model, periodAt: -1, users: noGPUUse()}
 	uuid, mig := id.uuid, n.inMIGMode(device)
@@ -433,7 +434,7 @@ func (n *nvmlSource) add(device nvml.Device, id gpuIdentity) []sensors.Absence {
 	return absences
 }
 
-// inMIGMode says whether a GPU is cut into instances.
+// inMIGMode reports whether a GPU is divided into instances.
 func (n *nvmlSource) inMIGMode(device nvml.Device) bool {
 	if !n.has("nvmlDeviceGetMigMode") {
 		return false
@@ -442,7 +443,7 @@ func (n *nvmlSource) inMIGMode(device nvml.Device) bool {
 	return ret == nvml.SUCCESS && current == nvml.DEVICE_MIG_ENABLE
 }
 
-// averages says whether nvmlDeviceGetPowerUsage gives the mean of a second: on Ampere and later but for GA100, whose
+// averages reports whether nvmlDeviceGetPowerUsage averages over a second. It does on Ampere and later, except GA100, whose
 // compute capability is 8.0 (nvml.h; CUDA C++ Programming Guide, Compute Capabilities).
 func (n *nvmlSource) averages(device nvml.Device) bool {
 	if !n.has("nvmlDeviceGetCudaComputeCapability") {
@@ -452,7 +453,7 @@ func (n *nvmlSource) averages(device nvml.Device) bool {
 	return ret == nvml.SUCCESS && (major > 8 || major == 8 && minor > 0)
 }
 
-// probe makes the reading once.
+// probe tries the reading once.
 func (r gpuReading) probe(device nvml.Device) nvml.Return {
 	if r.field == 0 {
 		return r.read(device, make([]float64, len(r.sensors)))
@@ -471,14 +472,14 @@ func (r gpuReading) probe(device nvml.Device) nvml.Return {
 		return ret
 	}
 	n := fieldNumber(&v[0])
-	// Older drivers do not look at the scope and give what the GPU takes; nothing that is there takes 0 W.
+	// Older drivers ignore the scope and return the power of the GPU. Nothing that exists draws 0 W.
 	if math.IsNaN(n) || r.scope != 0 && (n == 0 || n == fieldNumber(&v[1])) {
 		return nvml.ERROR_NOT_SUPPORTED
 	}
 	return nvml.SUCCESS
 }
 
-// take adds a reading that answers; its sensors come next in the list.
+// take adds a reading. Its sensors come next in the list.
 func (g *gpu) take(r gpuReading) {
 	if r.field != 0 {
 		g.fields = append(g.fields, nvml.FieldValue{FieldId: r.field, ScopeId: r.scope})
@@ -489,7 +490,7 @@ func (g *gpu) take(r gpuReading) {
 	g.n += len(r.sensors)
 }
 
-// fieldNumber is a field's value by its own type; NaN for a type that is not known.
+// fieldNumber returns the value of a field, NaN if its type is unknown.
 func fieldNumber(v *nvml.FieldValue) float64 {
 	bits := binary.NativeEndian.Uint64(v.Value[:])
 	low := binary.NativeEndian.Uint32(v.Value[:])
@@ -537,8 +538,8 @@ func (n *nvmlSource) Read(dst []float64) error {
 	return errNoAnswer
 }
 
-// readAll reads one GPU. dst is all NaN and remains so where a call fails. ok is whether any gave a number, gone whether
-// all say that the GPU is lost.
+// readAll reads one GPU. dst is all NaN, and stays NaN where a call fails. ok says that a call gave a number, gone that all
+// calls say that the GPU is lost.
 func (g *gpu) readAll(dst []float64) (ok, gone bool) {
 	gone = true
 	said := func(ret nvml.Return) bool {
@@ -572,7 +573,7 @@ func (g *gpu) readAll(dst []float64) (ok, gone bool) {
 	return ok, gone
 }
 
-// Follow begins to tell the target's processes from others, and to learn how often the counters move.
+// Follow starts to tell the target's processes from others, and to measure the update periods.
 func (n *nvmlSource) Follow(pid int) error {
 	if n.lib == nil {
 		return fmt.Errorf("nvml: follow process %d: %w", pid, os.ErrClosed)
@@ -596,13 +597,12 @@ func (n *nvmlSource) Close() error {
 	return nil
 }
 
-// noFunction is the error of a function that the library does not have.
+// noFunction returns the error of a function that the library does not have.
 func noFunction(symbol string) error {
 	return &absenceError{sensors.Unsupported, "no function " + symbol + " in this library"}
 }
 
-// nvmlError translates the return code of a call; nil for success. NVML has a function that words them, which a library
-// may lack.
+// nvmlError translates the return code of a call, success to nil. NVML has a function for the words, but a library may lack it.
 func nvmlError(ret nvml.Return) error {
 	known := map[nvml.Return]absenceError{
 		nvml.ERROR_NOT_SUPPORTED:     {sensors.Unsupported, notSupported},

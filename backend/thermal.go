@@ -13,9 +13,9 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// thermal counts how often processors were slowed down as they were too hot. Only Intel's are counted by Linux
-// (arch/x86/kernel/cpu/mce/therm_throt.c), and not in a virtual machine. It is a file for each processor: they are read
-// apart from the rest, and seldom.
+// thermal counts how often processors were throttled for heat. Linux counts it on Intel processors only
+// (arch/x86/kernel/cpu/mce/therm_throt.c), and not in virtual machines. Each processor has a file, so they are read apart from
+// the rest, and seldom.
 func thermal() sensors.Backend {
 	return sensors.Backend{
 		Name:     "thermal",
@@ -27,17 +27,17 @@ func thermal() sensors.Backend {
 	}
 }
 
-// thermalSource reads one file of a number for each sensor.
+// thermalSource reads one file for each sensor.
 type thermalSource struct {
 	files []*file
 	list  []sensors.Sensor
 }
 
-// openThermal opens cpuN/thermal_throttle/core_throttle_count of each processor, which is that of its core, and
-// package_throttle_count of the first of each package.
+// openThermal opens cpuN/thermal_throttle/core_throttle_count of each processor, which counts for its core. It opens
+// package_throttle_count of the first processor in each package.
 func openThermal(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 	none := unavailable(sensors.Unsupported, "the kernel counts no throttling here: not an Intel processor, or a virtual machine")
-	// Asked first, by itself: the answer is no on most machines, and they wait for it.
+	// This check comes first because most machines have no such folder, and every start waits for it.
 	if _, err := os.Lstat(filepath.Join(setup.Sys, cpus, "cpu0/thermal_throttle")); err != nil {
 		return nil, nil, none
 	}
@@ -95,7 +95,7 @@ func (t *thermalSource) Read(dst []float64) error { return readNumbers(t.files, 
 
 func (t *thermalSource) Close() error { return closeAll(t.files) }
 
-// readNumbers reads files of one number each, times scale. It fails where none of them can be read: a processor may have
+// readNumbers reads files of one number each and multiplies by scale. It fails only if none can be read: a processor may have
 // been taken out.
 func readNumbers(files []*file, scale float64, dst []float64) error {
 	missing(dst)
