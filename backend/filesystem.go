@@ -7,15 +7,15 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// filesystem is the free space of the file systems of Setup.Dirs. It reads alone, as asking a network file system whose
-// server is away does not return.
+// filesystem reads the free space of the file systems of Setup.Dirs. It reads alone, because a call to a network file system
+// without its server does not return.
 func filesystem() sensors.Backend {
 	return sensors.Backend{
 		Name:  "filesystem",
 		Doc:   "free space of the file systems of the working folder and the results folder",
 		Alone: true,
 		First: sensors.AtBeat,
-		// Free space is not a matter of tenths of a second, and a lane of its own has its price.
+		// Free space changes slowly, and its own lane has a cost.
 		Interval: time.Second,
 		Open:     openFilesystem,
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// filesystemSource asks fstatfs(2) of folders that are kept open. That holds their file systems in place, as ergon does
-// anyway: it works in the one and writes its results to the other.
+// filesystemSource calls fstatfs(2) on folders that are kept open. So their file systems cannot be unmounted. That is no loss:
+// ergon works in one and writes its results to the other.
 type filesystemSource struct {
 	dirs []int
 	list []sensors.Sensor
@@ -31,7 +31,7 @@ func openFilesystem(_ context.Context, setup sensors.Setup) (sensors.Source, []s
 			continue
 		}
 		if seen[device] {
-			_ = unix.Close(fd) // opened for asking only.
+			_ = unix.Close(fd) // nothing was written
 			continue
 		}
 		seen[device] = true
@@ -47,8 +47,7 @@ func openFilesystem(_ context.Context, setup sensors.Setup) (sensors.Source, []s
 	return nil, nil, unavailable(sensors.NotPresent, "no folder was given")
 }
 
-// openDir opens a folder for asking about it only, which needs no permission to read it, and returns the number of the
-// device it is on.
+// openDir opens a folder only to ask about it, which needs no read permission. It also returns the number of its device.
 func openDir(dir string) (fd int, device uint64, err error) {
 	fd, err = unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -96,7 +95,7 @@ func (f *filesystemSource) Read(dst []float64) error {
 			continue
 		}
 		read++
-		if f.stat.Blocks > 0 { // a file system without blocks, as procfs, does not say.
+		if f.stat.Blocks > 0 { // a file system without blocks, such as procfs, has no free space
 			dst[i] = float64(f.stat.Bavail) * float64(f.stat.Frsize)
 		}
 	}

@@ -7,10 +7,10 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// profiler is the family of what measuring itself costs: the process that reads (the sampler) and the runner, and of the
-// clocks. How long each source took and how many beats it missed is kept by the sampler, not here.
+// profiler reads the cost of measuring, which is the use of the sampler and the runner, and the clocks. The sampler itself
+// keeps how long each source took and how many beats it missed.
 //
-// Both are processes of ours, so their files are those of this machine's own /proc whatever Setup.Proc says.
+// Both processes are ergon's own, so their files are always read below /proc, whatever Setup.Proc says.
 func profiler() sensors.Backend {
 	return sensors.Backend{
 		Name: "profiler", First: sensors.AtStart,
@@ -21,7 +21,7 @@ func profiler() sensors.Backend {
 	}
 }
 
-// The readings of the profiler, in the order of the sensors. The runner's are missing where there is no runner.
+// The readings of the profiler, in the order of the sensors. Without a runner the runner's are left out.
 const (
 	profilerCPU = iota
 	profilerMemory
@@ -30,14 +30,15 @@ const (
 	profilerReadings
 )
 
-// The readings of the clocks, behind those of the processes.
+// The readings of the clocks, after those of the processes.
 const (
 	clockOffset = iota
 	clockSuspended
 	clockReadings
 )
 
-// clockSensors is the clocks that the readings' own is compared with: what makes its times wrong is told by them.
+// clockSensors returns the sensors of the clocks that are compared with the monotonic clock, which times the readings. They
+// show what makes its times wrong.
 func clockSensors(source string) []sensors.Sensor {
 	row := func(name string, kind sensors.Kind, use sensors.Use, doc string) sensors.Sensor {
 		return sensors.Sensor{
@@ -54,7 +55,7 @@ func clockSensors(source string) []sensors.Sensor {
 	return all[:]
 }
 
-// profilerSensors is those of the processes, or the first half of them without a runner.
+// profilerSensors returns the sensors of both processes, or without a runner those of the sampler.
 func profilerSensors(cpu, memory string, runner bool) ([]sensors.Sensor, []sensors.Absence) {
 	row := func(name string, unit units.Unit, kind sensors.Kind, use sensors.Use, source, doc string) sensors.Sensor {
 		return sensors.Sensor{

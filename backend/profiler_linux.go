@@ -13,14 +13,15 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// ownCost reads the sampler and the runner by their CPU clocks (clock_getcpuclockid(3)), which count in ns, and
-// /proc/PID/statm, and the clocks of the machine.
+// ownCost reads the sampler and the runner by their CPU clocks (clock_getcpuclockid(3)), in ns, and /proc/PID/statm. It also
+// reads the clocks of the machine.
 type ownCost struct {
 	list   []sensors.Sensor
 	statm  [2]*file // of the sampler, of the runner
 	clocks [2]int32
 	spec   unix.Timespec
-	// since is what the clocks were ahead of the monotonic one at first, in ns, suspended how much of that was told, in ns.
+	// since is how far the clocks were ahead of the monotonic clock at first, suspended the last reported suspended time,
+	// both in ns.
 	since     [clockReadings]int64
 	started   [clockReadings]bool
 	suspended int64
@@ -37,7 +38,7 @@ func openProfiler(setup sensors.Setup) (sensors.Source, []sensors.Absence, error
 	s := &ownCost{clocks: [2]int32{unix.CLOCK_PROCESS_CPUTIME_ID, cpuClock(setup.Runner)}}
 	s.statm[0], s.alone = own, setup.InRunner
 	if setup.Runner > 0 {
-		// Without it, a runner that has gone, its sensors are listed all the same and read NaN.
+		// If the runner is gone, there is no file. Its sensors are listed all the same and read NaN.
 		s.statm[1], _ = openQuick("/proc", strconv.Itoa(setup.Runner)+"/statm")
 	}
 	var absences []sensors.Absence
@@ -50,15 +51,15 @@ func openProfiler(setup sensors.Setup) (sensors.Source, []sensors.Absence, error
 }
 
 const (
-	// sameMoment is the time within which two clocks are read at once, triesAtOnce how often that is tried: this process
-	// may be made to wait between the two.
+	// sameMoment is the time within which two readings of clocks count as simultaneous. triesAtOnce is the number of
+	// tries, because this process may be preempted between the two.
 	sameMoment  = 100_000 // ns
 	triesAtOnce = 5
-	// leastSuspend keeps the time between reading two clocks out of a counter, which may not go back.
+	// leastSuspend is the smallest reported rise. It keeps the time between two clock readings out of the counter.
 	leastSuspend = 1_000_000 // ns
 )
 
-// ahead is how far a clock is ahead of the monotonic one, in ns.
+// ahead returns how far a clock is ahead of the monotonic clock, in ns.
 func (s *ownCost) ahead(which int) (ns int64, ok bool) {
 	id := [clockReadings]int32{clockOffset: unix.CLOCK_REALTIME, clockSuspended: unix.CLOCK_BOOTTIME}[which]
 	for range triesAtOnce {
@@ -75,7 +76,7 @@ func (s *ownCost) ahead(which int) (ns int64, ok bool) {
 	return 0, false
 }
 
-// gone is how far it went ahead since the first time that was asked.
+// gone returns how far the clock has moved ahead since the first call.
 func (s *ownCost) gone(which int) (ns int64, ok bool) {
 	if ns, ok = s.ahead(which); !ok {
 		return 0, false
@@ -91,7 +92,7 @@ func (s *ownCost) time(clock int32) (ns int64, ok bool) {
 	return s.spec.Nano(), ok
 }
 
-// readClocks sets what the clocks tell.
+// readClocks sets the readings of the clocks.
 func (s *ownCost) readClocks(dst []float64) {
 	if ns, ok := s.gone(clockOffset); ok {
 		dst[clockOffset] = float64(ns) / 1e9
@@ -122,8 +123,8 @@ func (s *ownCost) Read(dst []float64) error {
 		if statm == nil {
 			continue
 		}
-		// The file belongs to the process for good; once that is gone its number, and with it the clock, may be
-		// another's.
+		// The open file stays with its process. Once that is gone, its number and so the clock may belong to another
+		// process.
 		b, err := statm.read()
 		if err != nil {
 			continue
@@ -143,7 +144,7 @@ func (s *ownCost) Close() error {
 	return errors.Join(s.statm[0].close(), s.statm[1].close())
 }
 
-// parseResident reads the second number of /proc/PID/statm (proc_pid_statm(5)), resident pages:
+// parseResident parses the second number of /proc/PID/statm, the resident pages (proc_pid_statm(5)):
 //
 //	5550 1523 1200 230 0 900 0
 func parseResident(b []byte) (pages uint64, ok bool) {

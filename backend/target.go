@@ -7,14 +7,13 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// target is the family of the command that is measured, with all its descendants.
+// target reads the resource use of the measured command and all its descendants.
 //
-// CPU time and memory come from a cgroup that the target alone lives in wherever there is one; that is exact and costs
-// the same for one process as for a thousand. Everything else, and these two where there is no cgroup, is summed over
-// the processes found at a look (see tree), which can only be a lower bound for processes that live shorter than the
-// time between two looks.
+// If the target has its own cgroup, CPU time and memory come from that group. They are exact, and cost the same for one process
+// as for a thousand. Everything else, and these two without a cgroup, is summed over the processes that a look finds (see
+// tree). That is a lower bound if processes live shorter than the time between two looks.
 //
-// The target is a process of ours, so its files are those of this machine's own /proc whatever Setup.Proc says.
+// The target is always a process of this machine, so its files are read below /proc, whatever Setup.Proc says.
 func target() sensors.Backend {
 	return sensors.Backend{
 		Name: "target", OfTarget: true, First: sensors.AtStart,
@@ -25,7 +24,7 @@ func target() sensors.Backend {
 	}
 }
 
-// The readings of the target, in the order of the sensors where all are there.
+// The readings of the target, in the order of the sensors.
 const (
 	targetCPU = iota
 	targetUser
@@ -49,8 +48,7 @@ const (
 	targetReadings
 )
 
-// targetSensors is the whole family, with source as where a look at the processes finds them. Rows that have a better
-// source get it afterwards.
+// targetSensors returns the whole family, with the source of a look. Sensors with a better source get it afterwards.
 func targetSensors(source string) []sensors.Sensor {
 	counter := func(name string, unit units.Unit, use sensors.Use, doc string) sensors.Sensor {
 		return sensors.Sensor{

@@ -14,24 +14,24 @@ import (
 )
 
 const (
-	// lookShare and switchesShare are what looks at the processes, and at the context switches of all their threads,
-	// may take of one processor: together 0.2 %.
+	// lookShare is the share of one processor that looks at processes may take, switchesShare the share of looks at context
+	// switches: together 0.2 %.
 	lookShare, switchesShare = 0.0015, 0.0005
-	// switchesPause is the least time between two looks at context switches.
+	// switchesPause is the shortest time between two looks at context switches.
 	switchesPause = time.Second
-	// The files a look reads, for people.
+	// The files that a look reads, for people.
 	statFile, ioFile, statusFile = "/proc/PID/stat", "/proc/PID/io", "/proc/PID/task/TID/status"
 )
 
-// targetSource reads the target. Looks at the processes are spaced out so that they keep to their share of a processor
-// however many there are; what is only known from a look is NaN at the readings between. The first reading after
-// Follow looks, and so does every reading after the target has ended, as it may be the last.
+// targetSource reads the target. Looks at the processes are spaced out to keep to their share of a processor, however many
+// processes there are. Values that need a look are NaN at the readings between two looks. The first reading after Follow
+// looks. So does every reading after the target has ended, as it may be the last.
 type targetSource struct {
 	list   []sensors.Sensor
 	cpu    *cgroup.CPUMeter
 	memory *cgroup.MemoryMeter
 	clock  *inherited // CPU time where there is no cgroup
-	// packages is the CPU time on each of several packages; nil where it is not known.
+	// packages is the CPU time on each of several packages; nil if it is unknown.
 	packages *packageMeter
 	tree     *tree
 
@@ -65,7 +65,7 @@ func openTarget(setup sensors.Setup) (sensors.Source, []sensors.Absence, error) 
 	return s, nil, nil
 }
 
-// newTargetSource opens what the cgroups count.
+// newTargetSource opens the counters of the cgroups.
 func newTargetSource(groups sensors.Target) *targetSource {
 	s := &targetSource{
 		pidfd: -1, began: time.Now(),
@@ -80,7 +80,7 @@ func newTargetSource(groups sensors.Target) *targetSource {
 	return s
 }
 
-// settle fixes the list of sensors by what was found, and how looks are taken.
+// settle fixes the list of sensors and how looks are taken, depending on what was found.
 func (s *targetSource) settle(setup sensors.Setup) {
 	group := setup.Target.CPUGroup
 	if group == "" {
@@ -94,12 +94,12 @@ func (s *targetSource) settle(setup sensors.Setup) {
 			s.list = append(s.list, s.packages.list...)
 		}
 	}
-	// Made once, as a closure made at each reading would be an allocation.
+	// The closures are made once, because a closure at each reading would allocate.
 	s.look = s.tree.look
 	s.lookSwitches = func() { s.voluntary, s.yielded = s.tree.lookAtSwitches() }
 }
 
-// sensors words the list by what was found.
+// sensors returns the list, with sources that depend on what was found.
 func (s *targetSource) sensors() []sensors.Sensor {
 	walk := s.tree.source()
 	list := targetSensors(walk + ", " + statFile)
@@ -138,14 +138,14 @@ func (s *targetSource) sensors() []sensors.Sensor {
 
 func (s *targetSource) Sensors() []sensors.Sensor { return s.list }
 
-// Follow begins to follow a process. One that is gone already is no error: what its cgroup counted is still read, and
-// what only a look could have told is NaN.
+// Follow starts to follow a process. It is not an error if the process is gone: the counters of its cgroup are still read, and
+// values that need a look are NaN.
 func (s *targetSource) Follow(pid int) error {
 	if s.closed {
 		return fmt.Errorf("follow process %d: %w", pid, os.ErrClosed)
 	}
 	s.following, s.pid = true, pid
-	// Before Linux 5.3, and where the process is gone, there is none: then every reading looks if it is due.
+	// There is no pidfd before Linux 5.3 or if the process is gone. Then a reading looks when a look is due.
 	if fd, err := unix.PidfdOpen(pid, 0); err == nil {
 		s.pidfd = fd
 	} else if errors.Is(err, unix.ESRCH) {
@@ -191,7 +191,7 @@ func (s *targetSource) Read(dst []float64) error {
 	return nil
 }
 
-// readGroups reads what the cgroups count. After they are removed it is NaN.
+// readGroups reads the counters of the cgroups, NaN after the groups are removed.
 func (s *targetSource) readGroups(dst []float64) {
 	if s.cpu != nil {
 		if t, err := s.cpu.Read(); err == nil {
@@ -218,7 +218,7 @@ func (s *targetSource) readGroups(dst []float64) {
 	}
 }
 
-// readLook sets what the look just taken tells, if a process was ever seen.
+// readLook sets the results of the last look, if a process was ever seen.
 func (s *targetSource) readLook(dst []float64) {
 	t := s.tree
 	if t.ever == 0 {
@@ -249,7 +249,7 @@ func (s *targetSource) readLook(dst []float64) {
 	dst[targetStopped] = t.stoppedTime.Seconds()
 }
 
-// hasEnded tells whether the target has; what it started may live on. A pidfd is readable from then on.
+// hasEnded reports whether the target has ended. Its children may live on. From then on its pidfd is readable.
 func (s *targetSource) hasEnded() bool {
 	if s.pidfd < 0 {
 		return false
