@@ -1,5 +1,5 @@
-// Package nvmlstub builds testdata/nvml/stub.c, a library that answers as NVIDIA's driver does, for tests on machines
-// without a GPU. The source says how the environment describes the GPUs to it.
+// Package nvmlstub builds testdata/nvml/stub.c, a library that answers as NVIDIA's driver does, for tests on machines without a
+// GPU. The comment in the source says which variables describe the GPUs.
 package nvmlstub
 
 import (
@@ -13,11 +13,11 @@ import (
 	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
-// Build compiles the library into a folder of the test's own, without the functions named, and returns its path. The
-// test is skipped where there is no C compiler ($CC, or cc), or no Linux.
+// Build compiles the library into a folder of the test, without the named functions, and returns its path. It skips the test
+// if there is no C compiler ($CC, or cc), or on other systems than Linux.
 //
-// A process that has called one such library calls that one as long as it lives, whatever it loads later: a test that
-// needs another one needs a process of its own.
+// A process that has called one such library keeps calling it, whatever it loads later. A test that needs another library
+// needs another process.
 func Build(t testing.TB, without ...string) string {
 	t.Helper()
 	if runtime.GOOS != "linux" {

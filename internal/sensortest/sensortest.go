@@ -1,5 +1,5 @@
-// Package sensortest holds what every sensor family must satisfy, whatever it reads: the obligations written beside
-// sensors.Source and sensors.Backend, as tests.
+// Package sensortest tests what every sensor family must satisfy: the obligations in the comments of sensors.Source and
+// sensors.Backend.
 package sensortest
 
 import (
@@ -16,17 +16,17 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// guard lies behind the end of every dst and must still be there afterwards.
+// guard lies behind the end of every dst and must not change.
 const guard = -271828.0
 
-// Run holds a backend against the suite, on a host where it finds at least one sensor, and on one with nothing.
+// Run runs the suite on a host where the backend finds at least one sensor, and on an empty host.
 func Run(t *testing.T, backend sensors.Backend, host sensors.Setup) {
 	t.Helper()
 	Present(t, backend, host)
 	t.Run("empty host", func(t *testing.T) { empty(t, backend) })
 }
 
-// Present is Run without the host that has nothing, for a family that is there on every machine.
+// Present is Run without the empty host, for a family that exists on every machine.
 func Present(t *testing.T, backend sensors.Backend, host sensors.Setup) {
 	t.Helper()
 	t.Run("sensors", func(t *testing.T) { described(t, backend, host) })
@@ -36,7 +36,7 @@ func Present(t *testing.T, backend sensors.Backend, host sensors.Setup) {
 	t.Run("close", func(t *testing.T) { closed(t, backend, host) })
 }
 
-// Open opens a backend that must have something to read, and closes it when the test ends.
+// Open opens a backend that must have a sensor, and closes it when the test ends.
 func Open(t testing.TB, backend sensors.Backend, host sensors.Setup) (sensors.Source, []sensors.Absence) {
 	t.Helper()
 	source, absences, err := backend.Open(t.Context(), host)
@@ -51,7 +51,7 @@ func Open(t testing.TB, backend sensors.Backend, host sensors.Setup) (sensors.So
 	return source, absences
 }
 
-// Read reads once into a slice of its own, the values in the order of Sensors.
+// Read reads once and returns the values in the order of Sensors.
 func Read(t testing.TB, source sensors.Source) []float64 {
 	t.Helper()
 	n := len(source.Sensors())
@@ -101,7 +101,7 @@ func described(t *testing.T, backend sensors.Backend, host sensors.Setup) {
 		if s.Device == "" {
 			form = s.Family + "/" + s.Name
 		}
-		// A device may itself hold slashes (a mount point) or be shortened in the ID, so only the ends are fixed.
+		// A device may contain slashes (a mount point) or be shortened in the ID, so only the ends are fixed.
 		if s.ID != form && (s.Family == "" || s.Name == "" ||
 			!strings.HasPrefix(s.ID, s.Family+"/") || !strings.HasSuffix(s.ID, "/"+s.Name)) {
 			t.Errorf("%s: not of the form family/device/name: %q", s.ID, form)
@@ -135,7 +135,7 @@ func described(t *testing.T, backend sensors.Backend, host sensors.Setup) {
 	}
 }
 
-// sentence tells whether s can be shown to people as one line.
+// sentence reports whether s can be shown to people as one line.
 func sentence(s string) bool {
 	return s != "" && !strings.ContainsAny(s, "\n\t") && strings.TrimSpace(s) == s
 }
