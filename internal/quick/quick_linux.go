@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The loops stand in each function, as the pointer must be made a number in the call of RawSyscall itself.
+// Each function has its own loop, because the conversion of the pointer must be part of the call of RawSyscall.
 
-// Pread is pread(2). It is called again after a signal.
+// Pread calls pread(2), again if a signal interrupts it.
 func Pread(fd int, b []byte, at int64) (int, syscall.Errno) {
 	if len(b) == 0 {
 		return 0, 0
@@ -27,7 +27,7 @@ func Pread(fd int, b []byte, at int64) (int, syscall.Errno) {
 	}
 }
 
-// Read is read(2), for a descriptor that does not block. It is called again after a signal.
+// Read calls read(2) on a descriptor that does not block, again if a signal interrupts it.
 func Read(fd int, b []byte) (int, syscall.Errno) {
 	if len(b) == 0 {
 		return 0, 0
@@ -43,19 +43,19 @@ func Read(fd int, b []byte) (int, syscall.Errno) {
 	}
 }
 
-// ClockGettime is clock_gettime(2), for the CPU time of a thread or a process.
+// ClockGettime calls clock_gettime(2).
 func ClockGettime(clock int32, t *unix.Timespec) syscall.Errno {
 	_, _, errno := syscall.RawSyscall(unix.SYS_CLOCK_GETTIME, uintptr(clock), uintptr(unsafe.Pointer(t)), 0)
 	return errno
 }
 
-// Fstat is fstat(2), of a file of a file system in memory.
+// Fstat calls fstat(2), for a file in a file system that is in memory.
 func Fstat(fd int, st *unix.Stat_t) syscall.Errno {
 	_, _, errno := syscall.RawSyscall(unix.SYS_FSTAT, uintptr(fd), uintptr(unsafe.Pointer(st)), 0)
 	return errno
 }
 
-// Readable says whether a descriptor can be read from now; false where that cannot be known.
+// Readable reports whether a descriptor can be read now. It returns false if that is unknown.
 func Readable(fd int) bool {
 	p := unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
 	var now unix.Timespec

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Where registers have 32 bits the calls take their 64-bit arguments apart in several ways: these are the ordinary ones.
+// With 32-bit registers, system calls split 64-bit arguments in several ways. So these are the ordinary calls.
 
-// Read is read(2), for a descriptor that does not block. It is called again after a signal.
+// Read calls read(2) on a descriptor that does not block, again if a signal interrupts it.
 func Read(fd int, b []byte) (int, syscall.Errno) {
 	for {
 		n, err := syscall.Read(fd, b)
@@ -21,21 +21,21 @@ func Read(fd int, b []byte) (int, syscall.Errno) {
 	}
 }
 
-// ClockGettime is clock_gettime(2), for the CPU time of a thread or a process.
+// ClockGettime calls clock_gettime(2).
 func ClockGettime(clock int32, t *unix.Timespec) syscall.Errno {
 	return number(unix.ClockGettime(clock, t))
 }
 
-// Fstat is fstat(2), of a file of a file system in memory.
+// Fstat calls fstat(2), for a file in a file system that is in memory.
 func Fstat(fd int, st *unix.Stat_t) syscall.Errno { return number(unix.Fstat(fd, st)) }
 
-// Readable says whether a descriptor can be read from now; false where that cannot be known.
+// Readable reports whether a descriptor can be read now. It returns false if that is unknown.
 func Readable(fd int) bool {
 	n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
 	return err == nil && n > 0
 }
 
-// number is the number of an error of a system call, 0 of none.
+// number returns the number of an error of a system call, 0 for nil.
 func number(err error) syscall.Errno {
 	if err == nil {
 		return 0
