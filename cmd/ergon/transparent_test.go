@@ -537,6 +537,25 @@ func groupsOf(id string) (found []string) {
 	return found
 }
 
+// TestNoLauncherLeft looks from within the command at ergon's children: the command, and the sampler at most. The launcher
+// has ended by then, so it holds none of the command's pipes open.
+func TestNoLauncherLeft(t *testing.T) {
+	t.Parallel()
+	out, err := command(t, newMark(), "ergon", "-q", "--no-save", "sh", "-c",
+		`for p in $(cat /proc/$PPID/task/*/children); do tr '\0' ' ' </proc/$p/cmdline; echo; done`).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		if !strings.HasPrefix(line, "sh -c ") && !strings.HasSuffix(line, " sample \n") {
+			t.Errorf("a child of ergon: %s", line)
+		}
+	}
+	if strings.Count(string(out), "sh -c ") != 1 {
+		t.Errorf("%s", out)
+	}
+}
+
 // TestExitCodes passes every code through.
 func TestExitCodes(t *testing.T) {
 	t.Parallel()
