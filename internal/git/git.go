@@ -1,5 +1,5 @@
-// Package git tells which commit a folder has checked out. It reads the files of the repository itself, which takes some
-// hundred microseconds less than starting git, and asks git only whether files differ from the commit.
+// Package git tells which commit a folder has checked out. It reads the files of the repository itself, because starting
+// git takes several milliseconds, more than many commands. It asks git only whether files differ from the commit.
 //
 // Sources: gitrepository-layout(5), git-worktree(1), git-pack-refs(1), git-status(1).
 package git
@@ -17,23 +17,24 @@ import (
 	"time"
 )
 
-// largest is what is read of a file of the repository: packed-refs has a line of some 60 bytes for each tag and branch.
+// largest bounds the size of a file that is read: packed-refs has a line of about 60 bytes for each tag and branch.
 const largest = 16 << 20
 
 // Tree is a working tree.
 type Tree struct {
-	// Dir is its uppermost folder, gitdir what is its own of the repository and common what all its trees share.
+	// Dir is its top folder. gitdir is the part of the repository that belongs to this tree alone, common the part that
+	// all trees share.
 	Dir            string
 	gitdir, common string
 }
 
-// Find looks for the working tree that a folder is in; ok is false where it is in none.
+// Find returns the working tree that a folder is in; ok is false if it is in none.
 func Find(dir string) (t Tree, ok bool) {
 	for dir = filepath.Clean(dir); ; dir = filepath.Dir(dir) {
 		path := filepath.Join(dir, ".git")
 		if info, err := os.Stat(path); err == nil {
 			t = Tree{Dir: dir, gitdir: path}
-			if !info.IsDir() { // of a linked working tree or a submodule: "gitdir: /srv/repo/.git/worktrees/x"
+			if !info.IsDir() { // a linked working tree or a submodule has a file: "gitdir: /srv/repo/.git/worktrees/x"
 				to, ok := strings.CutPrefix(word(path), "gitdir: ")
 				if !ok {
 					return Tree{}, false
@@ -44,7 +45,7 @@ func Find(dir string) (t Tree, ok bool) {
 			if to := word(filepath.Join(t.gitdir, "commondir")); to != "" {
 				t.common = within(t.gitdir, to)
 			}
-			// git takes no folder without these two for a repository.
+			// git accepts no folder without a HEAD as a repository.
 			if word(filepath.Join(t.gitdir, "HEAD")) == "" {
 				return Tree{}, false
 			}
@@ -56,7 +57,7 @@ func Find(dir string) (t Tree, ok bool) {
 	}
 }
 
-// within is a path that may be relative to a folder.
+// within joins a folder and a path, unless the path is absolute.
 func within(dir, path string) string {
 	if filepath.IsAbs(path) {
 		return path
@@ -64,7 +65,7 @@ func within(dir, path string) string {
 	return filepath.Join(dir, path)
 }
 
-// word is a small file without the end of its line; empty where it cannot be read.
+// word returns the text of a small file without the line end, or an empty string if it cannot be read.
 func word(path string) string {
 	b, err := read(path)
 	if err != nil {
@@ -84,8 +85,8 @@ func read(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// Head is the commit checked out, as the hash, and the branch, which is empty where none is. The error says why there is
-// no hash: nothing has been committed yet, or the references are in a form that is not known here.
+// Head returns the hash of the commit that is checked out, and the branch, which is empty if there is none. The error says
+// why there is no hash: nothing has been committed, or the references have an unknown form.
 func (t Tree) Head() (commit, branch string, err error) {
 	head := word(filepath.Join(t.gitdir, "HEAD"))
 	ref, symbolic := strings.CutPrefix(head, "ref: ")
@@ -96,7 +97,7 @@ func (t Tree) Head() (commit, branch string, err error) {
 		return head, "", nil
 	}
 	branch = strings.TrimPrefix(ref, "refs/heads/")
-	// One reference may stand for another, as HEAD does; more than a few are a circle.
+	// A reference may name another one, as HEAD does. More than a few in a row are a loop.
 	for range 5 {
 		if !filepath.IsLocal(ref) {
 			break
@@ -124,7 +125,7 @@ func (t Tree) Head() (commit, branch string, err error) {
 	return "", branch, fmt.Errorf("%s has no commit", branch)
 }
 
-// inPacked finds a reference in packed-refs, empty where it is not there:
+// inPacked returns the hash of a reference in packed-refs, or an empty string:
 //
 //	# pack-refs with: peeled fully-peeled sorted
 //	2dfc44d6e0b2a64d2e1d3f4c0a1b2c3d4e5f6a7b refs/heads/main
@@ -139,17 +140,17 @@ func inPacked(packed []byte, ref string) string {
 	return ""
 }
 
-// isHash says whether s is a SHA-1 or a SHA-256 in hexadecimal.
+// isHash tells whether s is a SHA-1 or SHA-256 hash in hexadecimal.
 func isHash(s string) bool {
 	return (len(s) == 40 || len(s) == 64) && strings.Trim(s, "0123456789abcdef") == ""
 }
 
-// Dirty asks git whether tracked files differ from the commit, staged or not, for as long as limit. Files that git does
-// not know are no difference: the results of ergon itself are such. Nothing is written to the repository.
+// Dirty asks git whether tracked files differ from the commit, staged or not. It waits at most for limit. Untracked files
+// do not count, because ergon's own results are untracked. Nothing is written to the repository.
 func (t Tree) Dirty(ctx context.Context, limit time.Duration) (bool, error) {
 	git, err := exec.LookPath("git")
 	if err != nil {
-		return false, errors.New("there is no git to ask")
+		return false, errors.New("look for changed files: no git in PATH")
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -173,7 +174,7 @@ func (t Tree) Dirty(ctx context.Context, limit time.Duration) (bool, error) {
 	return len(out) > 0, nil
 }
 
-// elsewhere says whether a variable leads git to another tree than the one it is started in, as within a hook.
+// elsewhere tells whether a variable makes git use another tree than the one it is started in, as a hook does.
 func elsewhere(variable string) bool {
 	name, _, _ := strings.Cut(variable, "=")
 	return slices.Contains([]string{"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"}, name)

@@ -81,10 +81,8 @@ func (c *Child) Signal(s os.Signal) error {
 	return syscall.Kill(c.pid, number)
 }
 
-// awaitZombie returns when the child has ended but leaves it to be reaped (waitid(2), WNOWAIT), with what the dead
-// process's files tell of its reading and writing and of itself; nil where that is not to be read.
-//
-// ioFile is what openIO has returned for the process; it is closed.
+// awaitZombie waits until the child has ended, and leaves it as a zombie (waitid(2), WNOWAIT). It returns what the
+// zombie's files say about it, or nil if they cannot be read. It closes ioFile, which comes from openIO.
 func awaitZombie(pid, ioFile int) (*IO, *Own, error) {
 	if ioFile >= 0 {
 		defer func() { _ = unix.Close(ioFile) }() // only read from
@@ -107,8 +105,8 @@ func awaitZombie(pid, ioFile int) (*IO, *Own, error) {
 	return parseIO(data[:n]), ownOf(pid), nil
 }
 
-// openIO opens /proc/PID/io while the process lives; below 0 where that cannot be. When it is dead the file belongs to
-// root (task_dump_owner in fs/proc/base.c), and an ordinary user could not open it any more, but goes on reading it.
+// openIO opens /proc/PID/io of a living process, or returns -1. The file of a zombie belongs to root (task_dump_owner in
+// fs/proc/base.c): an ordinary user cannot open it, but can read a descriptor that was opened before.
 func openIO(pid int) int {
 	fd, err := unix.Open(fmt.Sprintf("/proc/%d/io", pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -117,7 +115,7 @@ func openIO(pid int) int {
 	return fd
 }
 
-// ownOf is what a process was by itself; nil where that cannot be known.
+// ownOf returns what a process used without its children, or nil if that is unknown.
 func ownOf(pid int) *Own {
 	used, ok := CPUTime(pid)
 	if !ok {
@@ -130,8 +128,8 @@ func ownOf(pid int) *Own {
 	return own
 }
 
-// CPUTime is the CPU time of a process with all its threads, its children apart, by its clock (clock_getcpuclockid(3)),
-// which goes on to be read until the process is reaped; false where that cannot be known.
+// CPUTime returns the CPU time of a process with all its threads, but without its children. It reads the process's clock
+// (clock_getcpuclockid(3)), which works until the process is reaped. It returns false if the clock cannot be read.
 func CPUTime(pid int) (time.Duration, bool) {
 	var t unix.Timespec
 	// MAKE_PROCESS_CPUCLOCK(pid, CPUCLOCK_SCHED) of include/linux/posix-timers.h
@@ -141,8 +139,8 @@ func CPUTime(pid int) (time.Duration, bool) {
 	return time.Duration(t.Nano()), true
 }
 
-// awaitExit waits through the poller where there are pidfds (Linux 5.3), so that no thread is bound. What it cannot wait
-// for, waitid does.
+// awaitExit waits for the end of a process through Go's poller, so that no thread is blocked. Before Linux 5.3 there is no
+// pidfd. Then it returns at once, and the caller's waitid waits.
 func awaitExit(pid int) {
 	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
 	if err != nil {
@@ -176,7 +174,7 @@ func exited(fd int) bool {
 //	write_bytes: 323932160
 //	cancelled_write_bytes: 0
 //
-// and returns nil where one of the first six is missing.
+// and returns nil if one of the first six is missing.
 func parseIO(data []byte) *IO {
 	var io IO
 	fields := []struct {
@@ -211,12 +209,12 @@ func parseIO(data []byte) *IO {
 	return &io
 }
 
-// Adopt makes this process the one that orphans of the target are handed to (PR_SET_CHILD_SUBREAPER), so that their
-// CPU time can be known where there is neither a cgroup nor perf. It changes what such an orphan sees as its parent.
+// Adopt makes this process the new parent of the target's orphans (PR_SET_CHILD_SUBREAPER). Their CPU time is then known
+// without a cgroup or perf. An orphan sees another parent than it would without ergon.
 func Adopt() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
 
-// Orphans reaps the dead among the adopted, leaving the processes named alone, and returns how many there were and
-// their CPU time. The living are not waited for.
+// Orphans reaps the adopted processes that have ended, except those named. It returns how many there were and their CPU
+// time. It does not wait for processes that are alive.
 func Orphans(except ...int) (n int, user, system time.Duration) {
 	var children []byte
 	tasks, _ := os.ReadDir("/proc/self/task")
@@ -240,8 +238,8 @@ func Orphans(except ...int) (n int, user, system time.Duration) {
 	return n, user, system
 }
 
-// Descendants lists the living processes below this one, leaving the children named and what is below them out. With
-// Adopt that is everything the target has started.
+// Descendants lists the living processes below this one, without the named children and what is below these. After Adopt
+// that is everything the target has started.
 func Descendants(except ...int) ([]int, error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -255,7 +253,7 @@ func Descendants(except ...int) ([]int, error) {
 		}
 		stat, err := os.ReadFile("/proc/" + e.Name() + "/stat")
 		if err != nil {
-			continue // gone meanwhile
+			continue // it has ended meanwhile
 		}
 		if parent, alive := parseStat(stat); alive && !slices.Contains(except, pid) {
 			children[parent] = append(children[parent], pid)

@@ -7,20 +7,20 @@ import (
 	"time"
 )
 
-// awaitZombie does nothing here: Reap waits, and there is no /proc to read in between.
+// awaitZombie does nothing on this system: Reap waits, and there is no /proc.
 func awaitZombie(int, int) (*IO, *Own, error) { return nil, nil, nil }
 
-// openIO has nothing to open here.
+// openIO returns -1: this system has no such file.
 func openIO(int) int { return -1 }
 
-// CPUTime is not to be had here.
+// CPUTime returns false: this system does not report it.
 func CPUTime(int) (time.Duration, bool) { return 0, false }
 
-// Descendants finds none here.
+// Descendants returns an error: this system does not list them.
 func Descendants(...int) ([]int, error) { return nil, errors.ErrUnsupported }
 
-// Adopt is not to be had here.
+// Adopt returns an error: this system cannot do it.
 func Adopt() error { return errors.ErrUnsupported }
 
-// Orphans finds none here.
+// Orphans returns nothing: there are none without Adopt.
 func Orphans(...int) (n int, user, system time.Duration) { return 0, 0, 0 }

@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dieOf puts the default action back by the system call itself: os/signal.Reset leaves Go's own handler in place,
-// which turns a SIGSEGV into a traceback and exit code 2.
+// dieOf restores the default action with the system call itself and sends the signal. os/signal.Reset would leave Go's own
+// handler in place, which turns a SIGSEGV into a traceback and exit code 2.
 func dieOf(s syscall.Signal) {
-	// A limit of 0 for core files does not keep the kernel from starting a core handler (core(5)); this does.
+	// With a limit of 0 for core files the kernel still starts a core handler (core(5)); without this flag it does not.
 	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	var action [64]byte // a zero struct sigaction is SIG_DFL with no flags and an empty mask on every architecture
 	const sigsetSize = 8

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Signals relays the signals that are to reach the target also when they were sent to ergon alone. os/signal does not
-// tell where one came from, so SIGINT and SIGQUIT count as typed when stdin is a terminal. Those that were ignored on
-// entry stay ignored.
+// Signals relays the signals that must reach the target even if they were sent to ergon alone. os/signal does not tell
+// where a signal came from, so SIGINT and SIGQUIT count as typed if stdin is a terminal. Signals that were ignored when
+// ergon began stay ignored.
 func Signals(ignored func(os.Signal) bool) (<-chan Signal, error) {
 	in := make(chan os.Signal, 16)
 	for _, s := range relayed() {

@@ -19,7 +19,7 @@ func Signals(func(os.Signal) bool) (<-chan Signal, error) {
 	return out, nil
 }
 
-// Deadly is true of the only one there is.
+// Deadly is true: the only signal here ends a process.
 func (s Signal) Deadly() bool { return true }
 
 // Quiet does nothing: there is no SIGPIPE here.

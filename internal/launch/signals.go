@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// Signal is one that ergon received.
+// Signal is a signal that ergon received.
 type Signal struct {
 	Number os.Signal
-	// Typed is true when it came from the terminal, so that the target has received it as well.
+	// Typed is true if it came from the terminal, so that the target has received it as well.
 	Typed bool
-	// Leader is true when the leader of our process group has sent it, who may have sent it to the whole group.
+	// Leader is true if the leader of our process group sent it. It may have sent it to the whole group.
 	Leader bool
 	At     time.Time
 }

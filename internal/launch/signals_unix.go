@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// relayed lists the signals that are passed on to the target. SIGTSTP, SIGTTIN and SIGTTOU are left at their default:
+// relayed lists the signals that ergon passes on to the target. SIGTSTP, SIGTTIN and SIGTTOU keep their default action:
 // they stop ergon as they stop the target.
 func relayed() []syscall.Signal {
 	return []syscall.Signal{
@@ -18,12 +18,12 @@ func relayed() []syscall.Signal {
 	}
 }
 
-// Deadly says whether the signal ends a process that has made no provision for it.
+// Deadly tells whether the signal ends a process that does not handle it.
 func (s Signal) Deadly() bool { return s.Number != syscall.SIGCONT && s.Number != syscall.SIGWINCH }
 
-// Quiet makes writing to a pipe that nobody reads, and beyond the limit of a file's size, an error in place of a
-// signal. A child that is started later would inherit that the signals are ignored; where there will be one they are
-// caught, which takes a thread.
+// Quiet makes it an error, not a signal, to write to a pipe that nobody reads or beyond the limit of a file's size.
+// children says that this process starts the target itself. The target would inherit ignored signals, so they are caught
+// then, which costs a thread.
 func Quiet(children bool) {
 	if children {
 		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGXFSZ)
@@ -32,8 +32,8 @@ func Quiet(children bool) {
 	}
 }
 
-// Die ends this process by the signal, so that a shell sees what it would have seen without ergon. It writes no core
-// file. It returns where that is not possible.
+// Die ends this process by the signal, without a core file, so that a shell sees what it would see without ergon. It
+// returns if that is not possible.
 func Die(number int) {
 	s := syscall.Signal(number)
 	runtime.LockOSThread()

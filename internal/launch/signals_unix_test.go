@@ -18,7 +18,7 @@ func TestSignals(t *testing.T) {
 	}
 	for _, s := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGCONT} {
 		if s != syscall.SIGUSR1 && signal.Ignored(s) {
-			continue // by who started the tests, nohup for one: such a signal is not for us
+			continue // whoever started the tests, such as nohup, ignores it: so do we
 		}
 		before := time.Now()
 		if err := syscall.Kill(os.Getpid(), s); err != nil {

@@ -38,41 +38,40 @@ func (e *GroupError) Unwrap() error { return e.Err }
 
 // Target is the command to be measured, held back until Start.
 type Target interface {
-	// PID is the process id; 0 when it is not known before Start.
+	// PID is the process id; 0 before Start if there is no process yet.
 	PID() int
-	// Start lets the command run and returns when it executes or could not: an *ExecError.
+	// Start returns when the command executes. An *ExecError says why it cannot be executed.
 	Start() error
-	// Exited returns when the command has ended. Where the platform allows, it is then still a zombie whose files
-	// under /proc can be read.
+	// Exited returns when the command has ended. On Linux it is then a zombie, whose files below /proc can be read.
 	Exited() error
-	// Reap takes the dead command's state away.
+	// Reap returns how the ended command ended, and removes the zombie.
 	Reap() (State, error)
 	// Signal sends a signal to the command alone.
 	Signal(os.Signal) error
-	// Abandon ends a command that was never started. After Start it does nothing.
+	// Abandon ends a command that was not started. After Start it does nothing.
 	Abandon()
 }
 
-// State is how a command ended and what the kernel says it used, children it waited for included.
+// State is how a command ended, and what the kernel says it used, with the children that it waited for.
 type State struct {
-	// ExitCode is -1 when a signal ended the command; Signal is that signal's number, else 0.
+	// ExitCode is -1 if a signal ended the command. Signal is that signal's number, else 0.
 	ExitCode, Signal int
-	// Rusage is false where the platform gives none of the following.
+	// Rusage is false if the platform gives none of the following.
 	Rusage       bool
 	User, System time.Duration
-	// MaxRSS is the greatest resident size any single process of the tree had, in bytes.
+	// MaxRSS is the most resident memory that any single process of the tree had, in bytes.
 	MaxRSS                                 int64
 	MinorFaults, MajorFaults               int64
 	VoluntarySwitches, InvoluntarySwitches int64
-	// IO and Own are nil where the platform does not tell.
+	// IO and Own are nil if the platform does not report them.
 	IO  *IO
 	Own *Own
 }
 
-// Own is what an ended process was by itself, its children apart.
+// Own is what an ended process was and used, without its children.
 type Own struct {
 	PID int
-	// Name is that of the file it executed last, cut by the kernel.
+	// Name is the name of the file it executed last, which the kernel cuts after 15 bytes.
 	Name string
 	// CPU is its CPU time since it was forked.
 	CPU time.Duration
