@@ -152,8 +152,10 @@ func encode(c launch.Command) (order, command []byte, err error) {
 		at    uintptr
 		value int
 	}{
-		{unsafe.Offsetof(h.files), len(files)}, {unsafe.Offsetof(h.words), len(c.Argv)},
-		{unsafe.Offsetof(h.changes), len(c.Env)}, {unsafe.Offsetof(h.size), text.Len()},
+		{unsafe.Offsetof(h.files), len(files)},
+		{unsafe.Offsetof(h.words), len(c.Argv)},
+		{unsafe.Offsetof(h.changes), len(c.Env)},
+		{unsafe.Offsetof(h.size), text.Len()},
 	} {
 		binary.NativeEndian.PutUint32(head[field.at:], uint32(field.value))
 	}
@@ -236,7 +238,7 @@ func (t *target) Start() error {
 	v, noVerdict := t.verdict()
 	t.conn = nil
 	if err != nil || noVerdict != nil {
-		return nil //nolint:nilerr // Reap tells how it ended
+		return nil // Reap tells how it ended
 	}
 	t.Discard()
 	return &launch.ExecError{Command: t.command, Err: v.failed}

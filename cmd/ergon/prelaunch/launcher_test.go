@@ -99,7 +99,7 @@ func holderMain() error {
 	if err != nil {
 		return err
 	}
-	fmt.Println(l.PID(), t.PID())
+	fmt.Fprintln(os.Stdout, l.PID(), t.PID())
 	var word string
 	if _, err := fmt.Scan(&word); err != nil {
 		return err
@@ -108,7 +108,7 @@ func holderMain() error {
 		return errors.New("a launcher that was killed holds a command")
 	}
 	s, err := finish(t)
-	fmt.Println(s.Code(), err)
+	fmt.Fprintln(os.Stdout, s.Code(), err)
 	return l.Close()
 }
 
