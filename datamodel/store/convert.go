@@ -57,13 +57,15 @@ type SpoolStats struct {
 // several parts, each part has a header of its own, and the same sensor may have another number in each.
 type Observer func(source SpoolHeader, sensor int, at []time.Duration, values []float64)
 
-// Convert reads the spools in a folder to their ends, none if that is empty, and hands all readings to observe, which may be
-// nil. Behind those of a spool come the rows of its source, which were never written. It streams
-// them into a samples.parquet at samplesFile, or into none if that is empty. Behind the readings the file has what derive,
-// which may be nil, makes once observe has seen all; these times are on the clock of the first source with readings.
-// Memory does not grow with the length of the run. What a spool has lost is told in the result and is not an error. An
-// error means that samplesFile could not be written; observe has seen all readings even then. The name of the file is
-// durable after the next SaveManifest or RemoveSpool.
+// Convert reads the spools in a folder to their ends and hands all readings to observe, which may be nil. Without a folder
+// there are no spools. The readings of a source that are only in memory, in rows, follow those of its spool.
+//
+// Convert streams the readings into a samples.parquet at samplesFile, unless that is empty. After them it writes the
+// courses that derive makes once observe has seen everything; derive may be nil. Their times are on the clock of the first
+// source with readings. Memory does not grow with the length of the run.
+//
+// The result says what a spool has lost; that is not an error. An error means that samplesFile could not be written, and
+// observe has seen all readings even then. The name of the file is durable after the next SaveManifest or RemoveSpool.
 func Convert(spoolDir, samplesFile string, observe Observer, derive func() []datamodel.Derived, rows ...Rows) (Converted, error) {
 	var b Files
 	converted, err := b.Convert(spoolDir, samplesFile, observe, derive, rows...)
@@ -76,7 +78,7 @@ func Convert(spoolDir, samplesFile string, observe Observer, derive func() []dat
 	return converted, err
 }
 
-// Convert is Convert as a part of them.
+// Convert adds samples.parquet to the batch; see the function Convert. Converted.Bytes stays 0.
 func (b *Files) Convert(
 	spoolDir, samplesFile string, observe Observer, derive func() []datamodel.Derived, rows ...Rows,
 ) (Converted, error) {

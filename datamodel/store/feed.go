@@ -55,7 +55,7 @@ func (f *feeds) look(over bool) error {
 	return nil
 }
 
-// keep adds readings that are in memory, behind what the files of the source hold.
+// keep adds readings that are in memory, as the last part of their source.
 func (f *feeds) keep(rows Rows) {
 	rows.Header.Part = math.MaxInt32
 	name := escape(rows.Header.Source) + spoolExt // keeps the order of the sources the same as with files
@@ -64,7 +64,7 @@ func (f *feeds) keep(rows Rows) {
 	}, nil)
 }
 
-// add puts a file that was opened, or could not be, to its source.
+// add puts a file with its source. If the file could not be opened, err says why.
 func (f *feeds) add(path string, r *SpoolReader, err error) {
 	if err != nil {
 		f.list = append(f.list, &feed{stats: SpoolStats{Path: path, Err: err}})
@@ -81,7 +81,7 @@ func (f *feeds) add(path string, r *SpoolReader, err error) {
 	}
 	s := f.list[i]
 	at, _ := slices.BinarySearchFunc(s.headers, h.Part, func(h SpoolHeader, part int) int { return cmp.Compare(h.Part, part) })
-	if at < s.reading { // a part that comes after what should follow it
+	if at < s.reading { // a later part was read already
 		s.fail(fmt.Errorf("spool %s: part %d came too late", path, h.Part))
 		_ = r.Close() // it was only read
 		return

@@ -13,22 +13,22 @@ import (
 	"github.com/ergon-energy/ergon/datamodel"
 )
 
-// Files writes the files of a run's folder together. Each is written under a temporary name; SaveManifest syncs all of them at
-// once, since most of the time of a small file is its fsync, and gives them their names. Its methods may be called side by side,
-// but for SaveManifest. The zero value is ready.
+// Files writes the files of a run's folder together. Each file gets its content under a temporary name. SaveManifest syncs
+// them all at once, since most of the time of a small file is its fsync, and then renames them. All methods but
+// SaveManifest, Keep and Drop may be called concurrently. The zero value is ready to use.
 type Files struct {
 	mu    sync.Mutex
 	files []*written
 }
 
-// written is a file that has its content and not yet its name.
+// written is a file that has its content but not its final name yet.
 type written struct {
 	file       *os.File
 	temp, path string
 	err        error
 }
 
-// create writes a file under a temporary name beside path. The error is a *fs.PathError with path.
+// create writes a file under a temporary name beside path. An error is a *fs.PathError with path.
 func create(path string, mode fs.FileMode, fill func(w io.Writer) error) (*written, error) {
 	dir, base := filepath.Split(path)
 	// The process id separates an ergon that measures from one that recovers the same run. os.CreateTemp would leave the
@@ -39,7 +39,7 @@ func create(path string, mode fs.FileMode, fill func(w io.Writer) error) (*writt
 		return nil, &fs.PathError{Op: "write", Path: path, Err: causeAt(temp, err)}
 	}
 	out := &written{file: f, temp: temp, path: path}
-	w := bufio.NewWriterSize(f, 16<<10) // pages go past it
+	w := bufio.NewWriterSize(f, 16<<10) // large pages bypass it
 	if err = fill(w); err == nil {
 		err = w.Flush()
 	}
@@ -49,7 +49,7 @@ func create(path string, mode fs.FileMode, fill func(w io.Writer) error) (*writt
 	return out, nil
 }
 
-// sync gets the content to the disk.
+// sync writes the content to the disk and closes the file.
 func (w *written) sync() error {
 	if err := w.file.Sync(); err != nil {
 		return w.fail(err)
@@ -60,7 +60,7 @@ func (w *written) sync() error {
 	return nil
 }
 
-// name gives the file its name.
+// name renames the file to its final name.
 func (w *written) name() error {
 	if err := os.Rename(w.temp, w.path); err != nil {
 		return w.fail(err)
@@ -87,7 +87,7 @@ func (b *Files) put(path string, fill func(w io.Writer) error) error {
 	return nil
 }
 
-// Drop removes what has no name yet.
+// Drop removes the files that have no final name yet.
 func (b *Files) Drop() {
 	for _, w := range b.files {
 		_ = w.fail(nil)
@@ -95,8 +95,9 @@ func (b *Files) Drop() {
 	b.files = nil
 }
 
-// SaveManifest writes manifest.json and finishes the batch: every file is on the disk and has its name, the manifest as the last,
-// and the names are durable. If one of the others cannot be written, there is no manifest, since it would be wrong.
+// SaveManifest writes manifest.json and finishes the batch. Every file is then on the disk under its final name, the
+// manifest renamed last, and the names are durable. If another file cannot be written, there is no manifest, since it
+// would be wrong.
 func (b *Files) SaveManifest(dir string, run datamodel.Run) error {
 	text, err := manifestText(dir, run)
 	if err == nil {
@@ -106,7 +107,7 @@ func (b *Files) SaveManifest(dir string, run datamodel.Run) error {
 		})
 	}
 	if err != nil {
-		return errors.Join(err, b.commit()) // the others are good by themselves
+		return errors.Join(err, b.commit()) // the other files are useful by themselves
 	}
 	if err := b.commit(); err != nil {
 		return err
@@ -114,10 +115,10 @@ func (b *Files) SaveManifest(dir string, run datamodel.Run) error {
 	return syncDir(dir)
 }
 
-// Keep finishes the batch without a manifest: what could be written has its name.
+// Keep finishes the batch without a manifest. Files that could be written get their final names.
 func (b *Files) Keep() error { return b.commit() }
 
-// commit syncs all files side by side and names those that are good. If one is not, the manifest gets no name.
+// commit syncs all files concurrently and renames those that are good. If one is not, it removes the manifest.
 func (b *Files) commit() error {
 	var all sync.WaitGroup
 	for _, w := range b.files {

@@ -26,7 +26,7 @@ func SaveProcesses(dir string, run datamodel.Run, rows []datamodel.Process, colu
 	return b.commit()
 }
 
-// SaveProcesses is SaveProcesses as a part of them.
+// SaveProcesses adds processes.parquet to the batch; see the function SaveProcesses.
 func (b *Files) SaveProcesses(dir string, run datamodel.Run, rows []datamodel.Process, columns []datamodel.ProcessColumn) error {
 	type column struct {
 		Name       string             `json:"name"`

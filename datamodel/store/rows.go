@@ -14,7 +14,7 @@ import (
 type Rows struct {
 	// Header describes the source.
 	Header SpoolHeader
-	// At has the time of each reading, Values as many values a reading as the source has sensors, NaN if there is none.
+	// At has the time of each reading. Values has a value for each reading and sensor, row by row, NaN if there is none.
 	At     []time.Duration
 	Values []float64
 }
@@ -25,7 +25,7 @@ func (r *Rows) Append(at time.Duration, values []float64) {
 	r.Values = append(r.Values, values...)
 }
 
-// last keeps the last n readings.
+// last returns the last n readings.
 func (r Rows) last(n int) Rows {
 	n = min(n, len(r.At))
 	r.At = r.At[len(r.At)-n:]
@@ -33,10 +33,10 @@ func (r Rows) last(n int) Rows {
 	return r
 }
 
-// Behind is what the rows add to the spools in a folder, whose writer has the rows too but for the last: that one of each source
-// that has a spool there, and all of the others.
+// Behind returns the rows that the spools in a folder lack. The writer of a spool was handed all rows of its source but the
+// last one. So it returns the last row of a source that has a spool with readings, and all rows of any other source.
 func Behind(spoolDir string, rows []Rows) []Rows {
-	written, _ := FirstReadings(spoolDir) // without a folder all is to be added
+	written, _ := FirstReadings(spoolDir) // without a folder, no row is in a spool
 	var out []Rows
 	for _, r := range rows {
 		for _, w := range written {
@@ -49,7 +49,7 @@ func Behind(spoolDir string, rows []Rows) []Rows {
 	return out
 }
 
-// Save writes the rows as spools into a folder, which it makes if it is missing.
+// Save writes rows as spools into a folder, and makes the folder if it is missing.
 func Save(spoolDir string, rows []Rows) error {
 	var errs []error
 	for _, r := range rows {
@@ -74,8 +74,8 @@ func (r Rows) save(spoolDir string) error {
 	return s.Close()
 }
 
-// Seen is what the looks at the target's processes saw, if nothing of it went through the spool; nil if they saw none. The
-// times count from anchor; looked is the time of the last look.
+// Seen converts the processes that were seen, if they did not go through the spool. It returns nil if there are none.
+// Times count from anchor. looked is the time of the last look.
 func Seen(anchor, looked time.Time, list []sensors.Process) *datamodel.SeenProcesses {
 	if len(list) == 0 {
 		return nil
@@ -97,7 +97,7 @@ func Seen(anchor, looked time.Time, list []sensors.Process) *datamodel.SeenProce
 	return seen
 }
 
-// SaveSeen writes the processes into a spool folder that is there.
+// SaveSeen writes processes into an existing spool folder.
 func SaveSeen(spoolDir string, anchor, looked time.Time, list []sensors.Process) error {
 	s, err := CreateProcessSpool(spoolDir, anchor, MostProcesses)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 // checks every length against the bytes that are there.
 type SpoolReader struct {
 	file     *os.File // nil if the readings are in memory
-	rows     Rows     // those
+	rows     Rows     // the readings in memory
 	path     string
 	r        *bufio.Reader
 	size     int64 // bytes in the file

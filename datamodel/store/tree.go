@@ -90,7 +90,7 @@ func SaveTree(dir string, run datamodel.Run, tree *datamodel.Node) error {
 	return b.commit()
 }
 
-// SaveTree is SaveTree as a part of them.
+// SaveTree adds nodes.parquet and metrics.parquet to the batch; see the function SaveTree.
 func (b *Files) SaveTree(dir string, run datamodel.Run, tree *datamodel.Node) error {
 	path := filepath.Join(dir, NodesFile)
 	if tree == nil {
