@@ -524,6 +524,23 @@ func TestNoSuchGroup(t *testing.T) {
 	}
 }
 
+// TestJoinsByItself has a v2 group that no child can be born in, as on kernels before 5.7 and under a filter of system
+// calls. The child joins it by itself.
+func TestJoinsByItself(t *testing.T) {
+	g := launch.Group{Dir: t.TempDir(), Version: 2} // no cgroup, so clone3 refuses it
+	procs := filepath.Join(g.Dir, "cgroup.procs")
+	if err := os.WriteFile(procs, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s, err := once(launcher(t), launch.Command{Argv: []string{"sh", "-c", "exit 5"}, Groups: []launch.Group{g}})
+	if err != nil || s.Code() != 5 {
+		t.Errorf("code %d, %v", s.Code(), err)
+	}
+	if b, err := os.ReadFile(procs); err != nil || string(b) != "0" {
+		t.Errorf("the group was told %q, %v", b, err)
+	}
+}
+
 // TestRounds goes the same road a thousand times. Nothing is left behind, and the processes stay as small as the first.
 func TestRounds(t *testing.T) {
 	command := launch.Command{Argv: []string{"/bin/true"}}
@@ -762,5 +779,15 @@ func TestClose(t *testing.T) {
 	t.Parallel()
 	if out, err := program(t, asCloser, "as said").CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// BenchmarkRound is the time that one round of `true` takes from Hold to Reap.
+func BenchmarkRound(b *testing.B) {
+	l := taken()
+	for b.Loop() {
+		if s, err := once(l, launch.Command{Argv: []string{"/bin/true"}}); err != nil || s.Code() != 0 {
+			b.Fatalf("code %d, %v", s.Code(), err)
+		}
 	}
 }
