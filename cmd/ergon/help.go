@@ -11,8 +11,8 @@ func (p *program) helpCommand() *subcommand {
 	return &subcommand{name: "help", usage: "show this help, or the help of a subcommand", arguments: "[SUBCOMMAND]"}
 }
 
-// cli runs what urfave/cli does for us: the help, the version, and all subcommands but those that measure. The options were
-// parsed already; cli gets a command line without them.
+// cli runs what urfave/cli does for us: the help, the version, and all subcommands except those that measure. The options are
+// parsed already, so cli gets a command line without them.
 func (p *program) cli(ctx context.Context, l line) error {
 	words := []string{"ergon"}
 	if l.word != "" {

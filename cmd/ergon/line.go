@@ -35,13 +35,12 @@ type line struct {
 // typed is one option as it was typed.
 type typed struct {
 	name, place, given string
-	// alone says that no value was typed, neither behind = nor as the next argument.
+	// alone says that no value was typed, neither after = nor as the next argument.
 	alone bool
 }
 
-// parse reads the command line once. The first word that is no option decides: the name of a subcommand, else a command to
-// measure. Options before that word belong to the subcommand. `ergon make -j8` gives -j8 to make, and one -- is eaten.
-// Options of a subcommand may stand behind its words: `ergon report last -f json`.
+// parse reads the command line once. The first word that is not an option is the name of a subcommand or a command to measure. Options before that word belong to the subcommand. `ergon make -j8` gives -j8 to make, and one -- is eaten.
+// Options of a subcommand may come after its words: `ergon report last -f json`.
 func parse(argv []string, commands []*subcommand) (line, error) {
 	l := line{commands: commands, subcommand: named(commands, "run"), options: layer{kind: commandLine}}
 	rest, all := scan(argv[min(1, len(argv)):], l.subcommand.options)

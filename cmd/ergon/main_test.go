@@ -12,11 +12,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain makes this test binary ergon itself for the scripts, and for the samplers they start.
+// TestMain makes this test binary ergon itself for the scripts, and for the samplers that they start.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && strings.HasPrefix(os.Args[1], "-test.") { // the tests, not one of the programs below
 		hearSignals()
-		// The other programs that this binary is must not have a fork server: it would count as theirs.
+		// The other programs in this binary must not have a fork server: it would count as one of their processes.
 		if err := os.Setenv("ERGON_EARLY", "ergon"); err != nil {
 			panic(err)
 		}
@@ -24,8 +24,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"ergon": main, "subject": subject, "fakerapl": fakeRAPL})
 }
 
-// hearSignals makes those of the signals that the tests send default again for their children: nohup, and a shell that
-// puts a command into the background, have a whole tree ignore some, and no shell can then trap them.
+// hearSignals resets ignored signals to their default for the children. nohup, and a shell that starts a command in the background,
+// make a whole tree ignore some signals, and then no shell can trap them.
 func hearSignals() {
 	for _, s := range []os.Signal{os.Interrupt, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGTERM} {
 		if signal.Ignored(s) {

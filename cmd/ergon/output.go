@@ -27,7 +27,7 @@ func newColumns(to io.Writer, head ...string) columns {
 	return c
 }
 
-// row adds a row. What could drive the terminal is taken out of the cells.
+// row adds a row. Control characters in cells are escaped.
 func (c columns) row(cells ...string) {
 	for i, cell := range cells {
 		cells[i] = report.Clean(cell)

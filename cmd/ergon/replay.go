@@ -17,7 +17,7 @@ type ReplayOptions struct {
 	Quiet   bool
 }
 
-// replayInstead replays the tape in o. The command and the options of a measurement are errors: they would change nothing.
+// replayInstead replays the tape in o. A command, or an option of a measurement, is an error: it would have no effect.
 func (p *program) replayInstead(ctx context.Context, o RunOptions, options table) error {
 	if len(o.Command) > 0 {
 		return &usage{fmt.Errorf("--replay: takes no command, not %q: the tape has one", o.Command[0])}

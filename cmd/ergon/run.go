@@ -23,7 +23,7 @@ type RunOptions struct {
 	// Results is the results folder. NoSave keeps nothing.
 	Results string
 	NoSave  bool
-	// Project is the name that the run is filed under; empty is that of the command.
+	// Project is the name that the run is filed under; if it is empty, the command's name is used.
 	Project string
 	// Quiet prints no summary. Progress says when there is a status line: auto, off or plain.
 	Quiet    bool
@@ -38,7 +38,7 @@ type RunOptions struct {
 	Estimate bool
 	// Timeout ends the command; 0 does not.
 	Timeout time.Duration
-	// Replay is a tape to make the result of, instead of measuring a command.
+	// Replay is a tape. If it is set, the result is made from it and no command is measured.
 	Replay string
 	SensorOptions
 }

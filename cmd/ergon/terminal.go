@@ -9,7 +9,7 @@ import (
 	"github.com/ergon-energy/ergon/report"
 )
 
-// unknownWidth is the width of a terminal that does not tell its own.
+// unknownWidth stands for the width of a terminal that does not report one, in columns.
 const unknownWidth = 80
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
@@ -26,7 +26,7 @@ func width(f *os.File) int {
 	return w
 }
 
-// reportOptions says what a reader of the file can see: colour, a width, more than ASCII.
+// reportOptions returns what the reader of a file can see: colour, lines of some width, more than ASCII.
 func reportOptions(f *os.File) report.Options {
 	o := report.Options{Unicode: utf8Locale()}
 	if isTerminal(f) {
@@ -36,8 +36,8 @@ func reportOptions(f *os.File) report.Options {
 	return o
 }
 
-// utf8Locale reports whether the user's locale can show more than ASCII. If none is set, as in most CI jobs and containers,
-// what reads the output can.
+// utf8Locale reports whether the user's locale can show more than ASCII. Without a locale, as in most CI
+// jobs and containers, the program that reads the output can.
 func utf8Locale() bool {
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
 		if v := os.Getenv(name); v != "" {

@@ -29,23 +29,24 @@ import (
 	"github.com/ergon-energy/ergon/datamodel/store"
 )
 
-// patience is how long a test waits for what must happen. It is only used up where something is wrong.
+// patience is how long a test waits for an event that must come. Only a failure uses it up.
 const patience = 60 * time.Second
 
-// markName is an environment variable that all processes of a test have and no other.
+// markName is an environment variable that the processes of a test have, and no others.
 const markName = "ERGON_TEST_MARK"
 
 var marks atomic.Int64
 
-// newMark returns a value of the variable that nobody else has.
+// newMark returns a unique value for the variable.
 func newMark() string {
 	return fmt.Sprintf("%d-%d-%d", os.Getpid(), time.Now().UnixNano(), marks.Add(1))
 }
 
-// same is the mark of those that must have the same environment.
+// same is the mark of processes that must have the same environment.
 const same = "same"
 
-// command is a program with a mark. It is killed when the test takes too long, and all with its mark when it is over.
+// command is a program with a mark. It is killed if the test takes too long. At the end of the test all processes with its mark
+// are killed.
 func command(t *testing.T, mark string, words ...string) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -59,7 +60,7 @@ func command(t *testing.T, mark string, words ...string) *exec.Cmd {
 		}
 	})
 	c := exec.CommandContext(ctx, words[0], words[1:]...)
-	c.Env = append(os.Environ(), markName+"="+mark, "LC_ALL=C", "GORACE=atexit_sleep_ms=0") // else 1 s at each end
+	c.Env = append(os.Environ(), markName+"="+mark, "LC_ALL=C", "GORACE=atexit_sleep_ms=0") // the default is 1 s at each exit
 	c.WaitDelay = patience
 	return c
 }
@@ -79,7 +80,7 @@ func marked(mark string) (found []int) {
 	return found
 }
 
-// eventually waits until a condition holds.
+// eventually waits until a condition holds, and fails the test after patience.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !holds(); runtime.Gosched() {
@@ -96,7 +97,7 @@ func noneLeft(t *testing.T, mark string) {
 	eventually(t, "all processes gone", func() bool { return len(marked(mark)) == 0 })
 }
 
-// statusOf is how a process ended.
+// statusOf returns how a process ended.
 func statusOf(t *testing.T, err error) syscall.WaitStatus {
 	t.Helper()
 	if err == nil {
@@ -109,7 +110,7 @@ func statusOf(t *testing.T, err error) syscall.WaitStatus {
 	return exit.Sys().(syscall.WaitStatus)
 }
 
-// seen is what a command wrote and how it ended, with what differs from run to run made equal.
+// seen is what a command wrote and how it ended. Parts that differ between runs are replaced.
 type seen struct {
 	out, err, nine string
 	status         syscall.WaitStatus
@@ -121,7 +122,7 @@ func (s seen) String() string {
 
 var (
 	numbers = regexp.MustCompile(`\d{3,}`)
-	ownWord = regexp.MustCompile(`(?m)^_=.*\n`) // the shell's, for each command another
+	ownWord = regexp.MustCompile(`(?m)^_=.*\n`) // set by the shell, different for each command
 )
 
 // observe runs `sh -c 'PROLOGUE; exec WORDS'` with files as stdin, stdout, stderr and descriptor 9.
@@ -162,7 +163,7 @@ func observe(t *testing.T, prologue string, env []string, words ...string) seen 
 // The ways ergon can start a target.
 var ways = map[string][]string{"held": nil, "direct": {"ERGON_EARLY=off"}}
 
-// TestSame holds what a target sees of itself against what it sees without ergon.
+// TestSame compares what a target sees of itself with and without ergon.
 func TestSame(t *testing.T) {
 	t.Parallel()
 	probes := map[string][]string{
@@ -194,7 +195,7 @@ func TestSame(t *testing.T) {
 						t.Fatalf("the probe itself fails: %+v", want)
 					}
 					if way == "direct" && name == "ignored" && probe == "signals" {
-						continue // as launch.Direct says
+						continue // a limit of launch.Direct, see its doc
 					}
 					got := observe(t, prologue, env, append([]string{"ergon", "-q", "--no-save"}, words...)...)
 					differ(t, way, stable(probe, got), stable(probe, want))
@@ -204,7 +205,7 @@ func TestSame(t *testing.T) {
 	}
 }
 
-// stable makes process ids equal where a probe shows them, and the shell's last word where it shows the environment.
+// stable replaces process ids that a probe shows, and the shell's last word in an environment.
 func stable(probe string, s seen) seen {
 	switch probe {
 	case "descriptors":
@@ -225,7 +226,8 @@ func differ(t *testing.T, way string, got, want seen) {
 	}
 }
 
-// TestClosedDescriptors closes 0, 1 and 2 in every combination: what is closed stays closed, with every consequence.
+// TestClosedDescriptors closes 0, 1 and 2 in every combination. Closed descriptors stay closed for the target, with every
+// consequence.
 func TestClosedDescriptors(t *testing.T) {
 	t.Parallel()
 	script := `find /proc/$$/fd -printf "%f %l\n" >&9; echo out; echo out $? >&9; read l; echo in $? $l >&9; echo err >&2; echo err $? >&9; echo last`
@@ -249,7 +251,7 @@ func TestClosedDescriptors(t *testing.T) {
 	}
 }
 
-// TestBlockedSignals starts both from a thread that has signals blocked.
+// TestBlockedSignals starts the command from a thread with blocked signals, with and without ergon.
 func TestBlockedSignals(t *testing.T) {
 	t.Parallel()
 	probe := []string{"grep", "SigBlk", "/proc/self/status"}
@@ -279,7 +281,7 @@ func TestBlockedSignals(t *testing.T) {
 	}
 }
 
-// TestLookup holds how a command is found against env(1), which uses execvp(3) too.
+// TestLookup compares the search for a command with env(1), which also uses execvp(3).
 func TestLookup(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -344,7 +346,7 @@ func TestLookup(t *testing.T) {
 	}
 }
 
-// TestHandedDown gives the target a socket the way an MPI launcher does: a number in the environment.
+// TestHandedDown gives the target a socket like an MPI launcher: its number is in the environment.
 func TestHandedDown(t *testing.T) {
 	t.Parallel()
 	for way, env := range ways {
@@ -376,9 +378,9 @@ func TestHandedDown(t *testing.T) {
 			if string(question[:n]) != "cmd=init\n" {
 				t.Errorf("got %q, %v", question[:n], err)
 			}
-			for _, pid := range marked(mark) { // the sampler has nothing of it
+			for _, pid := range marked(mark) { // the sampler does not have the socket
 				line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-				if !strings.Contains(string(line), "\x00sample\x00") || way == "direct" { // it is handed down then
+				if !strings.Contains(string(line), "\x00sample\x00") || way == "direct" { // in that way the sampler inherits it
 					continue
 				}
 				fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
@@ -395,7 +397,7 @@ func TestHandedDown(t *testing.T) {
 				t.Errorf("%q, %v", out.String(), err)
 			}
 			if n, err := ours.Read(question); !errors.Is(err, io.EOF) {
-				t.Errorf("somebody still holds the socket: %d bytes, %v", n, err)
+				t.Errorf("a process still holds the socket: %d bytes, %v", n, err)
 			}
 			noneLeft(t, mark)
 		})
@@ -416,7 +418,7 @@ func TestBytes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := sha256.Sum256(data); !bytes.Equal(sum.Sum(nil), want[:]) {
-		t.Error("stdout is not what was given on stdin")
+		t.Error("stdout differs from stdin")
 	}
 }
 
@@ -473,7 +475,7 @@ func TestNobodyListens(t *testing.T) {
 	}
 }
 
-// TestNested wraps a wrapped command: both report, and no group of theirs is left.
+// TestNested wraps a wrapped command. Both report, and no cgroup of either is left.
 func TestNested(t *testing.T) {
 	t.Parallel()
 	dir, mark := t.TempDir(), newMark()
@@ -497,7 +499,7 @@ func TestNested(t *testing.T) {
 	}
 }
 
-// onlyRun is the manifest of the one run in a results folder, which must be complete.
+// onlyRun returns the manifest of the only run in a results folder. The run must be complete.
 func onlyRun(t *testing.T, results string) datamodel.Run {
 	t.Helper()
 	runs, err := store.ListRuns(results)
@@ -518,7 +520,7 @@ func onlyRun(t *testing.T, results string) datamodel.Run {
 	return runs[0].Run
 }
 
-// noGroup sees that nothing of a run is left in the cgroup file systems.
+// noGroup checks that no cgroup of a run is left.
 func noGroup(t *testing.T, id string) {
 	t.Helper()
 	for _, path := range groupsOf(id) {
