@@ -105,7 +105,7 @@ func BenchmarkParse(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := l.subcommand.options.settle(environmentOf(l.subcommand.options, os.LookupEnv), l.options); err != nil {
+		if err := l.settle(os.LookupEnv); err != nil {
 			b.Fatal(err)
 		}
 	}

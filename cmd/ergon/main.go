@@ -65,7 +65,7 @@ func (p *program) dispatch(ctx context.Context, argv []string) error {
 	case l.help, l.version, !l.subcommand.prefix, len(argv) < 2:
 		return p.cli(ctx, l)
 	}
-	if err := l.subcommand.options.settle(environmentOf(l.subcommand.options, os.LookupEnv), l.options); err != nil {
+	if err := l.settle(os.LookupEnv); err != nil {
 		return err
 	}
 	return l.subcommand.run(ctx, l.words)

@@ -107,7 +107,14 @@ func (t table) settle(layers ...layer) error {
 	return nil
 }
 
-// environmentOf returns the layer of ERGON_* variables; lookup is os.LookupEnv. An empty variable counts as not set.
+// settle sets the options of the subcommand from all layers, the lowest first. The layers of ergon.yaml belong before the
+// environment. lookup is os.LookupEnv.
+func (l line) settle(lookup func(name string) (string, bool)) error {
+	options := l.subcommand.options
+	return options.settle(environmentOf(options, lookup), l.options)
+}
+
+// environmentOf returns the layer of ERGON_* variables; An empty variable counts as not set.
 func environmentOf(t table, lookup func(name string) (string, bool)) layer {
 	l := layer{kind: environment}
 	for _, o := range t {
