@@ -9,18 +9,25 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ergon-energy/ergon/units"
 )
 
 // variant is one way to run `true`.
 type variant struct {
-	name      string
-	argv      []string
-	wall, cpu []float64
-	note      string // why it is left out; empty where it is measured
+	name              string
+	argv              []string
+	wall, cpu, faults []float64
+	note              string // why it is left out; empty if it is measured
+	// atMost is the greatest ratio to the wall time of perf stat; 0 is none.
+	atMost float64
 }
 
 // wrapping is what it costs to wrap a command that does nothing.
@@ -32,14 +39,15 @@ func wrapping(b *bench) ([]figure, error) {
 	}
 	bare := &variant{name: "true", argv: []string{nothing}}
 	gnu := &variant{name: "time true", argv: []string{"/usr/bin/time", nothing}}
+	hyper := &variant{name: "hyperfine -N -r1 true", argv: []string{"hyperfine", "-N", "-r1", "-w0", "--style=none", nothing}}
 	perf := &variant{name: "perf stat true", argv: []string{"perf", "stat", nothing}}
 	ours := []*variant{
-		{name: "ergon -q --no-save true", argv: []string{b.ergon, "-q", "--no-save", nothing}},
-		{name: "ergon --no-save true", argv: []string{b.ergon, "--no-save", nothing}},
-		{name: "ergon -q true", argv: []string{b.ergon, "-q", "-o", results, nothing}},
-		{name: "ergon true", argv: []string{b.ergon, "-o", results, nothing}},
+		{name: "ergon -q --no-save true", argv: []string{b.ergon, "-q", "--no-save", nothing}, atMost: 0.6},
+		{name: "ergon --no-save true", argv: []string{b.ergon, "--no-save", nothing}, atMost: 1},
+		{name: "ergon -q true", argv: []string{b.ergon, "-q", "-o", results, nothing}, atMost: 1.2},
+		{name: "ergon true", argv: []string{b.ergon, "-o", results, nothing}, atMost: 2},
 	}
-	all := append([]*variant{bare, gnu, perf}, ours...)
+	all := append([]*variant{bare, gnu, hyper, perf}, ours...)
 
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -56,13 +64,15 @@ func wrapping(b *bench) ([]figure, error) {
 	var present []*variant
 	for _, v := range all {
 		if v.argv[0], err = exec.LookPath(v.argv[0]); err == nil {
-			_, _, err = v.once(attr)
+			err = v.once(attr, false)
 		}
 		switch {
 		case err == nil:
 			present = append(present, v)
 		case v == perf:
 			v.note = fmt.Sprintf("%v: Debian has it in linux-perf, `apt-get install linux-perf`", err)
+		case v == hyper:
+			v.note = fmt.Sprintf("%v: Debian has it in hyperfine, `apt-get install hyperfine`", err)
 		case v == gnu:
 			v.note = fmt.Sprintf("%v: Debian has it in time, `apt-get install time`", err)
 		default:
@@ -80,13 +90,9 @@ func wrapping(b *bench) ([]figure, error) {
 			if err := said.Truncate(0); err != nil {
 				return nil, err
 			}
-			wall, cpu, err := v.once(attr)
-			if err != nil {
+			if err := v.once(attr, round >= warmUp); err != nil {
 				words, _ := os.ReadFile(said.Name()) // the more said the better
 				return nil, fmt.Errorf("%s, round %d: %w: %s", v.name, round, err, words)
-			}
-			if round >= warmUp {
-				v.wall, v.cpu = append(v.wall, wall), append(v.cpu, cpu)
 			}
 		}
 	}
@@ -100,28 +106,107 @@ func wrapping(b *bench) ([]figure, error) {
 		}
 		figures = append(figures, f)
 	}
-	against := figures[2]
-	for i := range figures[3:] {
-		f := &figures[3+i]
-		f.beside(against)
-		if i < 2 {
-			f.ratioAtMost(1)
-		} else {
-			f.ratioAtMost(2)
+	const atPerf = 3 // its place in all
+	for i, v := range all {
+		if v == perf {
+			continue
+		}
+		figures[i].beside(figures[atPerf])
+		if v.atMost > 0 {
+			figures[i].ratioAtMost(v.atMost)
 		}
 	}
-	for i := range figures[:2] {
-		figures[i].beside(against)
+	cpu := median("CPU time of "+ours[0].name, units.Second, ours[0].cpu)
+	cpu.beside(median(perf.name, units.Second, perf.cpu))
+	cpu.atMost(0.010)
+	faults := median("page faults of "+ours[0].name, units.Events, ours[0].faults)
+	faults.beside(median(perf.name, units.Events, perf.faults))
+	faults.atMost(1000)
+	first, err := firstInstruction(b, ours[0].argv[:3])
+	if err != nil {
+		return nil, err
 	}
-	return figures, nil
+	inits, err := initialisation(b)
+	if err != nil {
+		return nil, err
+	}
+	return append(figures, cpu, faults, first, inits), nil
 }
 
-// once runs it and returns its wall time and the CPU time of it and all it waited for, in seconds.
-func (v *variant) once(attr *syscall.ProcAttr) (wall, cpu float64, err error) {
+// firstInstruction is how much later a command begins under a wrapper than without.
+func firstInstruction(b *bench, wrapper []string) (figure, error) {
+	const name = "the command begins later by"
+	stamp := filepath.Join(b.dir, "stamp")
+	if out, err := exec.Command("cc", "-O2", "-o", stamp, filepath.Join(b.root, "testdata", "cloop", "stamp.c")).CombinedOutput(); err != nil {
+		return figure{Name: name, Note: fmt.Sprintf("no command that tells: %v %s", err, out)}, nil
+	}
+	begins := func(argv ...string) (float64, error) {
+		cmd := exec.Command(argv[0], argv[1:]...)
+		var now unix.Timespec
+		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+			return 0, err
+		}
+		out, err := cmd.Output()
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", argv[0], err)
+		}
+		ns, err := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
+		return float64(ns-now.Nano()) / 1e9, err
+	}
+	var with, without []float64
+	for range b.rounds {
+		bare, err := begins(stamp)
+		if err != nil {
+			return figure{}, err
+		}
+		wrapped, err := begins(append(slices.Clone(wrapper), stamp)...)
+		if err != nil {
+			return figure{}, err
+		}
+		without, with = append(without, bare), append(with, wrapped-bare)
+	}
+	f := median(name, units.Second, with)
+	f.Note = fmt.Sprintf("than the %s it takes from the caller's fork to its own main without", show(quantile(without, 0.5), units.Second))
+	f.atMost(0.004)
+	return f, nil
+}
+
+// initialisation is the time in which Go's packages are initialised, the runtime's own apart, as GODEBUG=inittrace=1 tells it.
+func initialisation(b *bench) (figure, error) {
+	var sums []float64
+	for range max(b.rounds/10, 1) {
+		cmd := exec.Command(b.ergon, "--version")
+		cmd.Env = append(os.Environ(), "GODEBUG=inittrace=1")
+		var told strings.Builder
+		cmd.Stderr = &told
+		if err := cmd.Run(); err != nil {
+			return figure{}, err
+		}
+		sum := 0.0
+		for line := range strings.Lines(told.String()) { // init PACKAGE @TIME ms, DURATION ms clock, …
+			words := strings.Fields(line)
+			if len(words) < 6 || words[0] != "init" || words[1] == "runtime" {
+				continue
+			}
+			ms, err := strconv.ParseFloat(words[4], 64)
+			if err != nil {
+				return figure{}, fmt.Errorf("inittrace: %w", err)
+			}
+			sum += ms / 1e3
+		}
+		sums = append(sums, sum)
+	}
+	f := median("initialisation of packages", units.Second, sums)
+	f.atMost(0.0005)
+	return f, nil
+}
+
+// once runs it, and notes its wall time and the CPU time and page faults of it and all it waited for.
+func (v *variant) once(attr *syscall.ProcAttr, counts bool) error {
 	start := time.Now()
 	pid, err := syscall.ForkExec(v.argv[0], v.argv, attr)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	var status syscall.WaitStatus
 	var usage syscall.Rusage
@@ -132,10 +217,15 @@ func (v *variant) once(attr *syscall.ProcAttr) (wall, cpu float64, err error) {
 	}
 	took := time.Since(start)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	if !status.Exited() || status.ExitStatus() != 0 {
-		return 0, 0, fmt.Errorf("wait status %#x", uint32(status))
+		return fmt.Errorf("wait status %#x", uint32(status))
 	}
-	return took.Seconds(), float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e9, nil
+	if counts {
+		v.wall = append(v.wall, took.Seconds())
+		v.cpu = append(v.cpu, float64(usage.Utime.Nano()+usage.Stime.Nano())/1e9)
+		v.faults = append(v.faults, float64(usage.Minflt+usage.Majflt))
+	}
+	return nil
 }
