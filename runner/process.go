@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -23,6 +24,10 @@ const sparkPoints = 60
 // error says what could not be written.
 func (o *round) process() (*datamodel.Node, error) {
 	t := o.readings.taken(o.folder.spool)
+	if t.spool == "" {
+		// What is in memory is little, and there is no need to look for what of it is not used any more: 1.5 ms.
+		defer debug.SetGCPercent(debug.SetGCPercent(400))
+	}
 	dir, samples := o.folder.dir, ""
 	if dir != "" {
 		samples = filepath.Join(dir, store.SamplesFile)
