@@ -206,7 +206,7 @@ func (e *Engine) Follow(pid int) {
 // Begin starts the lanes and returns when each has its first reading, or could not get it in time.
 func (e *Engine) Begin() error {
 	e.clockFrom(time.Now())
-	return e.run()
+	return e.run(0)
 }
 
 // clockFrom sets the moment from which the times of readings count.
@@ -219,10 +219,10 @@ func (e *Engine) clockFrom(began time.Time) {
 	}
 }
 
-// run starts the lanes.
-func (e *Engine) run() error {
+// run starts the lanes. Their first readings stand for so many beats.
+func (e *Engine) run(stands int64) error {
 	for _, l := range e.lanes {
-		if err := l.start(e.began); err != nil {
+		if err := l.start(e.began, stands); err != nil {
 			return err
 		}
 	}

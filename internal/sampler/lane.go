@@ -30,10 +30,15 @@ func newLane(interval time.Duration, shared bool, r *reader) *lane {
 	}
 }
 
-// start makes the beat. The beats keep the time that began at the first reading, whoever took that.
-func (l *lane) start(began time.Time) (err error) {
+// start makes the beat. The beats keep the time that began at the first reading, whoever took that. Those that have passed since
+// the lane last counted them were missed, but for as many as readings stand for.
+func (l *lane) start(began time.Time, stands int64) (err error) {
 	gone := time.Since(began)
-	l.beats = int64(gone / l.interval)
+	passed := int64(gone / l.interval)
+	for _, r := range l.readers {
+		r.stats.Missed += max(0, passed-l.beats-stands)
+	}
+	l.beats = passed
 	l.beat, err = newBeat(l.interval, l.interval-gone%l.interval)
 	return err
 }

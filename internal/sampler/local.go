@@ -69,7 +69,7 @@ func (e *Engine) ReadFirst() {
 // Beat begins to read at the beats, beside the caller.
 func (e *Engine) Beat() error {
 	for _, l := range e.lanes {
-		if err := l.start(e.began); err != nil {
+		if err := l.start(e.began, 0); err != nil {
 			return err
 		}
 	}

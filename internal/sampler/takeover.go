@@ -91,13 +91,13 @@ func (e *Engine) Join(t *Takeover, files [][]int) error {
 				return err
 			}
 			files[i] = nil
-			r.stats.Missed += max(0, int64(time.Since(began)/l.interval)-t.Sources[i].Beats-1) // the first reading stands for one
+			l.beats = max(l.beats, t.Sources[i].Beats)
 		}
 	}
 	for _, left := range files {
 		closeFiles(left) // of a source that is not there any more
 	}
-	return e.run()
+	return e.run(1)
 }
 
 // inherit takes over what the runner has read of the source.
