@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/series"
 	"github.com/ergon-energy/ergon/internal/sensortest"
 	"github.com/ergon-energy/ergon/internal/testenv"
 	"github.com/ergon-energy/ergon/sensors"
@@ -169,7 +169,7 @@ func TestNVMLOftenAndSeldom(t *testing.T) {
 			energy, at = s, i
 		}
 	}
-	often, seldom := datamodel.NewSeries(energy), datamodel.NewSeries(energy)
+	often, seldom := series.New(energy), series.New(energy)
 	row := make([]float64, len(source.Sensors()))
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

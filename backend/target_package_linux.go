@@ -2,6 +2,7 @@ package backend
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/ergon-energy/ergon/internal/cgroup"
@@ -48,11 +49,16 @@ func (p *packageMeter) find(sys string) bool {
 		for _, sibling := range of {
 			seen[sibling] = true
 		}
-		device := "package-" + text(sys, topology+"physical_package_id")
+		socket, err := strconv.Atoi(text(sys, topology+"physical_package_id"))
+		if err != nil || socket < 0 {
+			return false
+		}
+		device := "package-" + strconv.Itoa(socket)
 		p.cpus = append(p.cpus, of)
 		s := placed("target", device, "cpu_time", sensors.Sensor{
 			Unit: units.Second, Kind: sensors.Counter, Use: sensors.TargetPackageCPU, Method: sensors.ByCgroup,
-			OfTarget: true, Sparse: true, CPUs: list, Source: "cgroup v1 cpuacct.usage_percpu",
+			OfTarget: true, Sparse: true, CPUs: list,
+			Domain: sensors.Domain{Kind: sensors.PackageDomain, Socket: socket}, Source: "cgroup v1 cpuacct.usage_percpu",
 			Doc: "CPU time on this package of everything that ran in the target's cgroup",
 		})
 		p.list = append(p.list, s)

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
 )
 
@@ -31,46 +30,6 @@ type Baseline struct {
 	Start time.Time `json:"start"`
 	// Parts are the two it is the mean of where it was measured before and after the command.
 	Parts []Baseline `json:"parts,omitempty"`
-}
-
-const (
-	// busyShare of all CPUs, or busyCPUs of them, is more than a machine does that waits.
-	busyShare = 0.05
-	busyCPUs  = 1
-	// driftShare is how far two baselines may be apart, in parts of their mean; leastDrift is always allowed.
-	driftShare = 0.05
-	leastDrift = 0.01
-)
-
-// BaselineOf makes a baseline of what was read on an idle machine, from the given moment on. Where no energy came of it
-// the Reason says why.
-func BaselineOf(list []*Series, start time.Time, missing []sensors.Absence) Baseline {
-	b := &builder{in: Input{Series: list, Run: Run{Missing: missing}}, energy: chooseEnergy(list)}
-	c := b.energy
-	if len(c.summed()) == 0 {
-		return Baseline{Reason: b.whyNoEnergy("rapl")}
-	}
-	base := Baseline{Cover: c.name, Start: start, GPUs: c.gpuPowers()}
-	for _, s := range c.gpus {
-		base.Duration = max(base.Duration, (s.lastAt - s.firstAt).Seconds())
-	}
-	for _, s := range c.cpu {
-		window := (s.lastAt - s.firstAt).Seconds()
-		m := s.energy()
-		if window <= 0 {
-			return Baseline{Reason: "no time passed between the readings"}
-		}
-		base.Duration = max(base.Duration, window)
-		base.Power += m.Value / window
-		base.Spread += m.Std // as if all rose and fell together, which is the most it can be
-	}
-	if !(base.Power <= math.MaxFloat64 && base.Spread <= math.MaxFloat64) {
-		return Baseline{Reason: "too large for a number"}
-	}
-	if busy := b.machineCPU().utilization(); busy.Reason == "" {
-		base.Busy = &busy.Value
-	}
-	return base
 }
 
 // String says what was measured, in a line.
@@ -115,103 +74,16 @@ func (b Baseline) And(after Baseline) Baseline {
 	return both
 }
 
-// doubtBaseline warns of a baseline that is none: of a machine that did not idle, or not alike before and after.
-func (b *builder) doubtBaseline() {
-	base := b.in.Run.Baseline
-	if base == nil {
-		return
-	}
-	const subject = "baseline"
-	if base.Reason != "" {
-		b.warn(subject, "not measured: %s", base.Reason)
-		return
-	}
-	if busy := base.Busy; busy != nil {
-		cpus := *busy * float64(b.in.Run.Host.CPUs)
-		if *busy > busyShare || cpus > busyCPUs {
-			b.warn(subject, "the machine was busy while it was to idle: %s of its CPUs (above %s, or %d CPU); the idle power is too high",
-				units.Format(*busy, units.Ratio), units.Format(busyShare, units.Ratio), busyCPUs)
+// meanOf is the mean of the powers of two baselines, of the GPUs that are in both.
+func meanOf(a, b map[string]float64) map[string]float64 {
+	var out map[string]float64
+	for device, p := range a {
+		if q, both := b[device]; both {
+			if out == nil {
+				out = make(map[string]float64)
+			}
+			out[device] = (p + q) / 2
 		}
 	}
-	if len(base.Parts) != 2 {
-		return
-	}
-	before, after := base.Parts[0], base.Parts[1]
-	if after.Reason != "" {
-		b.warn(subject, "only that before the command counts, there is none after it: %s", after.Reason)
-		return
-	}
-	if after.Cover != before.Cover {
-		b.warn(subject, "only that before the command counts: it is of %s, that after it of %s", before.Cover, after.Cover)
-		return
-	}
-	drift := math.Abs(after.Power - before.Power)
-	spread := max(before.Spread, after.Spread)
-	if drift > driftShare*base.Power || drift > spread && drift > leastDrift*base.Power {
-		b.warn(subject, "it drifted from %s before the command to %s after it (above 5 %%, or its own spread of %s); their mean is used",
-			units.Format(before.Power, units.Watt), units.Format(after.Power, units.Watt), units.Format(spread, units.Watt))
-	}
-}
-
-// idle is the energy that the machine would have taken idle, at most all of it.
-func (b *builder) idle(whole float64) Metric {
-	const name = "idle_energy"
-	base := b.in.Run.Baseline
-	switch {
-	case base == nil:
-		return Missing(name, units.Joule, "no baseline was measured (--baseline)")
-	case base.Reason != "":
-		return Missing(name, units.Joule, "no baseline: "+base.Reason)
-	case !(base.Power >= 0 && base.Power <= math.MaxFloat64):
-		return Missing(name, units.Joule, "the baseline gave no power")
-	case base.Cover != b.energy.name:
-		return Missing(name, units.Joule, fmt.Sprintf("the baseline is of %s, the energy of %s",
-			orElse(base.Cover, "nothing"), b.energy.name))
-	}
-	var window time.Duration
-	for _, s := range b.energy.cpu {
-		window += s.lastAt - s.firstAt
-	}
-	length := window.Seconds() / float64(len(b.energy.cpu))
-	v := base.Power * length
-	if v > whole {
-		b.warn("run", "the baseline of %s is above the power of the run: it is all counted as idle",
-			units.Format(base.Power, units.Watt))
-		v = whole
-	}
-	m := Value(name, v, units.Joule, "share", sensors.Attributed,
-		fmt.Sprintf("baseline of %.4g W for %.4g s: %s", base.Power, length, base))
-	m.Uncertainty = finite(base.Spread * length)
-	return m
-}
-
-// net is the energy less that of idling of all that is in it. The difference of two measurements is a model of what would have
-// been.
-func (b *builder) net(energy, idle Metric) Metric {
-	const name = "net_energy"
-	var idling []Metric
-	if len(b.energy.cpu) > 0 {
-		idling = append(idling, idle)
-	}
-	if len(b.energy.gpus) > 0 {
-		idling = append(idling, b.gpusIdle)
-	}
-	m := energy
-	m.Name, m.Aggregation, m.Source = name, "share", fmt.Sprintf("energy less idle_energy: %.6g J", energy.Value)
-	m.Min, m.Max, m.Mean, m.Std = math.NaN(), math.NaN(), math.NaN(), math.NaN()
-	for _, i := range idling {
-		if i.Reason != "" {
-			return Missing(name, units.Joule, i.Reason)
-		}
-		m.Value, m.Uncertainty = m.Value-i.Value, m.Uncertainty+i.Uncertainty
-		m.Source += fmt.Sprintf(" less %.6g J", i.Value)
-		if i.Name != idle.Name {
-			m.Source += " of the GPUs"
-		}
-	}
-	if energy.Reason != "" {
-		return Missing(name, units.Joule, energy.Reason)
-	}
-	m.Provenance = weaker(sensors.Attributed, energy.Provenance)
-	return m.withValue(max(0, m.Value))
+	return out
 }

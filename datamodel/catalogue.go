@@ -167,6 +167,27 @@ func Summary() []Definition {
 	return out
 }
 
+// SummaryOf is the metrics of a tree's run node in the order of the catalogue, those that it lacks as missing ones
+// without a reason.
+func SummaryOf(tree *Node) []Metric {
+	of := make(map[string]Metric)
+	if run := tree.First(RunLevel); run != nil {
+		for _, m := range run.Metrics {
+			of[m.Name] = m
+		}
+	}
+	var out []Metric
+	for _, d := range Summary() {
+		m, ok := of[d.Name]
+		if !ok {
+			m = Missing(d.Name, d.Unit, "")
+		}
+		m.Unit = d.Unit
+		out = append(out, m)
+	}
+	return out
+}
+
 // Lookup finds a metric by its name.
 func Lookup(name string) (Definition, bool) {
 	for _, d := range Catalogue() {

@@ -47,8 +47,6 @@ type Ledger struct {
 	GroupTimeSource   string   `json:"group_time_source,omitempty"`
 	GroupMemoryPeak   *float64 `json:"group_memory_peak,omitempty"`
 	GroupMemorySource string   `json:"group_memory_source,omitempty"`
-	// PerfTime is the CPU time by a perf task-clock counter inherited by all descendants, in s.
-	PerfTime *float64 `json:"perf_time,omitempty"`
 
 	// What a quota of CPU time over the target, Quota in s/s by the file QuotaSource, did while it ran: the periods in which
 	// something of the cgroup ran, those of them in which it was stopped as the quota was used up, and for how long that was
@@ -62,8 +60,6 @@ type Ledger struct {
 	// Survivors is the number of descendants that lived on when the target had ended.
 	Survivors *float64 `json:"survivors,omitempty"`
 
-	// RunnerTime is the CPU time of the runner in s; SamplerTime that of the sampler over its whole life, by wait4, 0
-	// where none was started.
-	RunnerTime  *float64 `json:"runner_time,omitempty"`
-	SamplerTime *float64 `json:"sampler_time,omitempty"`
+	// RunnerTime is the CPU time of the runner in s.
+	RunnerTime *float64 `json:"runner_time,omitempty"`
 }

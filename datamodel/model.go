@@ -1,10 +1,11 @@
-// Package datamodel is the result of a run as a tree, and the arithmetic that makes it: differencing counters,
-// weighting gauges by time, summing parts to wholes. It is pure: no files, no clock, no processes. Package store
-// writes it, package report shows it.
+// Package datamodel is what is kept of a run: the run itself, the tree of its metrics, processes, warnings, and the
+// catalogue that says what each metric is. Package series folds readings, package account makes the tree of them,
+// package store writes it, package report shows it.
 package datamodel
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/ergon-energy/ergon/sensors"
@@ -28,8 +29,8 @@ const (
 type Node struct {
 	Name  string
 	Level Level
-	// Device is the sensor family the node belongs to ("cpu", "gpu", "target"); empty above the device level.
-	Device string
+	// Family is the sensor family the node belongs to ("cpu", "gpu", "target"); empty above the device level.
+	Family string
 	// Sensor describes a leaf; nil elsewhere.
 	Sensor   *sensors.Sensor
 	Meta     []Pair
@@ -62,6 +63,38 @@ type Metric struct {
 	// Uncertainty is how far Value may be off to either side, in Unit, by the time that the counters behind it take to
 	// move on; NaN where that is not known. What is systematically wrong with a counter, or with a model, is not in it.
 	Uncertainty float64
+	// AtMost bounds a missing Value from above, in Unit: no counter moved, and more would have moved one. NaN if nothing
+	// is known of it.
+	AtMost float64
+	// Parts are what a Value of the machine's energy or power is made of, in the order in which Source names them.
+	Parts []Part
+	// Absence is the ID of the row of Run.Missing that is the reason of a missing Value; "" for any other reason.
+	Absence string
+}
+
+// Part is a part of the machine that an energy is of.
+type Part struct {
+	Kind PartKind `json:"kind"`
+	// Name is for people: "packages + dram", "GPUs".
+	Name string `json:"name"`
+}
+
+// PartKind says what a part of the machine is.
+type PartKind string
+
+// The kinds of parts.
+const (
+	// CPUPart is processors, with their memory if that is counted.
+	CPUPart PartKind = "cpus"
+	// PlatformPart is more than processors: the platform or the whole machine.
+	PlatformPart PartKind = "platform"
+	// GPUPart is the GPUs.
+	GPUPart PartKind = "gpus"
+)
+
+// HasPart says whether an energy has a part of that kind.
+func (m Metric) HasPart(kind PartKind) bool {
+	return slices.ContainsFunc(m.Parts, func(p Part) bool { return p.Kind == kind })
 }
 
 // Missing is a metric without a value.
@@ -69,7 +102,7 @@ func Missing(name string, unit units.Unit, reason string) Metric {
 	nan := math.NaN()
 	return Metric{
 		Name: name, Value: nan, Unit: unit, Provenance: sensors.Missing, Reason: reason,
-		Min: nan, Max: nan, Mean: nan, Std: nan, Uncertainty: nan,
+		Min: nan, Max: nan, Mean: nan, Std: nan, Uncertainty: nan, AtMost: nan,
 	}
 }
 
@@ -80,15 +113,58 @@ func Value(name string, v float64, unit units.Unit, aggregation string, from sen
 	return m
 }
 
-// Metric is the node's metric of that name, or a missing one that says it was not measured.
-func (n *Node) Metric(name string) Metric {
-	for _, m := range n.Metrics {
+// Lacking is m without its value, for a reason.
+func (m Metric) Lacking(reason string) Metric {
+	out := Missing(m.Name, m.Unit, reason)
+	out.Source, out.Count, out.Gaps = m.Source, m.Count, m.Gaps
+	return out
+}
+
+// WithValue is m with the value v, or without one if v is not finite.
+func (m Metric) WithValue(v float64) Metric {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return m.Lacking("too large for a number")
+	}
+	m.Value = v
+	return m
+}
+
+// Total adds metrics that have values. It is as certain as the least certain of them. Its uncertainty is the sum of
+// theirs, and is not known if one of them is not.
+func Total(name string, unit units.Unit, parts []Metric, source string) Metric {
+	m := Value(name, 0, unit, "sum", sensors.FromCounter, source)
+	m.Uncertainty = 0
+	for _, p := range parts {
+		m.Value += p.Value
+		m.Uncertainty += p.Uncertainty
+		m.Count += p.Count
+		m.Gaps += p.Gaps
+		m.Provenance = m.Provenance.Weaker(p.Provenance)
+	}
+	m.Uncertainty = Finite(m.Uncertainty)
+	return m.WithValue(m.Value)
+}
+
+// Finite is v, or NaN if v is infinite.
+func Finite(v float64) float64 {
+	if math.IsInf(v, 0) {
+		return math.NaN()
+	}
+	return v
+}
+
+// Pick is the metric of that name in a list, or a missing one that says so.
+func Pick(list []Metric, name string) Metric {
+	for _, m := range list {
 		if m.Name == name {
 			return m
 		}
 	}
 	return Missing(name, "", "not measured")
 }
+
+// Metric is the node's metric of that name, or a missing one that says so.
+func (n *Node) Metric(name string) Metric { return Pick(n.Metrics, name) }
 
 // Find is the first node at or below n with that level and name, depth first; nil where there is none.
 func (n *Node) Find(level Level, name string) *Node {
@@ -193,6 +269,12 @@ type Run struct {
 	Replayed *Replay `json:"replayed,omitempty"`
 }
 
+// The courses that Run.Spark holds.
+const (
+	SparkPower = "power"
+	SparkCPU   = "cpu"
+)
+
 // Replay says what a replayed run was made from and by.
 type Replay struct {
 	// Tape is the name of the file, without its folder.
@@ -238,11 +320,22 @@ type Edge struct {
 	Last  *float64 `json:"last"`
 }
 
+// Course is a counter that nothing was read of: it follows from others by a model. It has one value at each end of the
+// intervals in which the model was applied.
+type Course struct {
+	Sensor sensors.Sensor
+	// At are the times after one fixed moment, and Values one for each.
+	At     []time.Duration
+	Values []float64
+}
+
 // Result is all there is of a run.
 type Result struct {
 	Run Run
 	// Tree is the app node; nil where nothing could be processed.
 	Tree *Node
+	// Summary is the metrics of the run in the order of the catalogue; nil if nothing could be processed.
+	Summary []Metric
 	// Processes is the table of the target's processes; nil where they were not looked at.
 	Processes []Process
 }

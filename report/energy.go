@@ -2,7 +2,6 @@ package report
 
 import (
 	"math"
-	"slices"
 	"strings"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -10,22 +9,18 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// gpusName is what the source of an energy calls the GPUs in it.
-const gpusName = "GPUs"
-
-// covered is what the energy's source names, without the members of each: "packages + dram", "GPUs".
-func covered(source string) []string {
+// partNames names what an energy is made of: "packages + dram", "GPUs".
+func partNames(m datamodel.Metric) []string {
 	var names []string
-	for part := range strings.SplitSeq(printable(source), "; ") {
-		name, _, _ := strings.Cut(part, ": ")
-		names = append(names, name)
+	for _, p := range m.Parts {
+		names = append(names, printable(p.Name))
 	}
 	return names
 }
 
 // gpusSummed says whether the energy of GPUs is in that of the machine.
 func gpusSummed(s map[string]datamodel.Metric) bool {
-	return s["gpu_energy"].Provenance != sensors.Missing && slices.Contains(covered(s["energy"].Source), gpusName)
+	return s[datamodel.GPUEnergy].Provenance != sensors.Missing && s[datamodel.Energy].HasPart(datamodel.GPUPart)
 }
 
 // part is a cell of what has no reason of its own to be missing, or was not asked for: it is empty where it is not known.
@@ -40,58 +35,52 @@ func part(m datamodel.Metric) cell {
 // GPUs are shared out by different models, so where both are in the sum each has rows of its own below it, and what the
 // command took of all is known where its share of both is.
 func energyRows(r datamodel.Result, s map[string]datamodel.Metric, power cell) []row {
-	all, gpus, share := s["energy"], s["gpu_energy"], s["target_energy"]
+	all, gpus, share := s[datamodel.Energy], s[datamodel.GPUEnergy], s[datamodel.TargetEnergy]
 	machine := cellOf(all)
 	if !machine.missing() {
-		machine.note = strings.Join(nonEmpty(net(s["net_energy"]), strings.Join(covered(all.Source), " + ")), ", ")
+		machine.note = strings.Join(nonEmpty(net(s[datamodel.NetEnergy]), strings.Join(partNames(all), " + ")), ", ")
 	}
-	cpu := whose{share, s["other_energy"], s["idle_energy"]}
+	cpu := whose{share, s[datamodel.OtherEnergy], s[datamodel.IdleEnergy]}
 	var parts []row
 	switch {
 	case !gpusSummed(s):
-		parts = cpu.rows("  ")
-	case len(covered(all.Source)) == 1:
-		share = s["gpu_target_energy"]
+		parts = cpu.rows(1)
+	case len(all.Parts) == 1:
+		share = s[datamodel.GPUTargetEnergy]
 		// The GPUs are all there is: what else takes energy was not measured.
-		parts = append(whoseGPU(r).rows("  "), row{"energy beside the gpus", cell{}, cellOf(s["target_energy"])})
+		parts = append(whoseGPU(r).rows(1), row{"energy beside the gpus", 0, cell{}, cellOf(s[datamodel.TargetEnergy])})
 	default:
 		rest := cellOf(less(all, gpus))
-		rest.note = covered(all.Source)[0]
-		label := "  cpus"
-		if covered(all.Source)[0] == "psys" {
-			label = "  platform"
+		rest.note = partNames(all)[0]
+		label := "cpus"
+		if all.HasPart(datamodel.PlatformPart) {
+			label = "platform"
 		}
-		parts = append(parts, row{label, part(share), rest})
-		parts = append(parts, cpu.rows("    ")...)
+		parts = append(parts, row{label, 1, part(share), rest})
+		parts = append(parts, cpu.rows(2)...)
 		ofGPUs := cellOf(gpus)
 		if t := counted(s); t > 0 {
 			ofGPUs.note = units.Format(gpus.Value/t, units.Watt)
 		}
-		parts = append(parts, row{"  gpus", part(s["gpu_target_energy"]), ofGPUs})
-		parts = append(parts, whoseGPU(r).rows("    ")...)
-		share = plus(share, s["gpu_target_energy"])
+		parts = append(parts, row{"gpus", 1, part(s[datamodel.GPUTargetEnergy]), ofGPUs})
+		parts = append(parts, whoseGPU(r).rows(2)...)
+		share = plus(share, s[datamodel.GPUTargetEnergy])
 	}
 	command := cellOf(share)
 	if c, ok := bound(all); ok {
-		machine = c
 		// What is true of the machine's energy is so of the command's, and of the power.
-		if share.Reason == all.Reason {
-			command = cell{}
-		}
-		if s["power"].Reason == all.Reason {
-			power = cell{}
-		}
+		machine, command, power = c, cell{}, cell{}
 	}
-	out := append([]row{{"energy", command, machine}}, parts...)
-	return append(out, row{"power", overTime(share, counted(s)), power})
+	out := append([]row{line(datamodel.Energy, command, machine)}, parts...)
+	return append(out, line(datamodel.Power, overTime(share, counted(s)), power))
 }
 
 // whose is what of an energy was the command's, that of others, and idling.
 type whose struct{ target, other, idle datamodel.Metric }
 
 // rows is what was not the command's.
-func (w whose) rows(indent string) []row {
-	return []row{{indent + "other", cell{}, part(w.other)}, {indent + "idle", cell{}, part(w.idle)}}
+func (w whose) rows(depth int) []row {
+	return []row{{"other", depth, cell{}, part(w.other)}, {"idle", depth, cell{}, part(w.idle)}}
 }
 
 // whoseGPU is that of the GPUs' energy, of which only the command's part is in the summary. Nothing is no news.
@@ -104,9 +93,9 @@ func whoseGPU(r datamodel.Result) whose {
 				}
 			}
 		}
-		return datamodel.Missing(name, units.Joule, notMeasured)
+		return datamodel.Missing(name, units.Joule, "")
 	}
-	return whose{other: of("gpu_other_energy"), idle: of("gpu_idle_energy")}
+	return whose{other: of(datamodel.GPUOtherEnergy), idle: of(datamodel.GPUIdleEnergy)}
 }
 
 // net is the energy less that of idling, as a note.
@@ -143,7 +132,9 @@ func plus(a, b datamodel.Metric) datamodel.Metric {
 
 // counted is the time that the machine's energy is of, in s: not quite the wall time of the command, and of a short one much
 // more. NaN where it is not known.
-func counted(s map[string]datamodel.Metric) float64 { return s["energy"].Value / s["power"].Value }
+func counted(s map[string]datamodel.Metric) float64 {
+	return s[datamodel.Energy].Value / s[datamodel.Power].Value
+}
 
 // overTime is a share of the energy over the time that it is of, which is a share of the power, by the same model. It is no
 // value of its own: where it is not known it is not missing either.
@@ -155,13 +146,12 @@ func overTime(share datamodel.Metric, t float64) cell {
 	return part(settled(share))
 }
 
-// bound is the cell of an energy of which no more is known than what it was below: package datamodel says that in its reason,
-// "less than 26.7 J: the counter did not move in 5.3 ms".
+// bound is the cell of an energy of which no more is known than what it was below.
 func bound(m datamodel.Metric) (cell, bool) {
-	most, why, found := strings.Cut(printable(m.Reason), ": ")
-	most, below := strings.CutPrefix(most, datamodel.Below)
-	if m.Provenance != sensors.Missing || !found || !below {
+	if m.Provenance != sensors.Missing || !(m.AtMost > 0) {
 		return cell{}, false
 	}
-	return cell{value: "< " + most, from: sensors.FromCounter, unit: m.Unit, note: why}, true
+	return cell{
+		value: "< " + units.Format(m.AtMost, m.Unit), from: sensors.FromCounter, unit: m.Unit, note: printable(m.Reason),
+	}, true
 }

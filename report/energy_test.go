@@ -109,13 +109,16 @@ power 93.6 W ≈ 101 W`)
 
 // TestEnergyBound: an energy of which only a bound is known has that in its place, in each format that has rows.
 func TestEnergyBound(t *testing.T) {
-	const reason = "less than 26.7 J: the counter did not move in 5.33ms"
+	const reason = "the counter did not move in 5.33ms"
 	r := vm()
 	node := r.Tree.First(datamodel.RunLevel)
 	for i, m := range node.Metrics {
 		switch m.Name {
 		case "energy", "power", "target_energy", "other_energy":
 			node.Metrics[i].Reason = reason
+			if m.Name != "power" {
+				node.Metrics[i].AtMost = 26.7
+			}
 		}
 	}
 	for format, want := range map[string]string{

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"html"
 	"io"
@@ -84,8 +85,8 @@ func (p *sheet) summary(r datamodel.Result, o Options) {
 			"<th class=\"n\">machine</th><th></th></tr>\n")
 	}
 	for _, row := range shown {
-		class := []string{"top", "sub", "subsub"}[min(row.depth(), 2)]
-		p.tag("<tr><td class=\"%s\">%s</td>", class, strings.TrimSpace(row.label))
+		class := []string{"top", "sub", "subsub"}[min(row.depth, 2)]
+		p.tag("<tr><td class=\"%s\">%s</td>", class, row.label)
 		for _, c := range []cell{row.command, row.machine} {
 			if c.empty() {
 				p.WriteString("<td></td><td></td>")
@@ -94,7 +95,7 @@ func (p *sheet) summary(r datamodel.Result, o Options) {
 			sign, _ := mark(c.from)
 			meaning := string(c.from)
 			if c.missing() {
-				meaning = c.reason
+				meaning = cmp.Or(c.reason, notMeasured)
 			}
 			value := strings.Join(nonEmpty(c.value, sign), " ")
 			p.tag("<td class=\"n\" title=\"%s\">%s</td><td class=\"dim\">%s", meaning, value, c.note)
@@ -147,10 +148,10 @@ func (p *sheet) listing(l listing) {
 	p.tag("<h2>%s</h2>\n<div class=\"wide\"><table>\n<tr>", strings.ToUpper(l.heading[:1])+l.heading[1:])
 	class := make([]string, len(l.columns)) // of the cells, as an attribute
 	for i, c := range l.columns {
-		if !strings.HasPrefix(c, " ") {
+		if !c.left {
 			class[i] = " class=\"n\""
 		}
-		p.tag("<th"+class[i]+">%s</th>", strings.TrimSpace(c))
+		p.tag("<th"+class[i]+">%s</th>", c.text())
 	}
 	p.WriteString("</tr>\n")
 	for _, row := range l.rows {
@@ -206,13 +207,13 @@ func (p *sheet) tree(root *datamodel.Node) {
 				show = units.FormatRate
 			}
 			from := string(m.Provenance)
-			if m.Reason != "" {
-				from += ": " + m.Reason
+			if reason := reasonOf(m); reason != "" {
+				from += ": " + reason
 			}
 			p.tag("<tr><td>%s</td><td>%s</td><td class=\"n\">%s</td><td>%s</td><td class=\"dim\">%s</td>"+
 				"<td class=\"n\">%s</td><td class=\"n\">%s</td><td class=\"n\">%s</td>"+
 				"<td class=\"n\">%s</td><td class=\"n\">%s</td></tr>\n",
-				path, m.Name, units.FormatUncertain(m.Value, m.Uncertainty, m.Unit), from, m.Source,
+				path, m.Name, valueOf(m), from, m.Source,
 				show(m.Min, m.Unit), show(m.Mean, m.Unit), show(m.Max, m.Unit),
 				strconv.FormatInt(m.Count, 10), strconv.FormatInt(m.Gaps, 10))
 		}

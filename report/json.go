@@ -195,7 +195,7 @@ func writeJSON(w io.Writer, r datamodel.Result, _ Options) error {
 
 func node(n *datamodel.Node) jsonNode {
 	out := jsonNode{
-		Name: n.Name, Level: string(n.Level), Device: text(n.Device),
+		Name: n.Name, Level: string(n.Level), Device: text(n.Family),
 		Metadata: make(map[string]string, len(n.Meta)), Metrics: []jsonMetric{}, Children: []jsonNode{},
 	}
 	if s := n.Sensor; s != nil {
@@ -223,7 +223,7 @@ func node(n *datamodel.Node) jsonNode {
 func entry(m datamodel.Metric) jsonEntry {
 	return jsonEntry{
 		Value: number(m.Value), Unit: string(m.Unit), Provenance: string(m.Provenance),
-		Source: text(m.Source), Reason: text(m.Reason), Uncertainty: number(m.Uncertainty),
+		Source: text(m.Source), Reason: text(reasonOf(m)), Uncertainty: number(m.Uncertainty),
 	}
 }
 

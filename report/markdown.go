@@ -24,7 +24,7 @@ func writeMarkdown(w io.Writer, r datamodel.Result, o Options) error {
 	if len(shown) > 0 {
 		b.WriteString("| | command | | machine | |\n|:---|---:|:---|---:|:---|\n")
 		for _, row := range shown {
-			label := strings.Repeat("&emsp;", row.depth()) + markdown(strings.TrimSpace(row.label))
+			label := strings.Repeat("&emsp;", row.depth) + markdown(row.label)
 			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", label,
 				markdownValue(row.command), markdown(row.command.note), markdownValue(row.machine), markdownNote(row.machine))
 		}
@@ -64,11 +64,11 @@ func markdownTable(l listing) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "#### %s\n\n", l.heading)
 	for _, c := range l.columns {
-		fmt.Fprintf(&b, "| %s ", markdown(strings.TrimSpace(c)))
+		fmt.Fprintf(&b, "| %s ", markdown(c.text()))
 	}
 	b.WriteString("|\n")
 	for _, c := range l.columns {
-		if strings.HasPrefix(c, " ") {
+		if c.left {
 			b.WriteString("|:---")
 		} else {
 			b.WriteString("|---:")

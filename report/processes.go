@@ -30,9 +30,24 @@ const (
 // listing is a table of text for people.
 type listing struct {
 	heading string
-	columns []string // a blank before those that are aligned to the left
+	columns []header
 	rows    [][]string
 	marks   []sensors.Provenance
+}
+
+// header is the head of a column.
+type header struct {
+	name string
+	// left says that the column is of text, aligned to the left; one of a listing is.
+	left bool
+	// mark is what all values of the column are marked as, "" for none or each its own.
+	mark sensors.Provenance
+}
+
+// text is the head as it is printed.
+func (h header) text() string {
+	sign, _ := mark(h.mark)
+	return strings.Join(nonEmpty(h.name, sign), " ")
 }
 
 // processes are the tables of the processes that cost most: one by one and, where several have the same name, by name.
@@ -41,11 +56,11 @@ func processes(r datamodel.Result) []listing {
 	if len(r.Processes) == 0 {
 		return nil
 	}
-	out := []listing{processTable("processes that cost most", r, datamodel.Costliest(r.Processes, shownProcesses))}
+	out := []listing{processTable("processes that cost most", r, costliest(r.Processes, shownProcesses))}
 	names := make(map[string]bool)
 	for _, p := range r.Processes {
 		if p.Kind == datamodel.OneProcess && names[p.Name] {
-			return append(out, processTable("by name", r, datamodel.ByName(r.Processes, shownProcesses)))
+			return append(out, processTable("by name", r, byName(r.Processes, shownProcesses)))
 		}
 		names[p.Name] = true
 	}
@@ -53,13 +68,19 @@ func processes(r datamodel.Result) []listing {
 }
 
 func processTable(heading string, r datamodel.Result, rows []datamodel.Process) listing {
-	total := summary(r)["cpu_time"].Value
-	energy, _ := mark(sensors.Attributed)
-	seen, _ := mark(sensors.Sampled)
+	total := summary(r)[datamodel.CPUTime].Value
 	all := listing{
 		heading: heading,
-		columns: []string{
-			"pid", " name", "cpu time", "share", "energy " + energy, "memory " + seen, "read " + seen, "written " + seen, "seen",
+		columns: []header{
+			{name: "pid"},
+			{name: "name", left: true},
+			{name: "cpu time"},
+			{name: "share"},
+			{name: "energy", mark: sensors.Attributed},
+			{name: "memory", mark: sensors.Sampled},
+			{name: "read", mark: sensors.Sampled},
+			{name: "written", mark: sensors.Sampled},
+			{name: "seen"},
 		},
 	}
 	for _, p := range rows {
@@ -73,7 +94,7 @@ func processTable(heading string, r datamodel.Result, rows []datamodel.Process) 
 		}
 		all.marks = append(all.marks, p.Provenance)
 		all.rows = append(all.rows, []string{
-			pid, " " + processName(p, widestName), shown(p.CPUTime, units.Second) + " " + from, shareOf(p.CPUTime, total),
+			pid, processName(p, widestName), shown(p.CPUTime, units.Second) + " " + from, shareOf(p.CPUTime, total),
 			shown(p.Energy, units.Joule), shown(p.PeakMemory, units.Byte), shown(p.Read, units.Byte), shown(p.Written, units.Byte),
 			span(p),
 		})
@@ -84,7 +105,7 @@ func processTable(heading string, r datamodel.Result, rows []datamodel.Process) 
 // filled is the listing without the columns in which there is nothing.
 func (l listing) filled() listing {
 	out := listing{heading: l.heading, rows: make([][]string, len(l.rows)), marks: l.marks}
-	for c, name := range l.columns {
+	for c, head := range l.columns {
 		some := false
 		for _, row := range l.rows {
 			some = some || strings.TrimSpace(row[c]) != ""
@@ -92,11 +113,9 @@ func (l listing) filled() listing {
 		if !some {
 			continue
 		}
-		out.columns = append(out.columns, name)
-		for _, from := range []sensors.Provenance{sensors.Sampled, sensors.Attributed} {
-			if sign, _ := mark(from); strings.HasSuffix(name, sign) {
-				out.marks = append(out.marks, from)
-			}
+		out.columns = append(out.columns, head)
+		if head.mark != "" {
+			out.marks = append(out.marks, head.mark)
 		}
 		for i, row := range l.rows {
 			out.rows[i] = append(out.rows[i], row[c])
@@ -112,7 +131,7 @@ func processName(p datamodel.Process, most int) string {
 		name = printable(p.CommandLine) // Where it was asked for.
 	}
 	switch p.Kind {
-	case datamodel.OneProcess, datamodel.NamedProcesses:
+	case datamodel.OneProcess, groupName:
 		if name == "" {
 			name = "(no name)"
 		}
@@ -121,7 +140,7 @@ func processName(p datamodel.Process, most int) string {
 			return shorten(name, most-columns(times)) + times
 		}
 		return shorten(name, most)
-	case datamodel.OtherProcesses, datamodel.MergedProcesses:
+	case groupOthers, datamodel.MergedProcesses:
 		return units.Format(p.Count, "{process}") + " others"
 	case datamodel.UnseenProcesses:
 		return "not seen"
@@ -158,14 +177,14 @@ func span(p datamodel.Process) string {
 // busiest says in one line which names used how much of the CPU time, no more of them than fit into the columns; empty where
 // one process did it all.
 func busiest(r datamodel.Result, width int) string {
-	total := summary(r)["cpu_time"].Value
+	total := summary(r)[datamodel.CPUTime].Value
 	if !(total > 0) || len(r.Processes) < 3 { // the command and what was not seen
 		return ""
 	}
 	var names, unseen []string
-	for _, p := range datamodel.ByName(r.Processes, namedProcesses) {
+	for _, p := range byName(r.Processes, namedProcesses) {
 		switch {
-		case p.Kind == datamodel.NamedProcesses && p.CPUTime >= leastNamed*total:
+		case p.Kind == groupName && p.CPUTime >= leastNamed*total:
 			names = append(names, processName(p, shortName)+" "+shareOf(p.CPUTime, total))
 		case p.Kind == datamodel.UnseenProcesses && p.CPUTime >= leastUnseen*total:
 			unseen = []string{"not seen " + shareOf(p.CPUTime, total)}
@@ -227,13 +246,13 @@ func processesJSON(r datamodel.Result) *jsonProcesses {
 			out.Seen += p.Count
 		}
 	}
-	for _, c := range datamodel.ProcessColumns(r.Summary()) {
+	for _, c := range datamodel.ProcessColumns(r.Summary) {
 		out.Figures = append(out.Figures, jsonFigure{c.Name, string(c.Unit), text(string(c.Provenance)), c.Source})
 	}
-	for _, p := range datamodel.Costliest(r.Processes, keptProcesses) {
+	for _, p := range costliest(r.Processes, keptProcesses) {
 		out.Rows = append(out.Rows, processJSON(p))
 	}
-	for _, p := range datamodel.ByName(r.Processes, keptProcesses) {
+	for _, p := range byName(r.Processes, keptProcesses) {
 		out.Names = append(out.Names, processJSON(p))
 	}
 	return out
@@ -263,8 +282,8 @@ func processJSON(p datamodel.Process) jsonProcess {
 
 // processMetrics calls f for each figure of the processes that cost most, as metrics of a node of their own.
 func processMetrics(r datamodel.Result, f func(path string, m datamodel.Metric)) {
-	about := datamodel.ProcessColumns(r.Summary())
-	for _, p := range datamodel.Costliest(r.Processes, keptProcesses) {
+	about := datamodel.ProcessColumns(r.Summary)
+	for _, p := range costliest(r.Processes, keptProcesses) {
 		path := "processes/" + strings.ReplaceAll(strings.TrimSpace(strings.TrimPrefix(strconv.FormatInt(p.PID, 10), "-1")+" "+processName(p, unlimited)), "/", "|")
 		for i, v := range []float64{p.CPUTime, p.PeakMemory, p.Read, p.Written, p.Energy} {
 			from, source := about[i].Provenance, about[i].Source

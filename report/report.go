@@ -6,6 +6,7 @@
 package report
 
 import (
+	"cmp"
 	"io"
 	"math"
 
@@ -52,8 +53,24 @@ func All() []Format {
 	}
 }
 
-// notMeasured is the reason where none is given, package datamodel's word for it.
+// notMeasured is shown as the reason of a value that is missing without one.
 const notMeasured = "not measured"
+
+// reasonOf is the reason of a missing metric for people, "" for one with a value.
+func reasonOf(m datamodel.Metric) string {
+	if m.Provenance != sensors.Missing {
+		return m.Reason
+	}
+	return cmp.Or(m.Reason, notMeasured)
+}
+
+// valueOf is a value for people, with what it is known to be below if no more is known.
+func valueOf(m datamodel.Metric) string {
+	if c, ok := bound(m); ok {
+		return c.value
+	}
+	return units.FormatUncertain(m.Value, m.Uncertainty, m.Unit)
+}
 
 // settled is a metric as it may be shown: a value that is not finite, or whose provenance is not known, is none.
 func settled(m datamodel.Metric) datamodel.Metric {
@@ -63,13 +80,10 @@ func settled(m datamodel.Metric) datamodel.Metric {
 		switch {
 		case math.IsInf(m.Value, 0):
 			reason = "the value is not finite"
-		case math.IsNaN(m.Value):
-			reason = notMeasured
-		default:
+		case !math.IsNaN(m.Value):
 			return m
 		}
 	case sensors.Missing:
-		reason = notMeasured
 	default:
 		reason = "the value does not say where it comes from"
 	}
@@ -83,11 +97,14 @@ func settled(m datamodel.Metric) datamodel.Metric {
 // summary is the result's summary, settled. Where nothing could be processed the wall time is still known.
 func summary(r datamodel.Result) map[string]datamodel.Metric {
 	all := make(map[string]datamodel.Metric)
-	for _, m := range r.Summary() {
+	for _, d := range datamodel.Summary() {
+		all[d.Name] = datamodel.Missing(d.Name, d.Unit, "")
+	}
+	for _, m := range r.Summary {
 		all[m.Name] = settled(m)
 	}
-	if w := r.Run.WallTime; w != nil && math.IsNaN(all["wall_time"].Value) {
-		all["wall_time"] = settled(datamodel.Value("wall_time", *w, units.Second, "delta", sensors.FromCounter, "runner"))
+	if w := r.Run.WallTime; w != nil && math.IsNaN(all[datamodel.WallTime].Value) {
+		all[datamodel.WallTime] = settled(datamodel.Value(datamodel.WallTime, *w, units.Second, "delta", sensors.FromCounter, "runner"))
 	}
 	return all
 }

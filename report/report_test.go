@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"bytes"
+	"cmp"
 	"flag"
 	"math"
 	"os"
@@ -119,9 +120,9 @@ func vm() datamodel.Result {
 	read := datamodel.Value("read", 12582912, units.Byte, "delta", sensors.FromCounter, "/proc/diskstats")
 	read.Count, read.Gaps, read.Min, read.Max, read.Mean, read.Std = 125, 1, 0, 9437184, 1013280.4638, 2.5e6
 	host.Children = []*datamodel.Node{{
-		Name: "nvme0n1", Level: datamodel.DeviceLevel, Device: "disk",
+		Name: "nvme0n1", Level: datamodel.DeviceLevel, Family: "disk",
 		Children: []*datamodel.Node{{
-			Name: "read/bytes", Level: datamodel.SensorLevel, Device: "disk", Sensor: sensor, Metrics: []datamodel.Metric{read},
+			Name: "read/bytes", Level: datamodel.SensorLevel, Family: "disk", Sensor: sensor, Metrics: []datamodel.Metric{read},
 		}},
 	}}
 	node := r.Tree.First(datamodel.RunLevel)
@@ -334,7 +335,7 @@ func hostile(name string) datamodel.Result {
 	r.Run.Warnings = []datamodel.Warning{{Subject: name, Text: name, Count: 2}}
 	var taint func(*datamodel.Node)
 	taint = func(n *datamodel.Node) {
-		n.Name, n.Device, n.Meta = name, name, []datamodel.Pair{{Key: name, Value: name}}
+		n.Name, n.Family, n.Meta = name, name, []datamodel.Pair{{Key: name, Value: name}}
 		if n.Sensor != nil {
 			s := *n.Sensor
 			s.ID, s.Family, s.Device, s.Name, s.Unit, s.Source, s.Doc = name, name, name, name, units.Unit(name), name, name
@@ -360,8 +361,34 @@ func hostile(name string) datamodel.Result {
 	return r
 }
 
+// finished is a result with what follows from its tree and is typed: the summary, what an energy is made of, the absence
+// that a reason is of.
+func finished(r datamodel.Result) datamodel.Result {
+	if r.Tree == nil {
+		return r
+	}
+	r.Summary = datamodel.SummaryOf(r.Tree)
+	for i := range r.Summary {
+		m := &r.Summary[i]
+		if m.Name == datamodel.Energy && m.Parts == nil && m.Reason == "" {
+			for part := range strings.SplitSeq(m.Source, "; ") {
+				name, _, _ := strings.Cut(part, ": ")
+				kind := map[string]datamodel.PartKind{"GPUs": datamodel.GPUPart, "psys": datamodel.PlatformPart}[name]
+				m.Parts = append(m.Parts, datamodel.Part{Kind: cmp.Or(kind, datamodel.CPUPart), Name: name})
+			}
+		}
+		for _, a := range r.Run.Missing {
+			if m.Reason != "" && strings.Contains(m.Reason, a.Reason) && m.Absence == "" {
+				m.Absence = a.ID
+			}
+		}
+	}
+	return r
+}
+
 func render(t testing.TB, format string, r datamodel.Result, o report.Options) string {
 	t.Helper()
+	r = finished(r)
 	for _, f := range report.All() {
 		if f.Name == format {
 			var b bytes.Buffer
@@ -516,7 +543,7 @@ func TestForks(t *testing.T) {
 		{202, "processes        203                         203      started at most, threads included\n"},
 		{100, "processes        203\n"},
 	} {
-		host.Children = []*datamodel.Node{{Level: datamodel.SensorLevel, Sensor: &sensors.Sensor{ID: "cpu/forks", Name: "forks"}, Metrics: []datamodel.Metric{
+		host.Children = []*datamodel.Node{{Level: datamodel.SensorLevel, Sensor: &sensors.Sensor{ID: "cpu/forks", Use: sensors.Forks, Name: "forks"}, Metrics: []datamodel.Metric{
 			datamodel.Value("forks", c.forks, units.Processes, "delta", sensors.FromCounter, "/proc/stat"),
 		}}}
 		if got := render(t, "text", r, report.Options{Width: 120, Unicode: true}); !strings.Contains(got, c.line) {

@@ -20,8 +20,8 @@ type cell struct {
 	// spark is the course of the value over the run, nil where it is not shown.
 	spark []float64
 	unit  units.Unit
-	// reason says why the value is missing.
-	reason string
+	// reason says why the value is missing, "" if nothing is said. absence is the ID of the absence that it comes down to.
+	reason, absence string
 }
 
 func (c cell) missing() bool { return c.from == sensors.Missing }
@@ -29,17 +29,26 @@ func (c cell) empty() bool   { return c.from == "" }
 
 // row is one line of the summary: what the command itself took, and what the whole machine did meanwhile.
 type row struct {
-	label            string
+	label string
+	// depth is how far the row is indented below the one that it is a part of.
+	depth            int
 	command, machine cell
 }
 
-// depth is how far the row is indented below the one that it is a part of.
-func (r row) depth() int { return (len(r.label) - len(strings.TrimLeft(r.label, " "))) / 2 }
+// line is the row of a metric of the catalogue, with its label and below its parent.
+func line(name string, command, machine cell) row {
+	d, _ := datamodel.Lookup(name)
+	depth := 0
+	for at := d; at.Parent != ""; depth++ {
+		at, _ = datamodel.Lookup(at.Parent)
+	}
+	return row{d.Label, depth, command, machine}
+}
 
 // rows is the summary as people read it. A row of which nothing is known is in the list all the same.
 func rows(r datamodel.Result) []row {
 	s := summary(r)
-	wall := s["wall_time"].Value
+	wall := s[datamodel.WallTime].Value
 	show := func(name string) cell { return cellOf(s[name]) }
 	// noted adds a note that is made of the value and the wall time, if both are known.
 	noted := func(name string, note func(v float64) string) cell {
@@ -60,7 +69,7 @@ func rows(r datamodel.Result) []row {
 		}
 		return c
 	}
-	cpu, watts := course("cpu_utilization", "cpu"), course("power", "power")
+	cpu, watts := course(datamodel.CPUUtilization, datamodel.SparkCPU), course(datamodel.Power, datamodel.SparkPower)
 	// An estimate is shown with its range. Where none was asked for none is missing.
 	guess := func(name string) cell {
 		if !r.Run.Estimate {
@@ -73,7 +82,7 @@ func rows(r datamodel.Result) []row {
 		}
 		return c
 	}
-	memory := show("peak_memory")
+	memory := show(datamodel.PeakMemory)
 	if total := r.Run.Host.Memory; total > 0 && !memory.missing() {
 		memory.note = "of " + units.Format(float64(total), units.Byte)
 		if most := r.Run.Host.Limits.Memory; most > 0 {
@@ -81,25 +90,25 @@ func rows(r datamodel.Result) []row {
 		}
 	}
 	out := []row{
-		{"wall time", show("wall_time"), cell{}},
-		{"  stopped", stopped(r.Tree), cell{}},
-		{"cpu", noted("cpu_time", func(v float64) string { return cpus(v/wall, r.Run.Host) }), cpu},
-		{"  user", show("cpu_user_time"), cell{}},
-		{"  system", show("cpu_system_time"), cell{}},
-		{"  steal", cell{}, steal(r, wall)},
-		{"peak memory", memory, cell{}},
-		{"processes", atLeast(show("processes")), forks(r.Tree, s["processes"].Value)},
-		{"disk read", perSecond("disk_read"), cell{}},
-		{"disk write", perSecond("disk_write"), cell{}},
-		{"network in", cell{}, perSecond("network_receive")},
-		{"network out", cell{}, perSecond("network_transmit")},
+		line(datamodel.WallTime, show(datamodel.WallTime), cell{}),
+		line(datamodel.StoppedTime, stopped(r.Tree), cell{}),
+		line(datamodel.CPUTime, noted(datamodel.CPUTime, func(v float64) string { return cpus(v/wall, r.Run.Host) }), cpu),
+		line(datamodel.CPUUserTime, show(datamodel.CPUUserTime), cell{}),
+		line(datamodel.CPUSystemTime, show(datamodel.CPUSystemTime), cell{}),
+		line(datamodel.StealTime, cell{}, steal(r, wall)),
+		line(datamodel.PeakMemory, memory, cell{}),
+		line(datamodel.ProcessCount, atLeast(show(datamodel.ProcessCount)), forks(r.Tree, s[datamodel.ProcessCount].Value)),
+		line(datamodel.DiskRead, perSecond(datamodel.DiskRead), cell{}),
+		line(datamodel.DiskWrite, perSecond(datamodel.DiskWrite), cell{}),
+		line(datamodel.NetworkReceive, cell{}, perSecond(datamodel.NetworkReceive)),
+		line(datamodel.NetworkTransmit, cell{}, perSecond(datamodel.NetworkTransmit)),
 	}
 	out = append(out, energyRows(r, s, watts)...)
-	out = append(out, row{"estimated", guess("estimated_target_energy"), guess("estimated_energy")})
+	out = append(out, line(datamodel.EstimatedEnergy, guess(datamodel.EstimatedTargetEnergy), guess(datamodel.EstimatedEnergy)))
 	if !gpusSummed(s) {
-		out = append(out, row{"gpu energy", part(s["gpu_target_energy"]), show("gpu_energy")})
+		out = append(out, line(datamodel.GPUEnergy, part(s[datamodel.GPUTargetEnergy]), show(datamodel.GPUEnergy)))
 	}
-	return append(out, row{"gpu memory", gpuMemory(r.Tree), show("gpu_memory_peak")})
+	return append(out, line(datamodel.GPUMemoryPeak, gpuMemory(r.Tree), show(datamodel.GPUMemoryPeak)))
 }
 
 // atLeast marks a number that was only seen at the beats: what lived between two of them is not in it.
@@ -116,7 +125,7 @@ func gpuMemory(n *datamodel.Node) cell {
 		return cell{}
 	}
 	if target := n.Find(datamodel.DeviceLevel, "target"); target != nil {
-		if m := settled(target.Metric("gpu_memory_peak")); m.Provenance != sensors.Missing && m.Value > 0 {
+		if m := settled(target.Metric(datamodel.GPUMemoryPeak)); m.Provenance != sensors.Missing && m.Value > 0 {
 			return atLeast(cellOf(m))
 		}
 	}
@@ -131,7 +140,7 @@ func forks(n *datamodel.Node, seen float64) cell {
 	if n == nil {
 		return cell{}
 	}
-	if n.Sensor != nil && n.Sensor.ID == "cpu/forks" {
+	if n.Sensor != nil && n.Sensor.Use == sensors.Forks {
 		m := settled(n.Metric(n.Sensor.Name))
 		if m.Provenance == sensors.Missing {
 			return cell{}
@@ -156,8 +165,8 @@ func stopped(n *datamodel.Node) cell {
 	if n == nil {
 		return cell{}
 	}
-	if n.Level == datamodel.DeviceLevel && n.Device == "target" {
-		if m := settled(n.Metric("stopped_time")); m.Value > 0 {
+	if n.Level == datamodel.DeviceLevel && n.Family == "target" {
+		if m := settled(n.Metric(datamodel.StoppedTime)); m.Value > 0 {
 			return cellOf(m)
 		}
 		return cell{}
@@ -171,7 +180,10 @@ func stopped(n *datamodel.Node) cell {
 }
 
 func cellOf(m datamodel.Metric) cell {
-	return cell{value: units.FormatUncertain(m.Value, m.Uncertainty, m.Unit), from: m.Provenance, unit: m.Unit, reason: printable(m.Reason)}
+	return cell{
+		value: units.FormatUncertain(m.Value, m.Uncertainty, m.Unit), from: m.Provenance, unit: m.Unit,
+		reason: printable(m.Reason), absence: m.Absence,
+	}
 }
 
 // cpus shows how many processors were busy on average, of those that the command might use where that is not all.
@@ -203,7 +215,7 @@ func steal(r datamodel.Result, wall float64) cell {
 	if host == nil {
 		return cell{}
 	}
-	m := settled(host.Metric("steal_time"))
+	m := settled(host.Metric(datamodel.StealTime))
 	part := m.Value / (wall * float64(r.Run.Host.CPUs))
 	if !(part > leastSteal) || math.IsInf(part, 0) {
 		return cell{}
@@ -224,28 +236,35 @@ func known(all []row) []row {
 	return out
 }
 
-// gap is a value that is missing: what a person calls it, and why it is missing.
-type gap struct{ label, reason string }
+// gap is a value that is missing: what a person calls it, why it is missing, "" if nothing is said, and the absence that
+// is the reason, "" for none.
+type gap struct{ label, reason, absence string }
+
+// lacking is the gap that a cell leaves.
+func (c cell) lacking(label string) gap { return gap{label, c.reason, c.absence} }
 
 // gaps lists what is missing. Where the machine's value is missing as well, the command's is not said apart, and where
 // all values of a family are missing for one reason, the family is said once.
 func gaps(all []row) []gap {
 	var out []gap
+	above := "" // the label of the row that indented ones are a part of
 	for _, r := range all {
-		label := strings.TrimSpace(r.label)
-		if label != r.label {
-			label = "cpu " + label
+		label := r.label
+		if r.depth == 0 {
+			above = label
+		} else {
+			label = above + " " + label
 		}
 		command, machine := r.command.missing(), r.machine.missing()
 		switch {
 		case machine && (command || r.command.empty()):
-			out = append(out, gap{label, r.machine.reason})
+			out = append(out, r.machine.lacking(label))
 		case command && r.machine.empty():
-			out = append(out, gap{label, r.command.reason})
+			out = append(out, r.command.lacking(label))
 		case machine:
-			out = append(out, gap{label + " of the machine", r.machine.reason})
+			out = append(out, r.machine.lacking(label+" of the machine"))
 		case command:
-			out = append(out, gap{label + " of the command", r.command.reason})
+			out = append(out, r.command.lacking(label+" of the command"))
 		}
 	}
 	for _, family := range [][]string{
@@ -287,7 +306,7 @@ func byReason(gs []gap) string {
 	parts := make([]string, len(reasons))
 	for i, reason := range reasons {
 		parts[i] = strings.Join(labels[reason], ", ")
-		if reason != notMeasured {
+		if reason != "" {
 			parts[i] += " (" + reason + ")"
 		}
 	}
@@ -405,7 +424,7 @@ const leastRate = 1
 // own says what ergon itself took, and how many of its beats it missed.
 func own(r datamodel.Result) string {
 	s := summary(r)
-	m, wall := s["profiler_cpu_time"], s["wall_time"].Value
+	m, wall := s[datamodel.ProfilerCPUTime], s[datamodel.WallTime].Value
 	var parts []string
 	if !math.IsNaN(m.Value) {
 		cost := units.Format(m.Value, units.Second) + " of CPU time"

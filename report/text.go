@@ -130,6 +130,9 @@ func (c column) width() int {
 	return c.value() + 2 + c.note
 }
 
+// indented is the label below the one that the row is a part of.
+func (r row) indented() string { return strings.Repeat("  ", r.depth) + r.label }
+
 // texts are the parts of a cell as they are printed.
 type texts struct{ number, unit, mark, note string }
 
@@ -139,8 +142,8 @@ func (p *page) texts(c cell) texts {
 	}
 	sign, _ := mark(c.from)
 	t := texts{number: p.plain(c.value), mark: p.plain(sign), note: p.plain(c.note)}
-	if i := strings.LastIndexByte(t.number, ' '); i >= 0 {
-		t.number, t.unit = t.number[:i], t.number[i:]
+	if number, unit := units.Split(t.number); unit != "" {
+		t.number, t.unit = number, " "+unit
 	}
 	if t.mark != "" {
 		t.mark = " " + t.mark
@@ -168,7 +171,7 @@ func (p *page) table(rs []row, host datamodel.HostInfo) {
 	label := 0
 	command, machineCol := column{number: len("command")}, column{number: len("machine")}
 	for _, r := range rs {
-		label = max(label, columns(r.label))
+		label = max(label, columns(r.indented()))
 		command.fit(p.texts(r.command))
 		t := p.texts(r.machine)
 		t.note = "" // Notes of the last column take the room that is left.
@@ -192,7 +195,7 @@ func (p *page) table(rs []row, host datamodel.HostInfo) {
 	p.line(strings.Repeat(" ", left), p.look(bold, heading), p.look(dim, about))
 	for _, r := range rs {
 		c, m := p.texts(r.command), p.texts(r.machine)
-		parts := []string{"  ", pad(r.label, label, false), strings.Repeat(" ", between), command.cell(c)}
+		parts := []string{"  ", pad(r.indented(), label, false), strings.Repeat(" ", between), command.cell(c)}
 		if command.note > 0 {
 			parts = append(parts, "  ", p.look(dim, c.note), strings.Repeat(" ", command.note-columns(c.note)))
 		}
@@ -208,27 +211,30 @@ func (p *page) table(rs []row, host datamodel.HostInfo) {
 func (p *page) listings(all []listing) (marks []sensors.Provenance) {
 	for _, l := range all {
 		marks = append(marks, l.marks...)
+		heads := make([]string, len(l.columns))
 		width := make([]int, len(l.columns))
-		for _, row := range append([][]string{l.columns}, l.rows...) {
+		for c, head := range l.columns {
+			heads[c] = head.text()
+		}
+		for _, row := range append([][]string{heads}, l.rows...) {
 			for c, s := range row {
-				width[c] = max(width[c], columns(p.plain(strings.TrimPrefix(s, " "))))
+				width[c] = max(width[c], columns(p.plain(s)))
 			}
 		}
 		shown := p.fit(l.columns, width)
 		line := func(row []string) string {
 			var b strings.Builder
 			for c, s := range row[:shown] {
-				left := strings.HasPrefix(l.columns[c], " ")
-				s = p.plain(strings.TrimPrefix(s, " "))
+				s = p.plain(s)
 				if columns(s) > width[c] {
 					s = p.plain(shorten(s, width[c]-columns(p.plain("…"))+1))
 				}
-				b.WriteString("  " + pad(s, width[c], !left))
+				b.WriteString("  " + pad(s, width[c], !l.columns[c].left))
 			}
 			return b.String()
 		}
 		p.line("  ", p.look(bold, l.heading))
-		p.line(p.look(dim, line(l.columns)))
+		p.line(p.look(dim, line(heads)))
 		for _, row := range l.rows {
 			p.line(line(row))
 		}
@@ -238,9 +244,9 @@ func (p *page) listings(all []listing) (marks []sensors.Provenance) {
 
 // fit makes columns fit the terminal and returns how many do: the one of text is made narrower, then columns are left
 // out from the end, all but the two behind the text, for which it is made narrower still.
-func (p *page) fit(names []string, width []int) int {
+func (p *page) fit(heads []header, width []int) int {
 	const narrow, narrowest = 24, 12
-	text := slices.IndexFunc(names, func(s string) bool { return strings.HasPrefix(s, " ") })
+	text := slices.IndexFunc(heads, func(h header) bool { return h.left })
 	rest := func(n int) int {
 		left := p.width
 		for c, w := range width[:n] {
@@ -297,7 +303,7 @@ func (p *page) missing(gs []gap, absences []sensors.Absence) {
 		if slices.ContainsFunc(absences, func(a sensors.Absence) bool { return a.Present() && a.Cause != sensors.TooShort && about(a) }) {
 			command, more, why = "ergon doctor", "tells what would help", "tells what would help"
 		}
-		if g.reason == notMeasured || slices.ContainsFunc(absences, about) {
+		if g.reason == "" || slices.ContainsFunc(absences, about) {
 			absent = append(absent, g)
 		} else {
 			ofRun = append(ofRun, g)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/account"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/sampler"
 	"github.com/ergon-energy/ergon/sensors"
@@ -78,7 +79,7 @@ func (o *round) idle(ctx context.Context, after bool) datamodel.Baseline {
 		return none(err)
 	}
 	if missing != nil {
-		return datamodel.BaselineOf(nil, time.Now(), missing)
+		return account.BaselineOf(nil, time.Now(), missing)
 	}
 	if err := client.Begin(); err != nil {
 		return none(err)
@@ -93,11 +94,11 @@ func (o *round) idle(ctx context.Context, after bool) datamodel.Baseline {
 	if _, err := client.End(ctx); err != nil {
 		return none(err)
 	}
-	series, _, err := read(taken{spool: spool}, new(store.Files), "", nil)
-	if err != nil {
+	var readings fold
+	if _, err := store.Convert(spool, "", readings.observe); err != nil {
 		return none(err)
 	}
-	return datamodel.BaselineOf(series, start, nil)
+	return account.BaselineOf(readings.series, start, nil)
 }
 
 // openIdle makes the sampler ready. Where there is no meter it returns what is missing: there is no use in waiting.
@@ -119,7 +120,7 @@ func (o *round) openIdle(ctx context.Context, client *sampler.Client, spool stri
 	for i, l := range ready.Sensors {
 		list[i] = l.Sensor
 	}
-	if datamodel.Resolve(list, nil).Name() == "" {
+	if account.Resolve(list, nil).Name() == "" {
 		return append([]sensors.Absence{}, ready.Missing...), nil
 	}
 	return nil, nil

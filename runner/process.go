@@ -13,16 +13,15 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/account"
+	"github.com/ergon-energy/ergon/datamodel/series"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/cgroup"
 )
 
-// sparkPoints is how many means a sparkline in the manifest has at most.
-const sparkPoints = 60
-
-// process makes the readings into the tree and writes the run's files. The tree is given whenever it could be made; the
+// process makes the result of the readings and writes the run's files. The result is given whenever it could be made; the
 // error says what could not be written.
-func (o *round) process() (*datamodel.Node, error) {
+func (o *round) process() (account.Result, error) {
 	t := o.readings.taken(o.folder.spool)
 	if t.spool == "" {
 		// What is in memory is little, and there is no need to look for what of it is not used any more: 1.5 ms.
@@ -38,14 +37,13 @@ func (o *round) process() (*datamodel.Node, error) {
 	}
 	o.noTape = o.saveTape(&t)
 	var files store.Files
-	tree, err := digest(&o.run, o.ledger, t, &files, samples, o.describe)
-	o.processes = processes(&o.run, o.ledger, t, tree)
+	made, err := digest(&o.run, o.ledger, t, &files, samples, o.describe)
 	o.folder.clear()
 	if dir == "" {
-		return tree, nil
+		return made, nil
 	}
 	o.noteEnding()
-	err = errors.Join(err, save(&files, dir, o.run, tree, o.processes))
+	err = errors.Join(err, save(&files, dir, o.run, made))
 	if err == nil {
 		err = files.SaveManifest(dir, o.run)
 	}
@@ -56,9 +54,9 @@ func (o *round) process() (*datamodel.Node, error) {
 		err = errors.Join(err, o.saveManifest())
 		// Recover needs what was only in memory.
 		err = errors.Join(err, t.save(o.folder.spool), store.SaveState(o.folder.spool, store.State{Run: o.run, Ledger: o.ledger}))
-		return tree, o.incomplete(err)
+		return made, o.incomplete(err)
 	}
-	return tree, store.RemoveSpool(dir)
+	return made, store.RemoveSpool(dir)
 }
 
 // incomplete says in one line that files are lacking: which, why, where, and the way out.
@@ -99,43 +97,57 @@ func unwritten(err error) (files []string, why string) {
 	return files, strings.ReplaceAll(strings.Join(causes, "; "), "\n", "; ")
 }
 
-// digest streams the readings into samples (none where it is empty) and through the arithmetic, and builds the tree.
-// What it doubts is added to the run's warnings. It waits for complete, where that is not nil, to fill in the rest of the
-// run once the readings are read.
-func digest(run *datamodel.Run, ledger datamodel.Ledger, t taken, files *store.Files, samples string, complete func()) (*datamodel.Node, error) {
-	input := func(series []*datamodel.Series) datamodel.Input {
-		return datamodel.Input{Run: *run, Ledger: ledger, Series: series}
+// digest is the road from the readings to the result: they go into samples (none if it is empty) and into one series for
+// each sensor, the accounting makes the result of them, and its courses go behind the readings. Its doubts are added to
+// the run's warnings. It waits for complete, if that is not nil, to fill in the rest of the run once the readings are
+// read. The result is there even if samples could not be written.
+func digest(
+	run *datamodel.Run, ledger datamodel.Ledger, t taken, files *store.Files, samples string, complete func(),
+) (account.Result, error) {
+	warn := func(subject, text string) {
+		run.Warnings = append(run.Warnings, datamodel.Warning{Subject: subject, Text: text})
 	}
-	series, converted, err := read(t, files, samples, func(series []*datamodel.Series) []datamodel.Derived {
-		return datamodel.Derive(input(series))
-	})
-	for _, s := range converted.Spools {
-		switch {
-		case s.Err != nil:
-			run.Warnings = append(run.Warnings, datamodel.Warning{
-				Subject: s.Header.Source, Text: fmt.Sprintf("its readings end at %.1f s: %v", s.Last.Seconds(), s.Err),
-			})
-		case !s.Complete:
-			run.Warnings = append(run.Warnings, datamodel.Warning{
-				Subject: s.Header.Source, Text: fmt.Sprintf("its readings end at %.1f s: the sampler did not close them", s.Last.Seconds()),
-			})
+	var readings fold
+	conversion, err := files.Convert(t.spool, samples, readings.observe, t.rows...)
+	if err == nil {
+		for _, s := range conversion.Spools() {
+			switch {
+			case s.Err != nil:
+				warn(s.Header.Source, fmt.Sprintf("its readings end at %.1f s: %v", s.Last.Seconds(), s.Err))
+			case !s.Complete:
+				warn(s.Header.Source, fmt.Sprintf("its readings end at %.1f s: the sampler did not close them", s.Last.Seconds()))
+			}
 		}
 	}
+	seen, unreadable := t.seen()
 	if complete != nil {
 		complete()
 	}
-	align(series, run.Sources)
-	tree, warnings := datamodel.Build(input(series))
-	run.Warnings = append(run.Warnings, warnings...)
-	run.Spark = datamodel.Sparks(series, sparkPoints)
-	return tree, err
+	align(readings.series, run.Sources)
+	made := account.Account(account.OneHost(*run, ledger, readings.series, seen))
+	run.Warnings = append(run.Warnings, made.Warnings...)
+	if unreadable != nil {
+		warn("processes", unreadable.Error())
+	}
+	run.Spark = made.Spark
+	if err != nil {
+		return made, err
+	}
+	conversion.Append(made.Courses)
+	_, err = conversion.Close()
+	return made, err
+}
+
+// resultOf is what was made of a run, with the run.
+func resultOf(run datamodel.Run, made account.Result) datamodel.Result {
+	return datamodel.Result{Run: run, Tree: made.Tree, Summary: made.Summary, Processes: made.Processes}
 }
 
 // align tells the series what the sampler found out about their ends.
-func align(series []*datamodel.Series, sources []datamodel.SourceStats) {
+func align(list []*series.Series, sources []datamodel.SourceStats) {
 	for _, source := range sources {
 		for _, e := range source.Edges {
-			for _, s := range series {
+			for _, s := range list {
 				if s.Sensor().ID == e.Sensor {
 					s.Align(e)
 				}
@@ -144,20 +156,10 @@ func align(series []*datamodel.Series, sources []datamodel.SourceStats) {
 	}
 }
 
-// read streams the readings into samples (none where it is empty) and into one series for each sensor. Behind the readings
-// samples has what derive makes of the series; without samples it is not called.
-func read(
-	t taken, files *store.Files, samples string, derive func([]*datamodel.Series) []datamodel.Derived,
-) ([]*datamodel.Series, store.Converted, error) {
-	var f fold
-	converted, err := files.Convert(t.spool, samples, f.observe, func() []datamodel.Derived { return derive(f.series) }, t.rows...)
-	return f.series, converted, err
-}
-
 // fold makes one series of the readings of each sensor of each source, in the order in which they are first seen.
 type fold struct {
-	series []*datamodel.Series
-	index  map[[2]string]*datamodel.Series // by source and sensor
+	series []*series.Series
+	index  map[[2]string]*series.Series // by source and sensor
 }
 
 // observe adds readings to the series of their sensor.
@@ -166,9 +168,9 @@ func (f *fold) observe(h store.SpoolHeader, sensor int, at []time.Duration, valu
 	s, ok := f.index[key]
 	if !ok {
 		if f.index == nil {
-			f.index = make(map[[2]string]*datamodel.Series)
+			f.index = make(map[[2]string]*series.Series)
 		}
-		s = datamodel.NewSeries(h.Sensors[sensor])
+		s = series.New(h.Sensors[sensor])
 		s.ReadBy(h.Source)
 		f.index[key] = s
 		f.series = append(f.series, s)
@@ -176,26 +178,13 @@ func (f *fold) observe(h store.SpoolHeader, sensor int, at []time.Duration, valu
 	s.Add(at, values)
 }
 
-// processes makes the table of the target's processes, nil where there is none. What it doubts is added to the run's
-// warnings.
-func processes(run *datamodel.Run, ledger datamodel.Ledger, t taken, tree *datamodel.Node) []datamodel.Process {
-	seen, err := t.seen()
-	if err != nil {
-		run.Warnings = append(run.Warnings, datamodel.Warning{Subject: "processes", Text: err.Error()})
-	}
-	rows, warnings := datamodel.Processes(seen, *run, ledger, datamodel.Result{Tree: tree}.Summary())
-	run.Warnings = append(run.Warnings, warnings...)
-	return rows
-}
-
 // save adds the tree and the table of processes to the files.
-func save(files *store.Files, dir string, run datamodel.Run, tree *datamodel.Node, rows []datamodel.Process) error {
-	err := files.SaveTree(dir, run, tree)
-	if rows == nil {
+func save(files *store.Files, dir string, run datamodel.Run, made account.Result) error {
+	err := files.SaveTree(dir, run, made.Tree)
+	if made.Processes == nil {
 		return err
 	}
-	columns := datamodel.ProcessColumns(datamodel.Result{Tree: tree}.Summary())
-	return errors.Join(err, files.SaveProcesses(dir, run, rows, columns))
+	return errors.Join(err, files.SaveProcesses(dir, run, made.Processes, datamodel.ProcessColumns(made.Summary)))
 }
 
 // Sweep removes the empty cgroups that killed runs have left behind. Those of the last hour stay, as a run may be about to
@@ -248,10 +237,9 @@ func Recover(dir string) (datamodel.Result, error) {
 	}
 	var files store.Files
 	defer files.Drop()
-	tree, err := digest(&run, ledger, taken{spool: spool}, &files, filepath.Join(dir, store.SamplesFile), nil)
-	rows := processes(&run, ledger, taken{spool: spool}, tree)
+	made, err := digest(&run, ledger, taken{spool: spool}, &files, filepath.Join(dir, store.SamplesFile), nil)
 	if err == nil {
-		err = save(&files, dir, run, tree, rows)
+		err = save(&files, dir, run, made)
 	}
 	if err == nil {
 		err = files.SaveManifest(dir, run)
@@ -262,5 +250,5 @@ func Recover(dir string) (datamodel.Result, error) {
 	if err != nil {
 		return datamodel.Result{}, fmt.Errorf("run %s: %w", run.ID, err)
 	}
-	return datamodel.Result{Run: run, Tree: tree, Processes: rows}, nil
+	return resultOf(run, made), nil
 }

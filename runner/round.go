@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/account"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/cgroup"
 	"github.com/ergon-energy/ergon/internal/launch"
@@ -31,9 +32,7 @@ type round struct {
 	end      ending
 	orphans  orphans
 	quota    quota
-	// processes is the table of the target's processes, once that is made; before is the CPU time of what is to become
-	// the target.
-	processes []datamodel.Process
+	// before is the CPU time of what is to become the target.
 	before    time.Duration
 	held      bool                      // the target's process id was known before it started
 	described bool                      // Host was called
@@ -75,7 +74,7 @@ func (o *round) measure(ctx context.Context) (Report, error) {
 		o.run.Outcome, o.run.Reason = datamodel.Cancelled, s.String()+" came before the command was started"
 		o.state = launch.State{ExitCode: -1, Signal: number(s)}
 		o.endReadings(ctx)
-		return o.report(nil), o.unmeasured()
+		return o.report(account.Result{}), o.unmeasured()
 	}
 	o.machine.become(Running)
 	o.held = o.known()
@@ -86,7 +85,7 @@ func (o *round) measure(ctx context.Context) (Report, error) {
 	if err := o.target.Start(); err != nil {
 		o.refused(err)
 		o.endReadings(ctx)
-		rep := o.report(nil)
+		rep := o.report(account.Result{})
 		rep.Refused = err
 		return rep, o.unmeasured()
 	}
@@ -103,8 +102,8 @@ func (o *round) measure(ctx context.Context) (Report, error) {
 	o.complete()
 	o.machine.become(Processing)
 	o.settle()
-	tree, processErr := o.process()
-	return o.report(tree), errors.Join(err, processErr)
+	made, processErr := o.process()
+	return o.report(made), errors.Join(err, processErr)
 }
 
 // setup makes the folder, the cgroup and who reads ready. An error means that the target is not to be started.
@@ -276,9 +275,9 @@ func (o *round) settle() {
 }
 
 // report is what the caller gets.
-func (o *round) report(tree *datamodel.Node) Report {
+func (o *round) report(made account.Result) Report {
 	rep := Report{
-		Result: datamodel.Result{Run: o.run, Tree: tree, Processes: o.processes}, Dir: o.folder.dir, State: o.state, NoTape: o.noTape,
+		Result: resultOf(o.run, made), Dir: o.folder.dir, State: o.state, NoTape: o.noTape,
 	}
 	if o.end.timedOut {
 		rep.Code = ExitTimedOut

@@ -146,7 +146,7 @@ func stepping() sensors.Backend {
 			now := 0.0
 			return &source{
 				list: []sensors.Sensor{{
-					ID: datamodel.ClockOffset, Family: "profiler", Name: "clock_offset", Unit: units.Second, Source: "a fake",
+					ID: "profiler/clock_offset", Use: sensors.ClockOffset, Family: "profiler", Name: "clock_offset", Unit: units.Second, Source: "a fake",
 				}},
 				read: func(dst []float64) error {
 					dst[0], now = now, 3600
@@ -163,7 +163,7 @@ func holding() sensors.Backend {
 		Name: "holding", Doc: "a fake",
 		Open: func(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 			return &source{
-				list: []sensors.Sensor{{ID: "target/memory", Family: "target", Name: "memory", Unit: units.Byte, Source: "a fake"}},
+				list: []sensors.Sensor{{ID: "target/memory", Use: sensors.TargetMemory, Family: "target", Name: "memory", Unit: units.Byte, Source: "a fake"}},
 				read: func(dst []float64) error {
 					dst[0] = 12 << 20
 					return nil

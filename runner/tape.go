@@ -85,17 +85,16 @@ func Replay(file, results, version string) (result datamodel.Result, dir string,
 	}
 	var files store.Files
 	defer files.Drop()
-	tree, err := digest(&run, tape.Ledger, taken{spool: spool}, &files, samples, nil)
-	rows := processes(&run, tape.Ledger, taken{spool: spool}, tree)
+	made, err := digest(&run, tape.Ledger, taken{spool: spool}, &files, samples, nil)
 	if err == nil && dir != "" {
-		if err = save(&files, dir, run, tree, rows); err == nil {
+		if err = save(&files, dir, run, made); err == nil {
 			err = files.SaveManifest(dir, run)
 		}
 		if err == nil {
 			err = store.RemoveSpool(dir)
 		}
 	}
-	return datamodel.Result{Run: run, Tree: tree, Processes: rows}, dir, err
+	return resultOf(run, made), dir, err
 }
 
 // replayDir makes the folder of a replayed run and gives the run the id that was free.

@@ -6,7 +6,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/account"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/launch"
 )
@@ -215,7 +215,7 @@ func (o *round) watch(began time.Time) (stop func()) {
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
 		var readings fold
-		var live datamodel.Live
+		var live account.Live
 		spool := store.NewFollower(o.folder.spool, readings.observe)
 		defer spool.Close()
 		for {

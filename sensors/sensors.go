@@ -5,6 +5,7 @@ package sensors
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/ergon-energy/ergon/units"
@@ -50,6 +51,15 @@ const (
 	Missing Provenance = "missing"
 )
 
+// Weaker is the less certain of two provenances.
+func (p Provenance) Weaker(q Provenance) Provenance {
+	order := []Provenance{FromCounter, Integrated, Sampled, Attributed, Estimated, Missing}
+	if slices.Index(order, q) > slices.Index(order, p) {
+		return q
+	}
+	return p
+}
+
 // Sensor is one number that can be read again and again.
 type Sensor struct {
 	// ID is the stable name, family first, in lower case but for hardware's own names: "rapl/package-0/energy",
@@ -66,7 +76,7 @@ type Sensor struct {
 	// CPUs are the processors it is of, as the kernel lists them ("0-15,32-47"); empty if it is of all or if that is not
 	// known.
 	CPUs string `json:"cpus,omitempty"`
-	// Domain is the part of the machine whose energy or power it reads; the zero value for any other quantity.
+	// Domain is the part of the machine that it is of, for energies, powers and what is compared with them.
 	Domain Domain `json:"domain,omitzero"`
 	// Use is what the accounting takes it for, and Method how it comes to know its readings.
 	Use    Use    `json:"use,omitempty"`

@@ -227,3 +227,11 @@ func printed(s string) float64 {
 	}
 	return v
 }
+
+// Split takes the text of Format apart into the number and the unit, "" if it has none: "1 min 23.4" and "s".
+func Split(text string) (number, unit string) {
+	if i := strings.LastIndexByte(text, ' '); i >= 0 {
+		return text[:i], text[i+1:]
+	}
+	return text, ""
+}

@@ -60,3 +60,16 @@ func All() []Unit {
 		Operations, Packets, Processes, Threads, Switches, Faults, Calls, Beats, Events,
 	}
 }
+
+// Brief is a duration with about three digits, for texts.
+func Brief(d time.Duration) string {
+	switch {
+	case d >= 10*time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d >= time.Millisecond:
+		return d.Round(10 * time.Microsecond).String()
+	}
+	return d.String()
+}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/account"
 	"github.com/ergon-energy/ergon/internal/sampler"
 	"github.com/ergon-energy/ergon/report"
 	"github.com/ergon-energy/ergon/sensors"
@@ -39,7 +39,7 @@ func energyTree(to io.Writer, list []sampler.Listed, missing []sensors.Absence, 
 	for i, s := range list {
 		all[i], readings[s.ID] = s.Sensor, s.Reading
 	}
-	r := datamodel.Resolve(all, missing)
+	r := account.Resolve(all, missing)
 	if asJSON {
 		rows := make([]energyRow, len(r.Domains))
 		for i, d := range r.Domains {
@@ -68,7 +68,7 @@ func orNull(s string) *string {
 	return &s
 }
 
-func energyText(to io.Writer, r datamodel.Resolution, readings map[string]*float64, missing []sensors.Absence) error {
+func energyText(to io.Writer, r account.Resolution, readings map[string]*float64, missing []sensors.Absence) error {
 	if name := r.Name(); name != "" {
 		fmt.Fprintf(to, "Energy of this machine: %s\n", report.Clean(name))
 	} else {
@@ -114,14 +114,14 @@ func isEnergySource(id string) bool {
 
 // energyLine is a domain in the order of the tree.
 type energyLine struct {
-	domain datamodel.Domain
+	domain account.Domain
 	name   string
 	depth  int
 }
 
 // energyLines puts the domains in the order of the tree. After each come the domains inside it, then the sensors that read the
 // same thing. In the other order the inner domains would seem to lie in those sensors.
-func energyLines(all []datamodel.Domain) []energyLine {
+func energyLines(all []account.Domain) []energyLine {
 	var out []energyLine
 	done := make([]bool, len(all))
 	var add func(i, depth int, above string)

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/backend"
-	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/account"
 	"github.com/ergon-energy/ergon/internal/fixture"
 	"github.com/ergon-energy/ergon/internal/sampler"
 	"github.com/ergon-energy/ergon/sensors"
@@ -102,11 +102,11 @@ func energySensors(t *testing.T, host sensors.Setup) (list []sampler.Listed, mis
 
 // Whatever the tree, each domain has one line.
 func TestEnergyLines(t *testing.T) {
-	d := func(id, device, parent, same string) datamodel.Domain {
-		return datamodel.Domain{Sensor: sensors.Sensor{ID: id, Device: device, Name: "energy"}, Parent: parent, Same: same}
+	d := func(id, device, parent, same string) account.Domain {
+		return account.Domain{Sensor: sensors.Sensor{ID: id, Device: device, Name: "energy"}, Parent: parent, Same: same}
 	}
 	var got []string
-	for _, l := range energyLines([]datamodel.Domain{
+	for _, l := range energyLines([]account.Domain{
 		d("core", "package-0/core", "package", ""), d("package", "package-0", "", ""), d("twin", "package-0", "", "package"),
 		d("lost", "x", "nowhere", ""), d("circle", "y", "circle", ""), d("dram", "package-0/dram", "", ""),
 		d("twin core", "mmio/package-0/core", "package", "core"),

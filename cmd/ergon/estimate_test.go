@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/backend"
-	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/account"
 	"github.com/ergon-energy/ergon/internal/fixture"
 )
 
@@ -27,7 +27,7 @@ func TestRatedMachines(t *testing.T) {
 			host := fixture.Host(t, c.name)
 			info := backend.Describe(host)
 			complete(t.Context(), host, nil, time.Second, &info)
-			r := datamodel.Rate(info)
+			r := account.Rate(info)
 			if r.Power != c.power || !strings.Contains(r.Of+r.Reason, c.says) {
 				t.Errorf("%q: %+v, want %g W, %q", info.CPU, r, c.power, c.says)
 			}
@@ -36,7 +36,7 @@ func TestRatedMachines(t *testing.T) {
 	// The share of a processor is the number of the machine's CPUs over the model's threads; here it depends on the test machine.
 	host := fixture.Unpack(t, "-- proc/cpuinfo --\nprocessor : 0\nmodel name : AMD EPYC 7763 64-Core Processor\nphysical id : 0\nflags : fpu hypervisor\n")
 	info := backend.Describe(host)
-	if r := datamodel.Rate(info); r.Power != 280*float64(info.CPUs)/128 || !strings.Contains(r.Of, "of 128 threads of 280 W") {
+	if r := account.Rate(info); r.Power != 280*float64(info.CPUs)/128 || !strings.Contains(r.Of, "of 128 threads of 280 W") {
 		t.Errorf("%+v of %+v", r, info)
 	}
 }

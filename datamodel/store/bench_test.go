@@ -137,7 +137,7 @@ func BenchmarkConvert(b *testing.B) {
 				var c store.Converted
 				for b.Loop() {
 					var err error
-					if c, err = store.Convert(spool, filepath.Join(dir, store.SamplesFile), nil, nil); err != nil {
+					if c, err = closed(store.Convert(spool, filepath.Join(dir, store.SamplesFile), nil)); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -158,7 +158,7 @@ func BenchmarkConvertRun(b *testing.B) {
 	var c store.Converted
 	for b.Loop() {
 		var err error
-		if c, err = store.Convert(spool, filepath.Join(dir, store.SamplesFile), nil, nil); err != nil {
+		if c, err = closed(store.Convert(spool, filepath.Join(dir, store.SamplesFile), nil)); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -181,7 +181,7 @@ func BenchmarkSaveSmall(b *testing.B) {
 			writeSeries(b, spool, source, realistic, 20, 2)
 		}
 		b.StartTimer()
-		if _, err := store.Convert(spool, filepath.Join(dir, store.SamplesFile), nil, nil); err != nil {
+		if _, err := closed(store.Convert(spool, filepath.Join(dir, store.SamplesFile), nil)); err != nil {
 			b.Fatal(err)
 		}
 		if err := store.SaveTree(dir, run, tree); err != nil {
@@ -236,12 +236,12 @@ func BenchmarkConvertHuge(b *testing.B) {
 // convertChild is the other process of BenchmarkConvertHuge.
 func convertChild(dir string) error {
 	var observed float64
-	c, err := store.Convert(filepath.Join(dir, store.SpoolFolder), filepath.Join(dir, store.SamplesFile),
+	c, err := closed(store.Convert(filepath.Join(dir, store.SpoolFolder), filepath.Join(dir, store.SamplesFile),
 		func(_ store.SpoolHeader, _ int, _ []time.Duration, values []float64) {
 			for _, v := range values {
 				observed += v
 			}
-		}, nil)
+		}))
 	if err != nil {
 		return err
 	}
@@ -273,12 +273,12 @@ func sampleRun() datamodel.Run {
 
 // sampleTree is a tree of n sensors, with all there is in a node and a metric.
 func sampleTree(n int) *datamodel.Node {
-	device := &datamodel.Node{Name: "rapl", Level: datamodel.DeviceLevel, Device: "rapl"}
+	device := &datamodel.Node{Name: "rapl", Level: datamodel.DeviceLevel, Family: "rapl"}
 	h := header("rapl", n)
 	for i := range h.Sensors {
 		s := h.Sensors[i]
 		device.Children = append(device.Children, &datamodel.Node{
-			Name: s.ID, Level: datamodel.SensorLevel, Device: "rapl", Sensor: &s,
+			Name: s.ID, Level: datamodel.SensorLevel, Family: "rapl", Sensor: &s,
 			Metrics: []datamodel.Metric{{
 				Name: "energy", Value: 1.1 * float64(i), Unit: s.Unit, Aggregation: "delta", Provenance: s.Origin(), Source: s.Source,
 				Count: 12, Gaps: int64(i), Min: -1, Max: math.Inf(1), Mean: 0.1, Std: math.SmallestNonzeroFloat64, Uncertainty: 0.4,

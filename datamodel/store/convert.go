@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -27,11 +26,11 @@ const chunkTicks = 2048
 // deltaBlock is the block of DELTA_BINARY_PACKED.
 const deltaBlock = 128
 
-// Converted says what Convert found and did.
+// Converted says what a Conversion found and did.
 type Converted struct {
 	// Spools has one entry for each source, in the order of the names. A file that cannot be read has its own.
 	Spools []SpoolStats
-	// Samples is the number of values handed out or derived, missing ones included: the rows of samples.parquet.
+	// Samples is the number of values handed out or appended, missing ones included: the rows of samples.parquet.
 	Samples int64
 	// Bytes is the size of samples.parquet.
 	Bytes int64
@@ -60,59 +59,53 @@ type Observer func(source SpoolHeader, sensor int, at []time.Duration, values []
 // Convert reads the spools in a folder to their ends and hands all readings to observe, which may be nil. Without a folder
 // there are no spools. The readings of a source that are only in memory, in rows, follow those of its spool.
 //
-// Convert streams the readings into a samples.parquet at samplesFile, unless that is empty. After them it writes the
-// courses that derive makes once observe has seen everything; derive may be nil. Their times are on the clock of the first
-// source with readings. Memory does not grow with the length of the run.
-//
-// The result says what a spool has lost; that is not an error. An error means that samplesFile could not be written, and
-// observe has seen all readings even then. The name of the file is durable after the next SaveManifest or RemoveSpool.
-func Convert(spoolDir, samplesFile string, observe Observer, derive func() []datamodel.Derived, rows ...Rows) (Converted, error) {
+// Convert streams the readings into a samples.parquet at samplesFile, unless that is empty. Memory does not grow with the
+// length of the run. Conversion.Spools says what a spool has lost; that is not an error. The caller may append courses and
+// then calls Close once, which gives the file its name. If the file cannot be written, observe sees all readings even so,
+// and Close returns the error.
+func Convert(spoolDir, samplesFile string, observe Observer, rows ...Rows) (*Conversion, error) {
 	var b Files
-	converted, err := b.Convert(spoolDir, samplesFile, observe, derive, rows...)
-	if err = errors.Join(err, b.commit()); err == nil && samplesFile != "" {
-		var info os.FileInfo
-		if info, err = os.Stat(samplesFile); err == nil {
-			converted.Bytes = info.Size()
-		}
+	c, err := b.Convert(spoolDir, samplesFile, observe, rows...)
+	if err != nil {
+		return nil, err
 	}
-	return converted, err
+	c.alone = true
+	return c, nil
 }
 
 // Convert adds samples.parquet to the batch; see the function Convert. Converted.Bytes stays 0.
-func (b *Files) Convert(
-	spoolDir, samplesFile string, observe Observer, derive func() []datamodel.Derived, rows ...Rows,
-) (Converted, error) {
+func (b *Files) Convert(spoolDir, samplesFile string, observe Observer, rows ...Rows) (*Conversion, error) {
 	if observe == nil {
 		observe = func(SpoolHeader, int, []time.Duration, []float64) {}
 	}
-	if derive == nil {
-		derive = func() []datamodel.Derived { return nil }
-	}
-	c := conversion{observe: observe, derive: derive, feeds: feeds{dir: spoolDir}}
+	c := &Conversion{files: b, observe: observe, feeds: feeds{dir: spoolDir}}
 	defer c.feeds.close()
 	if spoolDir != "" {
 		if err := c.feeds.look(true); err != nil {
-			return Converted{}, fmt.Errorf("convert: %w", err)
+			return nil, fmt.Errorf("convert: %w", err)
 		}
 	}
 	for _, r := range rows {
 		c.feeds.keep(r)
 	}
-	var err error
 	if samplesFile != "" {
-		err = b.put(samplesFile, c.write)
+		if c.file, c.failed = begin(samplesFile, 0o666); c.failed == nil {
+			c.failed = c.start()
+		}
 	}
-	c.read() // what was not read yet, since nothing is written or the file could not be opened
-	return c.result(), err
+	c.read()
+	return c, nil
 }
 
-// conversion is a Convert under way.
-type conversion struct {
+// Conversion is a samples.parquet that has all readings and can take courses behind them.
+type Conversion struct {
+	files   *Files
+	alone   bool // Close finishes the batch
 	observe Observer
-	derive  func() []datamodel.Derived
 	feeds   feeds
-	samples int64          // handed out or derived
+	samples int64          // handed out or appended
 	rows    block          // at most a chunk
+	file    *written       // nil if nothing is written
 	out     *samplesWriter // nil if nothing is written
 	failed  error          // why it is not written
 	hosts   words
@@ -120,8 +113,62 @@ type conversion struct {
 	table   []sensorInfo
 }
 
+// Append writes courses behind the readings. Their times are on the clock of the first source with readings. Without a
+// samples.parquet it does nothing.
+func (c *Conversion) Append(courses []datamodel.Course) {
+	first := max(0, slices.IndexFunc(c.feeds.list, func(f *feed) bool { return f.started }))
+	for _, d := range courses {
+		if c.out == nil || c.failed != nil {
+			return
+		}
+		id := c.describe(d.Sensor)
+		c.out.sensors = c.sensors.list
+		c.samples += int64(len(d.At))
+		h := c.feeds.list[first].stats.Header
+		host := c.hosts.number(h.Host)
+		c.out.hosts = c.hosts.list
+		c.failed = c.out.add(host, id, h.Anchor, d.At, d.Values)
+	}
+}
+
+// Close ends the file and says what was found and done. Its error means that the file could not be written; it is a
+// *fs.PathError.
+func (c *Conversion) Close() (Converted, error) {
+	result := c.result()
+	if c.file == nil {
+		return result, c.failed
+	}
+	if c.failed == nil {
+		var text []byte
+		if text, c.failed = json.Marshal(c.table); c.failed == nil {
+			c.failed = c.out.close("ergon.sensors", string(text))
+		}
+	}
+	if c.failed == nil {
+		c.failed = c.file.buffer.Flush()
+	}
+	if c.failed != nil {
+		return result, c.file.fail(c.failed)
+	}
+	c.files.add(c.file)
+	if !c.alone {
+		return result, nil
+	}
+	if err := c.files.commit(); err != nil {
+		return result, err
+	}
+	info, err := os.Stat(c.file.path)
+	if err == nil {
+		result.Bytes = info.Size()
+	}
+	return result, err
+}
+
+// Spools says what was in the spool of each source, in the order of the names.
+func (c *Conversion) Spools() []SpoolStats { return c.result().Spools }
+
 // result is what was found in the spools and made of them.
-func (c *conversion) result() Converted {
+func (c *Conversion) result() Converted {
 	out := Converted{Samples: c.samples}
 	for _, f := range c.feeds.list {
 		f.stats.Complete = f.complete()
@@ -138,8 +185,8 @@ type sensorInfo struct {
 	Source string     `json:"source"`
 }
 
-// write converts all spools into a file.
-func (c *conversion) write(w io.Writer) error {
+// start begins the file with what is known of the sources.
+func (c *Conversion) start() error {
 	var version string
 	var bytes int64
 	for _, f := range c.feeds.list {
@@ -157,40 +204,15 @@ func (c *conversion) write(w io.Writer) error {
 		return err
 	}
 	// A value takes 8 bytes of a spool, and its share of the time and the message.
-	if c.out, err = newSamplesWriter(w, bytes/8, meta); err != nil {
+	if c.out, err = newSamplesWriter(c.file.buffer, bytes/8, meta); err != nil {
 		return err
 	}
 	c.out.hosts, c.out.sensors = c.hosts.list, c.sensors.list
-	if c.read(); c.failed != nil {
-		return c.failed
-	}
-	first := 0
-	for i, f := range c.feeds.list {
-		if f.started {
-			first = i
-			break
-		}
-	}
-	for _, d := range c.derive() {
-		id := c.describe(d.Sensor)
-		c.out.sensors = c.sensors.list
-		c.samples += int64(len(d.At))
-		h := c.feeds.list[first].stats.Header
-		host := c.hosts.number(h.Host)
-		c.out.hosts = c.hosts.list
-		if err := c.out.add(host, id, h.Anchor, d.At, d.Values); err != nil {
-			return err
-		}
-	}
-	text, err := json.Marshal(c.table)
-	if err != nil {
-		return err
-	}
-	return c.out.close("ergon.sensors", string(text))
+	return nil
 }
 
 // describe adds a sensor to the table of sensors, if it is new, and returns its number.
-func (c *conversion) describe(s sensors.Sensor) int32 {
+func (c *Conversion) describe(s sensors.Sensor) int32 {
 	before := len(c.sensors.list)
 	id := c.sensors.number(s.ID)
 	if len(c.sensors.list) > before {
@@ -221,7 +243,7 @@ func (w *words) number(word string) int32 {
 }
 
 // read reads the spools to their ends. If the file cannot be written, the readings are counted all the same.
-func (c *conversion) read() {
+func (c *Conversion) read() {
 	for _, f := range c.feeds.list {
 		current := 0 // the part whose readings are in the block
 		for {
@@ -239,7 +261,7 @@ func (c *conversion) read() {
 }
 
 // take collects a batch and hands on whole chunks.
-func (c *conversion) take(f *feed, part int, at []time.Duration, values []float64) {
+func (c *Conversion) take(f *feed, part int, at []time.Duration, values []float64) {
 	n := len(f.headers[part].Sensors)
 	for len(at) > 0 {
 		ticks := min(len(at), chunkTicks-len(c.rows.at))
@@ -253,7 +275,7 @@ func (c *conversion) take(f *feed, part int, at []time.Duration, values []float6
 }
 
 // rest hands on the last chunk of a part, first as much of it as is whole blocks.
-func (c *conversion) rest(f *feed, part int) {
+func (c *Conversion) rest(f *feed, part int) {
 	whole := len(c.rows.at) / deltaBlock * deltaBlock
 	c.chunk(f, part, 0, whole)
 	c.chunk(f, part, whole, len(c.rows.at))
@@ -261,7 +283,7 @@ func (c *conversion) rest(f *feed, part int) {
 }
 
 // chunk hands on the collected readings from one tick to another, sensor by sensor.
-func (c *conversion) chunk(f *feed, part, from, to int) {
+func (c *Conversion) chunk(f *feed, part, from, to int) {
 	if from == to {
 		return
 	}

@@ -24,12 +24,29 @@ type Files struct {
 // written is a file that has its content but not its final name yet.
 type written struct {
 	file       *os.File
+	buffer     *bufio.Writer
 	temp, path string
 	err        error
 }
 
 // create writes a file under a temporary name beside path. An error is a *fs.PathError with path.
 func create(path string, mode fs.FileMode, fill func(w io.Writer) error) (*written, error) {
+	out, err := begin(path, mode)
+	if err != nil {
+		return nil, err
+	}
+	if err = fill(out.buffer); err == nil {
+		err = out.buffer.Flush()
+	}
+	if err != nil {
+		return nil, out.fail(err)
+	}
+	return out, nil
+}
+
+// begin opens a file under a temporary name beside path. Its buffer is flushed by the caller. The error is a *fs.PathError
+// with path.
+func begin(path string, mode fs.FileMode) (*written, error) {
 	dir, base := filepath.Split(path)
 	// The process id separates an ergon that measures from one that recovers the same run. os.CreateTemp would leave the
 	// mode 0600, so others could not read the results even if the umask allows it.
@@ -38,15 +55,7 @@ func create(path string, mode fs.FileMode, fill func(w io.Writer) error) (*writt
 	if err != nil {
 		return nil, &fs.PathError{Op: "write", Path: path, Err: causeAt(temp, err)}
 	}
-	out := &written{file: f, temp: temp, path: path}
-	w := bufio.NewWriterSize(f, 16<<10) // large pages bypass it
-	if err = fill(w); err == nil {
-		err = w.Flush()
-	}
-	if err != nil {
-		return nil, out.fail(err)
-	}
-	return out, nil
+	return &written{file: f, buffer: bufio.NewWriterSize(f, 16<<10), temp: temp, path: path}, nil // large pages bypass it
 }
 
 // sync writes the content to the disk and closes the file.
@@ -81,10 +90,15 @@ func (b *Files) put(path string, fill func(w io.Writer) error) error {
 	if err != nil {
 		return err
 	}
+	b.add(w)
+	return nil
+}
+
+// add takes a file with its content into the batch.
+func (b *Files) add(w *written) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.files = append(b.files, w)
-	return nil
 }
 
 // Drop removes the files that have no final name yet.

@@ -49,7 +49,7 @@ func sameLog(t *testing.T, what string, got, want log) {
 func converted(t *testing.T, dir string) log {
 	t.Helper()
 	want := log{}
-	if _, err := store.Convert(dir, "", want.observe, nil); err != nil {
+	if _, err := closed(store.Convert(dir, "", want.observe)); err != nil {
 		t.Fatal(err)
 	}
 	return want
@@ -256,14 +256,14 @@ func TestFollowParts(t *testing.T) {
 	if over, err := f.Poll(); !over || err != nil || !strings.HasSuffix(got["cpu cpu/device0/energy"], "30:30 ") {
 		t.Errorf("over %v, %v, saw %v", over, err, got)
 	}
-	c, err := store.Convert(dir, "", nil, nil)
+	c, err := closed(store.Convert(dir, "", nil))
 	if err != nil || len(c.Spools) != 1 || c.Spools[0].Rows != 3 || c.Spools[0].Complete || c.Spools[0].Last != 30 {
 		t.Errorf("%+v, %v", c, err)
 	}
 	if err := errors.Join(second.Close(), third.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if c, err := store.Convert(dir, "", nil, nil); err != nil || !c.Spools[0].Complete {
+	if c, err := closed(store.Convert(dir, "", nil)); err != nil || !c.Spools[0].Complete {
 		t.Errorf("closed: %+v, %v", c, err)
 	}
 }

@@ -72,7 +72,7 @@ func TestSpoolKilled(t *testing.T) {
 		if ticks < flushed || complete || !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%d ticks of %d flushed, complete %v, %v", ticks, flushed, complete, err)
 		}
-		c, err := store.Convert(dir, filepath.Join(dir, store.SamplesFile), nil, nil)
+		c, err := closed(store.Convert(dir, filepath.Join(dir, store.SamplesFile), nil))
 		if err != nil || c.Samples != int64(3*ticks) || c.Spools[0].Complete {
 			t.Errorf("converted: %+v, %v", c, err)
 		}
@@ -159,14 +159,14 @@ func fullRunChild(dir string) error {
 	}
 	samples := filepath.Join(dir, store.SamplesFile)
 	seen, sum := 0, 0.0
-	c, err := store.Convert(spool, samples, func(_ store.SpoolHeader, _ int, at []time.Duration, values []float64) {
+	c, err := closed(store.Convert(spool, samples, func(_ store.SpoolHeader, _ int, at []time.Duration, values []float64) {
 		seen += len(at)
 		for _, v := range values {
 			if !math.IsNaN(v) {
 				sum += v
 			}
 		}
-	}, nil)
+	}))
 	if !errors.Is(err, syscall.EFBIG) || int64(seen) != c.Samples {
 		return fmt.Errorf("convert: %d seen of %d, %w", seen, c.Samples, err)
 	}
@@ -193,7 +193,7 @@ func TestSaveDiskFull(t *testing.T) {
 		}
 		onlyFiles(t, dir, store.SpoolFolder)
 		// With room again it works: nothing was lost.
-		if _, err := store.Convert(filepath.Join(dir, store.SpoolFolder), filepath.Join(dir, store.SamplesFile), nil, nil); err != nil {
+		if _, err := closed(store.Convert(filepath.Join(dir, store.SpoolFolder), filepath.Join(dir, store.SamplesFile), nil)); err != nil {
 			t.Fatal(err)
 		}
 		checkSamples(t, dir, ticks)

@@ -20,6 +20,14 @@ const (
 	childTape     = "tape"
 )
 
+// closed ends a conversion to which nothing is appended.
+func closed(c *store.Conversion, err error) (store.Converted, error) {
+	if err != nil {
+		return store.Converted{}, err
+	}
+	return c.Close()
+}
+
 func TestMain(m *testing.M) {
 	dir := os.Getenv(dirVariable)
 	var err error

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/account"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/sensors"
 )
@@ -248,8 +249,10 @@ func FuzzProcessSpool(f *testing.F) {
 				t.Errorf("%+v", p)
 			}
 		}
-		rows, _ := datamodel.Processes(seen, datamodel.Run{}, datamodel.Ledger{}, nil)
-		again, _ := datamodel.Processes(seen, datamodel.Run{}, datamodel.Ledger{}, nil)
+		made := func() []datamodel.Process {
+			return account.Account(account.OneHost(datamodel.Run{}, datamodel.Ledger{}, nil, seen)).Processes
+		}
+		rows, again := made(), made()
 		if len(rows) < len(seen.Processes) || !reflect.DeepEqual(fmt.Sprint(rows), fmt.Sprint(again)) {
 			t.Errorf("%d rows of %d processes", len(rows), len(seen.Processes))
 		}

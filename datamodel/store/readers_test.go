@@ -121,7 +121,7 @@ func TestReaders(t *testing.T) {
 		if err := store.SaveTree(dir, run, tree); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := store.Convert(writeRun(t, dir, ticks), filepath.Join(dir, store.SamplesFile), nil, nil); err != nil {
+		if _, err := closed(store.Convert(writeRun(t, dir, ticks), filepath.Join(dir, store.SamplesFile), nil)); err != nil {
 			t.Fatal(err)
 		}
 		want.count(ticks)
@@ -232,16 +232,18 @@ func TestDerivedRows(t *testing.T) {
 	testenv.Sequential(t)
 	interpreter := python(t)
 	dir := t.TempDir()
-	derive := func() []datamodel.Derived {
-		return []datamodel.Derived{
-			{
-				Sensor: sensors.Sensor{ID: "target/energy", Unit: "J", Kind: sensors.Counter, Source: "model"},
-				At:     []time.Duration{0, 2 * time.Second, 3 * time.Second}, Values: []float64{0, 10, 40},
-			},
-			{Sensor: sensors.Sensor{ID: "other/energy", Unit: "J"}, At: []time.Duration{0, 3 * time.Second}, Values: []float64{0, 7}},
-		}
+	conversion, err := store.Convert(writeRun(t, dir, 300), filepath.Join(dir, store.SamplesFile), nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	c, err := store.Convert(writeRun(t, dir, 300), filepath.Join(dir, store.SamplesFile), nil, derive)
+	conversion.Append([]datamodel.Course{
+		{
+			Sensor: sensors.Sensor{ID: "target/energy", Unit: "J", Kind: sensors.Counter, Source: "model"},
+			At:     []time.Duration{0, 2 * time.Second, 3 * time.Second}, Values: []float64{0, 10, 40},
+		},
+		{Sensor: sensors.Sensor{ID: "other/energy", Unit: "J"}, At: []time.Duration{0, 3 * time.Second}, Values: []float64{0, 7}},
+	})
+	c, err := conversion.Close()
 	if err != nil || c.Samples != 4*300+5 {
 		t.Fatalf("%+v, %v", c, err)
 	}

@@ -43,7 +43,7 @@ func sameTree(a, b *datamodel.Node) bool {
 	if a == nil || b == nil {
 		return a == b
 	}
-	if a.Name != b.Name || a.Level != b.Level || a.Device != b.Device || len(a.Children) != len(b.Children) ||
+	if a.Name != b.Name || a.Level != b.Level || a.Family != b.Family || len(a.Children) != len(b.Children) ||
 		len(a.Metrics) != len(b.Metrics) || !reflect.DeepEqual(a.Sensor, b.Sensor) || !reflect.DeepEqual(a.Meta, b.Meta) {
 		return false
 	}
@@ -56,12 +56,13 @@ func sameTree(a, b *datamodel.Node) bool {
 			{&x.Mean, &y.Mean},
 			{&x.Std, &y.Std},
 			{&x.Uncertainty, &y.Uncertainty},
+			{&x.AtMost, &y.AtMost},
 		} {
 			if math.IsNaN(*f[0]) && math.IsNaN(*f[1]) {
 				*f[0], *f[1] = 0, 0
 			}
 		}
-		if x != y {
+		if !reflect.DeepEqual(x, y) {
 			return false
 		}
 	}
@@ -148,7 +149,7 @@ func TestLoadTruncated(t *testing.T) {
 	if err := store.SaveTree(dir, run, sampleTree(2)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Convert(writeRun(t, dir, 20), filepath.Join(dir, store.SamplesFile), nil, nil); err != nil {
+	if _, err := closed(store.Convert(writeRun(t, dir, 20), filepath.Join(dir, store.SamplesFile), nil)); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{store.ManifestFile, store.NodesFile, store.MetricsFile, store.SamplesFile} {
@@ -385,7 +386,7 @@ func FuzzLoad(f *testing.F) {
 		if err := store.RemoveSpool(good); err != nil {
 			f.Fatal(err)
 		}
-		if _, err := store.Convert(writeRun(f, good, ticks), filepath.Join(good, store.SamplesFile), nil, nil); err != nil {
+		if _, err := closed(store.Convert(writeRun(f, good, ticks), filepath.Join(good, store.SamplesFile), nil)); err != nil {
 			f.Fatal(err)
 		}
 		for i, name := range names {

@@ -52,6 +52,7 @@ func nodeFields() []field[nodeRow] {
 type metricRow struct {
 	run, path string
 	node      int64
+	parts     string // those of the metric, as a list in JSON
 	datamodel.Metric
 }
 
@@ -75,6 +76,9 @@ func metricFields() []field[metricRow] {
 		figure("std", func(r *metricRow) *float64 { return &r.Std }),
 		whole("gaps", func(r *metricRow) *int64 { return &r.Gaps }),
 		figure("uncertainty", func(r *metricRow) *float64 { return &r.Uncertainty }).added(),
+		figure("at_most", func(r *metricRow) *float64 { return &r.AtMost }).added(),
+		word("parts", func(r *metricRow) *string { return &r.parts }).added(),
+		word("absence", func(r *metricRow) *string { return &r.Absence }).added(),
 	}
 }
 
@@ -119,7 +123,7 @@ func nodeRows(rows []nodeRow, n *datamodel.Node, parent int64, above string) ([]
 		return nil, fmt.Errorf("node %s: %w", path, err)
 	}
 	row := nodeRow{
-		id: id, parent: parent, path: path, level: string(n.Level), name: n.Name, device: n.Device, metadata: string(text), node: n,
+		id: id, parent: parent, path: path, level: string(n.Level), name: n.Name, device: n.Family, metadata: string(text), node: n,
 	}
 	if s := n.Sensor; s != nil {
 		row.unit, row.kind, row.source = string(s.Unit), s.Kind.String(), s.Source
@@ -138,7 +142,7 @@ func metricRows(nodes []nodeRow, run string) []metricRow {
 	var rows []metricRow
 	for _, n := range nodes {
 		for _, m := range n.node.Metrics {
-			rows = append(rows, metricRow{run, n.path, n.id, m})
+			rows = append(rows, metricRow{run, n.path, n.id, encodeParts(m.Parts), m})
 		}
 	}
 	return rows
@@ -164,7 +168,7 @@ func Load(dir string) (datamodel.Result, error) {
 	if err != nil {
 		return datamodel.Result{}, err
 	}
-	return datamodel.Result{Run: run, Tree: nodes[0], Processes: processes}, nil
+	return datamodel.Result{Run: run, Tree: nodes[0], Summary: datamodel.SummaryOf(nodes[0]), Processes: processes}, nil
 }
 
 // loadNodes reads the nodes and links them to a tree with the root first.
@@ -178,7 +182,7 @@ func loadNodes(path string) ([]*datamodel.Node, error) {
 	}
 	nodes := make([]*datamodel.Node, len(rows))
 	for i, r := range rows {
-		n := &datamodel.Node{Name: r.name, Level: datamodel.Level(r.level), Device: r.device}
+		n := &datamodel.Node{Name: r.name, Level: datamodel.Level(r.level), Family: r.device}
 		nodes[i] = n
 		// Parents come first and there is one root: so there is no circle, and nothing is lost.
 		if r.id != int64(i) || r.parent >= int64(i) || r.parent < 0 != (i == 0) {
@@ -210,7 +214,30 @@ func loadMetrics(path string, nodes []*datamodel.Node) error {
 		if r.node < 0 || r.node >= int64(len(nodes)) {
 			return fmt.Errorf("read %s: row %d: no node %d", path, i, r.node)
 		}
+		if r.Parts, err = decodeParts(r.parts); err != nil {
+			return fmt.Errorf("read %s: row %d: parts: %w", path, i, err)
+		}
 		nodes[r.node].Metrics = append(nodes[r.node].Metrics, r.Metric)
 	}
 	return nil
+}
+
+// encodeParts writes the parts of an energy as a list in JSON, "" for none.
+func encodeParts(parts []datamodel.Part) string {
+	if len(parts) == 0 {
+		return ""
+	}
+	text, err := json.Marshal(parts)
+	if err != nil {
+		return "" // texts alone cannot fail
+	}
+	return string(text)
+}
+
+func decodeParts(text string) (parts []datamodel.Part, err error) {
+	if text == "" {
+		return nil, nil
+	}
+	err = json.Unmarshal([]byte(text), &parts)
+	return parts, err
 }

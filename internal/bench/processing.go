@@ -13,7 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/series"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
@@ -147,22 +147,26 @@ func answered(cmd *exec.Cmd) (c converted, err error) {
 
 // convertChild is that process. It adds up every sensor, as package runner does.
 func convertChild(dir string, out io.Writer) error {
-	series := map[string]*datamodel.Series{}
+	all := map[string]*series.Series{}
 	start := time.Now()
-	done, err := store.Convert(dir, filepath.Join(dir, store.SamplesFile),
+	conversion, err := store.Convert(dir, filepath.Join(dir, store.SamplesFile),
 		func(h store.SpoolHeader, sensor int, at []time.Duration, values []float64) {
 			id := h.Sensors[sensor].ID
-			s, ok := series[id]
+			s, ok := all[id]
 			if !ok {
-				s = datamodel.NewSeries(h.Sensors[sensor])
-				series[id] = s
+				s = series.New(h.Sensors[sensor])
+				all[id] = s
 			}
 			s.Add(at, values)
-		}, nil)
+		})
 	if err != nil {
 		return err
 	}
-	for _, s := range series {
+	done, err := conversion.Close()
+	if err != nil {
+		return err
+	}
+	for _, s := range all {
 		_ = s.Metrics()
 	}
 	for _, s := range done.Spools {

@@ -1,0 +1,114 @@
+package account
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+const (
+	// tick is the step of the times in /proc/stat (USER_HZ, 100 a second wherever Linux runs).
+	tick = 10 * time.Millisecond
+	// enoughTicks is how many must pass before a share made of them is worth saying: with 5 it is known to a fifth.
+	enoughTicks = 5
+	// raplStep is how often the RAPL counters move, where their sensor does not say so itself.
+	raplStep = time.Millisecond
+	// enoughUpdates of a counter, and enoughTime, must pass before the steps in which it moves no longer matter.
+	enoughUpdates = 10
+	enoughTime    = 20 * time.Millisecond
+)
+
+// busyTime is how long the machine's CPUs worked, by the counters of the whole machine, which one reading of
+// /proc/stat gives together.
+type busyTime struct {
+	busy, total float64
+	count, gaps int64
+	from        sensors.Provenance
+	source      string
+	why         why
+	// mean is the utilization as a gauge, where there are no counters.
+	mean *datamodel.Metric
+}
+
+// cpuMode is one of the times that /proc/stat has of a processor.
+type cpuMode struct {
+	name string
+	use  sensors.Use
+	// busy says that it worked, required that every kernel has it.
+	busy, required bool
+}
+
+// cpuModes lists them. Idle and iowait are idle. Steal is time others had: part of the whole but not busy here. That of
+// virtual machines run here is in user already.
+func cpuModes() []cpuMode {
+	return []cpuMode{
+		{"user", sensors.CPUUser, true, true},
+		{"nice", sensors.CPUNice, true, false},
+		{"system", sensors.CPUSystem, true, true},
+		{"idle", sensors.CPUIdle, false, true},
+		{"iowait", sensors.CPUIOWait, false, false},
+		{"irq", sensors.CPUIRQ, true, false},
+		{"softirq", sensors.CPUSoftIRQ, true, false},
+		{"steal", sensors.CPUSteal, false, false},
+	}
+}
+
+// machineCPU adds the times by mode.
+func (h *host) machineCPU() busyTime {
+	t := busyTime{from: sensors.FromCounter}
+	if s := h.find(sensors.CPUUtilization); s != nil {
+		if m := s.Gauge(datamodel.CPUUtilization); m.Reason == "" {
+			t.mean = &m
+		}
+	}
+	var window time.Duration
+	for _, mode := range cpuModes() {
+		s := h.find(mode.use)
+		if s == nil {
+			if mode.required {
+				t.why = h.whyMissing("cpu", "cpu/"+mode.name)
+				return t
+			}
+			continue
+		}
+		if reason := s.WhyNoDelta(); reason != "" {
+			t.why = because(mode.name + ": " + reason)
+			return t
+		}
+		d := s.Delta()
+		t.total += d
+		if mode.busy {
+			t.busy += d
+		}
+		if mode.use == sensors.CPUIdle {
+			window = s.Span()
+			t.count, t.source = s.Count(), s.Sensor().Source
+		}
+		t.from = t.from.Weaker(s.Sensor().Origin())
+		t.gaps = max(t.gaps, s.Gaps())
+	}
+	if window < enoughTicks*tick || t.total <= 0 {
+		t.mean = nil
+		t.why = because(fmt.Sprintf("%s are too short for counters that go in steps of %s", units.Brief(window), tick))
+	}
+	return t
+}
+
+func (t busyTime) utilization() datamodel.Metric {
+	const name = datamodel.CPUUtilization
+	switch {
+	case t.why == (why{}):
+		m := datamodel.Value(name, min(max(t.busy/t.total, 0), 1), units.Ratio, "share", t.from, t.source)
+		m.Count, m.Gaps = t.count, t.gaps
+		if t.mean != nil {
+			m.Min, m.Max, m.Mean, m.Std = t.mean.Min, t.mean.Max, t.mean.Mean, t.mean.Std
+		}
+		return m
+	case t.mean != nil:
+		return *t.mean
+	}
+	return missing(name, units.Ratio, t.why)
+}

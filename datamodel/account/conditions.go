@@ -1,0 +1,311 @@
+package account
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/series"
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// condition is one thing that spoils a measurement: it is told where its figure is above a threshold.
+type condition struct {
+	// name is the subject of the warning. Where two conditions have one, the first that holds is told.
+	name string
+	// above is the threshold, in unit.
+	above float64
+	unit  units.Unit
+	find  func(*surroundings) finding
+}
+
+// finding is how far a condition holds. The zero value is not at all.
+type finding struct {
+	figure float64
+	// text says what was found, without the figure.
+	text string
+	// count is how often it was seen, 0 where counting makes no sense.
+	count int64
+}
+
+const (
+	// leastOther is the least CPU time of others that is told, in s: the counters go in steps of 10 ms for each processor.
+	leastOther = 0.1
+	// leastLoad is what the command and others must each keep busy on average, in processors, for the one to be compared
+	// with the other: what a daemon does beside a command that sleeps is no news.
+	leastLoad = 0.1
+	// leastWait is the least time of waiting for a resource that is told, in s: a short command reads itself from the disk.
+	leastWait = 0.05
+	// leastBeats is how many beats must be missed or late: of ten beats one is a tenth.
+	leastBeats = 3
+	// underLoad is the least utilization at which the frequency of a processor says something about its speed.
+	underLoad = 0.9
+)
+
+// conditions is the table of all of them, with the thresholds. They are such that a build on a machine that does nothing
+// else has none: daemons and the kernel's own threads take a few thousandths, a governor raises the frequency as soon as
+// there is load, and a command alone makes tasks wait for processors and disks.
+func conditions() []condition {
+	return []condition{
+		{"other_load", 0.05, units.Ratio, (*surroundings).otherOfAllowed},
+		{"other_load", 0.10, units.Ratio, (*surroundings).otherBesideTarget},
+		{"cpu_pressure", 0.20, units.Ratio, (*surroundings).cpuPressure},
+		{"io_pressure", 0.20, units.Ratio, (*surroundings).ioPressure},
+		{"memory_pressure", 0.01, units.Ratio, (*surroundings).memoryPressure},
+		{"swapping", 1 << 20, units.Byte, (*surroundings).swapping},
+		{"steal", 0.01, units.Ratio, (*surroundings).stolen},
+		{"quota", 0.01, units.Ratio, (*surroundings).quota},
+		{"throttling", 0, units.Events, (*surroundings).throttling},
+		{"settings", 0, units.Events, (*surroundings).settings},
+		{"frequency", 0.20, units.Ratio, (*surroundings).frequency},
+		{"beats", 0.01, units.Ratio, (*surroundings).beats},
+	}
+}
+
+// surroundings is what is known of what went on beside the target.
+type surroundings struct {
+	h    *host
+	busy busyTime
+	// used and own are the CPU time of the target and of ergon, moved what the target read from and wrote to storage.
+	used, own datamodel.Metric
+	moved     float64
+	// allowed is how many processors the target might use, out of cpus.
+	allowed, cpus float64
+}
+
+// interference warns of the conditions that hold.
+func (h *host) interference(busy busyTime, made made, w *doubts) {
+	s := &surroundings{
+		h: h, busy: busy, used: made[datamodel.CPUTime], own: made[datamodel.ProfilerCPUTime],
+		moved: made[datamodel.DiskRead].Value + made[datamodel.DiskWrite].Value, cpus: float64(h.Machine.CPUs),
+	}
+	s.allowed = s.cpus
+	if n, _ := h.Machine.Limits.CPUs(); n > 0 {
+		s.allowed = n
+	}
+	told := make(map[string]bool)
+	for _, c := range conditions() {
+		f := c.find(s)
+		if told[c.name] || !(f.figure > c.above) {
+			continue
+		}
+		told[c.name] = true
+		text := f.text
+		if c.above > 0 {
+			text += fmt.Sprintf(": %s, more than %s", units.Format(f.figure, c.unit), units.Format(c.above, c.unit))
+		}
+		w.list = append(w.list, datamodel.Warning{Subject: c.name, Text: text, Count: f.count})
+	}
+}
+
+// other is the CPU time of all that is neither the target nor ergon, in s; NaN where it is not known or too little to be
+// told from the steps of the counters. The kernel's work for the target that is charged to nobody, interrupts and
+// writing back, is in it.
+func (s *surroundings) other() float64 {
+	if s.busy.why != (why{}) || s.used.Reason != "" || s.used.Provenance != sensors.FromCounter {
+		return math.NaN() // what a walk over the processes has missed of the target would be the others'
+	}
+	other := s.busy.busy - s.used.Value
+	if s.own.Reason == "" {
+		other -= s.own.Value
+	}
+	if other < leastOther {
+		return math.NaN()
+	}
+	return other
+}
+
+func (s *surroundings) otherOfAllowed() finding {
+	other := s.other()
+	return finding{
+		figure: other / (s.busy.total * s.allowed / s.cpus),
+		text:   fmt.Sprintf("others used %s of CPU time meanwhile, of all that the command may use", units.Format(other, units.Second)),
+	}
+}
+
+func (s *surroundings) otherBesideTarget() finding {
+	other := s.other()
+	least := leastLoad * s.busy.total / s.cpus
+	if !(other >= least && s.used.Value >= least) {
+		return finding{}
+	}
+	return finding{
+		figure: other / s.used.Value,
+		text: fmt.Sprintf("others used %s of CPU time meanwhile, beside the command's %s",
+			units.Format(other, units.Second), units.Format(s.used.Value, units.Second)),
+	}
+}
+
+// rose is by how much a counter of the machine as a whole rose, and in which time; NaN where that is not known.
+func (s *surroundings) rose(use sensors.Use) (by float64, in time.Duration) {
+	c := s.h.find(use)
+	if c == nil {
+		return math.NaN(), 0
+	}
+	return c.Delta(), c.Span()
+}
+
+// waited is the part of the time in which tasks waited for a resource.
+func (s *surroundings) waited(use sensors.Use, text string) finding {
+	by, in := s.rose(use)
+	if by < leastWait {
+		return finding{}
+	}
+	return finding{figure: by / in.Seconds(), text: text}
+}
+
+// cpuPressure is told where others were there to compete: the tasks of one command wait for each other as well.
+func (s *surroundings) cpuPressure() finding {
+	if other := s.other(); !(other > conditions()[0].above*s.busy.total*s.allowed/s.cpus) {
+		return finding{}
+	}
+	return s.waited(sensors.CPUPressure, "some task that could run had to wait for a processor in a part of the time")
+}
+
+// ioPressure is told where most of what the disks did was not the target's: else it waits for its own.
+func (s *surroundings) ioPressure() finding {
+	var all float64
+	for _, c := range s.h.Series {
+		if use := c.Sensor().Use; use == sensors.DiskRead || use == sensors.DiskWritten {
+			if d := c.Delta(); !math.IsNaN(d) {
+				all += d
+			}
+		}
+	}
+	if !(s.moved < all/2) {
+		return finding{}
+	}
+	return s.waited(sensors.DiskPressure, "some task had to wait for a disk, which others used more than the command, in a part of the time")
+}
+
+func (s *surroundings) memoryPressure() finding {
+	return s.waited(sensors.MemoryPressure, "some task had to wait for memory in a part of the time")
+}
+
+func (s *surroundings) swapping() finding {
+	in, _ := s.rose(sensors.SwapIn)
+	out, _ := s.rose(sensors.SwapOut)
+	f := finding{figure: in + out, text: "the machine swapped"}
+	if faults, ok := have(s.h.Ledger.MajorFaults); ok && faults > 0 {
+		f.text += fmt.Sprintf(" (major faults of the command: %s)", units.Format(faults, units.Faults))
+	}
+	return f
+}
+
+func (s *surroundings) stolen() finding {
+	by, _ := s.rose(sensors.CPUSteal)
+	if s.busy.why != (why{}) || by < enoughTicks*tick.Seconds() {
+		return finding{}
+	}
+	return finding{figure: by / s.busy.total, text: fmt.Sprintf("the hypervisor gave %s of CPU time to others while there was work here",
+		units.Format(by, units.Second))}
+}
+
+func (s *surroundings) quota() finding {
+	l := s.h.Ledger
+	periods, ok := have(l.QuotaPeriods)
+	stops, also := have(l.QuotaStops)
+	q, known := have(l.Quota)
+	if !ok || !also || !known || periods <= 0 {
+		return finding{}
+	}
+	of := math.Max(periods, stops)
+	f := finding{figure: stops / of, count: int64(stops)}
+	f.text = fmt.Sprintf("the quota of %s CPUs in %s stopped processes in a part of its %.0f periods",
+		strconv.FormatFloat(q, 'g', 3, 64), l.QuotaSource, periods)
+	if t, ok := have(l.QuotaTime); ok {
+		f.text += ", for " + units.Format(t, units.Second)
+	}
+	return f
+}
+
+// throttling adds up the events of packages, else takes those of the core that had most: a core that is too hot makes its
+// package count too, and the processors of one core count the same.
+func (s *surroundings) throttling() finding {
+	var packages, most float64
+	for _, c := range s.h.Series {
+		d := c.Delta()
+		switch c.Sensor().Use {
+		case sensors.PackageThrottles:
+			if !math.IsNaN(d) {
+				packages += d
+			}
+		case sensors.CoreThrottles:
+			most = math.Max(most, d)
+		}
+	}
+	events := packages
+	if events == 0 {
+		events = most
+	}
+	return finding{events, "processors were slowed down as they were too hot", int64(datamodel.Finite(events))}
+}
+
+func (s *surroundings) settings() finding {
+	change := s.h.Machine.Scaling.Change
+	if change == "" {
+		return finding{}
+	}
+	return finding{1, "while the command ran " + change, 0}
+}
+
+// frequency compares, for each processor, the seconds in which it was busy.
+func (s *surroundings) frequency() finding {
+	utilization := make(map[string]*series.Series)
+	for _, c := range s.h.Series {
+		if c.Sensor().Use == sensors.CPUUtilization {
+			utilization[c.Sensor().CPUs] = c
+		}
+	}
+	var worst finding
+	for _, c := range s.h.Series {
+		load := utilization[c.Sensor().CPUs]
+		if c.Sensor().Use != sensors.CPUFrequency || load == nil || c.Sensor().CPUs == "" {
+			continue
+		}
+		from, to := max(c.From(), load.From()), min(c.End(), load.End())
+		parts := min(int((to - from).Seconds()), series.MostParts/2)
+		if parts < 3 {
+			continue
+		}
+		least, most := math.Inf(1), 0.0
+		share := load.Course(parts, from, to)
+		for i, hertz := range c.Course(parts, from, to) {
+			if share[i] >= underLoad && hertz > 0 {
+				least, most = math.Min(least, hertz), math.Max(most, hertz)
+			}
+		}
+		if drop := (most - least) / most; drop > worst.figure {
+			worst = finding{figure: drop, text: fmt.Sprintf("the frequency of %s while it was busy lay between %s and %s",
+				c.Sensor().Device, units.Format(least, units.Hertz), units.Format(most, units.Hertz))}
+		}
+	}
+	return worst
+}
+
+// beats is the source that was read least as it was to be.
+func (s *surroundings) beats() finding {
+	var worst finding
+	for _, src := range s.h.Sources {
+		bad, all := src.Late+src.Missed, src.Readings+src.Missed
+		if src.Hung || bad < leastBeats || all <= 0 {
+			continue
+		}
+		if part := float64(bad) / float64(all); part > worst.figure {
+			worst = finding{part, fmt.Sprintf("readings of %s were late or left out, as the machine or the source was", src.Name), bad}
+		}
+	}
+	return worst
+}
+
+// doubtContainer says that energy read in a container is the whole machine's, whoever else is on it.
+func (h *host) doubtContainer(w *doubts) {
+	kind := h.Machine.Container
+	if kind == "" || len(h.energy.summed()) == 0 {
+		return
+	}
+	w.add(datamodel.Energy, "read in a container (%s): it is that of the whole machine, other containers included; target_energy is the command's share", kind)
+}

@@ -1,0 +1,259 @@
+package account
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/series"
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// energyChoice is which series make up the machine's energy.
+type energyChoice struct {
+	// name is that of the CPU's cover; "" where there is none.
+	name string
+	// cpu is the cover's series; gpus has one for each GPU whose energy is known.
+	cpu, gpus []*series.Series
+	// gpusBehind is true where the GPUs' energy is in that of the cover.
+	gpusBehind bool
+	// verdict says of every energy series whether it is in the sum, and if not, why.
+	verdict  map[*series.Series]verdict
+	warnings []datamodel.Warning
+}
+
+// verdict says what becomes of an energy series: whether it is summed, and that for people.
+type verdict struct {
+	summed bool
+	text   string
+}
+
+// leftOut is the verdict on a series that is not summed, and why.
+func leftOut(reason string) verdict { return verdict{text: "no: " + reason} }
+
+// summed is all series of the sum.
+func (c energyChoice) summed() []*series.Series { return slices.Concat(c.cpu, c.gpus) }
+
+// chooseEnergy decides on what the series came to, not only on what was there to read: a package whose counter gave
+// nothing by perf is taken from powercap, one whose MSR zone gave nothing from its MMIO twin, and psys stands in for
+// packages that gave nothing.
+func chooseEnergy(list []*series.Series) energyChoice {
+	c := energyChoice{verdict: make(map[*series.Series]verdict)}
+	var all, alive []*series.Series
+	for _, s := range list {
+		if !isEnergy(s.Sensor()) {
+			continue
+		}
+		all = append(all, s)
+		if reason := s.Energy().Reason; reason == "" {
+			alive = append(alive, s)
+		} else {
+			c.verdict[s] = leftOut(reason)
+		}
+	}
+	found := sensorsOf(alive)
+	for i, s := range alive {
+		if countsModule(alive, s) {
+			found[i].Domain.Kind = sensors.GPUModuleDomain
+		}
+	}
+	chosen := Resolve(found, nil)
+	c.name = chosen.Cover
+	taken := make(map[string]*series.Series)
+	for i, d := range chosen.Domains {
+		s := alive[i]
+		taken[d.Sensor.ID] = s
+		c.verdict[s] = leftOut(d.Why)
+		c.gpusBehind = c.gpusBehind || !d.Covered && d.Sensor.Domain.Kind == sensors.GPUDomain && d.Same == ""
+		if !d.Covered {
+			continue
+		}
+		if ofGPUs(d.Sensor.Domain) {
+			c.gpus = append(c.gpus, s)
+		} else if twin := mirrored(c.cpu, s); twin != nil {
+			c.verdict[s] = leftOut("shows the counter of " + twin.Sensor().Device)
+			c.warn(s, "shows the same counter as "+twin.Sensor().Device+" and is counted once")
+			continue
+		} else {
+			c.cpu = append(c.cpu, s)
+		}
+		c.verdict[s] = verdict{summed: true, text: "yes"}
+	}
+	for i, d := range chosen.Domains {
+		if other := taken[d.Same]; other != nil && isOwnCounter(d.Sensor) {
+			c.compare(other, alive[i])
+		}
+	}
+	for _, s := range c.gpus {
+		c.crossCheck(s, alive)
+	}
+	c.warnDead(all)
+	return c
+}
+
+func (c *energyChoice) warn(s *series.Series, text string) {
+	c.warnings = append(c.warnings, datamodel.Warning{Subject: s.Sensor().ID, Text: text})
+}
+
+// agreement is how far apart two readings of one domain may be before that is told.
+const agreement = 0.01
+
+// compare warns where two sensors of one domain differ in power, which is compared as they need not have been read at
+// the same time, by more than they may.
+func (c *energyChoice) compare(taken, other *series.Series) {
+	power := func(s *series.Series) (mean, half float64) {
+		window := s.Span().Seconds()
+		half = s.Uncertainty()
+		if math.IsNaN(half) {
+			half = s.Delta() / window * raplStep.Seconds()
+		}
+		return s.Delta() / window, half / window
+	}
+	a, aHalf := power(taken)
+	b, bHalf := power(other)
+	if math.Abs(a-b) > agreement*a+aHalf+bHalf {
+		c.warn(taken, fmt.Sprintf("gives %s where %s gives %s of the same thing", units.Format(a, units.Watt),
+			other.Sensor().ID, units.Format(b, units.Watt)))
+	}
+}
+
+// warnDead warns of what would be in the sum if it had given an energy. Where nothing did, the reason is in the missing
+// metric, and a DRAM or die zone that never moves is no news without the rest.
+func (c *energyChoice) warnDead(all []*series.Series) {
+	covered := make(map[sensors.Domain]bool)
+	for _, s := range c.summed() {
+		covered[s.Sensor().Domain.Thing()] = true
+	}
+	for i, d := range Resolve(sensorsOf(all), nil).Domains {
+		reason := all[i].Energy().Reason
+		if !d.Covered || reason == "" || covered[d.Sensor.Domain.Thing()] {
+			continue
+		}
+		switch {
+		case ofGPUs(d.Sensor.Domain):
+			c.warnings = append(c.warnings, datamodel.Warning{
+				Subject: "gpu/" + d.Sensor.Device, Text: "gave no energy and is in no sum: " + reason,
+			})
+		case len(c.cpu) > 0:
+			c.warn(all[i], "not in the machine's energy: "+reason)
+		}
+	}
+}
+
+// warnUnreadable warns of packages and memory that could not be read while others were: what is summed lacks them.
+func (c *energyChoice) warnUnreadable(missing []sensors.Absence) []datamodel.Warning {
+	if len(c.cpu) == 0 || !isOwnCounter(c.cpu[0].Sensor()) {
+		return nil
+	}
+	told := make(map[sensors.Domain]bool)
+	for _, s := range c.cpu {
+		told[s.Sensor().Domain.Thing()] = true
+	}
+	var out []datamodel.Warning
+	for _, a := range missing {
+		thing := a.Domain.Thing()
+		if thing.Kind != sensors.PackageDomain && thing.Kind != sensors.DRAMDomain || told[thing] {
+			continue
+		}
+		told[thing] = true
+		out = append(out, datamodel.Warning{Subject: a.ID, Text: "not in the machine's energy: " + a.Reason})
+	}
+	return out
+}
+
+// mirrored finds among the series the one that s repeats: on some processors every die of a package shows the same
+// counter. Two counters of their own, in joules since the machine was switched on, do not agree to a millionth both
+// before and after a run, nor do they rise alike over many readings.
+func mirrored(list []*series.Series, s *series.Series) *series.Series {
+	d := s.Sensor().Domain
+	if d.Die == 0 {
+		return nil
+	}
+	_, first := s.First()
+	_, last := s.Last()
+	for _, o := range list {
+		other := o.Sensor().Domain
+		if other.Die == 0 || other.Socket != d.Socket || other.Kind != d.Kind || o.Sensor().Method != s.Sensor().Method {
+			continue
+		}
+		_, otherFirst := o.First()
+		_, otherLast := o.Last()
+		if near(otherFirst, first) && near(otherLast, last) || o.RisesWith(s) {
+			return o
+		}
+	}
+	return nil
+}
+
+// near says that two numbers above 0 differ by a millionth at most.
+func near(a, b float64) bool { return a > 0 && math.Abs(a-b) <= 1e-6*a }
+
+// sensorsOf is the sensors of the series.
+func sensorsOf(list []*series.Series) []sensors.Sensor {
+	out := make([]sensors.Sensor, len(list))
+	for i, s := range list {
+		out[i] = s.Sensor()
+	}
+	return out
+}
+
+// sourceCPU names the CPU's cover and its members.
+func (c energyChoice) sourceCPU() string {
+	names := make([]string, len(c.cpu))
+	for i, s := range c.cpu {
+		names[i] = s.Sensor().Device
+		if s.Sensor().Method != sensors.ByPowercap {
+			names[i] = s.Sensor().Family + "/" + names[i]
+		}
+	}
+	return c.name + ": " + strings.Join(names, ", ")
+}
+
+// sourceGPU names the GPUs and how the energy of each is known.
+func (c energyChoice) sourceGPU() string {
+	names := make([]string, len(c.gpus))
+	for i, s := range c.gpus {
+		how := "counter"
+		if s.Sensor().Kind != sensors.Counter {
+			how = "power over time"
+		}
+		if s.Sensor().Domain.Wider {
+			how += ", all of it: a MIG instance has no energy of its own"
+		}
+		names[i] = fmt.Sprintf("%s (%s)", s.Sensor().Device, how)
+	}
+	return gpusName + ": " + strings.Join(names, ", ")
+}
+
+// parts is what the sum is made of, as the report shows it.
+func (c energyChoice) parts() []datamodel.Part {
+	var out []datamodel.Part
+	if len(c.cpu) > 0 {
+		kind := datamodel.CPUPart
+		if c.cpu[0].Sensor().Domain.Kind == sensors.PlatformDomain {
+			kind = datamodel.PlatformPart
+		}
+		out = append(out, datamodel.Part{Kind: kind, Name: c.name})
+	}
+	if len(c.gpus) > 0 {
+		out = append(out, datamodel.Part{Kind: datamodel.GPUPart, Name: gpusName})
+	}
+	return out
+}
+
+// gpusName is what the sum calls the GPUs in it.
+const gpusName = "GPUs"
+
+// source names all of it.
+func (c energyChoice) source() string {
+	switch {
+	case len(c.gpus) == 0:
+		return c.sourceCPU()
+	case len(c.cpu) == 0:
+		return c.sourceGPU()
+	}
+	return c.sourceCPU() + "; " + c.sourceGPU()
+}

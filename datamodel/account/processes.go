@@ -1,0 +1,184 @@
+package account
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// processes makes the table of processes: the rows in the order of their starts, then the merged, then the unseen. The
+// CPU times of the rows add up to cpu_time of the run, if that is known, and their energies to target_energy. nil where
+// the processes were not looked at. It does not change what it is given.
+func processes(
+	seen *datamodel.SeenProcesses, run datamodel.Run, ledger datamodel.Ledger, summary []datamodel.Metric,
+) ([]datamodel.Process, []datamodel.Warning) {
+	if seen == nil {
+		return nil, nil
+	}
+	start := began(seen, run)
+	rows := make([]datamodel.Process, 0, len(seen.Processes)+2)
+	for _, p := range seen.Processes {
+		since(&p, start)
+		rows = append(rows, row(&p, seen.Anchor, datamodel.OneProcess))
+	}
+	slices.SortFunc(rows, func(a, b datamodel.Process) int { return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.PID, b.PID)) })
+	adopt(rows)
+	finish(rows, ledger, seen.Anchor, start)
+	if seen.Merged != nil {
+		p := *seen.Merged
+		since(&p, start)
+		row := row(&p, seen.Anchor, datamodel.MergedProcesses)
+		row.ID, row.PID, row.Parent, row.PeakMemory = int64(len(rows)), -1, -1, math.NaN()
+		rows = append(rows, row)
+	}
+	var warnings []datamodel.Warning
+	if seen.Dropped > 0 {
+		warnings = append(warnings, datamodel.Warning{
+			Subject: datamodel.ProcessCount, Text: "what was seen of some processes is lost and counted as unseen", Count: seen.Dropped,
+		})
+	}
+	rows, w := balance(rows, summary)
+	return rows, append(warnings, w...)
+}
+
+// began is when the target began, by the clock of the looks. What is to become it is there long before, held back, and is
+// looked at from the first reading on. The run's start and the anchor are of the wall clock; where that was set between
+// them, or the start is not known so well, it is the first reading.
+func began(s *datamodel.SeenProcesses, run datamodel.Run) time.Duration {
+	const most = 10 * time.Second // the target waits for first readings alone, which have limits of time
+	if began := run.Start.Sub(s.Anchor); began > 0 && began < most {
+		return began
+	}
+	return 0
+}
+
+// since takes the times before the target began as that moment: no process was the target's until then.
+func since(p *datamodel.SeenProcess, began time.Duration) {
+	p.Start, p.FirstSeen = max(p.Start, began), max(p.FirstSeen, began)
+	p.LastSeen, p.Gone = max(p.LastSeen, began), max(p.Gone, began)
+}
+
+// row is a process as a row, without what depends on others.
+func row(p *datamodel.SeenProcess, anchor time.Time, kind datamodel.ProcessKind) datamodel.Process {
+	r := datamodel.Process{
+		Kind: kind, ParentID: -1, PID: p.PID, Parent: p.Parent, Name: p.Name, CommandLine: p.CommandLine,
+		Start: anchor.Add(p.Start), FirstSeen: p.FirstSeen.Seconds(), LastSeen: p.LastSeen.Seconds(), Count: float64(p.Count),
+		CPUTime: p.CPU.Seconds(), Provenance: sensors.Sampled, PeakMemory: float64(p.PeakMemory),
+		Read: math.NaN(), Written: math.NaN(), Energy: math.NaN(),
+	}
+	if p.Ended {
+		r.End = anchor.Add(p.Gone)
+	}
+	if p.HasIO {
+		r.Read, r.Written = float64(p.Read), float64(p.Written)
+	}
+	if p.PeakMemory == 0 { // a zombie when it was first seen
+		r.PeakMemory = math.NaN()
+	}
+	return r
+}
+
+// adopt numbers the rows, which are in the order of their starts, and finds the row of each one's parent: of those that
+// had its number, the one that started last before it.
+func adopt(rows []datamodel.Process) {
+	latest := make(map[int64]int64, len(rows))
+	from := 0
+	for i := range rows {
+		rows[i].ID = int64(i)
+		// Those that start within the same step of time may stand in any order.
+		for ; from < len(rows) && !rows[from].Start.After(rows[i].Start); from++ {
+			latest[rows[from].PID] = int64(from)
+		}
+		if at, ok := latest[rows[i].Parent]; ok && at != int64(i) {
+			rows[i].ParentID = at
+		}
+	}
+}
+
+// finish gives the command itself the CPU time that the kernel said after its end, and the name it had then. It ended when
+// it was reaped, where it is known when it began, and not at the last look.
+func finish(rows []datamodel.Process, l datamodel.Ledger, anchor time.Time, began time.Duration) {
+	if l.TargetPID == 0 {
+		return
+	}
+	// An earlier process of that number cannot be of the tree, as this one is its root.
+	at := slices.IndexFunc(rows, func(p datamodel.Process) bool { return p.PID == l.TargetPID })
+	if at < 0 {
+		return
+	}
+	if wall, ok := have(l.WallTime); ok && began > 0 && began.Seconds()+wall >= rows[at].LastSeen {
+		reaped := anchor.Add(began + time.Duration(wall*float64(time.Second)))
+		if reaped.Before(rows[at].End) {
+			rows[at].End = reaped
+		}
+	}
+	if v, ok := have(l.TargetTime); ok && v >= rows[at].CPUTime {
+		rows[at].CPUTime, rows[at].Provenance = v, sensors.FromCounter
+	}
+	// Where no look came after the execve, the name is that of what was to become the command.
+	if name := l.TargetName; name != "" && (len(rows[at].Name) < len(name) || rows[at].Name[:len(name)] != name) {
+		rows[at].Name = name
+	}
+}
+
+// balance adds the row of what was not seen and shares out the energy, by the same model as the target's: a second of
+// CPU time costs the same whoever has it.
+func balance(rows []datamodel.Process, summary []datamodel.Metric) ([]datamodel.Process, []datamodel.Warning) {
+	total, energy := datamodel.Pick(summary, datamodel.CPUTime), datamodel.Pick(summary, datamodel.TargetEnergy)
+	if total.Reason != "" || math.IsNaN(total.Value) {
+		return rows, nil
+	}
+	var warnings []datamodel.Warning
+	var cpu, read, written float64
+	for _, p := range rows {
+		cpu, read, written = cpu+p.CPUTime, read+orZero(p.Read), written+orZero(p.Written)
+	}
+	if cpu > total.Value {
+		// The one begins to count a little earlier than the other; more than that is a doubt.
+		if cpu-total.Value > 0.010 && cpu > 1.01*total.Value {
+			warnings = append(warnings, datamodel.Warning{Subject: datamodel.ProcessCount, Text: fmt.Sprintf(
+				"they were seen to use %.4g s of CPU time, more than the %.4g s of %s; their times are scaled down to it",
+				cpu, total.Value, total.Source)})
+		}
+		for i := range rows {
+			rows[i].CPUTime *= total.Value / cpu
+		}
+		cpu = total.Value
+	}
+	nan := math.NaN()
+	unseen := datamodel.Process{
+		Kind: datamodel.UnseenProcesses, ID: int64(len(rows)), ParentID: -1, PID: -1, Parent: -1, FirstSeen: nan, LastSeen: nan, Count: nan,
+		CPUTime: total.Value - cpu, Provenance: total.Provenance.Weaker(sensors.Sampled), PeakMemory: nan,
+		Read:    above(datamodel.Pick(summary, datamodel.DiskRead).Value, read),
+		Written: above(datamodel.Pick(summary, datamodel.DiskWrite).Value, written),
+		Energy:  nan,
+	}
+	rows = append(rows, unseen)
+	if energy.Reason != "" || math.IsNaN(energy.Value) || total.Value <= 0 {
+		return rows, warnings
+	}
+	for i := range rows {
+		rows[i].Energy = energy.Value * (rows[i].CPUTime / total.Value)
+	}
+	return rows, warnings
+}
+
+// above is by how much a whole is greater than its known parts, NaN where it is not.
+func above(whole, parts float64) float64 {
+	if whole >= parts {
+		return whole - parts
+	}
+	return math.NaN()
+}
+
+func orZero(v float64) float64 {
+	if math.IsNaN(v) {
+		return 0
+	}
+	return v
+}

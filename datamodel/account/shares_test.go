@@ -1,0 +1,377 @@
+package account
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/series"
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// course is the series of a counter with the given rate a second, read every 100 ms for 20 s.
+func course(s sensors.Sensor, rate func(t float64) float64) *series.Series {
+	const n = 200
+	at, values := every(100*ms, n+1), make([]float64, n+1)
+	values[0] = 7
+	if s.Family == "target" {
+		values[0] = 0
+	}
+	for i := range n {
+		values[i+1] = values[i] + 0.1*rate((float64(i)+0.5)/10)
+	}
+	return seriesOf(s, at, values)
+}
+
+// halves is one rate in the first half of 20 s and another in the second.
+func halves(a, b float64) func(float64) float64 {
+	return func(t float64) float64 { return a + (b-a)*step(t, 10) }
+}
+
+// load is a machine of 20 s: the time its CPUs worked, the target's part of it, and its power.
+func load(busy, target, power func(float64) float64) input {
+	none := func(float64) float64 { return 0 }
+	second := func(id string, rate func(float64) float64) *series.Series {
+		return course(sensor(id, sensors.Counter, units.Second, "cgroup v2 cpu.stat"), rate)
+	}
+	return input{
+		Ledger: datamodel.Ledger{WallTime: new(20.0)},
+		Series: []*series.Series{
+			second("cpu/user", busy), second("cpu/system", none), second("cpu/idle", func(t float64) float64 { return 8 - busy(t) }),
+			second("target/cpu_time", target), course(zone("package-0"), power),
+		},
+	}
+}
+
+// checkShares holds for every machine whose energy is shared out: in each interval and in all, target, other and idle are
+// what was measured, none is negative, and the target has no more CPU time than there was.
+func checkShares(t *testing.T, in input) division {
+	t.Helper()
+	d := divisionOf(in)
+	if len(d.cells) == 0 {
+		return d
+	}
+	whole, cells := 0.0, 0.0
+	for _, s := range energyOf(in).cpu {
+		whole += s.Energy().Value
+	}
+	if len(d.cells) != d.grounds*(len(d.edges)-1) {
+		t.Fatalf("%d cells for %d grounds and %d edges", len(d.cells), d.grounds, len(d.edges))
+	}
+	for i, c := range d.cells {
+		cells += c.energy
+		if !(c.target >= 0 && c.idle >= 0 && c.target+c.idle <= c.energy*(1+1e-12) && c.used >= 0) {
+			t.Errorf("cell %d: %+v", i, c)
+		}
+		if c.used > c.busy*(1+1e-9) && len(d.cells) > 1 {
+			t.Errorf("cell %d: the target ran for %v s of %v s", i, c.used, c.busy)
+		}
+	}
+	if !isNear(cells, whole, 1e-12) {
+		t.Errorf("the cells have %v J of %v J", cells, whole)
+	}
+	list := derive(in)
+	length := len(d.edges)
+	for k := range length - 1 {
+		if k > 0 && d.edges[k+1]-d.edges[k] < leastInterval {
+			t.Errorf("interval %d is %v long", k, d.edges[k+1]-d.edges[k])
+		}
+		sum, energy := 0.0, 0.0
+		for _, l := range list {
+			sum += l.Values[k+1] - l.Values[k]
+			if l.Values[k+1] < l.Values[k] || l.At[k+1] <= l.At[k] || l.Values[0] != 0 {
+				t.Errorf("%s falls in interval %d: %v at %v", l.Sensor.ID, k, l.Values, l.At)
+			}
+		}
+		for _, c := range d.cells[k*d.grounds : (k+1)*d.grounds] {
+			energy += c.energy
+		}
+		if math.Abs(sum-energy) > 1e-12*whole {
+			t.Errorf("interval %d: target, other and idle are %v J of %v J", k, sum, energy)
+		}
+	}
+	tree, _ := buildTree(in)
+	for _, l := range list {
+		want := tree.First(datamodel.RunLevel).Metric(l.Sensor.Family + "_energy")
+		device := tree.Find(datamodel.DeviceLevel, l.Sensor.Family)
+		leaf := device.First(datamodel.SensorLevel)
+		if l.Sensor.Family == "target" {
+			leaf = device.Find(datamodel.SensorLevel, "energy")
+		}
+		if last := l.Values[length-1]; last != want.Value || leaf.Metric("energy").Value != last || l.Sensor.Origin() != sensors.Attributed ||
+			leaf.Sensor.ID != l.Sensor.ID || l.Sensor.Source != want.Source {
+			t.Errorf("%s ends at %v (%+v), the metric is %+v", l.Sensor.ID, last, l.Sensor, want)
+		}
+	}
+	return d
+}
+
+// In the first half the target runs alone at 50 W, in the second something else runs, as many CPUs, at 150 W. The share of
+// the whole run's busy time would have the target pay half of that.
+func TestOtherLoadInOneHalfIsNotTheTargets(t *testing.T) {
+	one := func(float64) float64 { return 1 }
+	in := load(one, halves(1, 0), halves(50, 150))
+	d := checkShares(t, in)
+	tree, _ := build(t, in)
+	run := tree.First(datamodel.RunLevel)
+	plain := 2000 * run.Metric("cpu_time").Value / 20
+	target := run.Metric("target_energy")
+	// The change falls into an interval of about 1 s, which is shared out as one: half of it at the worst half wrong.
+	const edge = 25
+	if !isNear(plain, 1000, 1e-9) || math.Abs(target.Value-500) > edge || math.Abs(run.Metric("other_energy").Value-1500) > edge {
+		t.Errorf("the target has %v J, by the plain share %v J", target.Value, plain)
+	}
+	if n := len(d.edges) - 1; n < 15 || n > 20 || !strings.Contains(target.Source, fmt.Sprintf("in each of %d intervals, 10 s of 20 s in all", n)) {
+		t.Errorf("%d intervals: %s", n, target.Source)
+	}
+	// The same with idling known: what is above 30 W is the target's in its half only.
+	in.Run.Baseline = &datamodel.Baseline{Cover: "packages", Power: 30}
+	checkShares(t, in)
+	tree, _ = build(t, in)
+	if got := tree.First(datamodel.RunLevel).Metric("target_energy").Value; math.Abs(got-200) > edge {
+		t.Errorf("above idle the target has %v J, want 200", got)
+	}
+}
+
+func TestIdleIsAtMostWhatWasMeasured(t *testing.T) {
+	// Idling took 60 W before the run, but 20 W in its first half. What that half cannot hold the second one does.
+	one := func(float64) float64 { return 1 }
+	in := load(one, one, halves(20, 180))
+	in.Run.Baseline = &datamodel.Baseline{Cover: "packages", Power: 60}
+	d := checkShares(t, in)
+	tree, _ := build(t, in)
+	if run := tree.First(datamodel.RunLevel); !isNear(run.Metric("idle_energy").Value, 1200, 1e-9) || !isNear(run.Metric("target_energy").Value, 800, 1e-9) {
+		t.Errorf("idle %v J, target %v J", run.Metric("idle_energy").Value, run.Metric("target_energy").Value)
+	}
+	if c := d.cells[0]; !isNear(c.idle, c.energy, 1e-9) || c.target > 1e-9 {
+		t.Errorf("the first interval: %+v", c)
+	}
+}
+
+// Processes that no reading saw are counted: the CPU time in all is exact.
+func TestTheProfileIsCompleted(t *testing.T) {
+	two := func(float64) float64 { return 2 }
+	watts := func(float64) float64 { return 100 }
+	f := func(name string, seen func(float64) float64, exact, want float64) {
+		t.Helper()
+		in := load(two, seen, watts)
+		in.Ledger.GroupTime = &exact
+		d := checkShares(t, in)
+		tree, _ := build(t, in)
+		if got := tree.First(datamodel.RunLevel).Metric("target_energy").Value; !isNear(got, want, 1e-9) || len(d.edges) < 10 {
+			t.Errorf("%s: the target has %v J, want %v; %d edges", name, got, want, len(d.edges))
+		}
+	}
+	one := func(float64) float64 { return 1 }
+	f("all seen", one, 20, 1000)
+	f("half of it seen, more than there is room for in the first half", halves(1.5, 0.1), 32, 1600)
+	f("nothing seen", func(float64) float64 { return 0 }, 10, 500)
+	f("more seen than there was", one, 5, 250)
+	f("more than the CPUs were busy", one, 50, 2000)
+}
+
+// The first reading of a slow source has in it what the target did before.
+func TestWhatWasCountedBeforeTheFirstReading(t *testing.T) {
+	in := load(func(float64) float64 { return 1 }, halves(1, 0), func(float64) float64 { return 50 })
+	at, values := every(100*ms, 201), make([]float64, 201)
+	for i := range values {
+		values[i] = min(float64(i)/10, 10)
+		if i < 100 {
+			values[i] = math.NaN()
+		}
+	}
+	in.Series[3] = seriesOf(in.Series[3].Sensor(), at, values)
+	d := checkShares(t, in)
+	if c := d.cells[0]; !isNear(c.used, c.busy, 1e-6) {
+		t.Errorf("the first interval: %+v", c)
+	}
+	if c := d.cells[len(d.cells)-1]; c.used > 1e-6 {
+		t.Errorf("the last interval: %+v", c)
+	}
+}
+
+// A machine on which next to nothing runs has too few ticks for intervals of a second.
+func TestIntervalsAreLongEnoughForTicks(t *testing.T) {
+	rate := func(v float64) func(float64) float64 { return func(float64) float64 { return v } }
+	for _, c := range []struct {
+		busy        float64
+		least, most int
+	}{{4, 17, 20}, {0.25, 4, 5}, {0.04, 1, 1}, {0.001, 1, 1}} {
+		d := checkShares(t, load(rate(c.busy), rate(c.busy/2), rate(10)))
+		if n := len(d.edges) - 1; n < c.least || n > c.most {
+			t.Errorf("%v CPUs busy: %d intervals", c.busy, n)
+		}
+	}
+	// Half a second is one interval, and the share that of all of it.
+	in := load(rate(1), rate(0.5), rate(100))
+	for i, s := range in.Series {
+		at, values := every(100*ms, 6), make([]float64, 6)
+		for k := range values {
+			values[k] = first(s) + s.Delta()*float64(k)/200
+		}
+		in.Series[i] = seriesOf(s.Sensor(), at, values)
+	}
+	if d := checkShares(t, in); len(d.cells) != 1 || !isNear(d.cells[0].target, 25, 1e-9) {
+		t.Errorf("%+v", d)
+	}
+}
+
+// twoPackages is a machine of two packages with four CPUs each, on the first of which the target runs.
+func twoPackages(target, other, power0, power1 func(float64) float64) input {
+	both := func(t float64) float64 { return target(t) + other(t) }
+	in := load(both, target, power0)
+	in.Series = append(in.Series, course(zone("package-1"), power1), course(zone("package-0/dram"), func(float64) float64 { return 5 }))
+	for i := range 8 {
+		rate := func(t float64) float64 { return target(t) / 4 }
+		if i >= 4 {
+			rate = func(t float64) float64 { return other(t) / 4 }
+		}
+		in.Series = append(in.Series,
+			course(sensor(fmt.Sprintf("cpu/cpu%d/user", i), sensors.Counter, units.Second, "/proc/stat"), rate))
+	}
+	for i, list := range []string{"0-3", "4,5-7"} {
+		s := sensor(fmt.Sprintf("target/package-%d/cpu_time", i), sensors.Counter, units.Second, "cgroup v1 cpuacct")
+		s.CPUs = list
+		rate := target
+		if i == 1 {
+			rate = func(float64) float64 { return 0 }
+		}
+		in.Series = append(in.Series, course(s, rate))
+	}
+	return in
+}
+
+func TestEachPackageIsSharedByWhatRanOnIt(t *testing.T) {
+	rate := func(v float64) func(float64) float64 { return func(float64) float64 { return v } }
+	in := twoPackages(rate(2), rate(2), rate(40), rate(120))
+	d := checkShares(t, in)
+	tree, _ := build(t, in)
+	target := tree.First(datamodel.RunLevel).Metric("target_energy")
+	if !isNear(target.Value, 20*45, 1e-6) || d.grounds != 2 || !strings.Contains(target.Source, "share of each package's busy CPU time in each of") {
+		t.Errorf("target %v J of %s", target.Value, target.Source)
+	}
+	// Without the counters by package it is half of all.
+	in.Series = in.Series[:len(in.Series)-1]
+	d = checkShares(t, in)
+	tree, _ = build(t, in)
+	if target = tree.First(datamodel.RunLevel).Metric("target_energy"); !isNear(target.Value, 20*165/2, 1e-6) || d.grounds != 1 ||
+		!strings.Contains(target.Source, "share of busy CPU time in each of") {
+		t.Errorf("target %v J of %s", target.Value, target.Source)
+	}
+	// What idles beside it is shared by what ran anywhere: no tick tells whose it was.
+	in = twoPackages(rate(2), rate(0), rate(40), rate(30))
+	checkShares(t, in)
+	tree, _ = build(t, in)
+	if target = tree.First(datamodel.RunLevel).Metric("target_energy"); !isNear(target.Value, 20*75, 1e-6) {
+		t.Errorf("target %v J", target.Value)
+	}
+}
+
+// The identity holds whatever was read.
+func TestSharesProperties(t *testing.T) {
+	intervals := 0
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 11))
+		random := func(scale float64) func(float64) float64 {
+			phases := make([]float64, 21)
+			for i := range phases {
+				phases[i] = scale * r.Float64() * float64(r.IntN(3))
+			}
+			return func(t float64) float64 { return phases[int(t)] }
+		}
+		target, other := random(1), random(1)
+		in := load(func(t float64) float64 { return target(t) + other(t) }, target, random(100))
+		if r.IntN(2) == 0 {
+			in = twoPackages(target, other, random(100), random(100))
+		}
+		for i, s := range in.Series { // read at times of its own, with gaps
+			if r.IntN(3) > 0 {
+				continue
+			}
+			n := 2 + r.IntN(200)
+			at, values := make([]time.Duration, n), make([]float64, n)
+			for k := range n {
+				at[k] = time.Duration(k)*20*sec/time.Duration(n) + time.Duration(r.IntN(int(20*sec)/n))
+				amount, _ := s.Amount(0, at[k])
+				if values[k] = first(s) + amount; r.IntN(8) == 0 {
+					values[k] = math.NaN()
+				}
+			}
+			in.Series[i] = seriesOf(s.Sensor(), at, values)
+		}
+		if r.IntN(2) == 0 {
+			in.Ledger.GroupTime = new(40 * r.Float64())
+		}
+		if r.IntN(2) == 0 {
+			in.Run.Baseline = &datamodel.Baseline{Cover: "packages", Power: 300 * r.Float64()}
+			if r.IntN(4) == 0 {
+				in.Run.Baseline.Cover = "packages + dram"
+			}
+		}
+		build(t, in)
+		intervals += max(0, len(checkShares(t, in).edges)-2)
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+	if intervals < 300 {
+		t.Errorf("only %d intervals in all", intervals)
+	}
+}
+
+func TestFilled(t *testing.T) {
+	for seed := range uint64(500) {
+		r := rand.New(rand.NewPCG(seed, 13))
+		n := 1 + r.IntN(9)
+		parts, bounds := make([]float64, n), make([]float64, n)
+		most := 0.0
+		for i := range n {
+			parts[i], bounds[i] = r.Float64()*float64(r.IntN(2)), r.Float64()*float64(r.IntN(3))
+			most += bounds[i]
+		}
+		total, sum := 1.2*most*r.Float64(), 0.0
+		for i, v := range filled(total, parts, bounds) {
+			if sum += v; !(v >= 0 && v <= bounds[i]) {
+				t.Errorf("seed %d: %v above %v", seed, v, bounds[i])
+			}
+		}
+		if !isNear(sum, min(total, most), 1e-12) {
+			t.Errorf("seed %d: %v of %v, bounds %v", seed, sum, total, most)
+		}
+	}
+}
+
+func FuzzHolds(f *testing.F) {
+	f.Add("0-15,32-47\n", "12")
+	f.Add("0-3:1/2", "")
+	f.Fuzz(func(t *testing.T, list, device string) {
+		if holds(list, device) && (!strings.ContainsAny(list, "0123456789")) {
+			t.Errorf("%q holds %q", list, device)
+		}
+	})
+}
+
+func TestHolds(t *testing.T) {
+	for _, c := range []struct {
+		list, device string
+		want         bool
+	}{
+		{"0-15,32-47\n", "0", true},
+		{"0-15,32-47", "47", true},
+		{"0-15,32-47", "16", false},
+		{"7", "7", true},
+		{"0,2,4", "3", false},
+		{"", "0", false},
+		{"0-3", "", false},
+		{"0-3", "x", false},
+	} {
+		if got := holds(c.list, c.device); got != c.want {
+			t.Errorf("%q has %q: %v", c.list, c.device, got)
+		}
+	}
+}

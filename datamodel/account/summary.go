@@ -1,0 +1,223 @@
+package account
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// wall is the wall time of the command in s.
+func (h *host) wall() (float64, bool) {
+	if v, ok := have(h.Ledger.WallTime); ok {
+		return v, true
+	}
+	return have(h.run.WallTime)
+}
+
+// sizes is the memory, the processes and the bytes of the command, and the memory of the GPUs.
+func (h *host) sizes() []datamodel.Metric {
+	l := h.Ledger
+	return []datamodel.Metric{
+		h.peakMemory(),
+		h.ledgerOr(datamodel.ProcessCount, nil, "", "", sensors.TargetProcessesEver),
+		h.ledgerOr(datamodel.DiskRead, l.ReadBytes, "delta", fromIO, sensors.TargetRead),
+		h.ledgerOr(datamodel.DiskWrite, l.WriteBytes, "delta", fromIO, sensors.TargetWritten),
+		h.gpuMemory(),
+	}
+}
+
+// peakMemory is the memory controller's mark where there is one. Otherwise it is the greater of two lower bounds: the
+// most seen at a beat, and the most any single process had.
+func (h *host) peakMemory() datamodel.Metric {
+	const name = datamodel.PeakMemory
+	l := h.Ledger
+	if v, ok := have(l.GroupMemoryPeak); ok {
+		return datamodel.Value(name, v, units.Byte, "max", sensors.FromCounter, cmp.Or(l.GroupMemorySource, "cgroup"))
+	}
+	best := missing(name, units.Byte, h.whyMissing("target", "target/memory_peak", "target/memory"))
+	for _, use := range []sensors.Use{sensors.TargetMemoryPeak, sensors.TargetMemory} {
+		s := h.find(use)
+		if s == nil {
+			continue
+		}
+		m := s.Gauge(name)
+		if m.Reason != "" {
+			if best.Count == 0 {
+				best.Reason, best.Absence = m.Reason, ""
+			}
+			continue
+		}
+		m.Value, m.Aggregation = m.Max, "max"
+		if m.Provenance == sensors.FromCounter { // a memory controller's own mark, only read by the sampler
+			return m
+		}
+		if best.Reason != "" || m.Value > best.Value {
+			best = m
+		}
+	}
+	rss, ok := have(l.MaxRSS)
+	if !ok {
+		return best
+	}
+	if floor, known := have(l.RSSFloor); known && rss <= floor {
+		if best.Reason != "" {
+			best.Absence = ""
+			best.Reason = fmt.Sprintf("below the %.3g MB of the process that started it", floor/1e6)
+		}
+		return best
+	}
+	if best.Reason != "" || rss > best.Value {
+		return datamodel.Value(name, rss, units.Byte, "max", sensors.Sampled,
+			"wait4 ru_maxrss: the largest single process, the tree may have held more")
+	}
+	return best
+}
+
+// gpuMemory is the most memory in use on the GPUs, whoever uses it.
+func (h *host) gpuMemory() datamodel.Metric {
+	m := h.gpuPeak(sensors.GPUMemory)
+	if m.Reason == "" {
+		m.Source += ", by whatever program"
+	}
+	return m
+}
+
+// gpuPeak adds each GPU's own maximum of a gauge of its memory: for one GPU that is the peak, for several an upper bound
+// of it.
+func (h *host) gpuPeak(use sensors.Use) datamodel.Metric {
+	const name = datamodel.GPUMemoryPeak
+	var parts []datamodel.Metric
+	reason := ""
+	for _, s := range h.every(use) {
+		m := s.Gauge(name)
+		if m.Reason != "" {
+			reason = m.Reason
+			continue
+		}
+		m.Value = m.Max
+		parts = append(parts, m)
+	}
+	switch len(parts) {
+	case 0:
+		return missing(name, units.Byte, cmp.Or(because(reason), h.whyMissing("gpu", "nvml")))
+	case 1:
+		m := parts[0]
+		m.Aggregation = "max"
+		return m
+	}
+	m := datamodel.Total(name, units.Byte, parts, fmt.Sprintf("the maxima of %d GPUs added: at once it may have been less", len(parts)))
+	m.Aggregation = "max"
+	return m
+}
+
+// network adds the interfaces but for loopback.
+func (h *host) network(w *doubts) []datamodel.Metric {
+	out := make([]datamodel.Metric, 0, 2)
+	for _, of := range []struct {
+		name string
+		use  sensors.Use
+	}{
+		{datamodel.NetworkReceive, sensors.NetworkReceived}, {datamodel.NetworkTransmit, sensors.NetworkSent},
+	} {
+		var parts []datamodel.Metric
+		var devices []string
+		reason := ""
+		for _, s := range h.every(of.use) {
+			m := s.Metrics()[0]
+			if m.Reason != "" {
+				// An interface that came or went during the run may have been read once only.
+				reason = m.Reason
+				w.add(s.Sensor().ID, "not in %s: %s", of.name, m.Reason)
+				continue
+			}
+			parts, devices = append(parts, m), append(devices, s.Sensor().Device)
+		}
+		if len(parts) == 0 {
+			out = append(out, missing(of.name, units.Byte, cmp.Or(because(reason), h.whyMissing("network"))))
+			continue
+		}
+		out = append(out, datamodel.Total(of.name, units.Byte, parts, strings.Join(devices, ", ")))
+	}
+	return out
+}
+
+// profilerTime is the CPU time of the runner, by the ledger if it knows, and of the sampler.
+func (h *host) profilerTime() datamodel.Metric {
+	const name = datamodel.ProfilerCPUTime
+	part := func(who string, use sensors.Use) datamodel.Metric {
+		if v, ok := have(h.Ledger.RunnerTime); ok && use == sensors.RunnerCPU {
+			return datamodel.Value(name, v, units.Second, "delta", sensors.FromCounter, who)
+		}
+		if s := h.find(use); s != nil {
+			m := s.Metrics()[0]
+			if m.Reason == "" {
+				return m
+			}
+		}
+		return datamodel.Missing(name, units.Second, "that of the "+who+" is not known")
+	}
+	parts := []datamodel.Metric{
+		part("runner", sensors.RunnerCPU), part("sampler", sensors.SamplerCPU),
+	}
+	for _, p := range parts {
+		if p.Reason != "" {
+			return datamodel.Missing(name, units.Second, p.Reason)
+		}
+	}
+	return datamodel.Total(name, units.Second, parts, "getrusage of runner and sampler")
+}
+
+// limitUtilization is the part of what it may use of the processors that the target did use.
+func (h *host) limitUtilization(used datamodel.Metric) datamodel.Metric {
+	const name = datamodel.CPULimitUtilization
+	n, by := h.Machine.Limits.CPUs()
+	wall, ok := h.wall()
+	switch {
+	case n <= 0:
+		return datamodel.Missing(name, units.Ratio, "no limit is known: it may use all processors")
+	case used.Reason != "":
+		return missing(name, units.Ratio, whyOf(used))
+	case !ok || wall <= 0:
+		return datamodel.Missing(name, units.Ratio, "the wall time is not known")
+	}
+	m := datamodel.Value(name, used.Value/(n*wall), units.Ratio, "share", used.Provenance,
+		fmt.Sprintf("%s; of %s CPUs by %s", used.Source, strconv.FormatFloat(n, 'g', 4, 64), by))
+	m.Count, m.Gaps = used.Count, used.Gaps
+	return m
+}
+
+// stealTime is the CPU time that a hypervisor gave to others while there was work on this machine.
+func (h *host) stealTime() datamodel.Metric {
+	const name = datamodel.StealTime
+	s := h.find(sensors.CPUSteal)
+	if s == nil {
+		return missing(name, units.Second, h.whyMissing("cpu", "cpu/steal"))
+	}
+	m := s.Metrics()[0]
+	m.Name = name
+	return m
+}
+
+const (
+	fromWait = "wait4, of the target and the descendants it waited for"
+	fromIO   = "/proc/PID/io of the ended target, with the children it waited for"
+)
+
+// ledgerOr is what the ledger knows of a metric of the command, else what the sensor of that use came to.
+func (h *host) ledgerOr(name string, known *float64, aggregation, source string, use sensors.Use) datamodel.Metric {
+	d, _ := datamodel.Lookup(name)
+	if v, ok := have(known); ok {
+		return datamodel.Value(name, v, d.Unit, aggregation, sensors.FromCounter, source)
+	}
+	if s := h.find(use); use != "" && s != nil {
+		m := s.Metrics()[0]
+		m.Name, m.Unit = name, d.Unit
+		return m
+	}
+	return missing(name, d.Unit, h.whyMissing("target", d.Family+"/"+d.Sensor))
+}
