@@ -192,6 +192,9 @@ func TestBadJoin(t *testing.T) {
 				t.Fatalf("%v, outcome %s (%s), exit code %d", err, rep.Run.Outcome, rep.Run.Reason, rep.State.ExitCode)
 			}
 			whole(t, rep)
+			if m := sensor(t, rep, "held/time"); how != "dies later" && m.Count > 25 {
+				t.Errorf("%d readings: the runner went on reading at the beats", m.Count)
+			}
 			if _, err := os.Stat(filepath.Join(rep.Dir, store.SpoolFolder)); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("spool: %v, want it removed", err)
 			}

@@ -237,6 +237,7 @@ func (r *readings) settle(j joined) {
 		return
 	}
 	r.fail(fmt.Errorf("the sampler could not take over: %w", j.err))
+	r.fail(r.engine.Pause()) // a long command would fill the memory; the last readings are still taken
 }
 
 // end takes the last readings, and what there is to say about all.

@@ -237,9 +237,9 @@ static int wanted(int argc, char **argv) {
 #define SLACK 1000000UL
 static void calm(void) { prctl(PR_SET_TIMERSLACK, SLACK, 0UL, 0UL, 0UL); }
 
-// LEAST_FILES is how many descriptors the runner and the sampler need each: 26 here. With 11 the Go runtime crashes
-// before main. The hard limit counts, because Go raises the soft one.
-#define LEAST_FILES 32
+// LEAST_FILES is how many descriptors the runner and the sampler need each: 38 here, while the sampler is started. With 11
+// the Go runtime crashes before main. The hard limit counts, because Go raises the soft one.
+#define LEAST_FILES 48
 static void need_files(void) {
 	struct rlimit files;
 	if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_max >= LEAST_FILES) return;
