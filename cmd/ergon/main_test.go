@@ -5,11 +5,14 @@ package main
 import (
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
 // TestMain makes this test binary ergon itself for the scripts, and for the samplers that they start.
@@ -45,6 +48,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("ERGON_RESULTS", e.Cd+"/results")
 			e.Setenv("LC_ALL", "C.UTF-8")
 			e.Setenv("ERGON_EARLY", "ergon")
+			e.Values[machineKey{}] = testenv.Begin(scriptTB{t, e.T(), filepath.Base(e.WorkDir)})
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -52,6 +56,7 @@ func TestScripts(t *testing.T) {
 			"schema":  validate,
 			"unsaved": unsaved,
 			"sums":    sums,
+			"within":  within,
 		},
 	})
 }

@@ -325,7 +325,7 @@ func TestGPUBaseline(t *testing.T) {
 	t.Parallel()
 	r := runOnGPU(t, nvmlstub.Build(t), "CURVE=constant:100", "energy", "--baseline", "1s", "sleep", "1")
 	idle, m := r.metric(t, datamodel.HostLevel, "", "gpu_idle_energy"), r.metric(t, datamodel.RunLevel, "", "gpu_energy")
-	if !(math.Abs(idle.Value-m.Value) < 0.01*m.Value) || !strings.Contains(idle.Source, "baseline of 1") {
+	if !(math.Abs(idle.Value-m.Value) < 0.01*m.Value) || !strings.HasPrefix(idle.Source, "baseline of ") {
 		t.Errorf("idle %v J (%s, %s) of %v J at the same power", idle.Value, idle.Source, idle.Reason, m.Value)
 	}
 	if base := r.Run.Baseline; base == nil || math.Abs(base.GPUs[stubGPU]-100) > 1 {

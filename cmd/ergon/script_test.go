@@ -16,12 +16,14 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/ergon-energy/ergon/internal/fakerapl"
+	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
 // subject is a program to measure. Its first word says what it does.
@@ -83,34 +85,73 @@ func field(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 3 {
 		ts.Fatalf("usage: field FILE PATH REGEXP")
 	}
-	var v any
-	d := json.NewDecoder(strings.NewReader(ts.ReadFile(args[0])))
-	d.UseNumber()
-	ts.Check(d.Decode(&v))
-	for word := range strings.SplitSeq(args[1], ".") {
-		switch in := v.(type) {
-		case map[string]any:
-			next, ok := in[word]
-			if !ok {
-				ts.Fatalf("%s: no field %q in %s", args[0], word, args[1])
-			}
-			v = next
-		case []any:
-			i, err := strconv.Atoi(word)
-			if err != nil || i >= len(in) {
-				ts.Fatalf("%s: no element %q in %s", args[0], word, args[1])
-			}
-			v = in[i]
-		default:
-			ts.Fatalf("%s: nothing below %q in %s", args[0], word, args[1])
-		}
-	}
-	text, err := json.Marshal(v)
+	text, err := json.Marshal(valueAt(ts, args[0], args[1]))
 	ts.Check(err)
 	text = bytes.Trim(text, `"`)
 	if match := regexp.MustCompile("^(?:" + args[2] + ")$").Match(text); match == neg {
 		ts.Fatalf("%s: %s is %s, want %s (not: %v)", args[0], args[1], text, args[2], neg)
 	}
+}
+
+// within checks a time in a JSON file that a busy machine stretches: within FILE PATH LEAST MOST.
+func within(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 4 || neg {
+		ts.Fatalf("usage: within FILE PATH LEAST MOST")
+	}
+	number := func(v any) float64 {
+		f, err := strconv.ParseFloat(fmt.Sprint(v), 64)
+		ts.Check(err)
+		return f
+	}
+	got, least, most := number(valueAt(ts, args[0], args[1])), number(args[2]), number(args[3])
+	switch {
+	case got < least:
+		ts.Fatalf("%s is %v, want at least %v", args[1], got, least)
+	case got > most:
+		ts.Value(machineKey{}).(*testenv.Watch).Errorf("%s is %v, want at most %v", args[1], got, most)
+	}
+}
+
+// machineKey is the key of a script's watch on the machine.
+type machineKey struct{}
+
+// scriptTB is a script as a test, for the watch on the machine.
+type scriptTB struct {
+	testing.TB // all scripts
+	script     testscript.T
+	name       string
+}
+
+func (s scriptTB) Helper()                           {}
+func (s scriptTB) Name() string                      { return s.TB.Name() + "/" + s.name }
+func (s scriptTB) Skipf(format string, args ...any)  { s.script.Skip(fmt.Sprintf(format, args...)) }
+func (s scriptTB) Errorf(format string, args ...any) { s.script.Fatal(fmt.Sprintf(format, args...)) }
+
+// valueAt returns the value at a path in a JSON file.
+func valueAt(ts *testscript.TestScript, file, path string) any {
+	var v any
+	d := json.NewDecoder(strings.NewReader(ts.ReadFile(file)))
+	d.UseNumber()
+	ts.Check(d.Decode(&v))
+	for word := range strings.SplitSeq(path, ".") {
+		switch in := v.(type) {
+		case map[string]any:
+			next, ok := in[word]
+			if !ok {
+				ts.Fatalf("%s: no field %q in %s", file, word, path)
+			}
+			v = next
+		case []any:
+			i, err := strconv.Atoi(word)
+			if err != nil || i >= len(in) {
+				ts.Fatalf("%s: no element %q in %s", file, word, path)
+			}
+			v = in[i]
+		default:
+			ts.Fatalf("%s: nothing below %q in %s", file, word, path)
+		}
+	}
+	return v
 }
 
 // validate checks a report against the published schema: schema FILE.

@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// mostPressure is the part of the time in which a runnable process may wait for a processor. Our own tests side by
-	// side on two processors reach about half; twice as many busy processes as processors give nearly 1.
-	mostPressure = 0.8
+	// mostPressure is the part of the time in which a runnable process may wait for a processor. Twice as many busy
+	// processes as processors give 0.7 and more.
+	mostPressure = 0.6
 	// mostSteal is the part of the processors' time that a hypervisor may give to others.
 	mostSteal = 0.05
 )

@@ -64,7 +64,7 @@ func TestWatch(t *testing.T) {
 		}
 	}
 	f(0, 0, "")
-	f(7*time.Second, 100, "")
+	f(5*time.Second, 100, "")
 	f(9*time.Second, 0, "a process waited for a processor")
 	f(0, 200, "the hypervisor took 9 % of the processors' time")
 }
