@@ -23,7 +23,7 @@ import (
 func FuzzReplay(f *testing.F) {
 	manifest, spool := strangers(f)
 	f.Add(manifest, spool)
-	f.Add([]byte(`{"schema":"ergon.tape/1","run":{"schema":"ergon.run/1","id":"../x","project":"/","start":"0000-01-01T00:00:00Z"},"ledger":{"wall_time":-1e308}}`), spool[:len(spool)/2])
+	f.Add([]byte(`{"schema":"ergon.tape/2","run":{"schema":"ergon.run/1","id":"../x","project":"/","start":"0000-01-01T00:00:00Z"},"ledger":{"wall_time":-1e308}}`), spool[:len(spool)/2])
 	f.Fuzz(func(t *testing.T, manifest, spool []byte) {
 		var b bytes.Buffer
 		w := zip.NewWriter(&b)

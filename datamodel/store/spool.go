@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// spoolSchema is the version of the spool files.
-	spoolSchema = "ergon.spool/1"
+	// spoolSchema is the version of the spool files. Since 2 a sensor says what it is of and what it serves for.
+	spoolSchema = "ergon.spool/2"
 	// spoolKey is the key of the header in the metadata of the Arrow schema.
 	spoolKey = "ergon"
 	spoolExt = ".arrows"

@@ -105,7 +105,7 @@ func (r *SpoolReader) open() error {
 		return fmt.Errorf("header: %w", err)
 	}
 	if meta.Schema != spoolSchema {
-		return fmt.Errorf("schema %q: %w", meta.Schema, ErrForeign)
+		return fmt.Errorf("schema %q, this ergon reads %s (recover it with the ergon that wrote it): %w", meta.Schema, spoolSchema, ErrForeign)
 	}
 	if len(meta.Sensors) == 0 {
 		return errors.New("header: no sensors")

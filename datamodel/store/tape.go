@@ -18,8 +18,8 @@ import (
 
 const (
 	tapeKind = "ergon.tape/"
-	// tapeSchema is the version of the tapes.
-	tapeSchema = tapeKind + "1"
+	// tapeSchema is the version of the tapes. It rises with that of the spools on them.
+	tapeSchema = tapeKind + "2"
 	// tapeManifest is the entry with the Tape, tapeSpool what the names of the spools begin with.
 	tapeManifest = "tape.json"
 	tapeSpool    = SpoolFolder + "/"
@@ -259,7 +259,7 @@ func (t *TapeFile) readManifest(e *zip.File) error {
 	}
 	switch {
 	case kind.Schema != tapeSchema && strings.HasPrefix(kind.Schema, tapeKind), kind.Schema == tapeSchema && kind.Run.Schema != datamodel.ManifestSchema:
-		return fmt.Errorf("it is %.40q with %.40q, made by ergon %.40q; this ergon reads %s with %s, a newer one may read it: %w",
+		return fmt.Errorf("it is %.40q with %.40q, made by ergon %.40q; this ergon reads %s with %s (replay it with the ergon that made it): %w",
 			kind.Schema, kind.Run.Schema, kind.Version, tapeSchema, datamodel.ManifestSchema, ErrForeign)
 	case kind.Schema != tapeSchema:
 		return fmt.Errorf("%s: schema %.40q: %w", tapeManifest, kind.Schema, ErrForeign)

@@ -221,7 +221,7 @@ func bomb(t *testing.T, first entry, size uint64) string {
 
 // A tape that was unpacked and packed again by zip -r has an entry for the folder.
 func TestTapePackedAgain(t *testing.T) {
-	manifest := entry{"tape.json", []byte(`{"schema":"ergon.tape/1","version":"v1","run":{"schema":"` + datamodel.ManifestSchema + `"}}`)}
+	manifest := entry{"tape.json", []byte(`{"schema":"ergon.tape/2","version":"v1","run":{"schema":"` + datamodel.ManifestSchema + `"}}`)}
 	r, err := store.OpenTape(archive(t, entry{"spool/", nil}, entry{"spool/cpu.arrows", []byte("x")}, manifest))
 	if err != nil {
 		t.Fatal(err)
@@ -239,7 +239,7 @@ func TestTapePackedAgain(t *testing.T) {
 // A tape comes from a stranger: whatever is in it, it writes to no other folder, grows to no size, and the error says what
 // is wrong with it.
 func TestTapeRefuses(t *testing.T) {
-	good := entry{"tape.json", []byte(`{"schema":"ergon.tape/1","version":"v1","run":{"schema":"` + datamodel.ManifestSchema + `"}}`)}
+	good := entry{"tape.json", []byte(`{"schema":"ergon.tape/2","version":"v1","run":{"schema":"` + datamodel.ManifestSchema + `"}}`)}
 	f := func(want string, entries ...entry) {
 		t.Helper()
 		file := archive(t, entries...)
@@ -273,8 +273,8 @@ func TestTapeRefuses(t *testing.T) {
 	f("is there twice", good, good)
 	f("is there twice", good, entry{"spool/", nil}, entry{"spool/", nil})
 	f("is there twice", good, entry{"spool/A", nil}, entry{"spool/a", nil})
-	f(`made by ergon "v9"; this ergon reads ergon.tape/1`, entry{"tape.json", []byte(`{"schema":"ergon.tape/2","version":"v9"}`)})
-	f(`made by ergon "v9"`, entry{"tape.json", []byte(`{"schema":"ergon.tape/1","version":"v9","run":{"schema":"ergon.run/9"}}`)})
+	f(`made by ergon "v9"; this ergon reads ergon.tape/2`, entry{"tape.json", []byte(`{"schema":"ergon.tape/3","version":"v9"}`)})
+	f(`made by ergon "v9"`, entry{"tape.json", []byte(`{"schema":"ergon.tape/2","version":"v9","run":{"schema":"ergon.run/9"}}`)})
 	f(`schema "x"`, entry{"tape.json", []byte(`{"schema":"x"}`)})
 	f("tape.json: 5242880 bytes, more than 4194304", entry{"tape.json", make([]byte, 5<<20)})
 	many := []entry{good}
