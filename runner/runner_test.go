@@ -239,24 +239,27 @@ func measure(t *testing.T, how, script string, change func(*runner.Options)) (ru
 	return runner.Run(t.Context(), o, []string{"sh", "-c", script})
 }
 
-// sensor finds a leaf.
+// sensor returns the metric of a leaf, which must be there.
 func sensor(t *testing.T, rep runner.Report, id string) datamodel.Metric {
 	t.Helper()
-	var found *datamodel.Node
-	var walk func(*datamodel.Node)
-	walk = func(n *datamodel.Node) {
-		if n.Sensor != nil && n.Sensor.ID == id {
-			found = n
-		}
-		for _, c := range n.Children {
-			walk(c)
-		}
-	}
-	walk(rep.Tree)
+	found := leaf(rep.Tree, id)
 	if found == nil {
 		t.Fatalf("no sensor %s in the tree", id)
 	}
 	return found.Metric(found.Sensor.Name)
+}
+
+// leaf finds the node of a sensor; nil if there is none.
+func leaf(n *datamodel.Node, id string) *datamodel.Node {
+	if n.Sensor != nil && n.Sensor.ID == id {
+		return n
+	}
+	for _, c := range n.Children {
+		if found := leaf(c, id); found != nil {
+			return found
+		}
+	}
+	return nil
 }
 
 func TestRun(t *testing.T) {
