@@ -299,7 +299,7 @@ func (p *page) missing(gs []gap, absences []sensors.Absence) {
 	var absent, ofRun []gap
 	longest := 0 // columns of a reason that the run has given
 	for _, g := range gs {
-		about := func(a sensors.Absence) bool { return a.Reason != "" && strings.Contains(g.reason, printable(a.Reason)) }
+		about := func(a sensors.Absence) bool { return a.ID == g.absence }
 		if slices.ContainsFunc(absences, func(a sensors.Absence) bool { return a.Present() && a.Cause != sensors.TooShort && about(a) }) {
 			command, more, why = "ergon doctor", "tells what would help", "tells what would help"
 		}
