@@ -188,6 +188,9 @@ func (r *readings) join(ctx context.Context, s sampler.Subject) {
 	go func() {
 		var j joined
 		j.ready, j.err = r.takeOver(ctx, s)
+		if j.err != nil && ctx.Err() != nil {
+			j.err = ctx.Err() // the error may be that of a pipe, which the end of ctx closes
+		}
 		r.joining <- j
 	}()
 }

@@ -157,7 +157,7 @@ func TestIgnored(t *testing.T) {
 		t.Errorf("%q, %#x, %q", rest, status, k.stderr.String())
 	}
 	if run := onlyRun(t, dir); run.Outcome != datamodel.TargetFailed {
-		t.Errorf("outcome %v", run.Outcome)
+		t.Errorf("outcome %v: %s", run.Outcome, run.Reason)
 	}
 	noneLeft(t, mark)
 }
@@ -298,7 +298,7 @@ func TestTrials(t *testing.T) {
 				}
 				run := onlyRun(t, dir)
 				if run.Outcome != datamodel.Cancelled {
-					t.Errorf("outcome %v", run.Outcome)
+					t.Errorf("outcome %v: %s", run.Outcome, run.Reason)
 				}
 				noneLeft(t, mark)
 				noGroup(t, run.ID)
@@ -392,7 +392,7 @@ func TestKilled(t *testing.T) {
 	}
 	run := onlyRun(t, dir)
 	if run.Outcome != datamodel.ProfilerFailed {
-		t.Errorf("outcome %v", run.Outcome)
+		t.Errorf("outcome %v: %s", run.Outcome, run.Reason)
 	}
 	result, err := store.Load(filepath.Dir(onlyManifest(t, dir)))
 	if err != nil {
