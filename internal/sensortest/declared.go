@@ -132,7 +132,7 @@ func domain(family, device, name string) sensors.Domain {
 	return sensors.Domain{}
 }
 
-var ( //nolint:gochecknoglobals // compiled once for all tests
+var ( // compiled once for all tests
 	zones  = regexp.MustCompile(`^(mmio/)?(package-(\d+)(-die-(\d+))?)?(/?(dram|core|uncore|psys)(-(\d+))?)?$`)
 	number = regexp.MustCompile(`(\d+)$`)
 )
