@@ -227,6 +227,31 @@ func TestRounds(t *testing.T) {
 	if samplers != 1 {
 		t.Errorf("%d samplers", samplers)
 	}
+	for _, c := range []struct {
+		command string
+		outcome datamodel.Outcome
+	}{{"/nonexistent", datamodel.NotFound}, {"/", datamodel.NotExecutable}, {"true", datamodel.Done}} {
+		if rep, err := s.Round(t.Context(), []string{c.command}); err != nil || rep.Run.Outcome != c.outcome {
+			t.Errorf("%s: %v, outcome %s", c.command, err, rep.Run.Outcome)
+		}
+	}
+}
+
+// TestCancel: a target whose context is done is asked to end, and the result is made.
+func TestCancel(t *testing.T) {
+	samplers := 0
+	o := joining(t, "", &samplers)
+	ctx, cancel := context.WithCancel(t.Context())
+	sampled := o.Sampler
+	o.Sampler = func() (*sampler.Client, error) {
+		defer cancel() // while the sampler tries to join
+		return sampled()
+	}
+	rep, err := runner.Run(ctx, o, []string{"sleep", "60"})
+	if err != nil || rep.Run.Outcome != datamodel.Cancelled || rep.State.Signal != int(unix.SIGTERM) {
+		t.Fatal(err, rep.Run.Outcome, rep.Run.Reason, rep.State)
+	}
+	whole(t, rep)
 }
 
 // TestKilledRunner kills the runner at many moments around the take-over: what it leaves behind can be recovered, and counts on.

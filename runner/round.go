@@ -85,6 +85,7 @@ func (o *round) measure(ctx context.Context) (Report, error) {
 	if err := o.target.Start(); err != nil {
 		o.refused(err)
 		o.endReadings(ctx)
+		o.machine.become(Processing)
 		rep := o.report(account.Result{})
 		rep.Refused = err
 		return rep, o.unmeasured()

@@ -8,6 +8,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -109,6 +110,9 @@ func Open(o Options) (*Session, error) {
 // Round measures a command. A *SetupError means that the target was not started. Any other error says why the result could
 // not be made or kept; the report is good as far as it goes in any case. If ctx is done, the target is asked to end.
 func (s *Session) Round(ctx context.Context, command []string) (Report, error) {
+	if s.machine.state == Ready { // the round before was asked to end before its command started
+		return Report{}, &SetupError{errors.New("ergon was asked to end")}
+	}
 	return newRound(s, command).measure(ctx)
 }
 
