@@ -8,21 +8,20 @@ import (
 	"time"
 )
 
-// TestSettle is the accounting of processes that vanished, one look at a row: what they were last seen with, by how
-// much their parent's inherited counts rose, and what all together is then.
+// TestSettle checks the accounting of vanished processes. Each row is one look: the counts with which the processes were
+// last seen, the rise of their parent's inherited counts, and the resulting sum.
 func TestSettle(t *testing.T) {
 	type look struct{ vanished, vanishedFaults, risen, risenFaults, sum uint64 }
 	for _, c := range []struct {
 		name  string
 		looks []look
 	}{
-		// own counts the parent itself, that is what it has inherited.
 		{"waited for at once", []look{{7, 3, 9, 4, 9}, {0, 0, 0, 0, 9}, {0, 0, 0, 0, 9}}},
 		{"waited for after the parent was read", []look{{7, 3, 0, 0, 7}, {0, 0, 9, 4, 9}, {0, 0, 0, 0, 9}}},
 		{"waited for by nobody", []look{{7, 3, 0, 0, 7}, {0, 0, 0, 0, 7}, {0, 0, 5, 4, 12}}},
-		{"by nobody, while the parent itself goes on", []look{{7, 3, 50, 0, 57}, {0, 0, 50, 0, 107}, {0, 0, 0, 0, 107}}},
+		{"waited for by nobody, while the parent works on", []look{{7, 3, 50, 0, 57}, {0, 0, 50, 0, 107}, {0, 0, 0, 0, 107}}},
 		{"one of two", []look{{14, 6, 8, 3, 14}, {0, 0, 0, 0, 14}, {0, 0, 9, 3, 23}}},
-		{"unseen ones waited for", []look{{0, 0, 9, 4, 9}, {0, 0, 9, 4, 18}}},
+		{"an unseen process waited for", []look{{0, 0, 9, 4, 9}, {0, 0, 9, 4, 18}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var retired counts
@@ -33,7 +32,7 @@ func TestSettle(t *testing.T) {
 				p.count[countRead] += l.risen
 				p.count[countMinor] += l.risenFaults
 				p.risen = counts{countRead: l.risen, countMinor: l.risenFaults}
-				// As in look: what was retired before, what this look retires or still owes, and the process itself.
+				// As in look, the sum has three parts: counts retired before, debts of this look, and the process itself.
 				sum := retired
 				p.settle(&retired, &sum)
 				sum.add(&p.count)
@@ -50,18 +49,18 @@ func TestSettleForgivesTicks(t *testing.T) {
 	p := process{risen: counts{countUser: 3, countCPU: 30e6, countMinor: 10}, fresh: counts{countUser: 4, countCPU: 44e6, countMinor: 10}}
 	p.settle(&retired, &sum)
 	if sum != (counts{}) || retired != (counts{}) {
-		t.Errorf("%v, %v: what was cut to ticks stays owed", sum, retired)
+		t.Errorf("%v, %v: the rounding to ticks is still owed", sum, retired)
 	}
 }
 
 func TestBudget(t *testing.T) {
 	b := budget{share: 0.002}
 	if !b.due(0) {
-		t.Error("not due at first")
+		t.Error("not due at the start")
 	}
 	b.charge(time.Second, time.Millisecond)
 	if b.due(time.Second+499*time.Millisecond) || !b.due(time.Second+500*time.Millisecond) {
-		t.Errorf("1 ms at 0.2 %% is paid off after 0.5 s: next at %v", b.next)
+		t.Errorf("next due at %v, want 0.5 s after an action of 1 ms at a share of 0.2 %%", b.next)
 	}
 }
 
@@ -86,8 +85,8 @@ func TestThreadsOf(t *testing.T) {
 	}
 }
 
-// FuzzEntries holds that folder entries of any form give only numbers that a kernel could mean, and never run out of
-// the buffer.
+// FuzzEntries checks that folder entries of any form give only numbers that a kernel could mean, and that parsing never
+// leaves the buffer.
 func FuzzEntries(f *testing.F) {
 	entry := func(name string) []byte {
 		b := make([]byte, 19)
@@ -99,7 +98,7 @@ func FuzzEntries(f *testing.F) {
 	f.Add(entry("")[:10])
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, n := range appendEntries(nil, b) {
-			if n < 0 || n > 9999999999 {
+			if n < 0 || int64(n) > 9999999999 {
 				t.Errorf("%q: %d", b, n)
 			}
 		}
