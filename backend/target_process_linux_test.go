@@ -2,12 +2,15 @@ package backend
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ergon-energy/ergon/internal/testenv"
 	"github.com/ergon-energy/ergon/sensors"
@@ -16,16 +19,16 @@ import (
 // otherFile is the environment variable with the file to be executed in the role "becomes".
 const otherFile = "ERGON_TEST_OTHER"
 
-// identity says which process it is.
+// identity tells processes apart that have the same number one after the other.
 type identity struct {
 	pid   int
 	start time.Time
 }
 
-// chronicle is what a source has told of processes, checked as it is told.
+// chronicle collects what a source reports of processes.
 type chronicle map[identity]sensors.Process
 
-// ask takes what a source has to tell.
+// ask adds what the source reports now, and checks it against earlier reports.
 func (c chronicle) ask(t *testing.T, f *followed) {
 	t.Helper()
 	lister, ok := f.Source.(sensors.ProcessLister)
@@ -37,20 +40,20 @@ func (c chronicle) ask(t *testing.T, f *followed) {
 		before, known := c[id]
 		switch {
 		case known && !before.Gone.IsZero():
-			t.Errorf("%d had ended and is told of again", p.PID)
+			t.Errorf("process %d had ended and is reported again", p.PID)
 		case known && (p.CPU < before.CPU || p.FirstSeen != before.FirstSeen || p.Parent != before.Parent || p.LastSeen.Before(before.LastSeen)):
-			t.Errorf("%+v after %+v", p, before)
+			t.Errorf("%+v is reported after %+v", p, before)
 		case p.LastSeen.Before(p.FirstSeen), !p.Gone.IsZero() && p.Gone.Before(p.LastSeen), p.Start.After(p.FirstSeen.Add(clockTick)):
-			t.Errorf("out of order: %+v", p)
+			t.Errorf("the times are out of order: %+v", p)
 		}
 		c[id] = p
 	})
 	if looked.IsZero() || looked.After(time.Now()) {
-		t.Errorf("last looked at %v", looked)
+		t.Errorf("the time of the last look is %v", looked)
 	}
 }
 
-// living is those that have not ended, by number.
+// living returns the processes that have not ended, by process id.
 func (c chronicle) living() map[int]sensors.Process {
 	out := map[int]sensors.Process{}
 	for _, p := range c {
@@ -61,8 +64,32 @@ func (c chronicle) living() map[int]sensors.Process {
 	return out
 }
 
-// TestProcessesTruth: whatever the tree does, what is told of single processes is never more than they used, and all are
-// told to have ended.
+// awaitEnd waits until the processes have ended, whether or not their parents have waited for them. A process closes its
+// files a little before it ends, so the end of its pipes is not enough.
+func (c chronicle) awaitEnd(t *testing.T) {
+	t.Helper()
+	for pid := range c.living() {
+		fd, err := unix.PidfdOpen(pid, 0)
+		if errors.Is(err, unix.ESRCH) {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for {
+			if _, err = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1); !errors.Is(err, unix.EINTR) {
+				break
+			}
+		}
+		_ = unix.Close(fd)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestProcessesTruth checks the reports of single processes: together they never have more CPU time than the processes
+// used, and every process is reported as ended.
 func TestProcessesTruth(t *testing.T) {
 	testenv.Long(t)
 	exact(t)
@@ -92,6 +119,14 @@ func TestProcessesTruth(t *testing.T) {
 					told[name].ask(t, f)
 				}
 			}
+			// A daemon may outlive the command for a moment. After it has ended, the next reading says so.
+			for _, c := range told {
+				c.awaitEnd(t)
+			}
+			s.readAll()
+			for name, f := range s.sources {
+				told[name].ask(t, f)
+			}
 			truth, n := s.truth()
 			for name, c := range told {
 				cpu := time.Duration(0)
@@ -99,11 +134,11 @@ func TestProcessesTruth(t *testing.T) {
 					cpu += p.CPU
 				}
 				if left := c.living(); len(left) > 0 {
-					t.Errorf("%s: %v live", name, left)
+					t.Errorf("%s: still reported as living: %v", name, left)
 				}
-				// A process tells what it used a little before it ends.
+				// A process reports what it used a little before it ends.
 				if got := cpu.Seconds(); got > 1.05*truth+0.005*float64(n) || got == 0 || len(c) > 2*n+1 {
-					machine.Errorf("%s: %d processes with %.3f s, truth %d with %.3f s", name, len(c), got, n, truth)
+					machine.Errorf("%s: %d processes with %.3f s, want %d with %.3f s", name, len(c), got, n, truth)
 				}
 				t.Logf("%s: %d of %d processes, %.3f of %.3f s", name, len(c), n, cpu.Seconds(), truth)
 			}
@@ -135,17 +170,17 @@ func TestProcessesDeep(t *testing.T) {
 			longest = max(longest, steps)
 		}
 		if len(all) != depth || longest != depth-1 {
-			t.Errorf("%s: %d processes, the lowest %d below the command, want %d", name, len(all), longest, depth)
+			t.Errorf("%s: %d processes, the lowest %d levels below the command; want %d and %d", name, len(all), longest, depth, depth-1)
 		}
 		again := 0
 		f.Source.(sensors.ProcessLister).Processes(func(sensors.Process) { again++ })
 		if again > 0 {
-			t.Errorf("%s: %d are told of again although nothing has changed", name, again)
+			t.Errorf("%s: %d processes are reported again although nothing has changed", name, again)
 		}
 	}
 }
 
-// TestProcessesOrphan: one whose parent has ended is still told to be that one's child.
+// TestProcessesOrphan checks that a process keeps its first parent in the report after the parent has ended.
 func TestProcessesOrphan(t *testing.T) {
 	s := start(t, "family 1")
 	s.awaitReports(1)
@@ -159,7 +194,7 @@ func TestProcessesOrphan(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := s.Wait(); err == nil {
-		t.Fatal("killed, and no error")
+		t.Fatal("no error, although the command was killed")
 	}
 	s.gone(1)
 	for name, f := range s.sources {
@@ -171,13 +206,13 @@ func TestProcessesOrphan(t *testing.T) {
 			}
 		}
 		if len(left) != 1 || len(told[name]) != 2 {
-			t.Errorf("%s: %d of %d live", name, len(left), len(told[name]))
+			t.Errorf("%s: %d of %d processes live, want 1 of 2", name, len(left), len(told[name]))
 		}
 	}
 }
 
-// TestProcessesExec: a process that executes another file is the same one with another name. Whatever the name holds is
-// told as it is, whole although the kernel cuts it. Arguments are read where they are asked for and nowhere else.
+// TestProcessesExec checks that a process which executes another file stays the same process under a new name. The name
+// is reported unchanged and whole, although the kernel cuts it. Arguments are read only if the user asked for them.
 func TestProcessesExec(t *testing.T) {
 	self, err := filepath.Abs(os.Args[0])
 	if err != nil {
@@ -186,7 +221,7 @@ func TestProcessesExec(t *testing.T) {
 	hostile := "a\x1b[31m\n\xff) S 1 (\u202e<b>|`x`-and-more-than-the-kernel-keeps"
 	file := filepath.Join(t.TempDir(), hostile)
 	if err := os.Symlink(self, file); err != nil {
-		t.Skip("no such name here:", err)
+		t.Skip("the file system does not allow the name:", err)
 	}
 	t.Setenv(otherFile, file)
 	s := start(t, "becomes")
@@ -207,7 +242,7 @@ func TestProcessesExec(t *testing.T) {
 		told[name].ask(t, f)
 		for _, p := range told[name] {
 			if p.Name != hostile {
-				t.Errorf("%s: named %q, want %q", name, p.Name, hostile)
+				t.Errorf("%s: name %q, want %q", name, p.Name, hostile)
 			}
 			if asked := name == "walk"; asked && !strings.HasPrefix(p.CommandLine, file+" --password xx") ||
 				!asked && p.CommandLine != "" || len(p.CommandLine) > mostLine {
@@ -215,12 +250,12 @@ func TestProcessesExec(t *testing.T) {
 			}
 		}
 		if len(told[name]) != 1 {
-			t.Errorf("%s: %d processes", name, len(told[name]))
+			t.Errorf("%s: %d processes, want 1", name, len(told[name]))
 		}
 	}
 }
 
-// TestProcessesThreads: the CPU time of a process is that of all its threads.
+// TestProcessesThreads checks that a process with threads is reported as one process.
 func TestProcessesThreads(t *testing.T) {
 	s := start(t, "threads 9")
 	s.awaitReports(1)
@@ -234,8 +269,8 @@ func TestProcessesThreads(t *testing.T) {
 	}
 }
 
-// TestProcessesReuse: a number that is used again is another process. As no number can be had again at will, the start of
-// the one that is known is changed, as if it had been an earlier one.
+// TestProcessesReuse checks that a process id which is used again is another process. A test cannot have an id used again
+// at will. So it changes the start of the known process, as if that had been an earlier one.
 func TestProcessesReuse(t *testing.T) {
 	s := start(t, "family 1")
 	s.awaitReports(1)
@@ -249,8 +284,8 @@ func TestProcessesReuse(t *testing.T) {
 		}
 	}
 	c.ask(t, f)
-	s.lookAll() // the former is missed
-	s.lookAll() // the new one is met
+	s.lookAll() // misses the earlier process
+	s.lookAll() // meets the later one
 	c.ask(t, f)
 	gone, children := 0, 0
 	for id, p := range c {
@@ -262,11 +297,12 @@ func TestProcessesReuse(t *testing.T) {
 		}
 	}
 	if children != 2 || gone != 1 {
-		t.Errorf("%d processes with the number, %d of them gone: %+v", children, gone, c)
+		t.Errorf("%d processes have the id, %d of them gone: %+v", children, gone, c)
 	}
 }
 
-// TestProcessesOwn: what a child that was seen has read is not its parent's, what others have read is.
+// TestProcessesOwn checks that what a seen child has read is not counted for its parent, but what an unseen child has
+// read is.
 func TestProcessesOwn(t *testing.T) {
 	tree := newTree("", 0)
 	var retired, sum counts
@@ -295,7 +331,7 @@ func TestWholeName(t *testing.T) {
 	f("train_resnet_50", "train_resnet_50"+strings.Repeat("x", 300), "train_resnet_50")
 }
 
-// FuzzWholeName holds that a name is only ever completed by what a file may be called.
+// FuzzWholeName checks that a name is completed only by characters that a file name may hold.
 func FuzzWholeName(f *testing.F) {
 	f.Add("train_resnet_50", []byte("/bin/sh\x00./train_resnet_50_on_all.sh\x00"))
 	f.Add("", []byte("\x00"))
