@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// Usage is what Command understands.
-const Usage = `usage: fakerapl create DIR                lay out a tree, to be used as --path.sysfs DIR
+// Usage explains the arguments of Command.
+const Usage = `usage: fakerapl create DIR                write a tree for --path.sysfs DIR
        fakerapl drive DIR CURVE DURATION [FAULT...]  move its counters along the curve, exactly, then end
        fakerapl serve DIR CURVE           move them until the standard input ends
 CURVE is const:WATTS, ramp:WATTS:WATTS:DURATION or square:WATTS:WATTS:PERIOD
 FAULT is failed, junk or stuck:FROM:UNTIL, or reset, vanished or locked:FROM`
 
-// Command is the program fakerapl: it does what the arguments say, the first of them the verb. in is what serve
-// waits for to end, so that it does not outlive whoever started it. drive that is cut short is an error, serve is not.
+// Command runs the program fakerapl with its arguments, the verb first. The verb serve runs until in ends, so that it
+// does not outlive the process that started it. If ctx ends early, drive returns an error, and serve does not.
 func Command(ctx context.Context, args []string, in io.Reader) error {
 	switch {
 	case len(args) == 2 && args[0] == "create":
@@ -40,7 +40,7 @@ func Command(ctx context.Context, args []string, in io.Reader) error {
 		ctx, stop := context.WithCancel(ctx)
 		defer stop()
 		go func() {
-			_, _ = io.Copy(io.Discard, in) // its end is what counts, however it comes.
+			_, _ = io.Copy(io.Discard, in) // an error ends the input too
 			stop()
 		}()
 		if err := drive(ctx, args[1], args[2], math.MaxInt64); !errors.Is(err, context.Canceled) {

@@ -10,14 +10,14 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// Curve is a power over time that is known exactly: it goes straight from one power to another and stays there, or it
-// jumps between the two.
+// Curve is a power over time that is known exactly. It goes in a straight line from one power to another and stays there,
+// or it jumps between the two.
 type Curve struct {
 	From, To units.Power
-	// Rise is the time from From to To; 0 is To from the start.
+	// Rise is the time from From to To. With 0, the power is To from the start.
 	Rise time.Duration
-	// Period, where it is not 0, makes it a square wave that is at From for the first half of each period and at To for the
-	// second; Rise is then not used.
+	// Period makes the curve a square wave if it is not 0: From for the first half of each period, To for the second.
+	// Rise is then not used.
 	Period time.Duration
 }
 
@@ -51,7 +51,7 @@ func ParseCurve(text string) (Curve, error) {
 	return fail()
 }
 
-// Power is the power at t, counted from the curve's start.
+// Power returns the power at t, counted from the curve's start.
 func (c Curve) Power(t time.Duration) units.Power {
 	switch {
 	case c.Period > 0 && t%c.Period < c.Period/2:
@@ -62,7 +62,7 @@ func (c Curve) Power(t time.Duration) units.Power {
 	return c.From + (c.To-c.From)*units.Power(t.Seconds()/c.Rise.Seconds())
 }
 
-// Energy is the exact integral of the power from the curve's start to t.
+// Energy returns the exact integral of the power from the curve's start to t.
 func (c Curve) Energy(t time.Duration) units.Energy {
 	if c.Period > 0 {
 		half, rest := c.Period/2, t%c.Period
@@ -74,5 +74,5 @@ func (c Curve) Energy(t time.Duration) units.Energy {
 	return mean.Times(rising) + c.To.Times(t-rising)
 }
 
-// microjoules rounds to the unit of energy_uj.
+// microjoules rounds an energy to the unit of energy_uj.
 func microjoules(e units.Energy) uint64 { return uint64(math.Round(float64(e) * 1e6)) }

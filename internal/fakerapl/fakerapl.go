@@ -1,19 +1,18 @@
-// Package fakerapl is a powercap tree of files whose counters tick: energy_uj follows a known power while something
-// runs, so that what was measured can be held against what was spent. It is for tests, and for trying ergon on a machine
-// that has no RAPL.
+// Package fakerapl writes a powercap tree of files whose counters tick: energy_uj follows a known power. So a test can
+// compare the measured energy with the true one. It also serves to try ergon on a machine without RAPL.
 //
-// The tree is that of a laptop as a rule, a package with its cores below it and psys around it. Whoever adds up all three
-// gets three times the energy of the package. The package's counter starts 100 J before its wrap point, so that a run of
-// any length passes it. Another machine has mirrored dies, or the package's counter once more by MMIO; and things can go
-// wrong with the counters at known times.
+// By default the tree is a laptop's: a package with its cores below it, and psys around it. A reader that adds up all
+// three gets three times the energy of the package. The package's counter starts 100 J before its wrap point, so that
+// all but very short runs pass it. Other layouts have mirrored dies, or the package's counter a second time through MMIO.
+// Faults can hit the counters at known times.
 //
-// A run is exact whatever the scheduling where the measured command drives the tree itself:
+// If the measured command drives the tree itself, a run is exact, however it is scheduled:
 //
 //	fakerapl create DIR
 //	ergon --path.sysfs DIR -- fakerapl drive DIR ramp:50:200:2s 2s
 //
-// drive ends with the counters at the curve's integral over its duration, here 250 J, and nobody moves them before it
-// starts or after it has ended.
+// When drive ends, the counters stand at the curve's integral over its duration, here 250 J. Nothing moves them before
+// it starts or after it has ended.
 package fakerapl
 
 import (
@@ -31,33 +30,33 @@ import (
 )
 
 const (
-	// Range is max_energy_range_uj of every zone where nothing else is asked for, in µJ: that of an Intel processor
-	// counting in units of 61 µJ.
+	// Range is the default max_energy_range_uj of every zone, in µJ. An Intel processor that counts in units of 61 µJ
+	// has this range.
 	Range = 262143328850
-	// tick is how often the counters move; real ones do about every millisecond too.
+	// tick is how often the counters move. Real counters also move about every millisecond.
 	tick = time.Millisecond
 	// mostStep is how much of a wait for a processor the counters make up for at once. It is far below the 100 ms by
 	// which a reader must expect a counter to be late, and above the tick of a kernel without fine timers.
 	mostStep = 10 * tick
-	// width of energy_uj's digits, Range has as many. They are written over in place and in one call, since a reader that
-	// keeps the file open would never see a file renamed over it, and a shortened one empty most of the time.
+	// width is the number of digits in energy_uj, as in Range. They are overwritten in place, in one call. A reader that
+	// keeps the file open would never see a renamed file, and would often find a truncated one empty.
 	width = 12
 
 	class   = "class/powercap"
 	devices = "devices/virtual/powercap"
 )
 
-// Machine is a layout.
+// Machine is the layout of a tree.
 type Machine struct {
-	// Range is max_energy_range_uj in µJ; 0 is the constant Range.
+	// Range is max_energy_range_uj in µJ. 0 selects the constant Range.
 	Range uint64
-	// Dies gives the package two dies in place of itself, which both show the whole package's counter, as some EPYCs do, and
-	// leaves out core and psys. Twin adds the package once more as an MMIO zone.
+	// Dies replaces the package by two dies that both show the whole package's counter, as some EPYCs do. core and psys
+	// are left out. Twin adds the package a second time as an MMIO zone.
 	Dies, Twin bool
 }
 
-// zone is a zone of the tree: where it is below devices, its name, where its counter starts in µJ and which part of the
-// curve's power it draws.
+// zone is a zone of the tree: its path below devices, its name, the start of its counter in µJ, and the part of the
+// curve's power that it draws.
 type zone struct {
 	path, name string
 	start      uint64
@@ -83,10 +82,11 @@ func (m Machine) zones() []zone {
 	return list
 }
 
-// Create lays out a laptop below dir, which then serves as the root of sysfs. Where there is a tree its counters start anew.
+// Create writes a laptop's tree below dir, which then serves as the root of sysfs. If there is a tree already, its
+// counters start anew.
 func Create(dir string) error { return Machine{}.Create(dir) }
 
-// Create lays out the machine below dir.
+// Create writes the machine's tree below dir.
 func (m Machine) Create(dir string) error {
 	if m.Range == 0 {
 		m.Range = Range
@@ -117,15 +117,15 @@ func (m Machine) Create(dir string) error {
 	return nil
 }
 
-// Tree is a tree whose counters can be moved. One at a time may have it open.
+// Tree is an open tree, whose counters can be moved. Only one process may have it open at a time.
 type Tree struct {
 	counters []counter
 	faults   []Fault
 	text     []byte
 }
 
-// counter is an open energy_uj. base is its value when the tree was opened, wrap its range; what it counted up to its last
-// reset, as part of the tree's energy, is gone.
+// counter is an open energy_uj. base is its value when the tree was opened, and wrap its range. gone is the tree's
+// energy at the last reset, which the counter has lost.
 type counter struct {
 	path       string
 	share      float64
@@ -134,7 +134,7 @@ type counter struct {
 	gone       units.Energy
 }
 
-// shares lists which part of the curve's power the zones of that name draw.
+// shares returns the part of the curve's power that a zone draws, by the zone's name.
 func shares() map[string]float64 {
 	list := map[string]float64{}
 	for _, m := range []Machine{{}, {Dies: true}} {
@@ -145,8 +145,8 @@ func shares() map[string]float64 {
 	return list
 }
 
-// Open opens the counters of a tree that Create has made, and goes on from where they stand. The faults come while it is
-// driven.
+// Open opens the counters of a tree that Create has written. They go on from their present values. The faults happen
+// while the tree is driven.
 func Open(dir string, faults ...Fault) (*Tree, error) {
 	t := &Tree{faults: faults}
 	links, err := filepath.Glob(filepath.Join(dir, filepath.FromSlash(class), "*:*", "energy_uj"))
@@ -183,16 +183,16 @@ func openCounter(path string) (counter, error) {
 	wrap, _ := strconv.ParseUint(strings.TrimSuffix(string(most), "\n"), 10, 64)
 	base, err := strconv.ParseUint(strings.TrimSuffix(string(text), "\n"), 10, 64)
 	if err != nil || len(text) != width+1 || base > wrap || wrap == 0 || !known {
-		return counter{}, fmt.Errorf("%s: %q is none of our counters", path, text)
+		return counter{}, fmt.Errorf("%s: %q is not a counter of fakerapl", path, text)
 	}
 	file, err := os.OpenFile(path, os.O_WRONLY, 0)
 	return counter{path: path, share: share, file: file, base: base, wrap: wrap}, err
 }
 
-// Spend moves the counters to where they stood when the tree was opened, plus the zones' shares of e.
+// Spend sets each counter to its value when the tree was opened, plus the zone's share of e.
 func (t *Tree) Spend(e units.Energy) error {
 	for _, c := range t.counters {
-		// The kernel's counter restarts from 0 when it has passed the range.
+		// The kernel's counter restarts from 0 when it passes the range.
 		now := (c.base + microjoules((e-c.gone)*units.Energy(c.share))) % c.wrap
 		t.text = fmt.Appendf(t.text[:0], "%0*d\n", width, now)
 		if _, err := c.file.WriteAt(t.text, 0); err != nil {
@@ -202,7 +202,7 @@ func (t *Tree) Spend(e units.Energy) error {
 	return nil
 }
 
-// at moves the counters to where they are at a time of the drive, or lets happen what then goes wrong with them.
+// at sets the counters to their values at a time of the drive, and applies the faults of that time.
 func (t *Tree) at(curve Curve, now time.Duration) error {
 	for i := 0; i < len(t.faults); i++ {
 		f := t.faults[i]
@@ -234,16 +234,16 @@ func (t *Tree) at(curve Curve, now time.Duration) error {
 	return t.Spend(curve.Energy(now))
 }
 
-// lose takes the counter's file away, or the right to open it.
+// lose removes the counter's file, or the permission to open it.
 func (c counter) lose(how Fail) error {
 	if how == Locked {
 		return c.file.Chmod(0)
 	}
-	// A file that stays open could be read for ever; of a zone that is gone the kernel gives ENODEV.
+	// A reader that has the file open could read a full file for ever. The kernel returns ENODEV for a removed zone.
 	return errors.Join(c.file.Truncate(0), os.Remove(c.path), c.file.Close())
 }
 
-// spoil makes the next readings no numbers.
+// spoil makes the next readings fail: the files are empty, or hold text that is not a number.
 func (t *Tree) spoil(how Fail) error {
 	for _, c := range t.counters {
 		var err error
@@ -259,12 +259,12 @@ func (t *Tree) spoil(how Fail) error {
 	return nil
 }
 
-// Drive moves the counters along the curve in real time. It leaves them at the curve's energy over d, to the µJ. If ctx
-// ends before that, it leaves them where they are and returns the context's error.
+// Drive moves the counters along the curve in real time. At the end they stand at the curve's energy over d, to the µJ. If
+// ctx ends before that, they stay where they are, and Drive returns the context's error.
 //
-// A process on a busy machine waits for a processor, and a meter does not: a counter that jumped to where it ought to be
-// would show a power that nobody drew. So the counters make up for a wait over the ticks that follow, half as fast again
-// as the curve. Drive then takes longer than d; the energy stays the same.
+// On a busy machine this process waits for a processor, but a real meter would not. If a counter then jumped to its
+// true value, it would show a power that was never drawn. So the counters catch up over the next ticks, at 1.5 times the
+// speed of the curve. Drive then takes longer than d, and the energy stays the same.
 func (t *Tree) Drive(ctx context.Context, curve Curve, d time.Duration) error {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
@@ -287,7 +287,7 @@ func (t *Tree) Drive(ctx context.Context, curve Curve, d time.Duration) error {
 	return nil
 }
 
-// Close releases the files; the counters stay as they are. A second call does nothing.
+// Close closes the files. The counters keep their values. A second call does nothing.
 func (t *Tree) Close() error {
 	var err error
 	for _, c := range t.counters {

@@ -43,12 +43,12 @@ func TestCurve(t *testing.T) {
 		"", "const", "const:", "const:-1", "const:NaN", "const:1e9", "ramp:1:2", "ramp:1:2:3", "ramp:1:2:-1s", "ramp:1:2:1s:4", "step:1",
 	} {
 		if c, err := ParseCurve(bad); err == nil || !strings.Contains(err.Error(), "curve") {
-			t.Errorf("%q is taken for %+v, %v", bad, c, err)
+			t.Errorf("%q is parsed as %+v, %v", bad, c, err)
 		}
 	}
 }
 
-// The energy of a curve never falls, and is the integral of its power.
+// FuzzCurve checks that the energy of a curve never falls, and that it grows as the power says.
 func FuzzCurve(f *testing.F) {
 	f.Add("ramp:50:200:2s", int64(time.Second))
 	f.Add("const:100", int64(1))
@@ -96,8 +96,8 @@ func counters(t *testing.T, dir string) map[string]uint64 {
 	return all
 }
 
-// A whole run in bubble time: the counters pass the wrap point, stand at the curve's energy at the end, and go on from
-// there in the next run.
+// TestDrive checks a whole run in bubble time: the counters pass the wrap point, end at the curve's energy, and go on
+// from there in the next run.
 func TestDrive(t *testing.T) {
 	dir := t.TempDir()
 	if err := Create(dir); err != nil {
@@ -127,10 +127,10 @@ func TestDrive(t *testing.T) {
 	})
 }
 
-// Faults come and go at their times, and leave the counters as the curve has them, a reset aside.
+// TestFaults checks that faults start and end at their times. Except for a reset, the counters end where the curve does.
 func TestFaults(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("Windows cannot have a file intel-rapl:0")
+		t.Skip("Windows does not allow the file name intel-rapl:0")
 	}
 	f := func(m Machine, fault string, during, after string, want map[string]uint64) {
 		t.Helper()
@@ -154,7 +154,7 @@ func TestFaults(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			done := make(chan error, 1)
 			go func() { done <- Command(t.Context(), []string{"drive", dir, "const:100", "1s", fault}, nil) }()
-			time.Sleep(500*time.Millisecond + tick/2) // bubble time: nothing waits.
+			time.Sleep(500*time.Millisecond + tick/2) // bubble time: it passes at once
 			reads(during)
 			if err := <-done; err != nil {
 				t.Errorf("%s: %v", fault, err)
@@ -185,12 +185,12 @@ func TestFaults(t *testing.T) {
 
 	for _, bad := range []string{"", "failed", "failed:1s", "failed:1s:2s:3s", "reset:1s:2s", "reset:-1s", "burnt:1s", "junk:a:b"} {
 		if f, err := ParseFault(bad); err == nil || !strings.Contains(err.Error(), "fault") {
-			t.Errorf("%q is taken for %+v, %v", bad, f, err)
+			t.Errorf("%q is parsed as %+v, %v", bad, f, err)
 		}
 	}
 }
 
-// In between, the counters stand where the curve is.
+// TestDriveTicks checks that the counters follow the curve during the drive.
 func TestDriveTicks(t *testing.T) {
 	dir := t.TempDir()
 	if err := Create(dir); err != nil {
@@ -200,7 +200,7 @@ func TestDriveTicks(t *testing.T) {
 		in, out := io.Pipe()
 		done := make(chan error, 1)
 		go func() { done <- Command(t.Context(), []string{"serve", dir, "ramp:0:100:1s"}, in) }()
-		time.Sleep(500*time.Millisecond + tick/2) // bubble time: nothing waits.
+		time.Sleep(500*time.Millisecond + tick/2) // bubble time: it passes at once
 		if got, want := counters(t, dir)["psys"], uint64(1.4*12.5e6); got != want {
 			t.Errorf("psys stands at %d after half the ramp, want %d", got, want)
 		}
@@ -233,5 +233,5 @@ func TestCommandRefuses(t *testing.T) {
 	if err := os.WriteFile(path, []byte("7\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f("none of our counters", "drive", dir, "const:1", "1s")
+	f("not a counter of fakerapl", "drive", dir, "const:1", "1s")
 }

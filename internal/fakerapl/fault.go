@@ -7,36 +7,37 @@ import (
 	"time"
 )
 
-// Fault is what goes wrong with a tree while it is driven, with all of its counters at once.
+// Fault is something that goes wrong with all counters of a tree at once while the tree is driven.
 type Fault struct {
 	Kind Fail
-	// From and Until are times since the start of the drive. Of a fault that does not pass only From counts.
+	// From and Until are times since the start of the drive. A fault that does not pass has no Until.
 	From, Until time.Duration
 }
 
 // Fail is a kind of fault.
 type Fail string
 
-// The kinds of faults. The first three pass at Until; a counter has then what it would have had without.
+// The kinds of faults. The first three pass at Until: the counters then have the values that they would have had
+// without the fault.
 const (
-	// Failed readings give nothing: the file is empty.
+	// Failed readings return nothing: the file is empty.
 	Failed Fail = "failed"
-	// Junk is a text that is no number.
+	// Junk is a text that is not a number.
 	Junk Fail = "junk"
-	// Stuck counters stay as they are.
+	// Stuck counters keep their values.
 	Stuck Fail = "stuck"
-	// Reset counters begin again from 0, as after a driver was loaded anew.
+	// Reset counters start again from 0, as after the driver was reloaded.
 	Reset Fail = "reset"
-	// Vanished counters are gone with their files; who has one open reads nothing.
+	// Vanished counters are removed with their files. A reader that has a file open reads nothing.
 	Vanished Fail = "vanished"
-	// Locked counters may no longer be opened; who has one open reads on.
+	// Locked counters may no longer be opened. A reader that has a file open reads on.
 	Locked Fail = "locked"
 )
 
-// passing are the kinds that have an end.
+// passing lists the kinds that have an end.
 func passing() []Fail { return []Fail{Failed, Junk, Stuck} }
 
-// ParseFault reads "failed:400ms:600ms" and "reset:400ms".
+// ParseFault parses a fault such as "failed:400ms:600ms" or "reset:400ms".
 func ParseFault(text string) (Fault, error) {
 	fail := func() (Fault, error) {
 		return Fault{}, fmt.Errorf("fault %q: want failed, junk or stuck:FROM:UNTIL, or reset, vanished or locked:FROM", text)
@@ -63,7 +64,7 @@ func ParseFault(text string) (Fault, error) {
 	return f, nil
 }
 
-// on says whether the fault is there at t.
+// on tells whether the fault is active at t.
 func (f Fault) on(t time.Duration) bool {
 	return t >= f.From && (t < f.Until || !slices.Contains(passing(), f.Kind))
 }

@@ -1,4 +1,4 @@
-// Fakerapl lays out a tree of powercap files and lets its counters tick along a known power: see package fakerapl.
+// Fakerapl writes a tree of powercap files and moves its counters along a known power. See package fakerapl.
 package main
 
 import (
