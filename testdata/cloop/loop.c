@@ -1,10 +1,10 @@
 /*
- * The least that a sampler can do: pread the files it is given, parse nothing, at a rate. The benchmark of package
- * backend holds its own loop against it.
+ * The least that a sampler can do: it preads the given files at a rate and parses nothing. The benchmark of package
+ * backend compares its own loop with this one.
  *
  *	loop RATE TICKS FILE...
  *
- * RATE is in Hz, 0 for as fast as it goes. It prints the CPU time of the loop, user and system, in ns.
+ * RATE is in Hz; 0 means as fast as possible. It prints the CPU time of the loop, user and system, in ns.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,6 +1,6 @@
-"""Reads a results folder of ergon with DuckDB, pandas and Polars and prints what each sees, as JSON.
+"""Reads a results folder of ergon with DuckDB, pandas and Polars, and prints what each of them finds, as JSON.
 
-Every reader gives the same figures, so that TestReaders in datamodel/store can hold each against what was written.
+All readers print the same keys, so that TestReaders in datamodel/store can compare each with what was written.
 The argument is the results folder.
 """
 
@@ -104,7 +104,7 @@ def with_polars():
 
 
 def streams():
-    """The spool and the exported stream, which are Arrow's own format."""
+    """Reads the spool and the exported stream, which are in Arrow's own format."""
     with pa.ipc.open_stream(os.path.join(results, "export.arrows")) as stream:
         export = stream.read_all()
     with pa.ipc.open_stream(os.path.join(results, "cpu.arrows")) as stream:
