@@ -53,7 +53,7 @@ func modes() []mode {
 }
 
 const (
-	idle   = 3 // the place of idle in modes, the next is iowait.
+	idle   = 3 // the index of idle in modes
 	iowait = 4
 	nModes = 8
 	// perCPU is the number of sensors of a processor: the modes, and utilization.

@@ -15,8 +15,8 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// userHZ is the unit of times in /proc, fixed at 100 a second for programs whatever the kernel's own HZ (time(7)); only
-// Alpha, which Go does not know, has another.
+// userHZ is the number of ticks a second in the times of /proc. Programs always see 100, whatever the kernel's own HZ
+// (time(7)). Only Alpha differs, which Go does not support.
 const userHZ = 100
 
 // cpuSource reads /proc/stat, which begins
@@ -28,11 +28,11 @@ const userHZ = 100
 type cpuSource struct {
 	stat *file
 	list []sensors.Sensor
-	// whole is the first line; slot is the place of each processor by its number, less than 0 for one that was not
-	// there when the source was opened. A processor that is taken out while we run has no line and reads NaN.
+	// slot is the index in cpus of each processor, by its number. It is negative if the processor was not online when the
+	// source was opened. A processor that goes offline later has no line and reads NaN.
 	slot []int
-	cpus []processor
-	// pressure is last in a row, where there is such.
+	cpus []processor // cpus[0] is the whole machine
+	// pressure is the last reading, if the kernel has it.
 	pressure pressure
 }
 
@@ -79,7 +79,7 @@ func openCPU(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.
 	return c, nil, nil
 }
 
-// cpuLine splits a line of a processor into its number, -1 for the whole machine, and its times.
+// cpuLine splits a processor's line into its number and its times. The number of the whole machine is -1.
 func cpuLine(l []byte) (n int, times []byte, ok bool) {
 	w, times := word(l)
 	digits, ok := bytes.CutPrefix(w, []byte("cpu"))
@@ -108,7 +108,7 @@ func (c *cpuSource) Read(dst []float64) error {
 	return nil
 }
 
-// parse fills dst from the lines of the processors, which come first, and the one of forks far behind them:
+// parse sets dst from the lines of the processors, which come first, and from the count of forks far below them:
 //
 //	processes 26442
 func (c *cpuSource) parse(b []byte, dst []float64) {
@@ -135,8 +135,8 @@ func (c *cpuSource) parse(b []byte, dst []float64) {
 				break
 			}
 			now[m] = float64(ticks)
-			// The kernel makes idle and iowait up from two clocks, and they step back by a tick now and then
-			// (proc_stat(5): "iowait … may decrease"). The highest is kept; a greater step is passed on as it is.
+			// The kernel computes idle and iowait from two clocks, so they sometimes step back by a tick
+			// (proc_stat(5): "iowait … may decrease"). Then the previous value is kept. A larger step is passed on.
 			if back := p.last[m] - now[m]; (m == idle || m == iowait) && p.seen && back > 0 && back < userHZ {
 				now[m] = p.last[m]
 			}
@@ -150,7 +150,7 @@ func (c *cpuSource) parse(b []byte, dst []float64) {
 			dst[len(c.cpus)*perCPU] = float64(n)
 		}
 	}
-	// After a time without a line the next reading is a first one again.
+	// A processor without a line starts anew at its next reading.
 	for i := range c.cpus {
 		if math.IsNaN(dst[i*perCPU]) {
 			c.cpus[i].seen = false
@@ -160,14 +160,14 @@ func (c *cpuSource) parse(b []byte, dst []float64) {
 
 func (c *cpuSource) Close() error { return errors.Join(c.stat.close(), c.pressure.f.close()) }
 
-// cpufreqSource reads one file of a number for each processor.
+// cpufreqSource reads a file with one number for each processor.
 type cpufreqSource struct {
 	files []*file
 	list  []sensors.Sensor
 }
 
-// openCPUFreq looks for /sys/devices/system/cpu/cpuN/cpufreq/scaling_cur_freq, the frequency in kHz that the hardware
-// runs at where that can be known, else the one last asked for (Documentation/admin-guide/pm/cpufreq.rst).
+// openCPUFreq opens /sys/devices/system/cpu/cpuN/cpufreq/scaling_cur_freq. It has the frequency in kHz at which the
+// hardware runs. If that is unknown, it has the last requested frequency (Documentation/admin-guide/pm/cpufreq.rst).
 func openCPUFreq(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 	dir, err := resolve(setup.Sys, cpus)
 	if err != nil {
@@ -201,7 +201,7 @@ func openCPUFreq(_ context.Context, setup sensors.Setup) (sensors.Source, []sens
 			_, err = f.read()
 		}
 		if err != nil {
-			_ = f.close() // nothing was written, and the first error is the one that tells.
+			_ = f.close() // nothing was written, and the first error says more
 			absences = append(absences, absent(s, setup.Sys+"/"+path, err))
 			continue
 		}
@@ -219,7 +219,7 @@ func openCPUFreq(_ context.Context, setup sensors.Setup) (sensors.Source, []sens
 
 func (c *cpufreqSource) Sensors() []sensors.Sensor { return c.list }
 
-// Read leaves out a processor that was taken out, or that the driver says "<unknown>" of.
+// Read gives NaN for a processor that went offline, or whose driver says "<unknown>".
 func (c *cpufreqSource) Read(dst []float64) error { return readNumbers(c.files, 1e3, dst) }
 
 func (c *cpufreqSource) Close() error { return closeAll(c.files) }

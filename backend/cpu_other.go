@@ -12,7 +12,7 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// counted are the modes that the system has a number for. gopsutil gives 0 for the others.
+// counted returns the modes that the system counts. gopsutil gives 0 for the others.
 func counted() []string {
 	switch runtime.GOOS {
 	case "windows":
@@ -31,7 +31,7 @@ func openCPU(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence,
 		return nil, nil, unreadable(source, err)
 	}
 	var list []sensors.Sensor
-	var from []int // the place of each sensor of list among all that cpuSensors describes.
+	var from []int // the index of each sensor of list in all
 	add := func(n int) {
 		for i, s := range cpuSensors(n, source) {
 			if slices.Contains(counted(), s.Name) {

@@ -10,7 +10,7 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// sector is the unit of /proc/diskstats whatever the device's own (Documentation/block/stat.rst).
+// sector is the unit of /proc/diskstats in bytes, whatever the device's own sector size (Documentation/block/stat.rst).
 const sector = 512
 
 // diskSource reads /proc/diskstats, a line for each device and partition:
@@ -22,9 +22,9 @@ const sector = 512
 type diskSource struct {
 	diskstats *file
 	list      []sensors.Sensor
-	// slot is the place of each device by its name in diskstats.
+	// slot is the place of each device, by its name in diskstats.
 	slot map[string]int
-	// pressure is last in a row, where there is such.
+	// pressure is the last reading, if the kernel has it.
 	pressure pressure
 }
 
@@ -59,7 +59,7 @@ func openDisk(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors
 	}
 	for _, e := range entries {
 		device := e.Name()
-		name := strings.ReplaceAll(device, "!", "/") // sysfs has cciss!c0d0 for cciss/c0d0.
+		name := strings.ReplaceAll(device, "!", "/") // sysfs writes cciss!c0d0 for cciss/c0d0
 		if c, ok := counts[name]; !ok || !wanted(setup, device, c, counts) {
 			continue
 		}
@@ -76,9 +76,10 @@ func openDisk(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors
 	return d, nil, nil
 }
 
-// wanted tells whether a device of /sys/block is one whose traffic is not counted elsewhere.
+// wanted tells whether a device of /sys/block is read. It is not if its traffic also counts at another device, or if it is
+// memory or empty.
 func wanted(setup sensors.Setup, device string, own [perDisk]float64, all map[string][perDisk]float64) bool {
-	// loop stands on a file and zd on a ZFS pool, though no slaves are named; ram and zram are memory.
+	// loop is on a file and zd on a ZFS pool, although they have no slaves. ram and zram are memory.
 	for _, prefix := range []string{"loop", "zd", "ram", "zram"} {
 		digits, ok := strings.CutPrefix(device, prefix)
 		if n, rest, number := number([]byte(digits)); ok && number && n < 1<<20 && len(rest) == 0 {
@@ -96,7 +97,7 @@ func wanted(setup sensors.Setup, device string, own [perDisk]float64, all map[st
 		}
 		return s
 	}
-	// A card reader without a card, an nbd without a server.
+	// An empty device, such as a card reader without a card or an nbd without a server.
 	if own == [perDisk]float64{} && attribute("size") == "0" {
 		return false
 	}
@@ -105,8 +106,8 @@ func wanted(setup sensors.Setup, device string, own [perDisk]float64, all map[st
 			return false
 		}
 	}
-	// The paths of a multipath NVMe disk nvme0n1 are hidden devices nvme0c0n1, nvme0c1n1. Newer kernels count on the
-	// disk and on the path, older ones on the path alone.
+	// The paths of a multipath NVMe disk nvme0n1 are hidden devices nvme0c0n1, nvme0c1n1. Newer kernels count the traffic
+	// at the disk and at the path, older ones at the path only.
 	if attribute("hidden") == "1" {
 		head, tail, _ := strings.Cut(device, "c")
 		if i := strings.LastIndexByte(tail, 'n'); i >= 0 {

@@ -58,7 +58,7 @@ func open(path string) (*file, error) {
 		err = &fs.PathError{Op: "open", Path: path, Err: errNotRegular}
 	}
 	if err != nil {
-		_ = f.Close() // nothing was written, and the first error is the one that tells.
+		_ = f.Close() // nothing was written, and the first error says more
 		return nil, err
 	}
 	return &file{f: f, fd: int(f.Fd()), path: path, buf: make([]byte, firstBuffer)}, nil

@@ -60,7 +60,7 @@ func openDir(dir string) (fd int, device uint64, err error) {
 	return fd, st.Dev, nil
 }
 
-// mountPoint is the highest folder above dir on the same device.
+// mountPoint returns the highest folder above dir on the same device.
 func mountPoint(dir string, device uint64) string {
 	if abs, err := filepath.Abs(dir); err == nil {
 		dir = abs

@@ -12,7 +12,7 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// openFilesystem takes each folder for a file system of its own, as which one it is on is not asked for here.
+// openFilesystem treats each folder as a file system of its own, because it cannot tell which file system a folder is on.
 func openFilesystem(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 	const source = "gopsutil disk.Usage"
 	var dirs []string

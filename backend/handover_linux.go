@@ -11,15 +11,15 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// What the sources hand over from the runner to the sampler. Sources that are not here read what the kernel counts and
-// keep nothing between two readings.
+// This file hands over the state of sources from the runner to the sampler. Sources that are not here have none: they keep
+// nothing between two readings.
 
-// errLegacy says that what is handed over does not fit.
+// errLegacy means that the legacy does not fit the source.
 func errLegacy(source string) error {
 	return fmt.Errorf("take over %s: what was handed over does not fit", source)
 }
 
-// Bequeath hands over the times last seen: the number of each processor, less than 0 for the whole machine, and its modes.
+// Bequeath hands over the last times: for each processor its number, negative for the whole machine, and its modes.
 func (c *cpuSource) Bequeath() sensors.Legacy {
 	var l sensors.Legacy
 	add := func(number int, p processor) {
@@ -59,7 +59,7 @@ func (c *cpuSource) Inherit(l sensors.Legacy) error {
 	return nil
 }
 
-// Bequeath hands over the events, which count from when they were opened, and how many there are in each group.
+// Bequeath hands over the events, which count from their opening, and the number of events in each group.
 func (p *perfSource) Bequeath() sensors.Legacy {
 	var l sensors.Legacy
 	for _, g := range p.groups {
@@ -99,14 +99,14 @@ const (
 )
 
 const (
-	legacyBase    = iota // the CPU time of what was to become the target, in ns
-	legacyFirst          // when the target was first looked at, in ns of the monotonic clock
-	legacyStopped        // 1 if it was stopped then
+	legacyBase    = iota // the CPU time that the process had used before it became the target, in ns
+	legacyFirst          // the time of the first look, in ns of the monotonic clock
+	legacyStopped        // 1 if the target was stopped then
 	legacyLargest        // the largest memory seen, in By
-	legacyOthers         // the runner's children that are not the target's, to the end
+	legacyOthers         // to the end: the runner's children that do not belong to the target
 )
 
-// Bequeath hands over what the clocks are compared with.
+// Bequeath hands over the first readings of the clocks, with which later ones are compared.
 func (s *ownCost) Bequeath() sensors.Legacy {
 	l := sensors.Legacy{Numbers: []int64{s.suspended}}
 	for i := range clockReadings {
@@ -131,7 +131,7 @@ func (s *ownCost) Inherit(l sensors.Legacy) error {
 	return nil
 }
 
-// Bequeath hands over the events on the target, and what was known at the only look that the runner takes before the end.
+// Bequeath hands over the events on the target, and the result of the only look that the runner takes before the end.
 func (s *targetSource) Bequeath() sensors.Legacy {
 	var l sensors.Legacy
 	if s.clock != nil {

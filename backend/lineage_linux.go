@@ -7,29 +7,30 @@ import (
 	"strings"
 )
 
-// lineage tells whether a process belongs to the target: it is in the target's cgroup, or descends from the target, or
-// is an orphan of its that came to the runner. It is for the few processes that a driver names; what the whole tree does
-// is the target family's (see tree).
+// lineage tells whether a process belongs to the target: it is in the target's cgroup, descends from the target, or is
+// an orphan of the target that the runner has adopted. It is for the few processes that a driver names. The target family
+// follows all processes (see tree).
 type lineage struct {
 	target, runner int
-	// groups are the lines of /proc/PID/cgroup that the target has and this process has not: cgroups that the runner
-	// made for it.
+	// groups are the lines of the target's /proc/PID/cgroup that this process does not have: the cgroups that the runner
+	// made for the target.
 	groups []string
-	// others are children of the runner that are not the target's: the sampler, and what was there before.
+	// others are children of the runner that do not belong to the target: the sampler, and earlier children.
 	others []int
-	// known is what was found out, by process id, of the processes asked for.
+	// known has the answer for each process that was asked for, by process id.
 	known map[int]kin
 }
 
-// kin is a process at its start, in ticks since boot, and whether it is the target's.
+// kin tells whether a process belongs to the target. Its start, in ticks since boot, identifies the process.
 type kin struct {
 	start  uint64
 	member bool
 }
 
-// mostKin is how many processes are remembered; beyond, what was found out is forgotten and found out again.
+// mostKin is the most answers that are kept. Then all are dropped and found again.
 const mostKin = 4096
 
+// newLineage returns the lineage of the target. The runner's children of this moment, except the target, are others.
 func newLineage(target, runner int) *lineage {
 	l := &lineage{target: target, runner: runner, known: map[int]kin{}}
 	own := groupsOf(os.Getpid())
@@ -42,8 +43,8 @@ func newLineage(target, runner int) *lineage {
 	return l
 }
 
-// has tells whether the process is the target's. One that has ended is told from when it was last asked for; known is
-// false where it never was.
+// has tells whether the process belongs to the target. For a process that has ended, it returns the last answer; if it
+// was never asked for, known is false.
 func (l *lineage) has(pid int) (member, known bool) {
 	k, asked := l.known[pid]
 	s, alive := processStatOf(pid)
@@ -61,10 +62,10 @@ func (l *lineage) has(pid int) (member, known bool) {
 	return k.member, true
 }
 
-// descends goes up from a process to the target or to the runner. What comes to the runner by one of its other children
-// is not the target's.
+// descends goes up from a process to the target or to the runner. A process that reaches the runner through one of its
+// other children does not belong to the target.
 func (l *lineage) descends(pid, parent int) bool {
-	for range 1000 { // a tree is not that deep, and what changes meanwhile must not make a circle
+	for range 1000 { // no tree is that deep, and a tree that changes during the loop could make a circle
 		switch {
 		case pid == l.target:
 			return true
@@ -82,17 +83,18 @@ func (l *lineage) descends(pid, parent int) bool {
 	return false
 }
 
-// inGroup tells whether a process is in one of the target's cgroups, or in one below it.
+// inGroup tells whether a process is in one of the target's cgroups, or in a group below.
 func (l *lineage) inGroup(pid int) bool {
 	return len(l.groups) > 0 && slices.ContainsFunc(groupsOf(pid), l.within)
 }
 
-// within tells whether a line of /proc/PID/cgroup names one of the target's groups or one below it.
+// within tells whether a line of /proc/PID/cgroup names one of the target's groups, or a group below.
 func (l *lineage) within(line string) bool {
 	return slices.ContainsFunc(l.groups, func(own string) bool { return line == own || strings.HasPrefix(line, own+"/") })
 }
 
-// groupsOf is the lines of /proc/PID/cgroup (cgroups(7)), one a hierarchy; none where there is no such process:
+// groupsOf returns the lines of /proc/PID/cgroup, one for each hierarchy (cgroups(7)). It returns none if there is no such
+// process:
 //
 //	4:cpu,cpuacct:/user.slice/ergon-1
 //	0::/user.slice
@@ -104,7 +106,7 @@ func groupsOf(pid int) []string {
 	return slices.DeleteFunc(strings.Split(string(b), "\n"), func(line string) bool { return line == "" })
 }
 
-// processStatOf reads /proc/PID/stat; not ok where there is no such process.
+// processStatOf reads /proc/PID/stat. It is not ok if there is no such process.
 func processStatOf(pid int) (processStat, bool) {
 	if pid <= 0 {
 		return processStat{}, false

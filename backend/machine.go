@@ -11,8 +11,8 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// Describe asks the machine what it is, as far as that is on the way to every start: on Linux it reads a few files
-// itself, as gopsutil's host.Info takes 1 to 2 ms there. Complete asks for the rest.
+// Describe returns the part of the description that every start needs; Complete adds the rest. On Linux it reads a few
+// files itself, because gopsutil's host.Info takes 1 to 2 ms there.
 func Describe(h sensors.Setup) sensors.Machine {
 	m := sensors.Machine{OS: runtime.GOOS, Architecture: runtime.GOARCH, CPUs: runtime.NumCPU()}
 	m.Name, _ = os.Hostname()
@@ -20,7 +20,7 @@ func Describe(h sensors.Setup) sensors.Machine {
 	return m
 }
 
-// field returns what follows the name and a colon on a line of its own.
+// field returns the text after the name and a colon, from the first line with that name. It is empty if there is none.
 func field(text []byte, name string) string {
 	for line := range bytes.Lines(text) {
 		key, value, ok := bytes.Cut(line, []byte(":"))
@@ -31,13 +31,13 @@ func field(text []byte, name string) string {
 	return ""
 }
 
-// fromFiles fills in what procfs and sysfs tell at the start, and the settings that may be others at the end.
+// fromFiles sets what procfs and sysfs say at the start, including settings that may change until the end.
 func fromFiles(m *sensors.Machine, h sensors.Setup) {
 	m.Kernel = text(h.Proc, "sys/kernel/osrelease")
 	cpu := head(filepath.Join(h.Proc, "cpuinfo"))
 	m.CPU = field(cpu, "model name")
 	if m.CPU == "" {
-		m.CPU = field(cpu, "CPU part") // arm64 has no names
+		m.CPU = field(cpu, "CPU part") // arm64 has no model names
 	}
 	m.Microcode = field(cpu, "microcode")
 	meminfo := head(filepath.Join(h.Proc, "meminfo"))
@@ -54,30 +54,30 @@ func fromFiles(m *sensors.Machine, h sensors.Setup) {
 		}
 	}
 	if n, _ := inList(text(h.Sys, cpus+"/online")); n > 0 {
-		m.CPUs = n // those of the tree that is read, where Go counts those it may run on
+		m.CPUs = n // of the tree that is read; Go counts the processors it may run on
 	}
 	m.Scaling.Governor, m.Scaling.Turbo = governor(h.Sys), turbo(h.Sys)
 }
 
-// fieldBytes is a line of /proc/meminfo, "SwapTotal:       2097152 kB", in bytes.
+// fieldBytes returns the value of a line of /proc/meminfo, "SwapTotal:       2097152 kB", in bytes.
 func fieldBytes(meminfo []byte, name string) (uint64, bool) {
 	total, _, _ := strings.Cut(field(meminfo, name), " ")
 	kib, err := strconv.ParseUint(total, 10, 54)
 	return kib * 1024, err == nil
 }
 
-// text is a small file as one line, empty where it cannot be read.
+// text returns the content of a small file without white space around it, empty if the file cannot be read.
 func text(root, path string) string {
 	return strings.TrimSpace(string(head(filepath.Join(root, path))))
 }
 
-// governor is that of the first processor. That of all would be a file for each, and they are seldom set apart.
+// governor returns the governor of the first processor. Each processor has a file of its own, but they seldom differ.
 func governor(sys string) string {
 	return text(sys, "devices/system/cpu/cpufreq/policy0/scaling_governor")
 }
 
-// turbo says whether frequencies above the nominal one are allowed: by intel_pstate, which has no boost file, else by
-// cpufreq (Documentation/admin-guide/pm/intel_pstate.rst and cpufreq.rst).
+// turbo reports whether frequencies above the nominal one are allowed, nil if that is unknown. intel_pstate has a file of
+// its own instead of boost (Documentation/admin-guide/pm/intel_pstate.rst and cpufreq.rst).
 func turbo(sys string) *bool {
 	for _, f := range []struct{ path, on string }{
 		{"devices/system/cpu/intel_pstate/no_turbo", "0"}, {"devices/system/cpu/cpufreq/boost", "1"},

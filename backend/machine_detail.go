@@ -15,14 +15,14 @@ import (
 )
 
 const (
-	// cpus is where sysfs has the processors.
+	// cpus is the folder of the processors in sysfs.
 	cpus = "devices/system/cpu"
-	// mostCPUs is above CONFIG_NR_CPUS of any kernel.
+	// mostCPUs is larger than CONFIG_NR_CPUS of any kernel.
 	mostCPUs = 1 << 16
 )
 
-// Complete adds to what Describe said of the machine all that is not worth waiting for before a command starts, and
-// what of its settings has changed since. It reads files alone; what they do not tell stays as it was.
+// Complete adds to the result of Describe what a command's start should not wait for, and the settings that have changed
+// since. It only reads files. What they do not contain stays as it was.
 func Complete(h sensors.Setup, m *sensors.Machine) {
 	countProcessors(h.Sys, m)
 	if m.Sockets == 0 {
@@ -41,14 +41,15 @@ func Complete(h sensors.Setup, m *sensors.Machine) {
 	CompleteBounds(h, m)
 }
 
-// CompleteBounds is the part of Complete that a summary needs: what the process may use, and the container it is in.
+// CompleteBounds adds the part of Complete that a summary needs: the container, and the limits on what the command may
+// use.
 func CompleteBounds(h sensors.Setup, m *sensors.Machine) {
 	m.Container = container.Look(h.Proc, os.Getenv).Kind
 	m.Cgroup, m.Limits = limits(h, *m)
 }
 
-// inList counts the numbers in a list as the kernel writes it, "0-3,8" (Documentation/admin-guide/cputopology.rst), and
-// gives the first of them. It is 0 where that is no list.
+// inList counts the numbers in a list as the kernel writes it, "0-3,8" (Documentation/admin-guide/cputopology.rst). It
+// also returns the first number. If the text is not such a list, it returns 0 and -1.
 func inList(list string) (n, first int) {
 	first = -1
 	for part := range strings.SplitSeq(list, ",") {
@@ -69,7 +70,7 @@ func inList(list string) (n, first int) {
 	return n, first
 }
 
-// members lists the numbers in such a list.
+// members returns the numbers in such a list.
 func members(list string) []int {
 	var out []int
 	for part := range strings.SplitSeq(list, ",") {
@@ -82,8 +83,8 @@ func members(list string) []int {
 	return out
 }
 
-// countProcessors counts the cores and sockets of the processors that are online: the lists of a processor's siblings name
-// the others of its core and its socket, so that one file for each core is enough.
+// countProcessors counts the cores and sockets of the processors that are online. A processor's list of siblings names all
+// processors of its core or socket, so one file for each core or socket is enough.
 func countProcessors(sys string, m *sensors.Machine) {
 	online := members(text(sys, cpus+"/online"))
 	if len(online) == 0 {
@@ -110,7 +111,8 @@ func countProcessors(sys string, m *sensors.Machine) {
 	m.Cores = count("thread_siblings_list")
 }
 
-// packages is how many sockets /proc/cpuinfo tells of, for where sysfs does not: 0 where nothing does, as on ARM.
+// packages counts the sockets in /proc/cpuinfo, for machines whose sysfs does not list them. It returns 0 if the file
+// does not name them either, as on ARM.
 func packages(proc string) int {
 	all, err := os.ReadFile(filepath.Join(proc, "cpuinfo"))
 	if err != nil {
@@ -125,8 +127,8 @@ func packages(proc string) int {
 	return len(seen)
 }
 
-// mitigations condenses cpu/vulnerabilities (Documentation/ABI/testing/sysfs-devices-system-cpu), of which each file
-// begins with "Not affected", "Vulnerable", "Mitigation: …" or "KVM: …".
+// mitigations summarizes cpu/vulnerabilities (Documentation/ABI/testing/sysfs-devices-system-cpu). Each file there begins
+// with "Not affected", "Vulnerable", "Mitigation: …" or "KVM: …".
 func mitigations(sys string) string {
 	dir := filepath.Join(sys, cpus, "vulnerabilities")
 	entries, err := os.ReadDir(dir)
@@ -155,8 +157,8 @@ func mitigations(sys string) string {
 	return strings.Join(parts, "; ")
 }
 
-// parameters picks from the kernel's command line what changes its speed or the power taken
-// (Documentation/admin-guide/kernel-parameters.txt). The rest may name disks, hosts and keys.
+// parameters returns those words of the kernel's command line that change its speed or power
+// (Documentation/admin-guide/kernel-parameters.txt). The other words may name disks, hosts and keys.
 func parameters(cmdline string) string {
 	kept := []string{
 		"mitigations", "nosmt", "isolcpus", "nohz_full", "nohz", "rcu_nocbs", "maxcpus", "nr_cpus", "mem", "intel_pstate", "amd_pstate",
@@ -174,9 +176,9 @@ func parameters(cmdline string) string {
 	return strings.Join(out, " ")
 }
 
-// scaling completes what was read at the start, and compares it with what is so now.
+// scaling completes the settings that were read at the start, and notes which of them have changed since.
 func scaling(sys string, s *sensors.Scaling) {
-	policies, _ := filepath.Glob(filepath.Join(sys, cpus, "cpufreq/policy*")) // no bad pattern but in the root's own name
+	policies, _ := filepath.Glob(filepath.Join(sys, cpus, "cpufreq/policy*")) // an error means a bad pattern, which only the root's name could hold
 	for _, dir := range policies {
 		if s.Driver == "" {
 			s.Driver, s.Preference = text(dir, "scaling_driver"), text(dir, "energy_performance_preference")
@@ -201,7 +203,7 @@ func scaling(sys string, s *sensors.Scaling) {
 	s.Change = strings.Join(changes, ", ")
 }
 
-// powerCaps lists the constraints of the powercap zones that hold a limit. A zone that cannot be read has none.
+// powerCaps returns the constraints of the powercap zones that set a limit. A zone that cannot be read has none.
 func powerCaps(sys string) []sensors.PowerCap {
 	dir := filepath.Join(sys, "class/powercap")
 	entries, err := os.ReadDir(dir)
@@ -235,8 +237,8 @@ func powerCaps(sys string) []sensors.PowerCap {
 	return out
 }
 
-// gpus names the GPUs by what the NVIDIA driver says in procfs, else by what is on the PCI bus, without a library. The
-// driver's version is the second word but one of
+// gpus returns the models of the GPUs without loading a library: NVIDIA's from the driver's files in procfs, others from
+// the PCI bus. The driver's version is the first word that begins with a digit in
 //
 //	NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.129.03  Thu Oct 19 18:56:32 UTC 2023
 func gpus(h sensors.Setup) (models []string, driver string) {
@@ -256,8 +258,8 @@ func gpus(h sensors.Setup) (models []string, driver string) {
 	}
 	devices, _ := filepath.Glob(filepath.Join(h.Sys, "bus/pci/devices/*/class"))
 	for _, f := range devices {
-		// 0x0300 is a VGA, 0x0302 a 3D and 0x0380 another display controller, 0x1200 an accelerator (PCI Code and ID
-		// Assignment Specification).
+		// 0x0300 is a VGA controller, 0x0302 a 3D controller, 0x0380 another display controller, and 0x1200 an
+		// accelerator (PCI Code and ID Assignment Specification).
 		class := text(filepath.Dir(f), "class")
 		if !slices.ContainsFunc([]string{"0x0300", "0x0302", "0x0380", "0x1200"}, func(c string) bool { return strings.HasPrefix(class, c) }) {
 			continue
@@ -279,10 +281,10 @@ func gpus(h sensors.Setup) (models []string, driver string) {
 	return models, driver
 }
 
-// limits is what of the machine m a command that is started by this process may use.
+// limits returns how much of the machine m a command may use if this process starts it, and the path of its cgroup.
 func limits(h sensors.Setup, m sensors.Machine) (group string, l sensors.Limits) {
-	// The affinity mask, within which the kernel keeps every cpuset (Documentation/admin-guide/cgroup-v1/cpusets.rst).
-	// A status is 1.5 KB, the mask of a large machine before the list of it some hundred bytes.
+	// The affinity mask never exceeds the cpuset (Documentation/admin-guide/cgroup-v1/cpusets.rst). The list is in the
+	// part that head reads: a status has 1.5 KB, and the mask before the list at most some hundred bytes.
 	allowed := field(head(filepath.Join(h.Proc, "self/status")), "Cpus_allowed_list")
 	if n, _ := inList(allowed); n > 0 && n < m.CPUs {
 		l.Processors, l.Allowed = allowed, n

@@ -15,7 +15,7 @@ import (
 type memorySource struct {
 	meminfo *file
 	list    []sensors.Sensor
-	// Of what follows in a row only what is there: pressure, and swap where there is any to swap to.
+	// pressure and swap follow the gauges in dst, each only if the machine has it.
 	pressure pressure
 	swap     swap
 }
@@ -67,7 +67,7 @@ func (m *memorySource) Read(dst []float64) error {
 	return nil
 }
 
-// gauges fills dst with the values of memorySensors and returns the swap space there is.
+// gauges sets dst to the values of memorySensors and returns the size of the swap space in bytes.
 func (m *memorySource) gauges(dst []float64) (swapTotal float64, err error) {
 	b, err := m.meminfo.read()
 	if err != nil {
@@ -77,8 +77,8 @@ func (m *memorySource) gauges(dst []float64) (swapTotal float64, err error) {
 	return parseMeminfo(b, dst), nil
 }
 
-// parseMeminfo fills dst in the order of memorySensors and returns the swap space there is, NaN where that is not told. It
-// stops at the last line it needs.
+// parseMeminfo sets dst in the order of memorySensors and returns the size of the swap space in bytes, NaN if it is
+// unknown. It stops at the last line it needs.
 func parseMeminfo(b []byte, dst []float64) (swapTotal float64) {
 	nan := math.NaN()
 	total, available, swapFree := nan, nan, nan

@@ -9,17 +9,17 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// networkSource reads /proc/net/dev, two lines of heading and one for each interface of a network namespace:
+// networkSource reads /proc/net/dev: two header lines, and a line for each interface of a network namespace:
 //
 //	Inter-|   Receive                                                |  Transmit
 //	 face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls …
 //	  eth0: 143379868    8934    0    0    0     0          0         0   703453    6376    0    0    0     0 …
 //
-// The counters are of 64 bits (struct rtnl_link_stats64).
+// The counters have 64 bits (struct rtnl_link_stats64).
 type networkSource struct {
 	dev  *file
 	list []sensors.Sensor
-	// slot is the place of each interface by its name.
+	// slot is the place of each interface, by its name.
 	slot map[string]int
 }
 
@@ -59,7 +59,7 @@ func openNetDev(setup sensors.Setup) (f *file, source string, err error) {
 			return f, source, nil
 		}
 	}
-	// Through the link as it is: an own thread's net is the same, and "self" of another procfs cannot be resolved here.
+	// The kernel follows the link. The path of "self" in another procfs cannot be resolved here.
 	f, err = openQuick(setup.Proc, "net/dev")
 	return f, filepath.Join(setup.Proc, "net/dev"), err
 }

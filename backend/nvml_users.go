@@ -52,13 +52,13 @@ type gpuUsers struct {
 type gpuUse struct {
 	utilizationAt, processesAt int
 	lists                      []func(nvml.Device) ([]nvml.ProcessInfo, nvml.Return)
-	// asked says that the samples from before the target's start have been fetched. newest is the time stamp of the last
-	// sample seen, in the driver's µs, and at is when it came.
+	// asked is true once the samples from before the target's start have been fetched. newest is the time stamp of the last
+	// sample, in the driver's µs, and at is when it came.
 	asked         bool
 	newest        uint64
 	at            time.Time
 	target, other float64
-	// told says that target and other are known.
+	// told is true if target and other are known.
 	told bool
 }
 

@@ -2,5 +2,5 @@
 
 package backend
 
-// startsPS: gopsutil asks the system itself.
+// startsPS tells whether gopsutil starts ps for each reading of a process. Here it asks the system.
 const startsPS = false

@@ -2,5 +2,5 @@
 
 package backend
 
-// startsPS: what gopsutil knows of a process it has from ps, which it starts for each question.
+// startsPS tells whether gopsutil starts ps for each reading of a process. Without cgo it has no other way.
 const startsPS = true

@@ -20,13 +20,13 @@ type ownCost struct {
 	statm  [2]*file // of the sampler, of the runner
 	clocks [2]int32
 	spec   unix.Timespec
-	// since is how far the clocks were ahead of the monotonic clock at first, suspended the last reported suspended time,
-	// both in ns.
+	// since is how far the clocks were ahead of the monotonic clock at the first reading. suspended is the last reported
+	// suspended time. Both are in ns.
 	since     [clockReadings]int64
 	started   [clockReadings]bool
 	suspended int64
 	closed    bool
-	// alone is true in the runner while there is no sampler: that has used nothing.
+	// alone is true in the runner while there is no sampler, which then has used nothing.
 	alone bool
 }
 
@@ -123,8 +123,8 @@ func (s *ownCost) Read(dst []float64) error {
 		if statm == nil {
 			continue
 		}
-		// The open file stays with its process. Once that is gone, its number and so the clock may belong to another
-		// process.
+		// The open file stays with its process. After the process has gone, its id, and so the clock, may belong to
+		// another process. Then the file fails first.
 		b, err := statm.read()
 		if err != nil {
 			continue

@@ -37,7 +37,7 @@ func openProfiler(setup sensors.Setup) (sensors.Source, []sensors.Absence, error
 	list = append(list, clocks[clockOffset])
 	start := time.Now()
 	source, _, err := newAsked(list, func(dst []float64) error {
-		now := time.Now() // Round takes the monotonic part away
+		now := time.Now() // Round removes the monotonic part
 		dst[len(dst)-1] = (now.Round(0).Sub(start.Round(0)) - now.Sub(start)).Seconds()
 		for i, p := range ours {
 			if t, err := p.Times(); err == nil {

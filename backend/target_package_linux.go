@@ -10,29 +10,29 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// packageMeter reads the target's CPU time on each processor package, so that each package's energy can be shared out by
-// what ran on it. Only v1 of cgroups has it.
+// packageMeter reads the target's CPU time on each processor package, from which the accounting computes the target's
+// share of each package's energy. Only version 1 of cgroups counts it.
 type packageMeter struct {
 	meter *cgroup.PerCPUMeter
 	cpus  [][]int
 	list  []sensors.Sensor
 }
 
-// openPackages is nil where the machine has one package, or the group's kernel does not count by processor.
+// openPackages returns nil if the machine has only one package, or if the cgroup does not count time by processor.
 func openPackages(sys, group string) *packageMeter {
 	meter, err := cgroup.OpenPerCPU(group)
-	if err != nil { // v2: nothing else is looked at
+	if err != nil { // version 2, for example
 		return nil
 	}
 	p := &packageMeter{meter: meter}
 	if !p.find(sys) {
-		_ = meter.Close() // it was only read.
+		_ = meter.Close() // nothing was written
 		return nil
 	}
 	return p
 }
 
-// find lists the packages; not ok where there is only one, or the topology is not told.
+// find lists the packages. It returns false if there is only one, or if the topology is unknown.
 func (p *packageMeter) find(sys string) bool {
 	online := members(text(sys, cpus+"/online"))
 	seen := make(map[int]bool)
@@ -43,7 +43,7 @@ func (p *packageMeter) find(sys string) bool {
 		topology := fmt.Sprintf("%s/cpu%d/topology/", cpus, n)
 		list := text(sys, topology+"core_siblings_list")
 		of := members(list)
-		if len(of) == 0 || len(of) == len(online) { // not told, or one package, which is all that is looked at
+		if len(of) == 0 || len(of) == len(online) { // unknown, or a single package
 			return false
 		}
 		for _, sibling := range of {
@@ -66,7 +66,7 @@ func (p *packageMeter) find(sys string) bool {
 	return len(p.list) > 1
 }
 
-// read sets dst[i] to the time on the package of list[i]. What cannot be read stays as it is.
+// read sets dst[i] to the CPU time in s on the package of list[i]. If it cannot be read, dst stays as it is.
 func (p *packageMeter) read(dst []float64) {
 	used, err := p.meter.Read()
 	if err != nil {

@@ -2,22 +2,22 @@ package backend
 
 import "bytes"
 
-// processStat is what is used of /proc/PID/stat (proc_pid_stat(5)).
+// processStat has the fields of /proc/PID/stat that are used (proc_pid_stat(5)).
 type processStat struct {
-	name                                 []byte // part of what was parsed
+	name                                 []byte // a slice of the parsed text
 	state                                byte
 	parent                               int
 	minor, childMinor, major, childMajor uint64 // page faults
-	user, system, childUser, childSystem uint64 // ticks; the children's are of those waited for
+	user, system, childUser, childSystem uint64 // ticks; those of children that were waited for
 	threads, start, resident             uint64 // start in ticks since boot, resident in pages
-	stack                                uint64 // where the stack begins, 0 where that is hidden
+	stack                                uint64 // where the stack begins, 0 if that is hidden
 }
 
-// dead says whether all of the process is: its first thread may end before the others.
+// dead reports whether all threads have ended. The first thread may end before the others.
 func (s *processStat) dead() bool { return (s.state == 'Z' || s.state == 'X') && s.threads <= 1 }
 
-// parseProcessStat reads /proc/PID/stat. The name in parentheses may itself hold blanks, parentheses and line ends; the
-// last parenthesis ends it, as all that follows is numbers:
+// parseProcessStat parses /proc/PID/stat. The name in parentheses may contain blanks, parentheses and newlines. It ends at
+// the last parenthesis, because only the state and numbers follow:
 //
 //	4242 (a) b (c) S 4241 4242 4242 34816 4242 4194304 150 900 0 2 5 3 40 12 20 0 7 0 812345 227328000 1500 …
 func parseProcessStat(b []byte) (s processStat, ok bool) {
@@ -30,7 +30,7 @@ func parseProcessStat(b []byte) (s processStat, ok bool) {
 	}
 	s.state, b = b[i+2], b[i+3:]
 	var parent uint64
-	// The fields are numbered as in the manual; the state is 3.
+	// The fields are numbered as in the manual. The state is field 3.
 	for field := 4; field <= 28; field++ {
 		var into *uint64
 		switch field {
@@ -60,7 +60,7 @@ func parseProcessStat(b []byte) (s processStat, ok bool) {
 			into = &s.resident
 		case 28:
 			into = &s.stack
-		default: // some of these can be negative.
+		default: // some of these can be negative
 			var w []byte
 			if w, b = word(b); len(w) == 0 {
 				return s, false
@@ -75,13 +75,13 @@ func parseProcessStat(b []byte) (s processStat, ok bool) {
 	return s, true
 }
 
-// processIO is /proc/PID/io (proc_pid_io(5)): of the process with all its threads, also those that have ended, and of
-// the children it has waited for.
+// processIO has the counts of /proc/PID/io (proc_pid_io(5)). They include all threads of the process, also ended ones,
+// and the children it has waited for.
 type processIO struct {
 	readChars, writeChars, readCalls, writeCalls, read, written uint64
 }
 
-// parseProcessIO reads
+// parseProcessIO parses
 //
 //	rchar: 323934931
 //	wchar: 323929600
@@ -124,8 +124,8 @@ func parseProcessIO(b []byte) (io processIO, ok bool) {
 	return io, seen == 6
 }
 
-// parsePeak reads the line VmHWM of /proc/PID/status, the largest resident memory since the process last executed a
-// file, in By; not ok where there is none, as of a zombie:
+// parsePeak parses the line VmHWM of /proc/PID/status: the largest resident memory, in bytes, since the process last
+// executed a file. It is not ok if there is no such line, as for a zombie:
 //
 //	VmHWM:	    1704 kB
 func parsePeak(b []byte) (peak uint64, ok bool) {
@@ -137,7 +137,7 @@ func parsePeak(b []byte) (peak uint64, ok bool) {
 	return peak << 10, ok
 }
 
-// parseSwitches reads the last two lines of /proc/PID/status (proc_pid_status(5)), which are of one thread:
+// parseSwitches parses the last two lines of /proc/PID/status (proc_pid_status(5)). They are counts of one thread:
 //
 //	voluntary_ctxt_switches:	150
 //	nonvoluntary_ctxt_switches:	545

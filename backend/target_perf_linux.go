@@ -12,28 +12,31 @@ import (
 	"github.com/ergon-energy/ergon/internal/quick"
 )
 
-// inherited is a count of the kernel's perf events (perf_event_open(2)) that every process and thread started later
-// by the one it is put on carries on: it sees all of them to their end, whoever waits for them and wherever they go.
+// inherited is a perf event (perf_event_open(2)) on a process. All processes and threads that it starts later inherit
+// the event. So it counts all of them to their end, even if nothing waits for them or they leave the cgroup.
 //
-// It is put on before the target's first instruction and counts at once, so that enable_on_exec is not needed: the
-// first reading is the base. Not seen is the exit of each process itself: Linux 6.16, and the stable kernels since then,
-// take the events off before the address space is torn down (do_exit in kernel/exit.c), which is some 0.1 ms for a small
-// process and 70 ms for a GiB in small pages. What was waited for is therefore held against wait4, in datamodel.
+// The event starts to count before the target's first instruction. The first reading is the base, so enable_on_exec is
+// not needed.
+//
+// The event does not see the exit of each process. Since Linux 6.16, and in later stable kernels, the kernel removes
+// events before it tears down the address space (do_exit in kernel/exit.c). That takes about 0.1 ms for a small process
+// and 70 ms for a GiB in small pages. So datamodel compares the count with the result of wait4.
 type inherited struct {
 	attr unix.PerfEventAttr
 	fds  []int
 	buf  [8]byte
 }
 
-// taskClock counts CPU time in ns, of user and kernel mode alike even where only user mode may be asked for.
+// taskClock returns an event that counts CPU time in ns. It counts user and kernel mode, even if only an event that
+// excludes the kernel is allowed.
 func taskClock() *inherited {
 	return &inherited{attr: unix.PerfEventAttr{
 		Type: unix.PERF_TYPE_SOFTWARE, Config: unix.PERF_COUNT_SW_TASK_CLOCK, Bits: unix.PerfBitInherit,
 	}}
 }
 
-// probe tells whether such an event may be opened, by opening one on this thread. An ordinary user may have only those
-// that exclude the kernel (perf_event_paranoid 2); which to use is settled here.
+// probe opens such an event on this thread and returns an error if that is not allowed. An ordinary user may open only
+// events that exclude the kernel (perf_event_paranoid 2). probe then excludes it for all later events.
 func (e *inherited) probe() error {
 	fd, err := e.open(0)
 	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
@@ -55,7 +58,7 @@ func (e *inherited) open(tid int) (int, error) {
 	return fd, nil
 }
 
-// follow puts the event on every thread of a process; before its execve there is one.
+// follow opens the event on every thread of a process. Before its execve there is only one.
 func (e *inherited) follow(threads []int) error {
 	var first error
 	for _, tid := range threads {
@@ -69,12 +72,12 @@ func (e *inherited) follow(threads []int) error {
 		e.fds = append(e.fds, fd)
 	}
 	if len(e.fds) > 0 {
-		return nil // a thread that ended meanwhile is no loss.
+		return nil // the others have ended, which does not matter
 	}
 	return first
 }
 
-// read is the sum over all that carry the event and all that did; NaN before follow.
+// read returns the sum over all processes and threads that have or had the event, or NaN before follow.
 func (e *inherited) read() float64 {
 	if len(e.fds) == 0 {
 		return math.NaN()

@@ -11,29 +11,29 @@ import (
 )
 
 const (
-	// cutName is the length from which a name may be the beginning of a longer one (TASK_COMM_LEN less the end).
+	// cutName is the length in bytes to which the kernel cuts names: TASK_COMM_LEN without the zero byte.
 	cutName = 15
-	// mostLine is how much is kept of a command line, in By.
+	// mostLine is the most bytes of a command line that are kept.
 	mostLine = 4096
-	// mostEnded is how many processes that have ended wait to be asked for; those beyond are forgotten.
+	// mostEnded is the most ended processes that wait to be asked for. More are forgotten.
 	mostEnded = 100_000
 )
 
-// biography is what a look keeps of one process for the table of processes.
+// biography is what the looks have found out about one process, for the table of processes.
 type biography struct {
-	parent      int // when it was first seen
+	parent      int // at the first look
 	name, line  string
-	stack       uint64        // where its stack begins, which is elsewhere after each execve
-	base        time.Duration // of its CPU time, used before it was the target
+	stack       uint64        // where its stack begins; each execve changes it
+	base        time.Duration // CPU time used before it became the target
 	cpu         time.Duration
 	peak        uint64
-	paid        [2]uint64 // of what was read and written: the part of children that were seen
+	paid        [2]uint64 // the part of its read and written bytes that children with a report of their own had
 	first, last time.Duration
-	tell        bool // whether anything but last has changed since it was last asked for
-	ended       bool // and kept
+	tell        bool // something other than last has changed since Processes was called
+	ended       bool // it has ended, and its record is kept
 }
 
-// live notes what the stat file just read says.
+// live updates the biography from the stat file that was just read.
 func (t *tree) live(p *process, s *processStat) {
 	l := &p.life
 	if l.name == "" {
@@ -57,17 +57,18 @@ func (t *tree) live(p *process, s *processStat) {
 	p.peaked(s.resident * t.page)
 }
 
-// peaked notes an amount of resident memory.
+// peaked raises the peak to an amount of resident memory in bytes.
 func (p *process) peaked(resident uint64) {
 	if resident > p.life.peak {
 		p.life.peak, p.life.tell = resident, true
 	}
 }
 
-// title finds the name and, where it is asked for, the command line, after a process has executed a file. It allocates.
+// title finds the name after a process has executed a file, and its command line if the user asked for it. It allocates.
 //
-// The kernel cuts names after 15 bytes. What is cut is completed from the first two words of the command line, a script
-// being the second, if they name a file that begins with it. No other part of it is used unasked.
+// The kernel cuts names after 15 bytes. A cut name is completed from the first two words of the command line, as a
+// script is the second word, if a word names a file that begins with the cut name. Unless the user asked for command
+// lines, nothing else of them is used.
 func (t *tree) title(p *process) {
 	l := &p.life
 	l.name = p.comm
@@ -81,7 +82,7 @@ func (t *tree) title(p *process) {
 	n, err := quick.Pread(fd, t.buf[:mostLine], 0)
 	closeFD(&fd)
 	if err != 0 || n == 0 {
-		return // a zombie, of which the line that was known stays
+		return // a zombie: the known line stays
 	}
 	words := t.buf[:n]
 	if len(p.comm) >= cutName {
@@ -92,7 +93,7 @@ func (t *tree) title(p *process) {
 	}
 }
 
-// wholeName completes a cut name from a command line, whose words end with a zero byte each.
+// wholeName completes a cut name from a command line. Each word of it ends with a zero byte.
 func wholeName(cut string, words []byte) string {
 	for range 2 {
 		var word []byte
@@ -105,7 +106,7 @@ func wholeName(cut string, words []byte) string {
 	return cut
 }
 
-// keepEnded keeps what was last seen of a process that is gone, or dead and not yet waited for.
+// keepEnded keeps the last record of a process that is gone, or that is dead and not yet waited for.
 func (t *tree) keepEnded(p *process) {
 	if p.life.ended {
 		return
@@ -118,7 +119,7 @@ func (t *tree) keepEnded(p *process) {
 	}
 }
 
-// record is what is known of a process.
+// record returns the report of a process.
 func (t *tree) record(p *process) sensors.Process {
 	l := &p.life
 	r := sensors.Process{
@@ -132,12 +133,12 @@ func (t *tree) record(p *process) sensors.Process {
 	return r
 }
 
-// begin notes when processes start: the kernel tells it by the time since boot.
+// begin fixes the time of the boot, from which the kernel counts the starts of processes, and the target's CPU time so far.
 func (t *tree) begin(target *process) {
 	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &t.spec) == nil {
 		t.booted = time.Now().Add(-time.Duration(t.spec.Nano()))
 	}
-	// What is to become the target has used some time for that.
+	// The process has already used some time, before it executes the command.
 	if ns, ok := t.clock(target.pid); ok {
 		target.life.base, target.life.cpu = time.Duration(ns), 0
 	}
