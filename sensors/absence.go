@@ -5,11 +5,11 @@ import (
 	"errors"
 )
 
-// Cause says why a sensor is absent. It is the word stored in files; programs decide by it and never by Absence.Reason.
+// Cause tells why a sensor is absent. It is the word stored in files. Programs use it to decide, never Absence.Reason.
 type Cause string
 
 const (
-	// NotPresent means that the thing itself is not there: no such device, file, process or kernel subsystem.
+	// NotPresent means that the device, file, process or kernel subsystem does not exist.
 	NotPresent Cause = "not_present"
 	// Unsupported means that the hardware, driver, kernel, operating system or build has no such reading.
 	Unsupported Cause = "unsupported"
@@ -19,28 +19,28 @@ const (
 	Masked Cause = "masked"
 	// Hidden means that a setting of the user or the batch system hides it, such as CUDA_VISIBLE_DEVICES.
 	Hidden Cause = "hidden"
-	// UnknownOrder means that a setting names devices by number, and it is unknown how the numbers are given.
+	// UnknownOrder means that a setting names devices by number, and the order of the numbers is unknown.
 	UnknownOrder Cause = "unknown_order"
 	// OtherNamespace means that the kernel or driver names processes by the numbers of another PID namespace.
 	OtherNamespace Cause = "other_namespace"
 	// NoDriver means that the driver is not loaded.
 	NoDriver Cause = "no_driver"
-	// NoLibrary means that the driver's library cannot be loaded, or is no such library.
+	// NoLibrary means that the driver's library cannot be loaded, or that the file is not that library.
 	NoLibrary Cause = "no_library"
 	// VersionMismatch means that the driver and its library have different versions.
 	VersionMismatch Cause = "version_mismatch"
-	// TimedOut means that it gave no answer in time.
+	// TimedOut means that there was no answer in time.
 	TimedOut Cause = "timed_out"
 	// TooShort means that the command ended before the first reading was due.
 	TooShort Cause = "too_short"
-	// Gone means that it was there and has been removed, or has failed for good.
+	// Gone means that the thing was there and has been removed, or has failed permanently.
 	Gone Cause = "gone"
-	// Unreadable means that it is there, and reading it fails for another reason: an I/O error, a text that is not
-	// understood, too many open files.
+	// Unreadable means that the thing is there, but reading it fails for another reason: an I/O error, unknown text, too
+	// many open files.
 	Unreadable Cause = "unreadable"
 )
 
-// Present reports whether the thing exists and only cannot be read. It is false if that is unknown.
+// Present reports whether the thing exists although it cannot be read. It is false if that is unknown.
 func (c Cause) Present() bool {
 	switch c {
 	case Denied, Masked, Hidden, UnknownOrder, VersionMismatch, TimedOut, TooShort, Unreadable:
@@ -50,7 +50,7 @@ func (c Cause) Present() bool {
 	return false
 }
 
-// Refused reports whether somebody with more rights could read it: permissions or a container are in the way.
+// Refused reports whether permissions or a container prevent the reading, so that a user with more rights could read it.
 func (c Cause) Refused() bool { return c == Denied || c == Masked }
 
 // Absence is a sensor, or a whole family, that cannot be read on this host.
@@ -63,12 +63,12 @@ type Absence struct {
 	Cause Cause
 	// Reason says why, as a phrase for people: "permission denied", "no powercap in this kernel".
 	Reason string
-	// Domain is what the sensor would read the energy or power of, and Device the device it would belong to.
+	// Domain is the part of the machine whose energy or power the sensor would read. Device is the device it would belong to.
 	Domain Domain
 	Device string
 }
 
-// AbsenceOf returns the absence of a whole family, of the error that its Open gave.
+// AbsenceOf returns the absence of a whole family, given the error of its Open.
 func AbsenceOf(family string, err error) Absence {
 	if u, ok := errors.AsType[*UnavailableError](err); ok {
 		return Absence{ID: family, Cause: u.Cause, Reason: u.Reason}
@@ -76,10 +76,10 @@ func AbsenceOf(family string, err error) Absence {
 	return Absence{ID: family, Cause: Unreadable, Reason: err.Error()}
 }
 
-// Present reports whether the thing exists and only cannot be read.
+// Present reports whether the thing exists although it cannot be read.
 func (a Absence) Present() bool { return a.Cause.Present() }
 
-// jsonAbsence is an Absence in JSON. Present follows from Cause; it is written for other readers of the files.
+// jsonAbsence is an Absence in JSON. Present follows from Cause. It is written for readers that do not know the causes.
 type jsonAbsence struct {
 	ID      string `json:"id"`
 	Source  string `json:"source,omitempty"`
@@ -95,7 +95,7 @@ func (a Absence) MarshalJSON() ([]byte, error) {
 	return json.Marshal(jsonAbsence{a.ID, a.Source, a.Cause, a.Reason, a.Present(), a.Domain, a.Device})
 }
 
-// UnmarshalJSON implements json.Unmarshaler. Older files have no cause: what they call present is Unreadable.
+// UnmarshalJSON implements json.Unmarshaler. Older files have no cause. If they say present, the cause is Unreadable.
 func (a *Absence) UnmarshalJSON(text []byte) error {
 	var j jsonAbsence
 	if err := json.Unmarshal(text, &j); err != nil {
@@ -108,12 +108,12 @@ func (a *Absence) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// ErrUnavailable is what every UnavailableError wraps.
+// ErrUnavailable is wrapped by every UnavailableError.
 var ErrUnavailable = errors.New("unavailable on this host")
 
 // UnavailableError is the error of Backend.Open if no sensor of a family can be read on this host.
 type UnavailableError struct {
-	// Cause and Reason are those of the family's Absence.
+	// Cause and Reason are copied to the family's Absence.
 	Cause  Cause
 	Reason string
 }

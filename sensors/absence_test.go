@@ -9,7 +9,7 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// An absence survives JSON, and files of older versions are understood.
+// TestAbsenceJSON checks that an absence is the same after JSON, and that older files can be read.
 func TestAbsenceJSON(t *testing.T) {
 	for _, c := range []struct {
 		absence sensors.Absence
@@ -47,7 +47,7 @@ func TestAbsenceJSON(t *testing.T) {
 	}
 }
 
-// The error of Open gives the absence of the family its cause, through whatever wraps it.
+// TestAbsenceOf checks that the absence of a family has the cause of Open's error, even if the error is wrapped.
 func TestAbsenceOf(t *testing.T) {
 	unavailable := &sensors.UnavailableError{Cause: sensors.Masked, Reason: "hidden by a container"}
 	for _, err := range []error{unavailable, fmt.Errorf("open: %w", unavailable), errors.Join(unavailable, errors.New("close"))} {

@@ -1,6 +1,6 @@
 package sensors
 
-// First says which process takes the first reading of a source, and when.
+// First tells which process takes the first reading of a source, and when.
 type First uint8
 
 const (
@@ -14,19 +14,19 @@ const (
 	AtBeat
 )
 
-// Heir is a Source that needs more than its sensors to go on where a source in another process stopped. The readings of
-// both are then those of one source: counters count on from the same zero.
+// Heir is a Source that needs a Legacy to continue a source in another process. The readings of both sources then fit
+// together: counters keep their zero.
 type Heir interface {
 	// Bequeath returns what the source in the other process needs. The files stay open and belong to this source.
 	Bequeath() Legacy
-	// Inherit takes over from a source of the same sensors. It is called once, after Open and Follow and before Read. The
-	// files belong to this source from then on, even if there is an error.
+	// Inherit takes over from a source with the same sensors. It is called once, after Open and Follow and before Read. The
+	// files then belong to this source, even after an error.
 	Inherit(Legacy) error
 }
 
 // Legacy is what one source hands over to another. Only sources of the same backend understand it.
 type Legacy struct {
 	Numbers []int64
-	// Files are descriptors.
+	// Files are file descriptors.
 	Files []int
 }

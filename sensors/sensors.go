@@ -1,5 +1,5 @@
-// Package sensors is the vocabulary of measuring: what a sensor is, what reads several of them at once, where a
-// number came from, and how "there is none here" is said. It holds no code that reads anything; package backend does.
+// Package sensors has the types of measuring: sensors, the sources that read several of them at once, the provenance of a
+// value, and the absence of a sensor. It has no code that reads anything. That is in package backend.
 package sensors
 
 import (
@@ -11,18 +11,18 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// Kind says how the readings of a sensor are to be understood. It is declared by the backend and never inferred from
-// values.
+// Kind tells what the readings of a sensor mean. The backend declares it. It is never inferred from values.
 type Kind uint8
 
 const (
-	// Gauge is a momentary value. Over time it is averaged, weighted by the time it stood.
+	// Gauge is a momentary value. Over a run it is averaged, weighted by time.
 	Gauge Kind = iota
-	// Counter only rises, but for a wrap at Sensor.Wrap. Over time the last reading less the first counts.
+	// Counter only rises, except for a wrap at Sensor.Wrap. Over a run the difference of the last and the first reading
+	// counts.
 	Counter
 )
 
-// String is the word stored in nodes.parquet.
+// String returns the word stored in nodes.parquet.
 func (k Kind) String() string {
 	switch k {
 	case Gauge:
@@ -33,25 +33,25 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// Provenance says how a value was obtained. Every value in every file and report carries one.
+// Provenance tells how a value was obtained. Every value in every file and report has one.
 type Provenance string
 
 const (
-	// FromCounter is a hardware or kernel counter, differenced.
+	// FromCounter is a difference of two readings of a hardware or kernel counter.
 	FromCounter Provenance = "counter"
-	// Sampled is a gauge, weighted by time, or anything else that was only seen at the beats.
+	// Sampled is a gauge, weighted by time, or another value that was only seen at the beats.
 	Sampled Provenance = "sampled"
-	// Integrated is an energy made from power gauges over time.
+	// Integrated is an energy computed from power gauges over time.
 	Integrated Provenance = "integrated"
-	// Attributed is a share given by a named model.
+	// Attributed is a share that a named model computes.
 	Attributed Provenance = "attributed"
-	// Estimated is a model without a sensor. Never given unless asked for.
+	// Estimated is the result of a model without a sensor. It is given only if the user asks for it.
 	Estimated Provenance = "estimated"
-	// Missing is no value, with the reason why.
+	// Missing means that there is no value. It comes with a reason.
 	Missing Provenance = "missing"
 )
 
-// Weaker is the less certain of two provenances.
+// Weaker returns the less certain of two provenances.
 func (p Provenance) Weaker(q Provenance) Provenance {
 	order := []Provenance{FromCounter, Integrated, Sampled, Attributed, Estimated, Missing}
 	if slices.Index(order, q) > slices.Index(order, p) {
@@ -60,65 +60,65 @@ func (p Provenance) Weaker(q Provenance) Provenance {
 	return p
 }
 
-// Sensor is one number that can be read again and again.
+// Sensor describes one number that can be read repeatedly.
 type Sensor struct {
-	// ID is the stable name, family first, in lower case but for hardware's own names: "rapl/package-0/energy",
-	// "disk/vda/read". Unique on a host.
+	// ID is the stable name, with the family first: "rapl/package-0/energy", "disk/vda/read". It is unique on a host. It is
+	// in lower case, except for names that hardware has.
 	ID string `json:"id"`
-	// Family is the first part of the ID: cpu, memory, disk, network, perf, rapl, hwmon, battery, gpu, target, profiler;
-	// and other and idle of what is derived from their readings.
+	// Family is the first part of the ID: cpu, memory, disk, network, perf, rapl, hwmon, battery, gpu, target, profiler.
+	// Sensors that are derived from others have the families other and idle.
 	Family string `json:"family"`
-	// Device is what is measured within the family: "cpu3", "vda", "package-0", a GPU's UUID. Empty for the family
-	// as a whole.
+	// Device is the measured device of the family: "cpu3", "vda", "package-0", a GPU's UUID. It is empty for the family as
+	// a whole.
 	Device string `json:"device,omitempty"`
-	// Name is what is measured of it: "energy", "read", "user".
+	// Name is the measured quantity: "energy", "read", "user".
 	Name string `json:"name"`
-	// CPUs are the processors it is of, as the kernel lists them ("0-15,32-47"); empty if it is of all or if that is not
-	// known.
+	// CPUs lists the processors that are measured, as the kernel writes them ("0-15,32-47"). It is empty if all are
+	// measured or if that is unknown.
 	CPUs string `json:"cpus,omitempty"`
-	// Domain is the part of the machine that it is of, for energies, powers and what is compared with them.
+	// Domain is the part of the machine that is measured, for energies, powers and values that are compared with them.
 	Domain Domain `json:"domain,omitzero"`
-	// Use is what the accounting takes it for, and Method how it comes to know its readings.
+	// Use tells what the accounting uses the sensor for, and Method how it gets its readings.
 	Use    Use    `json:"use,omitempty"`
 	Method Method `json:"method,omitempty"`
-	// Unit is that of the readings, always a base unit.
+	// Unit is the unit of the readings, always a base unit.
 	Unit units.Unit `json:"unit"`
 	Kind Kind       `json:"kind"`
-	// Wrap is the value at which a counter restarts from 0, in Unit; 0 means it never does, and a step back is a gap.
+	// Wrap is the value at which a counter restarts from 0, in Unit. 0 means that it never does; then a step back is a gap.
 	Wrap float64 `json:"wrap,omitempty"`
-	// MaxRate is the greatest rise a second that is physically possible for a counter, in Unit/s; 0 is unknown. A
-	// greater one is a gap and a warning.
+	// MaxRate is the fastest rise that is physically possible for a counter, in Unit/s, or 0 if it is unknown. A faster
+	// rise is a gap, and gives a warning.
 	MaxRate float64 `json:"max_rate,omitempty"`
-	// Resolution is the smallest step in which readings can differ, in Unit: that of the file or call they come from, which
-	// what stands behind it may not reach. 0 is not known.
+	// Resolution is the smallest difference between two readings, in Unit, or 0 if it is unknown. It is the step of the
+	// file or call that is read. The hardware behind it may have larger steps.
 	Resolution float64 `json:"resolution,omitempty"`
-	// Update is the time from one new value to the next in the hardware or driver, its upper end where it varies: a
-	// reading may be as old as this. 0 is not known.
+	// Update is the longest time between two new values in the hardware or driver, or 0 if it is unknown. A reading may be
+	// as old as this.
 	Update time.Duration `json:"update,omitempty"`
-	// Window is the time, ending when it is made, over which a reading of a gauge is the mean; 0 is that moment, or a
-	// time too short to matter.
+	// Window is the time before a reading over which the reading of a gauge is a mean. 0 means that the reading is
+	// momentary, or that the time is too short to matter.
 	Window time.Duration `json:"window,omitempty"`
-	// Spans is true where a reading of a gauge is the mean over the time since the reading before; the first is NaN.
+	// Spans means that a reading of a gauge is a mean over the time since the previous reading. The first reading is NaN.
 	Spans bool `json:"spans,omitempty"`
-	// OfTarget says that it is of the command alone: there is nothing to read before the command starts or after it ends,
-	// and its counters count from 0 at the start.
+	// OfTarget means that only the command is measured. There are no readings before it starts or after it ends, and its
+	// counters count from 0 at the start.
 	OfTarget bool `json:"of_target,omitempty"`
-	// HighWater says that a gauge never falls, so that its greatest reading counts and not its mean.
+	// HighWater means that a gauge never falls, so that its largest reading counts instead of its mean.
 	HighWater bool `json:"high_water,omitempty"`
-	// Sparse says that readings may be missing without a fault.
+	// Sparse means that readings may be missing without a fault.
 	Sparse bool `json:"sparse,omitempty"`
-	// StepsBack says that the kernel documents small steps back of the counter.
+	// StepsBack means that the kernel documents small steps back of the counter.
 	StepsBack bool `json:"steps_back,omitempty"`
-	// Provenance is how a value made of the readings is obtained; the zero value means FromCounter for a counter and
-	// Sampled for a gauge.
+	// Provenance is the provenance of values computed from the readings. The zero value means FromCounter for a counter
+	// and Sampled for a gauge.
 	Provenance Provenance `json:"provenance,omitempty"`
-	// Source is where the readings come from: a file, a call of a library, a controller.
+	// Source names the origin of the readings: a file, a library call, a controller.
 	Source string `json:"source"`
 	// Doc is one sentence for people.
 	Doc string `json:"doc"`
 }
 
-// Origin is the sensor's provenance with the zero value resolved.
+// Origin returns the provenance, with the zero value replaced by what it means.
 func (s Sensor) Origin() Provenance {
 	switch {
 	case s.Provenance != "":
@@ -132,110 +132,110 @@ func (s Sensor) Origin() Provenance {
 
 // Source is a group of sensors that are read together.
 type Source interface {
-	// Sensors is the same list, in the same order, for the life of the source. The caller does not change it.
+	// Sensors returns the same list, in the same order, for the life of the source. The caller must not change it.
 	Sensors() []Sensor
-	// Read sets dst[i] to a reading of Sensors()[i], NaN where there is none; never 0 for a missing one. It does not
-	// keep dst and, on Linux, does not allocate. An error means that nothing was read, and dst is all NaN; ErrGone
-	// that there is no use in asking again. Calls do not overlap.
+	// Read sets dst[i] to a reading of Sensors()[i], or to NaN if there is none; a missing reading is never 0. Read does not
+	// keep dst and, on Linux, does not allocate. After an error dst is all NaN. ErrGone means that later calls will fail
+	// too. Calls do not overlap.
 	Read(dst []float64) error
-	// Close releases what is held. A second call does nothing.
+	// Close closes files and frees other resources. A second call does nothing.
 	Close() error
 }
 
 // Backend opens the sources of one family. It is a row of the table backend.All, not a type to implement.
 type Backend struct {
-	// Name is that of the family for --interval and --sensors: "cpu", "rapl", "nvml".
+	// Name is the name of the family for --interval and --sensors: "cpu", "rapl", "nvml".
 	Name string
 	// Doc is one line for people.
 	Doc string
-	// Alone asks for a thread of its own, as a reading may block or take long: a driver, a network file system.
+	// Alone asks for a thread of its own, because a reading may block or take long: a driver, a network file system.
 	Alone bool
 	// OfTarget asks to be opened only when Setup.Target is known.
 	OfTarget bool
-	// Interval is the least useful time between readings; 0 means that the user's choice is taken as it is.
+	// Interval is the shortest useful time between readings. 0 means that any interval is useful.
 	Interval time.Duration
-	// First says which process takes the first reading, and when.
+	// First tells which process takes the first reading, and when.
 	First First
-	// There says whether the host has anything for Open, without a call that may block. Nil stands for yes. The error is
-	// as that of Open. It is asked only of a backend whose First is InSampler.
+	// There tells whether the host has anything to open, without a call that may block. Nil means yes. It returns the same
+	// kinds of errors as Open. It is called only if First is InSampler.
 	There func(Setup) error
-	// Open finds the sensors and keeps open what Read needs. Sensors that exist but cannot be read are returned as
-	// absences beside the source. If none can be read, the error is an *UnavailableError or wraps one.
+	// Open finds the sensors and opens what Read needs. It also returns the sensors that exist but cannot be read, as
+	// absences. If no sensor can be read, the error is an *UnavailableError or wraps one.
 	Open func(context.Context, Setup) (Source, []Absence, error)
 }
 
 // Setup tells a backend what to open: where the files of the machine are, what the user asked for, and the target.
 type Setup struct {
-	// Proc and Sys are the roots of procfs and sysfs, "/proc" and "/sys" unless redirected. Links inside these trees
-	// that are absolute are taken relative to the tree.
+	// Proc and Sys are the roots of procfs and sysfs: "/proc" and "/sys" unless redirected. Absolute links inside these
+	// trees are followed relative to the tree.
 	Proc string `json:"proc"`
 	Sys  string `json:"sys"`
-	// NVML is the library file to load in place of the system's libnvidia-ml.so.1; empty means the system's.
+	// NVML is a library file to load instead of the system's libnvidia-ml.so.1. Empty means the system's.
 	NVML string `json:"nvml,omitempty"`
 	// AllGPUs asks for every GPU of the machine, also those that CUDA_VISIBLE_DEVICES hides from the job.
 	AllGPUs bool `json:"all_gpus,omitempty"`
-	// Dirs are the folders whose file systems are looked at for free space: the working folder, the results.
+	// Dirs are folders whose file systems are watched for free space: the working folder and the results folder.
 	Dirs []string `json:"dirs,omitempty"`
-	// Arguments asks the target family for the whole command line of every process. They hold secrets, so that they are
-	// read only where the user wants them.
+	// Arguments asks the target family for the whole command line of every process. Command lines may hold secrets, so they
+	// are read only if the user wants them.
 	Arguments bool `json:"arguments,omitempty"`
-	// Runner is the process id of the runner, which the profiler family counts as ergon's own; 0 is none.
+	// Runner is the process id of the runner, whose cost the profiler family reads. 0 means that there is none.
 	Runner int `json:"runner,omitempty"`
-	// InRunner is true where the runner itself reads, as there is no sampler yet.
+	// InRunner is true if the runner itself reads, because there is no sampler yet.
 	InRunner bool `json:"-"`
-	// Target tells the target family what is to be followed.
+	// Target tells the target family what to follow.
 	Target Target `json:"target"`
 }
 
-// Target is the command that is measured, as far as it is known before it starts.
+// Target is the measured command, as far as it is known before it starts.
 type Target struct {
-	// CPUGroup is the folder of a cgroup that the target alone lives in, with cpu.stat (v2) or cpuacct.usage (v1);
-	// empty where none could be made.
+	// CPUGroup is the folder of a cgroup that only the target uses, with cpu.stat (v2) or cpuacct.usage (v1). It is empty if
+	// there is none.
 	CPUGroup string `json:"cpu_group,omitempty"`
-	// MemoryGroup is the same for memory.peak (v2) or memory.max_usage_in_bytes (v1).
+	// MemoryGroup is the same with memory.peak (v2) or memory.max_usage_in_bytes (v1).
 	MemoryGroup string `json:"memory_group,omitempty"`
 }
 
-// Follower is a Source whose subject is a process that is known only after it was opened. Before Follow it reads NaN.
+// Follower is a Source that measures a process which is known only after Open. Before Follow it reads NaN.
 type Follower interface {
-	// Follow is called once with the target's process id, before the target's first instruction where the platform
-	// allows that. It does not overlap Read.
+	// Follow is called once with the target's process id. If the platform allows it, that is before the target's first
+	// instruction. It does not overlap Read.
 	Follow(pid int) error
 }
 
-// Process is what is known of one process of the target: what it used by itself, its threads included and its children
-// apart. It is what was last seen, and so a lower bound once the process has ended.
+// Process describes one process of the target: its own use, including its threads but not its children. The values are
+// from the last look, so they are lower bounds once the process has ended.
 type Process struct {
-	// PID is its number, which together with Start says which process it is: numbers are used again. Parent is the number
-	// of its parent when it was first seen; one that had been orphaned by then has an ancestor's or that of init.
+	// PID is its process id. PIDs are used again, so only PID and Start together identify a process. Parent is the PID of
+	// its parent at the first look. If the process was an orphan by then, Parent is an ancestor or init.
 	PID, Parent int
-	// Start is when it was forked, in steps of 10 ms; of the command itself, when what was to become it was. All times here
-	// carry the monotonic clock.
+	// Start is the time of its fork, in steps of 10 ms. The command itself starts when the process that executes it is
+	// forked. All times in Process include the monotonic clock.
 	Start time.Time
-	// Name is that of the file it executes, any bytes, at most 15 where no more can be known.
+	// Name is the name of the executed file, in any bytes. Names whose end is unknown are cut to 15 bytes.
 	Name string
-	// CommandLine is all its arguments with a blank between two, any bytes; empty unless Setup.Arguments asks for it.
+	// CommandLine is all its arguments, joined by blanks, in any bytes. It is empty unless Setup.Arguments asks for it.
 	CommandLine string
-	// FirstSeen is when it was first looked at, LastSeen when it was last seen to live, Gone when it was first missed or
-	// seen to be dead: it ended between the two. Gone is zero while it lives.
+	// FirstSeen is the time of the first look at it, and LastSeen the last time it was seen alive. Gone is the first time it
+	// was missing or dead, so it ended between LastSeen and Gone. Gone is zero while it lives.
 	FirstSeen, LastSeen, Gone time.Time
 	// CPU is its CPU time, user and system together.
 	CPU time.Duration
-	// PeakMemory is the largest resident memory seen since it last executed a file, in By.
+	// PeakMemory is the largest resident memory seen since it last executed a file, in bytes.
 	PeakMemory uint64
-	// Read and Written are bytes from and to storage, those of children too short to be seen included. HasIO is false
-	// where that cannot be known, as of a process that has become another user's.
+	// Read and Written are bytes from and to storage, including those of children that no look saw. HasIO is false if they
+	// are unknown, as for a process that has changed its user.
 	Read, Written uint64
 	HasIO         bool
 }
 
 // ProcessLister is a Source that knows single processes.
 type ProcessLister interface {
-	// Processes calls yield for each process of which anything but LastSeen has changed since it was last called, and
-	// forgets those that have ended. It returns when it last looked at the processes, which is when the living were last
-	// seen; zero where it never did. It does not overlap Read.
+	// Processes calls yield for each process that has changed since the last call, except in LastSeen only, and forgets
+	// those that have ended. It returns the time of its last look, which is when the living were last seen. The time is
+	// zero if there was no look. It does not overlap Read.
 	Processes(yield func(Process)) (looked time.Time)
 }
 
-// ErrGone is what Read returns when the subject no longer exists.
+// ErrGone is the error of Read if the measured thing no longer exists.
 var ErrGone = errors.New("sensor has gone")

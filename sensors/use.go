@@ -1,10 +1,10 @@
 package sensors
 
-// Use is what the accounting takes a sensor for. The zero value is a sensor that is only shown. Where each of several
-// devices has a sensor of one use, the sensor's Device, CPUs or Domain says which one it is.
+// Use tells what the accounting uses a sensor for. A sensor with the zero value is only shown. If several devices have a
+// sensor with the same use, Device, CPUs or Domain tells them apart.
 type Use string
 
-// The uses of the machine's sensors. Those of CPU time are of one CPU if Sensor.CPUs names it, else of all together.
+// The uses of the machine's sensors. CPU times belong to the CPU that Sensor.CPUs names, or to all together if it is empty.
 const (
 	CPUUser          Use = "cpu_user"
 	CPUNice          Use = "cpu_nice"
@@ -26,7 +26,7 @@ const (
 	DiskRead         Use = "disk_read"
 	DiskWritten      Use = "disk_written"
 	DiskPressure     Use = "disk_pressure"
-	// NetworkReceived and NetworkSent are those of an interface that leads out of the machine.
+	// NetworkReceived and NetworkSent are the bytes of an interface that leads out of the machine.
 	NetworkReceived Use = "network_received"
 	NetworkSent     Use = "network_sent"
 )
@@ -62,7 +62,7 @@ const (
 	GPUModulePower  Use = "gpu_module_power"
 	GPUMemory       Use = "gpu_memory"
 	GPUUpdatePeriod Use = "gpu_update_period"
-	// GPUTargetTime and GPUOtherTime are the shares of the multiprocessors' time that the command and all others had.
+	// GPUTargetTime and GPUOtherTime are the shares of the multiprocessors' time that the command and all others used.
 	GPUTargetTime      Use = "gpu_target_time"
 	GPUOtherTime       Use = "gpu_other_time"
 	GPUTargetMemory    Use = "gpu_target_memory"
@@ -76,22 +76,22 @@ const (
 	SamplerMemory Use = "sampler_memory"
 	RunnerCPU     Use = "runner_cpu"
 	RunnerMemory  Use = "runner_memory"
-	// ClockOffset is how far the wall clock has gone ahead of the monotonic clock, which stamps the readings, since the
-	// sampler opened them. Suspended is for how long the machine was suspended since then. Both are in s.
+	// ClockOffset is how far the wall clock has moved ahead of the monotonic clock since the first reading. The monotonic
+	// clock times the readings. Suspended is how long the machine was suspended since then. Both are in s.
 	ClockOffset Use = "clock_offset"
 	Suspended   Use = "suspended"
 )
 
-// Method is how a sensor comes to know its reading, where there are several ways that differ in what they miss.
+// Method tells how a sensor gets its readings, if there are several ways that miss different things.
 type Method string
 
 // The methods.
 const (
-	// ByWalk is looking at the processes that are alive at each beat: what ends between two looks is missed.
+	// ByWalk looks at the living processes at each beat. It misses processes that live only between two looks.
 	ByWalk Method = "walk"
-	// ByPerf is a perf event. One that all descendants inherit misses a little of each process's start and end.
+	// ByPerf is a perf event. An event that all descendants inherit misses a little of each process's start and end.
 	ByPerf Method = "perf"
-	// ByCgroup is a cgroup of the command's own, which nothing leaves without asking.
+	// ByCgroup is a cgroup of the command's own. Processes stay in it unless they are moved explicitly.
 	ByCgroup Method = "cgroup"
 	// ByPowercap is a powercap zone.
 	ByPowercap Method = "powercap"
