@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// None is what is shown where there is no value. It is never a number.
+// None is shown if there is no value. It is never a number.
 const None = "–"
 
-// Symbol is the unit's name for people: "B" for By, "°C" for Cel, "%" for a ratio, "packets" for {packet}. A code that
-// is not one of All is its own symbol.
+// Symbol returns the unit's name for people: "B" for By, "°C" for Cel, "%" for a ratio, "packets" for {packet}. For a code
+// that is not in All, it returns the code.
 func (u Unit) Symbol() string {
 	switch u {
 	case Byte:
@@ -19,7 +19,7 @@ func (u Unit) Symbol() string {
 		return "°C"
 	case Ratio:
 		return "%"
-	default: // shown as it is, or by its noun
+	default: // the code or its noun, below
 	}
 	noun, counts := u.noun()
 	switch {
@@ -31,30 +31,30 @@ func (u Unit) Symbol() string {
 	return noun + "s"
 }
 
-// noun is what a unit counts, the annotation within its braces.
+// noun returns the things that a unit counts: the annotation in its braces.
 func (u Unit) noun() (string, bool) {
 	s, opened := strings.CutPrefix(string(u), "{")
 	s, closed := strings.CutSuffix(s, "}")
 	return s, opened && closed && s != ""
 }
 
-// Format shows a value of unit u, which is a base unit, to people: "1.00 kW", "1.50 GiB", "83.4 ms", "1 min 23.4 s",
-// "2 h 03 min", "81.2 %", "45.3 °C", "1,234". It gives three significant digits, and more only where the whole part has
-// more (1023 KiB). What is not finite is shown as None.
+// Format formats a value of the base unit u for people: "1.00 kW", "1.50 GiB", "83.4 ms", "1 min 23.4 s", "2 h 03 min",
+// "81.2 %", "45.3 °C", "1,234". It gives three significant digits, or more if the whole part has more (1023 KiB). A value
+// that is not finite gives None.
 //
-// The prefix is chosen by what would be printed, so that choice and rounding cannot disagree: there is no "1000 W".
+// The prefix is chosen after rounding, so it always fits the printed digits: there is no "1000 W".
 func Format(v float64, u Unit) string {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return None
 	}
 	s := magnitude(math.Abs(v), u)
-	if v < 0 && strings.ContainsAny(s, "123456789") { // What rounds to nothing has no sign: -0.04 °C is 0.0 °C.
+	if v < 0 && strings.ContainsAny(s, "123456789") { // a value that rounds to 0 has no sign: -0.04 °C is 0.0 °C
 		s = "-" + s
 	}
 	return s
 }
 
-// magnitude is Format for what is finite and not negative.
+// magnitude is Format for a finite value that is not negative.
 func magnitude(v float64, u Unit) string {
 	_, counts := u.noun()
 	switch {
@@ -69,7 +69,7 @@ func magnitude(v float64, u Unit) string {
 	case u == Second:
 		return seconds(v)
 	case u == Celsius && v < 1e6:
-		// A temperature is a place on a scale: its digits say nothing about how exact it is.
+		// A temperature is a point on a scale, so the number of its digits says nothing about its precision.
 		return fixed(v, 1) + " °C"
 	case u == Ratio:
 		return percent(v)
@@ -82,7 +82,7 @@ func magnitude(v float64, u Unit) string {
 	}
 }
 
-// FormatRate shows a value of unit u for each second: "1.50 MiB/s", "1,234 packets/s". Joules a second are watts.
+// FormatRate formats a rate, in u per second, for people: "1.50 MiB/s", "1,234 packets/s". Joules per second are watts.
 func FormatRate(v float64, u Unit) string {
 	s := Format(v, u)
 	_, counts := u.noun()
@@ -92,16 +92,16 @@ func FormatRate(v float64, u Unit) string {
 	case u == Joule:
 		return Format(v, Watt)
 	case u == Second:
-		return three(v) + " s/s" // Beyond a minute "1 min 23.4 s/s" could not be understood.
+		return three(v) + " s/s" // "1 min 23.4 s/s" would be hard to understand
 	case counts:
 		return s + " " + u.Symbol() + "/s"
 	}
 	return s + "/s"
 }
 
-// scaled shows v, which is not negative, with one of the SI prefixes n to P, the least of them that of 10^least. It
-// moves the point within the three digits that are printed and does not divide or multiply: 1000 times
-// 0.9994999999999999 W is 999.5 mW, which would be printed as 1000 mW.
+// scaled formats v, which is not negative, with an SI prefix from 10^least to P. It moves the decimal point in the three
+// printed digits and does not multiply or divide. For example, 1000 × 0.9994999999999999 W is 999.5 mW, which would be
+// printed as 1000 mW.
 func scaled(v float64, least int, symbol string) string {
 	if v == 0 {
 		return "0 " + symbol
@@ -127,7 +127,7 @@ func scaled(v float64, least int, symbol string) string {
 	return s + " " + prefix + symbol
 }
 
-// scaledBinary shows v, which is not negative, with one of the IEC prefixes. Dividing by a power of two is exact.
+// scaledBinary formats v, which is not negative, with an IEC prefix. Dividing by a power of two is exact.
 func scaledBinary(v float64, symbol string) string {
 	prefixes := [...]string{"", "Ki", "Mi", "Gi", "Ti", "Pi"}
 	last := len(prefixes) - 1
@@ -140,18 +140,18 @@ func scaledBinary(v float64, symbol string) string {
 	}
 }
 
-// threeDigits is v, which is above 0, rounded to three digits, and the power of ten of the first of them.
+// threeDigits rounds v, which is above 0, to three digits. It also returns the power of ten of the first digit.
 func threeDigits(v float64) (digits string, exp int) {
 	mantissa, power, _ := strings.Cut(strconv.FormatFloat(v, 'e', 2, 64), "e")
 	exp, err := strconv.Atoi(power)
 	if err != nil {
-		return "NaN", 0 // v was not finite, which the callers exclude.
+		return "NaN", 0 // v was not finite, which no caller allows
 	}
 	return mantissa[:1] + mantissa[2:], exp
 }
 
-// three shows v, which is not negative, with three significant digits or its whole part, whichever is more. What would
-// need many zeros is shown with an exponent.
+// three formats v, which is not negative, with three significant digits, or with its whole part if that has more. It uses
+// an exponent if there would be many zeros.
 func three(v float64) string {
 	if v == 0 {
 		return "0"
@@ -163,7 +163,7 @@ func three(v float64) string {
 	return fixed(v, max(0, 2-exp))
 }
 
-// seconds shows a length of time. Below a minute it is scaled like any other quantity.
+// seconds formats a duration. Below a minute it is scaled like other quantities.
 func seconds(v float64) string {
 	if v < 60 {
 		if s := scaled(v, -9, "s"); s != "60.0 s" {
@@ -181,7 +181,7 @@ func seconds(v float64) string {
 	return group(strconv.FormatInt(minutes/60, 10)) + " h " + two(minutes%60) + " min"
 }
 
-// percent shows a ratio. Below the last digit that anyone reads it says so; 0 is kept for what is 0.
+// percent formats a ratio. A very small ratio is shown as less than a bound. Only 0 is shown as 0.
 func percent(v float64) string {
 	p := v * 100
 	if p != 0 && p < 0.001 {
@@ -190,7 +190,7 @@ func percent(v float64) string {
 	return three(p) + " %"
 }
 
-// count shows a number of things: whole where it is, with the thousands set apart.
+// count formats a number of things. A whole number has no fraction, and commas between thousands.
 func count(v float64) string {
 	if v == math.Trunc(v) && v < 1e15 {
 		return group(fixed(v, 0))
@@ -198,7 +198,7 @@ func count(v float64) string {
 	return group(three(v))
 }
 
-// group sets the thousands of a number without sign apart by commas.
+// group puts commas between the thousands of a number without a sign.
 func group(s string) string {
 	whole, rest := s, ""
 	if i := strings.IndexAny(s, ".e"); i >= 0 {
@@ -219,7 +219,7 @@ func two(n int64) string {
 
 func fixed(v float64, decimals int) string { return strconv.FormatFloat(v, 'f', decimals, 64) }
 
-// printed reads back what three has written.
+// printed parses the result of three.
 func printed(s string) float64 {
 	v, err := strconv.ParseFloat(s, 64)
 	if err != nil {

@@ -11,7 +11,8 @@ import (
 
 func below(v float64) float64 { return math.Nextafter(v, math.Inf(-1)) }
 
-// Every boundary is tested on it and one float below, where a prefix chosen apart from the rounding shows "1000 W".
+// TestFormat tests each boundary and the next float below it. If the prefix were chosen before rounding, the float below
+// would give "1000 W".
 func TestFormat(t *testing.T) {
 	f := func(v float64, u units.Unit, want string) {
 		t.Helper()
@@ -27,7 +28,7 @@ func TestFormat(t *testing.T) {
 	f(1000, units.Watt, "1.00 kW")
 	f(99.95, units.Watt, "100 W")
 	f(below(99.95), units.Watt, "99.9 W")
-	f(9.995, units.Watt, "9.99 W") // The float is a little less than 9.995.
+	f(9.995, units.Watt, "9.99 W") // the float is a little less than 9.995
 	f(math.Nextafter(9.995, 10), units.Watt, "10.0 W")
 	f(math.Nextafter(0.9995, 1), units.Watt, "1.00 W")
 	f(below(0.9995), units.Watt, "999 mW")
@@ -114,7 +115,7 @@ func TestFormatRate(t *testing.T) {
 	f(math.NaN(), units.Byte, units.None)
 }
 
-// A code is for files and a symbol for people; only the units that are written alike everywhere share both.
+// TestSymbol checks the symbol of every unit. Codes are for files, and symbols for people. No two units share a symbol.
 func TestSymbol(t *testing.T) {
 	want := map[units.Unit]string{
 		units.Joule: "J", units.Watt: "W", units.Byte: "B", units.Second: "s", units.Hertz: "Hz",
@@ -129,16 +130,16 @@ func TestSymbol(t *testing.T) {
 			t.Errorf("%q.Symbol() = %q, want %q", u, s, want[u])
 		}
 		if other, twice := seen[s]; twice {
-			t.Errorf("%q and %q are both shown as %q", u, other, s)
+			t.Errorf("%q and %q have the same symbol %q", u, other, s)
 		}
 		seen[s] = u
 	}
 	if len(want) != len(units.All()) {
-		t.Errorf("%d units are tested, there are %d", len(want), len(units.All()))
+		t.Errorf("the test has %d units, want %d", len(want), len(units.All()))
 	}
 }
 
-// readBack is the value that a person takes from what Format has shown.
+// readBack returns the value that a person reads from the result of Format.
 func readBack(t *testing.T, s string, u units.Unit) float64 {
 	t.Helper()
 	number := func(s string) float64 {
@@ -173,11 +174,11 @@ func readBack(t *testing.T, s string, u units.Unit) float64 {
 	switch {
 	case u == units.Second, u == units.Ratio, u == units.Celsius, prefix == "P", prefix == "Pi":
 	case u == units.Byte && v >= 1024, u != units.Byte && v >= 1000:
-		t.Errorf("%q wants the next prefix", s)
+		t.Errorf("%q should have the next prefix", s)
 	}
 	factor, ok := factors[prefix]
 	if !ok {
-		t.Fatalf("%q has the prefix %q", s, prefix)
+		t.Fatalf("%q has the unknown prefix %q", s, prefix)
 	}
 	return v * factor
 }

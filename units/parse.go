@@ -16,24 +16,24 @@ var (
 	ErrSyntax = errors.New("not a number with a unit")
 	// ErrUnit means that a unit is unknown.
 	ErrUnit = errors.New("unknown unit")
-	// ErrDimension means that a unit is one of another quantity.
+	// ErrDimension means that a unit belongs to another quantity.
 	ErrDimension = errors.New("unit of another quantity")
 )
 
 // Scale is a unit as people write it: "kWh", "GiB", "min", "%". Base converts a number with this unit to the base unit.
 type Scale struct {
-	// Word is how it is written, Unit the base unit that it belongs to.
+	// Word is the written form, and Unit the base unit that it belongs to.
 	Word string
 	Unit Unit
-	// A number is multiplied by mul and divided by div. Dividing by a power of ten gives the nearest float, multiplying by
-	// its inverse does not.
+	// A number is multiplied by mul and divided by div. Dividing by a power of ten gives the nearest float, and multiplying
+	// by its inverse does not.
 	mul, div float64
 }
 
 // Base returns the value of a number with this unit in the base unit: 3 kWh are 1.08e7 J.
 func (s Scale) Base(number float64) float64 { return number * s.mul / s.div }
 
-// stem is a unit that may have prefixes.
+// stem is a written unit that may have prefixes.
 type stem struct {
 	unit   Unit
 	word   string
@@ -43,7 +43,7 @@ type stem struct {
 	binary bool    // Ki, Mi, Gi, Ti and Pi may
 }
 
-// stems lists what people write for the units that are more than a count. The first of a unit is how Format shows it.
+// stems lists the written forms of all units except counts. Format uses the first form of a unit.
 func stems() []stem {
 	return []stem{
 		{unit: Joule, word: "J", factor: 1, small: true, large: true},
@@ -62,7 +62,7 @@ func stems() []stem {
 	}
 }
 
-// scales lists all forms of a stem, without prefix first.
+// scales returns all forms of a stem. The form without a prefix comes first.
 func (s stem) scales() []Scale {
 	out := []Scale{{s.word, s.unit, s.factor, 1}}
 	if s.word == "%" {
@@ -86,17 +86,17 @@ func (s stem) scales() []Scale {
 	return out
 }
 
-// Bare returns the scale of a number that stands without a unit, as a count may.
+// Bare returns the scale of a number without a unit, as a count may have none.
 func Bare(u Unit) Scale { return Scale{"", u, 1, 1} }
 
-// Counts reports whether u counts something, or is no unit: a number of it may stand alone.
+// Counts reports whether u counts things or is empty, so that a number needs no unit.
 func (u Unit) Counts() bool {
 	_, counts := u.noun()
 	return counts || u == ""
 }
 
-// Scales lists the ways to write unit u, how Format shows it first: "J", "mJ", ..., "Wh", .... Those of a count are its
-// noun in the plural and the singular, and the UCUM code.
+// Scales returns the ways to write unit u: "J", "mJ", ..., "Wh", .... The way of Format comes first. A count has the plural
+// and the singular of its noun, and the UCUM code.
 func Scales(u Unit) []Scale {
 	var out []Scale
 	for _, s := range stems() {
@@ -112,8 +112,8 @@ func Scales(u Unit) []Scale {
 	return out
 }
 
-// ParseScale finds a unit by how people write it, or by its UCUM code. Capitals matter: "mJ" and "MJ" differ. The prefix
-// of a millionth may be "µ" (either code point) or "u". The error wraps ErrUnit.
+// ParseScale finds a unit by its written form or its UCUM code. Case matters: "mJ" and "MJ" differ. The prefix for a
+// millionth may be "µ" (either code point) or "u". The error wraps ErrUnit.
 func ParseScale(word string) (Scale, error) {
 	plain := strings.Replace(word, "\u03bc", "\u00b5", 1)
 	if rest, ok := strings.CutPrefix(plain, "u"); ok {
@@ -129,9 +129,9 @@ func ParseScale(word string) (Scale, error) {
 	return Scale{}, fmt.Errorf("%q: %w", word, ErrUnit)
 }
 
-// Parse reads a value of unit u as Format shows it and as people write it: "500 J", "3kWh", "1.50 GiB", "1 min 23.4 s",
-// "81.2 %", "1,234", "12 packets". It returns the value in the base unit. Only a count may be without a unit. The error
-// wraps ErrSyntax, ErrUnit or ErrDimension.
+// Parse parses a value of unit u as Format prints it or people write it: "500 J", "3kWh", "1.50 GiB", "1 min 23.4 s",
+// "81.2 %", "1,234", "12 packets". It returns the value in the base unit. Only a count needs no unit. The error wraps
+// ErrSyntax, ErrUnit or ErrDimension.
 func Parse(text string, u Unit) (float64, error) {
 	rest := strings.TrimSpace(text)
 	negative := strings.HasPrefix(rest, "-")
@@ -162,7 +162,7 @@ func Parse(text string, u Unit) (float64, error) {
 	return sum, nil
 }
 
-// scaleOf finds the scale of a word, which is of unit u.
+// scaleOf finds the scale of a word. The error wraps ErrUnit, or ErrDimension if the word is not a form of unit u.
 func scaleOf(word string, u Unit) (Scale, error) {
 	if word == "" && u.Counts() {
 		return Bare(u), nil
@@ -177,8 +177,7 @@ func scaleOf(word string, u Unit) (Scale, error) {
 	return s, err
 }
 
-// Cut splits a text after its first number and unit: "1 min 23.4 s" gives "1", "min" and "23.4 s". A part that is not
-// there is empty.
+// Cut splits a text after its first number and unit: "1 min 23.4 s" gives "1", "min" and "23.4 s". A missing part is empty.
 func Cut(text string) (number, unit, rest string) {
 	text = strings.TrimLeftFunc(text, unicode.IsSpace)
 	n := numberLength(text)
@@ -190,8 +189,8 @@ func Cut(text string) (number, unit, rest string) {
 	return number, rest[:end], strings.TrimLeftFunc(rest[end:], unicode.IsSpace)
 }
 
-// numberLength is the length of the number at the start of a text: digits, which may be in groups of three, a fraction,
-// and an exponent.
+// numberLength returns the length of the number at the start of a text. A number has digits, with or without commas between
+// groups of three, and may have a fraction and an exponent.
 func numberLength(text string) int {
 	digits := func(i int) int {
 		for i < len(text) && text[i] >= '0' && text[i] <= '9' {
@@ -218,7 +217,7 @@ func numberLength(text string) int {
 	return i
 }
 
-// ParseNumber reads a number as Cut finds it: "1,234.5", "1e6". The error wraps ErrSyntax.
+// ParseNumber parses a number in the form that Cut returns: "1,234.5", "1e6". The error wraps ErrSyntax.
 func ParseNumber(number string) (float64, error) {
 	if number == "" || numberLength(number) != len(number) {
 		return 0, fmt.Errorf("no number: %w", ErrSyntax)
@@ -230,7 +229,7 @@ func ParseNumber(number string) (float64, error) {
 	return v, nil
 }
 
-// Names lists how unit u may be written, for people: "J, kJ, MJ, Wh, kWh". It leaves prefixes out that are rarely used.
+// Names lists the written forms of unit u for people: "J, kJ, MJ, Wh, kWh". It leaves out rare prefixes.
 func Names(u Unit) []string {
 	usual := []string{
 		"J", "kJ", "MJ", "Wh", "kWh", "mW", "W", "kW", "B", "kB", "MB", "GB", "KiB", "MiB", "GiB", "ms", "s", "min", "h",

@@ -79,12 +79,12 @@ func TestParseErrors(t *testing.T) {
 	f("5 J", units.Processes, units.ErrDimension)
 }
 
-// Whatever Format shows is read back as the value that was shown.
+// TestParseFormat checks that Parse reads the result of Format as the printed value.
 func TestParseFormat(t *testing.T) {
 	check := func(v float64, u units.Unit) {
 		t.Helper()
 		s := units.Format(v, u)
-		if strings.Contains(s, "<") { // less than can be shown
+		if strings.Contains(s, "<") { // less than the smallest printed value
 			return
 		}
 		got, err := units.Parse(s, u)
@@ -113,7 +113,7 @@ func TestParseFormat(t *testing.T) {
 	}
 }
 
-// Every unit can be written in every way that is listed, and no two ways are the same word.
+// TestScales checks that ParseScale accepts every form that Scales lists, and that no form belongs to two units.
 func TestScales(t *testing.T) {
 	seen := map[string]units.Unit{}
 	for _, u := range units.All() {
@@ -123,7 +123,7 @@ func TestScales(t *testing.T) {
 		}
 		for _, s := range scales {
 			if other, twice := seen[s.Word]; twice && other != u {
-				t.Errorf("%q is of %q and of %q", s.Word, other, u)
+				t.Errorf("%q belongs to %q and to %q", s.Word, other, u)
 			}
 			seen[s.Word] = u
 			if got, err := units.ParseScale(s.Word); err != nil || got.Unit != u || got.Base(3) != s.Base(3) {

@@ -5,16 +5,15 @@ import (
 	"strings"
 )
 
-// FormatUncertain shows a value that may be off by half to either side, both of unit u, a base unit: "12.3 ± 0.4 J".
-// The half-width has one significant digit, two where the first is 1, and the value is rounded to the same place. A
-// half-width below the last digit that Format prints, or one that is not known (NaN), is left out, and so is that of
-// any unit but J and W.
+// FormatUncertain formats a value with its uncertainty, half, for people: "12.3 ± 0.4 J". Both have the base unit u. half
+// has one significant digit, or two if the first is 1, and the value is rounded to the same place. half is left out if it
+// is below the last digit that Format prints, if it is NaN (unknown), or if u is neither J nor W.
 func FormatUncertain(v, half float64, u Unit) string {
 	plain := Format(v, u)
 	if u != Joule && u != Watt || plain == None || !(half > 0 && half <= math.MaxFloat64) {
 		return plain
 	}
-	// The greater of the two decides on the prefix, as 3 mJ that may be off by 1 J is 0.0 ± 1.0 J.
+	// The larger of the two determines the prefix: 3 mJ with an uncertainty of 1 J is 0.0 ± 1.0 J.
 	widest := max(math.Abs(v), half)
 	number, symbol, _ := strings.Cut(scaled(widest, -9, string(u)), " ")
 	_, decimals, _ := strings.Cut(number, ".")
@@ -36,7 +35,7 @@ func FormatUncertain(v, half float64, u Unit) string {
 	return value + " ± " + shown + " " + symbol
 }
 
-// prefixPower is the power of ten of an SI prefix from n to P.
+// prefixPower returns the power of ten of an SI prefix from n to P.
 func prefixPower(prefix string) int {
 	switch prefix {
 	case "n":
@@ -59,8 +58,8 @@ func prefixPower(prefix string) int {
 	return 0
 }
 
-// rounded shows v, which is not negative, in steps of 10^power with so many places behind the point; with fewer than
-// none it is rounded to tens, hundreds and so on.
+// rounded formats v, which is not negative, in units of 10^power, with so many decimal places. A negative number of places
+// rounds to tens, hundreds and so on.
 func rounded(v float64, power, places int) string {
 	if power < 0 {
 		v *= math.Pow10(-power)

@@ -46,7 +46,7 @@ func FuzzFormatUncertain(f *testing.F) {
 			t.Errorf("%v ± %v is %q", v, half, got)
 		}
 		if strings.Contains(got, "±") && strings.HasPrefix(got[strings.Index(got, "±")+len("± "):], "0 ") {
-			t.Errorf("%v ± %v is %q: no half-width is 0", v, half, got)
+			t.Errorf("%v ± %v is %q: an uncertainty is shown as 0", v, half, got)
 		}
 	})
 }

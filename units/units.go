@@ -1,9 +1,9 @@
-// Package units holds the quantities ergon deals in as types, the codes their units are stored under, and the way
-// they are shown to people. It knows nothing of sensors, files or processes and imports only the standard library.
+// Package units has types for energy, power and units, and converts values to text and back. It knows nothing of sensors,
+// files or processes, and imports only the standard library.
 //
-// Values are kept in base units (J, W, By, s, Hz, Cel, ratio); a constructor converts at the door and divides by a
-// power of ten, because multiplying by its inexact inverse does not give the nearest float: 240422366267 µJ × 1e-6 is
-// 240422.36626699998, divided by 1e6 it is 240422.366267.
+// Values are in base units (J, W, By, s, Hz, Cel, ratio). A constructor converts other units. It divides by a power of ten,
+// because multiplying by the inexact inverse does not give the nearest float: 240422366267 µJ × 1e-6 is
+// 240422.36626699998, but divided by 1e6 it is 240422.366267.
 package units
 
 import "time"
@@ -17,7 +17,7 @@ func Microjoules(n uint64) Energy { return Energy(float64(n) / 1e6) }
 // Millijoules converts a count of millijoules, the unit of nvmlDeviceGetTotalEnergyConsumption.
 func Millijoules(n uint64) Energy { return Energy(float64(n) / 1e3) }
 
-// Over is the mean power at which e is spent in d. It is the only way from joules to watts.
+// Over returns the mean power of spending e in the time d. It is the only conversion from joules to watts.
 func (e Energy) Over(d time.Duration) Power { return Power(float64(e) / d.Seconds()) }
 
 // Power is a rate of energy in watts.
@@ -26,14 +26,14 @@ type Power float64
 // Milliwatts converts a count of milliwatts, the unit of nvmlDeviceGetPowerUsage.
 func Milliwatts(n uint64) Power { return Power(float64(n) / 1e3) }
 
-// Times is the energy spent at p during d.
+// Times returns the energy that p spends in the time d.
 func (p Power) Times(d time.Duration) Energy { return Energy(float64(p) * d.Seconds()) }
 
-// Unit is the UCUM code of a unit (https://ucum.org): what files and interfaces carry. Annotations in braces name
-// what is counted.
+// Unit is the UCUM code of a unit (https://ucum.org), as in files and interfaces. An annotation in braces names the counted
+// things.
 type Unit string
 
-// The units ergon uses.
+// The units of ergon.
 const (
 	Joule      Unit = "J"
 	Watt       Unit = "W"
@@ -53,7 +53,7 @@ const (
 	Events     Unit = "{event}"
 )
 
-// All lists every unit a sensor or a metric may have.
+// All returns every unit that a sensor or a metric may have.
 func All() []Unit {
 	return []Unit{
 		Joule, Watt, Byte, Second, Hertz, Celsius, Ratio,
