@@ -1,0 +1,119 @@
+package runner_test
+
+import (
+	"errors"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/internal/launch"
+	"github.com/ergon-energy/ergon/internal/sampler"
+	"github.com/ergon-energy/ergon/runner"
+	"github.com/ergon-energy/ergon/sensors"
+)
+
+// launcher is one that notes what it is asked for. It refuses the first cgroup of each command.
+type launcher struct {
+	launch.Direct
+	commands []launch.Command
+	refused  map[string]bool
+	closed   int
+	// startedOpen counts the commands that were started before it was closed.
+	startedOpen int
+}
+
+func (l *launcher) Hold(c launch.Command) (launch.Target, error) {
+	l.commands = append(l.commands, c)
+	for _, g := range c.Groups {
+		if !l.refused[g.Dir] {
+			l.refused[g.Dir] = true
+			return nil, &launch.GroupError{Group: g, Err: syscall.EBUSY}
+		}
+	}
+	target, err := l.Direct.Hold(c)
+	return &watched{target, l}, err
+}
+
+func (l *launcher) Close() error {
+	l.closed++
+	return nil
+}
+
+// watched is a target that notes whether its launcher is there when it starts.
+type watched struct {
+	launch.Target
+	by *launcher
+}
+
+func (w *watched) Start() error {
+	if w.by.closed == 0 {
+		w.by.startedOpen++
+	}
+	return w.Target.Start()
+}
+
+// TestLauncher: a cgroup that refuses the command is given up; the launcher lives through a session, and is let go before the
+// command of a single run starts.
+func TestLauncher(t *testing.T) {
+	options := func(l *launcher) runner.Options {
+		return runner.Options{
+			Project: "p", Launcher: l, Backends: joinable(),
+			Config:  sampler.Config{Host: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Interval: time.Minute},
+			Sampler: func() (*sampler.Client, error) { return nil, errors.New("no sampler is needed") },
+		}
+	}
+	single := &launcher{refused: map[string]bool{}}
+	rep, err := runner.Run(t.Context(), options(single), []string{"true"})
+	if err != nil || rep.State.ExitCode != 0 {
+		t.Fatal(err, rep.State)
+	}
+	if single.startedOpen != 0 || single.closed == 0 {
+		t.Errorf("the command was started beside its launcher, which was closed %d times", single.closed)
+	}
+	first, last := single.commands[0], single.commands[len(single.commands)-1]
+	if len(last.Groups) != 0 && len(first.Groups) == len(last.Groups) {
+		t.Errorf("held in %v after %v refused", last.Groups, single.refused)
+	}
+	for _, c := range single.commands {
+		if len(c.Argv) != 1 || c.Argv[0] != "true" {
+			t.Errorf("held %q", c.Argv)
+		}
+	}
+
+	many := &launcher{refused: map[string]bool{}}
+	s, err := runner.Open(options(many))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := s.Round(t.Context(), []string{"true"}); err != nil {
+			t.Error(err)
+		}
+	}
+	if many.startedOpen != 3 || many.closed != 0 {
+		t.Errorf("%d of 3 rounds beside their launcher, which was closed %d times", many.startedOpen, many.closed)
+	}
+	s.Close()
+	if many.closed != 1 {
+		t.Errorf("closed %d times", many.closed)
+	}
+}
+
+// TestLauncherFails: a command that cannot be held is not started, and no run of it is kept.
+func TestLauncherFails(t *testing.T) {
+	o := runner.Options{
+		Launcher: broken{}, Results: t.TempDir(), Backends: joinable(), Project: "p",
+		Config:  sampler.Config{Host: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Interval: time.Minute},
+		Sampler: func() (*sampler.Client, error) { return nil, errors.New("no sampler is needed") },
+	}
+	rep, err := runner.Run(t.Context(), o, []string{"true"})
+	if _, ok := errors.AsType[*runner.SetupError](err); !ok || rep.Run.Outcome != datamodel.Outcome("") {
+		t.Errorf("%v, %+v", err, rep.Run.Outcome)
+	}
+}
+
+// broken is a launcher that has died.
+type broken struct{ launch.Direct }
+
+func (broken) Hold(launch.Command) (launch.Target, error) { return nil, syscall.ESRCH }
