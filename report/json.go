@@ -12,22 +12,23 @@ import (
 	"unicode/utf8"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/sensors"
 )
 
-// Schema is the version of the JSON report. Its JSON Schema is ergon.report-1.schema.json beside this file.
-const Schema = "ergon.report/1"
+// Schema is the version of the JSON report. Its JSON Schema is ergon.report-2.schema.json beside this file.
+const Schema = "ergon.report/2"
 
-// The types below are the contract of report -f json. They repeat those of packages datamodel and sensors so that a
-// field added there does not appear here by itself, and so that every key is always there: what is not known is null.
+// The types below are the contract of report -f json. In run, summary and tree every key is always there, and null means
+// not known. The host and what is missing are as in manifest.json: a key that is not known is left out.
 type (
 	jsonReport struct {
-		Schema   string        `json:"schema"`
-		Run      jsonRun       `json:"run"`
-		Summary  jsonSummary   `json:"summary"`
-		Tree     *jsonNode     `json:"tree"`
-		Missing  []jsonAbsence `json:"missing"`
-		Warnings []jsonWarning `json:"warnings"`
-		Sources  []jsonSource  `json:"sources"`
+		Schema   string            `json:"schema"`
+		Run      jsonRun           `json:"run"`
+		Summary  jsonSummary       `json:"summary"`
+		Tree     *jsonNode         `json:"tree"`
+		Missing  []sensors.Absence `json:"missing"`
+		Warnings []jsonWarning     `json:"warnings"`
+		Sources  []jsonSource      `json:"sources"`
 		// Processes is null where the target's processes were not looked at.
 		Processes *jsonProcesses `json:"processes"`
 	}
@@ -66,11 +67,16 @@ type (
 		Reason     *string  `json:"reason"`
 		// Uncertainty is the half-width that Metric has.
 		Uncertainty *float64 `json:"uncertainty"`
+		// AtMost is what a missing value is below, Parts what an energy is made of, Absence the ID of the row of missing
+		// that is the reason.
+		AtMost  *float64         `json:"at_most"`
+		Parts   []datamodel.Part `json:"parts"`
+		Absence *string          `json:"absence"`
 	}
 	jsonNode struct {
 		Name     string            `json:"name"`
 		Level    string            `json:"level"`
-		Device   *string           `json:"device"`
+		Family   *string           `json:"family"`
 		Sensor   *jsonSensor       `json:"sensor"`
 		Metadata map[string]string `json:"metadata"`
 		Metrics  []jsonMetric      `json:"metrics"`
@@ -97,12 +103,6 @@ type (
 		Max         *float64 `json:"max"`
 		Mean        *float64 `json:"mean"`
 		Std         *float64 `json:"std"`
-	}
-	jsonAbsence struct {
-		ID      string  `json:"id"`
-		Source  *string `json:"source"`
-		Reason  string  `json:"reason"`
-		Present bool    `json:"present"`
 	}
 	jsonWarning struct {
 		Subject string `json:"subject"`
@@ -156,7 +156,7 @@ func writeJSON(w io.Writer, r datamodel.Result, _ Options) error {
 			Host:  host(run.Host), Accounting: text(run.Accounting), Version: run.Version,
 		},
 		Processes: processesJSON(r),
-		Missing:   []jsonAbsence{},
+		Missing:   append([]sensors.Absence{}, run.Missing...),
 		Warnings:  []jsonWarning{},
 		Sources:   []jsonSource{},
 	}
@@ -170,9 +170,6 @@ func writeJSON(w io.Writer, r datamodel.Result, _ Options) error {
 	if r.Tree != nil {
 		tree := node(r.Tree)
 		out.Tree = &tree
-	}
-	for _, m := range run.Missing {
-		out.Missing = append(out.Missing, jsonAbsence{m.ID, text(m.Source), m.Reason, m.Present()})
 	}
 	for _, m := range run.Warnings {
 		out.Warnings = append(out.Warnings, jsonWarning{m.Subject, m.Text, m.Count})
@@ -195,7 +192,7 @@ func writeJSON(w io.Writer, r datamodel.Result, _ Options) error {
 
 func node(n *datamodel.Node) jsonNode {
 	out := jsonNode{
-		Name: n.Name, Level: string(n.Level), Device: text(n.Family),
+		Name: n.Name, Level: string(n.Level), Family: text(n.Family),
 		Metadata: make(map[string]string, len(n.Meta)), Metrics: []jsonMetric{}, Children: []jsonNode{},
 	}
 	if s := n.Sensor; s != nil {
@@ -224,6 +221,7 @@ func entry(m datamodel.Metric) jsonEntry {
 	return jsonEntry{
 		Value: number(m.Value), Unit: string(m.Unit), Provenance: string(m.Provenance),
 		Source: text(m.Source), Reason: text(reasonOf(m)), Uncertainty: number(m.Uncertainty),
+		AtMost: number(m.AtMost), Parts: append([]datamodel.Part{}, m.Parts...), Absence: text(m.Absence),
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-const schemaFile = "ergon.report-1.schema.json"
+const schemaFile = "ergon.report-2.schema.json"
 
 func schema(t testing.TB) *jsonschema.Schema {
 	t.Helper()
@@ -76,7 +76,7 @@ func TestSchemaRefuses(t *testing.T) {
 		return doc.(object)
 	}
 	for name, spoil := range map[string]func(doc any){
-		"another version":           func(doc any) { at(doc)["schema"] = "ergon.report/2" },
+		"another version":           func(doc any) { at(doc)["schema"] = "ergon.report/1" },
 		"a key more":                func(doc any) { at(doc)["extra"] = 1 },
 		"a key more in a run":       func(doc any) { at(doc, "run")["extra"] = 1 },
 		"a key more in an entry":    func(doc any) { at(doc, "summary", "energy")["extra"] = 1 },
@@ -204,8 +204,8 @@ func TestJSONOrder(t *testing.T) {
 		"network_receive network_transmit energy power target_energy other_energy idle_energy net_energy "+
 		"estimated_energy estimated_target_energy gpu_energy gpu_target_energy "+
 		"gpu_memory_peak profiler_cpu_time", "summary")
-	f("value unit provenance source reason uncertainty", "summary", "energy")
-	f("name level device sensor metadata metrics children", "tree")
+	f("value unit provenance source reason uncertainty at_most parts absence", "summary", "energy")
+	f("name level family sensor metadata metrics children", "tree")
 }
 
 // What a script gets is what was measured, to the last bit, and null for what was not.

@@ -46,7 +46,7 @@ type Options struct {
 func All() []Format {
 	return []Format{
 		{"text", "the summary for people", writeText},
-		{"json", "one object, schema ergon.report/1", writeJSON},
+		{"json", "one object, schema ergon.report/2", writeJSON},
 		{"csv", "one row for each metric of each node", writeCSV},
 		{"markdown", "the summary for a pull request or a job's summary page", writeMarkdown},
 		{"html", "a page by itself, with the whole tree", writeHTML},

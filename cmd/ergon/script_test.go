@@ -158,7 +158,7 @@ func valueAt(ts *testscript.TestScript, file, path string) any {
 func validate(ts *testscript.TestScript, neg bool, args []string) {
 	wd, err := os.Getwd() // the package's folder; only the scripts have one of their own
 	ts.Check(err)
-	schema, err := jsonschema.NewCompiler().Compile(filepath.Join(wd, "../../report/ergon.report-1.schema.json"))
+	schema, err := jsonschema.NewCompiler().Compile(filepath.Join(wd, "../../report/ergon.report-2.schema.json"))
 	ts.Check(err)
 	v, err := jsonschema.UnmarshalJSON(strings.NewReader(ts.ReadFile(args[0])))
 	ts.Check(err)
