@@ -259,6 +259,9 @@ type Run struct {
 	// Spark holds at most 60 means over equal parts of the run for the summary's sparklines, by what is drawn
 	// ("power", "cpu"); null where a part has no reading.
 	Spark map[string][]*float64 `json:"spark,omitempty"`
+	// Summary is the metrics of the summary by their names, so that a list of runs needs no other file. It is nil until the
+	// result is made.
+	Summary map[string]Figure `json:"summary,omitempty"`
 	// Baseline is what the machine took idle, nil where that was not asked for.
 	Baseline *Baseline `json:"baseline,omitempty"`
 	// Estimate is true where an estimate of the processors' energy was asked for.
@@ -267,6 +270,32 @@ type Run struct {
 	Version string `json:"version"`
 	// Replayed is set where the result was made from a tape, and nothing was measured here.
 	Replayed *Replay `json:"replayed,omitempty"`
+}
+
+// Figure is a metric in short.
+type Figure struct {
+	// Value is nil if there is none; Reason then says why.
+	Value      *float64           `json:"value"`
+	Unit       units.Unit         `json:"unit"`
+	Provenance sensors.Provenance `json:"provenance"`
+	// Uncertainty is that of the metric, nil if it is not known.
+	Uncertainty *float64 `json:"uncertainty,omitempty"`
+	Reason      string   `json:"reason,omitempty"`
+}
+
+// Figures is the metrics of a summary by their names.
+func Figures(summary []Metric) map[string]Figure {
+	known := func(v float64) *float64 {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil
+		}
+		return &v
+	}
+	out := make(map[string]Figure, len(summary))
+	for _, m := range summary {
+		out[m.Name] = Figure{known(m.Value), m.Unit, m.Provenance, known(m.Uncertainty), m.Reason}
+	}
+	return out
 }
 
 // The courses that Run.Spark holds.

@@ -129,7 +129,7 @@ func digest(
 	if unreadable != nil {
 		warn("processes", unreadable.Error())
 	}
-	run.Spark = made.Spark
+	run.Spark, run.Summary = made.Spark, datamodel.Figures(made.Summary)
 	if err != nil {
 		return made, err
 	}
