@@ -178,13 +178,17 @@ func (f *fold) observe(h store.SpoolHeader, sensor int, at []time.Duration, valu
 	s.Add(at, values)
 }
 
-// save adds the tree and the table of processes to the files.
+// save adds the tree and the table of processes to the files, side by side.
 func save(files *store.Files, dir string, run datamodel.Run, made account.Result) error {
-	err := files.SaveTree(dir, run, made.Tree)
-	if made.Processes == nil {
-		return err
-	}
-	return errors.Join(err, files.SaveProcesses(dir, run, made.Processes, datamodel.ProcessColumns(made.Summary)))
+	saved := make(chan error, 1)
+	go func() {
+		if made.Processes == nil {
+			saved <- nil
+			return
+		}
+		saved <- files.SaveProcesses(dir, run, made.Processes, datamodel.ProcessColumns(made.Summary))
+	}()
+	return errors.Join(files.SaveTree(dir, run, made.Tree), <-saved)
 }
 
 // Sweep removes the empty cgroups that killed runs have left behind. Those of the last hour stay, as a run may be about to
