@@ -227,13 +227,10 @@ func (s *surroundings) quota() finding {
 func (s *surroundings) throttling() finding {
 	var packages, most float64
 	for _, c := range s.h.Series {
-		d := c.Delta()
-		switch c.Sensor().Use {
-		case sensors.PackageThrottles:
-			if !math.IsNaN(d) {
-				packages += d
-			}
-		case sensors.CoreThrottles:
+		switch d, use := c.Delta(), c.Sensor().Use; {
+		case use == sensors.PackageThrottles && !math.IsNaN(d):
+			packages += d
+		case use == sensors.CoreThrottles:
 			most = math.Max(most, d)
 		}
 	}

@@ -301,7 +301,7 @@ func (r *resolver) above(e entry) int {
 		return first(sensors.SocketMeter, sensors.ModuleMeter)
 	case sensors.SocketMeter:
 		return first(sensors.ModuleMeter)
-	case sensors.UnknownDomain, sensors.PackageDomain, sensors.DRAMDomain, sensors.PlatformDomain, sensors.GPUModuleDomain, sensors.ModuleMeter, sensors.MachineMeter,
+	case sensors.NoDomain, sensors.UnknownDomain, sensors.PackageDomain, sensors.DRAMDomain, sensors.PlatformDomain, sensors.GPUModuleDomain, sensors.ModuleMeter, sensors.MachineMeter,
 		sensors.BatteryDomain:
 	}
 	return -1
@@ -361,7 +361,7 @@ func (r *resolver) leftOut(e entry, above int) string {
 		return "holds all of the machine"
 	case sensors.BatteryDomain:
 		return "holds all of the machine while it discharges"
-	case sensors.PackageDomain, sensors.UnknownDomain:
+	case sensors.PackageDomain, sensors.UnknownDomain, sensors.NoDomain:
 	}
 	return unknown
 }

@@ -243,7 +243,7 @@ func ends(s *series.Series) []time.Duration {
 // gpuEdges is the ends of the intervals in which the energy of a GPU is shared out, as fine as the courses are kept.
 func gpuEdges(list ...*series.Series) []time.Duration {
 	from, to := ends(list[0])[0], ends(list[0])[1]
-	least, step := gpuInterval, time.Duration(series.FirstStep)
+	least, step := gpuInterval, series.FirstStep
 	for _, s := range list {
 		if !s.HasCourse() || s.Count() < 2 {
 			return []time.Duration{from, to}

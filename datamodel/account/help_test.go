@@ -46,13 +46,6 @@ func divisionOf(in input) division {
 	return h.shareCPUs(h.machineCPU(), datamodel.Pick(h.times(&doubts{}), datamodel.CPUTime), &doubts{}).division
 }
 
-func joules(wrap, maxRate float64) sensors.Sensor {
-	return sensortest.Declared(sensors.Sensor{
-		ID: "rapl/package-0/energy", Family: "rapl", Device: "package-0", Name: "energy", Unit: units.Joule,
-		Kind: sensors.Counter, Wrap: wrap, MaxRate: maxRate, Source: "intel-rapl:0/energy_uj",
-	})
-}
-
 func watts() sensors.Sensor {
 	return sensortest.Declared(sensors.Sensor{
 		ID: "gpu/GPU-1/power", Family: "gpu", Device: "GPU-1", Name: "power", Unit: units.Watt, Kind: sensors.Gauge,

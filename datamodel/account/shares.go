@@ -254,7 +254,7 @@ func (h *host) intervals(grounds []ground) []time.Duration {
 	for _, s := range h.energy.cpu {
 		from, to = min(from, ends(s)[0]), max(to, ends(s)[1])
 	}
-	least, step := leastInterval, time.Duration(series.FirstStep)
+	least, step := leastInterval, series.FirstStep
 	for _, g := range grounds {
 		for _, list := range [][]*series.Series{g.energy, g.busy, g.used} {
 			if len(list) == 0 {

@@ -46,8 +46,10 @@ func (s *Series) Amount(from, to time.Duration) (v, covered float64) {
 	return v, covered
 }
 
-// HasCourse says that a course over time is known, and Step how fine it is.
-func (s *Series) HasCourse() bool     { return !s.strip.empty() }
+// HasCourse says that a course over time is known.
+func (s *Series) HasCourse() bool { return !s.strip.empty() }
+
+// Step is the length of a part of the course.
 func (s *Series) Step() time.Duration { return s.strip.resolution() }
 
 // RisesWith says that two counters rise alike over many readings, as two views of one counter do.

@@ -139,8 +139,10 @@ func (s *Series) With(sensor sensors.Sensor) *Series {
 // Source is the source that the readings come from, a row of Run.Sources.
 func (s *Series) Source() string { return s.readBy }
 
-// Rows is the number of rows, and Count that of the readings that were believed.
-func (s *Series) Rows() int64  { return s.rows }
+// Rows is the number of rows, with a reading or without.
+func (s *Series) Rows() int64 { return s.rows }
+
+// Count is the number of readings that were believed.
 func (s *Series) Count() int64 { return s.count }
 
 // Silent says that no believed reading came after the last one, though there were rows.

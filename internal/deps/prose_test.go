@@ -173,12 +173,9 @@ func reads(fun ast.Expr) bool {
 	if !ok || !slices.Contains([]string{"strings", "bytes", "slices"}, p.Name) {
 		return false
 	}
-	for _, makes := range []string{"Join", "ToValidUTF8", "Repeat", "ToUpper", "ToLower", "NewReader", "Clone", "Insert", "Concat", "Delete"} {
-		if s.Sel.Name == makes {
-			return false
-		}
-	}
-	return true
+	return !slices.Contains([]string{
+		"Join", "ToValidUTF8", "Repeat", "ToUpper", "ToLower", "NewReader", "Clone", "Insert", "Concat", "Delete",
+	}, s.Sel.Name)
 }
 
 func isEmpty(e ast.Expr) bool {
