@@ -7,6 +7,7 @@ package account
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,7 +77,7 @@ func Account(in Input) Result {
 			out.Spark = r.spark
 		}
 	}
-	out.Summary = overHosts(summaries)
+	out.Summary = overHosts(hosts, summaries)
 	out.Tree = tree(in.Run, out.Summary, hosts)
 	return out
 }
@@ -183,25 +184,22 @@ func (m made) summary() []datamodel.Metric {
 
 // overHosts is the summary of all hosts together: what adds up is added, of the rest the catalogue says how one value
 // is made of several. A metric that one host lacks is missing, with that host's reason.
-func overHosts(summaries [][]datamodel.Metric) []datamodel.Metric {
-	if len(summaries) == 0 {
+func overHosts(hosts []*datamodel.Node, summaries [][]datamodel.Metric) []datamodel.Metric {
+	switch len(summaries) {
+	case 0:
 		return made{}.summary()
-	}
-	if len(summaries) == 1 {
+	case 1:
 		return summaries[0]
 	}
 	var out []datamodel.Metric
 	for i, d := range datamodel.Summary() {
 		var parts []datamodel.Metric
-		var lacking *datamodel.Metric
 		for _, s := range summaries {
-			if s[i].Provenance == sensors.Missing && lacking == nil {
-				lacking = &s[i]
-			}
 			parts = append(parts, s[i])
 		}
-		if lacking != nil {
-			out = append(out, *lacking)
+		at := slices.IndexFunc(parts, func(m datamodel.Metric) bool { return m.Provenance == sensors.Missing })
+		if at >= 0 {
+			out = append(out, missing(d.Name, d.Unit, whyOf(parts[at]).of(hosts[at].Name)))
 			continue
 		}
 		out = append(out, together(d, parts))
