@@ -39,7 +39,11 @@ func Rate(host datamodel.HostInfo) Rating {
 	if name == "" {
 		return Rating{Reason: "the processor has no name here"}
 	}
-	for _, list := range ratedLists() {
+	lists, err := ratedLists()
+	if err != nil {
+		return Rating{Reason: err.Error()}
+	}
+	for _, list := range lists {
 		for _, row := range list.rows {
 			if !strings.EqualFold(row.model, name) {
 				continue

@@ -47,7 +47,11 @@ func FuzzModelName(f *testing.F) {
 // Every row names one model as it is looked up, with a power and threads that can be, and where they are from.
 func TestRatedLists(t *testing.T) {
 	seen := make(map[string]bool)
-	for _, list := range ratedLists() {
+	lists, err := ratedLists()
+	if err != nil || len(lists) != 3 {
+		t.Fatalf("%d lists, %v", len(lists), err)
+	}
+	for _, list := range lists {
 		if list.source == "" || list.date == "" || len(list.rows) == 0 {
 			t.Errorf("%q of %q has %d rows", list.source, list.date, len(list.rows))
 		}
