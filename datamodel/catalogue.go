@@ -1,6 +1,10 @@
 package datamodel
 
-import "github.com/ergon-energy/ergon/units"
+import (
+	"sync"
+
+	"github.com/ergon-energy/ergon/units"
+)
 
 // The names of the metrics of a run. Files, rules and the JSON report use them as they are.
 const (
@@ -145,8 +149,14 @@ type Definition struct {
 	Doc string
 }
 
-// Catalogue lists all metrics: first those of a run in the order of the summary, then those of single devices.
-func Catalogue() []Definition {
+// catalogue is made at its first use, since each question for a metric's unit or label looks into it: 0.6 ms of the wrap of true.
+var catalogue = sync.OnceValue(makeCatalogue) //nolint:gochecknoglobals // a constant, but for the language
+
+// Catalogue lists all metrics: first those of a run in the order of the summary, then those of single devices. The caller does
+// not change it.
+func Catalogue() []Definition { return catalogue() }
+
+func makeCatalogue() []Definition {
 	run := runMetrics()
 	for i := range run {
 		if run[i].Summary && run[i].Of != OfProfiler { // a region has the same

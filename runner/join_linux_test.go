@@ -153,6 +153,28 @@ func TestShort(t *testing.T) {
 	}
 }
 
+// TestUnread: a result that nobody reads is not made, and nothing is left of it.
+func TestUnread(t *testing.T) {
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	for _, script := range []string{"exit 3", "sleep 0.1; exit 3"} {
+		samplers := 0
+		o := joining(t, "", &samplers)
+		o.Unread, o.Results = true, ""
+		rep, err := runner.Run(t.Context(), o, []string{"sh", "-c", script})
+		if err != nil || rep.State.ExitCode != 3 || rep.Run.Outcome != datamodel.TargetFailed || rep.Tree != nil {
+			t.Errorf("%s: %v, %+v, outcome %s, tree %v", script, err, rep.State, rep.Run.Outcome, rep.Tree)
+		}
+		if left, _ := os.ReadDir(tmp); len(left) > 0 {
+			t.Errorf("%s: left behind: %v", script, left)
+		}
+		o.Results = t.TempDir()
+		if rep, err := runner.Run(t.Context(), o, []string{"sh", "-c", script}); err != nil || rep.Tree == nil {
+			t.Errorf("%s: a run that is kept has no result, %v", script, err)
+		}
+	}
+}
+
 // TestJoin: the sampler goes on with what the runner has counted, and reads what the runner does not.
 func TestJoin(t *testing.T) {
 	for _, interval := range []time.Duration{time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond} {

@@ -22,6 +22,11 @@ import (
 // process makes the result of the readings and writes the run's files. The result is given whenever it could be made; the
 // error says what could not be written.
 func (o *round) process() (account.Result, error) {
+	if o.unread() {
+		o.sampler.await() // or it would still write what is removed
+		o.folder.clear()
+		return account.Result{}, nil
+	}
 	t := o.readings.taken(o.folder.spool)
 	if t.spool == "" {
 		// What is in memory is little, and there is no need to look for what of it is not used any more: 1.5 ms.
@@ -58,6 +63,9 @@ func (o *round) process() (account.Result, error) {
 	}
 	return made, store.RemoveSpool(dir)
 }
+
+// unread says whether nobody will read the result.
+func (o *round) unread() bool { return o.Unread && o.folder.dir == "" && o.Tape.File == "" }
 
 // incomplete says in one line that files are lacking: which, why, where, and the way out.
 func (o *round) incomplete(err error) error {

@@ -100,7 +100,9 @@ func (o *round) measure(ctx context.Context) (Report, error) {
 	err := o.wait(ctx, began)
 	o.endReadings(ctx)
 	o.idleAfter(ctx)
-	o.complete()
+	if !o.unread() {
+		o.complete()
+	}
 	o.machine.become(Processing)
 	o.settle()
 	made, processErr := o.process()

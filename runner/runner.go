@@ -58,6 +58,8 @@ type Options struct {
 	Complete func(h *datamodel.HostInfo, wall time.Duration)
 	// OnStatus is told once a second what the readings say while the target runs, once the sampler has joined. It may be nil.
 	OnStatus func(elapsed time.Duration, now datamodel.Now)
+	// Unread says that nobody reads a result that is not kept: it is not made then. How the command ended is told all the same.
+	Unread bool
 	// Version is ergon's own.
 	Version string
 }

@@ -47,7 +47,8 @@ func (p *program) runner(ctx context.Context, o RunOptions, results string, tape
 		Baseline: runner.Baseline{
 			Duration: o.Baseline.Duration, Both: o.Baseline.Both, Sampler: p.spawnSampler, OnWait: show.idle,
 		},
-		Host: func() datamodel.HostInfo { return backend.Describe(config.Host) },
+		Unread: o.Quiet,
+		Host:   func() datamodel.HostInfo { return backend.Describe(config.Host) },
 		Complete: func(h *datamodel.HostInfo, wall time.Duration) {
 			if results == "" && tape.File == "" && !o.Estimate {
 				backend.CompleteBounds(config.Host, h) // nobody will read the rest

@@ -94,21 +94,6 @@ type host struct {
 	Host
 	run    datamodel.Run
 	energy energyChoice
-	// catalogue is made at the first use of define.
-	catalogue []datamodel.Definition
-}
-
-// define finds a metric in the catalogue.
-func (h *host) define(name string) datamodel.Definition {
-	if h.catalogue == nil {
-		h.catalogue = datamodel.Catalogue()
-	}
-	for _, d := range h.catalogue {
-		if d.Name == name {
-			return d
-		}
-	}
-	return datamodel.Definition{}
 }
 
 // hostResult is what is made of one host.

@@ -74,7 +74,7 @@ func (h *host) cpuTime(waited modeTimes) datamodel.Metric {
 func (h *host) targetTime(name string, use sensors.Use) (datamodel.Metric, sensors.Method) {
 	s := h.find(use)
 	if s == nil {
-		d := h.define(name)
+		d, _ := datamodel.Lookup(name)
 		return missing(name, units.Second, h.whyMissing("target", d.Family+"/"+d.Sensor)), sensors.ByWalk
 	}
 	m := s.Metrics()[0]

@@ -210,7 +210,7 @@ const (
 
 // ledgerOr is what the ledger knows of a metric of the command, else what the sensor of that use came to.
 func (h *host) ledgerOr(name string, known *float64, aggregation, source string, use sensors.Use) datamodel.Metric {
-	d := h.define(name)
+	d, _ := datamodel.Lookup(name)
 	if v, ok := have(known); ok {
 		return datamodel.Value(name, v, d.Unit, aggregation, sensors.FromCounter, source)
 	}
