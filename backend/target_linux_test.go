@@ -28,10 +28,10 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// role tells the test binary, started again, to be one of the processes of the truth table in place of the tests.
+// role is an environment variable. If it is set, the test binary acts as a process of the truth table and runs no tests.
 const role = "ERGON_TEST_ROLE"
 
-// noNap spares the processes the second that the race detector sleeps at the end of each.
+// noNap keeps the race detector from sleeping for a second at the end of each process.
 const noNap = "GORACE=atexit_sleep_ms=0"
 
 const mebibyte = 1 << 20
@@ -44,10 +44,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// reportTo is the descriptor by which every process of the table tells what it used itself, 8 bytes each: the truth.
+// reportTo is the descriptor to which every process of the table writes the CPU time that it used, in 8 bytes. The sum is
+// the truth.
 const reportTo = 3
 
-// report is a copy of it to be handed down. An os.File of the descriptor itself would close it when it is collected.
+// report returns a copy of the descriptor for a child. The garbage collector may close the copy, but not the descriptor.
 func report() *os.File {
 	fd, err := unix.FcntlInt(reportTo, unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -56,14 +57,14 @@ func report() *os.File {
 	return os.NewFile(uintptr(fd), "report")
 }
 
-// play is the whole life of a process of the truth table. Standard input is a gate that its maker closes.
+// play runs a process of the truth table from start to end. Standard input is a gate that the test closes.
 func play(name string) {
 	name, arg, _ := strings.Cut(name, " ")
 	n, _ := strconv.Atoi(arg)
 	switch name {
 	case "burn": // n ms of CPU time
 		burn(time.Duration(n) * time.Millisecond)
-	case "waits": // n children that burn, one after the other
+	case "waits": // n children that burn CPU time, one after the other
 		for range n {
 			_ = again("burn 20").Run()
 		}
@@ -72,7 +73,7 @@ func play(name string) {
 		for range n {
 			untilGone("burn 20")
 		}
-	case "daemons": // n times a child that starts one and ends without waiting for it
+	case "daemons": // n children, one after the other; each starts a daemon and ends without waiting for it
 		for range n {
 			untilGone("forks")
 		}
@@ -82,23 +83,23 @@ func play(name string) {
 		c.ExtraFiles = append(c.ExtraFiles, os.NewFile(4, "gone"))
 		_ = c.Start()
 		return
-	case "writes": // n MiB to a file in writes of 64 KiB, read back once
+	case "writes": // writes n MiB to a file in pieces of 64 KiB, and reads them once
 		files(n)
 		tell(0)
 		_, _ = os.Stdin.Read(make([]byte, 1))
 		return
-	case "relays": // a child that writes, and then waits for the gate
+	case "relays": // a child writes; then this process waits for the gate
 		c := again("writes " + arg)
 		c.Stdin = os.Stdin
 		_ = c.Run()
 		hold(0)
 		return
-	case "leaves": // a child that outlives it
+	case "leaves": // ends before its child
 		c := again("holds 0")
 		c.Stdin = os.Stdin
 		_ = c.Start()
 		return
-	case "deep": // n below one another, until the gate closes
+	case "deep": // n processes, each the child of the previous one, until the gate closes
 		if n > 1 {
 			c := again("deep " + strconv.Itoa(n-1))
 			c.Stdin = os.Stdin
@@ -106,7 +107,7 @@ func play(name string) {
 		}
 		hold(0)
 		return
-	case "becomes": // executes another file when it is told to, with a long argument
+	case "becomes": // executes another file with a long argument, after a byte from the gate
 		tell(0)
 		_, _ = os.Stdin.Read(make([]byte, 1))
 		file := os.Getenv(otherFile)
@@ -116,10 +117,10 @@ func play(name string) {
 	case "user":
 		asUser()
 		return
-	case "holds": // n MiB until the gate closes
+	case "holds": // holds n MiB until the gate closes
 		hold(n)
 		return
-	case "shares": // n MiB with 4 children of fork
+	case "shares": // shares n MiB with 4 forked children
 		memory := touched(n)
 		gate := forkSharing(4)
 		hold(0)
@@ -129,13 +130,13 @@ func play(name string) {
 		}
 		runtime.KeepAlive(memory)
 		return
-	case "private": // 4 children of n MiB each, at once
+	case "private": // 4 children hold n MiB each, at the same time
 		family(4, "holds "+arg)
 		return
 	case "family": // n children that only wait
 		family(n, "holds 0")
 		return
-	case "threads": // n threads that wait, in calls of the kernel
+	case "threads": // n threads that wait in system calls
 		for range n {
 			go func() {
 				runtime.LockOSThread()
@@ -148,11 +149,12 @@ func play(name string) {
 	tell(uint64(ownTime()))
 }
 
+// tell writes a report.
 func tell(n uint64) {
 	_, _ = syscall.Write(reportTo, binary.NativeEndian.AppendUint64(nil, n))
 }
 
-// ownTime is the CPU time of this process.
+// ownTime returns the CPU time of this process.
 func ownTime() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t); err != nil {
@@ -161,6 +163,7 @@ func ownTime() time.Duration {
 	return time.Duration(t.Nano())
 }
 
+// burn computes until this process has used the CPU time d.
 func burn(d time.Duration) {
 	for ownTime() < d {
 		for i := range int(1e4) {
@@ -169,7 +172,7 @@ func burn(d time.Duration) {
 	}
 }
 
-// again is this binary in another role, with the same report.
+// again returns a command that runs this binary in another role, with the same report.
 func again(as string) *exec.Cmd {
 	c := exec.Command("/proc/self/exe")
 	c.Env = append(os.Environ(), noNap, role+"="+as)
@@ -177,7 +180,8 @@ func again(as string) *exec.Cmd {
 	return c
 }
 
-// untilGone starts a process and returns when it, and what it handed descriptor 4 down to, has ended.
+// untilGone starts a process. It returns when the process, and all that have inherited its descriptor 4, have closed their
+// files, which is just before they end.
 func untilGone(as string) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -193,7 +197,7 @@ func untilGone(as string) {
 	_ = r.Close()
 }
 
-// touched is memory that is really there.
+// touched returns memory that is resident, because each page of it was written.
 func touched(mib int) []byte {
 	b := make([]byte, mib*mebibyte)
 	for i := 0; i < len(b); i += 4096 {
@@ -202,7 +206,7 @@ func touched(mib int) []byte {
 	return b
 }
 
-// hold says that all is there and waits for the gate.
+// hold allocates memory, reports that it is there, and waits for the gate.
 func hold(mib int) {
 	b := touched(mib)
 	tell(0)
@@ -225,8 +229,8 @@ func family(n int, as string) {
 	}
 }
 
-// forkSharing forks n children that never run Go again: they wait on a pipe and end. Their memory stays shared with
-// this process. It returns the end that they wait for.
+// forkSharing forks n children that never run Go code again. They wait for the end of a pipe and end, so their memory stays
+// shared with this process. It returns the other end of the pipe.
 //
 //go:norace
 func forkSharing(n int) (gate int) {
@@ -248,7 +252,7 @@ func forkSharing(n int) (gate int) {
 	return p[1]
 }
 
-// files writes a file and reads it back. The writes are n*16 calls beside the few of the Go runtime.
+// files writes a file and reads it again. It makes mib*16 write calls. The Go runtime adds a few.
 func files(mib int) {
 	f, err := os.CreateTemp("", "ergon-test-")
 	if err != nil {
@@ -264,24 +268,24 @@ func files(mib int) {
 	_, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{f}, b)
 }
 
-// subject is a process stopped before its first instruction, with the sources that follow it.
+// subject is a process with the sources that follow it. It was stopped before its first instruction until they did.
 type subject struct {
 	*exec.Cmd
 	t       *testing.T
 	gate    io.WriteCloser
 	reports *os.File
 	sources map[string]*followed
-	told    told // what the kernel told of the process just before the walk looked for the last time
+	told    told // the kernel's counts of the process just before the walk's last look
 	met     met
-	looked  bool   // whether the walk has looked, set by its look
+	looked  bool   // set by each look of the walk
 	look    func() // the walk's own look, which does not set looked
 }
 
-// met is the CPU time in seconds of each process that was there before a look of the walk and still there after it: the
-// largest before a look. Of these processes the walk must have seen that much.
+// met has the CPU time in seconds of each process that lived both before and after a look of the walk, by process id. The
+// time is the largest before a look. The walk must have seen at least that much.
 type met map[int]float64
 
-// add takes a look, between two lists of the living.
+// add adds a look, given the living processes before and after it.
 func (m met) add(before, after met) {
 	for pid, cpu := range before {
 		if _, still := after[pid]; still {
@@ -290,13 +294,13 @@ func (m met) add(before, after met) {
 	}
 }
 
-// living lists a process and its children by the CPU time that the clock of each shows.
+// living returns the CPU time of a process and of its children, from the clock of each.
 func living(pid int) met {
 	m := met{}
 	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	pids := []string{strconv.Itoa(pid)}
 	for _, list := range lists {
-		text, _ := os.ReadFile(list) // a thread that has ended has none
+		text, _ := os.ReadFile(list) // an ended thread has none
 		pids = append(pids, strings.Fields(string(text))...)
 	}
 	for _, text := range pids {
@@ -304,7 +308,7 @@ func living(pid int) met {
 		if err != nil {
 			continue
 		}
-		const processClock = 2 // CPUCLOCK_SCHED; the bits above are the complement of the pid
+		const processClock = 2 // CPUCLOCK_SCHED; the higher bits are the complement of the pid
 		var spent unix.Timespec
 		if _, alive := tellsOf(p); alive && unix.ClockGettime(int32(^p<<3|processClock), &spent) == nil {
 			m[p] = time.Duration(spent.Nano()).Seconds()
@@ -313,20 +317,20 @@ func living(pid int) met {
 	return m
 }
 
-// told is what /proc/PID/stat tells of a process with its children that were waited for.
+// told has counts of /proc/PID/stat: of a process and of its children that were waited for.
 type told struct {
-	cpu    float64 // seconds
-	faults float64 // minor ones
+	cpu    float64 // in seconds
+	faults float64 // minor page faults
 }
 
-// tellsOf reads it; of a process that has ended it is zero.
+// tellsOf reads the counts of a process. They are zero if it has ended. A zombie is not alive.
 func tellsOf(pid int) (of told, alive bool) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return told{}, false
 	}
 	_, after, _ := strings.Cut(string(text), ") ")
-	fields := strings.Fields(after) // the first is the state, the third of the list in proc_pid_stat(5)
+	fields := strings.Fields(after) // the first is the state, which is field 3 in proc_pid_stat(5)
 	number := func(of int) float64 {
 		n, err := strconv.ParseFloat(fields[of-3], 64)
 		if err != nil {
@@ -341,14 +345,14 @@ func tellsOf(pid int) (of told, alive bool) {
 	}, fields[0] != "Z"
 }
 
-// followed is a source with what it read: the first value, the last and the largest of each sensor.
+// followed is a source with the first, the last and the largest reading of each sensor.
 type followed struct {
 	sensors.Source
 	first, last, largest []float64
 }
 
-// start starts a process in a role, stopped, with a source of each kind that there can be here following it: "cgroup",
-// "perf" and "walk". Each has taken its first reading.
+// start starts a process in a role. It is followed by a source of each kind that this machine allows: "cgroup", "perf" and
+// "walk". Each source takes its first reading while the process is still stopped.
 func start(t *testing.T, as string) *subject {
 	t.Helper()
 	s := &subject{t: t, Cmd: exec.Command(os.Args[0]), sources: map[string]*followed{}, met: met{}}
@@ -358,13 +362,13 @@ func start(t *testing.T, as string) *subject {
 		t.Fatal(err)
 	}
 	s.reports, s.ExtraFiles = r, []*os.File{w}
-	in, gate, err := os.Pipe() // that of StdinPipe is closed by Wait.
+	in, gate, err := os.Pipe() // not StdinPipe, which Wait closes
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Stdin, s.gate = in, gate
 	s.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
-	runtime.LockOSThread() // all of ptrace is between two threads.
+	runtime.LockOSThread() // ptrace works only from the thread that started the process
 	defer runtime.UnlockOSThread()
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
@@ -373,7 +377,7 @@ func start(t *testing.T, as string) *subject {
 	_, _ = w.Close(), in.Close()
 	var status syscall.WaitStatus
 	if _, err := syscall.Wait4(s.Process.Pid, &status, 0, nil); err != nil || !status.Stopped() {
-		t.Fatalf("not stopped: %v, %v", status, err)
+		t.Fatalf("the process has not stopped: %v, %v", status, err)
 	}
 	s.follow()
 	if err := syscall.PtraceDetach(s.Process.Pid); err != nil {
@@ -382,6 +386,7 @@ func start(t *testing.T, as string) *subject {
 	return s
 }
 
+// follow opens the sources and lets them follow the process.
 func (s *subject) follow() {
 	s.t.Helper()
 	group, err := cgroup.Make(fmt.Sprintf("test-%d-%d", os.Getpid(), s.Process.Pid))
@@ -449,10 +454,10 @@ func (f *followed) read(t *testing.T) {
 	}
 }
 
-// grown is last less first of a sensor.
+// grown returns the last reading of a sensor minus the first.
 func (f *followed) grown(i int) float64 { return f.last[i] - f.first[i] }
 
-// beat reads every source each 100 ms until the process has ended, and once more after it was reaped.
+// beat reads every source each 100 ms until the process has ended and was waited for, and then once more.
 func (s *subject) beat() {
 	s.t.Helper()
 	done := make(chan error, 1)
@@ -474,6 +479,7 @@ func (s *subject) beat() {
 	s.readAll()
 }
 
+// readAll reads every source, and notes what the walk must have seen.
 func (s *subject) readAll() {
 	pid := s.Process.Pid
 	now, alive := tellsOf(pid)
@@ -488,7 +494,7 @@ func (s *subject) readAll() {
 	}
 }
 
-// awaitReports takes n reports: all that the processes were to set up is there.
+// awaitReports waits for n reports, after which the processes have set up everything.
 func (s *subject) awaitReports(n int) {
 	s.t.Helper()
 	if _, err := io.ReadFull(s.reports, make([]byte, 8*n)); err != nil {
@@ -496,7 +502,7 @@ func (s *subject) awaitReports(n int) {
 	}
 }
 
-// lookAll reads every source, with a look at everything whether or not it is due.
+// lookAll reads every source, with all looks, even if none is due.
 func (s *subject) lookAll() {
 	s.t.Helper()
 	for _, f := range s.sources {
@@ -505,18 +511,18 @@ func (s *subject) lookAll() {
 	}
 }
 
-// exact skips what measures the processes of the table themselves, which the race detector makes several times as
-// large and slow.
+// exact skips a test of the CPU time or memory of processes under the race detector, which makes them several times as
+// slow and large.
 func exact(t *testing.T) {
 	t.Helper()
 	info, _ := debug.ReadBuildInfo()
 	if info != nil && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
-		t.Skip("the race detector's own cost would be measured")
+		t.Skip("the test would measure the race detector's own cost")
 	}
 }
 
-// walkFloor is the CPU time in seconds that the walk must have seen: what the kernel told before its last look, but for the
-// ticks to which it cuts each of the four figures, or that of all processes that it met, if that is more.
+// walkFloor returns the CPU time in seconds that the walk must have seen. It is the larger of two values: the kernel's count
+// before the last look, minus the rounding of its four parts to ticks, and the sum over the processes that it met.
 func (s *subject) walkFloor() float64 {
 	const cut = 4 * 0.01
 	sum := 0.0
@@ -526,7 +532,7 @@ func (s *subject) walkFloor() float64 {
 	return max(s.told.cpu-cut, sum) - s.sources["walk"].first[targetCPU]
 }
 
-// truth is what all processes together say they used, in seconds, and how many they were.
+// truth returns the CPU time that all processes together report, in seconds, and the number of reports.
 func (s *subject) truth() (seconds float64, processes int) {
 	s.t.Helper()
 	b, err := io.ReadAll(s.reports)
@@ -540,21 +546,21 @@ func (s *subject) truth() (seconds float64, processes int) {
 	return seconds, processes
 }
 
-// TestTargetCPUTruth is the table of what of a process tree's CPU time each source sees. The truth is what the
-// processes say themselves, at their very end; a cgroup sees a little more, the end itself, and on a busy machine (8 % at
-// a load of 16) that is dearer. What the walk must have seen follows from what the kernel tells around each of its looks.
+// TestTargetCPUTruth checks how much of a process tree's CPU time each source sees. The truth is what the processes report
+// just before they end. A cgroup also counts the end itself, which costs more on a busy machine: 8 % at a load of 16. The
+// least that the walk must see follows from the kernel's counts around each look.
 func TestTargetCPUTruth(t *testing.T) {
 	testenv.Long(t)
 	exact(t)
 	const children = 100
 	for _, c := range []struct {
 		name, as string
-		unseen   int     // processes that start a daemon and say nothing
-		most     float64 // that the walk may see
+		unseen   int     // processes that start a daemon and report nothing
+		most     float64 // the largest share that the walk may see
 	}{
-		// cutime brings it all back, but for what the kernel cuts to ticks.
+		// cutime contains all of it, except for the rounding to ticks.
 		{"short children", "waits", 0, 1.06},
-		// Nothing brings back what was not seen: 20 ms of life against a look each 100 ms.
+		// No count contains processes that no look saw. They live for 20 ms, and looks are 100 ms apart.
 		{"children of a parent that ignores SIGCHLD", "ignores", 0, 0.9},
 		{"double-forked daemons", "daemons", children, 1.06},
 	} {
@@ -564,15 +570,15 @@ func TestTargetCPUTruth(t *testing.T) {
 			s.beat()
 			truth, processes := s.truth()
 			if processes != children+1 || truth < children*0.02 {
-				t.Fatalf("%d processes tell of %v s; want %d, %v s", processes, truth, children+1, children*0.02)
+				t.Fatalf("%d processes report %v s; want %d, %v s", processes, truth, children+1, children*0.02)
 			}
 			for name, f := range s.sources {
 				t.Logf("%-6s CPU %.3f of %.3f s = %.3f; user+system %.3f; processes ever %v; minor faults %v", name,
 					f.grown(targetCPU), truth, f.grown(targetCPU)/truth,
 					f.grown(targetUser)+f.grown(targetSystem), f.last[targetProcessesEver], f.grown(targetMinorFaults))
-				// Each that starts others first starts one to see how that can be done (os.checkClonePidfd).
+				// A Go process that starts others first starts one to test the kernel (os.checkClonePidfd).
 				if ever, most := f.last[targetProcessesEver], children+1+1+2*c.unseen; ever < 1 || ever > float64(most) {
-					t.Errorf("%s: %v processes ever, there were %d", name, ever, most)
+					t.Errorf("%s: %v processes ever, want 1 to %d", name, ever, most)
 				}
 			}
 			within := func(name string, low, high float64) {
@@ -584,7 +590,7 @@ func TestTargetCPUTruth(t *testing.T) {
 					machine.Errorf("%s sees %.3f of %.3f s CPU time; want %.3f to %v of it", name, share, truth, low, high)
 				}
 			}
-			// Those that only fork say nothing of themselves, and cost some 5 ms each, a quarter of one that burns.
+			// The processes that only start a daemon report nothing. They cost about 5 ms each, a quarter of a daemon.
 			more := 1 + 0.5*float64(c.unseen)/children
 			within("cgroup", 0.995, 1.15*more)
 			within("perf", 0.96, 1.15*more)
@@ -592,17 +598,17 @@ func TestTargetCPUTruth(t *testing.T) {
 			within("walk", s.walkFloor()/truth, c.most*more)
 			if f := s.sources["cgroup"]; f != nil {
 				if sum := f.grown(targetUser) + f.grown(targetSystem); math.Abs(sum-f.grown(targetCPU)) > 1e-5 {
-					t.Errorf("cgroup: user and system are %v s, all is %v s", sum, f.grown(targetCPU))
+					t.Errorf("cgroup: user and system time are %v s together, but CPU time is %v s", sum, f.grown(targetCPU))
 				}
 			}
 		})
 	}
 }
 
-// TestTargetCPUAgainstWait compares with what wait4 says of a tree in which everybody is waited for.
+// TestTargetCPUAgainstWait compares the sources with the result of wait4, for a tree in which every process is waited for.
 func TestTargetCPUAgainstWait(t *testing.T) {
 	exact(t)
-	s := start(t, "waits 20") // of which the walk may miss what comes after its last beat.
+	s := start(t, "waits 20") // the walk may miss what comes after its last look
 	s.beat()
 	usage := s.ProcessState.SysUsage().(*syscall.Rusage)
 	truth := float64(syscall.TimevalToNsec(usage.Utime)+syscall.TimevalToNsec(usage.Stime)) / 1e9
@@ -616,24 +622,24 @@ func TestTargetCPUAgainstWait(t *testing.T) {
 		share := f.grown(targetCPU) / truth
 		t.Logf("%-6s %.4f of %.4f s", name, share, truth)
 		if share < limits[0] || share > limits[1] {
-			t.Errorf("%s sees %.4f of what wait4 does, %v s; want %v", name, share, truth, limits)
+			t.Errorf("%s sees %.4f of the %v s of wait4, want %v", name, share, truth, limits)
 		}
 		least, most := s.told.faults-f.first[targetMinorFaults], float64(usage.Minflt)
 		if faults := f.grown(targetMinorFaults); faults > most || faults < least {
-			t.Errorf("%s: %v minor faults, want %v, what the kernel told before the last look, to %v, what wait4 says", name, faults, least, most)
+			t.Errorf("%s: %v minor faults, want %v (before the last look) to %v (by wait4)", name, faults, least, most)
 		}
 	}
 }
 
-// TestTargetMemoryTruth: memory that processes share is there once, that of several at once adds up. The Go runtime of
-// each process comes on top, and in the walk the pages of the program that all of them share.
+// TestTargetMemoryTruth checks that a cgroup counts shared memory once, and that private memory adds up. Each process also
+// has the memory of its Go runtime. The walk counts shared pages, such as those of the program, for each process.
 func TestTargetMemoryTruth(t *testing.T) {
 	exact(t)
 	for _, c := range []struct {
 		name, as    string
-		ready       int     // reports until all is there
-		group, walk float64 // MiB
-		more        float64
+		ready       int     // the number of reports until all memory is there
+		group, walk float64 // the least that each source must see, in MiB
+		more        float64 // how much more the walk may see, in MiB
 	}{
 		{"5 share 100 MiB", "shares 100", 1, 100, 500, 80},
 		{"4 of 60 MiB each", "private 60", 4, 240, 240, 80},
@@ -656,7 +662,7 @@ func TestTargetMemoryTruth(t *testing.T) {
 					got := f.last[i] / mebibyte
 					t.Logf("%-6s %s %.1f MiB", name, f.Sensors()[i].Name, got)
 					if got < want || got > want+more {
-						t.Errorf("%s: %s is %.1f MiB, want %v to %v more", name, f.Sensors()[i].Name, got, want, more)
+						t.Errorf("%s: %s is %.1f MiB, want %v to %v", name, f.Sensors()[i].Name, got, want, want+more)
 					}
 				}
 				if f.last[targetProcesses] != processes || f.last[targetProcessesEver] < processes || f.last[targetProcessesEver] > processes+1 {
@@ -669,18 +675,18 @@ func TestTargetMemoryTruth(t *testing.T) {
 			s.beat()
 			for name, f := range s.sources {
 				if f.last[targetProcesses] != 0 {
-					t.Errorf("%s: %v processes at the end", name, f.last[targetProcesses])
+					t.Errorf("%s: %v processes at the end, want 0", name, f.last[targetProcesses])
 				}
 				if peak := f.last[targetMemoryPeak]; peak < c.group*mebibyte || peak != f.largest[targetMemoryPeak] {
-					t.Errorf("%s: the peak is %v at the end, was %v", name, peak, f.largest[targetMemoryPeak])
+					t.Errorf("%s: the peak is %v at the end, want the largest reading, %v", name, peak, f.largest[targetMemoryPeak])
 				}
 			}
 		})
 	}
 }
 
-// TestTargetIO: what a child wrote is in its own file while it lives and in that of its parent afterwards, and counts
-// once.
+// TestTargetIO checks that a child's writes count once. They are in the child's file while it lives, and afterwards in its
+// parent's file.
 func TestTargetIO(t *testing.T) {
 	const mib = 8
 	s := start(t, "relays "+strconv.Itoa(mib))
@@ -688,7 +694,7 @@ func TestTargetIO(t *testing.T) {
 		t.Helper()
 		s.lookAll()
 		for name, f := range s.sources {
-			// Beside the 64 KiB at a time, the Go runtime and the reports write a few bytes, and their making is read.
+			// The Go runtime and the reports add a few bytes and calls.
 			for i, want := range map[int]float64{targetWriteChars: mib * mebibyte, targetReadChars: mib * mebibyte} {
 				if got := f.grown(i); got < want || got > want+mebibyte/8 {
 					t.Errorf("%s: %s: %s is %v, want %v", name, when, f.Sensors()[i].Name, got, want)
@@ -707,11 +713,11 @@ func TestTargetIO(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.awaitReports(1)
-	check("after it was waited for")
-	check("at the look after that")
+	check("after the child was waited for")
+	check("at the next look")
 }
 
-// TestTargetOrphan: what is left of the tree when the target ends still belongs to it.
+// TestTargetOrphan checks that processes which outlive the target still belong to it.
 func TestTargetOrphan(t *testing.T) {
 	s := start(t, "family 1")
 	s.awaitReports(1)
@@ -724,7 +730,7 @@ func TestTargetOrphan(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := s.Wait(); err == nil {
-		t.Fatal("killed, and no error")
+		t.Fatal("no error, although the command was killed")
 	}
 	s.gone(1)
 	for name, f := range s.sources {
@@ -734,8 +740,8 @@ func TestTargetOrphan(t *testing.T) {
 	}
 }
 
-// TestTargetStopped: the time in which the target is stopped is counted, to half of the time between the looks around
-// either end.
+// TestTargetStopped checks the time in which the target was stopped. At either end, the error is at most half of the time
+// between two looks.
 func TestTargetStopped(t *testing.T) {
 	s := start(t, "holds 0")
 	s.awaitReports(1)
@@ -754,13 +760,13 @@ func TestTargetStopped(t *testing.T) {
 	s.lookAll()
 	for name, f := range s.sources {
 		if v := f.last[targetStopped]; v != 0 {
-			t.Errorf("%s: stopped for %v s before it was", name, v)
+			t.Errorf("%s: stopped for %v s before the target was stopped", name, v)
 		}
 	}
 	signal(syscall.SIGSTOP, syscall.WUNTRACED)
 	s.lookAll()
 	inside := time.Now()
-	<-time.After(50 * time.Millisecond) // what is measured
+	<-time.After(50 * time.Millisecond) // the measured time
 	least := time.Since(inside).Seconds()
 	s.lookAll()
 	signal(syscall.SIGCONT, syscall.WCONTINUED)
@@ -774,18 +780,18 @@ func TestTargetStopped(t *testing.T) {
 	before := s.sources["walk"].last[targetStopped]
 	s.lookAll()
 	if after := s.sources["walk"].last[targetStopped]; after != before {
-		t.Errorf("stopped for %v s more when it ran", after-before)
+		t.Errorf("stopped for %v s more while the target ran", after-before)
 	}
 }
 
-// TestTargetAdopted: a runner that is a subreaper gets the orphans that no look has seen, and they are still followed.
+// TestTargetAdopted checks that orphans which no look has seen are found as children of a runner that is a subreaper.
 func TestTargetAdopted(t *testing.T) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		t.Skip(err)
 	}
 	defer func() { _ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) }()
 	bystander, gate := again("holds 0"), newGate(t)
-	bystander.Stdin = gate // a child of the runner from before.
+	bystander.Stdin = gate // a child of the runner that was there before the target
 	bystander.ExtraFiles = nil
 	if err := bystander.Start(); err != nil {
 		t.Fatal(err)
@@ -798,10 +804,10 @@ func TestTargetAdopted(t *testing.T) {
 	s.gone(1)
 }
 
-// gone checks that so many processes are alive though the target is not, and none once the gate is closed.
+// gone checks the number of processes that outlive the target. Then it lets them end.
 func (s *subject) gone(left float64) {
 	s.t.Helper()
-	s.readAll() // without asking for a look: as the target has ended, every reading is one.
+	s.readAll() // after the target's end, every reading looks
 	for name, f := range s.sources {
 		if f.last[targetProcesses] != left {
 			s.t.Errorf("%s: %v processes after the target's end, want %v", name, f.last[targetProcesses], left)
@@ -813,7 +819,7 @@ func (s *subject) gone(left float64) {
 	}
 }
 
-// newGate is a standard input that ends with the test.
+// newGate returns a standard input that stays open until the end of the test.
 func newGate(t *testing.T) *os.File {
 	t.Helper()
 	r, w, err := os.Pipe()
@@ -824,12 +830,13 @@ func newGate(t *testing.T) *os.File {
 	return r
 }
 
-// TestTargetNestedGroup: a process that moved into a group below the target's, as in a nested run, is still seen.
+// TestTargetNestedGroup checks that a process is still seen after it has moved into a group below the target's, as in a
+// nested run.
 func TestTargetNestedGroup(t *testing.T) {
 	s := start(t, "family 2")
 	f := s.sources["cgroup"]
 	if f == nil {
-		t.Skip("no cgroup here") // follow has said why
+		t.Skip("no cgroup here") // follow has noted why
 	}
 	s.awaitReports(2)
 	inner := filepath.Join(f.Source.(*targetSource).tree.group, "ergon-inner")
@@ -845,10 +852,10 @@ func TestTargetNestedGroup(t *testing.T) {
 	}
 }
 
-// TestOrdinaryUser: the perf clock of somebody who may not count the kernel still counts all of it.
+// TestOrdinaryUser checks that perf also counts kernel time for a user who may not count the kernel.
 func TestOrdinaryUser(t *testing.T) {
 	if os.Getuid() != 0 {
-		testenv.Lacks(t, testenv.Root, "it takes root to become somebody else")
+		testenv.Lacks(t, testenv.Root, "only root can change to another user")
 	}
 	binary, err := os.Open(os.Args[0])
 	if err != nil {
@@ -856,7 +863,7 @@ func TestOrdinaryUser(t *testing.T) {
 	}
 	defer func() { _ = binary.Close() }()
 	c := exec.Command(os.Args[0])
-	c.Path = "/proc/self/fd/3" // the folder of a test binary is closed to others.
+	c.Path = "/proc/self/fd/3" // other users cannot enter the folder of the test binary
 	machine := testenv.Begin(t)
 	c.ExtraFiles = []*os.File{binary}
 	c.Env = append(os.Environ(), noNap, role+"=user")
@@ -876,7 +883,8 @@ func TestOrdinaryUser(t *testing.T) {
 	}
 }
 
-// asUser follows itself as who it is, burns CPU time half of which is the kernel's, and prints what was counted.
+// asUser follows this process as an ordinary user, uses CPU time, about half of it in the kernel, and prints what was
+// counted.
 func asUser() {
 	source, _, err := openTarget(sensors.Setup{})
 	if err != nil {
@@ -886,15 +894,15 @@ func asUser() {
 	_ = source.(sensors.Follower).Follow(os.Getpid())
 	_ = source.Read(first)
 	start := ownTime()
-	burn(start + 100*time.Millisecond) // clock_gettime of a CPU clock is a call of the kernel.
+	burn(start + 100*time.Millisecond) // reading a CPU clock is a system call
 	source.(*targetSource).looks.next = 0
-	truth := ownTime() - start // before the reading, which takes some itself
+	truth := ownTime() - start // before the reading, which uses CPU time itself
 	_ = source.Read(last)
 	_, _ = fmt.Fprintf(os.Stdout, "%q %g %g", source.Sensors()[targetCPU].Source, last[targetCPU]-first[targetCPU], truth.Seconds())
 }
 
-// TestTargetWithoutAllocations: in the steady state a reading, looks included, allocates nothing, with processes whose
-// files are kept open and with those whose are not.
+// TestTargetWithoutAllocations checks that a reading with looks does not allocate once all processes are known. The files of
+// all or of only some processes are kept open.
 func TestTargetWithoutAllocations(t *testing.T) {
 	for _, kept := range []int{mostKept, 3} {
 		t.Run(strconv.Itoa(kept)+" kept", func(t *testing.T) {
@@ -921,7 +929,7 @@ func TestTargetWithoutAllocations(t *testing.T) {
 	}
 }
 
-// TestTargetLooksKeepTheirShare: with 300 processes at 10 Hz the looks take no more of a processor than they are allowed.
+// TestTargetLooksKeepTheirShare checks that looks at 300 processes, at 10 Hz, keep to their share of a processor.
 func TestTargetLooksKeepTheirShare(t *testing.T) {
 	testenv.Long(t)
 	exact(t)
@@ -937,7 +945,7 @@ func TestTargetLooksKeepTheirShare(t *testing.T) {
 			look = s.look
 		}
 		source.look = func() { looks++; look() }
-		// The first look opens the files of all; the budget makes up for it by a longer pause.
+		// The first look opens the files of all processes. A longer pause follows it.
 		dst := make([]float64, len(f.Sensors()))
 		source.looks.next, source.switches.next = 0, 0
 		begin := time.Now()
@@ -952,34 +960,34 @@ func TestTargetLooksKeepTheirShare(t *testing.T) {
 			}
 		}
 		ticker.Stop()
-		// What was spent may run up to the next time each is due; over that it keeps to the share.
+		// A look pays for the time until the next one is due. Up to that time the share must hold.
 		horizon := max(source.looks.next, source.switches.next, time.Since(source.began)) - begin.Sub(source.began)
 		share := spent.Seconds() / horizon.Seconds()
 		t.Logf("%-6s first %v, then %v in %v (%d looks): %.3f %% of a processor over %v", name, first, spent, wall, looks, 100*share, horizon)
-		const readings = 0.0005 // what the readings between the looks may take
+		const readings = 0.0005 // the share of the readings between the looks
 		if share > lookShare+switchesShare+readings {
 			t.Errorf("%s: looks take %.3f %% of a processor", name, 100*share)
 		}
 		if spent == 0 || looks < 2 {
-			t.Errorf("%s: nothing was measured", name)
+			t.Errorf("%s: %d looks took %v, want at least 2", name, looks, spent)
 		}
 		source.look, source.lookSwitches = look, switches
 	}
 }
 
-// TestTargetThreads: the switches of all threads count, not only of the first.
+// TestTargetThreads checks that threads and their context switches are counted.
 func TestTargetThreads(t *testing.T) {
 	s := start(t, "threads 20")
 	s.awaitReports(1)
 	s.lookAll()
 	for name, f := range s.sources {
 		if f.last[targetThreads] < 4 || f.last[targetVoluntary] < 1 || math.IsNaN(f.last[targetInvoluntary]) {
-			t.Errorf("%s: %v threads, %v and %v switches", name, f.last[targetThreads], f.last[targetVoluntary], f.last[targetInvoluntary])
+			t.Errorf("%s: %v threads, %v voluntary and %v involuntary switches", name, f.last[targetThreads], f.last[targetVoluntary], f.last[targetInvoluntary])
 		}
 	}
 }
 
-// TestTargetOfNoProcess: a target that ended before it could be followed is missing, not zero.
+// TestTargetOfNoProcess checks that readings are missing, not zero, if the target ended before it could be followed.
 func TestTargetOfNoProcess(t *testing.T) {
 	c := exec.Command(os.Args[0])
 	c.Env = append(os.Environ(), noNap, role+"=burn 0")
@@ -992,7 +1000,7 @@ func TestTargetOfNoProcess(t *testing.T) {
 	}
 	for i, v := range sensortest.Read(t, source) {
 		if !math.IsNaN(v) && source.Sensors()[i].ID != "target/processes_ever" {
-			t.Errorf("%s: %v", source.Sensors()[i].ID, v)
+			t.Errorf("%s reads %v, want NaN", source.Sensors()[i].ID, v)
 		}
 	}
 }
@@ -1024,7 +1032,7 @@ func TestTargetSources(t *testing.T) {
 	}
 }
 
-// BenchmarkTarget is a reading at which a look is due, and one at which none is, of a process that waits.
+// BenchmarkTarget measures readings of a waiting process, with and without a look.
 func BenchmarkTarget(b *testing.B) {
 	c := exec.Command(os.Args[0])
 	c.Env = append(os.Environ(), noNap, role+"=holds 0")
@@ -1041,7 +1049,7 @@ func BenchmarkTarget(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _, _ = group.Leave() })
-	_ = group.Add(c.Process.Pid) // without one the next row is the walk's.
+	_ = group.Add(c.Process.Pid) // without a cgroup, both rows measure perf or the walk
 	for _, host := range []sensors.Setup{{Target: sensors.Target{CPUGroup: group.CPU, MemoryGroup: group.Memory}}, {}} {
 		source, _ := sensortest.Open(b, target(), host)
 		if err := source.(sensors.Follower).Follow(c.Process.Pid); err != nil {
