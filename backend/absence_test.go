@@ -10,7 +10,7 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// causeOf returns the cause that an error of Open carries, empty if it carries none.
+// causeOf returns the cause in an error of Open, or an empty cause if there is none.
 func causeOf(err error) sensors.Cause {
 	if u, ok := errors.AsType[*sensors.UnavailableError](err); ok {
 		return u.Cause
@@ -18,7 +18,7 @@ func causeOf(err error) sensors.Cause {
 	return ""
 }
 
-// The cause of an error does not depend on its text.
+// TestCause checks that the cause follows from the error's value, whatever its text.
 func TestCause(t *testing.T) {
 	for _, c := range []struct {
 		err  error

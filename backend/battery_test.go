@@ -17,7 +17,7 @@ func TestBattery(t *testing.T) {
 	sensortest.Run(t, battery(), fixture.Host(t, "laptop-psys"))
 }
 
-// supply writes a power supply into an archive, files given as name=text.
+// supply returns the archive of a power supply. Files are given as name=text.
 func supply(name string, files ...string) string {
 	var text string
 	for _, f := range files {
@@ -38,7 +38,7 @@ func readings(t *testing.T, source sensors.Source) map[string]float64 {
 
 func same(a, b float64) bool { return math.Abs(a-b) < 1e-9 || math.IsNaN(a) && math.IsNaN(b) }
 
-// Power counts while the battery discharges and at no other time; what is left is told at all times.
+// TestBatteryStatus checks that power is read only while the battery discharges, and the remaining energy always.
 func TestBatteryStatus(t *testing.T) {
 	host := fixture.Host(t, "laptop-psys")
 	source, absences := sensortest.Open(t, battery(), host)
@@ -77,7 +77,7 @@ func TestBatteryStatus(t *testing.T) {
 	}
 }
 
-// What else there may be: voltage and current, no energy, two batteries, one without the means.
+// TestBatteryKinds checks other batteries: with voltage and current, without energy, two at once, and without any readings.
 func TestBatteryKinds(t *testing.T) {
 	f := func(archive string, absent string, want map[string]float64) {
 		t.Helper()
@@ -111,10 +111,10 @@ func TestBatteryKinds(t *testing.T) {
 		map[string]float64{
 			"battery/BAT0/power": 1, "battery/BAT0/stored": 3600, "battery/CMB1/power": math.NaN(), "battery/CMB1/stored": 7200,
 		})
-	// Which way it flows is not told; the rest is.
+	// The status is missing, so the direction of the power is unknown.
 	f(supply("BAT0", "type=Battery", "power_now=1000000", "energy_now=1000000"), "battery/BAT0/power",
 		map[string]float64{"battery/BAT0/stored": 3600})
-	// ACPI has the file, and no value for it.
+	// ACPI has the file, but no value for it.
 	f(supply("BAT0", "type=Battery", "status=Discharging", "power_now=", "voltage_now=10000000", "current_now=2000000", "energy_now=1"), "",
 		map[string]float64{"battery/BAT0/power": 20, "battery/BAT0/stored": 0.0036})
 	f(supply("BAT0", "type=Battery", "present=0", "status=Unknown")+
@@ -137,20 +137,20 @@ func TestBatteryUnavailable(t *testing.T) {
 	f(fixture.Unpack(t, supply("BAT0", "type=Battery", "status=Full")), 2, sensors.Unsupported)
 }
 
-// A battery that is taken out is no reading, and no error while there is another.
+// TestBatteryGone checks that a removed battery reads NaN, without an error while there is another.
 func TestBatteryGone(t *testing.T) {
 	host := fixture.Unpack(t, supply("BAT0", "type=Battery", "status=Charging", "power_now=1"))
 	source, _ := sensortest.Open(t, battery(), host)
 	dst := make([]float64, 1)
 	if err := source.Read(dst); err != nil || !math.IsNaN(dst[0]) {
-		t.Errorf("while it charges it reads %v, %v", dst, err)
+		t.Errorf("while the battery charges: %v, %v", dst, err)
 	}
 	rewrite(t, filepath.Join(host.Sys, "class/power_supply/BAT0/status"), "Discharging\n")
 	if err := os.Truncate(filepath.Join(host.Sys, "class/power_supply/BAT0/power_now"), 0); err != nil {
 		t.Fatal(err)
 	}
 	if err := source.Read(dst); err == nil || !math.IsNaN(dst[0]) {
-		t.Errorf("without a number it reads %v, %v", dst, err)
+		t.Errorf("with text that is not a number: %v, %v", dst, err)
 	}
 }
 

@@ -19,11 +19,12 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// BenchmarkAgainstC holds the CPU time of a tick, which reads and parses what the cpu, memory, disk and network
-// families are made of, against testdata/cloop/loop.c, which reads the same files once each and looks at nothing. They
-// take turns, so that a busy machine is busy for both; the medians of the rounds are given, and their ratios: x-C is of
-// the whole process, in which a thread of the Go runtime wakes up with every tick that was waited for, and thread-x-C
-// of the thread that reads.
+// BenchmarkAgainstC compares the CPU time of a tick with that of testdata/cloop/loop.c. Our tick reads and parses the files
+// of the cpu, memory, disk and network families. The C program reads each file once and parses nothing.
+//
+// The two take turns, so that a busy machine affects both. The results are medians over the rounds, and their ratios. x-C
+// is for the whole process, in which a thread of the Go runtime wakes up with every tick. thread-x-C is for the reading
+// thread only.
 func BenchmarkAgainstC(b *testing.B) {
 	program := filepath.Join(b.TempDir(), "loop")
 	source := filepath.Join(fixture.Root(b), "testdata", "cloop", "loop.c")
@@ -67,13 +68,13 @@ func BenchmarkAgainstC(b *testing.B) {
 	}
 }
 
-// median sorts v.
+// median returns the median of v. It sorts v.
 func median(v []float64) float64 {
 	slices.Sort(v)
 	return v[len(v)/2]
 }
 
-// loopInC is the CPU time of a tick of the C program, in ns.
+// loopInC returns the CPU time of a tick of the C program, in ns.
 func loopInC(b *testing.B, program string, rate, ticks int, files []string) float64 {
 	b.Helper()
 	args := append([]string{strconv.Itoa(rate), strconv.Itoa(ticks)}, files...)
@@ -88,8 +89,8 @@ func loopInC(b *testing.B, program string, rate, ticks int, files []string) floa
 	return ns / float64(ticks)
 }
 
-// loop is the CPU time of a tick of ours, in ns: that of the process, the Go runtime's threads included, and that of
-// the thread alone. It is set up as the sampler is, on one P.
+// loop returns the CPU time of one of our ticks, in ns: of the process, including the Go runtime's threads, and of the
+// reading thread only. It uses one P, as the sampler does.
 func loop(b *testing.B, rate, ticks int, from []sensors.Source, rows [][]float64) (process, thread float64) {
 	b.Helper()
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))

@@ -6,7 +6,7 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// BenchmarkRead is one reading of each family that this machine has.
+// BenchmarkRead measures a reading of each family that this machine has.
 func BenchmarkRead(b *testing.B) {
 	for _, backend := range All() {
 		b.Run(backend.Name, func(b *testing.B) {

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Only files of procfs are read by calls that do not tell the scheduler, whatever the root is named.
+// TestOpenQuick checks that only files of procfs are read by calls that bypass the scheduler, whatever the root is called.
 func TestOpenQuick(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "stat"), []byte("cpu 1\n"), 0o600); err != nil {
@@ -42,7 +42,7 @@ func TestOpenQuick(t *testing.T) {
 	isQuick(dir, false)
 }
 
-// A file that is mounted over one of procfs, as lxcfs does, is not taken for the kernel's, and is read.
+// TestOpenQuickMounted checks that a file which is mounted over a file of procfs, as by lxcfs, is read through the scheduler.
 func TestOpenQuickMounted(t *testing.T) {
 	const there = "ERGON_TEST_MOUNTED"
 	if os.Getenv(there) == "" {
@@ -61,9 +61,9 @@ func TestOpenQuickMounted(t *testing.T) {
 		var exit *exec.ExitError
 		switch {
 		case err != nil && !errors.As(err, &exit):
-			t.Skipf("no mount namespace here: %v", err)
+			t.Skipf("cannot make a mount namespace: %v", err)
 		case exit != nil && exit.ExitCode() == cannotMount:
-			t.Skip("a file cannot be mounted over /proc/stat here")
+			t.Skip("cannot mount a file over /proc/stat")
 		case err != nil:
 			t.Fatalf("%v\n%s", err, out)
 		}

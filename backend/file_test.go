@@ -26,7 +26,7 @@ func TestFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Sizes on and beside the borders: a first pread that is surely the whole, the first buffer, its doubles.
+	// Sizes at and near the limits: of a pread that surely returned the whole file, of the first buffer, of a grown buffer.
 	for _, size := range []int{0, 1, surelyWhole - 1, surelyWhole, firstBuffer - 1, firstBuffer, firstBuffer + 1, 5 * firstBuffer, 7} {
 		want := strings.Repeat("x", size)
 		write(want)
@@ -64,7 +64,7 @@ func TestFileRefusesEndless(t *testing.T) {
 	}
 	defer func() { _ = f.close() }()
 	if _, err := f.read(); !errors.Is(err, errTooLong) {
-		t.Errorf("a file of more than 4 MiB: %v", err)
+		t.Errorf("a file of more than 4 MiB: %v, want an error", err)
 	}
 }
 
@@ -122,13 +122,13 @@ func FuzzNumber(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n, rest, ok := number(b)
 		if !strings.HasSuffix(string(b), string(rest)) {
-			t.Fatalf("%q is no end of %q", rest, b)
+			t.Fatalf("the rest %q is not the end of %q", rest, b)
 		}
 		if !ok && (n != 0 || len(rest) != len(b)) {
-			t.Fatalf("%q: not ok, yet %d and %q", b, n, rest)
+			t.Fatalf("%q: not ok, but %d and %q", b, n, rest)
 		}
 		if ok && len(rest) >= len(b) {
-			t.Fatalf("%q: a number of no digits", b)
+			t.Fatalf("%q: a number without digits", b)
 		}
 		w, after := word(b)
 		if len(w) == 0 && len(after) > 0 && after[0] != '\n' {
@@ -172,7 +172,7 @@ func TestResolve(t *testing.T) {
 		}
 	}
 	if _, err := resolve(host.Sys, "class/powercap/round/name"); !errors.Is(err, errLinks) {
-		t.Errorf("links in a circle: %v", err)
+		t.Errorf("circular links: %v", err)
 	}
 	for _, zone := range []string{"outside", "dangling", "none"} {
 		if got, err := resolve(host.Sys, "class/powercap/"+zone); !errors.Is(err, fs.ErrNotExist) {
@@ -180,9 +180,9 @@ func TestResolve(t *testing.T) {
 		}
 	}
 	if got, err := resolve(host.Sys, "../../class/./powercap/"); err != nil || got != filepath.Join(host.Sys, "class", "powercap") {
-		t.Errorf("a path that climbs out: %q, %v", got, err)
+		t.Errorf("a path that leads out of the tree: %q, %v", got, err)
 	}
-	// A link with the whole path of the tree as it lies, which is how a copy made on the spot has it.
+	// An absolute link that contains the path of the tree, as in a copy made in place.
 	if err := os.Symlink(filepath.Dir(want), filepath.Join(host.Sys, "class", "powercap", "whole")); err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// resolve never leaves the tree, whatever links lead where.
+// FuzzResolve checks that resolve never leaves the tree, wherever links lead.
 func FuzzResolve(f *testing.F) {
 	f.Add("a/b", "../../..", "/etc")
 	f.Add("one/two", "/sys/one", "two/../../../etc/passwd")
@@ -210,7 +210,7 @@ func FuzzResolve(f *testing.F) {
 		for _, p := range []string{path, "one/" + path, "one", "two/one"} {
 			got, err := resolve(host.Sys, p)
 			if err == nil && got != host.Sys && !strings.HasPrefix(got, host.Sys+string(filepath.Separator)) {
-				t.Fatalf("%q leads out to %q", p, got)
+				t.Fatalf("%q leads out of the tree, to %q", p, got)
 			}
 		}
 	})
@@ -230,7 +230,7 @@ func TestReason(t *testing.T) {
 	}
 }
 
-// rewrite replaces what a file of a fixture says, in place, as a kept-open file of the kernel would change.
+// rewrite changes a file of a fixture in place, so that a reader with an open descriptor sees the change.
 func rewrite(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// A FIFO without a writer in place of a sensor's file would block who opens it for ever.
+// TestOpenRefusesFIFO checks that a FIFO is refused. Without a writer, it would block the reader for ever.
 func TestOpenRefusesFIFO(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "fifo")
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
@@ -24,8 +24,8 @@ func TestOpenRefusesFIFO(t *testing.T) {
 	}
 }
 
-// A list of the kernel that is longer than a page comes in pieces, whatever the buffer, each but the last of more than
-// surelyWhole bytes: what file.read stands on. /proc/crypto is such a list on most machines, and does not change.
+// TestFileLongList checks the assumption of file.read: the kernel returns a long list in pieces, and each piece except the
+// last has more than surelyWhole bytes. /proc/crypto is a long list on most machines, and does not change.
 func TestFileLongList(t *testing.T) {
 	const path = "/proc/crypto"
 	want, err := os.ReadFile(path)
@@ -38,7 +38,7 @@ func TestFileLongList(t *testing.T) {
 	}
 	defer func() { _ = f.close() }()
 	if n, err := pread(f, make([]byte, 1<<20), 0); n < surelyWhole || n >= len(want) || err != nil {
-		t.Errorf("one pread of %d bytes gives %d, %v", len(want), n, err)
+		t.Errorf("one pread returns %d of %d bytes, %v", n, len(want), err)
 	}
 	if got, err := f.read(); string(got) != string(want) || err != nil {
 		t.Errorf("read %d bytes of %d, %v", len(got), len(want), err)

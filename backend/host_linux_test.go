@@ -19,7 +19,7 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// here is the machine the test runs on.
+// here returns the setup of the machine that runs the test.
 func here(t testing.TB) sensors.Setup {
 	t.Helper()
 	return sensors.Setup{Proc: "/proc", Sys: "/sys", Dirs: []string{t.TempDir()}}
@@ -33,7 +33,7 @@ func TestHostFamilies(t *testing.T) {
 			t.Run("fixture", func(t *testing.T) { sensortest.Run(t, b, host) })
 			t.Run("here", func(t *testing.T) {
 				source, _, err := b.Open(t.Context(), here(t))
-				if err != nil { // a container without a disk, say.
+				if err != nil { // for example, a container without a disk
 					t.Skip(err)
 				}
 				if err := source.Close(); err != nil {
@@ -45,7 +45,7 @@ func TestHostFamilies(t *testing.T) {
 	}
 }
 
-// values reads once, by sensor ID.
+// values takes a reading and returns it by sensor ID.
 func values(t *testing.T, source sensors.Source) map[string]float64 {
 	t.Helper()
 	m := map[string]float64{}
@@ -55,7 +55,7 @@ func values(t *testing.T, source sensors.Source) map[string]float64 {
 	return m
 }
 
-// check compares some values by ID; NaN is equal to NaN.
+// check compares values by ID. NaN equals NaN.
 func check(t *testing.T, got, want map[string]float64) {
 	t.Helper()
 	for id, w := range want {
@@ -77,25 +77,25 @@ func TestCPU(t *testing.T) {
 		"cpu/forks": 4417, "cpu/user": 70.26, "cpu/idle": 2042.01, "cpu/steal": 0.21, "cpu/utilization": nan,
 		"cpu/cpu0/user": 32.19, "cpu/cpu1/softirq": 0.44, "cpu/cpu1/utilization": nan,
 	})
-	// A second later: cpu0 was busy for 75 of 100 ticks, one of them counted twice as guest; cpu1 went back by a tick
-	// of iowait and stood still.
+	// A second later, cpu0 was busy for 75 of 100 ticks, one of which also counts as guest time. cpu1's iowait fell by a tick,
+	// and its other times did not change.
 	rewrite(t, stat, "cpu  7101 0 2962 204226 359 0 58 21 1 0\ncpu0 3294 0 1160 102931 16 0 13 7 1 0\n"+
 		"cpu1 3807 0 1802 101294 341 0 44 14 0 0\nintr 1\n")
 	check(t, values(t, source), map[string]float64{
 		"cpu/user": 71.01, "cpu/utilization": 0.75, "cpu/cpu0/utilization": 0.75,
 		"cpu/cpu1/iowait": 3.42, "cpu/cpu1/utilization": nan,
 	})
-	// cpu1 is taken out, and a cpu7 that was not there at the start is put in.
+	// cpu1 goes offline, and a new cpu7 comes online.
 	rewrite(t, stat, "cpu  7111 0 2962 204316 359 0 58 21 0 0\ncpu0 3294 0 1160 103031 16 0 13 7 0 0\ncpu7 1 1 1 1 1 1 1 1 1 1\n")
 	check(t, values(t, source), map[string]float64{
 		"cpu/utilization": 0.1, "cpu/cpu0/utilization": 0, "cpu/cpu1/user": nan, "cpu/cpu1/utilization": nan,
 	})
-	// It comes back: its first reading has no utilization.
+	// cpu1 comes back. Its first reading has no utilization.
 	rewrite(t, stat, "cpu  7111 0 2962 204316 359 0 58 21 0 0\ncpu1 3900 0 1802 101294 341 0 44 14 0 0\n")
 	check(t, values(t, source), map[string]float64{
 		"cpu/cpu0/user": nan, "cpu/cpu1/user": 39, "cpu/cpu1/utilization": nan,
 	})
-	// Nonsense is no reading, and not 0.
+	// Text that cannot be parsed gives NaN, not 0.
 	for _, junk := range []string{"", "\x00", "cpu", "cpu0 1 2 3\n", "cpu a b c\n", "cpu -1 0 0 0 0 0 0 0\n", "cpu0x 1 1 1 1 1 1 1 1\n"} {
 		rewrite(t, stat, junk)
 		for id, v := range values(t, source) {
@@ -106,7 +106,7 @@ func TestCPU(t *testing.T) {
 	}
 }
 
-// The sum over the processors is the machine, and the time a thread burns is in it.
+// TestCPUHere checks that the processors add up to the machine, and that the counters contain the time this test uses.
 func TestCPUHere(t *testing.T) {
 	source, _ := sensortest.Open(t, cpu(), here(t))
 	sensortest.Read(t, source)
@@ -128,12 +128,12 @@ func TestCPUHere(t *testing.T) {
 	for _, m := range []string{"user", "nice", "system", "irq", "softirq"} {
 		used += after["cpu/"+m] - before["cpu/"+m]
 	}
-	// The kernel may charge a tick to whoever runs when it comes, so that some is lost to others.
+	// The kernel charges a whole tick to the process that runs at its end, so some of the time may count for others.
 	if used < 0.2 {
-		t.Errorf("0.3 s were burnt, the machine's counters rose by %.2f s", used)
+		t.Errorf("the test used 0.3 s, but the machine's counters rose by %.2f s", used)
 	}
 	if u := after["cpu/utilization"]; !(u > 0 && u <= 1) {
-		t.Errorf("utilization of a working machine is %v", u)
+		t.Errorf("the utilization is %v although the test used CPU time", u)
 	}
 }
 
@@ -192,7 +192,7 @@ func TestDisk(t *testing.T) {
 	for _, s := range source.Sensors() {
 		devices = append(devices, s.Device)
 	}
-	// No partition, no volume on it, no loop, no memory, no empty drive.
+	// No partition, no logical volume, no loop device, no memory disk, no empty drive.
 	if got := slices.Compact(devices); !slices.Equal(got, []string{"vda"}) {
 		t.Fatalf("devices %v", got)
 	}
@@ -264,12 +264,12 @@ func TestNetwork(t *testing.T) {
 		"network/lo/receive": 3193, "network/eth0/receive": 143379868, "network/eth0/transmit": 703453,
 		"network/eth0/receive_packets": 8934, "network/eth0/transmit_packets": 6376,
 	})
-	// eth0 is gone, wlan0 is new, and an old kernel leaves no blank behind the colon.
+	// eth0 is gone, wlan0 is new, and there is no blank after a colon, as in old kernels.
 	rewrite(t, filepath.Join(host.Proc, "1", "net", "dev"), "Inter-|\n face |\n    lo:4000 30 0 0 0 0 0 0 4000 30 0 0 0 0 0 0\nwlan0: 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1\n")
 	check(t, values(t, source), map[string]float64{"network/lo/transmit": 4000, "network/eth0/receive": math.NaN()})
 }
 
-// A tree without process 1, and with the link that /proc/net is.
+// TestNetworkThroughLink checks a tree without process 1, in which net is a link as in /proc.
 func TestNetworkThroughLink(t *testing.T) {
 	host := fixture.Unpack(t, `
 -- proc/77/net/dev --
@@ -295,7 +295,7 @@ func TestFilesystem(t *testing.T) {
 	if len(absences) != 1 || absences[0].Source != none || absences[0].Reason != "no such file" {
 		t.Errorf("absences: %+v", absences)
 	}
-	// df is the peer. Others write meanwhile, so that a little may differ.
+	// The result is compared with df. Other processes may write at the same time, so a small difference is allowed.
 	out, err := exec.CommandContext(t.Context(), "df", "-B1", "--output=avail", dir).Output()
 	if err != nil {
 		t.Skip(err)
@@ -312,7 +312,7 @@ func TestFilesystem(t *testing.T) {
 	}
 }
 
-// A machine that gives nothing must say which file it was.
+// TestUnavailableNamesTheFile checks that the error names the file if a family cannot be read.
 func TestUnavailableNamesTheFile(t *testing.T) {
 	host := fixture.Empty(t)
 	for _, b := range []sensors.Backend{cpu(), memory(), disk(), network()} {
@@ -330,7 +330,7 @@ func TestUnavailableNamesTheFile(t *testing.T) {
 	}
 }
 
-// sane is what every parser keeps to, whatever it is given.
+// sane checks what must hold for every parser, whatever its input.
 func sane(t *testing.T, list []sensors.Sensor, dst []float64) {
 	t.Helper()
 	for i, v := range dst {

@@ -99,7 +99,7 @@ func openHWMon(_ context.Context, setup sensors.Setup) (sensors.Source, []sensor
 			s := hwmonSensor(setup.Sys, c, m, source, ids)
 			f, err := open(source)
 			if err == nil {
-				if _, err = f.number(); passes(err) {
+				if _, err = f.number(); temporary(err) {
 					err = nil
 				}
 			}
@@ -120,8 +120,8 @@ func openHWMon(_ context.Context, setup sensors.Setup) (sensors.Source, []sensor
 	return nil, nil, noMeter(setup.Sys)
 }
 
-// passes reports whether an error is temporary: a busy bus, a sleeping graphics card.
-func passes(err error) bool {
+// temporary reports whether an error is temporary: a busy bus, a sleeping graphics card.
+func temporary(err error) bool {
 	return errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EBUSY) || errors.Is(err, syscall.ETIMEDOUT)
 }
 

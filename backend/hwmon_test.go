@@ -20,7 +20,7 @@ func TestHWMon(t *testing.T) {
 	sensortest.Run(t, hwmon(), fixture.Host(t, "grace"))
 }
 
-// chipAt writes a hwmon chip into an archive, files given as name=text; a device is where the chip's link leads.
+// chipAt returns the archive of a hwmon chip. Files are given as name=text. The chip's link leads to device.
 func chipAt(n int, device string, files ...string) string {
 	dir := fmt.Sprintf("sys/class/hwmon/hwmon%d", n)
 	var text string
@@ -36,7 +36,7 @@ func chipAt(n int, device string, files ...string) string {
 	return text
 }
 
-// Which meters there are, in which order, and what they read.
+// TestHWMonMeters checks which meters are found, in which order, and what they read.
 func TestHWMonMeters(t *testing.T) {
 	f := func(host sensors.Setup, want ...string) {
 		t.Helper()
@@ -58,12 +58,12 @@ func TestHWMonMeters(t *testing.T) {
 		"hwmon/power_meter-ACPI000D:01/Grace_Power_Socket_0/power 148 W",
 		"hwmon/power_meter-ACPI000D:02/CPU_Power_Socket_0/power 91 W",
 		"hwmon/power_meter-ACPI000D:03/SysIO_Power_Socket_0/power 34 W")
-	// A graphics card: the average before the momentary value, a label. The numbers of the chips say nothing.
+	// A graphics card with a label. The average is preferred to the momentary value. The chip's number does not matter.
 	f(fixture.Unpack(t, chipAt(7, "pci0000:00/0000:03:00.0", "name=amdgpu", "power1_label=PPT", "power1_average=47000000",
 		"power1_input=51000000", "power1_cap=300000000", "temp1_input=45000")+
 		chipAt(3, "pci0000:00/0000:83:00.0", "name=amdgpu", "power1_label=PPT", "power1_input=51000000")),
 		"hwmon/amdgpu-0000:03:00.0/PPT/power 47 W", "hwmon/amdgpu-0000:83:00.0/PPT/power 51 W")
-	// Energy before power, tenth after second, a label twice, one that is not plain.
+	// Energy comes before power, and 10 after 2. A label occurs twice, and one has unusual characters.
 	f(fixture.Unpack(t, chipAt(0, "platform/amd_energy.0", "name=amd_energy", "energy1_input=1500000", "energy1_label=Esocket0",
 		"energy10_input=10", "energy2_input=2", "energy2_label=Esocket0", "power1_input=7", "power1_label=a/b c*", "energy3_average=4",
 		"power_input=1", "power01_input=1", "power2_input_highest=9")),
@@ -73,14 +73,15 @@ func TestHWMonMeters(t *testing.T) {
 	f(fixture.Unpack(t, chipAt(2, "", "name=ina226", "power1_input=2000000")+chipAt(10, "", "name=ina226", "power1_input=3000000")+
 		chipAt(4, "", "power1_input=4000000")),
 		"hwmon/hwmon4/power1/power 4 W", "hwmon/ina226/power1/power 2 W", "hwmon/ina226#2/power1/power 3 W")
-	// Two chips of one device, which has the files, show them once; a battery is not for here.
+	// Two chips of one device, which has the files, give one meter. A battery belongs to another family.
 	f(fixture.Unpack(t, chipAt(0, "acpi/ACPI000D:00", "name=power_meter")+chipAt(1, "acpi/ACPI000D:00", "name=power_meter")+
 		"-- sys/devices/acpi/ACPI000D:00/power1_average --\n5000000\n"+
 		chipAt(2, "acpi/power_supply/BAT0", "name=BAT0", "power1_input=9000000")),
 		"hwmon/power_meter-ACPI000D:00/power1/power 5 W")
 }
 
-// A meter that cannot be read costs itself alone, and where there is none at all the reason is told.
+// TestHWMonAbsences checks that a meter which cannot be read does not affect others, and that there is a reason if none is
+// left.
 func TestHWMonAbsences(t *testing.T) {
 	source, absences := sensortest.Open(t, hwmon(), fixture.Unpack(t, "-- sys/class/hwmon/hwmon0/power1_input (unreadable) --\n"+
 		chipAt(0, "", "name=ina226", "power2_input=5000000", "power3_input=broken")))
@@ -112,7 +113,8 @@ func TestHWMonAbsences(t *testing.T) {
 	f(fixture.Unpack(t, "-- sys/class/hwmon/hwmon0 -> ../nowhere --\n"), 1, sensors.NotPresent)
 }
 
-// Readings follow the file; what is torn or junk is NaN for that meter alone, and passes.
+// TestHWMonReadings checks that readings follow the file. Incomplete or wrong text gives NaN, for this meter and this
+// reading only.
 func TestHWMonReadings(t *testing.T) {
 	host := fixture.Host(t, "grace")
 	source, _ := sensortest.Open(t, hwmon(), host)
@@ -132,21 +134,21 @@ func TestHWMonReadings(t *testing.T) {
 	}
 	dst := make([]float64, 4)
 	if err := source.Read(dst); err == nil || !math.IsNaN(dst[0]) {
-		t.Errorf("nothing can be read, and it is %v, %v", dst, err)
+		t.Errorf("nothing can be read, but Read gives %v, %v", dst, err)
 	}
 }
 
-// What passes is not taken for a meter that is not there.
-func TestHWMonPasses(t *testing.T) {
+// TestTemporary checks which errors are temporary, so that a meter is kept although its first reading fails.
+func TestTemporary(t *testing.T) {
 	for err, want := range map[error]bool{
 		syscall.EAGAIN: true, syscall.EBUSY: true, syscall.ETIMEDOUT: true, syscall.ENODEV: false, syscall.EIO: false, errNoNumber: false,
 	} {
-		if got := passes(&fs.PathError{Op: "read", Path: "power1_input", Err: err}); got != want {
-			t.Errorf("%v passes: %t", err, got)
+		if got := temporary(&fs.PathError{Op: "read", Path: "power1_input", Err: err}); got != want {
+			t.Errorf("%v is temporary: %t, want %t", err, got, want)
 		}
 	}
-	if passes(nil) {
-		t.Error("no error passes")
+	if temporary(nil) {
+		t.Error("nil is a temporary error")
 	}
 }
 
@@ -165,7 +167,7 @@ func FuzzHWMonMeter(f *testing.F) {
 			item = "_average"
 		}
 		if m.channel()+item != name || m.average && m.energy {
-			t.Fatalf("%q is taken for %+v", name, m)
+			t.Fatalf("%q is parsed as %+v", name, m)
 		}
 	})
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// The processors are those of the machine that is read, without the detail as well.
+// TestDescribeProcessors checks that the processors of the described machine are counted, not those of this one.
 func TestDescribeProcessors(t *testing.T) {
 	for name, want := range map[string]int{"empty-vm": 2, "laptop-psys": 4, "epyc-2s-dies": 8} {
 		host := fixture.Host(t, name)
@@ -31,9 +31,9 @@ func TestCompleteLaptop(t *testing.T) {
 	host := fixture.Host(t, "laptop-psys")
 	m := Describe(host)
 	if m.Scaling.Governor != "powersave" || m.Scaling.Turbo == nil || !*m.Scaling.Turbo {
-		t.Errorf("at the start: %+v", m.Scaling)
+		t.Errorf("scaling at the start: %+v", m.Scaling)
 	}
-	// While the command runs somebody changes both.
+	// Both settings change while the command runs.
 	rewrite(t, filepath.Join(host.Sys, cpus, "cpufreq/policy0/scaling_governor"), "performance\n")
 	rewrite(t, filepath.Join(host.Sys, cpus, "intel_pstate/no_turbo"), "1\n")
 	Complete(host, &m)
@@ -52,7 +52,7 @@ func TestCompleteLaptop(t *testing.T) {
 	if !reflect.DeepEqual(m, want) {
 		t.Errorf("%+v\nwant %+v", m, want)
 	}
-	// psys has constraints of 0 W, which is none.
+	// psys has constraints of 0 W, which means no limit.
 	caps := []sensors.PowerCap{
 		{Zone: "package-0 intel-rapl-mmio:0", Constraint: "long_term", Limit: 28},
 		{Zone: "package-0 intel-rapl-mmio:0", Constraint: "short_term", Limit: 60},
@@ -84,11 +84,11 @@ func TestCompleteContainer(t *testing.T) {
 		t.Errorf("%v, driver %s", m.GPUs, m.GPUDriver)
 	}
 	if m.PowerCaps != nil || m.Scaling.Turbo != nil {
-		t.Errorf("what is masked is not there: %+v", m)
+		t.Errorf("masked files are described: %+v", m)
 	}
 }
 
-// A machine that tells nothing is described by nothing, and this one as it is.
+// TestCompleteHere checks the description of an empty tree and of this machine.
 func TestCompleteHere(t *testing.T) {
 	empty := fixture.Empty(t)
 	m := Describe(empty)
@@ -117,7 +117,7 @@ func TestParameters(t *testing.T) {
 	}
 }
 
-// FuzzInList: what is counted is what is listed, and a first number is in it.
+// FuzzInList checks that inList and members agree.
 func FuzzInList(f *testing.F) {
 	for _, s := range []string{"0-3,8", "0", "", "3-1", "0-70000", "1,2-", "-1", "0,0"} {
 		f.Add(s)
@@ -134,8 +134,8 @@ func FuzzInList(f *testing.F) {
 	})
 }
 
-// What readings are given in is declared: no two of them can differ by less. Checked on what is read here and on machines
-// that have what is not here.
+// TestResolution checks that readings are multiples of the declared resolution, on this machine and on recorded machines
+// with other sensors.
 func TestResolution(t *testing.T) {
 	for _, name := range []string{"", "laptop-psys", "epyc-2s-dies", "grace"} {
 		host := here(t)
@@ -157,7 +157,7 @@ func TestResolution(t *testing.T) {
 					continue
 				}
 				if steps := dst[i] / s.Resolution; !(s.Resolution > 0) || math.Abs(steps-math.Round(steps)) > 1e-3 {
-					t.Errorf("%s%s: %v is no multiple of %v", name, s.ID, dst[i], s.Resolution)
+					t.Errorf("%s %s: %v is not a multiple of %v", name, s.ID, dst[i], s.Resolution)
 				}
 			}
 			if err := source.Close(); err != nil {

@@ -28,12 +28,12 @@ const (
 	gpu2 = "GPU-22222222-2222-2222-2222-222222222222"
 )
 
-// child is where the re-executed test finds the library that was built for it.
+// child is the environment variable with the path of the library for the re-executed test.
 const child = "ERGON_TEST_NVML"
 
-// inChild runs the calling test once more in a process of its own, with a stub that lacks the functions named, as the
-// first library that is called is the only one of a process. There it gives the host to open and true; in the first
-// process it reports how that went, and false.
+// inChild runs the calling test again in a child process, with a stub that lacks the named functions. A process can load
+// only one NVML library. In the child, it returns the setup to open, and true. In the parent, it reports the child's result
+// and returns false.
 func inChild(t *testing.T, without []string, args ...string) (sensors.Setup, bool) {
 	t.Helper()
 	if library := os.Getenv(child); library != "" {
@@ -58,12 +58,13 @@ func inChild(t *testing.T, without []string, args ...string) (sensors.Setup, boo
 	cmd.Env = append(cmd.Env, child+"="+library)
 	out, err := cmd.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
-		t.Errorf("in its own process: %v\n%s", err, out)
+		t.Errorf("child process: %v\n%s", err, out)
 	}
 	return sensors.Setup{}, false
 }
 
-// gpuValues are the readings of a source by the rest of the ID after gpu/, but for those that need a target.
+// gpuValues returns the readings of a source, by the part of the ID after gpu/. Sensors that need a target are left out, and
+// must read NaN.
 func gpuValues(t *testing.T, source sensors.Source) map[string]float64 {
 	t.Helper()
 	all := map[string]float64{}
@@ -77,13 +78,13 @@ func gpuValues(t *testing.T, source sensors.Source) map[string]float64 {
 	return all
 }
 
-// ofTarget are the sensors that read nothing before there is a target.
+// ofTarget tells whether a sensor reads nothing before there is a target.
 func ofTarget(s sensors.Sensor) bool {
 	return s.Name == "update_period" || strings.HasPrefix(s.Name, "target_") || strings.HasPrefix(s.Name, "other_")
 }
 
 func TestNVML(t *testing.T) {
-	// What a reading allocates is tested below.
+	// The allocations of a reading are tested below.
 	host, ok := inChild(t, nil, "-test.skip=/^allocations$")
 	if !ok {
 		return
@@ -110,30 +111,30 @@ func TestNVML(t *testing.T) {
 	if len(got) != 16 {
 		t.Errorf("%d sensors: %v", len(got), got)
 	}
-	// After the driver was loaded anew the counter starts from 0; that it did is for who differences it.
+	// After the driver was reloaded, the counter starts from 0. Noticing the reset is left to the accounting.
 	t.Setenv("STUB_NVML_ENERGY", "0")
 	if got := gpuValues(t, source)[gpu0+"/energy"]; got != 0 {
 		t.Errorf("energy after a reload of the driver is %v", got)
 	}
-	// go-nvml allocates what each call but that for the fields fills in: 5 calls a GPU.
+	// go-nvml allocates the result of each call, except for the fields. There are 5 such calls for each GPU.
 	dst := make([]float64, len(source.Sensors()))
 	const most = 2 * 5
 	if n := testing.AllocsPerRun(100, func() { _ = source.Read(dst) }); n > most {
-		t.Errorf("a reading of 2 GPUs allocates %v times, more than %d", n, most)
+		t.Errorf("a reading of 2 GPUs allocates %v times, want at most %d", n, most)
 	}
 	t.Setenv("STUB_NVML_UTILIZATION", "101")
 	if got := gpuValues(t, source)[gpu0+"/utilization"]; !math.IsNaN(got) {
-		t.Errorf("101 %% is %v", got)
+		t.Errorf("a utilization of 101 %% reads %v", got)
 	}
 }
 
-// The energy counter between two readings is the power over the time, as of a GPU under constant load.
+// TestNVMLEnergy checks that the energy counter rises by the power times the time, for a GPU under constant load.
 func TestNVMLEnergy(t *testing.T) {
 	host, ok := inChild(t, nil)
 	if !ok {
 		return
 	}
-	t.Setenv("STUB_NVML_POWER", "400000000") // 400 kW, so that it shows in a short time.
+	t.Setenv("STUB_NVML_POWER", "400000000") // 400 kW gives many steps in a short time
 	source, _ := sensortest.Open(t, nvmlBackend(), host)
 	outer := time.Now()
 	before := gpuValues(t, source)[gpu0+"/energy"]
@@ -145,11 +146,12 @@ func TestNVMLEnergy(t *testing.T) {
 	after := gpuValues(t, source)[gpu0+"/energy"]
 	most := time.Since(outer).Seconds()
 	if p := (after - before) / 400e3; p < least-1e-6 || p > most+1e-6 {
-		t.Errorf("%v J are the energy of %v s, not of %v to %v", after-before, p, least, most)
+		t.Errorf("the energy %v J stands for %v s, want %v to %v", after-before, p, least, most)
 	}
 }
 
-// Without a function of the library the process lives, and another takes its place or the sensor is absent.
+// TestNVMLMissingFunctions checks that the process survives if the library lacks a function. Another function is used, or
+// the sensor is absent.
 func TestNVMLMissingFunctions(t *testing.T) {
 	testenv.Long(t)
 	f := func(name string, without []string, absent ...string) {
@@ -158,7 +160,7 @@ func TestNVMLMissingFunctions(t *testing.T) {
 			if !ok {
 				return
 			}
-			t.Setenv("CUDA_VISIBLE_DEVICES", "MIG-x") // asks for two functions more.
+			t.Setenv("CUDA_VISIBLE_DEVICES", "MIG-x") // needs two more functions
 			t.Setenv("STUB_NVML_MIG", "MIG-x")
 			host.AllGPUs = true
 			source, absences := sensortest.Open(t, nvmlBackend(), host)
@@ -206,7 +208,7 @@ func TestNVMLMissingFunctions(t *testing.T) {
 	}, "utilization", "temperature", "clock_sm", "clock_memory")
 }
 
-// A library that is not NVML would end the process at the first call.
+// TestNVMLForeignLibrary checks that a library other than NVML is refused. A call to it would end the process.
 func TestNVMLForeignLibrary(t *testing.T) {
 	host, ok := inChild(t, []string{"nvmlInit_v2"})
 	if !ok {
@@ -218,7 +220,8 @@ func TestNVMLForeignLibrary(t *testing.T) {
 	}
 }
 
-// What a GPU or its driver does not support is absent with the reason, or read another way; what fails later is NaN.
+// TestNVMLNotSupported checks that an unsupported value is absent with a reason, or read in another way. A value that fails
+// later is NaN.
 func TestNVMLNotSupported(t *testing.T) {
 	host, ok := inChild(t, nil)
 	if !ok {
@@ -265,12 +268,13 @@ func TestNVMLNotSupported(t *testing.T) {
 	t.Setenv("STUB_NVML_FAIL", "")
 	for id, v := range gpuValues(t, source) {
 		if math.IsNaN(v) {
-			t.Errorf("%s reads %v when all is well again", id, v)
+			t.Errorf("%s reads %v after the failure has passed", id, v)
 		}
 	}
 }
 
-// A GPU that falls off the bus is NaN, and the others are read on; when all have there is no more to ask for.
+// TestNVMLLost checks that a GPU which falls off the bus reads NaN, and the others are still read. If all are lost, the error
+// is ErrGone.
 func TestNVMLLost(t *testing.T) {
 	host, ok := inChild(t, nil)
 	if !ok {
@@ -286,18 +290,18 @@ func TestNVMLLost(t *testing.T) {
 	}
 	other, absences := sensortest.Open(t, nvmlBackend(), host)
 	if len(other.Sensors()) != 14 || len(absences) != 1 || absences[0].ID != "gpu/1" || absences[0].Cause != sensors.Gone {
-		t.Errorf("opened with one lost: %d sensors, %v", len(other.Sensors()), absences)
+		t.Errorf("opened with one GPU lost: %d sensors, absences %v", len(other.Sensors()), absences)
 	}
 	t.Setenv("STUB_NVML_LOST", "all")
 	dst := make([]float64, len(source.Sensors()))
 	if err := source.Read(dst); !errors.Is(err, sensors.ErrGone) || slices.ContainsFunc(dst, func(v float64) bool { return v == v }) {
-		t.Errorf("all lost: %v, %v", dst, err)
+		t.Errorf("all GPUs lost: %v, %v, want ErrGone", dst, err)
 	}
 	t.Setenv("STUB_NVML_LOST", "")
 	t.Setenv("STUB_NVML_FAIL", "nvmlDeviceGetFieldValues,nvmlDeviceGetUtilizationRates,nvmlDeviceGetMemoryInfo_v2,"+
 		"nvmlDeviceGetTemperature,nvmlDeviceGetClockInfo")
 	if err := source.Read(dst); err == nil || errors.Is(err, sensors.ErrGone) {
-		t.Errorf("no call works: %v", err)
+		t.Errorf("all calls fail: %v", err)
 	}
 }
 
@@ -325,7 +329,7 @@ func TestNVMLCannotStart(t *testing.T) {
 	f("STUB_NVML_LOST", "0", sensors.Gone)
 }
 
-// Only the GPUs that the job may see are read, the others are listed.
+// TestNVMLVisible checks that only GPUs which the job may see are read. The others are absent.
 func TestNVMLVisible(t *testing.T) {
 	host, ok := inChild(t, nil)
 	if !ok {
@@ -356,7 +360,7 @@ func TestNVMLVisible(t *testing.T) {
 			}
 		}
 		if !slices.Equal(got, want) || len(absences) != 3-len(want) {
-			t.Errorf("%q: read are %v, want %v; absent %v", setting, got, want, absences)
+			t.Errorf("%q: the GPUs %v are read, want %v; absent are %v", setting, got, want, absences)
 		}
 		for _, a := range absences {
 			if slices.Contains(want, strings.TrimPrefix(a.ID, "gpu/")) || a.Cause != sensors.Hidden {

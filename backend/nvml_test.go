@@ -10,7 +10,7 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// Where there is no library, or this build cannot load one, the reason says which.
+// TestNVMLUnavailable checks the reason if there is no library, or if this build cannot load one.
 func TestNVMLUnavailable(t *testing.T) {
 	dir := t.TempDir()
 	text := filepath.Join(dir, "text.so")

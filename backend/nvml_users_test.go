@@ -19,11 +19,11 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// parentage starts a shell that says the ids of a process of its own and of one that it left an orphan, and ends when its
-// input does.
+// parentage starts a shell with a child and an orphaned grandchild, and returns their process ids. The shell ends with its
+// input.
 func parentage(t *testing.T) (shell, child, orphan int) {
 	t.Helper()
-	// Not by t.Context(): it ends before the cleanup, and a shell that is killed leaves the other two behind.
+	// Not with t.Context(), which ends before the cleanup: a killed shell would leave the other two processes behind.
 	c := exec.Command("sh", "-c",
 		`sleep 1000 & a=$!; b=$(sh -c 'sleep 1000 >/dev/null & echo $!'); echo $a $b; read -r end; kill $a $b`)
 	in, err := c.StdinPipe()
@@ -47,8 +47,8 @@ func parentage(t *testing.T) (shell, child, orphan int) {
 	return c.Process.Pid, child, orphan
 }
 
-// A process is the target's that descends from it. Its orphan is told by a cgroup or by the runner that it came to; here
-// is neither, so that it is nobody's.
+// TestLineage checks which processes belong to the target. A descendant does. An orphan is recognized only by its cgroup, or
+// by the runner that adopted it.
 func TestLineage(t *testing.T) {
 	shell, child, orphan := parentage(t)
 	l := newLineage(shell, 0)
@@ -66,7 +66,7 @@ func TestLineage(t *testing.T) {
 	f(0, false, false)
 	f(1<<30, false, false)
 
-	// With the runner of the target, which is this process, what it had before and the sampler are not the target's.
+	// The runner is this process. Its earlier children and the sampler do not belong to the target.
 	s, ok := processStatOf(orphan)
 	if !ok {
 		t.Fatal("the orphan has ended")
@@ -77,7 +77,7 @@ func TestLineage(t *testing.T) {
 		l.known = map[int]kin{}
 		f(orphan, true, true)
 	}
-	// One that was asked for is told after its end, too.
+	// The answer for a known process stays the same after its end.
 	c := exec.CommandContext(t.Context(), "sleep", "1000")
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
@@ -87,16 +87,16 @@ func TestLineage(t *testing.T) {
 	_ = c.Process.Kill()
 	_ = c.Wait()
 	f(c.Process.Pid, true, true)
-	// A group of the target's, and those below it.
+	// The target's group includes the groups below it.
 	for line, in := range map[string]bool{"4:cpu:/a": true, "4:cpu:/a/b": true, "4:cpu:/ab": false, "5:cpu:/a": false} {
 		l.groups = []string{"4:cpu:/a"}
 		if got := l.within(line); got != in {
-			t.Errorf("%s is in it: %v", line, got)
+			t.Errorf("%s is in the group: %v", line, got)
 		}
 	}
 }
 
-// What processes use is read from the library, and nothing before there is a target.
+// TestNVMLUsers checks the use by processes. Before there is a target, nothing is read.
 func TestNVMLUsers(t *testing.T) {
 	host, ok := inChild(t, nil)
 	if !ok {
@@ -119,7 +119,7 @@ func TestNVMLUsers(t *testing.T) {
 	if n.users.foreign != nil {
 		t.Skip(n.users.foreign)
 	}
-	gpuValues(t, source) // nothing without a target
+	gpuValues(t, source) // checks that nothing is read without a target
 	if err := n.Follow(shell); err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestNVMLUsers(t *testing.T) {
 			t.Fatalf("no utilization: %v", got)
 		}
 	}
-	// The process in both lists counts once, but uses twice what it uses in one.
+	// The process in both lists counts as one process, but its use of SMs counts twice.
 	for name, want := range map[string]float64{
 		gpu0 + "/target_memory": 1200 << 20, gpu0 + "/target_processes": 2, gpu0 + "/other_processes": 1,
 		gpu0 + "/target_utilization": 0.7, gpu0 + "/other_utilization": 0.1,
@@ -151,8 +151,8 @@ func TestNVMLUsers(t *testing.T) {
 	}
 }
 
-// The same readings of a counter that moves every 100 ms, taken at 1 ms and at 1 s, are the same energy: readings
-// between two that rise take nothing away. (Who sums the differences of power and time is 75.6 % short at 10 ms.)
+// TestNVMLOftenAndSeldom checks that a counter which moves every 100 ms gives the same energy at intervals of 1 ms and 1 s.
+// Readings without a rise must lose nothing. A sum of power times time would be 75.6 % too small at 10 ms.
 func TestNVMLOftenAndSeldom(t *testing.T) {
 	testenv.Long(t)
 	host, ok := inChild(t, nil)
@@ -193,14 +193,15 @@ func TestNVMLOftenAndSeldom(t *testing.T) {
 		}
 	}
 	if stood < rows/2 {
-		t.Fatalf("of %d readings only %d did not rise", rows, stood)
+		t.Fatalf("only %d of %d readings did not rise", stood, rows)
 	}
 	if a, b := often.Delta(), seldom.Delta(); math.Abs(a-b) > 1e-9 || !(a > 400 && a < 600) {
 		t.Errorf("%v J at 1 ms, %v J at 1 s", a, b)
 	}
 }
 
-// The period is never less than it is, whoever looks late; a counter that stands still or fails has none.
+// TestLearnPeriod checks that late readings do not make the period too short. A counter that never changes, or that fails,
+// has no period.
 func TestLearnPeriod(t *testing.T) {
 	start := time.Now()
 	steps := func(d time.Duration) func() float64 {
@@ -213,17 +214,17 @@ func TestLearnPeriod(t *testing.T) {
 		}
 	}
 	if d, ok := learnPeriod(steps(time.Hour), nil); ok {
-		t.Errorf("a counter that stands still moves every %v", d)
+		t.Errorf("a counter that never changes has the period %v", d)
 	}
 	if d, ok := learnPeriod(func() float64 { return math.NaN() }, nil); ok {
-		t.Errorf("a counter that fails moves every %v", d)
+		t.Errorf("a counter that fails has the period %v", d)
 	}
 	done := make(chan struct{})
 	close(done)
 	if d, ok := learnPeriod(steps(time.Hour), done); ok {
-		t.Errorf("stopped: %v", d)
+		t.Errorf("the period is %v although learning was stopped", d)
 	}
 	if text := updatePeriod().Source; !strings.Contains(text, fmt.Sprint(changesSeen)) {
-		t.Errorf("%q does not say that it takes %d", text, changesSeen)
+		t.Errorf("%q does not name the number of changes, %d", text, changesSeen)
 	}
 }

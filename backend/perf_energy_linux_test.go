@@ -16,9 +16,9 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// clockHost is a machine whose PMU power is the kernel's own software clock, PERF_COUNT_SW_CPU_CLOCK of
-// PERF_TYPE_SOFTWARE: it counts ns on each processor it is opened on, which the scale makes J, so that each draws 1 W.
-// So the system call is the real one. Each processor is a socket of its own, or with cores one core of a socket.
+// clockHost returns a machine whose PMU named power is the kernel's software clock: PERF_COUNT_SW_CPU_CLOCK of
+// PERF_TYPE_SOFTWARE. The test makes real system calls. The clock counts ns on each processor, and the scale converts them
+// to J, so each processor draws 1 W. Each processor is a socket, or with cores a core of one socket.
 func clockHost(t testing.TB, cores bool) (host sensors.Setup, cpus int) {
 	t.Helper()
 	online, err := readString("/sys/devices/system/cpu/online")
@@ -65,15 +65,15 @@ func TestPerf(t *testing.T) {
 func TestPerfCore(t *testing.T) {
 	host, cpus := clockHost(t, true)
 	if cpus == 1 {
-		t.Skip("one processor: a core cannot be told from a package")
+		t.Skip("with one processor, a core looks like a package")
 	}
 	sensortest.Run(t, perfCore(), host)
 	if _, _, err := perf().Open(t.Context(), host); !errors.Is(err, sensors.ErrUnavailable) {
-		t.Errorf("perf opens what counts each core: %v", err)
+		t.Errorf("perf opens a PMU that counts each core: %v", err)
 	}
 }
 
-// Over a real second each processor's counter rises by the second's length in J.
+// TestPerfSecond checks that each processor's counter rises by 1 J in a second.
 func TestPerfSecond(t *testing.T) {
 	host, cpus := clockHost(t, false)
 	source, absences := sensortest.Open(t, perf(), host)
@@ -83,11 +83,11 @@ func TestPerfSecond(t *testing.T) {
 	if groups := source.(*perfSource).groups; len(groups) != cpus {
 		t.Errorf("%d groups are read for %d processors", len(groups), cpus)
 	}
-	// The reading takes time of its own, which a busy machine stretches: the truth lies between these two.
+	// A reading takes time, which a busy machine stretches. The truth is between least and most.
 	began := time.Now()
 	before := sensortest.Read(t, source)
 	inside := time.Now()
-	time.Sleep(time.Second) // what is measured.
+	time.Sleep(time.Second) // the measured time
 	least := time.Since(inside)
 	after := sensortest.Read(t, source)
 	most := time.Since(began)
@@ -103,10 +103,11 @@ func TestPerfSecond(t *testing.T) {
 	t.Logf("%v J in %v", after[0]-before[0], least)
 }
 
-// Without the capability the reason names both ways to it, once for all events.
+// TestPerfPermission checks that without the capability there is one reason for all events, and that it names both ways to
+// get permission.
 func TestPerfPermission(t *testing.T) {
 	if text, err := os.ReadFile("/proc/sys/kernel/perf_event_paranoid"); err != nil || strings.TrimSpace(string(text)) <= "0" {
-		t.Skipf("everyone may count here: perf_event_paranoid %q, %v", text, err)
+		t.Skipf("every user may count: perf_event_paranoid is %q, %v", text, err)
 	}
 	host, _ := clockHost(t, false)
 	type outcome struct {
@@ -115,7 +116,7 @@ func TestPerfPermission(t *testing.T) {
 	}
 	done := make(chan outcome)
 	go func() {
-		runtime.LockOSThread() // and never let go: the thread, which has lost its rights, ends with the goroutine.
+		runtime.LockOSThread() // never unlocked, so the thread, which loses its rights, ends with the goroutine
 		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 		var none [2]unix.CapUserData
 		if err := unix.Capset(&header, &none[0]); err != nil {
@@ -135,10 +136,11 @@ func TestPerfPermission(t *testing.T) {
 	}
 }
 
-// A processor that is not there costs its own counter alone, and what stands still is no reading.
+// TestPerfMissingProcessor checks that a missing processor does not affect other counters, and that a counter which does not
+// run reads NaN.
 func TestPerfMissingProcessor(t *testing.T) {
 	if _, cpus := clockHost(t, false); cpus < 1 {
-		t.Skip("no processor")
+		t.Skip("found no processor")
 	}
 	host := fixture.Unpack(t, unit("power", "1", "0,60000", "1e-9", "energy-pkg=0")+processorAt(0, 0, 0, 0)+processorAt(60000, 1, 0, 0))
 	source, absences := sensortest.Open(t, perf(), host)
@@ -170,7 +172,7 @@ func BenchmarkPerf(b *testing.B) {
 	}
 }
 
-// BenchmarkPerfOpen is on the way to every start.
+// BenchmarkPerfOpen measures Open, which delays every start.
 func BenchmarkPerfOpen(b *testing.B) {
 	host, _ := clockHost(b, false)
 	for b.Loop() {

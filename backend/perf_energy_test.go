@@ -16,7 +16,7 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// unit writes a PMU into an archive, with the events given as name=code, of the scale given.
+// unit returns the archive of a PMU. Events are given as name=code, and all have the same scale.
 func unit(name, kind, cpus, scale string, events ...string) string {
 	dir := "sys/bus/event_source/devices/" + name
 	text := "-- " + dir + "/type --\n" + kind + "\n-- " + dir + "/cpumask --\n" + cpus + "\n-- " + dir + "/format/event --\nconfig:0-7\n"
@@ -28,19 +28,19 @@ func unit(name, kind, cpus, scale string, events ...string) string {
 	return text
 }
 
-// processorAt writes the topology of a processor into an archive.
+// processorAt returns the archive of a processor's topology.
 func processorAt(cpu, socket, die, core int) string {
 	dir := fmt.Sprintf("-- sys/devices/system/cpu/cpu%d/topology/", cpu)
 	return fmt.Sprintf("%sphysical_package_id --\n%d\n%sdie_id --\n%d\n%score_id --\n%d\n", dir, socket, dir, die, dir, core)
 }
 
-// raplScale is 2⁻³² J as the kernel writes it, and raplType a type of PMU that no kernel has come to.
+// raplScale is 2⁻³² J as the kernel writes it. raplType is a PMU type that no kernel uses.
 const (
 	raplScale = "2.3283064365386962890625e-10"
 	raplType  = "65001"
 )
 
-// Which devices the events of a PMU become, on which processors.
+// TestPerfDevices checks which devices the events of a PMU become, and on which processors.
 func TestPerfDevices(t *testing.T) {
 	f := func(archive string, want ...string) {
 		t.Helper()
@@ -54,10 +54,10 @@ func TestPerfDevices(t *testing.T) {
 				for _, e := range u.events {
 					got = append(got, fmt.Sprintf("%s on %d config %d", perfDevice(u, e, i), cpu, e.config[0]))
 					if e.scale != 1.0/(1<<32) {
-						t.Errorf("scale %v", e.scale)
+						t.Errorf("%s has the scale %v", got[len(got)-1], e.scale)
 					}
 					if perfDoc(u, e) == "" {
-						t.Errorf("%+v says nothing", e)
+						t.Errorf("%s has no description", got[len(got)-1])
 					}
 				}
 			}
@@ -66,40 +66,40 @@ func TestPerfDevices(t *testing.T) {
 			t.Errorf("devices\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
 	}
-	// Two sockets, the second with the first processor.
+	// Two sockets. The first processor is in the second socket.
 	sockets := processorAt(0, 1, 0, 0) + processorAt(32, 0, 0, 0)
 	f(unit("power", raplType, "0,32", raplScale, "energy-pkg=0x02", "energy-ram=0x03", "energy-psys=0x05")+sockets,
 		"package-1 on 0 config 2", "psys-1 on 0 config 5", "package-1/dram on 0 config 3",
 		"package-0 on 32 config 2", "psys on 32 config 5", "package-0/dram on 32 config 3")
-	// A client, and a domain that nobody knows.
+	// A client processor, with an unknown domain.
 	f(unit("power", raplType, "0", raplScale, "energy-cores=0x01", "energy-gpu=0x04", "energy-npu=0x06")+processorAt(0, 0, 0, 0),
 		"package-0/core on 0 config 1", "package-0/uncore on 0 config 4", "package-0/npu on 0 config 6")
 	// Dies.
 	f(unit("power", raplType, "0-1,4", raplScale, "energy-pkg=0x02")+
 		processorAt(0, 0, 0, 0)+processorAt(1, 0, 1, 1)+processorAt(4, 1, 0, 0),
 		"package-0-die-0 on 0 config 2", "package-0-die-1 on 1 config 2", "package-1-die-0 on 4 config 2")
-	// AMD since Linux 6.14: packages beside cores, though the kernel has dies too.
+	// AMD since Linux 6.14: one PMU for packages and one for cores, although the kernel also has dies.
 	cores := processorAt(0, 0, 0, 0) + processorAt(1, 0, 0, 1) + processorAt(2, 0, 1, 8) + processorAt(3, 1, 2, 0)
 	f(unit("power", raplType, "0,3", raplScale, "energy-pkg=0x02")+
 		unit("power_core", raplType, "0-3", raplScale, "energy-core=0x01")+cores,
 		"package-0 on 0 config 2", "package-1 on 3 config 2",
 		"package-0/core-0 on 0 config 1", "package-0/core-1 on 1 config 1",
 		"package-0/core-8 on 2 config 1", "package-1/core-0 on 3 config 1")
-	// A PMU of another name is another counter, and what has no place is nobody's part.
+	// A PMU with another name is another counter. A processor of unknown topology is a device of its own.
 	f(unit("soc_power", raplType, "0", raplScale, "energy-pkg=0x02", "energy-ram=7")+processorAt(0, 0, 0, 0),
 		"soc_power/package-0 on 0 config 2", "soc_power/package-0/dram on 0 config 7")
 	f(unit("power", raplType, "0,1", raplScale, "energy-pkg=0x02"), "cpu0 on 0 config 2", "cpu1 on 1 config 2")
 	f(unit("power", raplType, "0", raplScale, "energy-pkg=0x02")+processorAt(0, -1, 0, 0), "cpu0 on 0 config 2")
-	// Links are followed inside the tree, absolute ones too.
+	// Links are followed inside the tree, also absolute ones.
 	linked := strings.ReplaceAll(unit("power", raplType, "0", raplScale, "energy-pkg=0x02"), "sys/bus/event_source/devices/", "sys/devices/")
 	f(linked+processorAt(0, 0, 0, 0)+"-- sys/bus/event_source/devices/power -> ../../../devices/power --\n", "package-0 on 0 config 2")
 	f(linked+processorAt(0, 0, 0, 0)+"-- sys/bus/event_source/devices/power -> /sys/devices/power --\n", "package-0 on 0 config 2")
 	f(linked + "-- sys/bus/event_source/devices/power -> /nowhere/power --\n")
-	// What counts no energy is passed over.
+	// PMUs that do not count energy are ignored.
 	f(unit("cpu", "4", "0", "1", "cycles=0x3c") + unit("msr", "9", "0", "1"))
 }
 
-// What is wrong with a PMU costs it, or the event, alone, and is said.
+// TestPerfAbsences checks that an error in a PMU or an event gives an absence, and does not affect the others.
 func TestPerfAbsences(t *testing.T) {
 	f := func(archive, source, want string, left int) {
 		t.Helper()
@@ -134,11 +134,11 @@ func TestPerfAbsences(t *testing.T) {
 	f(power(raplType, "0", raplScale, "energy-ram=2")+dir+"events/energy-pkg --\nevent=1\n", "events/energy-pkg", "no such file", 1)
 }
 
-// On a machine without, and on recorded ones, whose type this kernel does not have. Who may not open any event is told
-// that first.
+// TestPerfUnavailable checks a machine without PMUs, and recorded machines with a PMU type that this kernel does not have. A
+// user who may open no event gets that reason first.
 func TestPerfUnavailable(t *testing.T) {
 	unsupported := []sensors.Cause{sensors.Unsupported}
-	elsewhere := []sensors.Cause{sensors.Unsupported, sensors.Denied} // the second by who runs the test
+	elsewhere := []sensors.Cause{sensors.Unsupported, sensors.Denied} // Denied if the user may open no event
 	f := func(b sensors.Backend, host sensors.Setup, want []sensors.Cause, absent ...string) {
 		t.Helper()
 		source, absences, err := b.Open(t.Context(), host)
@@ -172,7 +172,7 @@ func TestPerfUnavailable(t *testing.T) {
 	f(perf(), cores, unsupported)
 }
 
-// The error of perf_event_open tells the cause.
+// TestPerfCause checks the cause for each error of perf_event_open.
 func TestPerfCause(t *testing.T) {
 	f := func(err error, want sensors.Cause) {
 		t.Helper()
@@ -280,7 +280,7 @@ func FuzzPerfEvent(f *testing.F) {
 	})
 }
 
-// Putting bits in their places keeps them all, in order.
+// FuzzPerfSpread checks that no bit is lost when a value is spread over a mask, and that the order stays.
 func FuzzPerfSpread(f *testing.F) {
 	f.Add(uint64(0x12c), uint64(0xf000000ff))
 	f.Fuzz(func(t *testing.T, value, mask uint64) {

@@ -12,7 +12,7 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// stalled is what a machine without such files is given: pressure on all three, and a swapping kernel.
+// stalled is the archive of a machine with pressure files for all three resources, and with swap.
 const stalled = `
 -- proc/stat --
 cpu  7026 0 2962 204201 359 0 58 21 0 0
@@ -67,7 +67,7 @@ func TestPressureAndSwap(t *testing.T) {
 	check(t, values(t, source), map[string]float64{
 		"memory/pressure": nan, "memory/swap_in": nan, "memory/swap_out": nan, "memory/available": 1000 * 1024,
 	})
-	// Where nothing can be swapped and no pressure is counted there are no such sensors, and nothing more is read.
+	// Without swap space and pressure files, there are no such sensors.
 	source, _ = sensortest.Open(t, memory(), fixture.Unpack(t, "-- proc/meminfo --\nMemTotal: 4 kB\nMemAvailable: 1 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n-- proc/vmstat --\npswpin 1\n"))
 	if n := len(source.Sensors()); n != 3 {
 		t.Errorf("%d sensors: %+v", n, source.Sensors())

@@ -37,7 +37,8 @@ func TestProfilerCounts(t *testing.T) {
 	}
 }
 
-// TestClocks: nobody sets the clock or suspends the machine here, and the clocks are read within 0.1 ms of each other.
+// TestClocks checks that the clocks agree while the clock is not set and the machine is not suspended. Two clocks are read
+// within 0.1 ms of each other.
 func TestClocks(t *testing.T) {
 	source, _ := sensortest.Open(t, profiler(), sensors.Setup{})
 	list := source.Sensors()
@@ -48,23 +49,23 @@ func TestClocks(t *testing.T) {
 			t.Fatalf("%s %v s, %s %v s", list[n].ID, v[clockOffset], list[n+1].ID, v[clockSuspended])
 		}
 	}
-	// One that was ahead by more at first shows what it went back by, and no counter goes back.
+	// If the clocks were further ahead at first, the offset is negative, but the counter does not fall.
 	own := source.(*ownCost)
 	own.since[clockOffset] += 5e9
 	own.since[clockSuspended] -= 60e9
 	for range 3 {
 		v := sensortest.Read(t, source)[n:]
 		if math.Abs(v[clockOffset]+5) > 1e-3 || math.Abs(v[clockSuspended]-60) > 1e-3 {
-			t.Fatalf("%v", v)
+			t.Fatalf("the clock offset and the suspended time are %v, want -5 and 60", v)
 		}
 	}
 	own.since[clockSuspended] += 20e9
 	if v := sensortest.Read(t, source)[n:]; math.Abs(v[clockSuspended]-60) > 1e-3 {
-		t.Errorf("went back: %v", v)
+		t.Errorf("the clock offset and the suspended time are %v, want a suspended time of 60", v)
 	}
 }
 
-// TestProfilerRunnerGone: a runner that has gone is missing, and the sampler still counts itself.
+// TestProfilerRunnerGone checks that readings of a runner that is gone are missing, and the sampler still reads itself.
 func TestProfilerRunnerGone(t *testing.T) {
 	c := exec.Command(os.Args[0])
 	c.Env = append(os.Environ(), noNap, role+"=holds 0")
@@ -77,7 +78,7 @@ func TestProfilerRunnerGone(t *testing.T) {
 	}
 	source, _ := sensortest.Open(t, profiler(), sensors.Setup{Runner: c.Process.Pid})
 	if v := sensortest.Read(t, source); math.IsNaN(v[profilerRunnerCPU]) || math.IsNaN(v[profilerRunnerMemory]) {
-		t.Errorf("while it lives: %v", v)
+		t.Errorf("while the runner lives: %v", v)
 	}
 	if err := gate.Close(); err != nil {
 		t.Fatal(err)
@@ -87,7 +88,7 @@ func TestProfilerRunnerGone(t *testing.T) {
 	}
 	v := sensortest.Read(t, source)
 	if !math.IsNaN(v[profilerRunnerCPU]) || !math.IsNaN(v[profilerRunnerMemory]) || math.IsNaN(v[profilerCPU]) {
-		t.Errorf("after its end: %v", v)
+		t.Errorf("after the runner's end: %v", v)
 	}
 }
 

@@ -13,11 +13,11 @@ import (
 	"github.com/ergon-energy/ergon/internal/sensortest"
 )
 
-// The files as they are on a real machine, energy_uj for root alone, opened by someone else. Root takes on another
-// user's rights to files for the time of opening; that is a property of the thread.
+// TestRAPLPermission opens files that only root may read, as on a real machine, as another user. Root takes that user's
+// access to files while it opens them. This is a property of the thread.
 func TestRAPLPermission(t *testing.T) {
 	host := fixture.Host(t, "laptop-psys")
-	// The test's own folder lies two above, in a private one.
+	// The test's own folder is two levels above, in a private folder.
 	err := filepath.WalkDir(filepath.Dir(filepath.Dir(host.Sys)), func(path string, e fs.DirEntry, err error) error {
 		switch {
 		case err != nil || e.Type()&fs.ModeSymlink != 0:
@@ -35,7 +35,7 @@ func TestRAPLPermission(t *testing.T) {
 	if os.Geteuid() == 0 {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		defer func() { _ = syscall.Setfsuid(0) }() // it cannot fail for root.
+		defer func() { _ = syscall.Setfsuid(0) }() // it cannot fail for root
 		const nobody = 65534
 		if err := syscall.Setfsuid(nobody); err != nil {
 			t.Skip(err)

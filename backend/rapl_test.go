@@ -25,7 +25,7 @@ func TestRAPL(t *testing.T) {
 	}
 }
 
-// On each recorded machine: which zones there are, in which order, what they read at first, and which cannot be read.
+// TestRAPLZones checks each recorded machine: its zones, their order and first readings, and the zones that cannot be read.
 func TestRAPLZones(t *testing.T) {
 	f := func(host string, absent []string, want ...string) {
 		t.Helper()
@@ -45,7 +45,7 @@ func TestRAPLZones(t *testing.T) {
 		for _, a := range absences {
 			none = append(none, a.ID)
 			if !filepath.IsAbs(a.Source) || filepath.Base(a.Source) != "energy_uj" {
-				t.Errorf("%s: absent %s has the source %q", host, a.ID, a.Source)
+				t.Errorf("%s: the absence %s has the source %q", host, a.ID, a.Source)
 			}
 		}
 		if !slices.Equal(none, absent) {
@@ -74,7 +74,7 @@ func TestRAPLZones(t *testing.T) {
 		"rapl/package-0/core/energy 812.233445 of 262143.328850 at most 5000")
 }
 
-// Where there is nothing the reason tells why: no such kernel, masked, empty.
+// TestRAPLUnavailable checks the reasons if there is no zone: no powercap in the kernel, masked, or empty.
 func TestRAPLUnavailable(t *testing.T) {
 	f := func(host sensors.Setup, absent int, want sensors.Cause) {
 		t.Helper()
@@ -99,8 +99,8 @@ func TestRAPLUnavailable(t *testing.T) {
 		"-- sys/class/powercap/intel-rapl:0/energy_uj --\n<unknown>\n"), 1, sensors.Unreadable)
 }
 
-// A zone is found once wherever it lies: linked from the class, nested in it as in a copy that followed the links,
-// or below the devices alone, and in whatever order.
+// TestRAPLLayouts checks that each zone is found once, in every layout of the files: linked from the class, nested in it, as
+// in a copy that followed the links, or only below the devices. The order does not matter.
 func TestRAPLLayouts(t *testing.T) {
 	zone := func(dir, name string) string {
 		return "-- sys/" + dir + "/name --\n" + name + "\n-- sys/" + dir + "/energy_uj --\n1000000\n"
@@ -124,20 +124,21 @@ func TestRAPLLayouts(t *testing.T) {
 	f(zone("devices/virtual/powercap/intel-rapl/intel-rapl:0", "package-0")+
 		zone("devices/virtual/powercap/intel-rapl/intel-rapl:0/intel-rapl:0:0", "core"), "package-0", "package-0/core")
 	f(zone(class+"intel-rapl/intel-rapl:0", "package-0"), "package-0")
-	// Absolute links are meant within the tree.
+	// Absolute links are followed inside the tree.
 	f(zone("devices/virtual/powercap/intel-rapl/intel-rapl:0", "package-0")+
 		"-- sys/class/powercap/intel-rapl:0 -> /sys/devices/virtual/powercap/intel-rapl/intel-rapl:0 --\n", "package-0")
-	// Ten is after two, other control types after Intel's own, and names may be of any kind, or double.
+	// 10 comes after 2, and other control types after Intel's. Names may be unusual or occur twice.
 	f(zone(class+"intel-rapl:10", "package-10")+zone(class+"intel-rapl:2", "package-2")+zone(class+"amd:0", "package-0")+
 		zone(class+"intel-rapl:11", "package-2")+zone(class+"intel-rapl:12", "a b/c*")+zone(class+"intel-rapl:13", ""),
 		"package-2", "package-10", "package-2#2", "a_b_c_", "intel-rapl:13", "amd/package-0")
-	// What is no zone is passed over: a number written otherwise, a link that leads back up.
+	// Folders that are not zones are ignored: an unusual number, or a link to a parent.
 	f(zone(class+"intel-rapl:0", "package-0")+zone(class+"intel-rapl:00", "zero")+zone(class+"intel-rapl:x", "x")+
 		zone(class+"intel-rapl:0/power:0/deeper", "deeper")+
 		"-- sys/class/powercap/intel-rapl:0/intel-rapl:7 -> .. --\n", "package-0")
 }
 
-// Readings follow the file; what is torn, empty, junk or beyond the range is NaN for that zone alone, and passes.
+// TestRAPLReadings checks that readings follow the file. Text that is incomplete, empty, wrong or out of range gives NaN, for
+// this zone and this reading only.
 func TestRAPLReadings(t *testing.T) {
 	host := fixture.Host(t, "xeon-1s")
 	source, _ := sensortest.Open(t, rapl(), host)
@@ -166,7 +167,7 @@ func TestRAPLReadings(t *testing.T) {
 	f("0\n", 0)
 }
 
-// Without the range there is no wrap, and no more than that is lost.
+// TestRAPLWithoutRange checks that a zone without its range is still read, but has no wrap.
 func TestRAPLWithoutRange(t *testing.T) {
 	for _, top := range []string{
 		"",
@@ -184,11 +185,11 @@ func TestRAPLWithoutRange(t *testing.T) {
 	}
 }
 
-// While the counters tick every reading is a number or none, and before and after they give the energy to the µJ,
-// through the wrap.
+// TestRAPLTicking checks readings while the counters move: each is a valid number or NaN. The difference over the run, which
+// passes the wrap, is the energy to the µJ.
 func TestRAPLTicking(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("Windows cannot have a file intel-rapl:0")
+		t.Skip("Windows does not allow the file name intel-rapl:0")
 	}
 	dir := t.TempDir()
 	if err := fakerapl.Create(dir); err != nil {
@@ -227,7 +228,7 @@ func TestRAPLTicking(t *testing.T) {
 		}
 	}
 	if after[0] >= before[0] {
-		t.Errorf("the package's counter went from %v to %v and should have wrapped", before[0], after[0])
+		t.Errorf("the package's counter went from %v to %v without a wrap", before[0], after[0])
 	}
 }
 
@@ -265,12 +266,12 @@ func FuzzRAPLPlace(f *testing.F) {
 			again += fmt.Sprintf(":%d", n)
 		}
 		if again != kernel || p.control == "" || len(p.numbers) == 0 || !strings.HasPrefix(kernel, p.parent()+":") {
-			t.Fatalf("%q is taken apart into %+v", kernel, p)
+			t.Fatalf("%q is parsed as %+v", kernel, p)
 		}
 	})
 }
 
-// The error of a zone tells the cause.
+// TestRAPLCause checks the cause for each error of a zone.
 func TestRAPLCause(t *testing.T) {
 	for _, c := range []struct {
 		dir  string

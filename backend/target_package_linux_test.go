@@ -13,7 +13,7 @@ import (
 	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
-// twoPackages is a machine whose processors 0 and 1 are in packages of their own.
+// twoPackages is the archive of a machine whose processors 0 and 1 are in two packages.
 const twoPackages = `
 -- sys/devices/system/cpu/online --
 0-1
@@ -27,7 +27,7 @@ const twoPackages = `
 1
 `
 
-// A target that may only run on one processor has all its time on that one's package.
+// TestTargetOnPackages checks that a target which may run on only one processor has all its time on one package.
 func TestTargetOnPackages(t *testing.T) {
 	exact(t)
 	s := start(t, "burn 300")
@@ -41,7 +41,7 @@ func TestTargetOnPackages(t *testing.T) {
 	}
 	p := openPackages(fixture.Unpack(t, twoPackages).Sys, group)
 	if p == nil {
-		t.Fatal("nothing opened")
+		t.Fatal("openPackages found nothing")
 	}
 	defer func() { _ = p.meter.Close() }()
 	var one unix.CPUSet
@@ -53,16 +53,16 @@ func TestTargetOnPackages(t *testing.T) {
 	for _, task := range tasks {
 		tid, _ := strconv.Atoi(task.Name())
 		if err := unix.SchedSetaffinity(tid, &one); err != nil {
-			t.Skip(err) // one processor, or not that one
+			t.Skip(err) // there is no processor 1, or this process may not use it
 		}
 	}
 	before, after := make([]float64, 2), make([]float64, 2)
 	p.read(before)
 	s.beat()
 	p.read(after)
-	// It burns 0.3 s, some of that before it was told where.
+	// The process uses 0.3 s, some of it before it is bound to processor 1.
 	if first, second := after[0]-before[0], after[1]-before[1]; !(second > 0.1 && first < 0.1*second) {
-		t.Errorf("%v s on the package that it may not run on, %v s on the other", first, second)
+		t.Errorf("%v s on the package without the process, %v s on the other", first, second)
 	}
 	for i, want := range []string{"target/package-0/cpu_time", "target/package-1/cpu_time"} {
 		if got := p.list[i]; got.ID != want || got.CPUs != strconv.Itoa(i) {
@@ -70,18 +70,19 @@ func TestTargetOnPackages(t *testing.T) {
 		}
 	}
 	if n := testing.AllocsPerRun(100, func() { p.read(after) }); n != 0 {
-		t.Errorf("%v allocations", n)
+		t.Errorf("a reading allocates %v times", n)
 	}
 }
 
-// Nothing is opened where there is one package, where the topology is not told, and where the group does not count.
+// TestTargetOnOnePackage checks that nothing is opened if there is one package, if the topology is unknown, or if the cgroup
+// does not count.
 func TestTargetOnOnePackage(t *testing.T) {
 	group := t.TempDir()
 	if err := os.WriteFile(filepath.Join(group, "cpuacct.usage_percpu"), []byte("1 2\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if p := openPackages(fixture.Unpack(t, twoPackages).Sys, group); p == nil {
-		t.Fatal("two packages are not found")
+		t.Fatal("openPackages does not find two packages")
 	} else if err := p.meter.Close(); err != nil {
 		t.Error(err)
 	}

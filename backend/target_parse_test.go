@@ -56,8 +56,7 @@ func TestParseSwitches(t *testing.T) {
 	}
 }
 
-// FuzzProcess holds that no bytes in place of a process's files are read as more than they say: what parses has all its
-// fields, and parses to the same with more behind it.
+// FuzzProcess checks that the parsers accept only texts with all fields, and that text after the fields changes nothing.
 func FuzzProcess(f *testing.F) {
 	f.Add([]byte("1 (a) S 1 1 1 0 -1 0 1 1 1 1 1 1 1 1 20 0 1 0 5 1 7 9 1 1 140722\n"))
 	f.Add([]byte("rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 5\nwrite_bytes: 6\n"))
