@@ -1,43 +1,45 @@
 /*
- * A stand-in for NVIDIA's libnvidia-ml.so.1 on machines without a GPU, so that the way a program loads and calls the
- * library is tested as it is. Build it with
+ * A replacement for NVIDIA's libnvidia-ml.so.1 on machines without a GPU. With it, a test loads and calls the library as on
+ * a machine with GPUs. Build it with
  *
  *     cc -shared -fPIC -Wl,-soname,libnvidia-ml.so.1 -o libnvidia-ml.so.1 stub.c -lm
  *
- * and -DNO_nvmlDeviceGetTemperature and the like for each function that the library shall lack. The environment says
- * what the GPUs are like. It is looked at in each call, so that a test can change it while it runs:
+ * and with -DNO_nvmlDeviceGetTemperature, for example, for each function that the library must lack. The environment
+ * describes the GPUs. Each call reads it, so a test can change it at any time:
  *
  *     STUB_NVML_GPUS=2              number of GPUs (1), UUIDs GPU-00000000-0000-0000-0000-000000000000, -1111…, …
- *     STUB_NVML_MODELS=A,B          their names, the last one for all the rest (Stub GPU)
- *     STUB_NVML_ENERGY=123          mJ in the energy counter; without it, 1 kJ + POWER * time since the library was loaded
- *     STUB_NVML_POWER=100000        mW drawn by GPU 0; GPU i draws i W more
- *     STUB_NVML_CURVE=ramp:50:200:2 W over time in place of POWER, from ORIGIN on: constant:W, ramp:FROM:TO:SECONDS (then
- *                                   TO), square:FIRST:SECOND:PERIOD (half of it each); before ORIGIN what it begins with
+ *     STUB_NVML_MODELS=A,B          their names; the last one is for all remaining GPUs (Stub GPU)
+ *     STUB_NVML_ENERGY=123          mJ in the energy counter (1 MJ + POWER * time since the library was loaded)
+ *     STUB_NVML_POWER=100000        power of GPU 0 in mW; GPU i draws i W more
+ *     STUB_NVML_CURVE=ramp:50:200:2 power in W from ORIGIN on, instead of POWER: constant:W, ramp:FROM:TO:SECONDS (then TO),
+ *                                   square:FIRST:SECOND:PERIOD (half of the period each). Before ORIGIN, the first power
  *     STUB_NVML_ORIGIN=12.5         second of CLOCK_MONOTONIC at which curves begin (when the library was loaded)
- *     STUB_NVML_UPDATE=100          ms from one new value of counter and power to the next (0: always new)
- *     STUB_NVML_WINDOW=25           ms before a new value that POWER_INSTANT is the mean of (0: that moment)
- *     STUB_NVML_AVERAGE=1000        ms that nvmlDeviceGetPowerUsage and POWER_AVERAGE are the mean of; without it the one
- *                                   is as POWER_INSTANT and the other NOT_SUPPORTED
- *     STUB_NVML_RESET=1.5           s after ORIGIN at which the counter starts from 0
- *     STUB_NVML_MODULE=300          W that the module takes beside the GPU, shown in the scope MODULE
- *     STUB_NVML_COUNTS_MODULE=1     the counter is that of the module, as on a GH200
+ *     STUB_NVML_UPDATE=100          ms between two new values of counter and power (0: always new)
+ *     STUB_NVML_WINDOW=25           ms before a new value over which POWER_INSTANT is the mean (0: momentary)
+ *     STUB_NVML_AVERAGE=1000        ms over which nvmlDeviceGetPowerUsage and POWER_AVERAGE are the mean. Without it, the
+ *                                   first equals POWER_INSTANT, and the second is NOT_SUPPORTED
+ *     STUB_NVML_RESET=1.5           s after ORIGIN at which the counter restarts from 0
+ *     STUB_NVML_MODULE=300          W that the rest of the module draws; the scope MODULE shows its sum with the GPU's
+ *     STUB_NVML_COUNTS_MODULE=1     the counter counts the whole module, as on a GH200
  *     STUB_NVML_MEMORY=40           W in the scope MEMORY
- *     STUB_NVML_SCOPES=0            scopes are not looked at, as by older drivers
- *     STUB_NVML_LOG=FILE            each reading of a counter: GPU, seconds since ORIGIN, mJ
- *     STUB_NVML_PROCESSES=FILE      programs on the GPUs, a line each: GPU PID MIB SM% [graphics]. A program that has ended is
- *                                   in no list and uses nothing
- *     STUB_NVML_SAMPLES=200         ms from one sample of their use of SMs to the next
- *     STUB_NVML_GROWS=1             there is one more of these samples each time than there was room for
+ *     STUB_NVML_SCOPES=0            scopes are ignored, as by older drivers
+ *     STUB_NVML_LOG=FILE            a line for each reading of a counter: GPU, seconds since ORIGIN, mJ
+ *     STUB_NVML_PROCESSES=FILE      a line for each program on the GPUs: GPU PID MIB SM% [graphics]. A program that has
+ *                                   ended is in no list and uses nothing
+ *     STUB_NVML_SAMPLES=200         ms between two samples of their use of SMs
+ *     STUB_NVML_GROWS=1             each call has one sample more than there was room for
  *     STUB_NVML_CAPABILITY=80       compute capability times ten (90)
- *     STUB_NVML_UTILIZATION=75      per cent
- *     STUB_NVML_UNSUPPORTED=a,b     what is NOT_SUPPORTED: names of functions, or field-83, field-186
- *     STUB_NVML_UNKNOWN_FIELDS=1    fields are an INVALID_ARGUMENT each, as with drivers that do not know them
- *     STUB_NVML_FAIL=a,b            calls of these functions fail (999)
- *     STUB_NVML_LOST=1              this GPU has fallen off the bus; "all": all of them
- *     STUB_NVML_INIT=9              what nvmlInit returns (0); 9 is DRIVER_NOT_LOADED
- *     STUB_NVML_HANG=a,b            calls of these functions do not return
- *     STUB_NVML_HANG_FROM=1.5       but before this second after ORIGIN they do
+ *     STUB_NVML_UTILIZATION=75      utilization in per cent
+ *     STUB_NVML_UNSUPPORTED=a,b     functions or fields that are NOT_SUPPORTED: nvmlDeviceGetTemperature, field-83
+ *     STUB_NVML_UNKNOWN_FIELDS=1    every field is an INVALID_ARGUMENT, as with drivers that do not know it
+ *     STUB_NVML_FAIL=a,b            functions whose calls fail (999)
+ *     STUB_NVML_LOST=1              the GPU that has fallen off the bus; "all" means all GPUs
+ *     STUB_NVML_INIT=9              the result of nvmlInit (0); 9 is DRIVER_NOT_LOADED
+ *     STUB_NVML_HANG=a,b            functions whose calls do not return
+ *     STUB_NVML_HANG_FROM=1.5       s after ORIGIN from which on they do not return (always)
  *     STUB_NVML_MIG=MIG-x           UUID of an instance on GPU 0, which is then in MIG mode
+ *
+ * Defaults are in parentheses.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -53,7 +55,7 @@ enum { SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, 
        GPU_IS_LOST = 15, UNKNOWN = 999 };
 enum { MOST = 16 };
 
-/* A handle is an address; those of instances come after those of GPUs. */
+/* A handle is an address. The handles of instances come after those of the GPUs. */
 static char gpus[2 * MOST];
 static int started;
 static struct timespec loaded;
@@ -66,7 +68,7 @@ static long setting(const char *name, long otherwise)
 	return s && *s ? atol(s) : otherwise;
 }
 
-/* Whether a word is in a list divided by commas. */
+/* Whether a word is in a list that is separated by commas. */
 static int listed(const char *name, const char *word)
 {
 	const char *s = getenv(name);
@@ -91,7 +93,7 @@ static int hangs(const char *function)
 	return listed("STUB_NVML_HANG", function) && (!from || !*from || now() >= atof(from));
 }
 
-/* What a function returns before it does anything; a device of NULL is a function of the library as a whole. */
+/* The error that a function must return at once, or SUCCESS. A device of NULL means that the function has no device. */
 static int ready(const char *function, void *device)
 {
 	while (hangs(function))
@@ -134,7 +136,7 @@ static double now(void)
 	return (double)(t.tv_sec - loaded.tv_sec) + (double)(t.tv_nsec - loaded.tv_nsec) / 1e9;
 }
 
-/* J that the curve takes from 0 to t, below 0 for a t before. */
+/* The energy of the curve from 0 to t, in J. It is negative if t is. */
 static double curve(double t)
 {
 	const char *s = getenv("STUB_NVML_CURVE");
@@ -161,7 +163,7 @@ static double updated(void)
 	return step > 0 ? floor(t / step) * step : t;
 }
 
-/* The mean power over a time up to the last new value, in mW. */
+/* The mean power over the window before the last new value, in mW. */
 static unsigned power(void *device, double window)
 {
 	double t = updated();
@@ -190,7 +192,7 @@ static unsigned long long energy(void *device)
 	if (reset > 0 && t >= reset)
 		j -= curve(reset) + extra * reset;
 	else
-		j += 1e6; /* since the driver was loaded; as much as a curve takes that began before */
+		j += 1e6; /* the count before ORIGIN, large enough that j is never negative */
 	unsigned long long mj = (unsigned long long)floor(1e3 * j);
 	const char *log = getenv("STUB_NVML_LOG");
 	FILE *f = log && *log ? fopen(log, "a") : NULL;
@@ -309,7 +311,7 @@ struct rates { unsigned gpu, memory; };
 struct memory { unsigned long long total, free, used; };
 struct memory_v2 { unsigned version; unsigned long long total, reserved, free, used; };
 
-/* A field's value as the interface has it: 40 bytes. */
+/* A field's value, as in NVML's interface: 40 bytes. */
 struct field {
 	unsigned id, scope;
 	long long time, latency;
@@ -317,16 +319,16 @@ struct field {
 	union { double d; unsigned u; unsigned long long ull; } value;
 };
 
-/* POWER_AVERAGE and POWER_INSTANT, unsigned int mW, in the scopes GPU, MODULE and MEMORY. */
+/* POWER_AVERAGE and POWER_INSTANT, as unsigned int in mW, in the scopes GPU, MODULE and MEMORY. */
 static int power_field(void *device, struct field *f)
 {
 	unsigned scope = setting("STUB_NVML_SCOPES", 1) ? f->scope : 0;
 	if (f->id == 185 && !getenv("STUB_NVML_AVERAGE") && scope != 2)
 		return NOT_SUPPORTED;
-	if (f->id != 185 && (f->id != 186 || scope == 2)) /* of memory only the mean is told, as on an H100 */
+	if (f->id != 185 && (f->id != 186 || scope == 2)) /* memory has only the mean, as on an H100 */
 		return NOT_SUPPORTED;
 	f->type = 1;
-	f->value.ull = ~0ull; /* the upper half is not the value's. */
+	f->value.ull = ~0ull; /* the upper half is not part of the value */
 	f->value.u = f->id == 185 ? usual(device) : instant(device);
 	switch (scope) {
 	case 0:
