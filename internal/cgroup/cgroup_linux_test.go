@@ -18,19 +18,19 @@ import (
 	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
-// role tells the test binary, started again, to be one of the processes below in place of the tests.
+// role is an environment variable. If it is set, the test binary acts as one of the processes below and runs no tests.
 const role = "ERGON_TEST_ROLE"
 
-// noNap spares the processes the second that the race detector sleeps at the end of each.
+// noNap keeps the race detector from sleeping for a second at the end of each process.
 const noNap = "GORACE=atexit_sleep_ms=0"
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(role) {
 	case "":
 		os.Exit(m.Run())
-	case "wait": // until the input ends
+	case "wait": // waits until the input ends
 		_, _ = io.Copy(io.Discard, os.Stdin)
-	case "burn": // once told to, 100 ms of CPU time and 30 MB
+	case "burn": // uses 100 ms of CPU time and 30 MB, after a byte from the input
 		_, _ = os.Stdin.Read(make([]byte, 1))
 		memory := make([]byte, 30<<20)
 		for i := 0; i < len(memory); i += 4096 {
@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 		for cpu() < 100*time.Millisecond {
 			memory[0]++
 		}
-	case "make": // as whoever it was started
+	case "make": // makes a group as the user that the process has
 		g, err := Make("test-user-" + strconv.Itoa(os.Getpid()))
 		add := g.Add(os.Getpid())
 		_, leave := g.Leave()
@@ -56,7 +56,7 @@ func word(err error) string {
 	return err.Error()
 }
 
-// cpu is what this process has used.
+// cpu returns the CPU time of this process.
 func cpu() time.Duration {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_PROCESS_CPUTIME_ID, &t); err != nil {
@@ -65,7 +65,7 @@ func cpu() time.Duration {
 	return time.Duration(t.Nano())
 }
 
-// child is this test binary in another role; it ends at the latest with the test.
+// child starts this test binary in another role. The child ends with the test at the latest.
 func child(t *testing.T, as string) (*exec.Cmd, io.WriteCloser) {
 	t.Helper()
 	c := exec.Command(os.Args[0])
@@ -81,7 +81,7 @@ func child(t *testing.T, as string) (*exec.Cmd, io.WriteCloser) {
 	return c, in
 }
 
-// own makes a group for the test or skips it.
+// own makes a group for the test. It skips the test if that is not possible.
 func own(t *testing.T) *Group {
 	t.Helper()
 	g, err := Make("test-" + strconv.Itoa(os.Getpid()))
@@ -121,17 +121,17 @@ func TestGroup(t *testing.T) {
 	}
 	truth := c.ProcessState.UserTime() + c.ProcessState.SystemTime()
 	if got := after.Total - before.Total; got > truth+truth/50 || got < truth-30*time.Millisecond {
-		t.Errorf("group counts %v, wait4 %v, of which little was used before", got, truth)
+		t.Errorf("the group counts %v, want a little less than the %v of wait4", got, truth)
 	}
 	if peak, err := g.PeakMemory(); g.Memory != "" && (err != nil || peak < 30<<20 || peak > 200<<20) {
-		t.Errorf("peak memory %d, %v; the process had 30 MB and the Go runtime, twice that under the race detector", peak, err)
+		t.Errorf("peak memory %d, %v; want 30 MB and the Go runtime, at most twice that under the race detector", peak, err)
 	}
 	if n, err := g.Leave(); n != 0 || err != nil {
 		t.Errorf("leave: %d, %v", n, err)
 	}
 	for _, dir := range dirs {
 		if _, err := os.Stat(dir); dir != "" && !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("%s is left: %v", dir, err)
+			t.Errorf("%s was not removed: %v", dir, err)
 		}
 	}
 	if n, err := g.Leave(); n != 0 || err != nil {
@@ -149,7 +149,7 @@ func TestLeaveMovesSurvivors(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// What a nested ergon that was killed leaves behind: a group of its own with its target still in it.
+	// A nested ergon that was killed leaves a group behind, with its target still in it.
 	below := filepath.Join(g.CPU, prefix+"inner")
 	if err := os.Mkdir(below, 0o755); err != nil {
 		t.Fatal(err)
@@ -187,7 +187,7 @@ func TestLeaveSparesForeignGroups(t *testing.T) {
 		t.Errorf("leave: %d, %v; want EBUSY", n, err)
 	}
 	if pids, _ := members(foreign); !slices.Contains(pids, c.Process.Pid) {
-		t.Errorf("the process was moved out of a group that is not ours")
+		t.Errorf("the process was moved out of a group that does not belong to ergon")
 	}
 	if err := Join(parent, c.Process.Pid); err != nil {
 		t.Fatal(err)
@@ -197,7 +197,8 @@ func TestLeaveSparesForeignGroups(t *testing.T) {
 	}
 }
 
-// TestSweep: an empty group goes with what is empty below it, one in use stays, and so does a young one.
+// TestSweep checks that an empty group is removed with the empty groups below it. A group in use stays, and so does a young
+// group.
 func TestSweep(t *testing.T) {
 	g := own(t)
 	used, empty := g.CPU, g.CPU+"-left"
@@ -213,9 +214,9 @@ func TestSweep(t *testing.T) {
 		return err == nil
 	}
 	if Sweep(time.Hour); !there(empty) || !there(used) {
-		t.Error("a young group is gone")
+		t.Error("a young group was removed")
 	}
-	// Only what can be no run of somebody else at this moment; these two are as old as that.
+	// A young group may belong to a run that is just starting. These two groups are old enough.
 	old := time.Now().Add(-24 * time.Hour)
 	for _, dir := range []string{used, empty} {
 		if err := os.Chtimes(dir, old, old); err != nil {
@@ -223,16 +224,16 @@ func TestSweep(t *testing.T) {
 		}
 	}
 	if n := Sweep(23 * time.Hour); n < 1 || there(empty) || !there(used) {
-		t.Errorf("%d swept; empty one there: %v, used one there: %v", n, there(empty), there(used))
+		t.Errorf("%d groups removed; the empty one is there: %v, the used one is there: %v", n, there(empty), there(used))
 	}
 }
 
 func TestAddFallsBack(t *testing.T) {
 	g := own(t)
 	if len(g.parents) < 2 || g.parents[0].version != 2 || g.parents[1].controller != "cpuacct" {
-		t.Skip("only one hierarchy counts CPU time here")
+		t.Skip("only one hierarchy counts CPU time")
 	}
-	// A group of v2 whose parent has become threaded takes no process (EOPNOTSUPP); one that is gone gives ENOENT.
+	// A v2 group whose parent has become threaded accepts no process (EOPNOTSUPP). A removed group gives ENOENT.
 	if err := os.Remove(g.parents[0].child); err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +245,7 @@ func TestAddFallsBack(t *testing.T) {
 		t.Errorf("%s: %v", g.CPU, err)
 	}
 	if pids, err := members(g.CPU); err != nil || !slices.Contains(pids, c.Process.Pid) {
-		t.Errorf("%v, %v: the process is not in the group that took over", pids, err)
+		t.Errorf("%v, %v: the process is not in the other hierarchy's group", pids, err)
 	}
 }
 
@@ -266,7 +267,7 @@ func TestOrdinaryUser(t *testing.T) {
 	c := exec.Command(os.Args[0])
 	c.Env = append(os.Environ(), noNap, role+"=make")
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	// The folder of a test binary is closed to others: it is run from an open descriptor.
+	// Other users cannot enter the folder of the test binary, so it is executed by an open descriptor.
 	binary, err := os.Open(os.Args[0])
 	if err != nil {
 		t.Fatal(err)
@@ -296,7 +297,7 @@ func TestOrdinaryUser(t *testing.T) {
 func TestMakeRefusesPaths(t *testing.T) {
 	for _, id := range []string{"", "a/b", "../x", "a\n"} {
 		if _, err := Make(id); err == nil {
-			t.Errorf("%q is taken", id)
+			t.Errorf("%q is accepted", id)
 		}
 	}
 }

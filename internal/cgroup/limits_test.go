@@ -14,7 +14,7 @@ import (
 	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
-// lay writes files below a new folder and returns it.
+// lay writes files below a new folder and returns the folder.
 func lay(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -30,7 +30,7 @@ func lay(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// The least of a chain counts, of v2 and of v1.
+// TestLimitsOf checks that the lowest limit of a group and its parents counts, in v1 and v2.
 func TestLimitsOf(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -93,7 +93,7 @@ func TestLimitsOf(t *testing.T) {
 		})
 	}
 	if _, err := LimitsOf(t.TempDir(), "/sys"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("no procfs: %v", err)
+		t.Errorf("without procfs: %v", err)
 	}
 }
 
@@ -127,10 +127,10 @@ func FuzzThrottled(f *testing.F) {
 	})
 }
 
-// TestQuotaChild is the process that TestQuota puts under a quota: it spins until it has been stopped by it.
+// TestQuotaChild is the process that TestQuota puts under a quota. It spins until the quota has stopped it.
 func TestQuotaChild(t *testing.T) {
 	if os.Getenv("ERGON_TEST_QUOTA") == "" {
-		t.Skip("only as a child of TestQuota")
+		t.Skip("this is not a child of TestQuota")
 	}
 	g, err := Make("test-quota")
 	if err != nil {
@@ -157,10 +157,10 @@ func TestQuotaChild(t *testing.T) {
 			return
 		}
 	}
-	t.Error("never stopped by a quota of a fifth of a processor")
+	t.Error("a quota of a fifth of a processor has never stopped the process")
 }
 
-// TestQuota lets the kernel stop a process that has used up its quota.
+// TestQuota checks a process that the kernel stops because its quota is used up.
 func TestQuota(t *testing.T) {
 	in, mounts, err := tables("/proc")
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// group lays out the files of a group as a kernel would show them.
+// group writes the files of a group, as a kernel would show them, and returns the folder.
 func group(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -69,17 +69,17 @@ func TestCPUMeter(t *testing.T) {
 				}
 			}
 			if _, err := m.Read(); err == nil {
-				t.Error("reads after close")
+				t.Error("a reading after close gives no error")
 			}
 		})
 	}
 	for _, files := range []map[string]string{{}, {"cpu.stat": "nr_periods 0\n"}, {"cpu.stat": "usage_usec -1\n"}} {
 		if _, err := OpenCPU(group(t, files)); err == nil {
-			t.Errorf("%v: opens", files)
+			t.Errorf("%v: open gives no error", files)
 		}
 	}
 	if _, err := OpenCPU(""); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("no folder: %v", err)
+		t.Errorf("without a folder: %v", err)
 	}
 }
 
@@ -130,14 +130,14 @@ func TestMemoryMeter(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := m.Current(); err == nil {
-		t.Error("junk is read as a number")
+		t.Error("text that is not a number is accepted")
 	}
 	if err := m.Close(); err != nil {
 		t.Error(err)
 	}
 }
 
-// FuzzCPUStat holds that no text gives a time below zero, and that the rest of the parsers stand what they are given.
+// FuzzCPUStat checks that no text gives a negative time, and that the other parsers do not panic.
 func FuzzCPUStat(f *testing.F) {
 	f.Add([]byte("usage_usec 3\nuser_usec 2\nsystem_usec 1\n"))
 	f.Add([]byte("user 3\nsystem 18446744073709551615\n"))

@@ -14,7 +14,7 @@ import (
 func TestPerCPU(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := OpenPerCPU(dir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a group of v2: %v", err)
+		t.Errorf("a v2 group: %v", err)
 	}
 	file := filepath.Join(dir, "cpuacct.usage_percpu")
 	write := func(text string) {
@@ -38,7 +38,7 @@ func TestPerCPU(t *testing.T) {
 		t.Errorf("%v, %v", got, err)
 	}
 	if n := testing.AllocsPerRun(100, func() { _, _ = m.Read() }); n != 0 {
-		t.Errorf("%v allocations", n)
+		t.Errorf("a reading allocates %v times", n)
 	}
 	for _, junk := range []string{"", "\n", "12 x\n", "-1\n", "99999999999999999999\n"} {
 		write(junk)

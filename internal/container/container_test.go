@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// tree lays out /proc with one file below it.
+// tree writes files below a folder that stands for /proc, and returns the folder.
 func tree(t *testing.T, files map[string]string) string {
 	t.Helper()
 	proc := t.TempDir()
@@ -31,7 +31,7 @@ func TestLook(t *testing.T) {
 		{"root/.dockerenv", "", "KUBERNETES_SERVICE_HOST", "kubernetes", "the variable KUBERNETES_SERVICE_HOST is set"},
 		{"", "", "container", "x", "the variable container is set"},
 		{"cgroup", "0::/kubepods.slice/pod1\n", "", "kubernetes", "the cgroup 0::/kubepods.slice/pod1"},
-		{"cgroup", "0::/user.slice/my-docker-like\n", "", "", ""}, // the word, not at the beginning of a name
+		{"cgroup", "0::/user.slice/my-docker-like\n", "", "", ""}, // the word is not at the start of a name
 		{"mountinfo", overlay, "", "container", "the root file system is an overlay"},
 		{"mountinfo", "600 500 8:1 / / rw - ext4 /dev/vda rw\n601 600 0:60 / /x rw - overlay o rw\n", "", "", ""},
 		{"", "", "", "", ""},
@@ -52,7 +52,7 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// FuzzLook: nothing is found in files that have none of the words.
+// FuzzLook checks that nothing is found in files without any of the words.
 func FuzzLook(f *testing.F) {
 	f.Add("0::/docker/1\n", "1 2 0:1 / / rw - overlay overlay rw\n")
 	f.Add("", "/ / / / /")

@@ -11,7 +11,7 @@ import (
 	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
-// git runs git in a folder, without anybody's configuration.
+// git runs git in a folder, without the configuration of the user and the system.
 func git(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "git", append([]string{"-c", "user.name=a", "-c", "user.email=a@b"}, args...)...)
@@ -34,7 +34,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// repo is a repository with one commit on the branch topic/x.
+// repo makes a repository with one commit on the branch topic/x.
 func repo(t *testing.T) string {
 	t.Helper()
 	if _, err := exec.LookPath("git"); err != nil {
@@ -48,7 +48,7 @@ func repo(t *testing.T) string {
 	return dir
 }
 
-// What is read by hand is what git says, in every form that a repository takes.
+// TestHead checks that Head agrees with git, for every form of a repository.
 func TestHead(t *testing.T) {
 	dir := repo(t)
 	same := func(what, in, branch string) {
@@ -83,7 +83,7 @@ func TestHead(t *testing.T) {
 	git(t, empty, "init", "-q", "-b", "main")
 	tree, ok := Find(empty)
 	if commit, branch, err := tree.Head(); !ok || err == nil || commit != "" || branch != "main" {
-		t.Errorf("nothing committed: %q on %q, %v", commit, branch, err)
+		t.Errorf("without a commit: %q on %q, %v", commit, branch, err)
 	}
 }
 
@@ -91,7 +91,7 @@ func TestDirty(t *testing.T) {
 	dir := repo(t)
 	tree, _ := Find(dir)
 	t.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
-	t.Setenv("GIT_DIR", "/nowhere") // as within a hook of another repository
+	t.Setenv("GIT_DIR", "/nowhere") // as in a hook of another repository
 	dirty := func(want bool) {
 		t.Helper()
 		if got, err := tree.Dirty(t.Context(), 10*time.Second); err != nil || got != want {
@@ -104,15 +104,15 @@ func TestDirty(t *testing.T) {
 	write(t, filepath.Join(dir, "a/b"), "two and more")
 	dirty(true)
 	if _, err := tree.Dirty(t.Context(), time.Nanosecond); err == nil || !strings.Contains(err.Error(), "within 1ns") {
-		t.Errorf("no time: %v", err)
+		t.Errorf("without time left: %v", err)
 	}
 	t.Setenv("PATH", t.TempDir())
 	if _, err := tree.Dirty(t.Context(), time.Second); err == nil || !strings.Contains(err.Error(), "no git") {
-		t.Errorf("no git: %v", err)
+		t.Errorf("without git: %v", err)
 	}
 }
 
-// Folders that look like a repository and are none.
+// TestNoRepository checks folders that look like a repository but are not.
 func TestNoRepository(t *testing.T) {
 	dir := t.TempDir()
 	if tree, ok := Find(dir); ok && strings.HasPrefix(tree.Dir, dir) {
@@ -126,8 +126,7 @@ func TestNoRepository(t *testing.T) {
 	}
 }
 
-// FuzzHead: whatever the files hold, what is called a commit is a hash that one of them holds, and nothing outside of the
-// repository is read.
+// FuzzHead checks that a commit is always a hash from one of the files, and that no file outside the repository is read.
 func FuzzHead(f *testing.F) {
 	const hash = "2dfc44d6e0b2a64d2e1d3f4c0a1b2c3d4e5f6a7b"
 	f.Add("ref: refs/heads/main\n", hash+"\n", "")

@@ -1,11 +1,11 @@
-// Package nearest finds what somebody may have meant who mistyped a word.
+// Package nearest finds the word that a mistyped word may stand for.
 package nearest
 
 import "strings"
 
-// Word returns the word of known that is closest to word, or "" if none is close. It counts letters that are wrong,
-// missing, added or swapped with the next one; capitals do not count. One slip is allowed for every three letters, and
-// at least one. Of words that are equally close it returns the first.
+// Word returns the word of known that is closest to word, or "" if none is close. It counts letters that are wrong, missing,
+// added, or swapped with the next letter. Case does not matter. One slip is allowed for every three letters, and at least
+// one. If several words are equally close, it returns the first.
 func Word(word string, known []string) string {
 	best, least := "", len([]rune(word))/3
 	least = max(1, least) + 1
@@ -17,10 +17,10 @@ func Word(word string, known []string) string {
 	return best
 }
 
-// distance is the optimal string alignment distance of two words.
+// distance returns the optimal string alignment distance of two words.
 func distance(a, b string) int {
 	s, t := []rune(a), []rune(b)
-	var before []int // the row of the letter before the last one
+	var before []int // the row of the letter before the previous letter
 	last := make([]int, len(t)+1)
 	for j := range last {
 		last[j] = j

@@ -7,7 +7,7 @@ func TestWord(t *testing.T) {
 	f := func(word, want string) {
 		t.Helper()
 		if got := Word(word, known); got != want {
-			t.Errorf("%q is taken for %q, want %q", word, got, want)
+			t.Errorf("%q gives %q, want %q", word, got, want)
 		}
 	}
 	f("energy", "energy")
