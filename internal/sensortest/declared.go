@@ -8,8 +8,8 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// Declared fills in what the backends declare of a sensor besides its names and units: Domain, Use, Method and the
-// flags. A test that invents sensors need only name them as the backends do. What is set already stays.
+// Declared returns s with the facts that the backends declare: Domain, Use, Method and the flags. So a test that invents
+// sensors only has to name them as the backends do. Fields that are already set stay.
 func Declared(s sensors.Sensor) sensors.Sensor {
 	if s.Use == "" {
 		s.Use = uses()[s.Family+" "+s.Name]
@@ -42,7 +42,7 @@ func Declared(s sensors.Sensor) sensors.Sensor {
 	return s
 }
 
-// Missing fills in what the backends declare of an energy sensor that is absent.
+// Missing returns a with the facts that the backends declare for an absent energy sensor.
 func Missing(a sensors.Absence) sensors.Absence {
 	family, rest, _ := strings.Cut(a.ID, "/")
 	if at := strings.LastIndexByte(rest, '/'); at >= 0 {
@@ -51,7 +51,7 @@ func Missing(a sensors.Absence) sensors.Absence {
 	return a
 }
 
-// target declares a sensor of the command. How a CPU time is known follows from its Source, as the tests word it.
+// target sets the facts of a sensor of the command. The Method of a CPU time follows from its Source, as tests write it.
 func target(s *sensors.Sensor) {
 	s.OfTarget, s.Sparse = true, true
 	s.HighWater = s.Use == sensors.TargetMemoryPeak || s.Use == sensors.TargetProcessesEver
@@ -74,7 +74,7 @@ func target(s *sensors.Sensor) {
 	}
 }
 
-// uses is the use of each sensor by family and name.
+// uses returns the use of each sensor, by family and name.
 func uses() map[string]sensors.Use {
 	return map[string]sensors.Use{
 		"cpu user": sensors.CPUUser, "cpu nice": sensors.CPUNice, "cpu system": sensors.CPUSystem, "cpu idle": sensors.CPUIdle,
@@ -105,7 +105,7 @@ func uses() map[string]sensors.Use {
 	}
 }
 
-// domain is what an energy sensor is of, by the names that the backends give.
+// domain returns the domain of an energy sensor, from the names that the backends give.
 func domain(family, device, name string) sensors.Domain {
 	switch family {
 	case "rapl", "perf":
@@ -137,7 +137,7 @@ var ( // compiled once for all tests
 	number = regexp.MustCompile(`(\d+)$`)
 )
 
-// zone reads the device of a powercap zone or of a perf event: "mmio/package-0-die-1/dram".
+// zone returns the domain of a powercap zone or a perf event, from its device: "mmio/package-0-die-1/dram".
 func zone(device string) sensors.Domain {
 	m := zones.FindStringSubmatch(device)
 	if m == nil || m[2] == "" && m[7] == "" || (m[2] == "") == strings.HasPrefix(m[6], "/") && m[7] != "" {
@@ -161,7 +161,7 @@ func zone(device string) sensors.Domain {
 	return d
 }
 
-// meter reads the device of a hwmon channel.
+// meter returns the domain of a hwmon channel, from its device.
 func meter(device string) sensors.Domain {
 	d := sensors.Domain{Kind: sensors.UnknownDomain, Part: device}
 	text := strings.ToLower(device)

@@ -64,7 +64,7 @@ func Read(t testing.TB, source sensors.Source) []float64 {
 	}
 	for _, v := range dst[n:] {
 		if v != guard {
-			t.Fatal("read wrote behind the end of dst")
+			t.Fatal("read wrote past the end of dst")
 		}
 	}
 	for i, v := range dst[:n] {
@@ -94,7 +94,7 @@ func described(t *testing.T, backend sensors.Backend, host sensors.Setup) {
 	seen := map[string]bool{}
 	for _, s := range source.Sensors() {
 		if seen[s.ID] {
-			t.Errorf("%s: twice", s.ID)
+			t.Errorf("%s is in the list twice", s.ID)
 		}
 		seen[s.ID] = true
 		form := s.Family + "/" + s.Device + "/" + s.Name
@@ -107,7 +107,7 @@ func described(t *testing.T, backend sensors.Backend, host sensors.Setup) {
 			t.Errorf("%s: not of the form family/device/name: %q", s.ID, form)
 		}
 		if strings.ContainsAny(s.ID, " \t\n*?[]{},") {
-			t.Errorf("%s: holds a character that --sensors could not name", s.ID)
+			t.Errorf("%s contains a character that --sensors does not allow", s.ID)
 		}
 		if s.Family != strings.ToLower(s.Family) || s.Name != strings.ToLower(s.Name) {
 			t.Errorf("%s: family and name are not in lower case", s.ID)
@@ -122,7 +122,7 @@ func described(t *testing.T, backend sensors.Backend, host sensors.Setup) {
 			t.Errorf("%s: wrap %v and greatest rate %v do not fit a %v", s.ID, s.Wrap, s.MaxRate, s.Kind)
 		}
 		if s.Source == "" || !sentence(s.Doc) {
-			t.Errorf("%s: source %q or doc %q says nothing", s.ID, s.Source, s.Doc)
+			t.Errorf("%s: source %q or doc %q is not a line of text", s.ID, s.Source, s.Doc)
 		}
 	}
 	for _, a := range absences {
@@ -207,15 +207,15 @@ func closed(t *testing.T, backend sensors.Backend, host sensors.Setup) {
 
 func empty(t *testing.T, backend sensors.Backend) {
 	host := fixture.Empty(t)
-	host.NVML = host.Sys // a folder is no library.
+	host.NVML = host.Sys // a folder is not a library
 	source, _, err := backend.Open(t.Context(), host)
 	if err == nil {
 		err = source.Close()
-		t.Fatalf("a host with nothing opens (close: %v)", err)
+		t.Fatalf("open gives no error on an empty host (close: %v)", err)
 	}
 	var u *sensors.UnavailableError
 	if !errors.As(err, &u) {
-		t.Fatalf("error %q is no UnavailableError", err)
+		t.Fatalf("error %q is not an UnavailableError", err)
 	}
 	if !errors.Is(err, sensors.ErrUnavailable) || u.Cause == "" || u.Reason == "" {
 		t.Errorf("error %q: cause %q, reason %q", err, u.Cause, u.Reason)

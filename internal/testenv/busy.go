@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	// mostPressure is the part of the time in which a runnable process may wait for a processor. Twice as many busy
+	// mostPressure is the largest part of the time in which some process may wait for a processor. Twice as many busy
 	// processes as processors give 0.7 and more.
 	mostPressure = 0.6
-	// mostSteal is the part of the processors' time that a hypervisor may give to others.
+	// mostSteal is the largest part of the processors' time that a hypervisor may give to others.
 	mostSteal = 0.05
 )
 
@@ -25,7 +25,7 @@ type Watch struct {
 	first load
 }
 
-// load is what the kernel has counted since the boot.
+// load has counts of the kernel since the boot.
 type load struct {
 	waited        time.Duration // /proc/pressure/cpu, "some": the time in which a process waited for a processor
 	stolen, ticks float64       // /proc/stat, line "cpu": the steal time and the sum of all columns, in clock ticks
@@ -53,7 +53,7 @@ func (w *Watch) Errorf(format string, args ...any) {
 	w.t.Errorf(format, args...)
 }
 
-// Busy returns why the machine has been too busy since Begin, or "" if it has not, or if nobody knows.
+// Busy returns why the machine has been too busy since Begin. It returns "" if it has not, or if that is unknown.
 func (w *Watch) Busy() string {
 	return busy(w.first, read(w.sys), time.Since(w.began))
 }
@@ -73,7 +73,7 @@ func busy(first, last load, d time.Duration) string {
 	return ""
 }
 
-// read reads the load. A file that is not there leaves its part out.
+// read reads the load. If a file is missing, its part stays zero.
 func read(proc string) (l load) {
 	if text, err := os.ReadFile(proc + "/pressure/cpu"); err == nil {
 		// some avg10=0.27 avg60=0.65 avg300=13.46 total=767982702

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Part is something that a test needs and not every machine has.
+// Part is something that a test needs but not every machine has.
 type Part string
 
 // The parts. .ci/run installs the first four.
@@ -21,8 +21,8 @@ const (
 	Quota     Part = "cgroup with a quota"
 )
 
-// Lacks skips the test, because the machine has no such part; reason tells how that was found out.
-// Where CI is set, it fails the test if the machine does have the part: a test that is silently left out proves nothing.
+// Lacks skips the test, because the machine lacks the part. reason tells how the test noticed. If the environment variable
+// CI is set and the machine does have the part, Lacks fails the test, because a silent skip proves nothing.
 func Lacks(t testing.TB, part Part, reason any) {
 	t.Helper()
 	Without(t, part, reason)

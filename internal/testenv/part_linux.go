@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// here tells whether the machine has the part. It asks the kernel itself and none of our packages, which are under test.
+// here tells whether the machine has the part. It asks the kernel, not our packages, because those are under test.
 func here(part Part) bool {
 	switch part {
 	case Root:
@@ -28,7 +28,7 @@ func here(part Part) bool {
 			_ = unix.Close(fd)
 		}
 		return err == nil
-	case Quota: // only trying tells
+	case Quota: // unknown without trying
 		return false
 	default:
 		return true

@@ -1,5 +1,5 @@
-// Package testenv tells tests what the machine that they run on offers: whether it has a part that a test needs, and
-// whether it was too busy for a test that measures the machine itself. It is for tests only.
+// Package testenv tells a test about its machine: whether it has the parts that the test needs, and whether it was too busy
+// for a test of timing. It is for tests only.
 //
 // If the environment variable ERGON_TEST_SKIPS names a file, each skip adds a line to it, which `make ci` counts.
 package testenv
@@ -14,8 +14,8 @@ import (
 // notesFile names the environment variable with the file that collects the skips.
 const notesFile = "ERGON_TEST_SKIPS"
 
-// note adds a line to the file of skips: the kind, the test and the reason. Each line is one write, so that test
-// binaries which run at once do not mix theirs.
+// note adds a line to the file of skips: the kind, the test and the reason. Each line is one write, so that the lines of
+// test binaries that run in parallel do not mix.
 func note(t testing.TB, kind string, reason any) {
 	t.Helper()
 	path := os.Getenv(notesFile)

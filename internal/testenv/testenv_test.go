@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// recorder takes what a test would be told.
+// recorder records the failure or the skip of a test.
 type recorder struct {
 	testing.TB
 	failed, skipped string
@@ -22,7 +22,7 @@ func (r *recorder) Errorf(format string, args ...any) { r.failed = fmt.Sprintf(f
 func (r *recorder) Fatalf(format string, args ...any) { r.failed = fmt.Sprintf(format, args...) }
 func (r *recorder) Skipf(format string, args ...any)  { r.skipped = fmt.Sprintf(format, args...) }
 
-// proc writes what the kernel would say.
+// proc writes the files of /proc that Watch reads.
 func proc(t *testing.T, dir string, waited time.Duration, stolen, idle int) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Join(dir, "pressure"), 0o700); err != nil {
@@ -38,7 +38,8 @@ func proc(t *testing.T, dir string, waited time.Duration, stolen, idle int) {
 	}
 }
 
-// TestWatch: a difference is a failure on a machine with leisure, and a skip with its reason, and a line, on a busy one.
+// TestWatch checks that Errorf fails the test on an idle machine. On a busy machine, it skips the test with a reason and adds
+// a line to the file of skips.
 func TestWatch(t *testing.T) {
 	f := func(waited time.Duration, stolen int, skipped string) {
 		t.Helper()
@@ -69,7 +70,7 @@ func TestWatch(t *testing.T) {
 	f(0, 200, "the hypervisor took 9 % of the processors' time")
 }
 
-// TestWatchOnNothing: where the kernel says nothing, a difference is a failure.
+// TestWatchOnNothing checks that Errorf fails the test if the load is unknown.
 func TestWatchOnNothing(t *testing.T) {
 	r := &recorder{TB: t}
 	begin(r, t.TempDir()).Errorf("off")
