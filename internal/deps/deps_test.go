@@ -1,5 +1,5 @@
-// Package deps holds no code, only the test of what the program may be made of. The linter knows who may import whom;
-// this knows what all those imports drag in, on each system.
+// Package deps has no code, only tests of the repository as a whole. The linter checks which package imports which. These
+// tests check all packages that end up in the program, on each system.
 package deps
 
 import (
@@ -19,11 +19,11 @@ import (
 
 const (
 	module = "github.com/ergon-energy/ergon"
-	// tags are those of the Makefile.
+	// tags are the build tags of the Makefile.
 	tags = "urfave_cli_no_docs,urfave_cli_no_suggest,noasm"
 )
 
-// forbidden are the beginnings of import paths that must not be linked into the program, each with the reason.
+// forbidden returns the packages that must not be linked into the program, with those below them, each with the reason.
 func forbidden() [][2]string {
 	return [][2]string{
 		{"google.golang.org/grpc", "twice the binary and the start-up time"},
@@ -31,7 +31,7 @@ func forbidden() [][2]string {
 		{"github.com/golang/protobuf", "twice the binary and the start-up time"},
 		{"github.com/apache/arrow/go/v15/parquet/pqarrow", "links gRPC; use parquet/file"},
 		{"github.com/apache/arrow/go/v15/arrow/flight", "links gRPC"},
-		{"github.com/apache/arrow/go/v15/arrow/compute", "5.5 MB of kernels that nobody calls, 0.8 ms of each start"},
+		{"github.com/apache/arrow/go/v15/arrow/compute", "5.5 MB of unused kernels, 0.8 ms of each start"},
 		{"net/http/pprof", "registers handlers on the default mux"},
 		{"expvar", "registers handlers on the default mux"},
 		{"plugin", "forces dynamic linking"},
@@ -48,7 +48,7 @@ func forbidden() [][2]string {
 	}
 }
 
-// aids are our own packages that exist for tests and benchmarks, so may import package testing.
+// aids returns our packages for tests and benchmarks, which may import package testing.
 func aids() []string {
 	return []string{
 		module + "/internal/bench", module + "/internal/fixture", module + "/internal/nvmlstub", module + "/internal/sensortest",
@@ -56,7 +56,7 @@ func aids() []string {
 	}
 }
 
-// TestNothingHeavyIsLinked also asks for datamodel/store by itself: it is the package through which Arrow comes in.
+// TestNothingHeavyIsLinked checks the program, and also datamodel/store by itself, because that package imports Arrow.
 func TestNothingHeavyIsLinked(t *testing.T) {
 	for _, root := range []string{module + "/cmd/ergon", module + "/datamodel/store"} {
 		for _, system := range systems() {
@@ -65,13 +65,13 @@ func TestNothingHeavyIsLinked(t *testing.T) {
 				imports := list(t, system, "-deps", root)
 				const wanted = "github.com/apache/arrow/go/v15/parquet/file"
 				if _, ok := imports[wanted]; !ok {
-					t.Errorf("%s is not among the %d packages listed: is this the list of the program?", wanted, len(imports))
+					t.Errorf("%s is not among the %d listed packages, so the list is not the program's", wanted, len(imports))
 				}
 				for _, f := range forbidden() {
 					for _, path := range slices.Sorted(maps.Keys(imports)) {
 						if below(path, f[0]) {
 							t.Errorf("%s: %s\n\t%s", path, f[1], strings.Join(chain(imports, root, path), "\n\t-> "))
-							break // one of a family is enough to find the culprit
+							break // one is enough to find the cause
 						}
 					}
 				}
@@ -80,14 +80,14 @@ func TestNothingHeavyIsLinked(t *testing.T) {
 	}
 }
 
-// TestNoTestingInTheProgram looks at our own packages only: thrift imports package testing, and Parquet needs thrift.
+// TestNoTestingInTheProgram checks only our own packages, because Parquet needs thrift, which imports package testing.
 func TestNoTestingInTheProgram(t *testing.T) {
 	for _, system := range systems() {
 		t.Run(system, func(t *testing.T) {
 			t.Parallel()
 			imports := list(t, system, module+"/...")
 			if _, ok := imports[module+"/units"]; !ok {
-				t.Errorf("%s/units is not among the %d packages listed: is this the list of the module?", module, len(imports))
+				t.Errorf("%s/units is not among the %d listed packages, so the list is not the module's", module, len(imports))
 			}
 			for path, of := range imports {
 				if slices.Contains(aids(), path) {
@@ -107,7 +107,7 @@ func TestBelow(t *testing.T) {
 	f := func(path, parent string, want bool) {
 		t.Helper()
 		if got := below(path, parent); got != want {
-			t.Errorf("below(%q, %q) = %t", path, parent, got)
+			t.Errorf("below(%q, %q) = %t, want %t", path, parent, got, want)
 		}
 	}
 	f("testing", "testing", true)
@@ -134,10 +134,10 @@ func systems() []string {
 	return []string{"linux", "linux without cgo", "darwin", "freebsd", "windows"}
 }
 
-// below tells whether an import path is parent or inside it.
+// below tells whether an import path is parent, or a package below it.
 func below(path, parent string) bool { return path == parent || strings.HasPrefix(path, parent+"/") }
 
-// chain is the shortest way of imports from one package to another, both included; empty where there is none.
+// chain returns the shortest chain of imports from one package to another, both included. It is empty if there is none.
 func chain(imports map[string][]string, from, to string) []string {
 	importer := map[string]string{from: ""}
 	for queue := []string{from}; len(queue) > 0; queue = queue[1:] {
@@ -159,8 +159,8 @@ func chain(imports map[string][]string, from, to string) []string {
 	return nil
 }
 
-// watch lists every folder of the module. The go command repeats a cached result unless what the test itself has
-// opened has changed, and of what `go list` opens it knows nothing.
+// watch lists every folder of the module, so that a change to one makes the go command run the test again. Otherwise it
+// would repeat a cached result, because it does not know which files `go list` opens.
 func watch(t *testing.T) {
 	t.Helper()
 	err := filepath.WalkDir("../..", func(_ string, d fs.DirEntry, err error) error {
@@ -174,9 +174,9 @@ func watch(t *testing.T) {
 	}
 }
 
-// list asks the go command for packages and what each imports outside its tests, on the system named. It needs no
-// compiler: files are selected and their imports read, nothing is built. -e because a forbidden module is most likely
-// not in go.sum either, and who imports it says more than that it is missing there.
+// list returns packages on a system, each with its imports outside tests, by import path. It asks the go command, which
+// builds nothing and so needs no C compiler. The flag -e also lists packages whose module is missing in go.sum, as a
+// forbidden module probably is: the chain of imports says more than the error of the go command.
 func list(t *testing.T, system string, args ...string) map[string][]string {
 	t.Helper()
 	watch(t)

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// TestProseDecidesNothing: facts are types. No code looks into a text for people to find something out: the fields Reason,
-// Source, Text, Doc and Detail are printed and joined, and it is asked whether they are empty, and no more.
+// TestProseDecidesNothing checks that no code decides anything by a text for people, because facts are types. The fields
+// Reason, Source, Text, Doc and Detail may be printed, joined and compared with "".
 func TestProseDecidesNothing(t *testing.T) {
 	files := 0
 	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
@@ -41,17 +41,17 @@ func TestProseDecidesNothing(t *testing.T) {
 	}
 }
 
-// names are the fields that are called so and hold no text for people: the beginning of the path, and the field.
+// names returns the fields that have such a name but hold no text for people: the start of the path, and the field.
 func names() [][2]string {
 	return [][2]string{
-		{"datamodel/rule/", "Text"},        // the rule as typed, in which the caret has its place
-		{"datamodel/store/", "Source"},     // the name of the source that a spool is of
+		{"datamodel/rule/", "Text"},        // the rule as typed, for the position of the caret
+		{"datamodel/store/", "Source"},     // the name of a spool's source
 		{"cmd/ergon/sensors.go", "Source"}, // the same
-		{"datamodel/store/", "Text"},       // a place in a file of texts
+		{"datamodel/store/", "Text"},       // a position in a file of texts
 	}
 }
 
-// The search itself finds each way in which a text can be read, and leaves alone what only shows one.
+// TestProseIsFound checks that the search finds each way to decide by a text, and nothing that only shows a text.
 func TestProseIsFound(t *testing.T) {
 	find := func(body string) []string {
 		t.Helper()
@@ -74,7 +74,7 @@ func TestProseIsFound(t *testing.T) {
 		`if pattern.MatchString(m.Reason) { g() }`,
 	} {
 		if len(find(body)) != 1 {
-			t.Errorf("not found: %s", body)
+			t.Errorf("the search does not find %s", body)
 		}
 	}
 	for _, body := range []string{
@@ -86,12 +86,12 @@ func TestProseIsFound(t *testing.T) {
 		`if m.Count != n { g(m.Reason) }`,
 	} {
 		if found := find(body); len(found) != 0 {
-			t.Errorf("found without need: %s", found)
+			t.Errorf("the search finds %s, which decides nothing", found)
 		}
 	}
 }
 
-// proseRead lists the places of a Go file that read a text for people, "file:line: what".
+// proseRead returns the places of a Go file that decide by a text for people, as "file:line: what".
 func proseRead(path string, src any) ([]string, error) {
 	set := token.NewFileSet()
 	file, err := parser.ParseFile(set, path, src, 0)
@@ -139,7 +139,7 @@ func proseRead(path string, src any) ([]string, error) {
 	return found, nil
 }
 
-// prose is e where it is a field that holds a text for people, else nil.
+// prose returns e if it is a field with a text for people, else nil.
 func prose(e ast.Expr) ast.Expr {
 	s, ok := e.(*ast.SelectorExpr)
 	if ok && slices.Contains([]string{"Reason", "Source", "Text", "Doc", "Detail"}, s.Sel.Name) {
@@ -148,7 +148,7 @@ func prose(e ast.Expr) ast.Expr {
 	return nil
 }
 
-// within is the first such field in e, its calls included.
+// within returns the first such field in e, also inside calls.
 func within(e ast.Expr) (found ast.Expr) {
 	ast.Inspect(e, func(n ast.Node) bool {
 		if x, ok := n.(ast.Expr); ok && found == nil {
@@ -159,8 +159,8 @@ func within(e ast.Expr) (found ast.Expr) {
 	return found
 }
 
-// reads says whether a function looks into its arguments: of package strings, bytes, slices or regexp, all but those that only
-// make another text.
+// reads tells whether a function inspects its arguments: any function of strings, bytes, slices or regexp except those that
+// only make another text.
 func reads(fun ast.Expr) bool {
 	s, ok := fun.(*ast.SelectorExpr)
 	if !ok {
