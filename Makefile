@@ -1,6 +1,6 @@
 # `make help` lists the targets. They need Go and make, nothing else. A C compiler adds NVML to the program, the race
 # detector and the stub libraries of the tests. python3-venv adds the check that pandas, Polars and DuckDB read our files.
-# What is missing is left out with a line that says so. If CI is set, it is an error. .ci/run installs all of it.
+# If a tool is missing, its part is left out with a message; if CI is set, that is an error. .ci/run installs all tools.
 
 GO       ?= go
 TAGS     := urfave_cli_no_docs,urfave_cli_no_suggest,noasm
@@ -19,7 +19,7 @@ help: ## list these targets
 
 build: ## bin/ergon
 	$(GO) build -trimpath -tags $(TAGS) -o bin/.linked ./cmd/ergon
-	@cp bin/.linked bin/ergon && rm bin/.linked # a copy lies in the page cache in smaller pieces: 15 MB resident, not 20
+	@cp bin/.linked bin/ergon && rm bin/.linked # the page cache keeps a copy in smaller pieces: 15 MB resident instead of 20
 	@test "$$($(GO) env CGO_ENABLED)" = 1 || echo 'built without cgo: NVML is not in this build'
 
 check: fmt-check vet lint short ## format, vet, lint and the short tests: for every change, in less than a minute
@@ -41,7 +41,7 @@ cover: readers ## statement coverage, every package counted for every test: bin/
 	$(TEST) -coverpkg=./... -coverprofile=bin/cover.out ./...
 	@$(GO) tool cover -func=bin/cover.out | tail -n 1
 
-bench: ## all benchmarks, last the program against its peers: bin/bench.json
+bench: ## all benchmarks, and the program against other tools: bin/bench.json
 	$(TEST) -run '^$$' -bench . -benchmem ./...
 	@mkdir -p bin
 	$(GO) run ./internal/bench -huge -json bin/bench.json
@@ -55,7 +55,7 @@ cross: ## vet, tests included, and build for the other systems and for Linux, al
 		$(GO) vet -tags $(TAGS) ./... && $(GO) build -tags $(TAGS) -o /dev/null ./cmd/ergon || exit 1; done
 
 ci: export ERGON_TEST_SKIPS := $(CURDIR)/bin/skips
-ci: no-skips fmt-check tidy-check lint cross build test race ## all that must pass before a change is merged
+ci: no-skips fmt-check tidy-check lint cross build test race ## everything that must pass before a change is merged
 	@sort -u bin/skips | awk -F '\t' '$$1 == "busy" {busy++; print "skipped, busy: " $$2 ": " $$3} \
 		$$1 != "busy" {left[$$1]++; why[$$1] = $$3} \
 		END {for (part in left) print part ": " left[part] " tests left out or reduced: " why[part]; \
@@ -67,16 +67,16 @@ no-skips: # the file to which the tests add a line for each skip
 vet:
 	$(GO) vet -tags $(TAGS) ./...
 
-short: # not shuffled: the go command repeats the result of a package that has not changed
+short: # without -shuffle, so that the go command can reuse the results of unchanged packages
 	$(TEST) -short ./...
 
-fmt-check: # the files are formatted
+fmt-check: # fails if a file is not formatted
 	$(LINT) fmt --diff
 
-tidy-check: # go.mod says what is used (tools/go.mod is written by `go get -tool`: its tests need not be known here)
+tidy-check: # fails if go.mod is not tidy (not tools/go.mod, which `go get -tool` writes)
 	$(GO) mod tidy -diff
 
-# The Python environment the tests read our Parquet files with.
+# The Python environment in which tests read our Parquet files.
 readers: $(if $(wildcard testdata/readers/requirements.txt),.venv/ready)
 
 .venv/ready: testdata/readers/requirements.txt
