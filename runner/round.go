@@ -119,8 +119,11 @@ func (o *round) setup(ctx context.Context) error {
 	if err = errors.Join(err, <-held); err != nil {
 		return err
 	}
-	if o.readings.engine == nil { // the sampler writes from the beginning
+	switch {
+	case o.readings.engine == nil: // the sampler writes from the beginning
 		err = o.noteFolder()
+	case o.folder.dir != "": // the rest is noted when the sampler joins
+		err = store.NoteManifest(o.folder.dir, o.run)
 	}
 	if err != nil {
 		return err
