@@ -103,14 +103,17 @@ func NoteManifest(dir string, run datamodel.Run) error {
 	if err != nil {
 		return err
 	}
-	temp := path + ".tmp"
-	if err := os.WriteFile(temp, text, 0o666); err != nil {
-		return fmt.Errorf("write: %w", err)
+	w, err := create(path, 0o666, func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
+	if err != nil {
+		return err
 	}
-	if err := os.Rename(temp, path); err != nil {
-		return fmt.Errorf("write: %w", err)
+	if err := w.file.Close(); err != nil {
+		return w.fail(err)
 	}
-	return nil
+	return w.name()
 }
 
 // SaveManifest writes manifest.json into a run's folder and makes the names in the folder durable. It is called after the
