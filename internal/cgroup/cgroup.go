@@ -175,8 +175,8 @@ func (g *Group) Refuse(dir string, why error) {
 // Add moves a process with all its threads into the groups. Children it already has stay where they are. A group that
 // does not take it is refused. The error says that the process is not in any group, or that it is gone.
 //
-// To move a process from outside, the kernel waits until it is sure that nobody forks meanwhile: 10 ms and more if that
-// was not done lately. A process that is created in the group, or moves its only thread itself, does not wait.
+// To move another process, the kernel waits until no process can fork during the move: 10 ms and more, unless it has done so
+// recently. A process that is created in the group, or moves its only thread itself, does not wait.
 func (g *Group) Add(pid int) error {
 	for again := true; again; {
 		again = false

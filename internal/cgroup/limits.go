@@ -149,7 +149,7 @@ func (g *Group) Quota() (Quota, error) {
 	return Quota{perSecond, file}, nil
 }
 
-// Throttled reads cpu.stat beside the quota.
+// Throttled reads cpu.stat in the folder of the quota.
 func (q Quota) Throttled() (Throttled, error) {
 	file := filepath.Join(filepath.Dir(q.File), "cpu.stat")
 	b, err := os.ReadFile(file)

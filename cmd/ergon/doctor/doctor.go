@@ -17,7 +17,7 @@ import (
 // Schema is the identifier of the report's JSON.
 const Schema = "ergon.doctor/1"
 
-// Facts is what was probed of a machine.
+// Facts has the results of probing a machine.
 type Facts struct {
 	// System is the operating system, as GOOS names it.
 	System string
@@ -141,7 +141,7 @@ func Examine(f Facts) Report {
 // families returns the findings about the backends.
 func (f Facts) families() []Finding {
 	readable := map[string]int{}
-	backendOf := map[string]string{"gpu": "nvml"} // by family, for what has no sensor but absences
+	backendOf := map[string]string{"gpu": "nvml"} // by family; gpu is given because it may have only absences
 	var order []string
 	see := func(family string) {
 		if !slices.Contains(order, family) {
@@ -196,7 +196,7 @@ func (f Facts) absences(family string, list []sensors.Absence) []Finding {
 	return all
 }
 
-// readFix returns the change that lets a counter or a file of sysfs be read; nil if only the reason can be told.
+// readFix returns the change that makes a counter or a file of sysfs readable. It returns nil if none is known.
 func (f Facts) readFix(family string, a sensors.Absence) *Fix {
 	if a.Cause == sensors.Masked {
 		return fix(fixMasked)
@@ -220,9 +220,9 @@ func (f Facts) readFix(family string, a sensors.Absence) *Fix {
 	return nil
 }
 
-// gpu explains why NVML, which answers, does not tell of one GPU or gives not all readings of it.
+// gpu explains why some readings of a GPU are absent although NVML answers.
 func (f Facts) gpu(x *Finding) {
-	switch x.Cause { //nolint:exhaustive // for the other causes the reason is all there is to say
+	switch x.Cause { //nolint:exhaustive // for the other causes the reason says enough
 	case sensors.UnknownOrder:
 		x.Fix = fix(fixOrder)
 	case sensors.Hidden:
@@ -232,7 +232,7 @@ func (f Facts) gpu(x *Finding) {
 	}
 }
 
-// nvml explains why NVML does not answer, from what else there is of NVIDIA's.
+// nvml explains why NVML does not answer, from the other signs of NVIDIA's GPUs and driver.
 func (f Facts) nvml(x *Finding) {
 	n := f.NVIDIA
 	if !n.present() {
@@ -377,7 +377,7 @@ func Status(findings []Finding) string {
 	return "not here"
 }
 
-// plural is "1 sensor", "2 sensors".
+// plural returns "1 sensor", "2 sensors".
 func plural(n int, what string) string {
 	if n == 1 {
 		return "1 " + what

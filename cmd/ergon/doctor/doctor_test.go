@@ -23,7 +23,7 @@ const (
 	rootOnly = "permission denied (root only since Linux 5.10, CVE-2020-8694)"
 )
 
-// TestExamine: what each set of facts comes to.
+// TestExamine checks the conclusions from several sets of facts.
 func TestExamine(t *testing.T) {
 	family := sensors.Absence{ID: "rapl", Cause: sensors.Denied, Reason: zoneFile + ": " + rootOnly}
 	noDriver := sensors.Absence{ID: "nvml", Cause: sensors.NoLibrary, Reason: "no NVIDIA driver found: libnvidia-ml.so.1: cannot open shared object file"}
@@ -239,13 +239,13 @@ func TestExamine(t *testing.T) {
 					got, r.Well(), Status(block), found.Reason, c.fix, c.well, c.status, c.reason)
 			}
 			if found.Readable && (found.Reason != "" || found.Fix != nil) {
-				t.Errorf("readable with a reason: %+v", found)
+				t.Errorf("a readable finding has a reason or a fix: %+v", found)
 			}
 		})
 	}
 }
 
-// TestInstead: what is used where the command gets no cgroup depends on what else there is.
+// TestInstead checks what ergon uses if the command gets no cgroup: perf if possible, else wait4.
 func TestInstead(t *testing.T) {
 	f := Facts{Groups: []Group{{Version: 2, Dir: "/u", Cause: sensors.Denied, Reason: "/u: permission denied"}}}
 	if x := Examine(f).Findings[0]; !strings.HasPrefix(x.Instead, "wait4") {
@@ -257,15 +257,15 @@ func TestInstead(t *testing.T) {
 	}
 }
 
-// TestFixes: every row can be used as it stands: what is to be written has a place, the commands are a shell's, nothing
-// is without a risk named, and no word in braces is left.
+// TestFixes checks that every fix can be used unchanged: files go below /etc, a shell can parse the commands, the risk is
+// named, and no word in braces is left.
 func TestFixes(t *testing.T) {
 	shell, err := exec.LookPath("sh")
 	seen := map[string]bool{}
 	var check func(f Fix)
 	check = func(f Fix) {
 		if seen[f.ID] || f.ID == "" || f.Title == "" || f.Risk == "" || len(f.Commands) == 0 {
-			t.Errorf("%q: twice, or without a title, risk or command: %+v", f.ID, f)
+			t.Errorf("fix %q occurs twice, or has no title, risk or command: %+v", f.ID, f)
 		}
 		seen[f.ID] = true
 		for _, file := range f.Files {
@@ -280,7 +280,7 @@ func TestFixes(t *testing.T) {
 				}
 			}
 			if strings.Contains(c, "a+r") || strings.Contains(c, "o+r") {
-				t.Errorf("%s: opens something to everybody: %s", f.ID, c)
+				t.Errorf("%s gives access to every user: %s", f.ID, c)
 			}
 		}
 		for _, or := range f.Or {
@@ -288,7 +288,7 @@ func TestFixes(t *testing.T) {
 		}
 	}
 	if err != nil {
-		t.Logf("commands are not parsed: %v", err)
+		t.Logf("the commands were not checked: %v", err)
 	}
 	for _, f := range fixes() {
 		check(f)
@@ -306,7 +306,7 @@ func TestFixes(t *testing.T) {
 	}
 }
 
-// TestPowercapRule holds the rule to the letter, as no machine of the tests need have udev.
+// TestPowercapRule checks the text of the udev rule, because test machines may have no udev.
 func TestPowercapRule(t *testing.T) {
 	const want = `SUBSYSTEM=="powercap", ACTION=="add", TEST=="energy_uj", RUN+="/bin/chgrp ergon /sys%p/energy_uj", ` +
 		`RUN+="/bin/chmod g+r /sys%p/energy_uj"` + "\n"
@@ -315,7 +315,7 @@ func TestPowercapRule(t *testing.T) {
 	}
 }
 
-// TestText: a family is a block, a reason is said once, a fix has one number however often it is named.
+// TestText checks that each family is a block, that each reason occurs once, and that a fix always has the same number.
 func TestText(t *testing.T) {
 	r := Examine(Facts{
 		System: "linux", UID: 1000, Container: "/.dockerenv exists",
@@ -343,7 +343,7 @@ Nothing was changed. Changes that would help, each with its risk:
 		t.Errorf("%s\nwant\n%s", got, want)
 	}
 	if strings.Count(got, "\n 2. ") != 0 {
-		t.Errorf("two fixes for one:\n%s", got)
+		t.Errorf("a fix is listed twice:\n%s", got)
 	}
 	for i, line := range strings.Split(got, "\n") {
 		if line != strings.TrimRight(line, " ") {
@@ -352,8 +352,7 @@ Nothing was changed. Changes that would help, each with its risk:
 	}
 }
 
-// TestContainer: each sign by itself.
-// TestProbe is this machine: nothing is claimed that was not asked for.
+// TestProbe checks that Probe reports only what it was asked for, on this machine.
 func TestProbe(t *testing.T) {
 	dir := t.TempDir()
 	host := sensors.Setup{Proc: filepath.Join(dir, "proc"), Sys: filepath.Join(dir, "sys")}
@@ -367,7 +366,7 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// TestNVIDIA: GPUs are counted on the bus, not the other functions of the same cards nor the devices of others.
+// TestNVIDIA checks that only NVIDIA's GPUs are counted, not other functions of their cards or devices of other vendors.
 func TestNVIDIA(t *testing.T) {
 	host := fixture.Unpack(t, `
 -- proc/driver/nvidia/version --

@@ -15,7 +15,7 @@ type Fix struct {
 	Commands []string `json:"commands"`
 	// Risk says what the change opens, and to whom.
 	Risk string `json:"risk"`
-	// Note is what else a reader should know.
+	// Note says what else a reader should know.
 	Note string `json:"note,omitempty"`
 	// Or lists alternatives.
 	Or []Fix `json:"or,omitempty"`
@@ -254,7 +254,7 @@ func fixes() []Fix {
 	}
 }
 
-// fix returns a row of the table, nil if there is none of that name. words are pairs: a word in braces, and its replacement.
+// fix returns a row of the table, nil if there is none with that name. words are pairs: a word in braces, and its replacement.
 func fix(id string, words ...string) *Fix {
 	table := fixes()
 	i := slices.IndexFunc(table, func(f Fix) bool { return f.ID == id })

@@ -12,7 +12,7 @@ import (
 )
 
 // Probe looks at the machine, given what a sampler found. Perf and cgroups are always this machine's, whatever the roots
-// in host. What the sampler was not asked for is not probed either.
+// in host. Families that the sampler was not asked for are not probed.
 func Probe(host sensors.Setup, readings []Reading, missing []sensors.Absence) Facts {
 	asked := func(family string) bool {
 		return slices.ContainsFunc(readings, func(r Reading) bool { return r.Backend == family }) ||
@@ -34,12 +34,12 @@ func Probe(host sensors.Setup, readings []Reading, missing []sensors.Absence) Fa
 // nodes are always this machine's, whatever the roots.
 func nvidia(host sensors.Setup) NVIDIA {
 	n := NVIDIA{}
-	vendors, _ := filepath.Glob(filepath.Join(host.Sys, "bus/pci/devices/*/vendor")) // no bad pattern but in the root's own name.
+	vendors, _ := filepath.Glob(filepath.Join(host.Sys, "bus/pci/devices/*/vendor")) // an error means a bad pattern, which only the root's name could hold
 	for _, file := range vendors {
 		if word(file) != "0x10de" {
 			continue
 		}
-		// 0x0300 is a VGA and 0x0302 a 3D controller (PCI Code and ID Assignment Specification).
+		// 0x0300 is a VGA controller and 0x0302 a 3D controller (PCI Code and ID Assignment Specification).
 		if class := word(filepath.Join(filepath.Dir(file), "class")); strings.HasPrefix(class, "0x0300") || strings.HasPrefix(class, "0x0302") {
 			n.GPUs++
 		}
