@@ -17,7 +17,7 @@ func unavailable(cause sensors.Cause, reason string) error {
 // unreadable returns the error of Open if a file that the whole family depends on cannot be read.
 func unreadable(path string, err error) error { return unavailable(cause(err), path+": "+reason(err)) }
 
-// noneOf returns the error of Open if all sensors of a family are absent: the first of them speaks for all.
+// noneOf returns the error of Open if all sensors of a family are absent. It has the cause and the reason of the first.
 func noneOf(absences []sensors.Absence) error {
 	first := absences[0]
 	return unavailable(first.Cause, first.Source+": "+first.Reason)
@@ -35,7 +35,7 @@ func absentGroup(id, source string, err error) sensors.Absence {
 	return sensors.Absence{ID: id, Source: source, Cause: cause(err), Reason: reason(err)}
 }
 
-// absenceError is an error that knows its cause better than its chain tells.
+// absenceError is an error with a cause that does not follow from the errors it wraps.
 type absenceError struct {
 	cause  sensors.Cause
 	reason string
@@ -63,7 +63,7 @@ func cause(err error) sensors.Cause {
 	return sensors.Unreadable
 }
 
-// reason words an error of opening or reading a file for people. It leaves out the path, which the absence has already.
+// reason describes an error of opening or reading a file for people. It leaves out the path, which the absence already has.
 func reason(err error) string {
 	var own *absenceError
 	var p *fs.PathError

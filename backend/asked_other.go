@@ -9,14 +9,14 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// asked is a source whose numbers gopsutil is asked for at each reading. It holds nothing open, and allocates.
+// asked is a source that calls gopsutil at each reading. It keeps no file open, and it allocates.
 type asked struct {
 	list   []sensors.Sensor
 	ask    func(dst []float64) error
 	closed bool
 }
 
-// newAsked opens a source if it answers once.
+// newAsked returns a source if a first call succeeds.
 func newAsked(list []sensors.Sensor, ask func(dst []float64) error) (sensors.Source, []sensors.Absence, error) {
 	a := &asked{list: list, ask: ask}
 	if err := a.Read(make([]float64, len(list))); err != nil {

@@ -109,7 +109,7 @@ func isBattery(dir, name string) bool {
 	if err != nil {
 		return strings.HasPrefix(name, "BAT")
 	}
-	scope, _ := readString(filepath.Join(dir, "scope")) // most have none.
+	scope, _ := readString(filepath.Join(dir, "scope")) // most supplies have none
 	return kind == "Battery" && scope != "Device"
 }
 
@@ -141,7 +141,7 @@ func (b *batterySource) add(dir, name string) []sensors.Absence {
 	f, err := open(filepath.Join(dir, "energy_now"))
 	if err == nil {
 		if _, err = f.number(); err != nil {
-			_ = f.close() // nothing was written, and the first error is the one that tells.
+			_ = f.close() // nothing was written, and the first error says more
 		}
 	}
 	switch {
@@ -162,7 +162,7 @@ func (b *batterySource) add(dir, name string) []sensors.Absence {
 // noPower explains the error of openPower.
 func noPower(err error) error {
 	why := &absenceError{cause(err), "needs status and either power_now or voltage_now and current_now: " + reason(err)}
-	if why.cause == sensors.NotPresent { // the battery is there, and does not have these files
+	if why.cause == sensors.NotPresent { // the battery is there, but does not have these files
 		why.cause = sensors.Unsupported
 	}
 	return why
@@ -266,7 +266,7 @@ func (b *batterySource) Read(dst []float64) error {
 			put(n*joulesPerMicrowattHour, err)
 		}
 	}
-	if answered { // that the battery does not discharge is an answer too.
+	if answered { // also if a battery does not discharge
 		return nil
 	}
 	return first

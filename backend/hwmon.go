@@ -302,7 +302,7 @@ func (c chip) domain(label, device string) sensors.Domain {
 		}
 		if digits, ok := strings.CutPrefix(label, "Ecore"); ok {
 			if _, err := strconv.ParseUint(digits, 10, 31); err == nil {
-				return sensors.Domain{Kind: sensors.CoreDomain, Socket: -1, Part: device} // of which package is not told
+				return sensors.Domain{Kind: sensors.CoreDomain, Socket: -1, Part: device} // its package is unknown
 			}
 		}
 		return d

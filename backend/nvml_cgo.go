@@ -55,7 +55,7 @@ type nvmlSource struct {
 	lib  nvml.Interface
 	gpus []gpu
 	list []sensors.Sensor
-	// users reads who uses the GPUs, periods measures their update periods. Both start with the target.
+	// users reads the use of the GPUs by processes, and periods measures their update periods. Both start with the target.
 	users   gpuUsers
 	periods updatePeriods
 }
@@ -94,9 +94,9 @@ type gpuReading struct {
 	field, scope uint32
 	unit         float64
 	read         func(nvml.Device, []float64) nvml.Return
-	// averages: the reading is averaged over powerWindow on Ampere and later, except GA100.
+	// averages means that the reading is averaged over powerWindow on Ampere and later, except GA100.
 	averages bool
-	// rare: few GPUs have it, so its absence is not reported.
+	// rare means that few GPUs have it, so its absence is not reported.
 	rare bool
 }
 
@@ -147,7 +147,7 @@ func gpuReadings() []gpuReading {
 			sensors: watts("power", sensors.GPUPower, sensors.GPUDomain, ofGPU, 0), symbol: fields, call: "NVML field POWER_INSTANT",
 			field: nvml.FI_DEV_POWER_INSTANT, unit: 1e3,
 		},
-		{ // On Ampere and later, but for GA100.
+		{ // on Ampere and later, except GA100
 			sensors: watts("power", sensors.GPUPower, sensors.GPUDomain, ofGPU+aMean, powerWindow), symbol: fields, call: "NVML field POWER_AVERAGE",
 			field: nvml.FI_DEV_POWER_AVERAGE, unit: 1e3,
 		},
@@ -198,7 +198,7 @@ func gpuReadings() []gpuReading {
 				return ret
 			},
 		},
-		{ // The older one counts what the driver reserves as used.
+		{ // the older function counts memory that the driver reserves as used
 			sensors: memory, symbol: "nvmlDeviceGetMemoryInfo", call: "nvmlDeviceGetMemoryInfo",
 			read: func(d nvml.Device, dst []float64) nvml.Return {
 				m, ret := d.GetMemoryInfo()
@@ -211,7 +211,7 @@ func gpuReadings() []gpuReading {
 			symbol:  "nvmlDeviceGetTemperature", call: "nvmlDeviceGetTemperature",
 			read: func(d nvml.Device, dst []float64) nvml.Return {
 				degrees, ret := d.GetTemperature(nvml.TEMPERATURE_GPU)
-				dst[0] = float64(int32(degrees)) // unsigned in the interface only.
+				dst[0] = float64(int32(degrees)) // only the interface is unsigned
 				return ret
 			},
 		},
@@ -305,7 +305,7 @@ func (n *nvmlSource) open(setup sensors.Setup) ([]sensors.Absence, error) {
 				ID: fmt.Sprintf("gpu/%d", i), Source: "NVML", Cause: cause(nvmlError(ret)), Reason: "GPU " + nvmlError(ret).Error(),
 			})
 		} else if n.has("nvmlDeviceGetName") {
-			id.model, _ = device.GetName() // empty where it has none.
+			id.model, _ = device.GetName() // empty if it has none
 		}
 		// A GPU that does not answer keeps its number.
 		found, devices = append(found, id), append(devices, device)
@@ -499,7 +499,7 @@ func fieldNumber(v *nvml.FieldValue) float64 {
 		return math.Float64frombits(bits)
 	case nvml.VALUE_TYPE_UNSIGNED_INT:
 		return float64(low)
-	case nvml.VALUE_TYPE_UNSIGNED_LONG, nvml.VALUE_TYPE_UNSIGNED_LONG_LONG: // long has 64 bits on every Linux NVML runs on.
+	case nvml.VALUE_TYPE_UNSIGNED_LONG, nvml.VALUE_TYPE_UNSIGNED_LONG_LONG: // long has 64 bits on every Linux system with NVML
 		return float64(bits)
 	case nvml.VALUE_TYPE_SIGNED_LONG_LONG:
 		return float64(int64(bits))
@@ -507,7 +507,7 @@ func fieldNumber(v *nvml.FieldValue) float64 {
 		return float64(int32(low))
 	case nvml.VALUE_TYPE_UNSIGNED_SHORT:
 		return float64(binary.NativeEndian.Uint16(v.Value[:]))
-	case nvml.VALUE_TYPE_COUNT: // the number of types, itself none.
+	case nvml.VALUE_TYPE_COUNT: // the number of types, not a type
 	}
 	return math.NaN()
 }
@@ -532,14 +532,14 @@ func (n *nvmlSource) Read(dst []float64) error {
 	switch {
 	case answers:
 		return nil
-	case lost: // a GPU that fell off the bus comes back with a restart of the machine.
+	case lost: // a GPU that fell off the bus comes back only after a reboot
 		return sensors.ErrGone
 	}
 	return errNoAnswer
 }
 
-// readAll reads one GPU. dst is all NaN, and stays NaN where a call fails. ok says that a call gave a number, gone that all
-// calls say that the GPU is lost.
+// readAll reads one GPU into dst, which is all NaN. A value whose call fails stays NaN. ok is true if any call gave a number.
+// gone is true if all calls say that the GPU is lost.
 func (g *gpu) readAll(dst []float64) (ok, gone bool) {
 	gone = true
 	said := func(ret nvml.Return) bool {
@@ -549,7 +549,7 @@ func (g *gpu) readAll(dst []float64) (ok, gone bool) {
 	}
 	if len(g.fields) > 0 {
 		for i := range g.fields {
-			g.fields[i].NvmlReturn = uint32(nvml.ERROR_UNKNOWN) // what is not filled in is no reading.
+			g.fields[i].NvmlReturn = uint32(nvml.ERROR_UNKNOWN) // the driver overwrites it if it gives a value
 		}
 		ret := g.device.GetFieldValues(g.fields)
 		for i := range g.fields {
@@ -573,7 +573,7 @@ func (g *gpu) readAll(dst []float64) (ok, gone bool) {
 	return ok, gone
 }
 
-// Follow starts to tell the target's processes from others, and to measure the update periods.
+// Follow starts to distinguish the target's processes from others, and to measure the update periods.
 func (n *nvmlSource) Follow(pid int) error {
 	if n.lib == nil {
 		return fmt.Errorf("nvml: follow process %d: %w", pid, os.ErrClosed)
@@ -602,11 +602,12 @@ func noFunction(symbol string) error {
 	return &absenceError{sensors.Unsupported, "no function " + symbol + " in this library"}
 }
 
-// nvmlError translates the return code of a call, success to nil. NVML has a function for the words, but a library may lack it.
+// nvmlError translates the return code of a call. Success gives nil. NVML has a function for the text, but a library may lack
+// it.
 func nvmlError(ret nvml.Return) error {
 	known := map[nvml.Return]absenceError{
 		nvml.ERROR_NOT_SUPPORTED:     {sensors.Unsupported, notSupported},
-		nvml.ERROR_INVALID_ARGUMENT:  {sensors.Unsupported, notSupported}, // of fields that a driver does not know.
+		nvml.ERROR_INVALID_ARGUMENT:  {sensors.Unsupported, notSupported}, // for fields that a driver does not know
 		nvml.ERROR_NO_PERMISSION:     {sensors.Denied, "permission denied"},
 		nvml.ERROR_DRIVER_NOT_LOADED: {sensors.NoDriver, "the driver is not loaded"},
 		nvml.ERROR_LIB_RM_VERSION_MISMATCH: {

@@ -9,7 +9,7 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// openNVML says what this build lacks: go-nvml needs cgo, and dlopen as Linux has it.
+// openNVML returns an error that says what this build lacks. go-nvml needs cgo, and dlopen as on Linux.
 func openNVML(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 	if runtime.GOOS != "linux" {
 		return nil, nil, unavailable(sensors.Unsupported, "NVML is read on Linux only")

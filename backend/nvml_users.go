@@ -53,7 +53,7 @@ type gpuUse struct {
 	utilizationAt, processesAt int
 	lists                      []func(nvml.Device) ([]nvml.ProcessInfo, nvml.Return)
 	// asked is true once the samples from before the target's start have been fetched. newest is the time stamp of the last
-	// sample, in the driver's µs, and at is when it came.
+	// sample, in the driver's µs. at is the time when that sample was read.
 	asked         bool
 	newest        uint64
 	at            time.Time

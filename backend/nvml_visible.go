@@ -14,7 +14,7 @@ type gpuIdentity struct{ uuid, model string }
 
 var (
 	errNotVisible = &absenceError{sensors.Hidden, "not visible to this job (CUDA_VISIBLE_DEVICES)"}
-	// errUnknownOrder is the reason if only a guess could tell which GPUs the job has.
+	// errUnknownOrder is the reason if it is unknown which GPUs belong to the job.
 	errUnknownOrder = &absenceError{
 		sensors.UnknownOrder, "CUDA_VISIBLE_DEVICES has numbers, and CUDA numbers GPUs of different models by speed: " +
 			"set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name the GPUs by UUID",

@@ -9,25 +9,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// perfHead is how many words come before the counts of a group: their number, and for how many ns the group was enabled
-// and has counted.
+// perfHead is the number of words before the counts of a group: the number of counts, and for how many ns the group was
+// enabled and has counted.
 const perfHead = 3
 
-// perfGroup is the events of one PMU on one processor, read by one call on the first (perf_event_open(2),
+// perfGroup has the events of one PMU on one processor. One call on the first event reads all of them (perf_event_open(2),
 // PERF_FORMAT_GROUP).
 type perfGroup struct {
-	// first is the place of the group's first value in the source's.
+	// first is the place of the group's first reading in the source's list.
 	first  int
 	scales []float64
 	fds    []int
 	buf    []byte
-	// counted is for how many ns the group had counted at the reading before.
+	// counted is for how many ns the group had counted at the previous reading.
 	counted uint64
 }
 
 // open adds an event to the group.
 func (g *perfGroup) open(kind uint32, e energyOf, cpu int) error {
-	// No bit is set: a PMU of this kind refuses to exclude anything.
+	// No bit is set, because such a PMU refuses to exclude anything.
 	attr := unix.PerfEventAttr{
 		Type: kind, Config: e.config[0], Ext1: e.config[1], Ext2: e.config[2],
 		Read_format: unix.PERF_FORMAT_GROUP | unix.PERF_FORMAT_TOTAL_TIME_ENABLED | unix.PERF_FORMAT_TOTAL_TIME_RUNNING,
@@ -46,7 +46,7 @@ func (g *perfGroup) open(kind uint32, e energyOf, cpu int) error {
 	return nil
 }
 
-// read gives the group's counters in J, NaN where there is none.
+// read sets dst to the group's counters in J. A missing counter is NaN.
 func (g *perfGroup) read(dst []float64) error {
 	missing(dst)
 	if len(g.fds) == 0 {
@@ -57,14 +57,14 @@ func (g *perfGroup) read(dst []float64) error {
 		return err
 	}
 	word := func(i int) uint64 { return binary.NativeEndian.Uint64(g.buf[8*i:]) }
-	// An event of a processor that was taken out reads as nothing, or with its group dissolved, or stands still.
+	// After its processor has gone offline, an event reads nothing, or leaves its group, or stops counting.
 	if n != len(g.buf) || word(0) != uint64(len(g.fds)) || word(2) <= g.counted {
 		return errNotCounted
 	}
 	g.counted = word(2)
 	err = errNegative
 	for i, scale := range g.scales {
-		// The kernel adds up signed differences.
+		// The kernel adds up signed differences, so a count can be negative.
 		if count := int64(word(perfHead + i)); count >= 0 {
 			dst[i], err = float64(count)*scale, nil
 		}

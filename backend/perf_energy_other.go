@@ -4,7 +4,7 @@ package backend
 
 import "errors"
 
-// perfGroup is nothing: perf events are Linux's.
+// perfGroup is empty, because only Linux has perf events.
 type perfGroup struct {
 	first  int
 	scales []float64

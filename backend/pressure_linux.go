@@ -8,36 +8,36 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// pressure reads one file of /proc/pressure (Documentation/accounting/psi.rst), the time in which some tasks could not go
-// on for lack of a resource, in µs behind total=:
+// pressure reads a file of /proc/pressure (Documentation/accounting/psi.rst). The number after total= is the time, in µs, in
+// which some tasks waited for a resource:
 //
 //	some avg10=0.00 avg60=0.12 avg300=0.05 total=917432
 //	full avg10=0.00 avg60=0.00 avg300=0.00 total=0
 type pressure struct{ f *file }
 
-// openPressure opens the file of "cpu", "memory" or "io". A kernel without it, or with psi=0, has none, and then the
-// sensor is left out.
+// openPressure opens the file of "cpu", "memory" or "io". It returns false if the kernel does not measure pressure or was
+// started with psi=0. Then the family has no such sensor.
 func openPressure(setup sensors.Setup, resource string) (pressure, bool) {
 	f, err := openQuick(setup.Proc, "pressure/"+resource)
 	if err != nil {
 		return pressure{}, false
 	}
 	p := pressure{f}
-	if math.IsNaN(p.read()) { // psi=0 on an older kernel: it opens and cannot be read
+	if math.IsNaN(p.read()) { // with psi=0, older kernels have the file, but reading it fails
 		_ = p.close() // nothing was written
 		return pressure{}, false
 	}
 	return p, true
 }
 
-// sensor describes it as one of a family.
+// sensor returns the sensor of the file, as part of a family.
 func (p pressure) sensor(family string, use sensors.Use, doc string) sensors.Sensor {
 	return placed(family, "", "pressure", sensors.Sensor{
 		Unit: units.Second, Kind: sensors.Counter, Use: use, Resolution: 1e-6, Source: p.f.path, Doc: doc,
 	})
 }
 
-// read is the time in s, NaN where it cannot be read.
+// read returns the time in s, NaN if it cannot be read.
 func (p pressure) read() float64 {
 	b, err := p.f.read()
 	if err != nil {
@@ -48,6 +48,7 @@ func (p pressure) read() float64 {
 
 func (p pressure) close() error { return p.f.close() }
 
+// parsePressure returns the time in s from the line "some", NaN if the text has another form.
 func parsePressure(b []byte) float64 {
 	l, _ := line(b)
 	_, total, ok := bytes.Cut(l, []byte(" total="))
@@ -61,7 +62,7 @@ func parsePressure(b []byte) float64 {
 	return float64(us) / 1e6
 }
 
-// swap reads of /proc/vmstat what went to and from swap space since the start of the machine, in pages:
+// swap reads two lines of /proc/vmstat: the pages read from and written to swap space since the boot:
 //
 //	pswpin 812
 //	pswpout 40123
@@ -70,7 +71,7 @@ type swap struct {
 	page float64
 }
 
-// swapSensors are in the order that parse fills them in.
+// swapSensors returns the sensors in the order of the readings.
 func swapSensors(source string) []sensors.Sensor {
 	counter := func(name string, use sensors.Use, doc string) sensors.Sensor {
 		return placed("memory", "", name, sensors.Sensor{Unit: units.Byte, Kind: sensors.Counter, Use: use, Source: source, Doc: doc})

@@ -12,11 +12,11 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// firstProcess reads the target through gopsutil: its first process alone, as to find the children gopsutil starts
-// pgrep at each call on macOS and FreeBSD, and walks all processes elsewhere.
+// firstProcess reads the target through gopsutil, but only its first process. To find children, gopsutil would start pgrep
+// at each call on macOS and FreeBSD, and walk all processes on Windows.
 type firstProcess struct {
 	list    []sensors.Sensor
-	rows    []int // which of the target's readings they are
+	rows    []int // the index of each sensor among the target's readings
 	process *process.Process
 	largest float64
 	closed  bool
@@ -27,7 +27,7 @@ func openTarget(sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 		return nil, nil, unavailable(sensors.Unsupported, "without cgo, gopsutil would start ps for each reading of a process")
 	}
 	rows := []int{targetCPU, targetUser, targetSystem, targetMemory, targetMemoryPeak, targetThreads}
-	if runtime.GOOS == "windows" { // elsewhere gopsutil has no bytes, or nothing.
+	if runtime.GOOS == "windows" { // on other systems gopsutil has no counts of bytes, or no counts at all
 		rows = append(rows, targetReadChars, targetWriteChars, targetReadCalls, targetWriteCalls)
 	}
 	source := &firstProcess{rows: rows}
@@ -51,11 +51,11 @@ func openTarget(sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 
 func (f *firstProcess) Sensors() []sensors.Sensor { return f.list }
 
-// Follow implements sensors.Follower. A process that is gone already reads NaN.
+// Follow implements sensors.Follower. If the process is already gone, all readings are NaN.
 func (f *firstProcess) Follow(pid int) error {
 	p, err := process.NewProcess(int32(pid))
 	if err != nil {
-		return nil //nolint:nilerr // it is gone, which is no error.
+		return nil //nolint:nilerr // it is gone, which is not an error
 	}
 	f.process = p
 	return nil

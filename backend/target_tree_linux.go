@@ -49,21 +49,21 @@ func (c *counts) add(d *counts) {
 // tree sums the resource use of a process and its descendants from /proc. Each look reads them all once.
 //
 // Processes that end are the difficulty. Their use is known up to the last look. If the parent waits for the process,
-// the kernel adds the complete use to the parent's: to cutime, cstime, cminflt and cmajflt beside the parent's own
-// counts, and into the one sum of /proc/PID/io. If nobody waits (SIGCHLD is ignored, or init adopted an orphan), the
-// kernel shows the use nowhere.
+// the kernel adds the complete use to the parent's: to cutime, cstime, cminflt and cmajflt, which are separate from the
+// parent's own counts, and to the only sum in /proc/PID/io. If no process of the tree waits for it (SIGCHLD is ignored, or
+// init has adopted an orphan), the kernel shows the use nowhere.
 //
-// So tree books the last known use of a vanished process as owed by its nearest living ancestor. A rise of the
-// ancestor's inherited counts pays the debt. What is still owed two looks later is retired: it counts for good. An
-// ancestor whose inherited page faults have not risen has waited for nobody and pays nothing, as no process runs
-// without a page fault.
+// So tree books the last known use of a vanished process as a debt of its nearest living ancestor. A rise of the ancestor's
+// inherited counts pays the debt. A debt that is still open two looks later is retired: it counts permanently. If an
+// ancestor's inherited page faults have not risen, it has waited for no child and pays nothing, because every process has
+// page faults.
 //
 // Nothing is counted twice: each look reads parents before children, and new processes last. A child that still
-// exists when it is read cannot be in what its parent showed before. There is one exception: a process that is
-// orphaned, and that a subreaper within the tree waits for, all between two looks.
+// exists when it is read cannot be part of the counts that its parent showed before. There is one exception: a process that
+// is orphaned, and that a subreaper in the tree waits for, all between two looks.
 //
-// Two things are missed if nobody waits for a process: what it did after the last look, and all of a process that no
-// look saw. So every count is a lower bound.
+// If no process of the tree waits for a process, two things are missed: its use after the last look, and all of its use if
+// no look saw it. So every count is a lower bound.
 //
 // A look does not allocate once it has seen all processes.
 type tree struct {
@@ -421,7 +421,7 @@ func (t *tree) stat(p *process) (processStat, bool) {
 	return parseProcessStat(t.buf[:n])
 }
 
-// read updates what is known of a process. It returns false if the process is gone.
+// read updates the counts of a process. It returns false if the process is gone.
 func (t *tree) read(p *process) bool {
 	s, ok := t.stat(p)
 	if !ok || s.start != p.start {
@@ -473,8 +473,8 @@ func (t *tree) readIO(p *process) {
 	}
 }
 
-// lookAtSwitches reads the context switches of every thread; the kernel has no sum for the process. It returns those of
-// all processes ever seen. Switches of ended threads count up to the last look.
+// lookAtSwitches reads the context switches of every thread, because the kernel has no sum for the process. It returns the
+// sums over all processes ever seen. Switches of ended threads count up to the last look.
 func (t *tree) lookAtSwitches() (voluntary, involuntary uint64) {
 	voluntary, involuntary = t.switches[0], t.switches[1]
 	for _, p := range t.order {

@@ -58,7 +58,7 @@ func openThermal(_ context.Context, setup sensors.Setup) (sensors.Source, []sens
 		case errors.Is(err, fs.ErrNotExist):
 			return false
 		case err != nil:
-			_ = f.close() // nothing was written, and the first error is the one that tells
+			_ = f.close() // nothing was written, and the first error says more
 			absences = append(absences, absent(s, s.Source, err))
 			return true
 		}
@@ -69,7 +69,7 @@ func openThermal(_ context.Context, setup sensors.Setup) (sensors.Source, []sens
 	for _, n := range members(text(dir, "online")) {
 		processor := "cpu" + strconv.Itoa(n)
 		if !add(processor, processor, "core_throttles", sensors.CoreThrottles, "times the core was throttled for heat", "core_throttle_count") {
-			break // one for all: the processor's kind decides
+			break // the processor's model decides, so it holds for all
 		}
 		if covered[n] {
 			continue
@@ -95,8 +95,8 @@ func (t *thermalSource) Read(dst []float64) error { return readNumbers(t.files, 
 
 func (t *thermalSource) Close() error { return closeAll(t.files) }
 
-// readNumbers reads files of one number each and multiplies by scale. It fails only if none can be read: a processor may have
-// been taken out.
+// readNumbers reads files of one number each and multiplies by scale. It fails only if no file can be read, because a
+// processor may have gone offline.
 func readNumbers(files []*file, scale float64, dst []float64) error {
 	missing(dst)
 	var first error
