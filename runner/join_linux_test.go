@@ -227,15 +227,17 @@ func TestBadJoin(t *testing.T) {
 // TestRounds: all rounds of a session go the same road, with one sampler, and round 20 is as round 1.
 func TestRounds(t *testing.T) {
 	samplers := 0
-	s, err := runner.Open(joining(t, "", &samplers))
+	o := joining(t, "", &samplers)
+	s, err := runner.Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
 	for round := range 20 {
 		command, readings := []string{"true"}, int64(2)
-		if round%4 == 3 { // long enough for the sampler to join
-			command, readings = []string{"sleep", "0.15"}, 4
+		if round%4 == 3 { // until the sampler has joined
+			wait := "until ls " + o.Results + "/project=p/*/*/spool/*.arrows >/dev/null 2>&1; do sleep 0.01; done; sleep 0.1"
+			command, readings = []string{"sh", "-c", wait}, 4
 		}
 		rep, err := s.Round(t.Context(), command)
 		if err != nil || rep.Run.Outcome != datamodel.Done {

@@ -146,6 +146,7 @@ type opening struct {
 // with a limit of time, the others one after another.
 func (e *Engine) openAll(wanted func(sensors.Backend) bool) []opening {
 	opened := make([]opening, len(e.backends))
+	host := e.config.Host // a copy: one that hangs is still opened when the target is known
 	late := make([]chan opening, len(e.backends))
 	open := func(b sensors.Backend) bool {
 		only := e.config.Only
@@ -155,12 +156,12 @@ func (e *Engine) openAll(wanted func(sensors.Backend) bool) []opening {
 		opened[i].backend = b
 		if open(b) && !e.local && (b.Alone || !e.config.shared()) {
 			late[i] = make(chan opening, 1)
-			go func() { late[i] <- e.openOne(b) }()
+			go func() { late[i] <- openOne(b, host) }()
 		}
 	}
 	for i, b := range e.backends {
 		if late[i] == nil && open(b) {
-			opened[i] = e.openOne(b)
+			opened[i] = openOne(b, host)
 		}
 	}
 	deadline := time.After(openTimeout)
@@ -182,8 +183,8 @@ func (e *Engine) openAll(wanted func(sensors.Backend) bool) []opening {
 	return opened
 }
 
-func (e *Engine) openOne(b sensors.Backend) opening {
-	src, absences, err := b.Open(context.Background(), e.config.Host)
+func openOne(b sensors.Backend, host sensors.Setup) opening {
+	src, absences, err := b.Open(context.Background(), host)
 	if err != nil {
 		absences = append(absences, sensors.AbsenceOf(b.Name, err))
 		src = nil
