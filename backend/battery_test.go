@@ -43,11 +43,11 @@ func TestBatteryStatus(t *testing.T) {
 	host := fixture.Host(t, "laptop-psys")
 	source, absences := sensortest.Open(t, battery(), host)
 	if len(source.Sensors()) != 2 || len(absences) != 0 {
-		t.Fatalf("%+v, absences %+v", source.Sensors(), absences)
+		t.Fatalf("sensors %+v, absences %+v; want 2 and none", source.Sensors(), absences)
 	}
 	for _, s := range source.Sensors() {
 		if s.Kind != sensors.Gauge || s.Name == "power" && s.Unit != units.Watt || s.Name == "stored" && s.Unit != units.Joule {
-			t.Errorf("%+v", s)
+			t.Errorf("the sensor is %+v", s)
 		}
 	}
 	path := source.Sensors()[0].Source
@@ -95,7 +95,7 @@ func TestBatteryKinds(t *testing.T) {
 		for _, a := range absences {
 			ids = append(ids, a.ID)
 			if a.Cause != sensors.Unsupported && a.Cause != sensors.NotPresent {
-				t.Errorf("%+v", a)
+				t.Errorf("the absence is %+v", a)
 			}
 		}
 		if strings.Join(ids, " ") != absent {
@@ -161,10 +161,10 @@ func FuzzBatteryAmount(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n, ok := amount(b)
 		if !(n >= 0) || math.IsInf(n, 0) || !ok && n != 0 {
-			t.Fatalf("%q is %v, %t", b, n, ok)
+			t.Fatalf("%q is parsed as %v, %t", b, n, ok)
 		}
 		if ok && strings.Count(string(b), "-") > 1 {
-			t.Fatalf("%q has two signs", b)
+			t.Fatalf("%q has two signs, but is accepted", b)
 		}
 	})
 }

@@ -46,7 +46,7 @@ func TestHWMonMeters(t *testing.T) {
 		for i, s := range source.Sensors() {
 			got = append(got, fmt.Sprintf("%s %g %s", s.ID, values[i], s.Unit))
 			if (s.Unit == units.Joule) != (s.Kind == sensors.Counter) || !filepath.IsAbs(s.Source) {
-				t.Errorf("%+v", s)
+				t.Errorf("the sensor is %+v", s)
 			}
 		}
 		if !slices.Equal(got, want) || len(absences) != 0 {
@@ -89,7 +89,7 @@ func TestHWMonAbsences(t *testing.T) {
 	for _, a := range absences {
 		got = append(got, a.ID)
 		if !a.Present() || !strings.HasSuffix(a.Source, "_input") {
-			t.Errorf("%+v", a)
+			t.Errorf("the absence is %+v", a)
 		}
 	}
 	if want := []string{"hwmon/ina226/power1/power", "hwmon/ina226/power3/power"}; !slices.Equal(got, want) {

@@ -76,8 +76,8 @@ func governor(sys string) string {
 	return text(sys, "devices/system/cpu/cpufreq/policy0/scaling_governor")
 }
 
-// turbo reports whether frequencies above the nominal one are allowed, nil if that is unknown. intel_pstate has a file of
-// its own instead of boost (Documentation/admin-guide/pm/intel_pstate.rst and cpufreq.rst).
+// turbo reports whether frequencies above the nominal one are allowed, nil if that is unknown. The driver intel_pstate has
+// its own file instead of boost. Both are in Documentation/admin-guide/pm: intel_pstate.rst and cpufreq.rst.
 func turbo(sys string) *bool {
 	for _, f := range []struct{ path, on string }{
 		{"devices/system/cpu/intel_pstate/no_turbo", "0"}, {"devices/system/cpu/cpufreq/boost", "1"},

@@ -75,13 +75,13 @@ func TestCompleteContainer(t *testing.T) {
 		Memory: 4 << 30, MemorySource: host.Sys + "/fs/cgroup/memory.max",
 	}
 	if m.Container != "docker" || m.Limits != limits || m.Cgroup != "/" || m.CPUs != 4 {
-		t.Errorf("%+v", m)
+		t.Errorf("the description is %+v", m)
 	}
 	if n, by := m.Limits.CPUs(); n != 1.5 || by != limits.QuotaSource {
-		t.Errorf("%v CPUs by %s", n, by)
+		t.Errorf("%v CPUs, limited by %s; want 1.5 by %s", n, by, limits.QuotaSource)
 	}
 	if !reflect.DeepEqual(m.GPUs, []string{"NVIDIA A100-PCIE-40GB"}) || m.GPUDriver != "NVIDIA 535.129.03" {
-		t.Errorf("%v, driver %s", m.GPUs, m.GPUDriver)
+		t.Errorf("GPUs %v, driver %s", m.GPUs, m.GPUDriver)
 	}
 	if m.PowerCaps != nil || m.Scaling.Turbo != nil {
 		t.Errorf("masked files are described: %+v", m)
@@ -100,20 +100,20 @@ func TestCompleteHere(t *testing.T) {
 	m = Describe(here(t))
 	Complete(here(t), &m)
 	if m.Kernel == "" || m.Memory == 0 || m.CPUs < runtime.NumCPU() || m.Swap == nil {
-		t.Errorf("%+v", m)
+		t.Errorf("this machine is described as %+v", m)
 	}
 	if n, _ := m.Limits.CPUs(); m.Limits.Allowed != 0 && m.Limits.Allowed != runtime.NumCPU() || n < 0 {
 		t.Errorf("limits %+v on %d CPUs of %d", m.Limits, runtime.NumCPU(), m.CPUs)
 	}
 	if b, err := os.ReadFile("/proc/cmdline"); err == nil && len(m.Parameters) > len(b) {
-		t.Errorf("%q of %q", m.Parameters, b)
+		t.Errorf("the parameters %q are longer than the command line %q", m.Parameters, b)
 	}
 }
 
 func TestParameters(t *testing.T) {
 	const line = "BOOT_IMAGE=/b root=UUID=1 nosmt=force isolcpus=2,3 intel-idle.max_cstate=1 rd.luks.key=x mem=8G a=mitigations\n"
 	if got := parameters(line); got != "nosmt=force isolcpus=2,3 intel-idle.max_cstate=1 mem=8G" {
-		t.Errorf("%q", got)
+		t.Errorf("the parameters are %q", got)
 	}
 }
 
@@ -126,10 +126,10 @@ func FuzzInList(f *testing.F) {
 		n, first := inList(list)
 		all := members(list)
 		if n > 0 && (len(all) != n || all[0] != first || !strings.Contains(list, strconv.Itoa(first))) {
-			t.Fatalf("%q: %d from %d, %v", list, n, first, all)
+			t.Fatalf("%q: inList counts %d from %d, members are %v", list, n, first, all)
 		}
 		if n < 0 || n == 0 && first != -1 {
-			t.Fatalf("%q: %d from %d", list, n, first)
+			t.Fatalf("%q: inList counts %d from %d", list, n, first)
 		}
 	})
 }

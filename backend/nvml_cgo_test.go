@@ -93,7 +93,7 @@ func TestNVML(t *testing.T) {
 	sensortest.Run(t, nvmlBackend(), host)
 	source, absences := sensortest.Open(t, nvmlBackend(), host)
 	if len(absences) != 0 {
-		t.Errorf("absent: %v", absences)
+		t.Errorf("absent are %v, want none", absences)
 	}
 	t.Setenv("STUB_NVML_ENERGY", "123456789")
 	t.Setenv("STUB_NVML_POWER", "250500")
@@ -109,7 +109,7 @@ func TestNVML(t *testing.T) {
 		}
 	}
 	if len(got) != 16 {
-		t.Errorf("%d sensors: %v", len(got), got)
+		t.Errorf("%d sensors, want 16: %v", len(got), got)
 	}
 	// After the driver was reloaded, the counter starts from 0. Noticing the reset is left to the accounting.
 	t.Setenv("STUB_NVML_ENERGY", "0")
@@ -171,7 +171,7 @@ func TestNVMLMissingFunctions(t *testing.T) {
 				}
 				got = append(got, strings.TrimPrefix(a.ID, "gpu/"+gpu0+"/"))
 				if a.Cause != sensors.Unsupported && a.Cause != sensors.OtherNamespace {
-					t.Errorf("%+v", a)
+					t.Errorf("the absence is %+v", a)
 				}
 			}
 			if !slices.Equal(got, absent) {
@@ -235,7 +235,7 @@ func TestNVMLNotSupported(t *testing.T) {
 		for _, a := range absences {
 			got = append(got, strings.TrimPrefix(a.ID, "gpu/"+gpu0+"/"))
 			if a.Reason != "not supported by this GPU or driver" {
-				t.Errorf("%s: %q", a.ID, a.Reason)
+				t.Errorf("%s has the reason %q", a.ID, a.Reason)
 			}
 		}
 		if !slices.Equal(got, absent) {
@@ -285,7 +285,7 @@ func TestNVMLLost(t *testing.T) {
 	t.Setenv("STUB_NVML_LOST", "1")
 	for id, v := range gpuValues(t, source) {
 		if math.IsNaN(v) != strings.HasPrefix(id, gpu1) {
-			t.Errorf("%s reads %v", id, v)
+			t.Errorf("%s reads %v; only GPU 1 is lost", id, v)
 		}
 	}
 	other, absences := sensortest.Open(t, nvmlBackend(), host)

@@ -118,9 +118,9 @@ func (g *gpu) counter() func() float64 {
 	}
 }
 
-// learnPeriod polls a counter until it has changed changesSeen times. It returns the longest time between two consecutive
-// changes, from the last poll before the first change to the first poll after the second, which is an upper bound. It is
-// not ok if the counter changed too seldom, if it failed, or if done is closed.
+// learnPeriod polls a counter until it has changed changesSeen times. It returns an upper bound of the time between two
+// consecutive changes: the longest time from the last poll before one to the first poll after the next. It is not ok if the
+// counter changed too seldom, if it failed, or if done is closed.
 func learnPeriod(counter func() float64, done <-chan struct{}) (longest time.Duration, ok bool) {
 	began := time.Now()
 	last := counter()

@@ -97,7 +97,7 @@ func TestPerfSecond(t *testing.T) {
 			t.Errorf("%s: %v J in %v to %v at 1 W", s.ID, got, least, most)
 		}
 		if s.Wrap != 0 || s.MaxRate != likelyRate || !strings.HasPrefix(s.Source, "perf event power/energy-") {
-			t.Errorf("%+v", s)
+			t.Errorf("the sensor is %+v", s)
 		}
 	}
 	t.Logf("%v J in %v", after[0]-before[0], least)
@@ -128,11 +128,11 @@ func TestPerfPermission(t *testing.T) {
 	}()
 	got := <-done
 	if !errors.Is(got.err, sensors.ErrUnavailable) || len(got.absences) != 1 {
-		t.Fatalf("%v, absences %+v", got.err, got.absences)
+		t.Fatalf("open: %v, absences %+v, want one", got.err, got.absences)
 	}
 	a := got.absences[0]
 	if a.ID != "perf/power" || !a.Present() || a.Reason != needsPerfmon || !strings.HasSuffix(a.Source, "devices/power") {
-		t.Errorf("%+v", a)
+		t.Errorf("the absence is %+v", a)
 	}
 }
 
@@ -155,7 +155,7 @@ func TestPerfMissingProcessor(t *testing.T) {
 	}
 	g.counted = 0
 	if v := sensortest.Read(t, source); !(v[0] > 0) {
-		t.Errorf("reads %v", v)
+		t.Errorf("a group that counts reads %v", v)
 	}
 }
 

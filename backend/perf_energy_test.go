@@ -46,7 +46,7 @@ func TestPerfDevices(t *testing.T) {
 		t.Helper()
 		pmus, absences, err := energyPMUs(fixture.Unpack(t, archive).Sys)
 		if err != nil || len(absences) > 0 {
-			t.Fatalf("%v, absences %v", err, absences)
+			t.Fatalf("energyPMUs: %v, absences %v", err, absences)
 		}
 		var got []string
 		for _, u := range pmus {
@@ -265,7 +265,7 @@ func FuzzPerfEvent(f *testing.F) {
 		})
 		if err != nil {
 			if config != [3]uint64{} {
-				t.Fatalf("%q: %v and %x", text, err, config)
+				t.Fatalf("%q: an error (%v) with a result: %x", text, err, config)
 			}
 			return
 		}
@@ -274,7 +274,7 @@ func FuzzPerfEvent(f *testing.F) {
 		}
 		for i, word := range config {
 			if i == where && word&^mask != 0 || i != where && word != 0 {
-				t.Fatalf("%q in %q: %x is outside of %x", text, format, config, mask)
+				t.Fatalf("%q in %q: %x is outside %x", text, format, config, mask)
 			}
 		}
 	})
@@ -304,17 +304,17 @@ func FuzzPerfCPUs(f *testing.F) {
 		cpus, err := parseCPUs(text)
 		if err != nil {
 			if cpus != nil {
-				t.Fatalf("%q: %v and %v", text, err, cpus)
+				t.Fatalf("%q: an error (%v) with a result: %v", text, err, cpus)
 			}
 			return
 		}
 		for i, n := range cpus {
 			if n < 0 || n >= largestCPUList || i > 0 && n <= cpus[i-1] {
-				t.Fatalf("%q: %v", text, cpus)
+				t.Fatalf("%q gives the processors %v", text, cpus)
 			}
 		}
 		if len(cpus) == 0 {
-			t.Fatalf("%q: none", text)
+			t.Fatalf("%q gives no processor and no error", text)
 		}
 	})
 }
@@ -326,7 +326,7 @@ func FuzzPerfScale(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		scale, err := parseScale(text)
 		if err == nil && (!(scale > 0) || math.IsInf(scale*math.MaxInt64, 0)) || err != nil && scale != 0 {
-			t.Fatalf("%q: %v, %v", text, scale, err)
+			t.Fatalf("%q gives the scale %v, %v", text, scale, err)
 		}
 	})
 }

@@ -70,7 +70,7 @@ func TestPressureAndSwap(t *testing.T) {
 	// Without swap space and pressure files, there are no such sensors.
 	source, _ = sensortest.Open(t, memory(), fixture.Unpack(t, "-- proc/meminfo --\nMemTotal: 4 kB\nMemAvailable: 1 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n-- proc/vmstat --\npswpin 1\n"))
 	if n := len(source.Sensors()); n != 3 {
-		t.Errorf("%d sensors: %+v", n, source.Sensors())
+		t.Errorf("%d sensors, want 3: %+v", n, source.Sensors())
 	}
 }
 
@@ -83,11 +83,11 @@ func TestThermal(t *testing.T) {
 		"cpu/cpu0/core_throttles": 12, "cpu/cpu3/core_throttles": 3, "cpu/package-0/package_throttles": 40,
 	})
 	if len(got) != 5 || len(absences) != 0 {
-		t.Errorf("%v, absences %v", got, absences)
+		t.Errorf("read %v, absences %v; want 5 and none", got, absences)
 	}
 	_, _, err := thermal().Open(t.Context(), fixture.Host(t, "empty-vm"))
 	if !errors.Is(err, sensors.ErrUnavailable) {
-		t.Errorf("a machine without: %v", err)
+		t.Errorf("a machine without thermal_throttle: %v", err)
 	}
 }
 
@@ -95,7 +95,7 @@ func FuzzPressure(f *testing.F) {
 	f.Add([]byte("some avg10=0.00 avg60=0.12 avg300=0.05 total=917432\n"), []byte("pswpin 1\npswpout 18446744073709551615\n"))
 	f.Fuzz(func(t *testing.T, b, vmstat []byte) {
 		if v := parsePressure(b); v < 0 || math.IsInf(v, 0) {
-			t.Fatalf("%q: %v", b, v)
+			t.Fatalf("%q is parsed as %v", b, v)
 		}
 		list := swapSensors("fuzz")
 		dst := make([]float64, len(list))

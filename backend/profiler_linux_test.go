@@ -68,7 +68,7 @@ func TestClocks(t *testing.T) {
 // TestProfilerRunnerGone checks that readings of a runner that is gone are missing, and the sampler still reads itself.
 func TestProfilerRunnerGone(t *testing.T) {
 	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), noNap, role+"=holds 0")
+	c.Env = append(os.Environ(), noExitSleep, role+"=holds 0")
 	gate, err := c.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

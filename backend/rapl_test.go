@@ -177,10 +177,10 @@ func TestRAPLWithoutRange(t *testing.T) {
 		source, absences := sensortest.Open(t, rapl(), fixture.Unpack(t, "-- sys/class/powercap/intel-rapl:0/name --\npsys\n"+
 			"-- sys/class/powercap/intel-rapl:0/energy_uj --\n42000000\n"+top))
 		if s := source.Sensors()[0]; s.Wrap != 0 || len(absences) != 0 {
-			t.Errorf("%q: wrap %v, absences %v", top, s.Wrap, absences)
+			t.Errorf("with the range %q: wrap %v, absences %v", top, s.Wrap, absences)
 		}
 		if got := sensortest.Read(t, source); got[0] != 42 {
-			t.Errorf("%q: reads %v", top, got)
+			t.Errorf("with the range %q: reads %v", top, got)
 		}
 	}
 }
@@ -216,7 +216,7 @@ func TestRAPLTicking(t *testing.T) {
 	after := sensortest.Read(t, source)
 	share := map[string]float64{"package-0": 1, "package-0/core": 0.6, "psys": 1.4}
 	if len(after) != len(share) {
-		t.Fatalf("sensors %+v", source.Sensors())
+		t.Fatalf("%d sensors, want %d: %+v", len(after), len(share), source.Sensors())
 	}
 	for i, s := range source.Sensors() {
 		spent, want := after[i]-before[i], 200*share[s.Device]
@@ -247,7 +247,7 @@ func FuzzRAPLName(f *testing.F) {
 			}
 		}
 		if p, ok := parsePlace(name); ok && p.parent()+name[len(p.parent()):] != name {
-			t.Fatalf("%q: parent %q", name, p.parent())
+			t.Fatalf("%q has the parent %q", name, p.parent())
 		}
 	})
 }

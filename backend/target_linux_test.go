@@ -31,8 +31,8 @@ import (
 // role is an environment variable. If it is set, the test binary acts as a process of the truth table and runs no tests.
 const role = "ERGON_TEST_ROLE"
 
-// noNap keeps the race detector from sleeping for a second at the end of each process.
-const noNap = "GORACE=atexit_sleep_ms=0"
+// noExitSleep keeps the race detector from sleeping for a second at the end of each process.
+const noExitSleep = "GORACE=atexit_sleep_ms=0"
 
 const mebibyte = 1 << 20
 
@@ -175,7 +175,7 @@ func burn(d time.Duration) {
 // again returns a command that runs this binary in another role, with the same report.
 func again(as string) *exec.Cmd {
 	c := exec.Command("/proc/self/exe")
-	c.Env = append(os.Environ(), noNap, role+"="+as)
+	c.Env = append(os.Environ(), noExitSleep, role+"="+as)
 	c.ExtraFiles = []*os.File{report()}
 	return c
 }
@@ -275,7 +275,7 @@ type subject struct {
 	gate    io.WriteCloser
 	reports *os.File
 	sources map[string]*followed
-	told    told // the kernel's counts of the process just before the walk's last look
+	kernel  kernelCounts // the kernel's counts of the process just before the walk's last look
 	met     met
 	looked  bool   // set by each look of the walk
 	look    func() // the walk's own look, which does not set looked
@@ -310,24 +310,24 @@ func living(pid int) met {
 		}
 		const processClock = 2 // CPUCLOCK_SCHED; the higher bits are the complement of the pid
 		var spent unix.Timespec
-		if _, alive := tellsOf(p); alive && unix.ClockGettime(int32(^p<<3|processClock), &spent) == nil {
+		if _, alive := countsOf(p); alive && unix.ClockGettime(int32(^p<<3|processClock), &spent) == nil {
 			m[p] = time.Duration(spent.Nano()).Seconds()
 		}
 	}
 	return m
 }
 
-// told has counts of /proc/PID/stat: of a process and of its children that were waited for.
-type told struct {
+// kernelCounts has counts of /proc/PID/stat: of a process and of its children that were waited for.
+type kernelCounts struct {
 	cpu    float64 // in seconds
 	faults float64 // minor page faults
 }
 
-// tellsOf reads the counts of a process. They are zero if it has ended. A zombie is not alive.
-func tellsOf(pid int) (of told, alive bool) {
+// countsOf reads the counts of a process. They are zero if it has ended. A zombie is not alive.
+func countsOf(pid int) (of kernelCounts, alive bool) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return told{}, false
+		return kernelCounts{}, false
 	}
 	_, after, _ := strings.Cut(string(text), ") ")
 	fields := strings.Fields(after) // the first is the state, which is field 3 in proc_pid_stat(5)
@@ -339,7 +339,7 @@ func tellsOf(pid int) (of told, alive bool) {
 		return n
 	}
 	const minflt, cminflt, utime, stime, cutime, cstime, tick = 10, 11, 14, 15, 16, 17, 0.01
-	return told{
+	return kernelCounts{
 		cpu:    tick * (number(utime) + number(stime) + number(cutime) + number(cstime)),
 		faults: number(minflt) + number(cminflt),
 	}, fields[0] != "Z"
@@ -356,7 +356,7 @@ type followed struct {
 func start(t *testing.T, as string) *subject {
 	t.Helper()
 	s := &subject{t: t, Cmd: exec.Command(os.Args[0]), sources: map[string]*followed{}, met: met{}}
-	s.Env = append(os.Environ(), noNap, role+"="+as)
+	s.Env = append(os.Environ(), noExitSleep, role+"="+as)
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -482,14 +482,14 @@ func (s *subject) beat() {
 // readAll reads every source, and notes what the walk must have seen.
 func (s *subject) readAll() {
 	pid := s.Process.Pid
-	now, alive := tellsOf(pid)
+	now, alive := countsOf(pid)
 	before := living(pid)
 	s.looked = false
 	for _, f := range s.sources {
 		f.read(s.t)
 	}
 	if s.looked && alive {
-		s.told = now
+		s.kernel = now
 		s.met.add(before, living(pid))
 	}
 }
@@ -529,7 +529,7 @@ func (s *subject) walkFloor() float64 {
 	for _, cpu := range s.met {
 		sum += cpu
 	}
-	return max(s.told.cpu-cut, sum) - s.sources["walk"].first[targetCPU]
+	return max(s.kernel.cpu-cut, sum) - s.sources["walk"].first[targetCPU]
 }
 
 // truth returns the CPU time that all processes together report, in seconds, and the number of reports.
@@ -624,7 +624,7 @@ func TestTargetCPUAgainstWait(t *testing.T) {
 		if share < limits[0] || share > limits[1] {
 			t.Errorf("%s sees %.4f of the %v s of wait4, want %v", name, share, truth, limits)
 		}
-		least, most := s.told.faults-f.first[targetMinorFaults], float64(usage.Minflt)
+		least, most := s.kernel.faults-f.first[targetMinorFaults], float64(usage.Minflt)
 		if faults := f.grown(targetMinorFaults); faults > most || faults < least {
 			t.Errorf("%s: %v minor faults, want %v (before the last look) to %v (by wait4)", name, faults, least, most)
 		}
@@ -732,7 +732,7 @@ func TestTargetOrphan(t *testing.T) {
 	if err := s.Wait(); err == nil {
 		t.Fatal("no error, although the command was killed")
 	}
-	s.gone(1)
+	s.checkLeft(1)
 	for name, f := range s.sources {
 		if f.last[targetMinorFaults] < before[name] || before[name] == 0 {
 			t.Errorf("%s: minor faults went from %v to %v", name, before[name], f.last[targetMinorFaults])
@@ -801,11 +801,11 @@ func TestTargetAdopted(t *testing.T) {
 	if err := s.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	s.gone(1)
+	s.checkLeft(1)
 }
 
-// gone checks the number of processes that outlive the target. Then it lets them end.
-func (s *subject) gone(left float64) {
+// checkLeft checks the number of processes that outlive the target. Then it lets them end.
+func (s *subject) checkLeft(left float64) {
 	s.t.Helper()
 	s.readAll() // after the target's end, every reading looks
 	for name, f := range s.sources {
@@ -866,7 +866,7 @@ func TestOrdinaryUser(t *testing.T) {
 	c.Path = "/proc/self/fd/3" // other users cannot enter the folder of the test binary
 	machine := testenv.Begin(t)
 	c.ExtraFiles = []*os.File{binary}
-	c.Env = append(os.Environ(), noNap, role+"=user")
+	c.Env = append(os.Environ(), noExitSleep, role+"=user")
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	out, err := c.Output()
 	if errors.Is(err, os.ErrPermission) {
@@ -990,7 +990,7 @@ func TestTargetThreads(t *testing.T) {
 // TestTargetOfNoProcess checks that readings are missing, not zero, if the target ended before it could be followed.
 func TestTargetOfNoProcess(t *testing.T) {
 	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), noNap, role+"=burn 0")
+	c.Env = append(os.Environ(), noExitSleep, role+"=burn 0")
 	if err := c.Run(); err != nil {
 		t.Fatal(err)
 	}
@@ -1035,7 +1035,7 @@ func TestTargetSources(t *testing.T) {
 // BenchmarkTarget measures readings of a waiting process, with and without a look.
 func BenchmarkTarget(b *testing.B) {
 	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), noNap, role+"=holds 0")
+	c.Env = append(os.Environ(), noExitSleep, role+"=holds 0")
 	gate, err := c.StdinPipe()
 	if err != nil {
 		b.Fatal(err)

@@ -26,7 +26,7 @@ func TestParseProcessStat(t *testing.T) {
 		strings.Replace("4242 (sh)"+rest, "812345", "-1", 1),
 	} {
 		if got, ok := parseProcessStat([]byte(bad)); ok {
-			t.Errorf("%q: %+v", bad, got)
+			t.Errorf("%q is parsed as %+v", bad, got)
 		}
 	}
 }
@@ -35,11 +35,11 @@ func TestParseProcessIO(t *testing.T) {
 	const text = "rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 5\nwrite_bytes: 6\ncancelled_write_bytes: -7\n"
 	want := processIO{readChars: 1, writeChars: 2, readCalls: 3, writeCalls: 4, read: 5, written: 6}
 	if got, ok := parseProcessIO([]byte(text)); !ok || got != want {
-		t.Errorf("%+v, %v", got, ok)
+		t.Errorf("got %+v, %v, want %+v", got, ok, want)
 	}
 	for _, bad := range []string{"", text[:20], strings.Replace(text, "rchar", "other", 1), strings.Replace(text, ": 5", ": -5", 1)} {
 		if got, ok := parseProcessIO([]byte(bad)); ok {
-			t.Errorf("%q: %+v", bad, got)
+			t.Errorf("%q is parsed as %+v", bad, got)
 		}
 	}
 }
@@ -47,11 +47,11 @@ func TestParseProcessIO(t *testing.T) {
 func TestParseSwitches(t *testing.T) {
 	const text = "Name:\tsh\nThreads:\t1\nvoluntary_ctxt_switches:\t150\nnonvoluntary_ctxt_switches:\t545\n"
 	if v, n, ok := parseSwitches([]byte(text)); !ok || v != 150 || n != 545 {
-		t.Errorf("%d, %d, %v", v, n, ok)
+		t.Errorf("got %d, %d, %v, want 150, 545", v, n, ok)
 	}
 	for _, bad := range []string{"", "Name:\tx\n", text[:len(text)-5][:60], strings.Replace(text, "\t150", "\t-1", 1)} {
 		if v, n, ok := parseSwitches([]byte(bad)); ok {
-			t.Errorf("%q: %d, %d", bad, v, n)
+			t.Errorf("%q is parsed as %d, %d", bad, v, n)
 		}
 	}
 }
@@ -65,20 +65,20 @@ func FuzzProcess(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if s, ok := parseProcessStat(b); ok {
 			if more, still := parseProcessStat(append(slices.Clone(b), " 1 2 3\n"...)); !still && s.stack == 0 || s.parent < 0 || !bytes.Contains(b, s.name) {
-				t.Errorf("%q: %+v, %+v", b, s, more)
+				t.Errorf("%q is parsed as %+v, with more text as %+v", b, s, more)
 			}
 		}
 		if io, ok := parseProcessIO(b); ok {
 			more, still := parseProcessIO(append(bytes.TrimSuffix(slices.Clone(b), []byte("\n")), "\nother: 1\n"...))
 			if !still || more != io {
-				t.Errorf("%q: %+v, %+v", b, io, more)
+				t.Errorf("%q is parsed as %+v, with more text as %+v", b, io, more)
 			}
 		}
 		if peak, ok := parsePeak(b); ok && (peak&1023 != 0 || !bytes.Contains(b, []byte("\nVmHWM:"))) {
-			t.Errorf("%q: %d", b, peak)
+			t.Errorf("%q is parsed as the peak %d", b, peak)
 		}
 		if v, n, ok := parseSwitches(b); ok && (v > 0 || n > 0) && len(b) < len("\nvoluntary_ctxt_switches:1\nnonvoluntary_ctxt_switches:1") {
-			t.Errorf("%q: %d, %d", b, v, n)
+			t.Errorf("%q is parsed as %d, %d switches", b, v, n)
 		}
 	})
 }

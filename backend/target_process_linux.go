@@ -66,9 +66,9 @@ func (p *process) peaked(resident uint64) {
 
 // title finds the name after a process has executed a file, and its command line if the user asked for it. It allocates.
 //
-// The kernel cuts names after 15 bytes. A cut name is completed from the first two words of the command line, as a
-// script is the second word, if a word names a file that begins with the cut name. Unless the user asked for command
-// lines, nothing else of them is used.
+// The kernel cuts names after 15 bytes. A cut name is completed from the first word of the command line, or from the
+// second, which may be a script. The word must name a file that begins with the cut name. Unless the user asked for
+// command lines, nothing else of them is used.
 func (t *tree) title(p *process) {
 	l := &p.life
 	l.name = p.comm

@@ -196,7 +196,7 @@ func TestProcessesOrphan(t *testing.T) {
 	if err := s.Wait(); err == nil {
 		t.Fatal("no error, although the command was killed")
 	}
-	s.gone(1)
+	s.checkLeft(1)
 	for name, f := range s.sources {
 		told[name].ask(t, f)
 		left := told[name].living()

@@ -144,8 +144,8 @@ func (t *tree) follow(pid int) {
 	if t.group != "" {
 		t.dirFD = openIn(t.named(t.group))
 		// Every v2 group except the root has cgroup.events. In v2, cgroup.procs is listed anew when it is read from
-		// its start. In v1 the kernel caches the list while it is read at least once a second (pidlist in
-		// kernel/cgroup/cgroup-v1.c), so there it is opened at each look.
+		// its start. In v1 the kernel caches a list that is read at least once a second (pidlist in
+		// kernel/cgroup/cgroup-v1.c). So in v1 it is opened at each look.
 		_, err := os.Stat(t.group + "/cgroup.events")
 		t.unified = err == nil
 	}
