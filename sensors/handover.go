@@ -7,8 +7,8 @@ const (
 	// InSampler is for a source that may block or end the process that reads it. Only the sampler process reads it. If
 	// the host has such a source, the sampler is started before the command.
 	InSampler First = iota
-	// AtStart is for counters that answer at once. The runner opens and reads them before the first instruction of the
-	// command, and hands them over to the sampler if the command lives longer than half an interval.
+	// AtStart is for counters that answer at once. The runner opens and reads them before the command's first instruction.
+	// If the command lives longer than half an interval, the runner hands them over to the sampler.
 	AtStart
 	// AtBeat is for gauges. The sampler opens and reads them when it joins. A shorter command has no reading of them.
 	AtBeat

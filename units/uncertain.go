@@ -6,8 +6,8 @@ import (
 )
 
 // FormatUncertain formats a value with its uncertainty, half, for people: "12.3 ± 0.4 J". Both have the base unit u. half
-// has one significant digit, or two if the first is 1, and the value is rounded to the same place. half is left out if it
-// is below the last digit that Format prints, if it is NaN (unknown), or if u is neither J nor W.
+// has one significant digit, or two if the first is 1, and the value is rounded to the same place. If half is NaN (unknown)
+// or below the last digit that Format prints, it is left out. It is also left out if u is neither J nor W.
 func FormatUncertain(v, half float64, u Unit) string {
 	plain := Format(v, u)
 	if u != Joule && u != Watt || plain == None || !(half > 0 && half <= math.MaxFloat64) {

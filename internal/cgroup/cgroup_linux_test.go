@@ -21,8 +21,8 @@ import (
 // role is an environment variable. If it is set, the test binary acts as one of the processes below and runs no tests.
 const role = "ERGON_TEST_ROLE"
 
-// noNap keeps the race detector from sleeping for a second at the end of each process.
-const noNap = "GORACE=atexit_sleep_ms=0"
+// noExitSleep keeps the race detector from sleeping for a second at the end of each process.
+const noExitSleep = "GORACE=atexit_sleep_ms=0"
 
 func TestMain(m *testing.M) {
 	switch os.Getenv(role) {
@@ -69,7 +69,7 @@ func cpu() time.Duration {
 func child(t *testing.T, as string) (*exec.Cmd, io.WriteCloser) {
 	t.Helper()
 	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), noNap, role+"="+as)
+	c.Env = append(os.Environ(), noExitSleep, role+"="+as)
 	in, err := c.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -265,7 +265,7 @@ func TestOrdinaryUser(t *testing.T) {
 		testenv.Lacks(t, testenv.Root, "it takes root to become somebody else")
 	}
 	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), noNap, role+"=make")
+	c.Env = append(os.Environ(), noExitSleep, role+"=make")
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	// Other users cannot enter the folder of the test binary, so it is executed by an open descriptor.
 	binary, err := os.Open(os.Args[0])
@@ -304,7 +304,7 @@ func TestMakeRefusesPaths(t *testing.T) {
 
 func BenchmarkMakeAddLeave(b *testing.B) {
 	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), noNap, role+"=wait")
+	c.Env = append(os.Environ(), noExitSleep, role+"=wait")
 	in, err := c.StdinPipe()
 	if err != nil {
 		b.Fatal(err)
