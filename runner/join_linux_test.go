@@ -64,9 +64,9 @@ func (h *held) Read(dst []float64) error {
 
 func (h *held) Close() error { return h.file.Close() }
 
-func (h *held) Bequeath() sensors.Legacy { return sensors.Legacy{Files: []int{int(h.file.Fd())}} }
+func (h *held) HandOver() sensors.Handover { return sensors.Handover{Files: []int{int(h.file.Fd())}} }
 
-func (h *held) Inherit(l sensors.Legacy) error {
+func (h *held) TakeOver(given sensors.Handover) error {
 	switch os.Getenv(behaviour) {
 	case "dies at take-over":
 		os.Exit(3)
@@ -75,10 +75,10 @@ func (h *held) Inherit(l sensors.Legacy) error {
 	case "refuses to take over":
 		return errors.New("not today")
 	}
-	if len(l.Files) != 1 {
-		return fmt.Errorf("handed %d files", len(l.Files))
+	if len(given.Files) != 1 {
+		return fmt.Errorf("handed %d files", len(given.Files))
 	}
-	h.file = os.NewFile(uintptr(l.Files[0]), "handed")
+	h.file = os.NewFile(uintptr(given.Files[0]), "handed")
 	return nil
 }
 
@@ -95,7 +95,7 @@ func joining(t *testing.T, how string, samplers *int) runner.Options {
 	t.Setenv(behaviour, how)
 	return runner.Options{
 		Project: "p", Results: filepath.Join(t.TempDir(), "results"), Launcher: launch.Direct{}, Backends: joinable(),
-		Config: sampler.Config{Host: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Interval: 10 * time.Millisecond},
+		Config: sampler.Config{Setup: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Interval: 10 * time.Millisecond},
 		Sampler: func() (*sampler.Client, error) {
 			*samplers++
 			if how == "cannot start" {
@@ -369,7 +369,7 @@ func killable(results string) int {
 	}
 	_, err = runner.Run(context.Background(), runner.Options{
 		Project: "p", Results: results, Launcher: launch.Direct{}, Backends: joinable(),
-		Config:  sampler.Config{Host: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Interval: 5 * time.Millisecond},
+		Config:  sampler.Config{Setup: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Interval: 5 * time.Millisecond},
 		Sampler: func() (*sampler.Client, error) { return sampler.Spawn(self, os.Stderr) },
 	}, []string{"sh", "-c", "echo up; exec sleep 2"})
 	if err != nil {

@@ -59,7 +59,7 @@ func TestLauncher(t *testing.T) {
 	options := func(l *launcher) runner.Options {
 		return runner.Options{
 			Project: "p", Launcher: l, Backends: joinable(),
-			Config:  sampler.Config{Host: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Interval: time.Minute},
+			Config:  sampler.Config{Setup: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Interval: time.Minute},
 			Sampler: func() (*sampler.Client, error) { return nil, errors.New("no sampler is needed") },
 		}
 	}
@@ -104,7 +104,7 @@ func TestLauncher(t *testing.T) {
 func TestLauncherFails(t *testing.T) {
 	o := runner.Options{
 		Launcher: broken{}, Results: t.TempDir(), Backends: joinable(), Project: "p",
-		Config:  sampler.Config{Host: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Interval: time.Minute},
+		Config:  sampler.Config{Setup: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Interval: time.Minute},
 		Sampler: func() (*sampler.Client, error) { return nil, errors.New("no sampler is needed") },
 	}
 	rep, err := runner.Run(t.Context(), o, []string{"true"})

@@ -50,8 +50,8 @@ func newRound(s *Session, command []string) *round {
 	}
 	o.run.Folder, _ = os.Getwd()
 	config := o.Config
-	config.Host.Runner = os.Getpid()
-	config.Host.Dirs = append([]string{o.run.Folder}, config.Host.Dirs...)
+	config.Setup.Runner = os.Getpid()
+	config.Setup.Dirs = append([]string{o.run.Folder}, config.Setup.Dirs...)
 	o.sampler.config = config
 	o.readings = readings{process: o.sampler, config: config}
 	return o

@@ -231,7 +231,7 @@ func measure(t *testing.T, how, script string, change func(*runner.Options)) (ru
 			}
 			return c, err
 		},
-		Config: sampler.Config{Host: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Interval: 10 * time.Millisecond},
+		Config: sampler.Config{Setup: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Interval: 10 * time.Millisecond},
 	}
 	if change != nil {
 		change(&o)

@@ -1,6 +1,6 @@
 package sensors
 
-// First tells which process takes the first reading of a source, and when.
+// First says which process takes the first reading of a source, and when.
 type First uint8
 
 const (
@@ -14,18 +14,17 @@ const (
 	AtBeat
 )
 
-// Heir is a Source that needs a Legacy to continue a source in another process. The readings of both sources then fit
-// together: counters keep their zero.
-type Heir interface {
-	// Bequeath returns what the source in the other process needs. The files stay open and belong to this source.
-	Bequeath() Legacy
-	// Inherit takes over from a source with the same sensors. It is called once, after Open and Follow and before Read. The
+// Continuer is a Source that another process can continue without a gap: a counter keeps its zero.
+type Continuer interface {
+	// HandOver returns what the source in the other process needs. The files stay open and belong to this source.
+	HandOver() Handover
+	// TakeOver continues a source with the same sensors. It is called once, after Open and Follow and before Read. The
 	// files then belong to this source, even after an error.
-	Inherit(Legacy) error
+	TakeOver(Handover) error
 }
 
-// Legacy is what one source hands over to another. Only sources of the same backend understand it.
-type Legacy struct {
+// Handover is what one source hands over to another. Only sources of the same backend understand it.
+type Handover struct {
 	Numbers []int64
 	// Files are file descriptors.
 	Files []int

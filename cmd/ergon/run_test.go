@@ -80,13 +80,13 @@ func TestRunnerOptions(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	c := r.Config
-	if !c.Align || !c.Host.Arguments || c.Host.Proc != "/proc" || c.Select[0] != "+cpu" || c.Interval != defaultInterval ||
-		c.Intervals["nvml"] != 500*time.Millisecond || len(c.Host.Dirs) != 0 {
+	if !c.Align || !c.Setup.Arguments || c.Setup.Proc != "/proc" || c.Select[0] != "+cpu" || c.Interval != defaultInterval ||
+		c.Intervals["nvml"] != 500*time.Millisecond || len(c.Setup.Dirs) != 0 {
 		t.Errorf("%+v", c)
 	}
 	o.Project = "named"
 	results := t.TempDir()
-	if r := p.runner(t.Context(), o, filepath.Join(results, "new", "folder"), runner.Tape{}, nil); r.Project != "named" || r.Config.Host.Dirs[0] != results {
+	if r := p.runner(t.Context(), o, filepath.Join(results, "new", "folder"), runner.Tape{}, nil); r.Project != "named" || r.Config.Setup.Dirs[0] != results {
 		t.Errorf("%+v", r)
 	}
 }

@@ -86,15 +86,15 @@ func (p *program) sensors(ctx context.Context, o SensorsOptions) (err error) {
 func (p *program) everySensor(ctx context.Context, o SensorOptions, resultsDir string) (host sensors.Setup, ready sampler.Ready, err error) {
 	config := o.config()
 	config.List = true
-	config.Host.Runner = os.Getpid()
+	config.Setup.Runner = os.Getpid()
 	if wd, err := os.Getwd(); err == nil {
-		config.Host.Dirs = append(config.Host.Dirs, wd)
+		config.Setup.Dirs = append(config.Setup.Dirs, wd)
 	}
 	results, err := filepath.Abs(resultsDir)
 	if err != nil {
 		return host, ready, err
 	}
-	config.Host.Dirs = append(config.Host.Dirs, standing(results))
+	config.Setup.Dirs = append(config.Setup.Dirs, standing(results))
 	client, err := p.spawnSampler()
 	if err != nil {
 		return host, ready, err
@@ -108,7 +108,7 @@ func (p *program) everySensor(ctx context.Context, o SensorOptions, resultsDir s
 		return host, ready, err
 	}
 	ready, err = client.Ready(ctx)
-	return config.Host, ready, wrongSensors(err)
+	return config.Setup, ready, wrongSensors(err)
 }
 
 // tapeSensors returns what a sampler would have listed where the tape was recorded: each sensor with its first reading.

@@ -21,7 +21,7 @@ import (
 // config converts the options to the sampler's own words.
 func (o SensorOptions) config() sampler.Config {
 	return sampler.Config{
-		Host:     sensors.Setup{Proc: o.Procfs, Sys: o.Sysfs, NVML: o.NVML, AllGPUs: o.AllGPUs},
+		Setup:    sensors.Setup{Proc: o.Procfs, Sys: o.Sysfs, NVML: o.NVML, AllGPUs: o.AllGPUs},
 		Interval: o.Interval, Intervals: o.Intervals, Select: o.Sensors,
 	}
 }
@@ -30,10 +30,10 @@ func (o SensorOptions) config() sampler.Config {
 func (p *program) runner(ctx context.Context, o RunOptions, results string, tape runner.Tape, show *progress) runner.Options {
 	config := o.config()
 	config.Align = o.Align
-	config.Host.Arguments = o.Arguments
+	config.Setup.Arguments = o.Arguments
 	config.Node, _ = os.Hostname()
 	if results != "" {
-		config.Host.Dirs = []string{standing(results)}
+		config.Setup.Dirs = []string{standing(results)}
 	}
 	project := o.Project
 	if project == "" {
@@ -48,13 +48,13 @@ func (p *program) runner(ctx context.Context, o RunOptions, results string, tape
 			Duration: o.Baseline.Duration, Both: o.Baseline.Both, Sampler: p.spawnSampler, OnWait: show.idle,
 		},
 		Unread: o.Quiet,
-		Host:   func() datamodel.HostInfo { return backend.Describe(config.Host) },
+		Host:   func() datamodel.HostInfo { return backend.Describe(config.Setup) },
 		Complete: func(h *datamodel.HostInfo, wall time.Duration) {
 			if results == "" && tape.File == "" && !o.Estimate {
-				backend.CompleteBounds(config.Host, h) // nobody will read the rest
+				backend.CompleteBounds(config.Setup, h) // nobody will read the rest
 				return
 			}
-			complete(ctx, config.Host, o.Env, wall, h)
+			complete(ctx, config.Setup, o.Env, wall, h)
 		},
 	}
 }

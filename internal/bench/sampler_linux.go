@@ -157,7 +157,7 @@ func (s *subject) sample(b *bench, config sampler.Config, length time.Duration) 
 	}
 	got.spool = dir
 	config.Node = "bench"
-	config.Host = sensors.Setup{
+	config.Setup = sensors.Setup{
 		Proc: "/proc", Sys: "/sys", Dirs: []string{b.dir}, Runner: os.Getpid(),
 	}
 	client, err := sampler.Spawn(b.ergon, os.Stderr)

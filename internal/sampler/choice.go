@@ -150,19 +150,19 @@ func (s *selected) Follow(pid int) error {
 	return nil
 }
 
-// Bequeath passes on what the source hands over where it does.
-func (s *selected) Bequeath() sensors.Legacy {
-	if h, ok := s.Source.(sensors.Heir); ok {
-		return h.Bequeath()
+// HandOver passes on what the source hands over, if it can.
+func (s *selected) HandOver() sensors.Handover {
+	if c, ok := s.Source.(sensors.Continuer); ok {
+		return c.HandOver()
 	}
-	return sensors.Legacy{}
+	return sensors.Handover{}
 }
 
-// Inherit passes on what the source is handed where it takes anything.
-func (s *selected) Inherit(l sensors.Legacy) error {
-	if h, ok := s.Source.(sensors.Heir); ok {
-		return h.Inherit(l)
+// TakeOver passes the handover on, if the source takes one.
+func (s *selected) TakeOver(h sensors.Handover) error {
+	if c, ok := s.Source.(sensors.Continuer); ok {
+		return c.TakeOver(h)
 	}
-	closeFiles(l.Files)
+	closeFiles(h.Files)
 	return nil
 }

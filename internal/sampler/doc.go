@@ -5,7 +5,7 @@
 // They talk in JSON, one object a line, over the child's stdin and stdout:
 //
 //	runner                      sampler
-//	config {host, interval …} → once: opens the sources
+//	config {setup, interval …} → once: opens the sources
 //	subject {spool, target …} → opens those of the target; from the second round on all of them
 //	                          ← ready {sources, missing}
 //	begin                     → first reading of every source

@@ -60,7 +60,7 @@ func (e *Engine) Attach(subject Subject) (*Ready, error) {
 	if e.wrong != nil {
 		return nil, e.wrong
 	}
-	e.config.Host.Target = e.subject.Target
+	e.config.Setup.Target = e.subject.Target
 	for i, o := range e.openAll(func(b sensors.Backend) bool { return b.OfTarget }) {
 		if o.backend.OfTarget {
 			e.opened[i] = o
@@ -146,7 +146,7 @@ type opening struct {
 // with a limit of time, the others one after another.
 func (e *Engine) openAll(wanted func(sensors.Backend) bool) []opening {
 	opened := make([]opening, len(e.backends))
-	host := e.config.Host // a copy: one that hangs is still opened when the target is known
+	setup := e.config.Setup // a copy: one that hangs is still opened when the target is known
 	late := make([]chan opening, len(e.backends))
 	open := func(b sensors.Backend) bool {
 		only := e.config.Only
@@ -156,12 +156,12 @@ func (e *Engine) openAll(wanted func(sensors.Backend) bool) []opening {
 		opened[i].backend = b
 		if open(b) && !e.local && (b.Alone || !e.config.shared()) {
 			late[i] = make(chan opening, 1)
-			go func() { late[i] <- openOne(b, host) }()
+			go func() { late[i] <- openOne(b, setup) }()
 		}
 	}
 	for i, b := range e.backends {
 		if late[i] == nil && open(b) {
-			opened[i] = openOne(b, host)
+			opened[i] = openOne(b, setup)
 		}
 	}
 	deadline := time.After(openTimeout)
@@ -183,8 +183,8 @@ func (e *Engine) openAll(wanted func(sensors.Backend) bool) []opening {
 	return opened
 }
 
-func openOne(b sensors.Backend, host sensors.Setup) opening {
-	src, absences, err := b.Open(context.Background(), host)
+func openOne(b sensors.Backend, setup sensors.Setup) opening {
+	src, absences, err := b.Open(context.Background(), setup)
 	if err != nil {
 		absences = append(absences, sensors.AbsenceOf(b.Name, err))
 		src = nil

@@ -22,7 +22,7 @@ func NeedsSampler(config Config, backends []sensors.Backend) bool {
 		return true // it can say what is wrong
 	}
 	for _, b := range backends {
-		if b.First == sensors.InSampler && !choice.excluded(b.Name) && (b.There == nil || b.There(config.Host) == nil) {
+		if b.First == sensors.InSampler && !choice.excluded(b.Name) && (b.There == nil || b.There(config.Setup) == nil) {
 			return true
 		}
 	}
@@ -32,7 +32,7 @@ func NeedsSampler(config Config, backends []sensors.Backend) bool {
 // NewLocal makes an engine for the runner: it opens and reads only what answers at once (sensors.AtStart) and keeps the
 // readings in memory.
 func NewLocal(config Config, backends []sensors.Backend) *Engine {
-	config.Host.InRunner = true
+	config.Setup.InRunner = true
 	return &Engine{config: config, backends: backends, local: true}
 }
 
@@ -46,7 +46,7 @@ func (e *Engine) Missing() []sensors.Absence {
 			continue
 		}
 		if b.There != nil {
-			if err := b.There(e.config.Host); err != nil {
+			if err := b.There(e.config.Setup); err != nil {
 				list = append(list, sensors.AbsenceOf(b.Name, err))
 				continue
 			}
@@ -169,9 +169,9 @@ func (e *Engine) HandOver() (*Takeover, error) {
 			for _, v := range r.kept.Values {
 				h.Values = binary.LittleEndian.AppendUint64(h.Values, math.Float64bits(v))
 			}
-			if heir, ok := r.source.(sensors.Heir); ok {
-				legacy := heir.Bequeath()
-				h.Numbers, h.files, h.Files = legacy.Numbers, legacy.Files, len(legacy.Files)
+			if c, ok := r.source.(sensors.Continuer); ok {
+				given := c.HandOver()
+				h.Numbers, h.files, h.Files = given.Numbers, given.Files, len(given.Files)
 			}
 			t.Sources = append(t.Sources, h)
 		}

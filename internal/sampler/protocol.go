@@ -9,7 +9,7 @@ import (
 
 // Config is what the sampler is told first.
 type Config struct {
-	Host sensors.Setup `json:"host"`
+	Setup sensors.Setup `json:"setup"`
 	// Node is the name of the machine, for the host column.
 	Node string `json:"node"`
 	// Interval is the time between beats, Intervals that of single backends by name.
@@ -38,7 +38,7 @@ type Subject struct {
 }
 
 // Shared is true when the host's files are the kernel's own, which answer at once.
-func (c Config) shared() bool { return c.Host.Proc == "/proc" && c.Host.Sys == "/sys" }
+func (c Config) shared() bool { return c.Setup.Proc == "/proc" && c.Setup.Sys == "/sys" }
 
 // Ready is the answer to the subject.
 type Ready struct {

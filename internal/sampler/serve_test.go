@@ -76,7 +76,7 @@ func talk(t *testing.T, config Config, subject Subject, between func()) (replies
 
 func TestServe(t *testing.T) {
 	dir := t.TempDir()
-	config := Config{Host: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Node: "here", Interval: 2 * time.Millisecond}
+	config := Config{Setup: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Node: "here", Interval: 2 * time.Millisecond}
 	replies := talk(t, config, Subject{Spool: dir}, func() { time.Sleep(50 * time.Millisecond) }) // the time that is measured
 	var ops []string
 	for _, r := range replies {
@@ -132,7 +132,7 @@ func TestServeOrphan(t *testing.T) {
 	var orders bytes.Buffer
 	enc := json.NewEncoder(&orders)
 	for _, r := range []request{
-		{Op: opConfig, Config: &Config{Host: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Interval: time.Millisecond}},
+		{Op: opConfig, Config: &Config{Setup: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Interval: time.Millisecond}},
 		{Op: opSubject, Subject: &Subject{Spool: dir, Ephemeral: true}},
 		{Op: opBegin},
 	} {
@@ -150,7 +150,7 @@ func TestServeOrphan(t *testing.T) {
 
 // FuzzServe holds that no line makes the sampler panic or hang.
 func FuzzServe(f *testing.F) {
-	f.Add([]byte(`{"op":"config","config":{"host":{"proc":"/proc","sys":"/sys"},"interval":1000000000,"select":["-fake"]}}` + "\n" + `{"op":"status"}` + "\n"))
+	f.Add([]byte(`{"op":"config","config":{"setup":{"proc":"/proc","sys":"/sys"},"interval":1000000000,"select":["-fake"]}}` + "\n" + `{"op":"status"}` + "\n"))
 	f.Add([]byte(`{"op":"begin"}` + "\n" + `{"op":"begin"}` + "\n" + `{"op":"end"}` + "\n" + `{"op":"end"}`))
 	f.Add([]byte(`{"op":"config"}`))
 	f.Add([]byte(`{"op":"config","config":{"interval":1000000,"select":["["]}}` + "\n" + `{"op":"subject","subject":{}}` + "\n" + `{"op":"begin"}` + "\n" + `{"op":"end"}`))

@@ -87,7 +87,7 @@ func (e *Engine) Join(t *Takeover, files [][]int) error {
 			if i < 0 {
 				continue
 			}
-			if err := r.inherit(&t.Sources[i], files[i]); err != nil {
+			if err := r.takeOver(&t.Sources[i], files[i]); err != nil {
 				return err
 			}
 			files[i] = nil
@@ -100,8 +100,8 @@ func (e *Engine) Join(t *Takeover, files [][]int) error {
 	return e.run(1)
 }
 
-// inherit takes over what the runner has read of the source.
-func (r *reader) inherit(h *Handed, files []int) error {
+// takeOver takes over what the runner has read of the source.
+func (r *reader) takeOver(h *Handed, files []int) error {
 	values, err := h.rows(r.list)
 	if err != nil {
 		closeFiles(files)
@@ -111,10 +111,10 @@ func (r *reader) inherit(h *Handed, files []int) error {
 	interval, n := r.stats.Interval, r.stats.Sensors
 	r.stats, r.gone = h.Stats, h.Gone
 	r.stats.Interval, r.stats.Sensors = interval, n
-	heir, ok := r.source.(sensors.Heir)
+	c, ok := r.source.(sensors.Continuer)
 	if !ok {
 		closeFiles(files)
 		return nil
 	}
-	return heir.Inherit(sensors.Legacy{Numbers: h.Numbers, Files: files})
+	return c.TakeOver(sensors.Handover{Numbers: h.Numbers, Files: files})
 }

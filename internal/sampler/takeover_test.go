@@ -30,13 +30,13 @@ func (z *zeroed) Read(dst []float64) error {
 
 func (z *zeroed) Close() error { return nil }
 
-func (z *zeroed) Bequeath() sensors.Legacy {
+func (z *zeroed) HandOver() sensors.Handover {
 	at, _ := toMonotonic(z.zero)
-	return sensors.Legacy{Numbers: []int64{at}}
+	return sensors.Handover{Numbers: []int64{at}}
 }
 
-func (z *zeroed) Inherit(l sensors.Legacy) (err error) {
-	z.zero, err = fromMonotonic(l.Numbers[0])
+func (z *zeroed) TakeOver(h sensors.Handover) (err error) {
+	z.zero, err = fromMonotonic(h.Numbers[0])
 	return err
 }
 
@@ -60,7 +60,7 @@ func TestTakeOver(t *testing.T) {
 		t.Skip("here the sampler takes the first readings itself")
 	}
 	for _, interval := range []time.Duration{time.Millisecond, 10 * time.Millisecond, time.Hour} {
-		config := Config{Host: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Node: "here", Interval: interval}
+		config := Config{Setup: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Node: "here", Interval: interval}
 		if NeedsSampler(config, seam()) {
 			t.Fatal("the runner may not read")
 		}
@@ -182,7 +182,7 @@ func TestHanded(t *testing.T) {
 
 // TestNeedsSampler: what may block is left to the sampler.
 func TestNeedsSampler(t *testing.T) {
-	plain := Config{Host: sensors.Setup{Proc: "/proc", Sys: "/sys"}}
+	plain := Config{Setup: sensors.Setup{Proc: "/proc", Sys: "/sys"}}
 	blocking := sensors.Backend{Name: "meter", There: func(sensors.Setup) error { return nil }}
 	absent := sensors.Backend{Name: "meter", There: func(sensors.Setup) error { return sensors.ErrUnavailable }}
 	for name, c := range map[string]struct {
@@ -191,7 +191,7 @@ func TestNeedsSampler(t *testing.T) {
 		want   bool
 	}{
 		"plain":        {nil, nil, runtime.GOOS != "linux"},
-		"redirected":   {func(c *Config) { c.Host.Sys = "/tmp" }, nil, true},
+		"redirected":   {func(c *Config) { c.Setup.Sys = "/tmp" }, nil, true},
 		"aligned":      {func(c *Config) { c.Align = true }, nil, true},
 		"listed":       {func(c *Config) { c.List = true }, nil, true},
 		"a meter":      {nil, []sensors.Backend{blocking}, true},
