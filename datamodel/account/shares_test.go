@@ -296,7 +296,7 @@ func TestSharesProperties(t *testing.T) {
 			n := 2 + r.IntN(200)
 			at, values := make([]time.Duration, n), make([]float64, n)
 			for k := range n {
-				at[k] = time.Duration(k)*20*sec/time.Duration(n) + time.Duration(r.IntN(int(20*sec)/n))
+				at[k] = time.Duration(k)*20*sec/time.Duration(n) + time.Duration(r.Int64N(int64(20*sec)/int64(n)))
 				amount, _ := s.Amount(0, at[k])
 				if values[k] = first(s) + amount; r.IntN(8) == 0 {
 					values[k] = math.NaN()
