@@ -1,9 +1,9 @@
 // Package backend reads the machine. Each family of sensors has one file or a few, and All lists the families.
 //
 // On Linux a family opens its files once, reads them by pread into buffers that it keeps, and parses by hand. So a
-// reading allocates nothing. On other systems the families return what gopsutil offers. What cannot be read is an
-// absence with its cause. A counter is passed on as the kernel counts it, in base units: other packages make
-// differences and sums.
+// reading allocates nothing. On other systems the families return what gopsutil offers. A sensor that cannot
+// be read is an absence with its cause. A counter is passed on as the kernel counts it, in base units. Other packages
+// compute differences and sums.
 package backend
 
 import (

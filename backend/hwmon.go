@@ -92,7 +92,7 @@ func openHWMon(_ context.Context, setup sensors.Setup) (sensors.Source, []sensor
 		}
 		for _, m := range meters {
 			source, err := resolve(setup.Sys, m.path)
-			if err != nil || files[source] { // two chips of one device show what the device has.
+			if err != nil || files[source] { // two chips of one device show the same files
 				continue
 			}
 			files[source] = true
@@ -104,7 +104,7 @@ func openHWMon(_ context.Context, setup sensors.Setup) (sensors.Source, []sensor
 				}
 			}
 			if err != nil {
-				_ = f.close() // nothing was written, and the first error is the one that tells.
+				_ = f.close() // nothing was written, and the first error says more
 				absences = append(absences, absent(s, source, err))
 				continue
 			}
@@ -161,7 +161,7 @@ func hwmonChips(sys string) ([]chip, error) {
 		c.instance = c.name
 		if device, err := resolve(sys, c.path+"/device"); err == nil {
 			if filepath.Base(filepath.Dir(device)) == "power_supply" {
-				continue // the same battery or charger again, see battery.
+				continue // battery reads it
 			}
 			c.instance += "-" + raplName(filepath.Base(device), "device")
 		}
@@ -288,10 +288,10 @@ func hwmonSensor(sys string, c chip, m meter, source string, ids map[string]int)
 }
 
 // domain tells what a channel of the chip measures. The driver amd_energy shows the processors' own counters
-// (Documentation/hwmon/amd_energy.rst of Linux 5.8 to 5.12). ACPI power meters of NVIDIA's Grace name what they are of
-// (power1_oem_info, "Grace Power Socket 0"; NVIDIA Grace CPU Performance Tuning Guide, "Power Telemetry"): the module has
-// all on it, Grace is the processor with its memory, CPU and SysIO are parts of that. A meter without such a name
-// measures the machine. Of other chips only the board's maker knows which rail a shunt is on.
+// (Documentation/hwmon/amd_energy.rst of Linux 5.8 to 5.12). ACPI power meters of NVIDIA's Grace have names
+// (power1_oem_info, "Grace Power Socket 0"; NVIDIA Grace CPU Performance Tuning Guide, "Power Telemetry"). The module
+// contains everything, Grace is the processor with its memory, and CPU and SysIO are parts of it. An ACPI power meter
+// without such a name measures the machine. For other chips, only the board's maker knows what is measured.
 func (c chip) domain(label, device string) sensors.Domain {
 	d := sensors.Domain{Kind: sensors.UnknownDomain, Part: device}
 	if c.name == "amd_energy" {

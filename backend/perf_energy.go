@@ -25,8 +25,8 @@ import (
 //
 // The counters start at 0 when they are opened, and do not wrap if they are read often enough. The hardware counters have
 // 32 bits, and the kernel takes the difference of two readings as signed (arch/x86/events/rapl.c, rapl_event_update). It
-// reads by itself often enough for 200 W. Above that, somebody must read before 2³¹ units have passed: 131 kJ in units of
-// 61 µJ (Intel), 33 kJ in units of 15 µJ (AMD). Once a minute is enough for 500 W.
+// reads by itself often enough for 200 W. Above that, the counter must be read before it has risen by 2³¹ units: 131 kJ
+// in units of 61 µJ (Intel), 33 kJ in units of 15 µJ (AMD). Once a minute is enough for 500 W.
 func perf() sensors.Backend {
 	return sensors.Backend{
 		Name:  "perf",
@@ -144,8 +144,8 @@ func openPerf(setup sensors.Setup, eachCore bool) (sensors.Source, []sensors.Abs
 		": a virtual machine, or a processor without RAPL")
 }
 
-// add opens the events of a PMU on its processors and returns the absent ones. If the first error holds for all events, of
-// hundreds of cores perhaps, it returns one absence.
+// add opens the events of a PMU on its processors and returns the absent ones. If the first error holds for all events, it
+// returns one absence, because there may be hundreds of cores.
 func (p *perfSource) add(u pmu, times map[string]int) []sensors.Absence {
 	var absences []sensors.Absence
 	opened := len(p.list)

@@ -237,7 +237,7 @@ func raplDevice(p place, name string, devices map[string]string) string {
 }
 
 // raplDomain tells what a zone measures by the name that the kernel gives it (Documentation/power/powercap/powercap.rst)
-// and by the zone it lies in. The folder by itself says nothing: dram lies below a package and is no part of its energy.
+// and by the zone that contains it. The folder alone says nothing: dram is below a package, but not part of its energy.
 func raplDomain(p place, name string, domains map[string]sensors.Domain) sensors.Domain {
 	unknown := sensors.Domain{Kind: sensors.UnknownDomain}
 	mirror := p.control == plainControl+"-mmio"

@@ -25,26 +25,26 @@ const (
 
 // targetSource reads the target. Looks at the processes are spaced out to keep to their share of a processor, however many
 // processes there are. Values that need a look are NaN at the readings between two looks. The first reading after Follow
-// looks. So does every reading after the target has ended, as it may be the last.
+// looks. Every reading after the target has ended also looks, because it may be the last.
 type targetSource struct {
 	list   []sensors.Sensor
 	cpu    *cgroup.CPUMeter
 	memory *cgroup.MemoryMeter
-	clock  *inherited // CPU time where there is no cgroup
+	clock  *inherited // CPU time if there is no cgroup
 	// packages is the CPU time on each of several packages; nil if it is unknown.
 	packages *packageMeter
 	tree     *tree
 
 	began      time.Time
 	pid, pidfd int
-	// sparing is true in the runner, which looks at the processes at its first reading and after the end: what a look
-	// between the two learns it could not hand over.
+	// sparing is true in the runner, which looks at the processes only at its first reading and after the end. It could
+	// not hand over the results of a look in between.
 	sparing            bool
 	following, ended   bool
 	closed             bool
 	looks, switches    budget
 	looked             bool
-	largest            float64 // of the memory seen
+	largest            float64 // the largest memory seen, in bytes
 	spec               unix.Timespec
 	voluntary, yielded uint64
 	look, lookSwitches func()
