@@ -148,7 +148,7 @@ func (p *parent) refuse(why string) {
 // Folder is one of the groups.
 type Folder struct {
 	Dir     string
-	Version int // of its hierarchy: 1 or 2
+	Version int // the version of its hierarchy: 1 or 2
 }
 
 // Folders lists the groups there are: none, one, or one in each of several hierarchies.
@@ -265,7 +265,7 @@ func (g *Group) Leave() (survivors int, err error) {
 
 // Sweep removes groups that killed runs have left below the groups of this process. It removes only groups that are empty,
 // with everything below them, and at least as old as given: a younger group may be waiting for its target. It returns how
-// many it removed. A group that cannot be removed is in use or belongs to somebody else.
+// many it removed. A group that cannot be removed is in use or belongs to another user.
 func Sweep(age time.Duration) int {
 	here, err := located()
 	if err != nil {
@@ -377,7 +377,7 @@ func Join(dir string, pid int) error {
 	return errors.Join(err, f.Close())
 }
 
-// text words an error as part of a reason: "mkdir /sys/fs/cgroup/ergon-x: permission denied".
+// text returns an error as part of a reason: "mkdir /sys/fs/cgroup/ergon-x: permission denied".
 func text(err error) string {
 	if p, ok := errors.AsType[*fs.PathError](err); ok {
 		return p.Error()

@@ -163,7 +163,7 @@ func (q Quota) Throttled() (Throttled, error) {
 	return t, nil
 }
 
-// parseThrottled parses the lines of cpu.stat about the quota. In v2 they stand among other lines, in v1 the time is in ns
+// parseThrottled parses the lines of cpu.stat about the quota. v2 has other lines too. In v1 the time is in ns
 // (Documentation/scheduler/sched-bwc.rst):
 //
 //	nr_periods 120
