@@ -166,7 +166,10 @@ func TestStopAndGoOn(t *testing.T) {
 		m.keys(t, "bg\n")
 		m.see(t, `\[1\]\+ .*cat &`)
 		// A read in the background causes SIGTTIN.
-		for seen := false; !seen; {
+		for seen, began := false, time.Now(); !seen; {
+			if time.Since(began) > patience/2 {
+				t.Fatalf("not stopped within %v: %s", patience/2, states(mark))
+			}
 			m.keys(t, "jobs; echo rc $?\n")
 			state := m.see(t, `\[1\]\+  (Stopped|Running) .*cat.*\r\n(?:[^$]*\r\n)?rc 0\r\n`)
 			seen = state[1] == "Stopped"
@@ -219,6 +222,21 @@ func running(mark, cmdline, state string) bool {
 		}
 	}
 	return false
+}
+
+// states returns the states of all threads of the processes with the mark.
+func states(mark string) string {
+	var b strings.Builder
+	for _, pid := range marked(mark) {
+		words, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		fmt.Fprintf(&b, "\n%q", words)
+		tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		for _, task := range tasks {
+			stat, _ := os.ReadFile(task)
+			fmt.Fprintf(&b, "\n\t%.40s", stat)
+		}
+	}
+	return b.String()
 }
 
 // TestTyped types Ctrl-C and Ctrl-\ to a command that catches them. The command gets each once, and the report is written.

@@ -63,7 +63,7 @@ func Spawn(executable string, stderr *os.File) (*Client, error) {
 		cmd.ExtraFiles = []*os.File{theirs} // filesFD there
 		defer func() { _ = theirs.Close() }()
 	}
-	if err := cmd.Start(); err != nil {
+	if err := start(cmd); err != nil {
 		if ours != nil {
 			_ = ours.Close()
 		}
