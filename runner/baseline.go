@@ -46,7 +46,7 @@ func (o *round) idleBefore(ctx context.Context) {
 	o.run.Baseline = &base
 }
 
-// idleAfter measures it once more where that was asked for. What ends it ends nothing else: the target has ended already.
+// idleAfter measures the idle machine again, if that was asked for. A signal that ends this measurement ends nothing else.
 func (o *round) idleAfter(ctx context.Context) {
 	before := o.run.Baseline
 	if !o.Baseline.Both || before == nil || before.Reason != "" {

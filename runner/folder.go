@@ -18,8 +18,8 @@ type folder struct {
 	cleared chan struct{} // closed when a spool that is not kept is removed; nil before that is begun
 }
 
-// make makes the folder of a run below results, or sees where the readings could be meanwhile if results is empty. The room that
-// is needed at the end is taken before the command may fill the disk.
+// make makes the folder of a run below results. If results is empty, it checks that temporary files can be written. It reserves
+// the space that is needed at the end, before the command can fill the disk.
 func (f *folder) make(results string, run *datamodel.Run) (err error) {
 	if results == "" {
 		return mayWrite(os.TempDir())
@@ -56,7 +56,7 @@ func (f *folder) needSpool() (err error) {
 	return nil
 }
 
-// clear begins to remove spools that are not kept: they are read, and the rest goes on meanwhile.
+// clear starts to remove a spool that is not kept, in the background. Its readings have been read.
 func (f *folder) clear() {
 	if f.dir != "" || f.spool == "" {
 		return
@@ -84,7 +84,7 @@ func (f *folder) close() {
 func (f *folder) discard() {
 	if f.dir != "" {
 		_ = os.RemoveAll(f.dir)
-		_ = os.Remove(filepath.Dir(f.dir)) // the date's, where it is empty
+		_ = os.Remove(filepath.Dir(f.dir)) // the date's, if it is empty
 		_ = os.Remove(filepath.Dir(filepath.Dir(f.dir)))
 	}
 }

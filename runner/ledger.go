@@ -57,11 +57,11 @@ func sinceStart(user, system, before time.Duration) (*float64, *float64) {
 
 // quota is that of CPU time over the target.
 type quota struct {
-	of     *cgroup.Quota // nil where there is none
+	of     *cgroup.Quota // nil if there is none
 	before cgroup.Throttled
 }
 
-// watch notes where it stands before the target.
+// watch notes the throttling so far, before the target starts.
 func (q *quota) watch(g *cgroup.Group) {
 	of, err := g.Quota()
 	if err != nil {
@@ -72,7 +72,7 @@ func (q *quota) watch(g *cgroup.Group) {
 	}
 }
 
-// enter enters how often the target had to wait for it since then.
+// enter puts into the ledger how often the target has had to wait for the quota since watch.
 func (q *quota) enter(l *datamodel.Ledger) {
 	if q.of == nil {
 		return

@@ -9,7 +9,7 @@ import (
 	"github.com/ergon-energy/ergon/internal/launch"
 )
 
-// ownTime is the CPU time this process has used, in s; nil where it cannot be known.
+// ownTime is the CPU time this process has used, in s; nil if it is not known.
 func ownTime() *float64 {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
@@ -19,7 +19,7 @@ func ownTime() *float64 {
 }
 
 // ownPeak is the largest resident set this process has had, in bytes, which a target that was forked from it inherits as
-// its own mark; nil where it cannot be known.
+// its own mark; nil if it is not known.
 func ownPeak() *float64 {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {

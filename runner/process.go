@@ -203,8 +203,7 @@ func save(files *store.Files, dir string, run datamodel.Run, made account.Result
 // use one.
 func Sweep() { cgroup.Sweep(time.Hour) }
 
-// begun is when a run began of which nobody could note it any more: just before its first reading. It is called where there
-// is none.
+// begun returns the start of a run whose runner could not note it: the time of the first reading, or called if there is none.
 func begun(spool string, called time.Time) time.Time {
 	list, err := store.FirstReadings(spool)
 	if err != nil || len(list) == 0 || list[0].Anchor.IsZero() {

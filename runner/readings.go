@@ -51,7 +51,7 @@ func (p *samplerProcess) pid() int {
 	return p.client.PID()
 }
 
-// drop lets it go, as it does not answer. The next round starts another.
+// drop gives up a sampler that does not answer. The next round starts another.
 func (p *samplerProcess) drop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -62,7 +62,7 @@ func (p *samplerProcess) drop() {
 	}
 }
 
-// await returns when all that were let go are gone: they might still write what is read or removed.
+// await returns when all samplers that were given up have exited. Until then they could still write to the spool.
 func (p *samplerProcess) await() {
 	for _, c := range p.gone {
 		c.Wait()
@@ -71,12 +71,12 @@ func (p *samplerProcess) await() {
 }
 
 // readings is who reads the sensors in one round. At first that is the runner itself, with an engine of its own. The sampler
-// joins a command that lives long enough, and takes over. Where the runner must not read (sampler.NeedsSampler), the sampler
+// joins a command that lives long enough, and takes over. If the runner must not read (sampler.NeedsSampler), the sampler
 // takes the first readings too.
 type readings struct {
 	process *samplerProcess
 	config  sampler.Config
-	engine  *sampler.Engine // the runner's; nil where the sampler takes the first readings
+	engine  *sampler.Engine // the runner's; nil if the sampler takes the first readings
 	reading bool            // the sampler reads
 	joining chan joined     // nil while it does not try to join
 	cancel  context.CancelFunc
@@ -105,14 +105,14 @@ func (r *readings) open(before bool, backends []sensors.Backend) {
 	r.engine.Open()
 }
 
-// first starts the sampler, as it is to take the first readings.
+// first starts the sampler, which then takes the first readings.
 func (r *readings) first() {
 	r.engine = nil
 	_, err := r.process.get()
 	r.fail(err)
 }
 
-// attach tells who reads about the target, which is held back. An error means that the configuration is wrong.
+// attach describes the held target to whoever reads. An error means that the configuration is wrong.
 func (r *readings) attach(ctx context.Context, s sampler.Subject, begin bool) error {
 	if r.engine != nil {
 		ready, err := r.engine.Attach(s)
@@ -153,14 +153,14 @@ func (r *readings) begin(ctx context.Context) {
 	r.reading = r.failed == nil
 }
 
-// order gives the sampler an order, if there is one that answers.
+// order gives the sampler an order, if the sampler still answers.
 func (r *readings) order(give func(*sampler.Client) error) {
 	if r.process.client != nil && r.failed == nil {
 		r.fail(give(r.process.client))
 	}
 }
 
-// follow tells who reads which process is the target, where it was not known before.
+// follow passes on the target's pid, if it was not known before the start.
 func (r *readings) follow(pid int) {
 	if r.engine != nil {
 		r.engine.Follow(pid)
@@ -204,7 +204,7 @@ func (r *readings) takeOver(ctx context.Context, s sampler.Subject) (ready sampl
 	if err != nil {
 		return ready, err
 	}
-	release := context.AfterFunc(ctx, c.Close) // also where it hangs
+	release := context.AfterFunc(ctx, c.Close) // also if it hangs
 	if err := c.Attach(s); err != nil {
 		return ready, err
 	}
@@ -275,7 +275,7 @@ func (r *readings) end(ctx context.Context) {
 	}
 }
 
-// fail notes the first error of the sampler and lets it go. nil is no failure.
+// fail notes the first error of the sampler and gives the sampler up. It does nothing if err is nil.
 func (r *readings) fail(err error) {
 	if err == nil {
 		return

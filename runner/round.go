@@ -324,7 +324,7 @@ func (o *round) unmeasured() error {
 	return store.RemoveSpool(o.folder.dir)
 }
 
-// noteEnding tells the manifest how the target ended, where that is known.
+// noteEnding puts into the manifest how the target ended, if that is known.
 func (o *round) noteEnding() {
 	if o.state.Signal != 0 {
 		o.run.Signal = signalName(o.state.Signal)

@@ -1,7 +1,7 @@
 // Package runner measures commands: it takes the first readings, starts the command, waits for its end, and makes the
 // readings into the result. The sampler process joins a command that lives longer than some milliseconds.
 //
-// A round goes setup → ready → running → processing → closed (state.go has the table), and from processing to ready where
+// A round goes setup → ready → running → processing → closed (state.go has the table), and from processing to ready if
 // another follows. What fails on the way is an outcome in the result, not a further state; and nothing that fails in
 // ergon changes what the target does or the exit code it has.
 package runner
@@ -71,9 +71,9 @@ type Report struct {
 	Dir string
 	// State is how the target ended, or would have: ExitNotExecutable or ExitNotFound if it could not be executed.
 	State launch.State
-	// Refused is why the command could not be executed; nil where it was.
+	// Refused is why the command could not be executed; nil if it was.
 	Refused error
-	// NoTape is why there is no tape that was asked for; nil where there is one or was none to be.
+	// NoTape is why a tape that was asked for could not be written; nil otherwise.
 	NoTape error
 	// Code is ergon's own exit code if the run ended the target: ExitTimedOut after the time limit. If it is 0, State counts.
 	Code int

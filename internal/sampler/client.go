@@ -34,7 +34,7 @@ type Client struct {
 	Limits  Limits
 	in      io.WriteCloser
 	process *os.Process
-	files   *os.File   // for descriptors; nil where they cannot be handed over
+	files   *os.File   // for descriptors; nil if they cannot be handed over
 	replies chan reply // closed when the sampler's stdout ends
 	exited  chan struct{}
 	closing sync.Once
@@ -99,7 +99,7 @@ func (c *Client) Configure(config Config) error {
 	return c.send(request{Op: opConfig, Config: &config})
 }
 
-// Attach tells about the target, which is held back, and where to record.
+// Attach describes the held target, and names the folder for the spool.
 func (c *Client) Attach(s Subject) error { return c.send(request{Op: opSubject, Subject: &s}) }
 
 // Ready waits for the answer to Attach.
@@ -119,7 +119,7 @@ type ConfigError struct{ text string }
 
 func (e *ConfigError) Error() string { return e.text }
 
-// Follow tells which process is the target where Attach could not.
+// Follow passes on the target's pid, if it was not known at Attach.
 func (c *Client) Follow(pid int) error { return c.send(request{Op: opFollow, PID: pid}) }
 
 // Begin asks for the first reading of every source. It need not wait for Ready.

@@ -127,7 +127,8 @@ func (e *Engine) place(r *reader, interval time.Duration, alone bool) {
 	e.lanes = append(e.lanes, newLane(interval, !alone, r))
 }
 
-// interval is the backend's own where the user set one, else the general one but not below what is of use.
+// interval returns the interval that the user set for this backend. If there is none, it returns the general one, but at
+// least the backend's smallest useful one.
 func (e *Engine) interval(b sensors.Backend) time.Duration {
 	if own, ok := e.config.Intervals[b.Name]; ok {
 		return own

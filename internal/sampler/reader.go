@@ -28,9 +28,9 @@ type reader struct {
 	memory    bool
 	kept      store.Rows
 	stats     datamodel.SourceStats
-	told      record // of the stats, where the lane hangs and they may not be touched
+	told      record // a copy of the stats, for when the lane hangs and they may not be touched
 	gone      bool
-	edges     []int         // the sensors that are waited for to move at both ends; none where that was not asked for
+	edges     []int         // the sensors that are waited for to move at both ends; none if that was not asked for
 	unaligned []string      // at which end which of them did not move
 	doubt     string        // what went wrong with following
 	lost      error         // the first error of the spool
@@ -73,7 +73,7 @@ func (r *reader) read(began time.Time) {
 	}
 }
 
-// take takes one reading into the row; false where there is no use in it any more.
+// take takes one reading into the row. It returns false if the source has gone.
 func (r *reader) take(began time.Time) bool {
 	if r.gone {
 		return false
