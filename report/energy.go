@@ -103,7 +103,7 @@ func net(m datamodel.Metric) string {
 	if m.Provenance == sensors.Missing {
 		return ""
 	}
-	return "net " + cellOf(m).value + " ≈"
+	return "net " + cellOf(m).value.String() + " ≈"
 }
 
 // less is a sum without one of its parts, whose uncertainty is in its own; missing where one of the two is.
@@ -146,12 +146,12 @@ func overTime(share datamodel.Metric, t float64) cell {
 	return part(settled(share))
 }
 
-// bound is the cell of an energy of which no more is known than what it was below.
+// bound returns the cell of a missing energy whose upper bound is known: "< 26.7 J". It returns false if there is no bound.
 func bound(m datamodel.Metric) (cell, bool) {
 	if m.Provenance != sensors.Missing || !(m.AtMost > 0) {
 		return cell{}, false
 	}
-	return cell{
-		value: "< " + units.Format(m.AtMost, m.Unit), from: sensors.FromCounter, unit: m.Unit, note: printable(m.Reason),
-	}, true
+	value := units.TextOf(m.AtMost, m.Unit)
+	value.Number = "< " + value.Number
+	return cell{value: value, from: sensors.FromCounter, unit: m.Unit, note: printable(m.Reason)}, true
 }

@@ -97,7 +97,7 @@ func (p *sheet) summary(r datamodel.Result, o Options) {
 			if c.missing() {
 				meaning = cmp.Or(c.reason, notMeasured)
 			}
-			value := strings.Join(nonEmpty(c.value, sign), " ")
+			value := strings.Join(nonEmpty(c.value.String(), sign), " ")
 			p.tag("<td class=\"n\" title=\"%s\">%s</td><td class=\"dim\">%s", meaning, value, c.note)
 			p.course(c)
 			p.WriteString("</td>")

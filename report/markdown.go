@@ -89,7 +89,7 @@ func markdownValue(c cell) string {
 	if c.empty() {
 		return ""
 	}
-	s := c.value
+	s := c.value.String()
 	if sign, _ := mark(c.from); sign != "" {
 		s += " " + sign
 	}

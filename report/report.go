@@ -67,7 +67,7 @@ func reasonOf(m datamodel.Metric) string {
 // valueOf is a value for people, with what it is known to be below if no more is known.
 func valueOf(m datamodel.Metric) string {
 	if c, ok := bound(m); ok {
-		return c.value
+		return c.value.String()
 	}
 	return units.FormatUncertain(m.Value, m.Uncertainty, m.Unit)
 }

@@ -13,7 +13,7 @@ import (
 
 // cell is one value of the summary for people. The zero value is an empty cell, which is not a missing value.
 type cell struct {
-	value string
+	value units.Text
 	from  sensors.Provenance
 	// note is what helps to judge the value: a rate, a part of a whole.
 	note string
@@ -77,7 +77,7 @@ func rows(r datamodel.Result) []row {
 		}
 		c, m := show(name), s[name]
 		if !c.missing() {
-			c.value = units.Format(m.Value, m.Unit)
+			c.value = units.TextOf(m.Value, m.Unit)
 			c.note = units.Format(m.Min, m.Unit) + " to " + units.Format(m.Max, m.Unit)
 		}
 		return c
@@ -111,10 +111,15 @@ func rows(r datamodel.Result) []row {
 	return append(out, line(datamodel.GPUMemoryPeak, gpuMemory(r.Tree), show(datamodel.GPUMemoryPeak)))
 }
 
-// atLeast marks a number that was only seen at the beats: what lived between two of them is not in it.
+// atLeast marks a sampled number as a lower bound: a process that lived between two beats was not seen. A count has no
+// unit, so its number stands in the column of units, behind the sign.
 func atLeast(c cell) cell {
-	if c.from == sensors.Sampled {
-		c.value = "≥ " + c.value
+	switch {
+	case c.from != sensors.Sampled:
+	case c.value.Unit == "":
+		c.value = units.Text{Number: "≥", Unit: c.value.Number}
+	default:
+		c.value.Number = "≥ " + c.value.Number
 	}
 	return c
 }
@@ -181,7 +186,7 @@ func stopped(n *datamodel.Node) cell {
 
 func cellOf(m datamodel.Metric) cell {
 	return cell{
-		value: units.FormatUncertain(m.Value, m.Uncertainty, m.Unit), from: m.Provenance, unit: m.Unit,
+		value: units.TextUncertain(m.Value, m.Uncertainty, m.Unit), from: m.Provenance, unit: m.Unit,
 		reason: printable(m.Reason), absence: m.Absence,
 	}
 }

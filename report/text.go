@@ -141,9 +141,9 @@ func (p *page) texts(c cell) texts {
 		return texts{}
 	}
 	sign, _ := mark(c.from)
-	t := texts{number: p.plain(c.value), mark: p.plain(sign), note: p.plain(c.note)}
-	if number, unit := units.Split(t.number); unit != "" {
-		t.number, t.unit = number, " "+unit
+	t := texts{number: p.plain(c.value.Number), unit: p.plain(c.value.Unit), mark: p.plain(sign), note: p.plain(c.note)}
+	if t.unit != "" {
+		t.unit = " " + t.unit
 	}
 	if t.mark != "" {
 		t.mark = " " + t.mark

@@ -9,6 +9,18 @@ import (
 // None is shown if there is no value. It is never a number.
 const None = "–"
 
+// Text is a formatted value in two parts, so that a table can align numbers and units: "1 min 23.4" and "s". A count has no
+// Unit.
+type Text struct{ Number, Unit string }
+
+// String returns the number, a space and the unit: "1 min 23.4 s".
+func (t Text) String() string {
+	if t.Unit == "" {
+		return t.Number
+	}
+	return t.Number + " " + t.Unit
+}
+
 // Symbol returns the unit's name for people: "B" for By, "°C" for Cel, "%" for a ratio, "packets" for {packet}. For a code
 // that is not in All, it returns the code.
 func (u Unit) Symbol() string {
@@ -43,98 +55,107 @@ func (u Unit) noun() (string, bool) {
 // that is not finite gives None.
 //
 // The prefix is chosen after rounding, so it always fits the printed digits: there is no "1000 W".
-func Format(v float64, u Unit) string {
+func Format(v float64, u Unit) string { return TextOf(v, u).String() }
+
+// TextOf is Format in two parts.
+func TextOf(v float64, u Unit) Text {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return None
+		return Text{Number: None}
 	}
-	s := magnitude(math.Abs(v), u)
-	if v < 0 && strings.ContainsAny(s, "123456789") { // a value that rounds to 0 has no sign: -0.04 °C is 0.0 °C
-		s = "-" + s
+	t := magnitude(math.Abs(v), u)
+	if v < 0 && strings.ContainsAny(t.Number, "123456789") { // a value that rounds to 0 has no sign: -0.04 °C is 0.0 °C
+		t.Number = "-" + t.Number
 	}
-	return s
+	return t
 }
 
-// magnitude is Format for a finite value that is not negative.
-func magnitude(v float64, u Unit) string {
+// magnitude is TextOf for a finite value that is not negative.
+func magnitude(v float64, u Unit) Text {
 	_, counts := u.noun()
 	switch {
 	case u == Joule, u == Watt:
-		return scaled(v, -9, string(u))
+		return prefixed(v, -9, u)
 	case u == Hertz:
-		return scaled(v, 0, string(u))
+		return prefixed(v, 0, u)
 	case u == Byte && v < 1024 && v == math.Trunc(v):
-		return fixed(v, 0) + " B"
+		return Text{fixed(v, 0), "B"}
 	case u == Byte:
-		return scaledBinary(v, "B")
+		return prefixedBinary(v)
 	case u == Second:
 		return seconds(v)
 	case u == Celsius && v < 1e6:
 		// A temperature is a point on a scale, so the number of its digits says nothing about its precision.
-		return fixed(v, 1) + " °C"
+		return Text{fixed(v, 1), u.Symbol()}
 	case u == Ratio:
-		return percent(v)
+		return Text{percent(v), u.Symbol()}
 	case counts:
-		return count(v)
-	case u == "":
-		return three(v)
+		return Text{Number: count(v)}
 	default:
-		return three(v) + " " + u.Symbol()
+		return Text{three(v), u.Symbol()}
 	}
 }
 
 // FormatRate formats a rate, in u per second, for people: "1.50 MiB/s", "1,234 packets/s". Joules per second are watts.
 func FormatRate(v float64, u Unit) string {
-	s := Format(v, u)
+	t := TextOf(v, u)
 	_, counts := u.noun()
 	switch {
-	case s == None:
-		return s
+	case t.Number == None:
+		return None
 	case u == Joule:
 		return Format(v, Watt)
 	case u == Second:
 		return three(v) + " s/s" // "1 min 23.4 s/s" would be hard to understand
 	case counts:
-		return s + " " + u.Symbol() + "/s"
+		t.Unit = u.Symbol()
 	}
-	return s + "/s"
+	return t.String() + "/s"
 }
 
-// scaled formats v, which is not negative, with an SI prefix from 10^least to P. It moves the decimal point in the three
-// printed digits and does not multiply or divide. For example, 1000 × 0.9994999999999999 W is 999.5 mW, which would be
-// printed as 1000 mW.
-func scaled(v float64, least int, symbol string) string {
+// prefixed formats v, which is not negative, with an SI prefix from 10^least to P.
+func prefixed(v float64, least int, u Unit) Text {
+	number, power := scaled(v, least)
+	return Text{number, prefix(power) + string(u)}
+}
+
+// prefix returns the SI prefix of a power of ten from n to P.
+func prefix(power int) string {
+	return [...]string{"n", "µ", "m", "", "k", "M", "G", "T", "P"}[power/3+3]
+}
+
+// scaled formats v, which is not negative, in units of 10^power, which is the power of an SI prefix from 10^least to P. It
+// moves the decimal point in the three printed digits and does not multiply or divide. For example, 1000 ×
+// 0.9994999999999999 W is 999.5 mW, which would be printed as 1000 mW.
+func scaled(v float64, least int) (number string, power int) {
 	if v == 0 {
-		return "0 " + symbol
+		return "0", 0
 	}
-	prefixes := [...]string{"n", "µ", "m", "", "k", "M", "G", "T", "P"}
 	digits, exp := threeDigits(v)
-	power := max(least, min(15, exp-((exp%3)+3)%3))
-	prefix := prefixes[power/3+3]
+	power = max(least, min(15, exp-((exp%3)+3)%3))
 	point := exp - power + 1
-	var s string
 	switch {
 	case point < 1 && power < 0:
-		s = three(v * math.Pow10(-power))
+		number = three(v * math.Pow10(-power))
 	case point < 1:
-		s = three(v)
+		number = three(v)
 	case point == 1, point == 2:
-		s = digits[:point] + "." + digits[point:]
+		number = digits[:point] + "." + digits[point:]
 	case point == 3:
-		s = digits
+		number = digits
 	default:
-		s = three(v / math.Pow10(power))
+		number = three(v / math.Pow10(power))
 	}
-	return s + " " + prefix + symbol
+	return number, power
 }
 
-// scaledBinary formats v, which is not negative, with an IEC prefix. Dividing by a power of two is exact.
-func scaledBinary(v float64, symbol string) string {
+// prefixedBinary formats a number of bytes, which is not negative, with an IEC prefix. Dividing by a power of two is exact.
+func prefixedBinary(v float64) Text {
 	prefixes := [...]string{"", "Ki", "Mi", "Gi", "Ti", "Pi"}
 	last := len(prefixes) - 1
 	for i := 0; ; i++ {
 		s := three(v)
 		if i == last || printed(s) < 1024 {
-			return s + " " + prefixes[i] + symbol
+			return Text{s, prefixes[i] + "B"}
 		}
 		v /= 1024
 	}
@@ -164,30 +185,30 @@ func three(v float64) string {
 }
 
 // seconds formats a duration. Below a minute it is scaled like other quantities.
-func seconds(v float64) string {
+func seconds(v float64) Text {
 	if v < 60 {
-		if s := scaled(v, -9, "s"); s != "60.0 s" {
-			return s
+		if t := prefixed(v, -9, Second); t != (Text{"60.0", "s"}) {
+			return t
 		}
 	}
 	if v > 1e15 {
-		return three(v) + " s"
+		return Text{three(v), "s"}
 	}
 	if tenths := max(600, int64(math.Round(v*10))); tenths < 36000 {
 		whole, tenth := strconv.FormatInt(tenths/600, 10), strconv.FormatInt(tenths%10, 10)
-		return whole + " min " + two(tenths%600/10) + "." + tenth + " s"
+		return Text{whole + " min " + two(tenths%600/10) + "." + tenth, "s"}
 	}
 	minutes := max(60, int64(math.Round(v/60)))
-	return group(strconv.FormatInt(minutes/60, 10)) + " h " + two(minutes%60) + " min"
+	return Text{group(strconv.FormatInt(minutes/60, 10)) + " h " + two(minutes%60), "min"}
 }
 
-// percent formats a ratio. A very small ratio is shown as less than a bound. Only 0 is shown as 0.
+// percent formats the number of a ratio in percent. A very small ratio is shown as less than a bound. Only 0 is shown as 0.
 func percent(v float64) string {
 	p := v * 100
 	if p != 0 && p < 0.001 {
-		return "<0.001 %"
+		return "<0.001"
 	}
-	return three(p) + " %"
+	return three(p)
 }
 
 // count formats a number of things. A whole number has no fraction, and commas between thousands.
@@ -226,12 +247,4 @@ func printed(s string) float64 {
 		return math.Inf(1)
 	}
 	return v
-}
-
-// Split takes the text of Format apart into the number and the unit, "" if it has none: "1 min 23.4" and "s".
-func Split(text string) (number, unit string) {
-	if i := strings.LastIndexByte(text, ' '); i >= 0 {
-		return text[:i], text[i+1:]
-	}
-	return text, ""
 }

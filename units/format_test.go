@@ -101,6 +101,25 @@ func TestFormat(t *testing.T) {
 	}
 }
 
+// TestTextOf tests where a formatted value is split: before the last unit, and nowhere in a count.
+func TestTextOf(t *testing.T) {
+	f := func(got units.Text, number, unit string) {
+		t.Helper()
+		if want := (units.Text{Number: number, Unit: unit}); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	f(units.TextOf(-12.34, units.Watt), "-12.3", "W")
+	f(units.TextOf(83.4, units.Second), "1 min 23.4", "s")
+	f(units.TextOf(7380, units.Second), "2 h 03", "min")
+	f(units.TextOf(0.8123, units.Ratio), "81.2", "%")
+	f(units.TextOf(1.5*(1<<30), units.Byte), "1.50", "GiB")
+	f(units.TextOf(1234, units.Processes), "1,234", "")
+	f(units.TextOf(math.NaN(), units.Joule), units.None, "")
+	f(units.TextUncertain(1234, 40, units.Joule), "1.23 ± 0.04", "kJ")
+	f(units.TextUncertain(1234, math.NaN(), units.Joule), "1.23", "kJ")
+}
+
 func TestFormatRate(t *testing.T) {
 	f := func(v float64, u units.Unit, want string) {
 		t.Helper()

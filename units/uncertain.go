@@ -8,16 +8,17 @@ import (
 // FormatUncertain formats a value with its uncertainty, half, for people: "12.3 ± 0.4 J". Both have the base unit u. half
 // has one significant digit, or two if the first is 1, and the value is rounded to the same place. If half is NaN (unknown)
 // or below the last digit that Format prints, it is left out. It is also left out if u is neither J nor W.
-func FormatUncertain(v, half float64, u Unit) string {
-	plain := Format(v, u)
-	if u != Joule && u != Watt || plain == None || !(half > 0 && half <= math.MaxFloat64) {
+func FormatUncertain(v, half float64, u Unit) string { return TextUncertain(v, half, u).String() }
+
+// TextUncertain is FormatUncertain in two parts: "12.3 ± 0.4" and "J".
+func TextUncertain(v, half float64, u Unit) Text {
+	plain := TextOf(v, u)
+	if u != Joule && u != Watt || plain.Number == None || !(half > 0 && half <= math.MaxFloat64) {
 		return plain
 	}
 	// The larger of the two determines the prefix: 3 mJ with an uncertainty of 1 J is 0.0 ± 1.0 J.
-	widest := max(math.Abs(v), half)
-	number, symbol, _ := strings.Cut(scaled(widest, -9, string(u)), " ")
+	number, power := scaled(max(math.Abs(v), half), -9)
 	_, decimals, _ := strings.Cut(number, ".")
-	power := prefixPower(strings.TrimSuffix(symbol, string(u)))
 	digits, exp := threeDigits(half)
 	places := power - exp
 	if digits[0] == '1' {
@@ -32,30 +33,7 @@ func FormatUncertain(v, half float64, u Unit) string {
 	if v < 0 && strings.ContainsAny(value, "123456789") {
 		value = "-" + value
 	}
-	return value + " ± " + shown + " " + symbol
-}
-
-// prefixPower returns the power of ten of an SI prefix from n to P.
-func prefixPower(prefix string) int {
-	switch prefix {
-	case "n":
-		return -9
-	case "µ":
-		return -6
-	case "m":
-		return -3
-	case "k":
-		return 3
-	case "M":
-		return 6
-	case "G":
-		return 9
-	case "T":
-		return 12
-	case "P":
-		return 15
-	}
-	return 0
+	return Text{value + " ± " + shown, prefix(power) + string(u)}
 }
 
 // rounded formats v, which is not negative, in units of 10^power, with so many decimal places. A negative number of places
