@@ -13,7 +13,7 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// The least and the greatest time for which the idle machine is measured.
+// The shortest and the longest time for which the idle machine is measured.
 const (
 	MinBaseline = time.Second
 	MaxBaseline = 10 * time.Minute
@@ -21,21 +21,21 @@ const (
 
 // Baseline asks for a measurement of the idle machine, while the target is held back.
 type Baseline struct {
-	// Duration is how long; 0 is not at all.
+	// Duration is the length of the measurement. 0 measures nothing.
 	Duration time.Duration
-	// Both asks for one as long after the target's end.
+	// Both asks for a second measurement, of the same length, after the target's end.
 	Both bool
-	// Sampler starts a sampler for this alone: that of the run has not begun then, or has ended.
+	// Sampler starts a sampler for the baseline alone. The run's own sampler has not begun then, or has ended.
 	Sampler func() (*sampler.Client, error)
-	// OnWait is told at the start, once a second and at the end how long has been waited; it may be nil.
+	// OnWait receives the elapsed time at the start, once a second, and at the end. It may be nil.
 	OnWait func(elapsed, of time.Duration, after bool)
 }
 
-// idleReadings is how many readings a baseline has at least, so that its spread is known.
+// idleReadings is the least number of readings in a baseline, so that their spread is known.
 const idleReadings = 10
 
-// idleSources are the backends that the energy of a machine and its GPUs may come from, and the one that tells how busy its
-// CPUs are.
+// idleSources lists the backends that may measure the energy of a machine and its GPUs, and the backend that says how busy
+// its CPUs are.
 func idleSources() []string {
 	return []string{"cpu", "perf", "perf_core", "rapl", "hwmon", "battery", "nvml"}
 }
@@ -46,7 +46,8 @@ func (o *round) idleBefore(ctx context.Context) {
 	o.run.Baseline = &base
 }
 
-// idleAfter measures the idle machine again, if that was asked for. A signal that ends this measurement ends nothing else.
+// idleAfter measures the idle machine again after the target's end, if Both asks for it. A signal then ends only this
+// measurement.
 func (o *round) idleAfter(ctx context.Context) {
 	before := o.run.Baseline
 	if !o.Baseline.Both || before == nil || before.Reason != "" {
@@ -72,7 +73,7 @@ func (o *round) idle(ctx context.Context, after bool) datamodel.Baseline {
 	if err != nil {
 		return none(err)
 	}
-	defer client.Wait() // or it would still write what is removed
+	defer client.Wait() // it must not write while its files are removed
 	defer client.Close()
 	missing, err := o.openIdle(ctx, client, spool)
 	if err != nil {
@@ -101,7 +102,7 @@ func (o *round) idle(ctx context.Context, after bool) datamodel.Baseline {
 	return account.BaselineOf(readings.series, start, nil)
 }
 
-// openIdle makes the sampler ready. Where there is no meter it returns what is missing: there is no use in waiting.
+// openIdle prepares the sampler. Without a meter it returns what is missing, because a measurement would be useless.
 func (o *round) openIdle(ctx context.Context, client *sampler.Client, spool string) ([]sensors.Absence, error) {
 	config := o.Config
 	config.Interval = min(config.Interval, o.Baseline.Duration/idleReadings)
@@ -126,7 +127,7 @@ func (o *round) openIdle(ctx context.Context, client *sampler.Client, spool stri
 	return nil, nil
 }
 
-// awaitIdle waits for the time of a baseline, or for a signal that ends it.
+// awaitIdle waits for the length of a baseline, or returns an error if a signal ends the baseline.
 func (o *round) awaitIdle(after bool) error {
 	tell := o.Baseline.OnWait
 	if tell == nil {

@@ -10,16 +10,16 @@ import (
 	"github.com/ergon-energy/ergon/datamodel/store"
 )
 
-// folder is where a run is kept, and where its readings are meanwhile.
+// folder has the folder of a run, and the spool folder with the readings while the run lasts.
 type folder struct {
-	dir     string        // the run's; empty when nothing is kept
-	spool   string        // for the readings; empty until it is made
-	lock    *os.File      // held on the spool, so that nobody recovers a run that goes on
-	cleared chan struct{} // closed when a spool that is not kept is removed; nil before that is begun
+	dir     string        // the run's folder; empty if nothing is kept
+	spool   string        // the folder for the readings; empty until it is made
+	lock    *os.File      // locks the spool: a run that still goes on cannot be recovered
+	cleared chan struct{} // closed when a temporary spool is removed; nil before its removal begins
 }
 
-// make makes the folder of a run below results. If results is empty, it checks that temporary files can be written. It reserves
-// the space that is needed at the end, before the command can fill the disk.
+// make makes the folder of a run below results. It reserves the space that is needed at the end, because the command may
+// fill the disk. If results is empty, make only checks that a temporary folder can be made.
 func (f *folder) make(results string, run *datamodel.Run) (err error) {
 	if results == "" {
 		return mayWrite(os.TempDir())
@@ -39,12 +39,12 @@ func (f *folder) make(results string, run *datamodel.Run) (err error) {
 	return err
 }
 
-// noTemp says why the readings cannot be kept meanwhile.
+// noTemp wraps the error of a temporary folder that cannot be made, and says how to choose another.
 func noTemp(err error) error {
 	return fmt.Errorf("temporary folder for the readings: %w: set TMPDIR to one that can be written", err)
 }
 
-// needSpool makes a folder for the readings if there is none yet, as nothing is kept.
+// needSpool makes a temporary folder for the readings if there is no spool yet.
 func (f *folder) needSpool() (err error) {
 	if f.spool != "" {
 		return nil
@@ -56,7 +56,7 @@ func (f *folder) needSpool() (err error) {
 	return nil
 }
 
-// clear starts to remove a spool that is not kept, in the background. Its readings have been read.
+// clear starts to remove a temporary spool, in parallel. close waits for it.
 func (f *folder) clear() {
 	if f.dir != "" || f.spool == "" {
 		return
@@ -68,7 +68,7 @@ func (f *folder) clear() {
 	}()
 }
 
-// close returns when what is not kept is removed.
+// close removes a temporary spool, and releases the lock.
 func (f *folder) close() {
 	if f.cleared != nil {
 		<-f.cleared
@@ -80,11 +80,11 @@ func (f *folder) close() {
 	}
 }
 
-// discard removes the folder of a run that never was.
+// discard removes the folder of a run that was not started.
 func (f *folder) discard() {
 	if f.dir != "" {
 		_ = os.RemoveAll(f.dir)
-		_ = os.Remove(filepath.Dir(f.dir)) // the date's, if it is empty
+		_ = os.Remove(filepath.Dir(f.dir)) // the folder of the date, if it is empty, and the folder of the project
 		_ = os.Remove(filepath.Dir(filepath.Dir(f.dir)))
 	}
 }

@@ -8,7 +8,8 @@ import (
 	"github.com/ergon-energy/ergon/internal/launch"
 )
 
-// entries makes the ledger of a target that was reaped; before is the CPU time of what was to become it.
+// entries makes the ledger of a target that was reaped. before is the CPU time that its process had used before it executed
+// the command.
 func entries(wall, before time.Duration, s launch.State, g *cgroup.Group) datamodel.Ledger {
 	l := datamodel.Ledger{WallTime: seconds(wall)}
 	if s.Rusage {
@@ -43,8 +44,8 @@ func entries(wall, before time.Duration, s launch.State, g *cgroup.Group) datamo
 	return l
 }
 
-// sinceStart takes from what wait4 said the time that was used before the execve, some 0.1 ms in which the launcher was
-// forked and got ready. In which mode is not known, so it is taken from both in proportion.
+// sinceStart subtracts the CPU time before the execve from the times of wait4. These are some 0.1 ms in which the launcher
+// forked and prepared the process. Their split into user and system mode is unknown, so both shrink in proportion.
 func sinceStart(user, system, before time.Duration) (*float64, *float64) {
 	all := user + system
 	if all <= 0 {
@@ -55,13 +56,13 @@ func sinceStart(user, system, before time.Duration) (*float64, *float64) {
 	return &u, &s
 }
 
-// quota is that of CPU time over the target.
+// quota is the limit of CPU time that applies to the target.
 type quota struct {
-	of     *cgroup.Quota // nil if there is none
+	of     *cgroup.Quota // nil without a quota
 	before cgroup.Throttled
 }
 
-// watch notes the throttling so far, before the target starts.
+// watch reads the quota's counters before the target starts.
 func (q *quota) watch(g *cgroup.Group) {
 	of, err := g.Quota()
 	if err != nil {
@@ -72,7 +73,7 @@ func (q *quota) watch(g *cgroup.Group) {
 	}
 }
 
-// enter puts into the ledger how often the target has had to wait for the quota since watch.
+// enter puts into the ledger how often and how long the target was throttled since watch.
 func (q *quota) enter(l *datamodel.Ledger) {
 	if q.of == nil {
 		return

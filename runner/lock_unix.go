@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mayWrite says why no files can be made in the folder for temporary ones.
+// mayWrite returns an error if no files can be made in the folder for temporary files.
 func mayWrite(dir string) error {
 	if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
 		return noTemp(&os.PathError{Op: "access", Path: dir, Err: err})
@@ -17,9 +17,8 @@ func mayWrite(dir string) error {
 	return nil
 }
 
-// lockFolder holds a folder for as long as the file is open and this process lives. It is a lock of flock(2), which
-// goes with the process whatever ends it. Where the file system knows no locks (some network ones) it is held by
-// nobody.
+// lockFolder locks a folder until the returned file is closed or this process ends, by flock(2). It returns an error if
+// another process has the lock. On a file system without locks (some network ones) there is no lock and no error.
 func lockFolder(path string) (*os.File, error) {
 	f, err := os.Open(path)
 	if err != nil {

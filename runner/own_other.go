@@ -2,8 +2,8 @@
 
 package runner
 
-// ownTime is not to be known here without a library; the profiler's sensors tell it.
+// ownTime returns nil: it would need a library on this system. The profiler's sensors have the value.
 func ownTime() *float64 { return nil }
 
-// ownPeak is no mark here.
+// ownPeak returns nil: on this system the target does not inherit the value.
 func ownPeak() *float64 { return nil }

@@ -9,7 +9,7 @@ import (
 	"github.com/ergon-energy/ergon/internal/launch"
 )
 
-// ownTime is the CPU time this process has used, in s; nil if it is not known.
+// ownTime returns the CPU time that this process has used, in s, or nil if it is unknown.
 func ownTime() *float64 {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
@@ -18,8 +18,8 @@ func ownTime() *float64 {
 	return seconds(time.Duration(u.Utime.Nano() + u.Stime.Nano()))
 }
 
-// ownPeak is the largest resident set this process has had, in bytes, which a target that was forked from it inherits as
-// its own mark; nil if it is not known.
+// ownPeak returns the largest resident memory of this process so far, in bytes, or nil if it is unknown. A target that is
+// forked from this process inherits the value as its own peak.
 func ownPeak() *float64 {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {

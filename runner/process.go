@@ -19,17 +19,17 @@ import (
 	"github.com/ergon-energy/ergon/internal/cgroup"
 )
 
-// process makes the result of the readings and writes the run's files. The result is given whenever it could be made; the
-// error says what could not be written.
+// process makes the result from the readings and writes the run's files. If files could not be written, it returns an
+// error together with the result.
 func (o *round) process() (account.Result, error) {
 	if o.unread() {
-		o.sampler.await() // or it would still write what is removed
+		o.sampler.await() // it must not write while its files are removed
 		o.folder.clear()
 		return account.Result{}, nil
 	}
 	t := o.readings.taken(o.folder.spool)
 	if t.spool == "" {
-		// What is in memory is little, and there is no need to look for what of it is not used any more: 1.5 ms.
+		// Little is in memory, so collecting garbage is not worth its 1.5 ms.
 		defer debug.SetGCPercent(debug.SetGCPercent(400))
 	}
 	dir, samples := o.folder.dir, ""
@@ -38,7 +38,7 @@ func (o *round) process() (account.Result, error) {
 	}
 	o.ledger.RunnerTime = ownTime()
 	if dir != "" && t.spool != "" {
-		_ = store.SaveState(t.spool, store.State{Run: o.run, Ledger: o.ledger}) // only Recover would miss it
+		_ = store.SaveState(t.spool, store.State{Run: o.run, Ledger: o.ledger}) // only Recover needs it
 	}
 	o.noTape = o.saveTape(&t)
 	var files store.Files
@@ -57,17 +57,17 @@ func (o *round) process() (account.Result, error) {
 		_, why := unwritten(err)
 		o.run.Outcome, o.run.Reason = datamodel.ProfilerFailed, "its files could not be written: "+why
 		err = errors.Join(err, o.saveManifest())
-		// Recover needs what was only in memory.
+		// Recover needs the readings that are only in memory.
 		err = errors.Join(err, t.save(o.folder.spool), store.SaveState(o.folder.spool, store.State{Run: o.run, Ledger: o.ledger}))
 		return made, o.incomplete(err)
 	}
 	return made, store.RemoveSpool(dir)
 }
 
-// unread says whether nobody will read the result.
+// unread says whether the result is neither read nor kept.
 func (o *round) unread() bool { return o.Unread && o.folder.dir == "" && o.Tape.File == "" }
 
-// incomplete says in one line that files are lacking: which, why, where, and the way out.
+// incomplete makes the one-line error for missing files: which, why, where, and the way out.
 func (o *round) incomplete(err error) error {
 	files, why := unwritten(err)
 	if len(files) > 0 {
@@ -77,10 +77,10 @@ func (o *round) incomplete(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		free = "free space, then "
 	}
-	return fmt.Errorf("the result is not complete: %s: %s`ergon recover %s` makes it from the readings there", why, free, o.folder.dir)
+	return fmt.Errorf("the result is incomplete: %s (%s`ergon recover %s` makes it from the readings)", why, free, o.folder.dir)
 }
 
-// unwritten tells joined errors apart into the files that could not be written and the reasons, each said once.
+// unwritten splits joined errors into the files that could not be written and the reasons, each reason once.
 func unwritten(err error) (files []string, why string) {
 	var causes []string
 	add := func(cause string) {
@@ -105,10 +105,10 @@ func unwritten(err error) (files []string, why string) {
 	return files, strings.ReplaceAll(strings.Join(causes, "; "), "\n", "; ")
 }
 
-// digest is the road from the readings to the result: they go into samples (none if it is empty) and into one series for
-// each sensor, the accounting makes the result of them, and its courses go behind the readings. Its doubts are added to
-// the run's warnings. It waits for complete, if that is not nil, to fill in the rest of the run once the readings are
-// read. The result is there even if samples could not be written.
+// digest makes the result from the readings. It writes them to the file samples, unless that is empty, and makes one series
+// of each sensor. The accounting makes the result from the series. digest appends the result's courses to samples, and the
+// result's warnings to the run. After reading, it calls complete, unless nil, to fill in the rest of the run. The result is
+// complete even if samples could not be written.
 func digest(
 	run *datamodel.Run, ledger datamodel.Ledger, t taken, files *store.Files, samples string, complete func(),
 ) (account.Result, error) {
@@ -123,7 +123,7 @@ func digest(
 			case s.Err != nil:
 				warn(s.Header.Source, fmt.Sprintf("its readings end at %.1f s: %v", s.Last.Seconds(), s.Err))
 			case !s.Complete:
-				warn(s.Header.Source, fmt.Sprintf("its readings end at %.1f s: the sampler did not close them", s.Last.Seconds()))
+				warn(s.Header.Source, fmt.Sprintf("its readings end at %.1f s: the sampler did not close its file", s.Last.Seconds()))
 			}
 		}
 	}
@@ -146,12 +146,12 @@ func digest(
 	return made, err
 }
 
-// resultOf is what was made of a run, with the run.
+// resultOf joins a run and its accounting into the result.
 func resultOf(run datamodel.Run, made account.Result) datamodel.Result {
 	return datamodel.Result{Run: run, Tree: made.Tree, Summary: made.Summary, Processes: made.Processes}
 }
 
-// align tells the series what the sampler found out about their ends.
+// align tells each series what the sampler found out about its first and last reading.
 func align(list []*series.Series, sources []datamodel.SourceStats) {
 	for _, source := range sources {
 		for _, e := range source.Edges {
@@ -164,13 +164,13 @@ func align(list []*series.Series, sources []datamodel.SourceStats) {
 	}
 }
 
-// fold makes one series of the readings of each sensor of each source, in the order in which they are first seen.
+// fold makes one series of each sensor of each source, in the order of their first readings.
 type fold struct {
 	series []*series.Series
 	index  map[[2]string]*series.Series // by source and sensor
 }
 
-// observe adds readings to the series of their sensor.
+// observe adds readings to the series of their sensor. It is a callback for the store.
 func (f *fold) observe(h store.SpoolHeader, sensor int, at []time.Duration, values []float64) {
 	key := [2]string{h.Source, h.Sensors[sensor].ID}
 	s, ok := f.index[key]
@@ -186,7 +186,7 @@ func (f *fold) observe(h store.SpoolHeader, sensor int, at []time.Duration, valu
 	s.Add(at, values)
 }
 
-// save adds the tree and the table of processes to the files, side by side.
+// save adds the tree and the table of processes to the files, in parallel.
 func save(files *store.Files, dir string, run datamodel.Run, made account.Result) error {
 	saved := make(chan error, 1)
 	go func() {
@@ -199,11 +199,11 @@ func save(files *store.Files, dir string, run datamodel.Run, made account.Result
 	return errors.Join(files.SaveTree(dir, run, made.Tree), <-saved)
 }
 
-// Sweep removes the empty cgroups that killed runs have left behind. Those of the last hour stay, as a run may be about to
-// use one.
+// Sweep removes the empty cgroups that killed runs have left behind. It keeps cgroups younger than an hour: a new run may
+// be about to use one.
 func Sweep() { cgroup.Sweep(time.Hour) }
 
-// begun returns the start of a run whose runner could not note it: the time of the first reading, or called if there is none.
+// begun estimates the start of an interrupted run: its first reading or, without one, the time when ergon was called.
 func begun(spool string, called time.Time) time.Time {
 	list, err := store.FirstReadings(spool)
 	if err != nil || len(list) == 0 || list[0].Anchor.IsZero() {
@@ -212,8 +212,8 @@ func begun(spool string, called time.Time) time.Time {
 	return list[0].Anchor
 }
 
-// Recover finishes a run whose ergon was ended before it could: it makes the files from what the spool holds. The
-// error of a run that is finished or still goes on says so.
+// Recover finishes a run whose ergon was killed: it makes the run's files from the spool. It returns an error if the run is
+// finished or still running.
 func Recover(dir string) (datamodel.Result, error) {
 	run, err := store.LoadManifest(dir)
 	if err != nil {
@@ -234,7 +234,7 @@ func Recover(dir string) (datamodel.Result, error) {
 	}
 	defer func() { _ = lock.Close() }()
 	var ledger datamodel.Ledger
-	if s, err := store.LoadState(spool); err == nil && s.Run.ID == run.ID { // the command has ended, only the files are lacking
+	if s, err := store.LoadState(spool); err == nil && s.Run.ID == run.ID { // the command has ended, and only the files are missing
 		s.Run.Outcome, s.Run.Reason, s.Run.Host = run.Outcome, run.Reason, run.Host
 		run, ledger = s.Run, s.Ledger
 	} else if run.Outcome == datamodel.Unfinished {

@@ -13,20 +13,20 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// mostAlone is how long the runner reads alone at most. Then the sampler is started, which has read before the first beat at
-// intervals of twice that and more.
+// mostAlone is the longest time for which the runner reads alone. Then the sampler is started. At intervals of at least
+// twice this time, the sampler has joined before the first beat.
 const mostAlone = 50 * time.Millisecond
 
-// samplerProcess is the sampler, one for all rounds, started when it is first needed.
+// samplerProcess is the sampler process of a session. It is started when a round first needs it, and serves all rounds.
 type samplerProcess struct {
 	start  func() (*sampler.Client, error)
 	config sampler.Config
-	mu     sync.Mutex        // of client: the sampler joins beside the wait for the target
-	client *sampler.Client   // nil while there is none that answers
-	gone   []*sampler.Client // those that were let go
+	mu     sync.Mutex        // guards client: the sampler joins while another goroutine waits for the target
+	client *sampler.Client   // nil if no sampler answers
+	gone   []*sampler.Client // the samplers that were dropped
 }
 
-// get gives the sampler.
+// get returns the sampler. If there is none, get starts and configures one.
 func (p *samplerProcess) get() (*sampler.Client, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -41,7 +41,7 @@ func (p *samplerProcess) get() (*sampler.Client, error) {
 	return c, c.Configure(p.config)
 }
 
-// pid is its process id, 0 if there is none.
+// pid returns the sampler's process id, or 0 without a sampler.
 func (p *samplerProcess) pid() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -51,7 +51,7 @@ func (p *samplerProcess) pid() int {
 	return p.client.PID()
 }
 
-// drop gives up a sampler that does not answer. The next round starts another.
+// drop closes a sampler that does not answer. The next round starts another.
 func (p *samplerProcess) drop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -62,7 +62,7 @@ func (p *samplerProcess) drop() {
 	}
 }
 
-// await returns when all samplers that were given up have exited. Until then they could still write to the spool.
+// await returns when all dropped samplers have ended. Until then they might still write files that are read or removed.
 func (p *samplerProcess) await() {
 	for _, c := range p.gone {
 		c.Wait()
@@ -70,17 +70,17 @@ func (p *samplerProcess) await() {
 	p.gone = nil
 }
 
-// readings is who reads the sensors in one round. At first that is the runner itself, with an engine of its own. The sampler
-// joins a command that lives long enough, and takes over. If the runner must not read (sampler.NeedsSampler), the sampler
-// takes the first readings too.
+// readings reads the sensors in one round. The runner reads first, with its own engine. If the command lives long enough,
+// the sampler joins and takes over. If the runner must not read (sampler.NeedsSampler), the sampler also takes the first
+// readings.
 type readings struct {
 	process *samplerProcess
 	config  sampler.Config
-	engine  *sampler.Engine // the runner's; nil if the sampler takes the first readings
+	engine  *sampler.Engine // the runner's own; nil if the sampler takes the first readings
 	reading bool            // the sampler reads
-	joining chan joined     // nil while it does not try to join
+	joining chan joined     // nil unless the sampler is joining
 	cancel  context.CancelFunc
-	failed  error // why the sampler gave no complete record
+	failed  error // why the sampler's record is incomplete
 	last    bool  // the engine took the last readings
 
 	missing    []sensors.Absence
@@ -89,30 +89,30 @@ type readings struct {
 	warnings   []datamodel.Warning
 }
 
-// joined is what came of an attempt to join.
+// joined is the outcome of an attempt to join.
 type joined struct {
 	ready sampler.Ready
 	err   error
 }
 
-// open opens what does not need the target. before asks for the sampler to read before the command starts.
+// open opens the sources that do not need the target. before says that the sampler reads before the command starts.
 func (r *readings) open(before bool, backends []sensors.Backend) {
 	if before || sampler.NeedsSampler(r.config, backends) {
-		r.first()
+		r.startSampler()
 		return
 	}
 	r.engine = sampler.NewLocal(r.config, backends)
 	r.engine.Open()
 }
 
-// first starts the sampler, which then takes the first readings.
-func (r *readings) first() {
+// startSampler starts the sampler, which then takes the first readings.
+func (r *readings) startSampler() {
 	r.engine = nil
 	_, err := r.process.get()
 	r.fail(err)
 }
 
-// attach describes the held target to whoever reads. An error means that the configuration is wrong.
+// attach opens the sources of the target, which is held back. An error means that the configuration is wrong.
 func (r *readings) attach(ctx context.Context, s sampler.Subject, begin bool) error {
 	if r.engine != nil {
 		ready, err := r.engine.Attach(s)
@@ -120,9 +120,9 @@ func (r *readings) attach(ctx context.Context, s sampler.Subject, begin bool) er
 			r.accounting = ready.Accounting
 			return nil
 		}
-		// The sampler opens more, and knows whether that is wrong.
+		// The sampler opens more sources, so it knows whether the configuration is really wrong.
 		r.engine.Close()
-		r.first()
+		r.startSampler()
 	}
 	r.order(func(c *sampler.Client) error { return c.Attach(s) })
 	if begin {
@@ -153,14 +153,14 @@ func (r *readings) begin(ctx context.Context) {
 	r.reading = r.failed == nil
 }
 
-// order gives the sampler an order, if the sampler still answers.
+// order gives the sampler an order, unless there is no sampler or an order has failed.
 func (r *readings) order(give func(*sampler.Client) error) {
 	if r.process.client != nil && r.failed == nil {
 		r.fail(give(r.process.client))
 	}
 }
 
-// follow passes on the target's pid, if it was not known before the start.
+// follow passes on the target's process id, if it was unknown before the start.
 func (r *readings) follow(pid int) {
 	if r.engine != nil {
 		r.engine.Follow(pid)
@@ -169,7 +169,7 @@ func (r *readings) follow(pid int) {
 	r.order(func(c *sampler.Client) error { return c.Follow(pid) })
 }
 
-// alone is how long the runner reads alone.
+// alone returns how long the runner reads alone: half the shortest interval, at most mostAlone.
 func (r *readings) alone() time.Duration {
 	least := r.config.Interval
 	for _, own := range r.config.Intervals {
@@ -178,7 +178,7 @@ func (r *readings) alone() time.Duration {
 	return min(least/2, mostAlone)
 }
 
-// join begins to let the sampler take over. It tells r.joining how that went, and settle is to be called with it.
+// join starts to let the sampler take over. It sends the outcome to r.joining. The caller then calls settle with it.
 func (r *readings) join(ctx context.Context, s sampler.Subject) {
 	if r.engine == nil {
 		return
@@ -189,13 +189,13 @@ func (r *readings) join(ctx context.Context, s sampler.Subject) {
 		var j joined
 		j.ready, j.err = r.takeOver(ctx, s)
 		if j.err != nil && ctx.Err() != nil {
-			j.err = ctx.Err() // the error may be that of a pipe, which the end of ctx closes
+			j.err = ctx.Err() // the error may come from the pipe, which the end of ctx closes
 		}
 		r.joining <- j
 	}()
 }
 
-// takeOver starts the sampler and hands over to it. Until it is done, the runner reads at the beats.
+// takeOver starts the sampler and hands over to it. Until then the runner reads at the beats.
 func (r *readings) takeOver(ctx context.Context, s sampler.Subject) (ready sampler.Ready, err error) {
 	if err := r.engine.Beat(); err != nil {
 		return ready, err
@@ -204,7 +204,7 @@ func (r *readings) takeOver(ctx context.Context, s sampler.Subject) (ready sampl
 	if err != nil {
 		return ready, err
 	}
-	release := context.AfterFunc(ctx, c.Close) // also if it hangs
+	release := context.AfterFunc(ctx, c.Close) // even if the sampler hangs
 	if err := c.Attach(s); err != nil {
 		return ready, err
 	}
@@ -227,7 +227,7 @@ func (r *readings) takeOver(ctx context.Context, s sampler.Subject) (ready sampl
 	return ready, nil
 }
 
-// settle notes what came of the attempt to join.
+// settle records the outcome of an attempt to join.
 func (r *readings) settle(j joined) {
 	r.joining = nil
 	r.cancel()
@@ -235,15 +235,15 @@ func (r *readings) settle(j joined) {
 		r.reading, r.missing, r.accounting = true, j.ready.Missing, j.ready.Accounting
 		return
 	}
-	if errors.Is(j.err, context.Canceled) { // the command has ended first
+	if errors.Is(j.err, context.Canceled) { // the command ended before the sampler had joined
 		r.process.drop()
 		return
 	}
 	r.fail(fmt.Errorf("the sampler could not take over: %w", j.err))
-	r.fail(r.engine.Pause()) // a long command would fill the memory; the last readings are still taken
+	r.fail(r.engine.Pause()) // a long command would fill the memory; the runner still takes the last readings
 }
 
-// end takes the last readings, and what there is to say about all.
+// end takes the last readings, and collects the statistics and warnings of all sources.
 func (r *readings) end(ctx context.Context) {
 	if r.joining != nil {
 		r.cancel()
@@ -275,7 +275,7 @@ func (r *readings) end(ctx context.Context) {
 	}
 }
 
-// fail notes the first error of the sampler and gives the sampler up. It does nothing if err is nil.
+// fail records the sampler's first error and drops the sampler. nil does nothing.
 func (r *readings) fail(err error) {
 	if err == nil {
 		return
@@ -286,7 +286,7 @@ func (r *readings) fail(err error) {
 	r.process.drop()
 }
 
-// close releases what the runner has open.
+// close closes what the runner has open.
 func (r *readings) close() {
 	if r.joining != nil {
 		r.cancel()
@@ -297,16 +297,16 @@ func (r *readings) close() {
 	}
 }
 
-// taken is all that was read in a round: what is in a spool folder, and what never went there.
+// taken has all readings of a round: those in the spool folder and those in memory only.
 type taken struct {
 	spool     string // empty if nothing was written
 	rows      []store.Rows
 	processes []sensors.Process
-	looked    time.Time // at the processes
-	anchor    time.Time
+	looked    time.Time // when the processes were last looked at
+	anchor    time.Time // when the first reading was taken
 }
 
-// taken gives it. spool is the folder that the sampler was told.
+// taken returns the readings of the round. spool is the folder that the sampler writes to.
 func (r *readings) taken(spool string) taken {
 	r.process.await()
 	if !r.last {
@@ -321,7 +321,7 @@ func (r *readings) taken(spool string) taken {
 	return t
 }
 
-// seen is what is known of the target's processes.
+// seen returns what is known of the target's processes.
 func (t *taken) seen() (*datamodel.SeenProcesses, error) {
 	if t.spool != "" {
 		return store.ReadProcesses(t.spool)
@@ -329,7 +329,7 @@ func (t *taken) seen() (*datamodel.SeenProcesses, error) {
 	return store.Seen(t.anchor, t.looked, t.processes), nil
 }
 
-// save writes what never went to the spool into that folder.
+// save writes the readings into the folder spool if they are in memory only.
 func (t *taken) save(spool string) error {
 	if t.spool != "" || len(t.rows) == 0 {
 		return nil

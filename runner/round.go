@@ -19,10 +19,10 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// round is the measurement of one command while it goes on.
+// round is the state of the measurement of one command.
 type round struct {
 	*Session
-	target   launch.Target // the command; nil until it is held
+	target   launch.Target // the command; nil until its process exists
 	run      datamodel.Run
 	folder   folder
 	readings readings
@@ -32,12 +32,12 @@ type round struct {
 	end      ending
 	orphans  orphans
 	quota    quota
-	// before is the CPU time of what is to become the target.
+	// before is the CPU time that the target's process had used before it executed the command.
 	before    time.Duration
 	held      bool                      // the target's process id was known before it started
 	described bool                      // Host was called
-	host      <-chan datamodel.HostInfo // the machine as Complete has it
-	noTape    error                     // why there is no tape
+	host      <-chan datamodel.HostInfo // gives the full description of the machine
+	noTape    error                     // why the tape was not written
 }
 
 func newRound(s *Session, command []string) *round {
@@ -57,7 +57,7 @@ func newRound(s *Session, command []string) *round {
 	return o
 }
 
-// measure takes the round from its beginning to its end.
+// measure runs the whole round.
 func (o *round) measure(ctx context.Context) (Report, error) {
 	defer o.close()
 	if err := o.setup(ctx); err != nil {
@@ -91,7 +91,7 @@ func (o *round) measure(ctx context.Context) (Report, error) {
 		return rep, o.unmeasured()
 	}
 	o.run.Start = began
-	if !o.held { // only now is its process id known
+	if !o.held { // its process id was unknown until now
 		if err := o.group.Add(o.target.PID()); err != nil {
 			o.warn("target", "its cgroup could not be used: "+err.Error())
 		}
@@ -109,11 +109,11 @@ func (o *round) measure(ctx context.Context) (Report, error) {
 	return o.report(made), errors.Join(err, processErr)
 }
 
-// setup makes the folder, the cgroup and who reads ready. An error means that the target is not to be started.
+// setup prepares the folder, the cgroup, the target's process and the sensors. After an error the target must not start.
 func (o *round) setup(ctx context.Context) error {
 	held := make(chan error)
 	go func() { held <- o.hold() }()
-	runtime.Gosched() // it goes first: the launcher works while we go on
+	runtime.Gosched() // hold goes first: the launcher then works in parallel with the rest
 	o.readings.open(o.Baseline.Duration > 0, o.Backends)
 	err := o.folder.make(o.Results, &o.run)
 	if err = errors.Join(err, <-held); err != nil {
@@ -137,7 +137,7 @@ func (o *round) setup(ctx context.Context) error {
 	return nil
 }
 
-// subject is what the sampler is told of the target.
+// subject returns what the sampler needs to know of the target.
 func (o *round) subject() sampler.Subject {
 	return sampler.Subject{
 		Target: sensors.Target{CPUGroup: o.group.CPU, MemoryGroup: o.group.Memory},
@@ -145,7 +145,7 @@ func (o *round) subject() sampler.Subject {
 	}
 }
 
-// noteFolder makes the spool and writes what is known of the run so far.
+// noteFolder makes the spool folder and writes the manifest with what is known so far.
 func (o *round) noteFolder() error {
 	if o.Host != nil && !o.described {
 		o.described = true
@@ -157,7 +157,7 @@ func (o *round) noteFolder() error {
 	return store.NoteManifest(o.folder.dir, o.run)
 }
 
-// join lets the sampler take over from the runner, as the command lives on.
+// join lets the sampler take over from the runner.
 func (o *round) join(ctx context.Context) {
 	if err := o.noteFolder(); err != nil {
 		o.warn("run", err.Error())
@@ -167,8 +167,8 @@ func (o *round) join(ctx context.Context) {
 	}
 }
 
-// hold makes the target's cgroups and the target's process in them. A cgroup that does not take the process is given up.
-// If no other round follows, the launcher is not needed any more then.
+// hold makes the target's cgroups, and the target's process in them. If a cgroup cannot take the process, hold does
+// without that cgroup. If no other round follows, hold then closes the launcher.
 func (o *round) hold() error {
 	group, err := cgroup.Make(o.run.ID)
 	if err == nil {
@@ -192,10 +192,10 @@ func (o *round) hold() error {
 	}
 }
 
-// begin returns when the first reading is taken.
+// begin takes the first readings.
 func (o *round) begin(ctx context.Context) {
 	if o.group.CPU == "" {
-		// An orphan's CPU time is then known to perf, or to who reaps it.
+		// Without a cgroup, only perf or the process that reaps an orphan knows the orphan's CPU time.
 		o.orphans.adopted = launch.Adopt() == nil
 	}
 	o.quota.watch(o.group)
@@ -205,7 +205,7 @@ func (o *round) begin(ctx context.Context) {
 // known says whether the target has a process id before it is started.
 func (o *round) known() bool { return o.target.PID() != 0 }
 
-// refused notes why the command could not be executed.
+// refused records why the command could not be executed.
 func (o *round) refused(err error) {
 	o.run.Outcome, o.run.Reason = datamodel.NotExecutable, err.Error()
 	o.state = launch.State{ExitCode: ExitNotExecutable}
@@ -215,7 +215,7 @@ func (o *round) refused(err error) {
 	}
 }
 
-// endReadings takes the last readings, and what there is to say about all of them.
+// endReadings takes the last readings, and adds the statistics and warnings of all sources to the run.
 func (o *round) endReadings(ctx context.Context) {
 	r := &o.readings
 	r.end(context.WithoutCancel(ctx))
@@ -225,7 +225,7 @@ func (o *round) endReadings(ctx context.Context) {
 	o.run.Warnings = append(o.run.Warnings, r.warnings...)
 }
 
-// complete begins to describe the machine in full, beside all that goes on until it is described.
+// complete starts to describe the machine in full, in parallel. describe waits for it.
 func (o *round) complete() {
 	full := make(chan datamodel.HostInfo, 1)
 	o.host = full
@@ -254,7 +254,7 @@ func (o *round) describe() {
 	}
 }
 
-// settle fixes the outcome of a target that was started.
+// settle decides the outcome of a target that was started.
 func (o *round) settle() {
 	switch {
 	case o.end.timedOut:
@@ -274,13 +274,13 @@ func (o *round) settle() {
 	n, err := o.group.Leave()
 	o.ledger.Survivors = count(n)
 	if n > 0 {
-		o.warn("target", fmt.Sprintf("%d of its processes live on; what they do from now on is not in these figures", n))
+		o.warn("target", fmt.Sprintf("%d of its processes still run; what they do from now on is not included", n))
 	} else if err != nil {
-		o.warn("target", "its cgroup stays behind: "+err.Error())
+		o.warn("target", "its cgroup could not be removed: "+err.Error())
 	}
 }
 
-// report is what the caller gets.
+// report makes the report for the caller.
 func (o *round) report(made account.Result) Report {
 	rep := Report{
 		Result: resultOf(o.run, made), Dir: o.folder.dir, State: o.state, NoTape: o.noTape,
@@ -291,9 +291,9 @@ func (o *round) report(made account.Result) Report {
 	return rep
 }
 
-// close releases everything, whatever was reached.
+// close releases everything, in any state.
 func (o *round) close() {
-	_, _ = o.group.Leave() // settle has told what there was to tell
+	_, _ = o.group.Leave() // settle has already warned
 	o.readings.close()
 	o.sampler.await()
 	o.folder.close()
@@ -303,7 +303,7 @@ func (o *round) warn(subject, text string) {
 	o.run.Warnings = append(o.run.Warnings, datamodel.Warning{Subject: subject, Text: text})
 }
 
-// saveManifest writes what is known so far.
+// saveManifest writes the manifest with what is known so far.
 func (o *round) saveManifest() error {
 	if o.folder.dir == "" {
 		return nil
@@ -312,7 +312,7 @@ func (o *round) saveManifest() error {
 	return store.SaveManifest(o.folder.dir, o.run)
 }
 
-// unmeasured ends a run whose command was not started: there are no readings, and nothing to recover.
+// unmeasured saves a run whose command was not started. Such a run has nothing to recover, so it keeps no spool.
 func (o *round) unmeasured() error {
 	if o.folder.dir == "" {
 		return nil
@@ -324,7 +324,7 @@ func (o *round) unmeasured() error {
 	return store.RemoveSpool(o.folder.dir)
 }
 
-// noteEnding puts into the manifest how the target ended, if that is known.
+// noteEnding puts the target's exit code or signal into the manifest, if it is known.
 func (o *round) noteEnding() {
 	if o.state.Signal != 0 {
 		o.run.Signal = signalName(o.state.Signal)
@@ -333,7 +333,7 @@ func (o *round) noteEnding() {
 	}
 }
 
-// newID names a run so that names sort by time: when ergon was called, in UTC, and six random letters.
+// newID names a run: the time ergon was called, in UTC, and six random hexadecimal digits. So names sort by time.
 func newID(at time.Time) string {
 	var b [3]byte
 	_, _ = rand.Read(b[:]) // never fails (crypto/rand)

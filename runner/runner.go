@@ -1,9 +1,9 @@
-// Package runner measures commands: it takes the first readings, starts the command, waits for its end, and makes the
-// readings into the result. The sampler process joins a command that lives longer than some milliseconds.
+// Package runner measures commands. It takes the first readings, starts the command, waits for its end, and makes the
+// result from the readings. The sampler process joins if the command lives longer than some milliseconds.
 //
-// A round goes setup → ready → running → processing → closed (state.go has the table), and from processing to ready if
-// another follows. What fails on the way is an outcome in the result, not a further state; and nothing that fails in
-// ergon changes what the target does or the exit code it has.
+// A round goes setup → ready → running → processing → closed (state.go has the table). It goes from processing to ready
+// if another round follows. A failure is an outcome in the result, not a further state. A failure in ergon changes
+// neither what the target does nor its exit code.
 package runner
 
 import (
@@ -18,21 +18,22 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// Launcher makes the processes of commands. Each is held back before its first instruction, as far as the system allows.
+// Launcher makes the processes of commands. It holds each back before its first instruction, if the system can.
 type Launcher interface {
-	// Hold makes the process of a command. It may be called again once the command has ended. A *launch.GroupError names
-	// a cgroup that does not take the process.
+	// Hold makes the process of a command. It may be called again after the command has ended. A *launch.GroupError
+	// names a cgroup that the process could not be put into.
 	Hold(launch.Command) (launch.Target, error)
-	// PID is the process id of the launcher itself, which is our child; 0 if it is no process or is closed.
+	// PID returns the process id of the launcher itself, a child of this process. It returns 0 if the launcher is closed
+	// or has no process.
 	PID() int
-	// Close ends the launcher. Processes it has made live on. A second call does nothing.
+	// Close ends the launcher, not the processes that it has made. A second call does nothing.
 	Close() error
 }
 
-// Options are what all rounds of a session share. They are set before Open and not changed by it.
+// Options are shared by all rounds of a session. They are set before Open, which does not change them.
 type Options struct {
 	Project string
-	// Results is the results folder; empty keeps nothing.
+	// Results is the results folder. If it is empty, nothing is kept.
 	Results string
 	// Backends are the families of sensors.
 	Backends []sensors.Backend
@@ -40,63 +41,65 @@ type Options struct {
 	Launcher Launcher
 	// Sampler starts the sampler process.
 	Sampler func() (*sampler.Client, error)
-	// Config is what is read, less what the runner adds: cgroups, its own process id.
+	// Config says what is read. The runner adds the cgroups and its own process id.
 	Config sampler.Config
-	// Signals begins to receive those that ergon is sent. It may be nil.
+	// Signals begins to receive the signals sent to ergon. It may be nil.
 	Signals func() (<-chan launch.Signal, error)
-	// Tape is where the raw readings are written to as well.
+	// Tape says which file the raw readings are also written to.
 	Tape Tape
-	// Timeout ends the target; 0 does not.
+	// Timeout is the time after which the target is ended. 0 sets no limit.
 	Timeout time.Duration
-	// Baseline is the measurement of the idle machine, if there is to be one.
+	// Baseline asks for a measurement of the idle machine.
 	Baseline Baseline
-	// Estimate asks for an estimate of the processors' energy beside what is measured.
+	// Estimate asks for an estimate of the processors' energy in addition to the measured values.
 	Estimate bool
-	// Host describes the machine; it is called once a round. Complete adds to that what can wait until the target has ended,
-	// after the wall time it is told, and the last readings are taken. Either may be nil.
+	// Host describes the machine. It is called once a round. Complete adds what can wait until the target has ended and
+	// the last readings are taken; wall is the target's wall time. Either may be nil.
 	Host     func() datamodel.HostInfo
 	Complete func(h *datamodel.HostInfo, wall time.Duration)
-	// OnStatus is told once a second what the readings say while the target runs, once the sampler has joined. It may be nil.
+	// OnStatus receives the current figures once a second, from the time the sampler joins until the target ends. It may
+	// be nil.
 	OnStatus func(elapsed time.Duration, now datamodel.Now)
-	// Unread says that nobody reads a result that is not kept: it is not made then. How the command ended is told all the same.
+	// Unread says that the caller does not read the result. If the result is not kept either, it is not made. The report
+	// still says how the command ended.
 	Unread bool
-	// Version is ergon's own.
+	// Version is the version of ergon.
 	Version string
 }
 
-// Report is what came of a round.
+// Report is the outcome of a round.
 type Report struct {
 	datamodel.Result
-	// Dir is the run's folder; empty when nothing was kept.
+	// Dir is the run's folder. It is empty if nothing was kept.
 	Dir string
-	// State is how the target ended, or would have: ExitNotExecutable or ExitNotFound if it could not be executed.
+	// State says how the target ended. If it could not be executed, the exit code is ExitNotExecutable or ExitNotFound.
 	State launch.State
-	// Refused is why the command could not be executed; nil if it was.
+	// Refused says why the command could not be executed. It is nil if the command was executed.
 	Refused error
-	// NoTape is why a tape that was asked for could not be written; nil otherwise.
+	// NoTape says why the requested tape could not be written. It is nil if the tape was written or not requested.
 	NoTape error
 	// Code is ergon's own exit code if the run ended the target: ExitTimedOut after the time limit. If it is 0, State counts.
 	Code int
 }
 
-// SetupError is a reason not to start the target at all: the caller asked for something that cannot be.
+// SetupError says why the target was not started: the caller asked for something impossible.
 type SetupError struct{ Err error }
 
 func (e *SetupError) Error() string { return e.Err.Error() }
 
 func (e *SetupError) Unwrap() error { return e.Err }
 
-// Session measures one command or several, one after another. All rounds go the same road. The sampler process, once there,
-// lives until Close.
+// Session measures one command or several, one after another. All rounds use the same code. The sampler process, once
+// started, lives until Close.
 type Session struct {
 	Options
 	machine machine
 	signals <-chan launch.Signal
 	sampler *samplerProcess
-	single  bool // there is one round, and the launcher is let go before it
+	single  bool // there is one round, so the launcher is closed before the command starts
 }
 
-// Open begins a session. A *SetupError says why there cannot be one.
+// Open begins a session. Its error is a *SetupError.
 func Open(o Options) (*Session, error) {
 	s := &Session{Options: o}
 	s.sampler = &samplerProcess{start: o.Sampler, config: o.Config}
@@ -109,21 +112,21 @@ func Open(o Options) (*Session, error) {
 	return s, nil
 }
 
-// Round measures a command. A *SetupError means that the target was not started. Any other error says why the result could
-// not be made or kept; the report is good as far as it goes in any case. If ctx is done, the target is asked to end.
+// Round measures a command. A *SetupError means that the target was not started. Any other error says why the result
+// could not be made or kept; the report then has what is known. If ctx is done, the target is asked to end.
 func (s *Session) Round(ctx context.Context, command []string) (Report, error) {
-	if s.machine.state == Ready { // the round before was asked to end before its command started
+	if s.machine.state == Ready { // in the previous round, a signal came before the command started
 		return Report{}, &SetupError{errors.New("ergon was asked to end")}
 	}
 	return newRound(s, command).measure(ctx)
 }
 
-// Close ends the session and returns when the sampler is gone.
+// Close ends the session. It returns when the sampler process has ended.
 func (s *Session) Close() {
 	s.machine.become(Closed)
 	s.sampler.drop()
 	s.sampler.await()
-	_ = s.Launcher.Close() // what it has made lives on
+	_ = s.Launcher.Close() // the processes that it has made live on
 }
 
 // Run measures one command in a session of its own.

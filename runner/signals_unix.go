@@ -29,7 +29,7 @@ func number(s os.Signal) int {
 	return 0
 }
 
-// signalName is the name in capitals, "SIGTERM".
+// signalName returns the name in capitals, such as "SIGTERM".
 func signalName(n int) string {
 	if name := unix.SignalName(syscall.Signal(n)); name != "" {
 		return name

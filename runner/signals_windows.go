@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// terminate asks a process to end; here that is all there is.
+// terminate ends a process. Windows has no signal that asks it to end.
 var terminate = os.Kill //nolint:gochecknoglobals // os.Kill is itself a variable
 
 func ends(s os.Signal) bool { return s == os.Interrupt }

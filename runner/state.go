@@ -8,7 +8,7 @@ import (
 // State is a stage of a run.
 type State uint8
 
-// The five stages. A failure is no stage: it is an outcome and the step to Closed.
+// The five stages. A failure is not a stage: it is an outcome, and the step to Closed.
 const (
 	Setup State = iota
 	Ready
@@ -17,7 +17,7 @@ const (
 	Closed
 )
 
-// steps is the one table of what may follow what. Processing to Ready is the next round of several.
+// steps lists the states that may follow. Processing to Ready begins the next round of several.
 func (s State) steps() []State {
 	switch s {
 	case Setup:
@@ -49,10 +49,10 @@ func (s State) String() string {
 	return fmt.Sprintf("state(%d)", uint8(s))
 }
 
-// machine performs the steps.
+// machine has the state and checks each step.
 type machine struct{ state State }
 
-// become takes a step. One that is not in the table is a bug in this package, not an error of a user's.
+// become takes a step. A step that is not in the table is a bug in this package, so become panics.
 func (m *machine) become(to State) {
 	if !slices.Contains(m.state.steps(), to) {
 		panic(fmt.Sprintf("runner: no step from %v to %v", m.state, to))

@@ -13,19 +13,19 @@ import (
 	"github.com/ergon-energy/ergon/datamodel/store"
 )
 
-// Tape says what of a run is written to a tape, for somebody else to make the same result of.
+// Tape says what a tape keeps of a run. Somebody else can make the same result from the tape.
 type Tape struct {
-	// File is where to; empty is nowhere.
+	// File is the tape's file. If it is empty, no tape is written.
 	File string
-	// Arguments keeps those of the command.
+	// Arguments keeps the arguments of the command.
 	Arguments bool
-	// Names keeps the names of machine, user and folders. Else Hide, which may be nil, gives what is to be written in place of
-	// a string of the run or of its sensors.
+	// Names keeps the names of machine, user and folders. Without it, Hide replaces each string of the run and of its
+	// sensors. Hide may be nil.
 	Names bool
 	Hide  func(string) string
 }
 
-// saveTape writes the tape, before anything is made of the readings.
+// saveTape writes the tape, before the readings are processed.
 func (o *round) saveTape(t *taken) error {
 	if o.Tape.File == "" {
 		return nil
@@ -50,8 +50,9 @@ func (o *round) saveTape(t *taken) error {
 	return store.SaveTape(o.Tape.File, tape, o.folder.spool, hide)
 }
 
-// Replay makes the result of a tape as if its readings had been taken now, and keeps it below results unless that is empty;
-// dir is then the run's folder. The run has the tape's id with "-replay" behind it, and a number where there is one already.
+// Replay makes the result of a tape, as if its readings had been taken now. It keeps the result below results, in the folder
+// dir. If results is empty, it keeps nothing. The run's id is the tape's id followed by "-replay" and, if that id is taken, a
+// number.
 func Replay(file, results, version string) (result datamodel.Result, dir string, err error) {
 	tape, err := store.OpenTape(file)
 	if err != nil {
@@ -97,10 +98,10 @@ func Replay(file, results, version string) (result datamodel.Result, dir string,
 	return resultOf(run, made), dir, err
 }
 
-// replayDir makes the folder of a replayed run and gives the run the id that was free.
+// replayDir makes the folder of a replayed run and gives the run the first free id.
 func replayDir(results string, run *datamodel.Run) (dir string, err error) {
 	id := run.ID + "-replay"
-	// The date is that in the id, as of every run: a command may start on the day after, behind its baseline.
+	// As for every run, the date comes from the id. The command may start a day later, after its baseline.
 	word, _, _ := strings.Cut(run.ID, "-")
 	called, notOurs := time.Parse(store.IDTime, word)
 	if notOurs != nil {
@@ -118,7 +119,8 @@ func replayDir(results string, run *datamodel.Run) (dir string, err error) {
 	}
 }
 
-// TapeSensors lists the sources on a tape with the first reading of each sensor, NaN where there is none, and gives the run.
+// TapeSensors returns the run on a tape, and the sources with the first reading of each sensor. A sensor without a reading
+// has NaN.
 func TapeSensors(file string) (readings []store.Readings, run datamodel.Run, err error) {
 	tape, err := store.OpenTape(file)
 	if err != nil {

@@ -11,25 +11,25 @@ import (
 	"github.com/ergon-energy/ergon/internal/launch"
 )
 
-// grace is the time between asking a target that is over its limit to end and ending its tree.
+// grace is the time that a target has to end by itself. Then its whole tree is killed.
 const grace = 5 * time.Second
 
-// ending is what brings the target to its end, beside itself.
+// ending records what ergon or the user did to end the target.
 type ending struct {
-	stopped             *launch.Signal // came while the idle machine was measured
+	stopped             *launch.Signal // a signal that came while the idle machine was measured
 	cancelled, timedOut bool
 	terms               int // how often the target was asked to end
 }
 
-// orphans are those of the target that come to us.
+// orphans counts the target's orphans, which become children of this process.
 type orphans struct {
-	adopted bool          // they do
-	time    time.Duration // the CPU time of those reaped
-	user    time.Duration // the part of it in user mode
+	adopted bool          // this process adopts orphans
+	time    time.Duration // the CPU time of the orphans that were reaped
+	user    time.Duration // the part of time in user mode
 }
 
-// wait returns when the target has been reaped. Meanwhile it passes signals on, keeps the limit of time, and lets the sampler
-// join.
+// wait waits for the target's end and reaps the target. Until then it passes signals on, enforces the time limit, and lets
+// the sampler join.
 func (o *round) wait(ctx context.Context, began time.Time) error {
 	ended := make(chan error, 1)
 	go func() { ended <- o.target.Exited() }()
@@ -55,7 +55,7 @@ func (o *round) wait(ctx context.Context, began time.Time) error {
 	for {
 		select {
 		case err := <-ended:
-			o.note()
+			o.lastSignals()
 			return errors.Join(err, o.reap(began))
 		case s := <-o.signals:
 			if !repeats(s, before) {
@@ -86,7 +86,7 @@ func (o *round) wait(ctx context.Context, began time.Time) error {
 	}
 }
 
-// reap takes the state of the dead target away and notes what the kernel says of it.
+// reap reaps the dead target and records what the kernel says about it.
 func (o *round) reap(began time.Time) error {
 	state, err := o.target.Reap()
 	wall := time.Since(began)
@@ -106,14 +106,14 @@ func (o *round) reap(began time.Time) error {
 	return err
 }
 
-// reapOrphans takes away the dead among the target's orphans.
+// reapOrphans reaps the target's orphans that have ended.
 func (o *round) reapOrphans() {
 	_, user, system := launch.Orphans(append(o.ours(), o.target.PID())...)
 	o.orphans.time += user + system
 	o.orphans.user += user
 }
 
-// ours lists our children that are no part of the target.
+// ours lists the children of this process that do not belong to the target: the launcher and the sampler.
 func (o *round) ours() []int {
 	list := []int{o.Launcher.PID()}
 	if pid := o.sampler.pid(); pid != 0 {
@@ -122,18 +122,19 @@ func (o *round) ours() []int {
 	return list
 }
 
-// sameRequest is the time within which a repeated signal of our group's leader is one request: on a busy machine the two of
-// timeout(1) were seen more than 10 ms apart.
+// sameRequest is the time within which two equal signals from our group's leader count as one. On a busy machine, the two
+// signals of timeout(1) were more than 10 ms apart.
 const sameRequest = 250 * time.Millisecond
 
-// repeats says whether a signal comes with the one before. timeout(1) makes itself the leader of a group, and sends the
-// signal to its child and some microseconds later to the group: taken for two, they would end a tree that was asked once.
+// repeats says whether a signal repeats the one before. timeout(1) makes itself the leader of a group. It sends the signal
+// to its child and, some microseconds later, to the group. Counted as two, these signals would kill the tree at the first
+// request.
 func repeats(s, before launch.Signal) bool {
 	return s.Leader && before.Leader && s.Number == before.Number && s.At.Sub(before.At) < sameRequest
 }
 
-// pass hands a signal on to the target, unless it came from the terminal, which reaches the target by itself. A second
-// SIGTERM or SIGINT sent to ergon ends the whole tree; a SIGHUP does not, which a shell sends beside the terminal's.
+// pass sends a signal on to the target. The terminal's signals reach the target by themselves. A second SIGTERM or SIGINT
+// sent to ergon kills the whole tree. A SIGHUP does not count, because a shell sends it in addition to the terminal's.
 func (o *round) pass(s launch.Signal) {
 	if !s.Typed {
 		_ = o.target.Signal(s.Number)
@@ -150,9 +151,9 @@ func (o *round) pass(s launch.Signal) {
 	}
 }
 
-// note takes notice of the signals that came together with the target's end: one typed at the terminal is no failure
-// of the target's.
-func (o *round) note() {
+// lastSignals reads the signals that came together with the target's end. If one was typed at the terminal, the target has
+// not failed.
+func (o *round) lastSignals() {
 	for {
 		select {
 		case s := <-o.signals:
@@ -163,8 +164,8 @@ func (o *round) note() {
 	}
 }
 
-// endTree kills every process of the target that can be found: the command and what is in its cgroup, or without one
-// what descends from us but for the sampler; until nothing is left, as that may still fork.
+// endTree kills the command and all its processes: those in its cgroup or, without one, our descendants except the launcher
+// and the sampler. It repeats this until none is left, because they may fork in between.
 func (o *round) endTree() {
 	_ = o.target.Signal(os.Kill)
 	for range 100 {
@@ -183,7 +184,7 @@ func (o *round) endTree() {
 	}
 }
 
-// endedEarly looks for a signal that came while the target was not yet started, and could not be prepared for one.
+// endedEarly returns a deadly signal that came before the target was started.
 func (o *round) endedEarly() (os.Signal, bool) {
 	if o.end.stopped != nil {
 		return o.end.stopped.Number, true
@@ -200,11 +201,11 @@ func (o *round) endedEarly() (os.Signal, bool) {
 	}
 }
 
-// liveFor is how long a figure of the status line is shown without a new reading.
+// liveFor is how long the status line shows a figure without a new reading.
 const liveFor = 5 * time.Second
 
-// watch reads the spool once a second and tells what the readings say of the moment, until the returned function is
-// called. The sampler flushes at least as often, so the figures are no more than a second old.
+// watch reads the spool once a second and reports the current figures to OnStatus, until stop is called. The sampler flushes
+// at least once a second, so the figures are at most a second old.
 func (o *round) watch(began time.Time) (stop func()) {
 	if o.OnStatus == nil || !o.readings.reading {
 		return func() {}
@@ -225,7 +226,7 @@ func (o *round) watch(began time.Time) (stop func()) {
 			case <-tick.C:
 			}
 			if _, err := spool.Poll(); err != nil {
-				return // the end will tell what is wrong
+				return // process will report the error
 			}
 			elapsed := time.Since(began)
 			o.OnStatus(elapsed, live.Now(readings.series, elapsed-max(liveFor, 3*o.Config.Interval)))
