@@ -145,8 +145,8 @@ type Definition struct {
 	Labels    LabelKind
 	// Summary says that the metric is in the summary, which has the catalogue's order.
 	Summary bool
-	// Doc is one sentence without its period.
-	Doc string
+	// Doc is one sentence without its period. Detail is "" or further sentences, with their periods.
+	Doc, Detail string
 }
 
 // catalogue is made at its first use, since each question for a metric's unit or label looks into it: 0.6 ms of the wrap of true.
@@ -254,7 +254,8 @@ func runMetrics() []Definition {
 		{
 			Name: CPULimitUtilization, Label: "cpu of its limit", Unit: units.Ratio, Of: OfCommand,
 			Aggregate: Mean, Better: Higher, Summary: true,
-			Doc: "CPU time of the command in what affinity, cpuset and quota let it use; null without such a limit",
+			Doc:    "CPU time of the command as a share of what affinity, cpuset and quota let it use; null without such a limit",
+			Detail: "The command may exceed a quota for a moment, so the value may be above 1.",
 		},
 		{
 			Name: StealTime, Label: "steal", Parent: CPUTime, Unit: units.Second, Of: OfMachine,
@@ -369,37 +370,42 @@ func runMetrics() []Definition {
 		{
 			Name: OtherEnergy, Label: "other", Parent: Energy, Unit: units.Joule, Of: OfMachine,
 			Aggregate: Sum, Adds: true, Summary: true,
-			Doc: "share of all else that ran on the machine; without a baseline idling is in both shares",
+			Doc:    "share of all else that ran on the machine; without a baseline idling is in both shares",
+			Detail: "target_energy, other_energy and idle_energy add up to the energy without the GPUs'; one that is null counts as 0.",
 		},
 		{
 			Name: IdleEnergy, Label: "idle", Parent: Energy, Unit: units.Joule, Of: OfMachine,
 			Aggregate: Sum, Adds: true, Summary: true,
-			Doc: "energy that the machine would have taken idle, by the baseline",
+			Doc: "energy that the machine would have taken idle, by the baseline; null without a baseline",
 		},
 		{
 			Name: NetEnergy, Label: "net", Parent: Energy, Unit: units.Joule, Of: OfMachine,
 			Aggregate: Sum, Adds: true, Better: Lower, Summary: true,
-			Doc: "energy above idle, CPUs and GPUs, whoever caused it",
+			Doc:    "energy above idle, CPUs and GPUs, whoever caused it",
+			Detail: "It is energy less idle_energy and, if energy includes GPUs, less their idle energy. It is null if the baseline lacks a part.",
 		},
 		{
 			Name: EstimatedEnergy, Label: "estimated", Unit: units.Joule, Of: OfMachine,
 			Aggregate: Sum, Adds: true, Summary: true,
-			Doc: "energy of the CPUs by their rated power and load, only with --estimate: not measured",
+			Doc:    "energy of the CPUs by their rated power and load, not measured; null without --estimate",
+			Detail: "Its uncertainty is the larger side of its range.",
 		},
 		{
 			Name: EstimatedTargetEnergy, Label: "estimated", Parent: EstimatedEnergy, Unit: units.Joule, Of: OfCommand,
 			Aggregate: Sum, Adds: true, Summary: true,
-			Doc: "the command's share of the estimate",
+			Doc: "the command's share of estimated_energy, by its share of the busy CPU time",
 		},
 		{
 			Name: GPUEnergy, Label: "gpu energy", Unit: units.Joule, Of: OfGPUs,
 			Aggregate: Sum, Adds: true, Better: Lower, Summary: true,
-			Doc: "energy of the GPUs that the job may see",
+			Doc:    "energy of the GPUs that the job may see",
+			Detail: "It comes from their counters. Without counters it is their power over time, with the provenance integrated.",
 		},
 		{
 			Name: GPUTargetEnergy, Label: "gpu energy", Parent: GPUEnergy, Unit: units.Joule, Of: OfCommand,
 			Aggregate: Sum, Adds: true, Better: Lower, Summary: true,
-			Doc: "the command's share of the GPUs' energy, by who used each GPU",
+			Doc:    "the command's share of the GPUs' energy, by who used each GPU",
+			Detail: "It adds up to gpu_energy with gpu_other_energy and gpu_idle_energy of the host; one that is null counts as 0.",
 		},
 		{
 			Name: GPUOtherEnergy, Label: "other", Parent: GPUEnergy, Unit: units.Joule, Of: OfGPUs,
@@ -414,7 +420,8 @@ func runMetrics() []Definition {
 		{
 			Name: GPUMemoryPeak, Label: "gpu memory", Unit: units.Byte, Of: OfGPUs,
 			Aggregate: Max, Better: Lower, Summary: true,
-			Doc: "most memory in use on the GPUs at once, by whatever program",
+			Doc:    "most memory in use on the GPUs at once, by whatever program",
+			Detail: "The memory that the command held is gpu_memory_peak of the command's own node.",
 		},
 		{
 			Name: ProfilerCPUTime, Label: "ergon itself", Unit: units.Second, Of: OfProfiler,

@@ -20,6 +20,9 @@ func TestCatalogue(t *testing.T) {
 		if d.Label == "" || d.Doc == "" || strings.HasSuffix(d.Doc, ".") {
 			t.Errorf("%s: label %q, doc %q: want both, the doc without a period", d.Name, d.Label, d.Doc)
 		}
+		if d.Detail != "" && !strings.HasSuffix(d.Detail, ".") {
+			t.Errorf("%s: detail %q: want whole sentences", d.Name, d.Detail)
+		}
 		if !slices.Contains(units.All(), d.Unit) {
 			t.Errorf("%s: unit %q is not one of package units", d.Name, d.Unit)
 		}
@@ -47,12 +50,12 @@ func TestCatalogue(t *testing.T) {
 	}
 }
 
-// TestCataloguePage holds docs/metrics.md to the catalogue; UPDATE=1 writes it anew.
+// TestCataloguePage compares docs/metrics.md with the catalogue. ERGON_UPDATE=1 rewrites the page.
 func TestCataloguePage(t *testing.T) {
 	var b strings.Builder
-	b.WriteString("# Metrics\n\nEvery metric, made from `datamodel/catalogue.go` by `UPDATE=1 go test ./datamodel -run TestCataloguePage`. " +
-		"A rule\ntypes the name as it stands here. A metric adds up if the values of different hosts, rounds and nodes have a\n" +
-		"meaningful sum; without a function of its own a rule takes the aggregate given here.\n")
+	b.WriteString("# Metrics\n\nThis page lists every metric. `ERGON_UPDATE=1 go test ./datamodel -run TestCataloguePage` makes it from\n" +
+		"`datamodel/catalogue.go`. A rule uses the name as it stands here. A metric adds up if the values of different hosts,\n" +
+		"rounds and nodes have a meaningful sum. A rule without a function uses the aggregate given here.\n")
 	table := func(title string, of func(Definition) bool) {
 		b.WriteString("\n## " + title + "\n\n| name | what it is | unit | of | aggregate | adds up | better | label |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n")
 		for _, d := range Catalogue() {
@@ -66,15 +69,19 @@ func TestCataloguePage(t *testing.T) {
 			case d.AddsHosts:
 				adds = "over hosts"
 			}
+			doc := d.Doc
+			if d.Detail != "" {
+				doc += ". " + d.Detail
+			}
 			fmt.Fprintf(&b, "| `%s` | %s | `%s` | %s | %s | %s | %s | %s |\n",
-				d.Name, d.Doc, d.Unit, d.Of, d.Aggregate, adds, d.Better, d.Labels)
+				d.Name, doc, d.Unit, d.Of, d.Aggregate, adds, d.Better, d.Labels)
 		}
 	}
 	table("The summary", func(d Definition) bool { return d.Summary })
 	table("Beside the summary", func(d Definition) bool { return !d.Summary && !strings.Contains(d.Name, ".") })
 	table("Of single devices", func(d Definition) bool { return strings.Contains(d.Name, ".") })
 	const path = "../docs/metrics.md"
-	if os.Getenv("UPDATE") != "" {
+	if os.Getenv("ERGON_UPDATE") != "" {
 		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -84,6 +91,6 @@ func TestCataloguePage(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(got) != b.String() {
-		t.Errorf("%s differs from the catalogue; UPDATE=1 go test ./datamodel -run TestCataloguePage makes it anew", path)
+		t.Errorf("%s differs from the catalogue; ERGON_UPDATE=1 go test ./datamodel -run TestCataloguePage rewrites it", path)
 	}
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/report"
 	"github.com/ergon-energy/ergon/sensors"
-	"github.com/ergon-energy/ergon/units"
 )
 
 const schemaFile = "ergon.report-2.schema.json"
@@ -112,20 +111,65 @@ func firstMetric(doc any) map[string]any {
 	return n["metrics"].([]any)[0].(map[string]any)
 }
 
-// The words of the schema are those of the code, in the same order.
-func TestSchemaNamesWhatThereIs(t *testing.T) {
+// TestSchemaSummary compares the summary in the schema with the catalogue. ERGON_UPDATE=1 rewrites that part of the file.
+func TestSchemaSummary(t *testing.T) {
+	b, err := os.ReadFile(schemaFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const begin, end = "\n    \"summary\": {\n", "\n    },\n"
+	before, rest, found := strings.Cut(string(b), begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !found || !closed {
+		t.Fatalf("%s: no definition of the summary", schemaFile)
+	}
+	want := before + begin + summarySchema(t) + end + after
+	if updating() {
+		if err := os.WriteFile(schemaFile, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if string(b) != want {
+		t.Errorf("%s differs from the catalogue (ERGON_UPDATE=1 rewrites it); the summary should be\n%s", schemaFile, summarySchema(t))
+	}
+}
+
+// summarySchema returns the lines of the schema's definition of the summary, made from the catalogue.
+func summarySchema(t *testing.T) string {
+	t.Helper()
+	quoted := func(s string) string {
+		b, err := json.Marshal(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	var properties, required []string
+	for _, d := range datamodel.Summary() {
+		doc := strings.ToUpper(d.Doc[:1]) + d.Doc[1:] + "."
+		if d.Detail != "" {
+			doc += " " + d.Detail
+		}
+		properties = append(properties, "        "+quoted(d.Name)+": {\n"+
+			"          \"description\": "+quoted(doc)+",\n"+
+			"          \"$ref\": \"#/$defs/entry\",\n"+
+			"          \"properties\": {\"unit\": {\"const\": "+quoted(string(d.Unit))+"}},\n"+
+			"          \"unevaluatedProperties\": false\n        }")
+		required = append(required, "        "+quoted(d.Name))
+	}
+	return "      \"type\": \"object\",\n      \"properties\": {\n" + strings.Join(properties, ",\n") +
+		"\n      },\n      \"required\": [\n" + strings.Join(required, ",\n") + "\n      ],\n      \"additionalProperties\": false"
+}
+
+// TestSchemaEnums compares the lists of words in the schema with the code, in the same order.
+func TestSchemaEnums(t *testing.T) {
 	b, err := os.ReadFile(schemaFile)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var doc struct {
 		Defs struct {
-			Summary struct {
-				Required   []string
-				Properties map[string]struct {
-					Properties struct{ Unit struct{ Const units.Unit } }
-				}
-			}
 			Run struct {
 				Properties struct {
 					Outcome struct{ Enum []datamodel.Outcome }
@@ -137,25 +181,15 @@ func TestSchemaNamesWhatThereIs(t *testing.T) {
 	if err := json.Unmarshal(b, &doc); err != nil {
 		t.Fatal(err)
 	}
-	var names []string
-	for _, f := range datamodel.Summary() {
-		names = append(names, f.Name)
-		if u := doc.Defs.Summary.Properties[f.Name].Properties.Unit.Const; u != f.Unit {
-			t.Errorf("%s is in %q, the schema says %q", f.Name, f.Unit, u)
-		}
-	}
-	if !slices.Equal(names, doc.Defs.Summary.Required) {
-		t.Errorf("the summary is %v, the schema says %v", names, doc.Defs.Summary.Required)
-	}
 	outcomes := append(datamodel.Outcomes(), datamodel.Unfinished)
 	if got := doc.Defs.Run.Properties.Outcome.Enum; !slices.Equal(got, outcomes) {
-		t.Errorf("the outcomes are %v, the schema says %v", outcomes, got)
+		t.Errorf("the schema has the outcomes %v, want %v", got, outcomes)
 	}
 	want := []sensors.Provenance{
 		sensors.FromCounter, sensors.Sampled, sensors.Integrated, sensors.Attributed, sensors.Estimated, sensors.Missing,
 	}
-	if !slices.Equal(want, doc.Defs.Provenance.Enum) {
-		t.Errorf("the provenances are %v, the schema says %v", want, doc.Defs.Provenance.Enum)
+	if got := doc.Defs.Provenance.Enum; !slices.Equal(got, want) {
+		t.Errorf("the schema has the provenances %v, want %v", got, want)
 	}
 }
 

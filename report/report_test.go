@@ -3,7 +3,6 @@ package report_test
 import (
 	"bytes"
 	"cmp"
-	"flag"
 	"math"
 	"os"
 	"path/filepath"
@@ -17,8 +16,8 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// go test ./report -update writes the golden files anew; look at them before you commit them.
-var update = flag.Bool("update", false, "write the golden files")
+// updating reports whether the tests rewrite the generated files. Look at the changes before you commit them.
+func updating() bool { return os.Getenv("ERGON_UPDATE") != "" }
 
 // entry is one value of an example's summary.
 type entry struct {
@@ -467,7 +466,7 @@ func TestGolden(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			got := render(t, tt.format, tt.result, tt.options)
 			file := filepath.Join("testdata", tt.name)
-			if *update {
+			if updating() {
 				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
 				}
@@ -477,7 +476,7 @@ func TestGolden(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got != string(want) {
-				t.Errorf("%s is not as it was (go test ./report -update writes it anew):\n%s", file, got)
+				t.Errorf("%s differs (ERGON_UPDATE=1 rewrites it):\n%s", file, got)
 			}
 		})
 	}
