@@ -49,7 +49,7 @@ func openDisk(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors
 			counts[string(name)] = c
 		}
 	}
-	dir, err := resolve(setup.Sys, "block")
+	dir, err := reach(setup.Sys, "block")
 	if err != nil {
 		return fail(unreadable(setup.Sys+"/block", err))
 	}
@@ -87,7 +87,7 @@ func wanted(setup sensors.Setup, device string, own [perDisk]float64, all map[st
 		}
 	}
 	attribute := func(name string) string {
-		path, err := resolve(setup.Sys, "block/"+device+"/"+name)
+		path, err := reach(setup.Sys, "block/"+device+"/"+name)
 		if err != nil {
 			return ""
 		}
@@ -101,7 +101,7 @@ func wanted(setup sensors.Setup, device string, own [perDisk]float64, all map[st
 	if own == [perDisk]float64{} && attribute("size") == "0" {
 		return false
 	}
-	if path, err := resolve(setup.Sys, "block/"+device+"/slaves"); err == nil {
+	if path, err := reach(setup.Sys, "block/"+device+"/slaves"); err == nil {
 		if under, err := os.ReadDir(path); err == nil && len(under) > 0 {
 			return false
 		}

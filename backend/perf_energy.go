@@ -322,13 +322,13 @@ func (p *perfSource) Close() error {
 // energyPMUs finds the PMUs that have energy events. A PMU whose files cannot be parsed is an absence.
 func energyPMUs(sys string) ([]pmu, []sensors.Absence, error) {
 	shown := filepath.Join(sys, filepath.FromSlash(eventSources))
-	dir, err := resolve(sys, eventSources)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, unavailable(sensors.Unsupported, "no perf events in this kernel (no "+shown+")")
-	}
+	dir, err := reach(sys, eventSources)
 	var entries []fs.DirEntry
 	if err == nil {
 		entries, err = os.ReadDir(dir)
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, unavailable(sensors.Unsupported, "no perf events in this kernel (no "+shown+")")
 	}
 	if err != nil {
 		return nil, nil, unreadable(shown, err)
@@ -632,7 +632,7 @@ func perfParts(sys string, cpus []int) (parts []perfPart, eachCore bool) {
 func topology(sys string, cpu int, files ...string) ([]int, error) {
 	var numbers []int
 	for _, name := range files {
-		path, err := resolve(sys, fmt.Sprintf("devices/system/cpu/cpu%d/topology/%s", cpu, name))
+		path, err := reach(sys, fmt.Sprintf("devices/system/cpu/cpu%d/topology/%s", cpu, name))
 		if err != nil {
 			return nil, err
 		}
