@@ -298,8 +298,8 @@ func (c *Conversion) chunk(f *feed, part, from, to int) {
 	}
 }
 
-// RemoveSpool removes the spools of a run from its folder dir, and nothing else. It is called after the run's Parquet
-// files are written. A run without spools is fine.
+// RemoveSpool removes the spools of a run from its folder dir, and nothing else. It is called after SaveManifest has made
+// the files durable that replace them. A run without spools is fine.
 func RemoveSpool(dir string) error {
 	spool := filepath.Join(dir, SpoolFolder)
 	files, err := os.ReadDir(spool)
@@ -308,10 +308,6 @@ func RemoveSpool(dir string) error {
 	}
 	if err != nil {
 		return fmt.Errorf("remove spool: %w", err)
-	}
-	// The files that replace them must be durable first.
-	if err := syncDir(dir); err != nil {
-		return err
 	}
 	for _, f := range files {
 		if !strings.HasSuffix(f.Name(), spoolExt) && !slices.Contains([]string{processTable, processTexts, stateFile}, f.Name()) {

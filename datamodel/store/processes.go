@@ -17,7 +17,7 @@ const processesSchema = "ergon.processes/1"
 
 // SaveProcesses writes the table of a run's processes as processes.parquet into the run's folder. The file's metadata
 // describes the columns of times and figures under ergon.columns: unit, provenance and source. If the energy is missing, a
-// column has the reason too. The file's name is durable after the next SaveManifest or RemoveSpool.
+// column has the reason too. The file's name is durable after the next SaveManifest.
 func SaveProcesses(dir string, run datamodel.Run, rows []datamodel.Process, columns []datamodel.ProcessColumn) error {
 	var b Files
 	if err := b.SaveProcesses(dir, run, rows, columns); err != nil {

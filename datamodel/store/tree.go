@@ -84,7 +84,7 @@ func metricFields() []field[metricRow] {
 
 // SaveTree writes the tree of a run, with the app node at its root, as nodes.parquet and metrics.parquet into the run's
 // folder. Strings that are not UTF-8 are made so, since readers would refuse them. The names of the files are durable
-// after the next SaveManifest or RemoveSpool.
+// after the next SaveManifest.
 func SaveTree(dir string, run datamodel.Run, tree *datamodel.Node) error {
 	var b Files
 	if err := b.SaveTree(dir, run, tree); err != nil {
@@ -104,10 +104,10 @@ func (b *Files) SaveTree(dir string, run datamodel.Run, tree *datamodel.Node) er
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return errors.Join(
-		tableOf(nodeFields(), nodes).save(b, path, nodesSchema, run),
-		tableOf(metricFields(), metricRows(nodes, run.ID)).save(b, filepath.Join(dir, MetricsFile), metricsSchema, run),
-	)
+	saved := make(chan error, 1)
+	go func() { saved <- tableOf(nodeFields(), nodes).save(b, path, nodesSchema, run) }()
+	metrics := tableOf(metricFields(), metricRows(nodes, run.ID))
+	return errors.Join(metrics.save(b, filepath.Join(dir, MetricsFile), metricsSchema, run), <-saved)
 }
 
 // nodeRows appends a node and all below it to rows, parents first.
