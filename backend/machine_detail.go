@@ -256,25 +256,27 @@ func gpus(h sensors.Setup) (models []string, driver string) {
 			}
 		}
 	}
-	devices, _ := filepath.Glob(filepath.Join(h.Sys, "bus/pci/devices/*/class"))
-	for _, f := range devices {
+	bus := filepath.Join(h.Sys, "bus/pci/devices")
+	devices, _ := os.ReadDir(bus)
+	for _, d := range devices {
+		dir := filepath.Join(bus, d.Name())
 		// 0x0300 is a VGA controller, 0x0302 a 3D controller, 0x0380 another display controller, and 0x1200 an
 		// accelerator (PCI Code and ID Assignment Specification).
-		class := text(filepath.Dir(f), "class")
+		class := text(dir, "class")
 		if !slices.ContainsFunc([]string{"0x0300", "0x0302", "0x0380", "0x1200"}, func(c string) bool { return strings.HasPrefix(class, c) }) {
 			continue
 		}
-		vendor, device := text(filepath.Dir(f), "vendor"), text(filepath.Dir(f), "device")
+		vendor, device := text(dir, "vendor"), text(dir, "device")
 		if vendor == "0x10de" && len(cards) > 0 {
 			continue
 		}
-		name := text(filepath.Dir(f), "product_name") // amdgpu
+		name := text(dir, "product_name") // amdgpu
 		if name == "" {
 			name = map[string]string{"0x10de": "NVIDIA", "0x1002": "AMD", "0x8086": "Intel"}[vendor]
 			name = strings.TrimSpace(fmt.Sprintf("%s PCI %s:%s", name, strings.TrimPrefix(vendor, "0x"), strings.TrimPrefix(device, "0x")))
 		}
 		models = append(models, name)
-		if version := text(filepath.Dir(f), "driver/module/version"); version != "" && driver == "" {
+		if version := text(dir, "driver/module/version"); version != "" && driver == "" {
 			driver = version
 		}
 	}
