@@ -2,12 +2,6 @@
 // network and GPU: for the whole machine, and the command's own share.
 package main
 
-// The Go runtime does not look for a CPU quota in the cgroups' files: the runner and the sampler need one processor, and
-// the look is 1.6 % of the CPU time of wrapping true.
-//
-//go:debug containermaxprocs=0
-//go:debug updatemaxprocs=0
-
 import (
 	"context"
 	"log/slog"
