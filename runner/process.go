@@ -43,6 +43,9 @@ func (o *round) process() (account.Result, error) {
 	o.noTape = o.saveTape(&t)
 	var files store.Files
 	made, err := digest(&o.run, o.ledger, t, &files, samples, o.describe)
+	if _, err := o.group.Leave(); err != nil {
+		o.warn("target", "its cgroup could not be removed: "+err.Error())
+	}
 	o.folder.clear()
 	if dir == "" {
 		return made, nil

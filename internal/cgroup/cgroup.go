@@ -246,8 +246,8 @@ func (g *Group) PeakMemory() (uint64, error) {
 
 // Leave moves the remaining processes back into the groups they would be in without ergon, and removes the groups. It also
 // removes groups that a nested ergon has left below them. It returns how many processes were still alive. If somebody
-// else made a group below and still uses it, that group and its parents stay, and the error says so. A second call does
-// nothing.
+// else made a group below and still uses it, that group and its parents stay, and the error says so. So does a group
+// whose processes take long to end. A later call tries again to remove what has stayed.
 func (g *Group) Leave() (survivors int, err error) {
 	var errs []error
 	for _, p := range g.parents {
@@ -256,8 +256,10 @@ func (g *Group) Leave() (survivors int, err error) {
 		}
 		n, err := dissolve(p.child, p.dir)
 		survivors = max(survivors, n)
+		if err == nil {
+			p.child = ""
+		}
 		errs = append(errs, err)
-		p.child = ""
 	}
 	g.CPU, g.Memory = "", ""
 	return survivors, errors.Join(errs...)
