@@ -14,18 +14,18 @@ import (
 )
 
 const (
-	// edgePeriods is how many update periods are waited for an edge: the period is a typical one. leastEdge is the least
-	// time, as the scheduler may take a millisecond; mostEdge the most, and that for a period which is not known.
+	// edgePeriods is how many update periods a reader waits for an edge. Periods are typical values. leastEdge is the
+	// shortest wait, because the scheduler may take a millisecond. mostEdge is the longest wait, also for an unknown period.
 	edgePeriods = 5
 	leastEdge   = 10 * time.Millisecond
 	mostEdge    = 250 * time.Millisecond
-	// An edge counts when it was seen in a step of a tenth of the period: else this process did not run in between. For
-	// short periods fineEdge is enough.
+	// An edge counts if the reading before it is at most a tenth of the period older. A longer step means that this process
+	// did not run in between. For short periods, fineEdge is enough.
 	finePart = 10
 	fineEdge = 100 * time.Microsecond
 )
 
-// energyCounters is the sensors of the list that count energy.
+// energyCounters returns the indices of the energy counters in the list, without the target's own.
 func energyCounters(list []sensors.Sensor) (found []int) {
 	for i, s := range list {
 		if s.Kind == sensors.Counter && s.Unit == units.Joule && s.Family != "target" {
@@ -35,7 +35,7 @@ func energyCounters(list []sensors.Sensor) (found []int) {
 	return found
 }
 
-// edgeLimit is how long the reader waits for its counters to move.
+// edgeLimit returns how long the reader waits for its counters to move.
 func (r *reader) edgeLimit() time.Duration {
 	limit := leastEdge
 	for _, i := range r.edges {
@@ -51,19 +51,19 @@ func (r *reader) edgeLimit() time.Duration {
 // aligned says whether the first and the last reading wait for an edge.
 func (r *reader) aligned() bool { return len(r.edges) > 0 }
 
-// align reads until every energy counter has moved, or the time for that is over, and records the last of these
-// readings. Counters need not move together: for each is noted how old what it shows in that row can be.
+// align reads until every energy counter has moved, or edgeLimit is over. It records the last of these readings. Counters
+// need not move together, so align notes for each counter how old its value in that row can be.
 func (r *reader) align(began time.Time, last bool) {
 	if !r.take(began) {
 		return
 	}
 	before := slices.Clone(r.row)
-	// seen is when a counter showed something new, step how long before that it may have moved; 0 is not yet.
+	// seen is when a counter first showed a new value. step is how long before seen it may have moved; 0 means not yet.
 	seen, step := make([]time.Duration, len(r.row)), make([]time.Duration, len(r.row))
 	fine := make([]bool, len(r.row))
 	limit := r.at + r.edgeLimit()
 	for left, previous := len(r.edges), r.at; left > 0 && r.at < limit; {
-		runtime.Gosched() // other lanes have one processor with this
+		runtime.Gosched() // all lanes share one processor
 		if !r.take(began) {
 			break
 		}

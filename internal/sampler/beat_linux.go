@@ -13,18 +13,17 @@ import (
 	"github.com/ergon-energy/ergon/internal/quick"
 )
 
-// beat wakes its reader at fixed times. It is a timerfd, read through Go's poller: at 1 kHz a time.Ticker is late by
-// half a period and loses 9 to 10 % of its ticks, this 0.2 to 2 %. A blocking read on a thread of its own is as
-// punctual, but returning from it wakes the runtime's monitor thread, which then looks around for a while: that cost
-// more than the readings.
+// beat wakes its reader at fixed times. It is a timerfd, read through Go's poller. At 1 kHz a time.Ticker is late by half
+// a period and loses 9 to 10 % of its ticks; a beat loses 0.2 to 2 %. A blocking read on its own thread is as punctual. But
+// its return wakes the runtime's monitor thread, which then polls for a while. That cost more than the readings.
 type beat struct {
 	timer *os.File
 	conn  syscall.RawConn
 	buf   [8]byte
-	take  func(fd uintptr) bool // reads into buf; kept, as a closure made for each beat would be an allocation
+	take  func(fd uintptr) bool // reads into buf; a closure made at each beat would allocate
 }
 
-// newBeat starts a beat whose first wake-up comes after the time first, which is above 0.
+// newBeat starts a beat. Its first wake-up comes after the time first, which must be above 0.
 func newBeat(interval, first time.Duration) (*beat, error) {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK)
 	if err != nil {
@@ -49,8 +48,8 @@ func newBeat(interval, first time.Duration) (*beat, error) {
 	return b, nil
 }
 
-// wait blocks until the next beat and returns how many have passed since it last returned: one, unless some were
-// missed. After hurry it returns an error.
+// wait blocks until the next beat. It returns the number of beats since it last returned: 1, unless beats were missed. After
+// hurry it returns an error.
 func (b *beat) wait() (int64, error) {
 	if err := b.conn.Read(b.take); err != nil {
 		return 0, fmt.Errorf("timerfd: %w", err)

@@ -4,7 +4,7 @@ package sampler
 
 import "time"
 
-// beat wakes its reader at fixed times, as well as time.Ticker does.
+// beat wakes its reader at fixed times, as punctually as a time.Ticker.
 type beat struct {
 	ticker   *time.Ticker
 	now      chan struct{}
@@ -12,13 +12,13 @@ type beat struct {
 	last     time.Time
 }
 
-// newBeat starts a beat. Its first wake-up comes after an interval: first is for the sampler that joins, which none does here.
+// newBeat starts a beat. Its first wake-up comes after an interval. It ignores first, which matters only for a sampler that
+// joins: on these systems the sampler reads from the beginning.
 func newBeat(interval, _ time.Duration) (*beat, error) {
 	return &beat{time.NewTicker(interval), make(chan struct{}, 1), interval, time.Now()}, nil
 }
 
-// wait blocks until the next beat and returns how many have passed since it last returned: one, unless some were
-// missed.
+// wait blocks until the next beat. It returns the number of beats since it last returned: 1, unless beats were missed.
 func (b *beat) wait() (int64, error) {
 	select {
 	case t := <-b.ticker.C:

@@ -19,8 +19,8 @@ type rule struct {
 	used    bool
 }
 
-// parseChoice reads patterns like "+rapl", "-disk*", "gpu/*/power". If the first has no sign, the list starts from nothing,
-// else from everything.
+// parseChoice reads patterns like "+rapl", "-disk*", "gpu/*/power". If the first pattern has no sign, the choice starts with
+// no sensor, else with all sensors.
 func parseChoice(patterns []string) (choice, error) {
 	var c choice
 	for _, p := range patterns {
@@ -37,8 +37,8 @@ func parseChoice(patterns []string) (choice, error) {
 	return c, nil
 }
 
-// keeps decides on a sensor and notes which patterns were of use. A pattern may name the backend, the sensor, or any
-// leading part of its id up to a slash.
+// keeps decides whether a sensor is kept, and notes which patterns matched. A pattern may name the backend, the sensor, or
+// any leading part of the sensor's id up to a slash.
 func (c choice) keeps(backend, id string) bool {
 	keep := true
 	for i := range c {
@@ -63,8 +63,8 @@ func (r rule) matches(backend, id string) bool {
 	return false
 }
 
-// excluded is true when no sensor of the backend can be kept, so that it need not be opened: its name alone is
-// switched off and no later pattern could take one of its sensors back.
+// excluded reports whether no sensor of the backend can be kept, so that the backend need not be opened. That is so if its
+// name is switched off and no later pattern can switch a sensor on again.
 func (c choice) excluded(backend string) bool {
 	out := false
 	for i := range c {
@@ -78,8 +78,8 @@ func (c choice) excluded(backend string) bool {
 	return out
 }
 
-// check reports the patterns that matched nothing. The names of backends and families always count as known, as a
-// script is written for more machines than one.
+// check returns an error for each pattern that matched nothing. The names of backends and families are always known, because
+// a script may be written for several machines.
 func (c choice) check(backends []sensors.Backend, families ...string) error {
 	var errs []error
 	for _, r := range c {
@@ -91,13 +91,13 @@ func (c choice) check(backends []sensors.Backend, families ...string) error {
 			known = known || r.matches(f, f)
 		}
 		if !known {
-			errs = append(errs, fmt.Errorf("unknown sensor %q: `ergon sensors` lists what there is here", r.pattern))
+			errs = append(errs, fmt.Errorf("unknown sensor %q: `ergon sensors` lists the sensors of this machine", r.pattern))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// selected is a source less the sensors that were switched off.
+// selected is a source without the sensors that were switched off.
 type selected struct {
 	sensors.Source
 	list []sensors.Sensor
@@ -105,7 +105,7 @@ type selected struct {
 	all  []float64
 }
 
-// narrow returns the source with only the sensors chosen, nil where none is left.
+// narrow returns the source with the chosen sensors only. It returns nil if none is left.
 func (c choice) narrow(backend string, src sensors.Source) sensors.Source {
 	list := src.Sensors()
 	s := &selected{Source: src, all: make([]float64, len(list))}
@@ -134,7 +134,7 @@ func (s *selected) Read(dst []float64) error {
 	return err
 }
 
-// Processes passes on what the source knows of processes where it does.
+// Processes passes on what the source knows of processes, if it lists them.
 func (s *selected) Processes(yield func(sensors.Process)) time.Time {
 	if l, ok := s.Source.(sensors.ProcessLister); ok {
 		return l.Processes(yield)
@@ -142,7 +142,7 @@ func (s *selected) Processes(yield func(sensors.Process)) time.Time {
 	return time.Time{}
 }
 
-// Follow passes the target's process id on where the source wants it.
+// Follow passes on the target's process id, if the source needs it.
 func (s *selected) Follow(pid int) error {
 	if f, ok := s.Source.(sensors.Follower); ok {
 		return f.Follow(pid)

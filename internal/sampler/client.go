@@ -13,34 +13,34 @@ import (
 	"time"
 )
 
-// Limits is how long the sampler is waited for.
+// Limits are the time limits for the sampler.
 type Limits struct {
-	// Ready is for opening the sources, Answer for a first or last reading, Close for the end of the process after
-	// which it is killed.
+	// Ready limits the opening of the sources. Answer limits the first and the last reading. After Close, a process that
+	// has not ended is killed.
 	Ready, Answer, Close time.Duration
 }
 
-// DefaultLimits are longer than the sampler's own, so that it can say what hangs.
+// DefaultLimits returns limits that are longer than the sampler's own, so that the sampler can say what hangs.
 func DefaultLimits() Limits {
 	return Limits{Ready: 10 * time.Second, Answer: 5 * time.Second, Close: time.Second}
 }
 
-// ErrDied is what the client's methods wrap when the sampler process has ended.
+// ErrDied says that the sampler process has ended. The client's methods wrap it.
 var ErrDied = errors.New("the sampler has died")
 
-// Client is the runner's hold on the sampler process. Its methods are not to be called at the same time.
+// Client controls the sampler process. Its methods must not be called at the same time.
 type Client struct {
-	// Limits are the default ones unless set before the first call.
+	// Limits are DefaultLimits unless set before the first call.
 	Limits  Limits
 	in      io.WriteCloser
 	process *os.Process
-	files   *os.File   // for descriptors; nil if they cannot be handed over
+	files   *os.File   // the socket for descriptors; nil if they cannot be handed over
 	replies chan reply // closed when the sampler's stdout ends
 	exited  chan struct{}
 	closing sync.Once
 }
 
-// Spawn starts a sampler: this program again, with the word sample.
+// Spawn starts the sampler process: the program executable with the argument "sample".
 func Spawn(executable string, stderr *os.File) (*Client, error) {
 	cmd := exec.Command(executable, "sample")
 	cmd.Args[0] = os.Args[0]
@@ -86,7 +86,7 @@ func hold(in io.WriteCloser, out io.ReadCloser, p *os.Process) *Client {
 			}
 			var r reply
 			if json.Unmarshal(line, &r) != nil {
-				return // whoever writes there is no sampler
+				return // the process is not a sampler
 			}
 			c.replies <- r
 		}
@@ -94,7 +94,7 @@ func hold(in io.WriteCloser, out io.ReadCloser, p *os.Process) *Client {
 	return c
 }
 
-// Configure sends the configuration, upon which the sampler opens its sources.
+// Configure sends the configuration. The sampler then opens its sources.
 func (c *Client) Configure(config Config) error {
 	return c.send(request{Op: opConfig, Config: &config})
 }
@@ -114,7 +114,7 @@ func (c *Client) Ready(ctx context.Context) (Ready, error) {
 	return *r.Ready, nil
 }
 
-// ConfigError says what is wrong with the configuration the sampler was given.
+// ConfigError says what is wrong with the sampler's configuration.
 type ConfigError struct{ text string }
 
 func (e *ConfigError) Error() string { return e.text }
@@ -125,7 +125,7 @@ func (c *Client) Follow(pid int) error { return c.send(request{Op: opFollow, PID
 // Begin asks for the first reading of every source. It need not wait for Ready.
 func (c *Client) Begin() error { return c.send(request{Op: opBegin}) }
 
-// TakeOver hands over what the runner has read, upon which the sampler goes on.
+// TakeOver hands the runner's readings over to the sampler, which then goes on.
 func (c *Client) TakeOver(t *Takeover) error {
 	for _, h := range t.Sources {
 		if err := sendFiles(c.files, h.files); err != nil {
@@ -135,13 +135,13 @@ func (c *Client) TakeOver(t *Takeover) error {
 	return c.send(request{Op: opBegin, Takeover: t})
 }
 
-// Begun returns when it is taken.
+// Begun waits for the answer to Begin or TakeOver: the sampler has read every source.
 func (c *Client) Begun(ctx context.Context) error {
 	_, err := c.await(ctx, opBegun, c.Limits.Answer)
 	return err
 }
 
-// End returns when the last readings are taken and the spools are closed.
+// End asks for the last readings. It returns when the sampler has taken them and closed the spools.
 func (c *Client) End(ctx context.Context) (Ended, error) {
 	if err := c.send(request{Op: opEnd}); err != nil {
 		return Ended{}, err
@@ -153,8 +153,8 @@ func (c *Client) End(ctx context.Context) (Ended, error) {
 	return *r.Ended, nil
 }
 
-// Close tells the sampler to stop; it is killed where it does not within a second. It returns at once: Wait returns
-// when the process is gone. A second call does nothing.
+// Close tells the sampler to stop, and kills it after Limits.Close. Close returns at once; Wait returns when the process has
+// ended. A second call does nothing.
 func (c *Client) Close() {
 	c.closing.Do(func() {
 		_ = c.in.Close()
@@ -170,14 +170,13 @@ func (c *Client) Close() {
 	})
 }
 
-// Wait returns when a closed sampler is gone.
+// Wait returns when a closed sampler has ended.
 func (c *Client) Wait() { <-c.exited }
 
-// PID is the sampler's process id.
+// PID returns the sampler's process id.
 func (c *Client) PID() int { return c.process.Pid }
 
-// send writes one line. The pipe holds far more than all the lines of a run, so it does not block on a sampler that
-// hangs.
+// send writes one line. The pipe can hold far more than all the lines of a run, so a sampler that hangs does not block send.
 func (c *Client) send(r request) error {
 	line, err := json.Marshal(r)
 	if err != nil {
@@ -189,7 +188,7 @@ func (c *Client) send(r request) error {
 	return nil
 }
 
-// await returns the next reply with that word. It drops any other.
+// await returns the next reply named op. It drops all others.
 func (c *Client) await(ctx context.Context, op string, limit time.Duration) (reply, error) {
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()

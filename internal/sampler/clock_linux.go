@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	// sameMoment is the time within which two clocks count as read at once, triesAtOnce how often that is tried: this
-	// process may be made to wait between the two.
+	// sameMoment is the longest time between reading two clocks that still counts as one moment. triesAtOnce is the number
+	// of tries, because this process may have to wait between the two.
 	sameMoment  = 20 * time.Microsecond
 	triesAtOnce = 20
 )
 
-// monotonicNow returns the same moment twice: as Go has it, and in ns of CLOCK_MONOTONIC.
+// monotonicNow returns the same moment twice: as a time.Time, and in ns of CLOCK_MONOTONIC.
 func monotonicNow() (now time.Time, ns int64, err error) {
 	var spec unix.Timespec
 	for range triesAtOnce {
@@ -32,13 +32,13 @@ func monotonicNow() (now time.Time, ns int64, err error) {
 	return now, ns, nil
 }
 
-// toMonotonic is a moment in ns of CLOCK_MONOTONIC, which all processes share.
+// toMonotonic converts a moment to ns of CLOCK_MONOTONIC, which all processes share.
 func toMonotonic(t time.Time) (int64, error) {
 	now, ns, err := monotonicNow()
 	return ns - int64(now.Sub(t)), err
 }
 
-// fromMonotonic is the inverse of toMonotonic, in another process too.
+// fromMonotonic converts back, also in another process.
 func fromMonotonic(ns int64) (time.Time, error) {
 	now, at, err := monotonicNow()
 	return now.Add(time.Duration(ns - at)), err

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// toMonotonic returns an error: here the sampler takes the first readings itself.
+// toMonotonic returns an error: on these systems the sampler takes the first readings itself.
 func toMonotonic(time.Time) (int64, error) { return 0, errors.ErrUnsupported }
 
 // fromMonotonic returns an error.

@@ -1,15 +1,15 @@
-// Package sampler reads the sensors of a round. Engine does it, without a protocol; there are two of them. The sampler process
-// (`ergon sample`) has one behind Serve, which may block. The runner has one of its own (NewLocal), which may not: it takes the
-// first readings, and hands over to the sampler when that joins (Takeover). Client is the runner's hold on the process.
+// Package sampler reads the sensors of a round. An Engine reads them and knows no protocol. There are two engines. The engine
+// of the sampler process (`ergon sample`) works behind Serve and may block. The runner's own engine (NewLocal) must not
+// block. It takes the first readings, and hands over when the sampler joins (Takeover). Client controls the sampler process.
 //
-// They talk in JSON, one object a line, over the child's stdin and stdout:
+// Client and Serve talk in JSON, one object a line, over the sampler's stdin and stdout:
 //
 //	runner                      sampler
 //	config {setup, interval …} → once: opens the sources
 //	subject {spool, target …} → opens those of the target; from the second round on all of them
 //	                          ← ready {sources, missing}
 //	begin                     → first reading of every source
-//	begin {takeover}          → or goes on after what the runner has read
+//	begin {takeover}          → or goes on after the runner's readings
 //	                          ← begun
 //	follow {pid}              → if it was not known with the subject
 //	                            … readings at the beat, into the spool …
@@ -18,12 +18,12 @@
 //	                            … subject and so on for the next round …
 //	end of file               → stops, whatever it is doing
 //
-// Descriptors that go with a take-over travel on a socket of their own (SCM_RIGHTS). No other readings travel here. They go to the
-// spool, and what shows them during the run follows that. The end of stdin is the order to stop, so a runner that is killed
-// leaves a complete spool and no orphan.
+// File descriptors of a take-over travel over a separate socket (SCM_RIGHTS). No other readings travel between the processes:
+// the sampler writes them to the spool. The status line during the run reads the spool. The end of stdin is the order to
+// stop, so a runner that is killed leaves a complete spool and no orphan.
 //
-// A source is read by a lane: a goroutine with its own beat. The sources of the kernel's own /proc and /sys that share
-// an interval share a lane, since waking up costs more than reading; those that may block (a driver, a network file
-// system, anything below a redirected root) have one each, so that none delays another. All of them get by with one
-// processor: what blocks does so in a system call or in C, which gives it up.
+// A lane reads sources: it is a goroutine with its own beat. Sources of the kernel's own /proc and /sys with the same
+// interval share a lane, since waking up costs more than reading. Each source that may block (a driver, a network file
+// system, anything below a redirected root) has its own lane, so that none delays another. One processor (GOMAXPROCS=1) is
+// enough for all lanes: a source blocks in a system call or in C, and both release the processor.
 package sampler

@@ -15,30 +15,30 @@ import (
 const (
 	// MinInterval is the shortest time between beats.
 	MinInterval = time.Millisecond
-	// openTimeout is how long a backend that may block has to open, readTimeout to take a first or last reading.
+	// openTimeout limits the opening of a backend that may block. readTimeout limits a first or last reading.
 	openTimeout = 3 * time.Second
 	readTimeout = 2 * time.Second
-	// settle is the time between two readings of a sensor that is the difference of two: some ticks of the kernel's.
+	// settle is the time between two readings of a sensor that needs a difference: some ticks of the kernel.
 	settle = 50 * time.Millisecond
 )
 
-// Engine reads the sources of one round: it opens them, takes the first readings, those at the beats and the last ones. It
-// knows no protocol. The sampler process has one that may block; the runner has one (NewLocal) that may not.
+// Engine reads the sources of one round: it opens them and takes the first readings, one reading at each beat, and the last
+// readings. It knows no protocol. The engine of the sampler process may block. The runner's engine (NewLocal) must not.
 type Engine struct {
 	config   Config
 	backends []sensors.Backend
 	local    bool
 	began    time.Time
-	wall     time.Time     // of began
-	ran      time.Duration // from the first readings to the order to take the last
+	wall     time.Time     // the wall-clock time of began
+	ran      time.Duration // from the first readings to the order for the last
 	lanes    []*lane
 	missing  []sensors.Absence
 	warnings []datamodel.Warning
 	subject  Subject
 	choice   choice
-	wrong    error // with the choice
+	wrong    error // why the choice is invalid
 	opened   []opening
-	running  bool // the lanes go
+	running  bool // the lanes run
 	over     bool // the last readings were taken or given up
 }
 
@@ -47,14 +47,15 @@ func NewEngine(config Config, backends []sensors.Backend) *Engine {
 	return &Engine{config: config, backends: backends}
 }
 
-// Open opens what does not need the target.
+// Open opens the sources that do not need the target.
 func (e *Engine) Open() {
 	if e.choice, e.wrong = parseChoice(e.config.Select); e.wrong == nil {
 		e.opened = e.openAll(func(b sensors.Backend) bool { return !b.OfTarget })
 	}
 }
 
-// Attach opens the rest and groups all into lanes. An error says what is wrong with the configuration.
+// Attach opens the sources of the target, and groups all sources into lanes. An error says what is wrong with the
+// configuration.
 func (e *Engine) Attach(subject Subject) (*Ready, error) {
 	e.subject = subject
 	if e.wrong != nil {
@@ -91,7 +92,7 @@ func (e *Engine) Attach(subject Subject) (*Ready, error) {
 		}
 		e.place(r, interval, !e.local && (o.backend.Alone || !e.config.shared()))
 	}
-	// Where only some were opened, a pattern may be of use for the others.
+	// If only some backends were opened, a pattern may be for the others.
 	if err := e.choice.check(e.backends, "cpu", "memory", "disk", "network", "perf", "rapl", "hwmon", "battery", "gpu", "target", "profiler"); err != nil && len(e.config.Only) == 0 {
 		return nil, err
 	}
@@ -114,7 +115,7 @@ func (e *Engine) reader(name string, src sensors.Source) *reader {
 	return r
 }
 
-// place puts the reader into the lane of its interval or one of its own.
+// place puts the reader into the shared lane of its interval or, if alone, into its own lane.
 func (e *Engine) place(r *reader, interval time.Duration, alone bool) {
 	if !alone {
 		for _, l := range e.lanes {
@@ -143,11 +144,11 @@ type opening struct {
 	absences []sensors.Absence
 }
 
-// openAll opens those wanted of the backends that are not switched off: at once and side by side those that may block,
-// with a limit of time, the others one after another.
+// openAll opens the wanted backends that are not switched off. It opens those that may block in parallel and with a time
+// limit, the others one after another.
 func (e *Engine) openAll(wanted func(sensors.Backend) bool) []opening {
 	opened := make([]opening, len(e.backends))
-	setup := e.config.Setup // a copy: one that hangs is still opened when the target is known
+	setup := e.config.Setup // a copy: a backend that hangs in Open must not see later changes
 	late := make([]chan opening, len(e.backends))
 	open := func(b sensors.Backend) bool {
 		only := e.config.Only
@@ -193,8 +194,8 @@ func openOne(b sensors.Backend, setup sensors.Setup) opening {
 	return opening{b, src, absences}
 }
 
-// Follow tells the lanes whom to follow: at once while none runs, else before its next reading, as Follow must not
-// overlap Read.
+// Follow tells the lanes the target's process id. A running lane passes it on before its next reading, because a source's
+// Follow must not overlap its Read.
 func (e *Engine) Follow(pid int) {
 	for _, l := range e.lanes {
 		if e.running {
@@ -205,13 +206,13 @@ func (e *Engine) Follow(pid int) {
 	}
 }
 
-// Begin starts the lanes and returns when each has its first reading, or could not get it in time.
+// Begin starts the lanes. It returns when each lane has its first readings or has missed the time limit.
 func (e *Engine) Begin() error {
 	e.clockFrom(time.Now())
 	return e.run(0)
 }
 
-// clockFrom sets the moment from which the times of readings count.
+// clockFrom sets the moment from which the times of readings are counted.
 func (e *Engine) clockFrom(began time.Time) {
 	e.began, e.wall = began, began
 	for _, l := range e.lanes {
@@ -221,7 +222,7 @@ func (e *Engine) clockFrom(began time.Time) {
 	}
 }
 
-// run starts the lanes. Their first readings stand for so many beats.
+// run starts the lanes. stands is the number of beats that their first readings count for.
 func (e *Engine) run(stands int64) error {
 	for _, l := range e.lanes {
 		if err := l.start(e.began, stands); err != nil {
@@ -267,7 +268,7 @@ func (e *Engine) End() {
 	}
 }
 
-// Close releases what the lanes hold, but for those that hang.
+// Close closes the sources of all lanes, except those that hang.
 func (e *Engine) Close() {
 	for _, l := range e.lanes {
 		if e.running && !l.closed {
@@ -282,7 +283,8 @@ func (e *Engine) Close() {
 	}
 }
 
-// Summary is what the sources did. Of a lane that hangs it is what was told before, since it may still write its figures.
+// Summary returns the statistics and warnings of the sources. For a lane that hangs it uses an earlier copy, because the lane
+// may still write its own.
 func (e *Engine) Summary() *Ended {
 	ended := &Ended{}
 	for _, l := range e.lanes {
@@ -299,7 +301,7 @@ func (e *Engine) Summary() *Ended {
 				e.warn(r.name, text)
 			}
 			if r.lostList != nil {
-				e.warn("processes", fmt.Sprintf("what is known of single processes is not complete: %v", r.lostList))
+				e.warn("processes", fmt.Sprintf("the list of processes is incomplete: %v", r.lostList))
 			}
 			if r.lost != nil {
 				e.warn(r.name, fmt.Sprintf("readings after %.1f s were lost: %v", r.lostAt.Seconds(), r.lost))
@@ -314,14 +316,14 @@ func (e *Engine) warn(subject, text string) {
 	e.warnings = append(e.warnings, datamodel.Warning{Subject: subject, Text: text})
 }
 
-// list describes the reader's sensors with a reading each. A source that hangs is left without one; its goroutine is
-// given up, as the process ends soon.
+// list describes the reader's sensors with one reading each. If a source hangs, its sensors have no reading. list abandons its
+// goroutine, because the process ends soon.
 func list(r *reader, interval time.Duration) []Listed {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		if r.source.Read(r.row) == nil && slices.ContainsFunc(r.row, math.IsNaN) {
-			time.Sleep(settle) // what is a difference needs two
+			time.Sleep(settle) // a difference needs two readings
 			_ = r.source.Read(r.row)
 		}
 	}()

@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	// filesFD is the sampler's end of the socket over which descriptors are handed to it.
+	// filesFD is the descriptor of the sampler's end of the socket for descriptors.
 	filesFD = 3
-	// filesAtOnce is how many one message carries (SCM_MAX_FD in unix(7)).
+	// filesAtOnce is the most descriptors in one message (SCM_MAX_FD in unix(7)).
 	filesAtOnce = 253
 )
 
-// filesPair makes the socket: the runner's end, and the one to give to the sampler as filesFD.
+// filesPair makes the socket. ours is the runner's end. The sampler gets theirs as filesFD.
 func filesPair() (ours, theirs *os.File, err error) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -24,7 +24,7 @@ func filesPair() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "files"), os.NewFile(uintptr(fds[1]), "files"), nil
 }
 
-// sendFiles sends the descriptors. It does not wait for them to be received.
+// sendFiles sends the descriptors. It does not wait for the receiver.
 func sendFiles(to *os.File, files []int) error {
 	if len(files) > 0 && to == nil {
 		return errors.New("hand over files: the sampler has no socket for them")
@@ -39,7 +39,7 @@ func sendFiles(to *os.File, files []int) error {
 	return nil
 }
 
-// receiveFiles takes the descriptors of each source, so many as counts says.
+// receiveFiles receives the descriptors of each source; counts has their numbers.
 func receiveFiles(counts []int) (files [][]int, err error) {
 	files = make([][]int, len(counts))
 	for i, count := range counts {
@@ -54,7 +54,7 @@ func receiveFiles(counts []int) (files [][]int, err error) {
 	return files, nil
 }
 
-// receive takes the descriptors of one message.
+// receive receives the descriptors of one message.
 func receive() ([]int, error) {
 	var data [1]byte
 	space := make([]byte, unix.CmsgSpace(4*filesAtOnce))
@@ -80,7 +80,7 @@ func receive() ([]int, error) {
 	return files, nil
 }
 
-// closeFiles closes descriptors that nobody takes.
+// closeFiles closes descriptors that no source takes over.
 func closeFiles(files []int) {
 	for _, fd := range files {
 		_ = unix.Close(fd)

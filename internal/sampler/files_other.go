@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// filesPair returns nothing: here no descriptors are handed over.
+// filesPair returns nil: on these systems no descriptors are handed over.
 func filesPair() (ours, theirs *os.File, err error) { return nil, nil, nil }
 
 // sendFiles returns an error unless there is nothing to send.

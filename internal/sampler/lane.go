@@ -12,12 +12,12 @@ import (
 // lane reads its sources at one beat.
 type lane struct {
 	interval time.Duration
-	shared   bool // others may join
+	shared   bool // further readers may be added
 	readers  []*reader
 	ending   atomic.Bool
-	target   atomic.Int64 // the process to follow from the next reading on; 0 is none
+	target   atomic.Int64 // the process to follow from the next reading on; 0 for none
 	beat     *beat
-	beats    int64         // that have passed since the first reading
+	beats    int64         // the number of beats since the first reading
 	first    chan struct{} // closed after the first reading
 	done     chan struct{} // closed after the last reading
 	closed   bool          // done was seen
@@ -30,8 +30,8 @@ func newLane(interval time.Duration, shared bool, r *reader) *lane {
 	}
 }
 
-// start makes the beat. The beats keep the time that began at the first reading, whoever took that. Those that have passed since
-// the lane last counted them were missed, but for as many as readings stand for.
+// start makes the beat. Beats are counted from the first reading, even if the runner took it. All beats since the lane last
+// counted them were missed, except for the number stands, which readings count for.
 func (l *lane) start(began time.Time, stands int64) (err error) {
 	gone := time.Since(began)
 	passed := int64(gone / l.interval)
@@ -43,7 +43,7 @@ func (l *lane) start(began time.Time, stands int64) (err error) {
 	return err
 }
 
-// run takes the first reading, then one at every beat, and the last when told to end.
+// run takes the first reading, then one at every beat, and the last reading after end.
 func (l *lane) run(began time.Time) {
 	defer close(l.done)
 	l.open(began)
@@ -59,7 +59,7 @@ func (l *lane) run(began time.Time) {
 	}
 }
 
-// open takes the first readings. Those that wait for an edge come last, so that the edge is close to the target's start.
+// open takes the first readings. Readers that wait for an edge come last, so that the edge is close to the target's start.
 func (l *lane) open(began time.Time) {
 	for _, r := range l.readers {
 		if !r.aligned() {
@@ -74,7 +74,7 @@ func (l *lane) open(began time.Time) {
 	}
 }
 
-// loop reads at every beat until it is told to end.
+// loop reads at every beat until end is called.
 func (l *lane) loop(began time.Time) {
 	flushed := time.Now()
 	for !l.ending.Load() {
@@ -110,7 +110,7 @@ func (l *lane) finish(began time.Time) {
 	if pid := l.target.Swap(0); pid != 0 {
 		l.follow(int(pid))
 	}
-	unseen := int64(time.Since(began)/l.interval) - l.beats - 1 // the last reading stands for one
+	unseen := int64(time.Since(began)/l.interval) - l.beats - 1 // the last reading counts for one beat
 	for _, r := range l.readers {
 		r.stats.Missed += max(0, unseen)
 		if r.aligned() {
@@ -124,7 +124,7 @@ func (l *lane) finish(began time.Time) {
 	}
 }
 
-// follow tells the followers among the readers whom to follow.
+// follow passes the target's process id on to the sources that follow it.
 func (l *lane) follow(pid int) {
 	for _, r := range l.readers {
 		if f, ok := r.source.(sensors.Follower); ok {
@@ -135,7 +135,7 @@ func (l *lane) follow(pid int) {
 	}
 }
 
-// end asks for the last reading. The beat stays open until done, or hurry could wake a stranger's descriptor.
+// end asks for the last reading. The beat stays open until done, so that hurry cannot meet a reused descriptor.
 func (l *lane) end() {
 	l.ending.Store(true)
 	if l.beat != nil {

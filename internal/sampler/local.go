@@ -11,15 +11,15 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// NeedsSampler says whether only a sampler process can take the first readings: a source that may block is there, roots
-// are redirected to where anything may block, edges are waited for, or every sensor is to be listed.
+// NeedsSampler reports whether only the sampler process can take the first readings. That is so if a source may block, if a
+// root is redirected (anything below it may block), if readings wait for edges, or if all sensors are listed.
 func NeedsSampler(config Config, backends []sensors.Backend) bool {
 	if runtime.GOOS != "linux" || !config.shared() || config.Align || config.List {
 		return true
 	}
 	choice, err := parseChoice(config.Select)
 	if err != nil {
-		return true // it can say what is wrong
+		return true // the sampler reports the error
 	}
 	for _, b := range backends {
 		if b.First == sensors.InSampler && !choice.excluded(b.Name) && (b.There == nil || b.There(config.Setup) == nil) {
@@ -29,14 +29,14 @@ func NeedsSampler(config Config, backends []sensors.Backend) bool {
 	return false
 }
 
-// NewLocal makes an engine for the runner: it opens and reads only what answers at once (sensors.AtStart) and keeps the
+// NewLocal makes the runner's engine. It opens and reads only sources that answer at once (sensors.AtStart), and keeps the
 // readings in memory.
 func NewLocal(config Config, backends []sensors.Backend) *Engine {
 	config.Setup.InRunner = true
 	return &Engine{config: config, backends: backends, local: true}
 }
 
-// Missing is what could not be read in a round that the sampler did not join, in the order of the backends.
+// Missing lists what could not be read in a round that the sampler did not join, in the order of the backends.
 func (e *Engine) Missing() []sensors.Absence {
 	var list []sensors.Absence
 	for _, o := range e.opened {
@@ -52,7 +52,7 @@ func (e *Engine) Missing() []sensors.Absence {
 			}
 		}
 		list = append(list, sensors.Absence{
-			ID: b.Name, Cause: sensors.TooShort, Reason: "it is read from the first beat on, and the sampler did not read",
+			ID: b.Name, Cause: sensors.TooShort, Reason: "read from the first beat on, but the sampler did not join",
 		})
 	}
 	return list
@@ -66,7 +66,7 @@ func (e *Engine) ReadFirst() {
 	}
 }
 
-// Beat begins to read at the beats, beside the caller.
+// Beat starts to read at the beats, in parallel, until Pause.
 func (e *Engine) Beat() error {
 	for _, l := range e.lanes {
 		if err := l.start(e.began, 0); err != nil {
@@ -85,10 +85,10 @@ func (e *Engine) Beat() error {
 	return nil
 }
 
-// errHangs says that what should answer at once does not.
+// errHangs says that a source does not answer at once, as it should.
 var errHangs = errors.New("a reading in the runner hangs")
 
-// Pause stops reading at the beats, and returns when no reading goes on any more.
+// Pause stops reading at the beats. It returns after the reading in progress, or with an error if that hangs.
 func (e *Engine) Pause() error {
 	if !e.running {
 		return nil
@@ -114,7 +114,7 @@ func (e *Engine) Pause() error {
 	return nil
 }
 
-// ReadLast takes the last readings. The engine is paused.
+// ReadLast takes the last readings. The engine must be paused.
 func (e *Engine) ReadLast() {
 	e.ran = time.Since(e.began)
 	for _, l := range e.lanes {
@@ -123,10 +123,10 @@ func (e *Engine) ReadLast() {
 	}
 }
 
-// Began is when the first reading was taken.
+// Began returns when the first reading was taken.
 func (e *Engine) Began() time.Time { return e.began }
 
-// Rows are all readings of the sources.
+// Rows returns all readings of the sources.
 func (e *Engine) Rows() []store.Rows {
 	var all []store.Rows
 	for _, l := range e.lanes {
@@ -140,7 +140,7 @@ func (e *Engine) Rows() []store.Rows {
 	return all
 }
 
-// Processes calls yield for each process of the target that was seen, and returns when they were last looked at.
+// Processes calls yield for each process of the target that was seen. It returns the time of the last look at them.
 func (e *Engine) Processes(yield func(sensors.Process)) (looked time.Time) {
 	for _, l := range e.lanes {
 		for _, r := range l.readers {
@@ -152,7 +152,7 @@ func (e *Engine) Processes(yield func(sensors.Process)) (looked time.Time) {
 	return looked
 }
 
-// HandOver is all that was read and what the sampler needs to go on. The engine is paused. It still owns the files.
+// HandOver returns all readings and what the sampler needs to go on. The engine must be paused. It still owns the files.
 func (e *Engine) HandOver() (*Takeover, error) {
 	monotonic, err := toMonotonic(e.began)
 	if err != nil {

@@ -7,37 +7,37 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// Config is what the sampler is told first.
+// Config says what the sampler reads and how often. It is the first message to the sampler.
 type Config struct {
 	Setup sensors.Setup `json:"setup"`
 	// Node is the name of the machine, for the host column.
 	Node string `json:"node"`
-	// Interval is the time between beats, Intervals that of single backends by name.
-	Interval time.Duration `json:"interval"`
-	// A source is read more often where watchdog says so.
+	// Interval is the time between beats. Intervals has other times for single backends, by name. If watchdog is shorter,
+	// a source is read more often.
+	Interval  time.Duration            `json:"interval"`
 	Intervals map[string]time.Duration `json:"intervals,omitempty"`
 	// Select is the ordered list of patterns of --sensors.
 	Select []string `json:"select,omitempty"`
-	// Align takes the first and the last reading of energy counters when they have just moved.
+	// Align takes the first and the last reading of energy counters just after they have moved.
 	Align bool `json:"align,omitempty"`
-	// Only names the backends that are opened at all; none are all.
+	// Only names the backends to open. If it is empty, all are opened.
 	Only []string `json:"only,omitempty"`
 	// List asks for every sensor, with a current reading, in Ready.
 	List bool `json:"list,omitempty"`
 }
 
-// Subject is what the sampler is told of the target of a round.
+// Subject describes the target of a round.
 type Subject struct {
 	Target sensors.Target `json:"target"`
-	// PID is the target's process id, 0 where it is not known yet.
+	// PID is the target's process id, or 0 if it is not known yet.
 	PID int `json:"pid,omitempty"`
-	// Spool is the folder for the spools. Empty: nothing is recorded, as for `ergon sensors`.
+	// Spool is the folder for the spools. If it is empty, nothing is recorded, as for `ergon sensors`.
 	Spool string `json:"spool"`
-	// Ephemeral asks the sampler to remove the spool when the runner is gone without having said end.
+	// Ephemeral asks the sampler to remove the spool if the runner ends without the order end.
 	Ephemeral bool `json:"ephemeral,omitempty"`
 }
 
-// Shared is true when the host's files are the kernel's own, which answer at once.
+// shared reports whether /proc and /sys are the kernel's own, whose files answer at once. Their sources can share a lane.
 func (c Config) shared() bool { return c.Setup.Proc == "/proc" && c.Setup.Sys == "/sys" }
 
 // Ready is the answer to the subject.
@@ -47,7 +47,7 @@ type Ready struct {
 	Sensors []Listed          `json:"sensors,omitempty"`
 	// Accounting is the source of the target's CPU time.
 	Accounting string `json:"accounting,omitempty"`
-	// Error says why nothing can be measured: an unknown sensor, an interval that is too short.
+	// Error says why nothing can be measured, such as an unknown sensor or an interval that is too short.
 	Error string `json:"error,omitempty"`
 }
 
@@ -58,7 +58,7 @@ type SourceInfo struct {
 	Sensors  int           `json:"sensors"`
 }
 
-// Listed is a sensor with a current reading, nil where there is none.
+// Listed is a sensor with a current reading. Reading is nil if there is none.
 type Listed struct {
 	sensors.Sensor
 	Backend  string        `json:"backend"`
@@ -72,13 +72,13 @@ type Ended struct {
 	Warnings []datamodel.Warning     `json:"warnings"`
 }
 
-// request and reply are the lines themselves; one field beside Op is set.
+// request is a line to the sampler, and reply is a line from it. At most one field is set in addition to Op.
 type request struct {
 	Op      string   `json:"op"`
 	Config  *Config  `json:"config,omitempty"`
 	Subject *Subject `json:"subject,omitempty"`
 	PID     int      `json:"pid,omitempty"`
-	// Takeover comes with begin where the runner has read before.
+	// Takeover comes with begin if the runner has read before.
 	Takeover *Takeover `json:"takeover,omitempty"`
 }
 
@@ -88,7 +88,7 @@ type reply struct {
 	Ended *Ended `json:"ended,omitempty"`
 }
 
-// The words of request.Op and reply.Op.
+// The values of request.Op and reply.Op.
 const (
 	opConfig  = "config"
 	opSubject = "subject"

@@ -11,56 +11,56 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// flushEvery is the longest a reading stays in memory: what a kill -9 of the sampler may cost.
+// flushEvery is the longest time a reading stays in memory. A kill -9 of the sampler loses no more.
 const flushEvery = 900 * time.Millisecond
 
-// reader is one source with its spool and its record.
+// reader reads one source, and has its spool and its statistics.
 type reader struct {
 	name   string
 	source sensors.Source
 	list   []sensors.Sensor
 	row    []float64
-	at     time.Duration // of the row
+	at     time.Duration // when the row was read
 	header store.SpoolHeader
-	dir    string       // for the spool; empty when nothing is recorded
+	dir    string       // the spool's folder; empty if nothing is recorded
 	spool  *store.Spool // nil until it is created, just after the first reading
-	// memory is true in the runner, which keeps its rows. In the sampler kept is what the runner has handed over.
+	// memory is true in the runner, which keeps its rows. In the sampler, kept has the rows that the runner handed over.
 	memory    bool
 	kept      store.Rows
 	stats     datamodel.SourceStats
-	told      record // a copy of the stats, for when the lane hangs and they may not be touched
+	told      record // a copy of stats, readable while the lane runs or hangs
 	gone      bool
-	edges     []int         // the sensors that are waited for to move at both ends; none if that was not asked for
-	unaligned []string      // at which end which of them did not move
-	doubt     string        // what went wrong with following
+	edges     []int         // the sensors whose edges align waits for; empty without --align
+	unaligned []string      // which of these sensors did not move, and at which end
+	doubt     string        // why the target could not be followed
 	lost      error         // the first error of the spool
-	lostAt    time.Duration // and the end of what was written before it
-	// processes keeps what the source knows of processes; nil until there is something to be kept.
+	lostAt    time.Duration // the time of the last flush before that error
+	// processes records what the source knows of processes. It is nil until there is one.
 	processes *store.ProcessSpool
-	lostList  error // the first error of it
+	lostList  error // the first error of processes
 }
 
-// record is a copy of a reader's stats that may be asked for while its lane goes on.
+// record is a copy of a reader's stats that others may read while its lane runs.
 type record struct {
 	mu    sync.Mutex
 	stats datamodel.SourceStats
 }
 
-// tell brings the copy up to date.
+// tell updates the copy.
 func (r *reader) tell() {
 	r.told.mu.Lock()
 	r.told.stats = r.stats
 	r.told.mu.Unlock()
 }
 
-// given is the stats of a source that hangs, of a lane that was to be read for so long: what it did until its last
-// reading. All beats that brought none were missed.
+// given returns the stats of a source that hangs: those until its last reading. ran is how long its lane was due to run. All
+// beats without a reading count as missed.
 func (r *reader) given(ran, interval time.Duration) datamodel.SourceStats {
 	r.told.mu.Lock()
 	stats := r.told.stats
 	r.told.mu.Unlock()
 	stats.Name, stats.Interval, stats.Sensors, stats.Hung = r.name, interval.Seconds(), len(r.list), true
-	// The first reading is before all beats, and to the edges the last may still be added.
+	// The first reading is not a beat. The edges are incomplete: the lane may still add the last ones.
 	stats.Missed, stats.Edges = max(0, int64(ran/interval)+1-stats.Readings), nil
 	return stats
 }
@@ -96,7 +96,7 @@ func (r *reader) take(began time.Time) bool {
 	return true
 }
 
-// append gives the row to the spool.
+// append adds the row to the spool or, in the runner, to the rows in memory.
 func (r *reader) append(began time.Time) {
 	if r.memory {
 		r.kept.Append(r.at, r.row)
@@ -111,8 +111,8 @@ func (r *reader) append(began time.Time) {
 	}
 }
 
-// record creates the spool and puts into it what the runner has handed over and the first row. That comes after the first
-// reading since the target waits for that one alone: eight files are a good part of the time it takes to measure `true`.
+// record creates the spool and puts the rows from the runner and the first row into it. It comes after the first reading,
+// because the target waits for that reading only. Creating eight files takes a good part of the time to measure `true`.
 func (r *reader) record(began time.Time) {
 	if r.dir == "" {
 		return
@@ -129,11 +129,11 @@ func (r *reader) record(began time.Time) {
 	r.append(began)
 	if len(r.kept.At) > 0 {
 		r.kept = store.Rows{}
-		r.flush(began) // nothing that the runner has read waits for a beat to be on disk
+		r.flush(began) // the runner's readings go to disk at once, not at a beat
 	}
 }
 
-// keepProcesses writes what the source knows of processes.
+// keepProcesses records what the source knows of processes.
 func (r *reader) keepProcesses(began time.Time) {
 	lister, ok := r.source.(sensors.ProcessLister)
 	if !ok || r.dir == "" || r.lostList != nil {
@@ -152,7 +152,7 @@ func (r *reader) keepProcesses(began time.Time) {
 	}
 }
 
-// flush writes what was appended.
+// flush writes the appended rows.
 func (r *reader) flush(began time.Time) {
 	r.keepProcesses(began)
 	if r.spool == nil || r.lost != nil {

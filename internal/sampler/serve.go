@@ -11,10 +11,10 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// longestOrder bounds a line of orders. What the runner has read at 1 kHz until the sampler joins is some 100 KB.
+// longestOrder limits the length of an order. The runner's readings at 1 kHz until the sampler joins are some 100 KB.
 const longestOrder = 64 << 20
 
-// Serve is the sampler process: it obeys the lines on in, answers on out, and returns when in ends.
+// Serve runs the sampler process. It obeys the orders on in, answers on out, and returns when in ends.
 func Serve(in io.Reader, out io.Writer, backends []sensors.Backend) error {
 	s := &server{backends: backends, out: json.NewEncoder(out)}
 	lines := bufio.NewScanner(in)
@@ -31,19 +31,19 @@ func Serve(in io.Reader, out io.Writer, backends []sensors.Backend) error {
 	return errors.Join(lines.Err(), s.leave())
 }
 
-// server is the protocol around an engine: one engine a round.
+// server implements the protocol around an engine. Each round has its own engine.
 type server struct {
 	backends   []sensors.Backend
 	out        *json.Encoder
 	config     Config
 	configured bool
-	engine     *Engine // of the round that goes on or comes next; nil before config
-	attached   bool    // subject was obeyed
-	begun      bool    // begin was
-	refused    bool    // subject was, but cannot be done
+	engine     *Engine // the engine of the current or next round; nil before config
+	attached   bool    // the order subject was obeyed
+	begun      bool    // the order begin was obeyed
+	refused    bool    // the order subject had an invalid configuration
 }
 
-// leave ends what goes on, and removes what nobody will ask for any more.
+// leave ends the current round, and removes a spool that is not kept.
 func (s *server) leave() error {
 	if s.engine == nil {
 		return nil
@@ -92,7 +92,7 @@ func (s *server) obey(r request) error {
 			return errors.New("order begin: out of turn")
 		}
 		if s.refused {
-			return nil // as Ready has told
+			return nil // Ready has the reason
 		}
 		s.begun = true
 		if err := s.begin(r.Takeover); err != nil {

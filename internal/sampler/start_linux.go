@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// start starts the sampler while this thread, and so the child, blocks the terminal's stop signals. Go's child holds
-// this thread until its execve (vfork(2)). Before setsid it is still in our process group: if Ctrl-Z stopped it there,
-// this thread could not stop, and the shell would wait for ergon forever.
+// start starts the sampler. Meanwhile this thread, and so the child, blocks the terminal's stop signals. Go's child holds
+// this thread until its execve (vfork(2)). Before setsid, the child is still in our process group. If Ctrl-Z stopped the
+// child there, this thread could not stop, and the shell would wait for ergon forever.
 func start(cmd *exec.Cmd) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()

@@ -11,34 +11,34 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// Takeover is what the runner has read before the sampler joins, and what the sampler needs to go on without a gap.
+// Takeover has the runner's readings before the sampler joins, and what the sampler needs to go on without a gap.
 type Takeover struct {
-	// Monotonic is the moment from which times count, in ns of the kernel's monotonic clock, which all processes share.
+	// Monotonic is the moment from which times are counted, in ns of the kernel's monotonic clock, which all processes share.
 	Monotonic int64 `json:"monotonic"`
 	// Wall is the wall-clock time of that moment.
 	Wall    time.Time `json:"wall"`
 	Sources []Handed  `json:"sources"`
 }
 
-// Handed is what the runner hands over of one source.
+// Handed is the runner's part of one source.
 type Handed struct {
 	Name string `json:"name"`
-	// Sensors are the ids of what is in a row.
+	// Sensors are the sensor ids, in the order of a row's values.
 	Sensors []string `json:"sensors"`
-	// At are the times of the rows, Values the rows as float64, little endian.
+	// At has the times of the rows. Values has the rows' values as float64, little endian.
 	At     []time.Duration `json:"at"`
 	Values []byte          `json:"values"`
-	// Beats is how many have passed.
+	// Beats is the number of beats so far.
 	Beats int64                 `json:"beats"`
 	Stats datamodel.SourceStats `json:"stats"`
 	Gone  bool                  `json:"gone,omitempty"`
-	// Numbers and Files are the source's legacy; the descriptors themselves travel beside this.
+	// Numbers come from the source's Handover. Files is its number of descriptors; these travel over the socket.
 	Numbers []int64 `json:"numbers,omitempty"`
 	Files   int     `json:"files,omitempty"`
 	files   []int
 }
 
-// files is how many descriptors each source hands over.
+// files returns the number of descriptors of each source.
 func (t *Takeover) files() []int {
 	n := make([]int, len(t.Sources))
 	for i, h := range t.Sources {
@@ -47,7 +47,7 @@ func (t *Takeover) files() []int {
 	return n
 }
 
-// row decodes the values of the rows, in the order of the list: NaN for a sensor that the runner did not have.
+// rows decodes the values of the rows, in the order of the list. A sensor that the runner did not have reads NaN.
 func (h *Handed) rows(list []sensors.Sensor) ([]float64, error) {
 	if len(h.Values) != 8*len(h.At)*len(h.Sensors) {
 		return nil, fmt.Errorf("take over %s: %d bytes are not %d rows of %d sensors", h.Name, len(h.Values), len(h.At), len(h.Sensors))
@@ -73,7 +73,7 @@ func (h *Handed) rows(list []sensors.Sensor) ([]float64, error) {
 	return values, nil
 }
 
-// Join goes on where the runner's engine stopped; files are the descriptors handed over, for each source of t.
+// Join continues the runner's engine. files has the descriptors of each source of t.
 func (e *Engine) Join(t *Takeover, files [][]int) error {
 	began, err := fromMonotonic(t.Monotonic)
 	if err != nil {
@@ -95,12 +95,12 @@ func (e *Engine) Join(t *Takeover, files [][]int) error {
 		}
 	}
 	for _, left := range files {
-		closeFiles(left) // of a source that is not there any more
+		closeFiles(left) // this engine does not have their source
 	}
 	return e.run(1)
 }
 
-// takeOver takes over what the runner has read of the source.
+// takeOver continues the runner's readings of the source.
 func (r *reader) takeOver(h *Handed, files []int) error {
 	values, err := h.rows(r.list)
 	if err != nil {

@@ -9,15 +9,15 @@ import (
 )
 
 const (
-	// mostApart is how far readings of energy counters, and of the clocks, may be apart whatever was chosen: perf's energy
-	// events read a counter of 32 bits, which wraps after a minute at 1 kW.
+	// mostApart is the longest interval for energy counters and clocks, whatever the user chose. perf's energy events read
+	// a counter of 32 bits, which wraps after a minute at 1 kW.
 	mostApart = time.Minute
-	// clockSensor is what the wall clock's anchors are made of.
+	// clockSensor is the sensor that relates the wall clock to the readings' clock.
 	clockSensor = "profiler/clock_offset"
 )
 
-// watchdog is the longest interval at which nothing is lost of these sensors: no counter can wrap twice, as it is read
-// twice within the time in which it could wrap once.
+// watchdog returns the longest interval that loses nothing of these sensors. Each counter is read twice in its shortest time
+// to wrap, so none can wrap twice unseen.
 func watchdog(list []sensors.Sensor) time.Duration {
 	most := time.Duration(math.MaxInt64)
 	for _, s := range list {
