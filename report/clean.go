@@ -1,4 +1,4 @@
 package report
 
-// Clean is a name that others chose, without anything in it that a terminal would obey.
+// Clean returns a name that somebody else chose, with every character escaped that could control a terminal.
 func Clean(s string) string { return printable(s) }

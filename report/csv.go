@@ -10,8 +10,9 @@ import (
 	"github.com/ergon-energy/ergon/datamodel"
 )
 
-// writeCSV writes one row for each metric of each node and each figure of the processes that cost most, the numbers as they are and empty where there is none. Fields
-// are quoted as RFC 4180 has it; lines end with a bare line feed, as the tools that read them line by line expect.
+// writeCSV writes one row for each metric of each node, and one for each figure of the most expensive processes. Numbers
+// are written in full. A missing value is an empty field. Fields are quoted as in RFC 4180, but lines end with a bare line
+// feed, as line-oriented tools expect.
 func writeCSV(w io.Writer, r datamodel.Result, _ Options) error {
 	out := csv.NewWriter(w)
 	rows := [][]string{{
@@ -37,7 +38,8 @@ func writeCSV(w io.Writer, r datamodel.Result, _ Options) error {
 	return out.WriteAll(rows)
 }
 
-// walk calls f for n and all below it, parents first. The path is the names joined by '/', a '/' in a name written '|'.
+// walk calls f for n and all its descendants, parents first. The path is the names joined by '/'. A '/' within a name
+// becomes '|'.
 func walk(n *datamodel.Node, above string, f func(n *datamodel.Node, path string)) {
 	if n == nil {
 		return
@@ -52,8 +54,8 @@ func walk(n *datamodel.Node, above string, f func(n *datamodel.Node, path string
 	}
 }
 
-// plainNumber is the shortest text that reads back as v, with an exponent only where JSON has one; empty where there is
-// no value.
+// plainNumber returns the shortest text that parses back to v. It uses an exponent only if encoding/json does. If v is not
+// finite, the text is empty.
 func plainNumber(v float64) string {
 	switch size := math.Abs(v); {
 	case math.IsNaN(v), math.IsInf(v, 0):

@@ -9,7 +9,7 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// partNames names what an energy is made of: "packages + dram", "GPUs".
+// partNames returns the names of the parts that an energy sums: "packages + dram", "GPUs".
 func partNames(m datamodel.Metric) []string {
 	var names []string
 	for _, p := range m.Parts {
@@ -18,12 +18,13 @@ func partNames(m datamodel.Metric) []string {
 	return names
 }
 
-// gpusSummed says whether the energy of GPUs is in that of the machine.
+// gpusSummed reports whether the energy of the machine includes the energy of GPUs.
 func gpusSummed(s map[string]datamodel.Metric) bool {
 	return s[datamodel.GPUEnergy].Provenance != sensors.Missing && s[datamodel.Energy].HasPart(datamodel.GPUPart)
 }
 
-// part is a cell of what has no reason of its own to be missing, or was not asked for: it is empty where it is not known.
+// part returns the cell of a metric, or an empty cell if it is missing. It serves metrics whose absence needs no reason in
+// the report, because another metric has it or because nobody asked for them.
 func part(m datamodel.Metric) cell {
 	if m.Provenance == sensors.Missing {
 		return cell{}
@@ -31,9 +32,9 @@ func part(m datamodel.Metric) cell {
 	return cellOf(m)
 }
 
-// energyRows is the energy and the power, their cells in a row being of the same parts of the machine. Processors and
-// GPUs are shared out by different models, so where both are in the sum each has rows of its own below it, and what the
-// command took of all is known where its share of both is.
+// energyRows returns the rows of energy and power. The two cells of a row always cover the same parts of the machine. CPUs
+// and GPUs are shared out by different models. If the sum includes both, each has its own rows below it. Then the command's
+// share of the sum is known only if both of its shares are.
 func energyRows(r datamodel.Result, s map[string]datamodel.Metric, power cell) []row {
 	all, gpus, share := s[datamodel.Energy], s[datamodel.GPUEnergy], s[datamodel.TargetEnergy]
 	machine := cellOf(all)
@@ -47,8 +48,8 @@ func energyRows(r datamodel.Result, s map[string]datamodel.Metric, power cell) [
 		parts = cpu.rows(1)
 	case len(all.Parts) == 1:
 		share = s[datamodel.GPUTargetEnergy]
-		// The GPUs are all there is: what else takes energy was not measured.
-		parts = append(whoseGPU(r).rows(1), row{"energy beside the gpus", 0, cell{}, cellOf(s[datamodel.TargetEnergy])})
+		// Only the GPUs were measured.
+		parts = append(whoseGPU(r).rows(1), row{"energy outside the gpus", 0, cell{}, cellOf(s[datamodel.TargetEnergy])})
 	default:
 		rest := cellOf(less(all, gpus))
 		rest.note = partNames(all)[0]
@@ -68,22 +69,23 @@ func energyRows(r datamodel.Result, s map[string]datamodel.Metric, power cell) [
 	}
 	command := cellOf(share)
 	if c, ok := bound(all); ok {
-		// What is true of the machine's energy is so of the command's, and of the power.
+		// The command's energy and the power have no better bound than the machine's energy.
 		machine, command, power = c, cell{}, cell{}
 	}
 	out := append([]row{line(datamodel.Energy, command, machine)}, parts...)
 	return append(out, line(datamodel.Power, overTime(share, counted(s)), power))
 }
 
-// whose is what of an energy was the command's, that of others, and idling.
+// whose splits an energy into the shares of the command, of others and of idling.
 type whose struct{ target, other, idle datamodel.Metric }
 
-// rows is what was not the command's.
+// rows returns the rows of the shares that are not the command's.
 func (w whose) rows(depth int) []row {
 	return []row{{"other", depth, cell{}, part(w.other)}, {"idle", depth, cell{}, part(w.idle)}}
 }
 
-// whoseGPU is that of the GPUs' energy, of which only the command's part is in the summary. Nothing is no news.
+// whoseGPU returns the shares of others and of idling in the GPUs' energy. They come from the tree, because the summary has
+// only the command's share. A share of 0 gets no row.
 func whoseGPU(r datamodel.Result) whose {
 	of := func(name string) datamodel.Metric {
 		if r.Tree != nil {
@@ -98,7 +100,7 @@ func whoseGPU(r datamodel.Result) whose {
 	return whose{other: of(datamodel.GPUOtherEnergy), idle: of(datamodel.GPUIdleEnergy)}
 }
 
-// net is the energy less that of idling, as a note.
+// net returns the energy without the idle energy, as a note.
 func net(m datamodel.Metric) string {
 	if m.Provenance == sensors.Missing {
 		return ""
@@ -106,7 +108,8 @@ func net(m datamodel.Metric) string {
 	return "net " + cellOf(m).value.String() + " ≈"
 }
 
-// less is a sum without one of its parts, whose uncertainty is in its own; missing where one of the two is.
+// less returns a sum without one of its parts. The uncertainty of the sum includes the uncertainty of the part. The result
+// is missing if one of the two is.
 func less(sum, of datamodel.Metric) datamodel.Metric {
 	if of.Provenance == sensors.Missing {
 		return of
@@ -118,7 +121,7 @@ func less(sum, of datamodel.Metric) datamodel.Metric {
 	return settled(sum)
 }
 
-// plus is two shares together; missing where one of them is.
+// plus returns the sum of two shares. It is missing if one of them is.
 func plus(a, b datamodel.Metric) datamodel.Metric {
 	if a.Provenance == sensors.Missing {
 		return a
@@ -130,14 +133,14 @@ func plus(a, b datamodel.Metric) datamodel.Metric {
 	return settled(a)
 }
 
-// counted is the time that the machine's energy is of, in s: not quite the wall time of the command, and of a short one much
-// more. NaN where it is not known.
+// counted returns the time in s over which the machine's energy was counted, or NaN if it is unknown. It differs a little
+// from the wall time of the command. For a short command it is much longer.
 func counted(s map[string]datamodel.Metric) float64 {
 	return s[datamodel.Energy].Value / s[datamodel.Power].Value
 }
 
-// overTime is a share of the energy over the time that it is of, which is a share of the power, by the same model. It is no
-// value of its own: where it is not known it is not missing either.
+// overTime divides a share of the energy by its time t, in s. The result is a share of the power by the same model. It is
+// derived only for this row, so the cell is empty and not missing if it is unknown.
 func overTime(share datamodel.Metric, t float64) cell {
 	if !(t > 0) {
 		return cell{}

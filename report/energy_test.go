@@ -12,7 +12,7 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// withEnergy is a run of 2 s on the server of which these energies are known, and who else used its GPUs.
+// withEnergy returns a run of 2 s on the server with these energies. Others used its GPUs, too.
 func withEnergy(idleGPU float64, entries ...entry) datamodel.Result {
 	r := server()
 	r.Run.Warnings, r.Run.Spark = nil, nil
@@ -37,7 +37,7 @@ func withEnergy(idleGPU float64, entries ...entry) datamodel.Result {
 	return out
 }
 
-// shows holds the rows of energy and power against those wanted, the spaces between their parts aside.
+// shows compares the rows of energy and power with want. Several spaces count as one.
 func shows(t *testing.T, r datamodel.Result, want string) {
 	t.Helper()
 	text := render(t, "text", r, report.Options{Width: 160, Unicode: true})
@@ -53,8 +53,8 @@ func shows(t *testing.T, r datamodel.Result, want string) {
 	}
 }
 
-// TestEnergyOfTheSameParts: what stands in a row is of the same parts of the machine, so that the command's, that of others
-// and idling are what was measured there, with GPUs, without, and of GPUs alone.
+// TestEnergyOfTheSameParts tests that the two cells of a row cover the same parts of the machine. Then the shares of the
+// command, of others and of idling add up to the machine's energy. It tests CPUs with GPUs, GPUs alone, and CPUs alone.
 func TestEnergyOfTheSameParts(t *testing.T) {
 	const from, model = sensors.FromCounter, sensors.Attributed
 	both := []entry{
@@ -82,7 +82,7 @@ power 219 W ≈ 302 W`)
     idle 20.0 J ≈
 power 219 W ≈ 302 W`)
 
-	// Of one share alone there is no sum.
+	// With only one of the two shares there is no sum.
 	shows(t, withEnergy(0, both[:len(both)-1]...), `energy – 604 ± 2 J packages + dram + GPUs
   cpus 187 J ≈ 204 J packages + dram
     other 14.2 J ≈
@@ -97,8 +97,8 @@ power 302 W`)
 	shows(t, alone, `energy 250 J ≈ 400 ± 2 J GPUs
   other 150 J ≈
 power 125 W ≈ 200 W`)
-	if text := render(t, "text", alone, report.Options{Width: 160}); !strings.Contains(text, "energy beside the gpus (no powercap)") {
-		t.Errorf("what is not measured beside the GPUs is not said:\n%s", text)
+	if text := render(t, "text", alone, report.Options{Width: 160}); !strings.Contains(text, "energy outside the gpus (no powercap)") {
+		t.Errorf("the text does not say that only the GPUs were measured:\n%s", text)
 	}
 
 	shows(t, withEnergy(0, entry{"energy", 201.4, from, "psys: psys"}, entry{"power", 100.7, from, ""},
@@ -107,7 +107,7 @@ power 125 W ≈ 200 W`)
 power 93.6 W ≈ 101 W`)
 }
 
-// TestEnergyBound: an energy of which only a bound is known has that in its place, in each format that has rows.
+// TestEnergyBound tests that every format shows the upper bound of an energy if nothing else is known.
 func TestEnergyBound(t *testing.T) {
 	const reason = "the counter did not move in 5.33ms"
 	r := vm()
@@ -132,7 +132,7 @@ func TestEnergyBound(t *testing.T) {
 			t.Errorf("%s: no %q in\n%s", format, want, got)
 		}
 		if strings.Contains(got, "not measured: energy") || strings.Contains(got, "not measured: power") {
-			t.Errorf("%s: what the bound says is said again:\n%s", format, got)
+			t.Errorf("%s: the energy has a bound and is also listed as missing:\n%s", format, got)
 		}
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// printable is a string of others as it may be shown: control characters, those that change the direction of text and
-// bytes that are not UTF-8 are written as Go writes them in a string. A terminal would obey them.
+// printable returns a string that somebody else chose, with everything escaped that could control a terminal. It writes
+// control characters, characters that change the direction of text, and invalid UTF-8 as Go does in a string.
 func printable(s string) string {
 	clean := true
 	for _, r := range s {
@@ -38,7 +38,8 @@ func printable(s string) string {
 
 func hex(n byte) string { return "0123456789abcdef"[n : n+1] }
 
-// ascii is printable text in ASCII: ergon's own signs by their like, the others by their number.
+// ascii returns printable text in ASCII. It replaces ergon's own signs by similar ASCII text, and other characters by their
+// code.
 func ascii(s string) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -55,7 +56,7 @@ func ascii(s string) string {
 	return b.String()
 }
 
-// likeness is the ASCII text for a sign that ergon itself writes.
+// likeness returns the ASCII text for a sign that ergon itself writes.
 func likeness(r rune) (string, bool) {
 	switch r {
 	case 'µ':
@@ -80,7 +81,7 @@ func likeness(r rune) (string, bool) {
 	return "", false
 }
 
-// commandLine is argv as a shell would take it, in one line and printable.
+// commandLine returns argv as one printable line that a shell could run.
 func commandLine(argv []string) string {
 	words := make([]string, len(argv))
 	for i, a := range argv {
@@ -101,8 +102,8 @@ func quote(a string) string {
 	return "$'" + strings.ReplaceAll(q[1:len(q)-1], "'", `\'`) + "'"
 }
 
-// columns is the number of columns printable text takes on a terminal. It is right for what is common, and no more: a
-// full table of widths is larger than this package.
+// columns returns the number of terminal columns of printable text. It knows only common wide characters, because a full
+// table of widths is larger than this package.
 func columns(s string) int {
 	n := 0
 	for _, r := range s {
@@ -124,7 +125,7 @@ func runeColumns(r rune) int {
 	return 1
 }
 
-// shorten cuts printable text to n columns, the last of them an ellipsis where something was cut.
+// shorten cuts printable text to n columns. If it cuts, the last column is an ellipsis.
 func shorten(s string, n int) string {
 	if columns(s) <= n {
 		return s
@@ -143,7 +144,7 @@ func shorten(s string, n int) string {
 	return s
 }
 
-// pad fills text up to n columns, on the left where right is set.
+// pad fills text with spaces up to n columns. If right is set, the text is aligned to the right.
 func pad(s string, n int, right bool) string {
 	space := strings.Repeat(" ", max(0, n-columns(s)))
 	if right {

@@ -10,8 +10,8 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// An estimate is shown with its mark and its range, and what is not measured is still said; where none can be made the
-// reason is.
+// TestEstimateIsShownAsOne tests that an estimate has its mark and its range, and that the energy is still listed as missing.
+// If no estimate could be made, the report has the reason.
 func TestEstimateIsShownAsOne(t *testing.T) {
 	r := vm()
 	r.Run.Estimate = true
@@ -34,7 +34,7 @@ func TestEstimateIsShownAsOne(t *testing.T) {
 		"  estimated       60.0 J   ?  20.9 J to 176 J", "120 J   ?  41.8 J to 353 J", "? estimated, no sensor", "energy, power (no powercap in this kernel)",
 	} {
 		if !strings.Contains(text, want) {
-			t.Errorf("no %q in\n%s", want, text)
+			t.Errorf("%q is not in\n%s", want, text)
 		}
 	}
 	node.Metrics = nil
@@ -42,10 +42,10 @@ func TestEstimateIsShownAsOne(t *testing.T) {
 		node.Metrics = append(node.Metrics, datamodel.Missing(name, units.Joule, "no rated power of that is known"))
 	}
 	if text := render(t, "markdown", r, report.Options{}); !strings.Contains(text, "no rated power of that is known") {
-		t.Errorf("no reason in\n%s", text)
+		t.Errorf("the reason is not in\n%s", text)
 	}
 	r.Run.Estimate = false
 	if text := render(t, "markdown", r, report.Options{}); strings.Contains(text, "estimated") {
-		t.Errorf("an estimate that nobody asked for is missing in\n%s", text)
+		t.Errorf("nobody asked for an estimate, but it is listed as missing in\n%s", text)
 	}
 }

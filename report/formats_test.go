@@ -19,7 +19,7 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// checkQuiet fails where a terminal would do more with s than show it.
+// checkQuiet fails if s has a character that could control a terminal.
 func checkQuiet(t *testing.T, s string) {
 	t.Helper()
 	if !utf8.ValidString(s) {
@@ -32,7 +32,7 @@ func checkQuiet(t *testing.T, s string) {
 	}
 }
 
-// checkHTML fails where the page is not well formed or holds an element that ergon does not write.
+// checkHTML fails if the page is not well formed or has an element that ergon does not write.
 func checkHTML(t *testing.T, page string) {
 	t.Helper()
 	own := " html head meta title style body h1 h2 code span p small table tr th td div ul li svg path "
@@ -51,7 +51,7 @@ func checkHTML(t *testing.T, page string) {
 			continue
 		}
 		if !strings.Contains(own, " "+e.Name.Local+" ") {
-			t.Fatalf("there is an element %s", e.Name.Local)
+			t.Fatalf("the page has the unexpected element %s", e.Name.Local)
 		}
 		for _, a := range e.Attr {
 			if strings.HasPrefix(a.Name.Local, "on") || a.Name.Local == "src" || a.Name.Local == "href" {
@@ -73,7 +73,7 @@ func checkCSV(t *testing.T, doc string) [][]string {
 	}
 	for _, row := range rows[1:] {
 		if (row[4] == "") != (row[7] == "missing") {
-			t.Fatalf("the value is %q and its provenance %s", row[4], row[7])
+			t.Fatalf("the value is %q with the provenance %s", row[4], row[7])
 		}
 		if row[4] == "" && row[15] == "" {
 			t.Fatalf("%s has neither value nor reason", row[3])
@@ -94,7 +94,7 @@ func TestCSV(t *testing.T) {
 		t.Errorf("the sensor's row is\n%s, want\n%s", got, want)
 	}
 	if doc := render(t, "csv", killed(), report.Options{}); strings.Count(doc, "\n") != 1 {
-		t.Errorf("without a tree there is more than the heading: %q", doc)
+		t.Errorf("without a tree the CSV has more than the header: %q", doc)
 	}
 }
 
@@ -104,19 +104,19 @@ func TestHTML(t *testing.T) {
 		checkHTML(t, page)
 		checkQuiet(t, page)
 		if strings.Contains(page, "http") {
-			t.Errorf("the page needs something from elsewhere")
+			t.Errorf("the page has a link")
 		}
 	}
 }
 
-// The shape of the tables holds whatever the names are: as many cells in each row, five in the first table, and no tag.
+// checkMarkdown fails if a row has the wrong number of cells, which is five in the first table, or if a tag may begin in it.
 func checkMarkdown(t *testing.T, doc string) {
 	t.Helper()
 	bars := 6
 	for line := range strings.SplitSeq(strings.TrimSuffix(doc, "\n"), "\n") {
 		line = strings.ReplaceAll(line, `\\`, "")
 		switch {
-		case strings.HasPrefix(line, "#### "): // a further table
+		case strings.HasPrefix(line, "#### "): // another table
 			bars = 0
 		case strings.HasPrefix(line, "|"):
 			n := strings.Count(strings.ReplaceAll(line, `\|`, ""), "|")
@@ -124,11 +124,11 @@ func checkMarkdown(t *testing.T, doc string) {
 				bars = n
 			}
 			if n != bars {
-				t.Fatalf("a row has %d bars, not %d: %s", n, bars, line)
+				t.Fatalf("a row has %d bars, want %d: %s", n, bars, line)
 			}
 		}
 		if !strings.HasPrefix(line, "###") && strings.ContainsAny(line, "<@") {
-			t.Fatalf("a tag or a name may begin in: %s", line)
+			t.Fatalf("a tag or a mention may begin in: %s", line)
 		}
 	}
 }
@@ -147,7 +147,7 @@ func TestMarkdown(t *testing.T) {
 	}
 }
 
-// FuzzWriters puts any text into every name of a result. No format may let it out of its place.
+// FuzzWriters puts any text into every name of a result. In no format may the text break out of its place.
 func FuzzWriters(f *testing.F) {
 	f.Add(evil, 80, true)
 	f.Add("", 0, false)
@@ -181,7 +181,7 @@ func FuzzWriters(f *testing.F) {
 	})
 }
 
-// FuzzNumbers puts any number into a summary. None may be shown that was not measured, and nothing may break.
+// FuzzNumbers puts any number into a summary. No format may show a number that was not measured, and nothing may break.
 func FuzzNumbers(f *testing.F) {
 	f.Add(0.0, "counter", 0.0)
 	f.Add(math.NaN(), "sampled", 1.0)
@@ -212,7 +212,7 @@ func FuzzNumbers(f *testing.F) {
 	})
 }
 
-// Colors are all that Color adds, and each is switched off on its line.
+// TestColor tests that Color adds only colors, and that each ends on its line.
 func TestColor(t *testing.T) {
 	for _, r := range []datamodel.Result{vm(), server(), failed(), samplerFailed(), notFound(), build(), hostile(evil)} {
 		plain := render(t, "text", r, report.Options{Width: 100, Unicode: true})
@@ -222,24 +222,24 @@ func TestColor(t *testing.T) {
 		for _, line := range strings.SplitAfter(colored, "\n") {
 			parts := strings.Split(line, "\x1b[")
 			if len(parts)%2 == 0 {
-				t.Errorf("a color is not switched off: %q", line)
+				t.Errorf("a color does not end: %q", line)
 			}
 			stripped.WriteString(parts[0])
 			for i, part := range parts[1:] {
 				code, rest, ok := strings.Cut(part, "m")
 				if n, err := strconv.Atoi(code); !ok || err != nil || (n == 0) != (i%2 == 1) {
-					t.Errorf("%q is not a color in its place", part)
+					t.Errorf("%q is not a color, or stands in the wrong place", part)
 				}
 				stripped.WriteString(rest)
 			}
 		}
 		if stripped.String() != plain {
-			t.Errorf("with color it is\n%s, without\n%s", stripped.String(), plain)
+			t.Errorf("with color the text is\n%s, without\n%s", stripped.String(), plain)
 		}
 	}
 }
 
-// On a terminal of any usual width no line of the table is broken.
+// TestWidth tests that no line of the table is wider than the terminal.
 func TestWidth(t *testing.T) {
 	for _, width := range []int{60, 72, 80, 100, 120, 200} {
 		for _, r := range []datamodel.Result{vm(), server(), failed(), samplerFailed()} {
@@ -297,7 +297,7 @@ func TestTextSaysWhatMatters(t *testing.T) {
 	cpu(0, "  0.00 CPUs")
 }
 
-// Only the marks that are used are explained, and every one of them.
+// TestLegend tests that the legend explains exactly the marks that occur.
 func TestLegend(t *testing.T) {
 	f := func(want string, from ...sensors.Provenance) {
 		t.Helper()
@@ -348,11 +348,11 @@ func TestSpark(t *testing.T) {
 	f(course(0.8, nan, 0, 0.4), u, "█ ▁▅ to 80.0 %")
 	f(course(0.8, nan, 0, 0.4), report.Options{}, "@ .+ to 80.0 %")
 	f(course(0, 0, 0), u, "▁▁▁ to 0 %")
-	f(course(0.5, nan, 0.5), u, "") // Two readings are no course.
+	f(course(0.5, nan, 0.5), u, "") // two readings make no course
 	f(nil, u, "")
 	f(course(math.Inf(1), 1, 1, 1), u, "███ to 100 %")
 
-	// Two differences drawn over many columns are no course either.
+	// two differences over many columns make no course either
 	r := vm()
 	for i, m := range r.Tree.First(datamodel.RunLevel).Metrics {
 		if m.Name == "cpu_utilization" {
@@ -404,6 +404,6 @@ func TestStatus(t *testing.T) {
 	f(report.Status{Elapsed: -time.Second, Now: datamodel.Now{Power: nan, CPU: math.Inf(1), Memory: nan}}, 80, "ergon 0:00")
 	line := report.Status{Now: datamodel.Now{Power: 3e-6, CPU: nan, Memory: nan}}.Line(report.Options{})
 	if line != "ergon 0:00  machine power 3.00 uW" {
-		t.Errorf("in ASCII it is %q", line)
+		t.Errorf("the line in ASCII is %q", line)
 	}
 }

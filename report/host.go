@@ -11,13 +11,13 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// jsonHost is the machine with what of it the command might use, as numbers.
+// jsonHost is the machine with the limits of the command as numbers.
 type jsonHost struct {
 	datamodel.HostInfo
 	Limits jsonLimits `json:"limits,omitzero"`
 }
 
-// jsonLimits is the limits with how many processors they come to, and by which of them.
+// jsonLimits is the limits with the resulting number of processors and the limit that determines it.
 type jsonLimits struct {
 	CPUs       float64 `json:"cpus,omitempty"`
 	CPUsSource string  `json:"cpus_source,omitempty"`
@@ -29,8 +29,7 @@ func host(h datamodel.HostInfo) jsonHost {
 	return jsonHost{h, jsonLimits{n, by, h.Limits}}
 }
 
-// setup says in a few words what the machine is, how it was set up, what of it the command might use, and which code was at
-// hand.
+// setup describes in a few words the machine, its settings, the limits of the command, and the git commit.
 func setup(h datamodel.HostInfo) []string {
 	var parts []string
 	add := func(format string, args ...any) { parts = append(parts, printable(fmt.Sprintf(format, args...))) }

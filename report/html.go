@@ -14,7 +14,7 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// style keeps the page readable in light and dark without anything from elsewhere.
+// style makes the page readable in light and dark mode. It loads nothing.
 const style = `:root{color-scheme:light dark}
 body{font:15px/1.45 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.3rem;overflow-wrap:anywhere}h1 code{font-weight:600}h2{font-size:1.05rem;margin-top:2rem}
@@ -24,10 +24,10 @@ th{border-bottom:1px solid}td.n,th.n{text-align:right;font-variant-numeric:tabul
 td.sub{padding-left:1.6rem}td.subsub{padding-left:2.6rem}tr:hover td{background:#8882}svg{vertical-align:middle}.wide{overflow-x:auto}
 `
 
-// sheet writes HTML. Text from outside reaches it through tag alone.
+// sheet writes HTML. Only tag adds text that somebody else chose.
 type sheet struct{ strings.Builder }
 
-// tag writes markup, its arguments escaped.
+// tag writes markup and escapes its arguments.
 func (p *sheet) tag(format string, args ...string) {
 	escaped := make([]any, len(args))
 	for i, a := range args {
@@ -36,7 +36,7 @@ func (p *sheet) tag(format string, args ...string) {
 	fmt.Fprintf(p, format, escaped...)
 }
 
-// writeHTML writes one page that needs nothing else: no scripts, no fonts, no pictures from elsewhere.
+// writeHTML writes a self-contained page. It has no scripts and loads no fonts or images.
 func writeHTML(w io.Writer, r datamodel.Result, o Options) error {
 	p := &sheet{}
 	command := commandLine(r.Run.Command)
@@ -70,7 +70,7 @@ func writeHTML(w io.Writer, r datamodel.Result, o Options) error {
 	}
 	p.machine(r.Run.Host)
 	p.tree(r.Tree)
-	p.list("Not there", absent)
+	p.list("Not available", absent)
 	p.sources(r.Run.Sources)
 	p.WriteString("</body>\n</html>\n")
 	_, err := io.WriteString(w, p.String())
@@ -116,7 +116,7 @@ func (p *sheet) summary(r datamodel.Result, o Options) {
 	}
 }
 
-// course draws the course of a value from 0 to its highest, interrupted where there is no reading.
+// course draws the course of a value, from 0 to its maximum. The line has a gap where a reading is missing.
 func (p *sheet) course(c cell) {
 	const width, height = 240.0, 20.0
 	if c.spark == nil {
@@ -146,7 +146,7 @@ func (p *sheet) course(c cell) {
 // listing writes a table of texts.
 func (p *sheet) listing(l listing) {
 	p.tag("<h2>%s</h2>\n<div class=\"wide\"><table>\n<tr>", strings.ToUpper(l.heading[:1])+l.heading[1:])
-	class := make([]string, len(l.columns)) // of the cells, as an attribute
+	class := make([]string, len(l.columns)) // the attribute of each cell
 	for i, c := range l.columns {
 		if !c.left {
 			class[i] = " class=\"n\""
@@ -164,7 +164,7 @@ func (p *sheet) listing(l listing) {
 	p.WriteString("</table></div>\n")
 }
 
-// machine writes all that is known of the machine and its settings.
+// machine writes everything known about the machine and its settings.
 func (p *sheet) machine(h datamodel.HostInfo) {
 	p.WriteString("<h2>Machine</h2>\n<table>\n")
 	for _, fact := range datamodel.HostFacts(h) {
@@ -178,7 +178,7 @@ func (p *sheet) machine(h datamodel.HostInfo) {
 	p.WriteString("</table>\n")
 }
 
-// factUnit is the unit of a fact that is a number with one, else "".
+// factUnit returns the unit of a fact that is a number, or "" for other facts.
 func factUnit(key string) units.Unit {
 	switch {
 	case key == "memory" || key == "swap" || key == "limit/memory":
@@ -203,7 +203,7 @@ func (p *sheet) tree(root *datamodel.Node) {
 		for _, m := range n.Metrics {
 			m = settled(m)
 			show := units.Format
-			if m.Aggregation == "delta" { // The readings of a counter are described by its rate.
+			if m.Aggregation == "delta" { // least, mean and most of a counter are rates
 				show = units.FormatRate
 			}
 			from := string(m.Provenance)
@@ -246,7 +246,7 @@ func (p *sheet) sources(all []datamodel.SourceStats) {
 	p.WriteString("</table>\n")
 }
 
-// list writes a heading and one line for each of all, and nothing where there is none.
+// list writes a heading and a list. It writes nothing if the list is empty.
 func (p *sheet) list(heading string, all []string) {
 	if len(all) == 0 {
 		return

@@ -15,11 +15,11 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// Schema is the version of the JSON report. Its JSON Schema is ergon.report-2.schema.json beside this file.
+// Schema is the version of the JSON report. Its JSON Schema is ergon.report-2.schema.json in this folder.
 const Schema = "ergon.report/2"
 
-// The types below are the contract of report -f json. In run, summary and tree every key is always there, and null means
-// not known. The host and what is missing are as in manifest.json: a key that is not known is left out.
+// The types below are the contract of report -f json. In run, summary and tree every key is present, and null means unknown.
+// host and missing are as in manifest.json, which leaves unknown keys out.
 type (
 	jsonReport struct {
 		Schema   string            `json:"schema"`
@@ -29,7 +29,7 @@ type (
 		Missing  []sensors.Absence `json:"missing"`
 		Warnings []jsonWarning     `json:"warnings"`
 		Sources  []jsonSource      `json:"sources"`
-		// Processes is null where the target's processes were not looked at.
+		// Processes is null if the processes of the command were not read.
 		Processes *jsonProcesses `json:"processes"`
 	}
 	jsonRun struct {
@@ -65,10 +65,10 @@ type (
 		Provenance string   `json:"provenance"`
 		Source     *string  `json:"source"`
 		Reason     *string  `json:"reason"`
-		// Uncertainty is the half-width that Metric has.
+		// Uncertainty is Metric.Uncertainty, a half-width.
 		Uncertainty *float64 `json:"uncertainty"`
-		// AtMost is what a missing value is below, Parts what an energy is made of, Absence the ID of the row of missing
-		// that is the reason.
+		// AtMost is the upper bound of a missing value. Parts are the parts that an energy sums. Absence is the ID in
+		// missing that explains why the value is missing.
 		AtMost  *float64         `json:"at_most"`
 		Parts   []datamodel.Part `json:"parts"`
 		Absence *string          `json:"absence"`
@@ -123,7 +123,7 @@ type (
 	}
 )
 
-// MarshalJSON writes the entries in their order, which a map would not keep.
+// MarshalJSON writes the entries in their order. A map would lose the order.
 func (s jsonSummary) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
 	for i, f := range s {
@@ -137,14 +137,15 @@ func (s jsonSummary) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// encoder leaves <, > and & as they are: commands are full of them, and a report is not put into a page as it is.
+// encoder returns an encoder that does not escape <, > and &. They are common in commands, and nobody embeds a report in a
+// page as it is.
 func encoder(w io.Writer) *json.Encoder {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	return e
 }
 
-// writeJSON writes the whole result as one object, numbers as they are.
+// writeJSON writes the whole result as one object, with numbers in full.
 func writeJSON(w io.Writer, r datamodel.Result, _ Options) error {
 	run := r.Run
 	out := jsonReport{
@@ -225,7 +226,7 @@ func entry(m datamodel.Metric) jsonEntry {
 	}
 }
 
-// number is null where there is none; JSON has no NaN.
+// number returns nil, which is null, for a value that is not finite. JSON has no NaN.
 func number(v float64) *float64 {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return nil
@@ -233,7 +234,7 @@ func number(v float64) *float64 {
 	return &v
 }
 
-// text is null where nothing is said.
+// text returns nil, which is null, for an empty text.
 func text(s string) *string {
 	if s == "" {
 		return nil
@@ -241,8 +242,8 @@ func text(s string) *string {
 	return &s
 }
 
-// escapeControls writes as \u what encoding/json leaves as it is and a terminal obeys: DEL, the C1 controls, and what
-// changes the direction of text. In JSON they can only stand within a string.
+// escapeControls escapes, as \u, what encoding/json leaves as it is although it could control a terminal: DEL, the C1
+// controls, and characters that change the direction of text. In JSON they occur only within strings.
 func escapeControls(b []byte) []byte {
 	if bytes.IndexFunc(b, hidden) < 0 {
 		return b
@@ -253,7 +254,7 @@ func escapeControls(b []byte) []byte {
 		switch {
 		case !hidden(r):
 			out.Write(b[:n])
-		case r > 0xffff: // As two surrogates, the only way JSON has.
+		case r > 0xffff: // JSON needs two surrogates
 			fmt.Fprintf(&out, `\u%04x\u%04x`, 0xd800+(r-0x10000)>>10, 0xdc00+(r-0x10000)&0x3ff)
 		default:
 			fmt.Fprintf(&out, `\u%04x`, r)

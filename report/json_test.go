@@ -64,7 +64,7 @@ func TestJSONIsValid(t *testing.T) {
 	}
 }
 
-// A schema that accepts everything would make the test above worthless.
+// TestSchemaRefuses tests that the schema refuses wrong reports. If it accepted everything, TestJSONIsValid would prove nothing.
 func TestSchemaRefuses(t *testing.T) {
 	s := schema(t)
 	type object = map[string]any
@@ -193,7 +193,7 @@ func TestSchemaEnums(t *testing.T) {
 	}
 }
 
-// keys lists the keys of the object at path in the order they are written.
+// keys returns the keys of the object at path, in the order of the document.
 func keys(t *testing.T, doc string, path ...string) []string {
 	t.Helper()
 	raw := json.RawMessage(doc)
@@ -223,7 +223,7 @@ func keys(t *testing.T, doc string, path ...string) []string {
 	return out
 }
 
-// The order and the names are contract.
+// TestJSONOrder tests the names and the order of the keys, which are part of the contract.
 func TestJSONOrder(t *testing.T) {
 	doc := render(t, "json", vm(), report.Options{})
 	f := func(want string, path ...string) {
@@ -242,7 +242,7 @@ func TestJSONOrder(t *testing.T) {
 	f("name level family sensor metadata metrics children", "tree")
 }
 
-// What a script gets is what was measured, to the last bit, and null for what was not.
+// TestJSONValues tests that numbers are exact to the last bit, and that unmeasured values are null.
 func TestJSONValues(t *testing.T) {
 	r := vm()
 	metrics := r.Tree.First(datamodel.RunLevel).Metrics
@@ -285,14 +285,14 @@ func TestJSONValues(t *testing.T) {
 	f("wall_time", &third, "counter", "")
 	f("cpu_time", nil, "missing", "the value is not finite")
 	f("cpu_user_time", nil, "missing", "not measured")
-	f("peak_memory", nil, "missing", "the value does not say where it comes from")
-	f("processes", nil, "missing", "the value does not say where it comes from")
+	f("peak_memory", nil, "missing", "the value has no known provenance")
+	f("processes", nil, "missing", "the value has no known provenance")
 	f("disk_read", new(0.0), "counter", "")
 	f("disk_write", nil, "missing", "not measured")
 	f("energy", nil, "missing", "no powercap in this kernel")
 }
 
-// Where nothing could be processed the runner's own clock is still there.
+// TestJSONWithoutTree tests that the wall time is known even if nothing could be processed.
 func TestJSONWithoutTree(t *testing.T) {
 	var doc struct {
 		Summary map[string]struct{ Value *float64 }

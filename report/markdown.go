@@ -8,7 +8,7 @@ import (
 	"github.com/ergon-energy/ergon/datamodel"
 )
 
-// writeMarkdown writes the summary for GitHub and GitLab: a heading, one table, and the footnotes.
+// writeMarkdown writes the summary for GitHub and GitLab: a heading, one table, the processes, and footnotes.
 func writeMarkdown(w io.Writer, r datamodel.Result, o Options) error {
 	var b strings.Builder
 	command := shorten(commandLine(r.Run.Command), unlimited)
@@ -59,7 +59,7 @@ func writeMarkdown(w io.Writer, r datamodel.Result, o Options) error {
 	return err
 }
 
-// markdownTable is a table below a heading of its own.
+// markdownTable returns a heading and a table.
 func markdownTable(l listing) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "#### %s\n\n", l.heading)
@@ -104,7 +104,7 @@ func markdownNote(c cell) string {
 	return s
 }
 
-// markdown is printable text with every sign escaped that CommonMark or GitHub could take for its own.
+// markdown escapes, in printable text, every character that means something in CommonMark or on GitHub.
 func markdown(s string) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -115,7 +115,7 @@ func markdown(s string) string {
 		case r == '&':
 			b.WriteString("&amp;")
 			continue
-		case r == '@': // A name behind it would be called to the discussion.
+		case r == '@': // GitHub would notify the person of that name
 			b.WriteString("&#64;")
 			continue
 		case strings.ContainsRune("\\`*_[]#|~>!", r):
@@ -126,8 +126,8 @@ func markdown(s string) string {
 	return b.String()
 }
 
-// code is printable text as a code span, in more backticks than it has itself. Within a table a bar must be escaped
-// even there; the callers' texts have none in tables.
+// code returns printable text as a code span. It uses more backticks than the text has in a row. In a table a bar must be
+// escaped even in a code span, but callers pass no text with bars there.
 func code(s string) string {
 	fence := "`"
 	for strings.Contains(s, fence) {

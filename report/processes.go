@@ -14,16 +14,17 @@ import (
 )
 
 const (
-	// shownProcesses is how many processes and names a person is shown, keptProcesses how many a script is.
+	// shownProcesses is the number of processes and of names in a report for people. keptProcesses is the number in a report
+	// for scripts.
 	shownProcesses = 10
 	keptProcesses  = 100
-	// namedProcesses is how many names the summary has, leastNamed and leastUnseen are the parts of the CPU time from which
-	// it has a name, and says that so much was not seen.
+	// namedProcesses is the number of names in the summary. A name needs leastNamed of the CPU time to be in it. The share
+	// that was not seen needs leastUnseen.
 	namedProcesses          = 3
 	leastNamed, leastUnseen = 0.01, 0.1
-	// widestName is how much of a name or command line is shown.
+	// widestName is the largest number of columns of a name or command line.
 	widestName = 40
-	// shortName is how much of it the summary's line has.
+	// shortName is the largest number of columns of a name in the summary.
 	shortName = 16
 )
 
@@ -35,23 +36,23 @@ type listing struct {
 	marks   []sensors.Provenance
 }
 
-// header is the head of a column.
+// header is the header of a column.
 type header struct {
 	name string
-	// left says that the column is of text, aligned to the left; one of a listing is.
+	// left says that the column has text, aligned to the left. Each listing has one such column.
 	left bool
-	// mark is what all values of the column are marked as, "" for none or each its own.
+	// mark is the provenance of all values of the column. It is "" if they need no mark or have their own.
 	mark sensors.Provenance
 }
 
-// text is the head as it is printed.
+// text returns the header as it is printed.
 func (h header) text() string {
 	sign, _ := mark(h.mark)
 	return strings.Join(nonEmpty(h.name, sign), " ")
 }
 
-// processes are the tables of the processes that cost most: one by one and, where several have the same name, by name.
-// In the columns without a value anywhere nothing is shown.
+// processes returns the tables of the most expensive processes. The first lists single processes. If several have the same
+// name, the second lists names. Columns without any value are left out.
 func processes(r datamodel.Result) []listing {
 	if len(r.Processes) == 0 {
 		return nil
@@ -90,7 +91,7 @@ func processTable(heading string, r datamodel.Result, rows []datamodel.Process) 
 		}
 		from, _ := mark(p.Provenance)
 		if p.Provenance == sensors.FromCounter {
-			from = " " // keeps the numbers below each other
+			from = " " // keeps the numbers aligned
 		}
 		all.marks = append(all.marks, p.Provenance)
 		all.rows = append(all.rows, []string{
@@ -102,7 +103,7 @@ func processTable(heading string, r datamodel.Result, rows []datamodel.Process) 
 	return all.filled()
 }
 
-// filled is the listing without the columns in which there is nothing.
+// filled returns the listing without its empty columns.
 func (l listing) filled() listing {
 	out := listing{heading: l.heading, rows: make([][]string, len(l.rows)), marks: l.marks}
 	for c, head := range l.columns {
@@ -124,11 +125,11 @@ func (l listing) filled() listing {
 	return out
 }
 
-// processName is what a person calls a row.
+// processName returns the name of a row for people, of at most that many columns.
 func processName(p datamodel.Process, most int) string {
 	name := printable(p.Name)
 	if p.CommandLine != "" {
-		name = printable(p.CommandLine) // Where it was asked for.
+		name = printable(p.CommandLine) // only with --arguments
 	}
 	switch p.Kind {
 	case datamodel.OneProcess, groupName:
@@ -148,7 +149,7 @@ func processName(p datamodel.Process, most int) string {
 	return name
 }
 
-// shown is a value with its unit, empty where there is none.
+// shown formats a value with its unit. The text is empty if the value is not finite.
 func shown(v float64, unit units.Unit) string {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return ""
@@ -163,10 +164,10 @@ func shareOf(part, whole float64) string {
 	return units.Format(part/whole, units.Ratio)
 }
 
-// span is when a process was seen, in seconds of the run.
+// span returns when a process was first and last seen, in seconds since the start of the run.
 func span(p datamodel.Process) string {
 	if p.Kind == datamodel.UnseenProcesses {
-		return "between looks"
+		return "never sampled"
 	}
 	if math.IsNaN(p.FirstSeen) || math.IsNaN(p.LastSeen) {
 		return ""
@@ -174,11 +175,11 @@ func span(p datamodel.Process) string {
 	return fmt.Sprintf("%.1f – %.1f s", max(p.FirstSeen, 0), max(p.LastSeen, 0))
 }
 
-// busiest says in one line which names used how much of the CPU time, no more of them than fit into the columns; empty where
-// one process did it all.
+// busiest returns one line with the names that used most CPU time, and their shares. It lists as many names as fit into the
+// columns. The line is empty if there was only one process.
 func busiest(r datamodel.Result, width int) string {
 	total := summary(r)[datamodel.CPUTime].Value
-	if !(total > 0) || len(r.Processes) < 3 { // the command and what was not seen
+	if !(total > 0) || len(r.Processes) < 3 { // the command and the row of what was not seen
 		return ""
 	}
 	var names, unseen []string
@@ -235,7 +236,7 @@ type (
 	}
 )
 
-// processesJSON is nil where the processes were not looked at.
+// processesJSON returns nil if the processes of the command were not read.
 func processesJSON(r datamodel.Result) *jsonProcesses {
 	if r.Processes == nil {
 		return nil
@@ -280,7 +281,7 @@ func processJSON(p datamodel.Process) jsonProcess {
 	}
 }
 
-// processMetrics calls f for each figure of the processes that cost most, as metrics of a node of their own.
+// processMetrics calls f for each figure of the most expensive processes, as a metric of a node for that process.
 func processMetrics(r datamodel.Result, f func(path string, m datamodel.Metric)) {
 	about := datamodel.ProcessColumns(r.Summary)
 	for _, p := range costliest(r.Processes, keptProcesses) {

@@ -11,14 +11,14 @@ import (
 
 // The kinds of rows that costliest and byName make.
 const (
-	// groupOthers is all that is not listed by itself.
+	// groupOthers is a row for all processes that have no row of their own.
 	groupOthers datamodel.ProcessKind = "others"
-	// groupName is all of one name.
+	// groupName is a row for all processes of one name.
 	groupName datamodel.ProcessKind = "name"
 )
 
-// costliest is the n processes that used most CPU time, and so energy, the most first; then a row for all others that
-// were seen and the row of what was not seen, where there are such.
+// costliest returns the n processes that used most CPU time, and so energy, in descending order. A row for all others that
+// were seen and the row of what was not seen follow, if they exist.
 func costliest(rows []datamodel.Process, n int) []datamodel.Process {
 	var single, rest []datamodel.Process
 	for _, p := range rows {
@@ -31,7 +31,7 @@ func costliest(rows []datamodel.Process, n int) []datamodel.Process {
 	return most(single, rest, n)
 }
 
-// byName is costliest with all processes of one name together.
+// byName is costliest with one row for all processes of the same name.
 func byName(rows []datamodel.Process, n int) []datamodel.Process {
 	var named, rest []datamodel.Process
 	at := make(map[string]int)
@@ -52,7 +52,7 @@ func byName(rows []datamodel.Process, n int) []datamodel.Process {
 	return most(named, rest, n)
 }
 
-// most lists the n that used most, the others together, and what was not seen.
+// most returns the n rows with most CPU time, a row for the others, and the row of what was not seen.
 func most(list, rest []datamodel.Process, n int) []datamodel.Process {
 	slices.SortStableFunc(list, func(a, b datamodel.Process) int {
 		return cmp.Or(cmp.Compare(b.CPUTime, a.CPUTime), cmp.Compare(a.ID, b.ID))
@@ -72,7 +72,7 @@ func most(list, rest []datamodel.Process, n int) []datamodel.Process {
 	return slices.Concat(out, others, unseen)
 }
 
-// together begins a row for several processes, which has no identity and begins with one.
+// together returns a row for several processes, of which p is the first. The row has no process ID.
 func together(kind datamodel.ProcessKind, p datamodel.Process) datamodel.Process {
 	p.Kind, p.ParentID, p.PID, p.Parent, p.CommandLine = kind, -1, -1, -1, ""
 	if kind != groupName {
@@ -81,7 +81,7 @@ func together(kind datamodel.ProcessKind, p datamodel.Process) datamodel.Process
 	return p
 }
 
-// join adds a process to a row for several. A figure is that of those of which it is known.
+// join adds a process to a row for several. A figure covers only the processes for which it is known.
 func join(p *datamodel.Process, q datamodel.Process) {
 	either := func(a, b float64, both func(a, b float64) float64) float64 {
 		switch {

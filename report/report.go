@@ -1,8 +1,8 @@
-// Package report shows a result: as the summary a user reads after the command has ended, as the JSON object scripts
-// hold on to, and as CSV, Markdown and HTML. All formats are made from the same tree. The package computes nothing but
-// rates and sums of what it shows, reads no files and knows no terminal: what it may use of one it is told.
+// Package report writes a result as text for people, as JSON for scripts, and as CSV, Markdown and HTML. All formats come
+// from the same result. The package computes only rates and sums of what it shows. It reads no files. Options tell it what
+// the terminal can show.
 //
-// The names of commands, hosts and devices were chosen by others. No control character of theirs reaches an output.
+// Commands, hosts and devices have names that somebody else chose. No control character of such a name reaches an output.
 package report
 
 import (
@@ -21,24 +21,24 @@ type Format struct {
 	Name string
 	// Doc is one line for people.
 	Doc string
-	// Write shows the result. Its errors are those of the writer.
+	// Write writes the result. It returns the first error of the writer.
 	Write func(io.Writer, datamodel.Result, Options) error
 }
 
-// Options says what the reader of a report can see. The zero value is a file: no color, any width, ASCII only. JSON and
-// CSV need none of it.
+// Options says what the reader of a report can see. The zero value is for a file: no color, any width, ASCII only. JSON and
+// CSV ignore it.
 type Options struct {
 	// Color allows ANSI colors.
 	Color bool
-	// Width is that of the terminal in columns; 0 is unlimited.
+	// Width is the width of the terminal in columns. 0 means unlimited.
 	Width int
 	// Unicode allows characters beyond ASCII.
 	Unicode bool
-	// Results is the folder the run is kept in, for the last line of the text; empty where it is not kept.
+	// Results is the folder of the run, for the last line of the text. It is empty if the run is not kept.
 	Results string
-	// Processes asks for the table of the processes that cost most, where the text has one line of them otherwise.
+	// Processes asks the text for the table of the most expensive processes. Otherwise the text has one line about them.
 	Processes bool
-	// Setup asks the text for how the machine was set up. Markdown and HTML always tell.
+	// Setup asks the text for the settings of the machine. Markdown and HTML always have them.
 	Setup bool
 }
 
@@ -49,14 +49,14 @@ func All() []Format {
 		{"json", "one object, schema ergon.report/2", writeJSON},
 		{"csv", "one row for each metric of each node", writeCSV},
 		{"markdown", "the summary for a pull request or a job's summary page", writeMarkdown},
-		{"html", "a page by itself, with the whole tree", writeHTML},
+		{"html", "a self-contained page with the whole tree", writeHTML},
 	}
 }
 
-// notMeasured is shown as the reason of a value that is missing without one.
+// notMeasured is the reason shown for a missing value that has none.
 const notMeasured = "not measured"
 
-// reasonOf is the reason of a missing metric for people, "" for one with a value.
+// reasonOf returns why a metric is missing, for people. It returns "" if the metric has a value.
 func reasonOf(m datamodel.Metric) string {
 	if m.Provenance != sensors.Missing {
 		return m.Reason
@@ -64,7 +64,7 @@ func reasonOf(m datamodel.Metric) string {
 	return cmp.Or(m.Reason, notMeasured)
 }
 
-// valueOf is a value for people, with what it is known to be below if no more is known.
+// valueOf formats a value for people. If only an upper bound is known, it formats the bound.
 func valueOf(m datamodel.Metric) string {
 	if c, ok := bound(m); ok {
 		return c.value.String()
@@ -72,7 +72,7 @@ func valueOf(m datamodel.Metric) string {
 	return units.FormatUncertain(m.Value, m.Uncertainty, m.Unit)
 }
 
-// settled is a metric as it may be shown: a value that is not finite, or whose provenance is not known, is none.
+// settled returns a metric as it may be shown. A value that is not finite, or whose provenance is unknown, becomes missing.
 func settled(m datamodel.Metric) datamodel.Metric {
 	reason := ""
 	switch m.Provenance {
@@ -85,7 +85,7 @@ func settled(m datamodel.Metric) datamodel.Metric {
 		}
 	case sensors.Missing:
 	default:
-		reason = "the value does not say where it comes from"
+		reason = "the value has no known provenance"
 	}
 	if m.Reason == "" {
 		m.Reason = reason
@@ -94,7 +94,8 @@ func settled(m datamodel.Metric) datamodel.Metric {
 	return m
 }
 
-// summary is the result's summary, settled. Where nothing could be processed the wall time is still known.
+// summary returns the metrics of the result's summary by name, settled. If nothing could be processed, the wall time is
+// still known from the run.
 func summary(r datamodel.Result) map[string]datamodel.Metric {
 	all := make(map[string]datamodel.Metric)
 	for _, d := range datamodel.Summary() {

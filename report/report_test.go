@@ -216,7 +216,7 @@ func short() datamodel.Result {
 	return r
 }
 
-// failed is a command that ended with an error, on a server where the command's share of the energy is not known.
+// failed is a command that ended with an error. Its share of the energy is unknown.
 func failed() datamodel.Result {
 	r := server()
 	r.Run.Outcome, r.Run.ExitCode, r.Run.Reason = datamodel.TargetFailed, new(3), "exit status 3"
@@ -230,7 +230,7 @@ func failed() datamodel.Result {
 	return r
 }
 
-// samplerFailed is what the runner knows by itself.
+// samplerFailed is a run with only what the runner itself knows.
 func samplerFailed() datamodel.Result {
 	run := datamodel.Run{
 		Schema: datamodel.ManifestSchema, ID: "20260314T092653-dead", Project: "make", Command: []string{"make", "-j8"},
@@ -249,7 +249,7 @@ func samplerFailed() datamodel.Result {
 		"gpu_memory_peak", "profiler_cpu_time"))
 }
 
-// killed is a command that a signal ended; nothing could be processed.
+// killed is a command that a signal ended. Nothing could be processed.
 func killed() datamodel.Result {
 	return datamodel.Result{Run: datamodel.Run{
 		Schema: datamodel.ManifestSchema, ID: "20260314T092653-0009", Project: "sleep", Command: []string{"sleep", "1000"},
@@ -258,7 +258,7 @@ func killed() datamodel.Result {
 	}}
 }
 
-// notFound never started.
+// notFound is a command that never started.
 func notFound() datamodel.Result {
 	return datamodel.Result{Run: datamodel.Run{
 		Schema: datamodel.ManifestSchema, ID: "20260314T092653-0127", Project: "nosuch", Command: []string{"nosuch"},
@@ -266,10 +266,10 @@ func notFound() datamodel.Result {
 	}}
 }
 
-// evil is what a hostile name may hold.
+// evil is a hostile name.
 const evil = "a'b\"c\x1b]0;owned\a\x1b[2J\r\n|x|`<script>alert(1)</script>&\u202e\u009b31m\xff,=1+1"
 
-// build has many processes, of which some are alike, some were merged, and some time was not seen.
+// build is a run with many processes: some share a name, some were merged, and some CPU time was not seen.
 func build() datamodel.Result {
 	nan := math.NaN()
 	r := vm()
@@ -312,7 +312,7 @@ func build() datamodel.Result {
 	return r
 }
 
-// hostile has such a name wherever one is possible.
+// hostile is a run with this name wherever a name is possible.
 func hostile(name string) datamodel.Result {
 	r := vm()
 	r.Run.ID, r.Run.Project, r.Run.Folder, r.Run.Reason = name, name, name, name
@@ -360,8 +360,7 @@ func hostile(name string) datamodel.Result {
 	return r
 }
 
-// finished is a result with what follows from its tree and is typed: the summary, what an energy is made of, the absence
-// that a reason is of.
+// finished completes a result from its tree: the summary, the parts of an energy, and the absence behind a reason.
 func finished(r datamodel.Result) datamodel.Result {
 	if r.Tree == nil {
 		return r
@@ -397,7 +396,7 @@ func render(t testing.TB, format string, r datamodel.Result, o report.Options) s
 			return b.String()
 		}
 	}
-	t.Fatalf("there is no format %q", format)
+	t.Fatalf("unknown format %q", format)
 	return ""
 }
 
@@ -406,7 +405,7 @@ func TestAll(t *testing.T) {
 	for _, f := range report.All() {
 		names = append(names, f.Name)
 		if f.Doc == "" {
-			t.Errorf("%s says nothing about itself", f.Name)
+			t.Errorf("%s has no doc", f.Name)
 		}
 	}
 	if got := strings.Join(names, " "); got != "text json csv markdown html" {
@@ -482,13 +481,13 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestWayOn: where what is missing is there and only cannot be read, the text leads to ergon doctor, and once.
+// TestWayOn tests that the text names ergon doctor, once, if a missing sensor exists and only cannot be read.
 func TestWayOn(t *testing.T) {
 	const reason = "operation refused"
 	r := vm()
 	r.Run.Missing = append(r.Run.Missing, sensors.Absence{ID: "rapl/psys/energy", Cause: sensors.Denied, Reason: reason})
 	if got := render(t, "text", r, report.Options{}); strings.Contains(got, "ergon doctor") || !strings.Contains(got, "ergon sensors") {
-		t.Errorf("nothing missing has that reason:\n%s", got)
+		t.Errorf("want ergon sensors and not ergon doctor, as no missing metric has that reason:\n%s", got)
 	}
 	energy := func(reason string) {
 		node := r.Tree.First(datamodel.RunLevel)
@@ -500,15 +499,15 @@ func TestWayOn(t *testing.T) {
 	}
 	energy("energy_uj: " + reason)
 	if got := render(t, "text", r, report.Options{}); !strings.Contains(got, "ergon doctor tells what would help") {
-		t.Errorf("%s", got)
+		t.Errorf("ergon doctor is not in\n%s", got)
 	}
 	energy(reason + ": see ergon doctor")
 	if got := render(t, "text", r, report.Options{Width: 200}); strings.Count(got, "ergon doctor") != 1 {
-		t.Errorf("%s", got)
+		t.Errorf("want ergon doctor once in\n%s", got)
 	}
 }
 
-// TestWayOnOfTheRun: no command tells more of a reason that the run gave, so it is said, as far as there is room for it.
+// TestWayOnOfTheRun tests that the text has as much as fits of a reason that the run gave. No command would tell more.
 func TestWayOnOfTheRun(t *testing.T) {
 	r := vm()
 	node := r.Tree.First(datamodel.RunLevel)
@@ -525,12 +524,13 @@ func TestWayOnOfTheRun(t *testing.T) {
 		70:  "cpu of the machine, energy, power, gpu",
 	} {
 		if got := render(t, "text", r, report.Options{Width: width, Unicode: true}); !strings.Contains(got, "  not measured: "+want+"\n") {
-			t.Errorf("%d columns: no %q in\n%s", width, want, got)
+			t.Errorf("%d columns: %q is not in\n%s", width, want, got)
 		}
 	}
 }
 
-// TestForks: the machine started as many processes as the command had at least, whose first one was forked before the first reading.
+// TestForks tests the upper bound for started processes. It includes the command's first process, which was forked before
+// the first reading. There is no bound if it is below the number of processes seen.
 func TestForks(t *testing.T) {
 	r := vm()
 	host := r.Tree.First(datamodel.HostLevel)
@@ -546,12 +546,12 @@ func TestForks(t *testing.T) {
 			datamodel.Value("forks", c.forks, units.Processes, "delta", sensors.FromCounter, "/proc/stat"),
 		}}}
 		if got := render(t, "text", r, report.Options{Width: 120, Unicode: true}); !strings.Contains(got, c.line) {
-			t.Errorf("%v: no %q in\n%s", c.forks, c.line, got)
+			t.Errorf("%v: %q is not in\n%s", c.forks, c.line, got)
 		}
 	}
 }
 
-// TestSteal: what a hypervisor gave to others is a line where it is more than a hundredth, and none where it is not.
+// TestSteal tests that steal time has a row if it is more than a hundredth of all CPU time.
 func TestSteal(t *testing.T) {
 	r := vm()
 	host := r.Tree.First(datamodel.HostLevel)
@@ -562,7 +562,7 @@ func TestSteal(t *testing.T) {
 		host.Metrics = []datamodel.Metric{datamodel.Value("steal_time", c.steal, units.Second, "delta", sensors.FromCounter, "/proc/stat")}
 		got := render(t, "text", r, report.Options{Width: 120, Unicode: true})
 		if strings.Contains(got, "steal") != (c.line != "") || !strings.Contains(got, c.line) {
-			t.Errorf("%v:\n%s", c.steal, got)
+			t.Errorf("steal of %v: want the row %q in\n%s", c.steal, c.line, got)
 		}
 	}
 }

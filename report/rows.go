@@ -11,31 +11,31 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// cell is one value of the summary for people. The zero value is an empty cell, which is not a missing value.
+// cell is one value of the summary for people. The zero value is an empty cell. An empty cell is not a missing value.
 type cell struct {
 	value units.Text
 	from  sensors.Provenance
-	// note is what helps to judge the value: a rate, a part of a whole.
+	// note helps to judge the value: a rate, a share of a whole.
 	note string
-	// spark is the course of the value over the run, nil where it is not shown.
+	// spark is the course of the value over the run. It is nil if no course is shown.
 	spark []float64
 	unit  units.Unit
-	// reason says why the value is missing, "" if nothing is said. absence is the ID of the absence that it comes down to.
+	// reason says why the value is missing. It may be "". absence is the ID of the absence that caused it, or "".
 	reason, absence string
 }
 
 func (c cell) missing() bool { return c.from == sensors.Missing }
 func (c cell) empty() bool   { return c.from == "" }
 
-// row is one line of the summary: what the command itself took, and what the whole machine did meanwhile.
+// row is one line of the summary: a value of the command, and a value of the whole machine at that time.
 type row struct {
 	label string
-	// depth is how far the row is indented below the one that it is a part of.
+	// depth is the number of rows that contain this one, and so its indentation.
 	depth            int
 	command, machine cell
 }
 
-// line is the row of a metric of the catalogue, with its label and below its parent.
+// line returns the row of a metric of the catalogue, with the metric's label and depth.
 func line(name string, command, machine cell) row {
 	d, _ := datamodel.Lookup(name)
 	depth := 0
@@ -45,12 +45,12 @@ func line(name string, command, machine cell) row {
 	return row{d.Label, depth, command, machine}
 }
 
-// rows is the summary as people read it. A row of which nothing is known is in the list all the same.
+// rows returns the summary for people. The list includes rows of which nothing is known.
 func rows(r datamodel.Result) []row {
 	s := summary(r)
 	wall := s[datamodel.WallTime].Value
 	show := func(name string) cell { return cellOf(s[name]) }
-	// noted adds a note that is made of the value and the wall time, if both are known.
+	// noted adds a note made from the value and the wall time, if both are known.
 	noted := func(name string, note func(v float64) string) cell {
 		c := cellOf(s[name])
 		if !c.missing() && wall > 0 {
@@ -61,7 +61,7 @@ func rows(r datamodel.Result) []row {
 	perSecond := func(name string) cell {
 		return noted(name, func(v float64) string { return units.FormatRate(v/wall, s[name].Unit) })
 	}
-	// A course is drawn where the value stands on enough readings to have one, or does not say on how many.
+	// A course needs enough readings. A count of 0 means that their number is unknown.
 	course := func(name, drawn string) cell {
 		c := show(name)
 		if n := s[name].Count; !c.missing() && (n == 0 || n > leastSpark) {
@@ -70,7 +70,7 @@ func rows(r datamodel.Result) []row {
 		return c
 	}
 	cpu, watts := course(datamodel.CPUUtilization, datamodel.SparkCPU), course(datamodel.Power, datamodel.SparkPower)
-	// An estimate is shown with its range. Where none was asked for none is missing.
+	// An estimate is shown with its range. If nobody asked for one, it is not missing.
 	guess := func(name string) cell {
 		if !r.Run.Estimate {
 			return cell{}
@@ -124,7 +124,7 @@ func atLeast(c cell) cell {
 	return c
 }
 
-// gpuMemory is the most that the command's own processes were seen to hold. As forks it is no part of the summary.
+// gpuMemory returns the largest GPU memory that the command's own processes were seen to hold. The summary does not have it.
 func gpuMemory(n *datamodel.Node) cell {
 	if n == nil {
 		return cell{}
@@ -137,10 +137,10 @@ func gpuMemory(n *datamodel.Node) cell {
 	return cell{}
 }
 
-// forks is how many processes and threads were started on the whole machine at most: the number of the command's own is
-// between what was seen of it and this. The command's first process is one of them, whose fork may have come before the
-// first reading, while it was held back. It is no part of the summary, and not missing where it is not known, or less than the
-// seen, of which a walk over processes may have counted one twice.
+// forks returns an upper bound for the processes and threads that were started on the machine. The number of the command's
+// processes lies between seen and this bound. The bound includes the command's first process, which may have been forked
+// before the first reading. The summary does not have this value, so the cell is empty if it is unknown. The cell is also
+// empty if the bound is below seen: a walk over processes may have counted one twice.
 func forks(n *datamodel.Node, seen float64) cell {
 	if n == nil {
 		return cell{}
@@ -165,7 +165,7 @@ func forks(n *datamodel.Node, seen float64) cell {
 	return cell{}
 }
 
-// stopped is the part of the wall time in which the command was stopped; it is shown where there was any.
+// stopped returns the part of the wall time in which the command was stopped. The cell is empty if it never was.
 func stopped(n *datamodel.Node) cell {
 	if n == nil {
 		return cell{}
@@ -191,7 +191,7 @@ func cellOf(m datamodel.Metric) cell {
 	}
 }
 
-// cpus shows how many processors were busy on average, of those that the command might use where that is not all.
+// cpus formats how many CPUs the command kept busy on average. If the command has a limit, the text includes it.
 func cpus(n float64, h datamodel.HostInfo) string {
 	s := strconv.FormatFloat(n, 'f', 2, 64)
 	if s == "0.00" && n > 0 {
@@ -208,10 +208,10 @@ func cpus(n float64, h datamodel.HostInfo) string {
 	}
 }
 
-// leastSteal is the least part of all CPU time that others must have been given for it to be shown.
+// leastSteal is the smallest share of all CPU time from which steal time is shown.
 const leastSteal = 0.01
 
-// steal is the CPU time that a hypervisor gave to others; empty where it is little.
+// steal returns the CPU time that a hypervisor gave to others. The cell is empty if it is below leastSteal.
 func steal(r datamodel.Result, wall float64) cell {
 	if r.Tree == nil {
 		return cell{}
@@ -230,7 +230,7 @@ func steal(r datamodel.Result, wall float64) cell {
 	return c
 }
 
-// known is the rows that have a value in at least one cell.
+// known returns the rows that have a value in at least one cell.
 func known(all []row) []row {
 	var out []row
 	for _, r := range all {
@@ -241,18 +241,18 @@ func known(all []row) []row {
 	return out
 }
 
-// gap is a value that is missing: what a person calls it, why it is missing, "" if nothing is said, and the absence that
-// is the reason, "" for none.
+// gap is a missing value: its label, the reason why it is missing, and the ID of the absence that caused it. The reason and
+// the ID may be "".
 type gap struct{ label, reason, absence string }
 
-// lacking is the gap that a cell leaves.
+// lacking returns the gap of a missing cell.
 func (c cell) lacking(label string) gap { return gap{label, c.reason, c.absence} }
 
-// gaps lists what is missing. Where the machine's value is missing as well, the command's is not said apart, and where
-// all values of a family are missing for one reason, the family is said once.
+// gaps returns the missing values of the rows. If both cells of a row are missing, the row gives one gap. If all values of a
+// family are missing for the same reason, the family gives one gap.
 func gaps(all []row) []gap {
 	var out []gap
-	above := "" // the label of the row that indented ones are a part of
+	above := "" // the label of the row that contains the indented ones
 	for _, r := range all {
 		label := r.label
 		if r.depth == 0 {
@@ -283,7 +283,8 @@ func gaps(all []row) []gap {
 	return out
 }
 
-// folded is gs with one gap in place of those with the labels, which follow each other, if all are there for one reason.
+// folded replaces the gaps with these labels by one gap with the label family. It does so only if they follow each other
+// and have the same reason.
 func folded(gs []gap, family string, labels []string) []gap {
 	at := slices.IndexFunc(gs, func(g gap) bool { return g.label == labels[0] })
 	if at < 0 || at+len(labels) > len(gs) {
@@ -298,7 +299,7 @@ func folded(gs []gap, family string, labels []string) []gap {
 	return slices.Delete(gs, at+1, at+len(labels))
 }
 
-// byReason says the gaps in one line, those with the same reason together and the reason once.
+// byReason formats the gaps in one line. Gaps with the same reason stand together, followed by the reason.
 func byReason(gs []gap) string {
 	var reasons []string
 	labels := make(map[string][]string)
@@ -318,7 +319,7 @@ func byReason(gs []gap) string {
 	return strings.Join(parts, "; ")
 }
 
-// mark is the sign behind a value that is not the difference of a counter, and what it means.
+// mark returns the sign that follows a value of this provenance, and its meaning. Counters and missing values have none.
 func mark(p sensors.Provenance) (sign, meaning string) {
 	switch p {
 	case sensors.Sampled:
@@ -334,7 +335,7 @@ func mark(p sensors.Provenance) (sign, meaning string) {
 	return "", ""
 }
 
-// legend explains the marks that the rows show, and also those, and no others.
+// legend explains the marks that occur in the rows or in also.
 func legend(rs []row, also ...sensors.Provenance) string {
 	used := make(map[sensors.Provenance]bool)
 	for _, p := range also {
@@ -353,7 +354,7 @@ func legend(rs []row, also ...sensors.Provenance) string {
 	return strings.Join(parts, "   ")
 }
 
-// verdict says how the run ended: "exit 0", "ended by SIGTERM", "not found".
+// verdict returns how the run ended: "exit 0", "ended by SIGTERM", "not found".
 func verdict(run datamodel.Run) string {
 	var parts []string
 	switch run.Outcome {
@@ -376,7 +377,7 @@ func verdict(run datamodel.Run) string {
 	return strings.Join(parts, ", ")
 }
 
-// why is the reason of an outcome that the exit code does not explain; else it is empty.
+// why returns the reason of an outcome that the exit code does not explain. For other outcomes it is empty.
 func why(run datamodel.Run) string {
 	if run.Outcome == datamodel.Done || run.Outcome == datamodel.TargetFailed {
 		return ""
@@ -384,7 +385,7 @@ func why(run datamodel.Run) string {
 	return printable(run.Reason)
 }
 
-// replayed says of a run made from a tape that it was, and where what it shows comes from; else it is empty.
+// replayed describes the tape from which the run was made. It is empty for a measured run.
 func replayed(run datamodel.Run) string {
 	if run.Replayed == nil {
 		return ""
@@ -397,7 +398,7 @@ func replayed(run datamodel.Run) string {
 	return s
 }
 
-// size describes the size of the computer in a few words.
+// size returns the number of CPUs and the memory of the machine: "8 CPUs, 15.6 GiB".
 func size(h datamodel.HostInfo) string {
 	var parts []string
 	if h.CPUs > 0 {
@@ -413,20 +414,20 @@ func size(h datamodel.HostInfo) string {
 	return strings.Join(parts, ", ")
 }
 
-// named is size with the host's name before it.
+// named returns size with the host's name before it.
 func named(h datamodel.HostInfo) string {
 	return strings.Join(nonEmpty(printable(h.Name), size(h)), ", ")
 }
 
-// nonEmpty is the texts that say something.
+// nonEmpty returns the texts that are not empty.
 func nonEmpty(texts ...string) []string {
 	return slices.DeleteFunc(texts, func(s string) bool { return s == "" })
 }
 
-// leastRate is from how many seconds on ergon's own CPU time is shown as a share of the time.
+// leastRate is the wall time in s from which ergon's own CPU time is also shown as a share of it.
 const leastRate = 1
 
-// own says what ergon itself took, and how many of its beats it missed.
+// own returns the CPU time of ergon itself, and the number of beats that it missed.
 func own(r datamodel.Result) string {
 	s := summary(r)
 	m, wall := s[datamodel.ProfilerCPUTime], s[datamodel.WallTime].Value
@@ -436,7 +437,7 @@ func own(r datamodel.Result) string {
 		if sign, _ := mark(m.Provenance); sign != "" {
 			cost += " " + sign
 		}
-		if wall >= leastRate { // of a shorter one it is mostly that of starting up
+		if wall >= leastRate { // in a shorter run it is mostly the start-up
 			cost += " (" + units.Format(m.Value/wall, units.Ratio) + " of one CPU)"
 		}
 		parts = append(parts, cost)
@@ -452,7 +453,7 @@ func own(r datamodel.Result) string {
 	return strings.Join(parts, ", ")
 }
 
-// warning is one warning in a line.
+// warning formats one warning as a line.
 func warning(w datamodel.Warning) string {
 	s := printable(w.Text)
 	if w.Subject != "" && w.Subject != "run" {

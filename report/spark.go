@@ -7,10 +7,11 @@ import (
 	"github.com/ergon-energy/ergon/datamodel"
 )
 
-// leastSpark is the least number of values that have a course.
+// leastSpark is the smallest number of values that make a course.
 const leastSpark = 3
 
-// spark is the course of what is named, NaN where a part of the run has no reading; nil where there is too little of it.
+// spark returns the course with this name. A part of the run without a reading is NaN. It returns nil if there are fewer
+// than leastSpark values.
 func spark(run datamodel.Run, name string) []float64 {
 	values := make([]float64, len(run.Spark[name]))
 	n := 0
@@ -27,7 +28,7 @@ func spark(run datamodel.Run, name string) []float64 {
 	return values
 }
 
-// squeeze makes at most n values of them, each the mean of those it stands for.
+// squeeze reduces the values to at most n. Each result is the mean of the values that it replaces.
 func squeeze(values []float64, n int) []float64 {
 	if len(values) <= n {
 		return values
@@ -40,12 +41,12 @@ func squeeze(values []float64, n int) []float64 {
 				sum, count = sum+v, count+1
 			}
 		}
-		out[i] = sum / count // NaN where all are missing.
+		out[i] = sum / count // NaN if all are missing
 	}
 	return out
 }
 
-// highest is the greatest value that is not NaN, at least 0.
+// highest returns the largest value that is not NaN, or 0 if all are negative.
 func highest(values []float64) float64 {
 	top := 0.0
 	for _, v := range values {
@@ -56,8 +57,7 @@ func highest(values []float64) float64 {
 	return top
 }
 
-// bars draws the values from 0 to their highest, one column each, a gap as a space. Beginning at 0 a change of a tenth
-// looks like one.
+// bars draws the values as bars, one column each. A gap is a space. The scale begins at 0, so that small changes look small.
 func bars(values []float64, unicode bool) string {
 	levels := []rune(".:-=+*#@")
 	if unicode {

@@ -10,15 +10,15 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// Status is what is known of a run while it goes on.
+// Status is what is known about a run while the command runs.
 type Status struct {
 	// Elapsed is the time since the command was started.
 	Elapsed time.Duration
 	datamodel.Now
 }
 
-// Line returns the status as one line without a line end, at most o.Width columns wide if that is set. It leaves out what
-// is not known and, from the end, what there is no room for.
+// Line returns the status as one line without a line end, at most o.Width columns wide if that is set. It leaves out
+// unknown values. If the line is too long, it also leaves out values at its end.
 func (s Status) Line(o Options) string {
 	line, of := "ergon "+clock(s.Elapsed), ""
 	for _, part := range []struct {
@@ -47,12 +47,12 @@ func (s Status) Line(o Options) string {
 		line = ascii(line)
 	}
 	if o.Width > 0 && columns(line) > o.Width {
-		line = strings.TrimRight(line[:o.Width], " ") // ASCII: "ergon 1:02:03" on less than that many columns.
+		line = strings.TrimRight(line[:o.Width], " ") // ASCII: only "ergon 1:02:03" is left
 	}
 	return line
 }
 
-// clock shows elapsed time as a clock does, so that the line does not jump from second to second.
+// clock formats elapsed time as m:ss or h:mm:ss, so that the line does not change its length every second.
 func clock(d time.Duration) string {
 	s := int64(max(0, d) / time.Second)
 	if s < 3600 {

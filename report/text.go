@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	// unlimited is the width a text is laid out for where none is given: that of a log.
+	// unlimited is the width of the layout if none is given. It suits a log.
 	unlimited = 120
-	// leastCommand is the least of the command that is shown, however narrow the terminal.
+	// leastCommand is the smallest number of columns for the command, however narrow the terminal is.
 	leastCommand = 20
-	// manyWarnings is the number of warnings that are printed in full.
+	// manyWarnings is the largest number of warnings that are printed.
 	manyWarnings = 5
 )
 
@@ -34,7 +34,7 @@ func (p *page) line(parts ...string) {
 	}
 }
 
-// plain is text that fits the terminal's characters.
+// plain returns the text in characters that the terminal can show.
 func (p *page) plain(s string) string {
 	if p.Unicode {
 		return s
@@ -57,8 +57,8 @@ func (p *page) look(code, s string) string {
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
 
-// writeText writes the summary: a line that says what ran and how it ended, one table of what the command took and what
-// the machine did, and footnotes.
+// writeText writes the summary: a line with the command and how it ended, one table for the command and the machine, and
+// footnotes.
 func writeText(w io.Writer, r datamodel.Result, o Options) error {
 	p := &page{Options: o, out: w, width: o.Width}
 	if p.width <= 0 {
@@ -80,7 +80,7 @@ func writeText(w io.Writer, r datamodel.Result, o Options) error {
 	if s := legend(shown, of...); s != "" {
 		p.line("  ", p.look(dim, p.plain(s)))
 	}
-	if len(shown) > 0 { // Else the command did not start, which has been said.
+	if len(shown) > 0 { // else the command did not start, and the head says so
 		p.missing(gaps(all), r.Run.Missing)
 	}
 	p.warnings(r.Run.Warnings)
@@ -118,7 +118,7 @@ func (p *page) head(run datamodel.Run) {
 	}
 }
 
-// column is the layout of one of the two columns of the table: how wide numbers, units, marks and notes are.
+// column is the layout of one of the two columns of the table: the widths of numbers, units, marks and notes.
 type column struct{ number, unit, mark, note int }
 
 func (c column) value() int { return c.number + c.unit + c.mark }
@@ -130,10 +130,10 @@ func (c column) width() int {
 	return c.value() + 2 + c.note
 }
 
-// indented is the label below the one that the row is a part of.
+// indented returns the label, indented by the depth of the row.
 func (r row) indented() string { return strings.Repeat("  ", r.depth) + r.label }
 
-// texts are the parts of a cell as they are printed.
+// texts are the printed parts of a cell.
 type texts struct{ number, unit, mark, note string }
 
 func (p *page) texts(c cell) texts {
@@ -158,7 +158,7 @@ func (c *column) fit(t texts) {
 	c.note = max(c.note, columns(t.note))
 }
 
-// cell is a cell filled up to the width of its value in the column.
+// cell returns the parts of a cell, padded to the widths of the column.
 func (c column) cell(t texts) string {
 	return pad(t.number, c.number, true) + pad(t.unit, c.unit, false) + pad(t.mark, c.mark, false)
 }
@@ -174,7 +174,7 @@ func (p *page) table(rs []row, host datamodel.HostInfo) {
 		label = max(label, columns(r.indented()))
 		command.fit(p.texts(r.command))
 		t := p.texts(r.machine)
-		t.note = "" // Notes of the last column take the room that is left.
+		t.note = "" // notes of the last column use the room that is left
 		machineCol.fit(t)
 	}
 	left := 2 + label + between
@@ -207,7 +207,7 @@ func (p *page) table(rs []row, host datamodel.HostInfo) {
 	}
 }
 
-// listings writes tables, as many of their columns as there is room for, and returns which marks they have.
+// listings writes tables, with as many columns as fit, and returns the marks that occur in them.
 func (p *page) listings(all []listing) (marks []sensors.Provenance) {
 	for _, l := range all {
 		marks = append(marks, l.marks...)
@@ -242,8 +242,8 @@ func (p *page) listings(all []listing) (marks []sensors.Provenance) {
 	return marks
 }
 
-// fit makes columns fit the terminal and returns how many do: the one of text is made narrower, then columns are left
-// out from the end, all but the two behind the text, for which it is made narrower still.
+// fit fits the columns to the terminal and returns how many of them are shown. First it narrows the column of text. Then it
+// drops columns from the end, but keeps the two after the text. At last it narrows the text further.
 func (p *page) fit(heads []header, width []int) int {
 	const narrow, narrowest = 24, 12
 	text := slices.IndexFunc(heads, func(h header) bool { return h.left })
@@ -264,10 +264,9 @@ func (p *page) fit(heads []header, width []int) int {
 	return n
 }
 
-// remark is what stands behind a value of the last column: its note, and its course with the value the highest bar
-// stands for.
+// remark returns what follows a value of the last column: its note, and its course with the value of the highest bar.
 func (p *page) remark(c cell, note string, room int) string {
-	const least = 8 // columns a course needs to be seen as one
+	const least = 8 // columns of a readable course
 	s := ""
 	if note != "" && columns(note) <= room {
 		s = "  " + p.look(dim, note)
@@ -284,20 +283,20 @@ func (p *page) remark(c cell, note string, room int) string {
 	return s + "  " + bars(squeeze(c.spark, free), p.Unicode) + p.look(dim, top)
 }
 
-// missing says in one line what was not measured, with the reasons as far as there is room for them. Where the reason is
-// that a sensor is absent there is a way on, which stands in for it: to ergon doctor where something is there and only
-// cannot be read. Of a reason that the run has given, no command would tell more.
+// missing writes one line about what was not measured, with as many reasons as fit. If a sensor is absent, the line names a
+// command that tells more. The command is ergon doctor if the sensor exists and only cannot be read. If the run itself gave
+// the reason, no command could tell more.
 func (p *page) missing(gs []gap, absences []sensors.Absence) {
 	const (
 		label = "  not measured: "
-		least = 16 // columns of a reason without which it says nothing
+		least = 16 // columns that a reason needs to be understood
 	)
 	if len(gs) == 0 {
 		return
 	}
 	command, more, why := "ergon sensors", "tells more", "tells why"
 	var absent, ofRun []gap
-	longest := 0 // columns of a reason that the run has given
+	longest := 0 // columns of the longest reason that the run gave
 	for _, g := range gs {
 		about := func(a sensors.Absence) bool { return a.ID == g.absence }
 		if slices.ContainsFunc(absences, func(a sensors.Absence) bool { return a.Present() && a.Cause != sensors.TooShort && about(a) }) {
@@ -312,7 +311,7 @@ func (p *page) missing(gs []gap, absences []sensors.Absence) {
 	}
 	full, onward := byReason(gs), names(absent)
 	if len(absent) > 0 {
-		if !strings.Contains(full, command) { // some reasons say so themselves.
+		if !strings.Contains(full, command) { // some reasons name the command themselves
 			full += "; " + command + " " + more
 		}
 		onward += " (" + command + " " + why + ")"
@@ -339,7 +338,7 @@ func (p *page) missing(gs []gap, absences []sensors.Absence) {
 	p.line(label, things)
 }
 
-// names lists what gaps are of.
+// names returns the labels of the gaps.
 func names(gs []gap) string {
 	labels := make([]string, len(gs))
 	for i, g := range gs {
@@ -348,7 +347,7 @@ func names(gs []gap) string {
 	return strings.Join(labels, ", ")
 }
 
-// setup says in as few lines as there is room for how the machine was set up.
+// setup writes the settings of the machine, in as few lines as possible.
 func (p *page) setup(h datamodel.HostInfo) {
 	const label = "  machine: "
 	between := p.plain(" · ")
