@@ -11,28 +11,28 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// Baseline is what the machine took while the command did not run.
+// Baseline is the power of the machine while the command does not run.
 type Baseline struct {
-	// Reason says why there is none; what follows is then empty.
+	// Reason says why there is no baseline. The other fields are then empty.
 	Reason string `json:"reason,omitempty"`
-	// Cover names what was summed (Resolution.Cover): a baseline of something else is not used.
+	// Cover names what was summed (Resolution.Cover). A baseline with another cover is not used.
 	Cover string `json:"cover"`
-	// Power is the mean of it without GPUs, in W, and Spread the standard deviation of its readings in W.
+	// Power is the mean power without GPUs, in W. Spread is the standard deviation of its readings, in W.
 	Power  float64 `json:"power"`
 	Spread float64 `json:"spread"`
-	// GPUs is the mean power of each GPU by its device, in W.
+	// GPUs is the mean power of each GPU in W, by device.
 	GPUs map[string]float64 `json:"gpus,omitempty"`
-	// Duration is how long was measured, in s.
+	// Duration is the length of the measurement, in s.
 	Duration float64 `json:"duration"`
-	// Busy is the busy share of all CPUs meanwhile, 0 to 1; nil where that is not known.
+	// Busy is the busy share of all CPUs during the measurement, 0 to 1. It is nil if unknown.
 	Busy *float64 `json:"busy"`
-	// Start is when measuring it began.
+	// Start is when the measurement began.
 	Start time.Time `json:"start"`
-	// Parts are the two it is the mean of where it was measured before and after the command.
+	// Parts are the two baselines behind a mean of one before and one after the command.
 	Parts []Baseline `json:"parts,omitempty"`
 }
 
-// String says what was measured, in a line.
+// String describes the baseline in one line.
 func (b Baseline) String() string {
 	if b.Reason != "" {
 		return "none: " + b.Reason
@@ -54,8 +54,8 @@ func (b Baseline) String() string {
 	return said
 }
 
-// And is the mean of two baselines, one before the command and one after it; where there is only one of them, that one.
-// Their difference is in the spread.
+// And returns the mean of two baselines, one before the command and one after it. If only one has values, And returns
+// it. The difference between the two is part of Spread.
 func (b Baseline) And(after Baseline) Baseline {
 	both := b
 	both.Parts = []Baseline{b, after}
@@ -74,7 +74,7 @@ func (b Baseline) And(after Baseline) Baseline {
 	return both
 }
 
-// meanOf is the mean of the powers of two baselines, of the GPUs that are in both.
+// meanOf returns the mean power of each GPU that is in both baselines, in W.
 func meanOf(a, b map[string]float64) map[string]float64 {
 	var out map[string]float64
 	for device, p := range a {

@@ -6,7 +6,7 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// The names of the metrics of a run. Files, rules and the JSON report use them as they are.
+// The names of a run's metrics. Files, rules and the JSON report use them as they are.
 const (
 	WallTime              = "wall_time"
 	StoppedTime           = "stopped_time"
@@ -53,12 +53,12 @@ const (
 	ReadTime              = "read_time"
 )
 
-// Subject is what a metric is measured of.
+// Subject is what a metric measures.
 type Subject uint8
 
 // The subjects.
 const (
-	// OfMachine is the whole computer, whoever uses it.
+	// OfMachine is the whole computer, including everything that runs on it.
 	OfMachine Subject = iota
 	// OfCommand is the measured command with all its descendants.
 	OfCommand
@@ -73,10 +73,10 @@ func (s Subject) String() string {
 	return [...]string{"machine", "command", "gpus", "ergon"}[s]
 }
 
-// Aggregate says how values of one metric become one value.
+// Aggregate says how several values of a metric become one value.
 type Aggregate string
 
-// The aggregates. Their names are the functions of a rule: max(memory).
+// The aggregates. They are also the names of the functions in a rule: max(memory).
 const (
 	Sum  Aggregate = "sum"
 	Max  Aggregate = "max"
@@ -100,13 +100,13 @@ func (d Direction) String() string {
 	return [...]string{"–", "lower", "higher"}[d]
 }
 
-// LabelKind says what stands between the brackets behind a metric's name in a rule.
+// LabelKind says what the brackets after a metric's name in a rule hold.
 type LabelKind uint8
 
 // The kinds of labels.
 const (
 	NoLabel LabelKind = iota
-	// PathLabel is a path. The metric is that of the file system that holds it.
+	// PathLabel is a path. The metric then describes the file system that holds the path.
 	PathLabel
 	// DeviceLabel is the name of a device: "eth0", "vda", a GPU's UUID.
 	DeviceLabel
@@ -121,39 +121,41 @@ func (l LabelKind) String() string {
 	return [...]string{"–", "path", "device", "region", "group"}[l]
 }
 
-// Definition says what a metric is. The catalogue is the only place where a metric's name and meaning stand.
+// Definition describes a metric. The catalogue is the only place that defines the name and the meaning of a metric.
 type Definition struct {
-	// Name is the metric's name as stored, as typed in a rule and as a key of the JSON report: "cpu_user_time". A metric
-	// that only devices of one family have carries the family before a dot: "disk.free".
+	// Name is the metric's name as stored, as typed in a rule and as a key of the JSON report: "cpu_user_time". A
+	// metric that only devices of one family have starts with the family and a dot: "disk.free".
 	Name string
 	// Label is the name for people: "user".
 	Label string
-	// Parent is the metric of which this one is a part, "" for none.
+	// Parent is the metric that this metric is a part of. It is "" if there is none.
 	Parent string
 	Unit   units.Unit
 	Of     Subject
-	// Family and Sensor name the sensor whose readings tell the metric while the command runs: "disk" and "free". They
+	// Family and Sensor name the sensor whose readings give the metric while the command runs: "disk" and "free". They
 	// are "" for a metric that only the accounting can make.
 	Family, Sensor string
-	// Aggregate makes one value of several where nothing else is said: over time in a rule, over hosts that do not add up.
+	// Aggregate is the default way to make one value from several. It applies over time in a rule, and over hosts if
+	// their values do not add up.
 	Aggregate Aggregate
-	// Adds says that values of different hosts, rounds and nodes add up to the value of all of them.
+	// Adds is true if the values of different hosts, rounds and nodes have a meaningful sum.
 	Adds bool
-	// AddsHosts says that values of hosts that ran at the same time add up, though those of rounds do not.
+	// AddsHosts is true if the values of hosts that ran at the same time add up, but the values of rounds do not.
 	AddsHosts bool
 	Better    Direction
 	Labels    LabelKind
-	// Summary says that the metric is in the summary, which has the catalogue's order.
+	// Summary is true if the metric is in the summary. The summary has the catalogue's order.
 	Summary bool
 	// Doc is one sentence without its period. Detail is "" or further sentences, with their periods.
 	Doc, Detail string
 }
 
-// catalogue is made at its first use, since each question for a metric's unit or label looks into it: 0.6 ms of the wrap of true.
+// catalogue is made at its first use, because it is consulted for each metric's unit and label. Making it each time
+// cost 0.6 ms of the run of true.
 var catalogue = sync.OnceValue(makeCatalogue) //nolint:gochecknoglobals // a constant, but for the language
 
-// Catalogue lists all metrics: first those of a run in the order of the summary, then those of single devices. The caller does
-// not change it.
+// Catalogue lists all metrics: first the metrics of a run in the order of the summary, then the metrics of single
+// devices. Callers must not change it.
 func Catalogue() []Definition { return catalogue() }
 
 func makeCatalogue() []Definition {
@@ -177,8 +179,8 @@ func Summary() []Definition {
 	return out
 }
 
-// SummaryOf is the metrics of a tree's run node in the order of the catalogue, those that it lacks as missing ones
-// without a reason.
+// SummaryOf returns the summary's metrics from a tree's run node, in the order of the catalogue. A metric that the node
+// lacks is missing without a reason.
 func SummaryOf(tree *Node) []Metric {
 	of := make(map[string]Metric)
 	if run := tree.First(RunLevel); run != nil {
@@ -208,7 +210,7 @@ func Lookup(name string) (Definition, bool) {
 	return Definition{}, false
 }
 
-// OfSensor finds the metric that one sensor gives: that of "disk" and "free" is "disk.free".
+// OfSensor finds the metric that one sensor gives. "disk" and "free" give "disk.free".
 func OfSensor(family, sensor string) (Definition, bool) {
 	for _, d := range Catalogue() {
 		if d.Family == family && d.Sensor == sensor {
@@ -249,23 +251,23 @@ func runMetrics() []Definition {
 		{
 			Name: CPUUtilization, Label: "cpu", Unit: units.Ratio, Of: OfMachine,
 			Aggregate: Mean, Summary: true,
-			Doc: "busy share of all CPUs of the machine, everything on it counted",
+			Doc: "busy share of all CPUs of the machine, including everything that runs on it",
 		},
 		{
 			Name: CPULimitUtilization, Label: "cpu of its limit", Unit: units.Ratio, Of: OfCommand,
 			Aggregate: Mean, Better: Higher, Summary: true,
-			Doc:    "CPU time of the command as a share of what affinity, cpuset and quota let it use; null without such a limit",
+			Doc:    "CPU time of the command, as a share of what affinity, cpuset and quota allow; null without such a limit",
 			Detail: "The command may exceed a quota for a moment, so the value may be above 1.",
 		},
 		{
 			Name: StealTime, Label: "steal", Parent: CPUTime, Unit: units.Second, Of: OfMachine,
 			Aggregate: Sum, Adds: true, Better: Lower,
-			Doc: "CPU time that the hypervisor gave to others while there was work here",
+			Doc: "CPU time that the hypervisor gave to other guests while this one had work",
 		},
 		{
 			Name: PeakMemory, Label: "peak memory", Unit: units.Byte, Of: OfCommand, Family: "target", Sensor: "memory_peak",
 			Aggregate: Max, Better: Lower, Summary: true,
-			Doc: "most memory that the command and its descendants held at once",
+			Doc: "largest memory that the command and its descendants held at once",
 		},
 		{
 			Name: Memory, Label: "memory", Unit: units.Byte, Of: OfCommand, Family: "target", Sensor: "memory",
@@ -275,22 +277,22 @@ func runMetrics() []Definition {
 		{
 			Name: ProcessCount, Label: "processes", Unit: units.Processes, Of: OfCommand, Family: "target", Sensor: "processes_ever",
 			Aggregate: Sum, Adds: true, Summary: true,
-			Doc: "processes that the command ever had, itself included",
+			Doc: "all processes that the command ever had, including itself",
 		},
 		{
 			Name: ProcessesAlive, Label: "processes alive", Unit: units.Processes, Of: OfCommand, Family: "target", Sensor: "processes",
 			Aggregate: Mean, AddsHosts: true,
-			Doc: "processes of the command that are alive at one moment",
+			Doc: "live processes of the command at one moment",
 		},
 		{
 			Name: Threads, Label: "threads", Unit: units.Threads, Of: OfCommand, Family: "target", Sensor: "threads",
 			Aggregate: Mean, AddsHosts: true,
-			Doc: "threads of the command's processes alive",
+			Doc: "threads of the command's live processes",
 		},
 		{
 			Name: Survivors, Label: "survivors", Unit: units.Processes, Of: OfCommand,
 			Aggregate: Sum, Adds: true,
-			Doc: "descendants of the command that lived on when it had ended",
+			Doc: "descendants of the command that were still alive after it ended",
 		},
 		{
 			Name: DiskRead, Label: "disk read", Unit: units.Byte, Of: OfCommand, Family: "target", Sensor: "read",
@@ -305,22 +307,22 @@ func runMetrics() []Definition {
 		{
 			Name: ReadChars, Label: "bytes read", Unit: units.Byte, Of: OfCommand, Family: "target", Sensor: "read_chars",
 			Aggregate: Sum, Adds: true, Better: Lower,
-			Doc: "bytes that read calls returned, from wherever",
+			Doc: "bytes that read calls returned, from any source",
 		},
 		{
 			Name: WriteChars, Label: "bytes written", Unit: units.Byte, Of: OfCommand, Family: "target", Sensor: "write_chars",
 			Aggregate: Sum, Adds: true, Better: Lower,
-			Doc: "bytes that write calls took, to wherever",
+			Doc: "bytes passed to write calls, to any destination",
 		},
 		{
 			Name: ReadCalls, Label: "read calls", Unit: units.Calls, Of: OfCommand, Family: "target", Sensor: "read_calls",
 			Aggregate: Sum, Adds: true, Better: Lower,
-			Doc: "calls of read and its like",
+			Doc: "calls of read and similar system calls",
 		},
 		{
 			Name: WriteCalls, Label: "write calls", Unit: units.Calls, Of: OfCommand, Family: "target", Sensor: "write_calls",
 			Aggregate: Sum, Adds: true, Better: Lower,
-			Doc: "calls of write and its like",
+			Doc: "calls of write and similar system calls",
 		},
 		{
 			Name: MinorFaults, Label: "minor faults", Unit: units.Faults, Of: OfCommand, Family: "target", Sensor: "minor_faults",
@@ -340,54 +342,54 @@ func runMetrics() []Definition {
 		{
 			Name: InvoluntarySwitches, Label: "involuntary switches", Unit: units.Switches, Of: OfCommand, Family: "target", Sensor: "involuntary_switches",
 			Aggregate: Sum, Adds: true, Better: Lower,
-			Doc: "context switches of threads that were made to give way",
+			Doc: "context switches of threads that the scheduler preempted",
 		},
 		{
 			Name: NetworkReceive, Label: "network in", Unit: units.Byte, Of: OfMachine,
 			Aggregate: Sum, Adds: true, Summary: true,
-			Doc: "bytes that the machine received, loopback apart",
+			Doc: "bytes that the machine received, without loopback",
 		},
 		{
 			Name: NetworkTransmit, Label: "network out", Unit: units.Byte, Of: OfMachine,
 			Aggregate: Sum, Adds: true, Summary: true,
-			Doc: "bytes that the machine sent, loopback apart",
+			Doc: "bytes that the machine sent, without loopback",
 		},
 		{
 			Name: Energy, Label: "energy", Unit: units.Joule, Of: OfMachine,
 			Aggregate: Sum, Adds: true, Better: Lower, Summary: true,
-			Doc: "energy of the measured parts of the machine, no part counted twice",
+			Doc: "energy of the measured parts of the machine, with no part counted twice",
 		},
 		{
 			Name: Power, Label: "power", Unit: units.Watt, Of: OfMachine,
 			Aggregate: Mean, AddsHosts: true, Summary: true,
-			Doc: "energy over the time between its readings",
+			Doc: "mean power: energy divided by the time between its readings",
 		},
 		{
 			Name: TargetEnergy, Label: "energy", Parent: Energy, Unit: units.Joule, Of: OfCommand,
 			Aggregate: Sum, Adds: true, Better: Lower, Summary: true,
-			Doc: "the command's share of the energy that is not the GPUs'",
+			Doc: "the command's share of the energy without GPUs",
 		},
 		{
 			Name: OtherEnergy, Label: "other", Parent: Energy, Unit: units.Joule, Of: OfMachine,
 			Aggregate: Sum, Adds: true, Summary: true,
-			Doc:    "share of all else that ran on the machine; without a baseline idling is in both shares",
+			Doc:    "share of everything else that ran on the machine; without a baseline both shares include idle energy",
 			Detail: "target_energy, other_energy and idle_energy add up to the energy without the GPUs'; one that is null counts as 0.",
 		},
 		{
 			Name: IdleEnergy, Label: "idle", Parent: Energy, Unit: units.Joule, Of: OfMachine,
 			Aggregate: Sum, Adds: true, Summary: true,
-			Doc: "energy that the machine would have taken idle, by the baseline; null without a baseline",
+			Doc: "energy that the machine would have used at idle, from the baseline; null without a baseline",
 		},
 		{
 			Name: NetEnergy, Label: "net", Parent: Energy, Unit: units.Joule, Of: OfMachine,
 			Aggregate: Sum, Adds: true, Better: Lower, Summary: true,
-			Doc:    "energy above idle, CPUs and GPUs, whoever caused it",
+			Doc:    "energy above idle (CPUs and GPUs), whoever caused it",
 			Detail: "It is energy less idle_energy and, if energy includes GPUs, less their idle energy. It is null if the baseline lacks a part.",
 		},
 		{
 			Name: EstimatedEnergy, Label: "estimated", Unit: units.Joule, Of: OfMachine,
 			Aggregate: Sum, Adds: true, Summary: true,
-			Doc:    "energy of the CPUs by their rated power and load, not measured; null without --estimate",
+			Doc:    "energy of the CPUs estimated from their rated power and load, not measured; null without --estimate",
 			Detail: "Its uncertainty is the larger side of its range.",
 		},
 		{
@@ -404,23 +406,23 @@ func runMetrics() []Definition {
 		{
 			Name: GPUTargetEnergy, Label: "gpu energy", Parent: GPUEnergy, Unit: units.Joule, Of: OfCommand,
 			Aggregate: Sum, Adds: true, Better: Lower, Summary: true,
-			Doc:    "the command's share of the GPUs' energy, by who used each GPU",
+			Doc:    "the command's share of the GPUs' energy, in proportion to the use of each GPU",
 			Detail: "It adds up to gpu_energy with gpu_other_energy and gpu_idle_energy of the host; one that is null counts as 0.",
 		},
 		{
 			Name: GPUOtherEnergy, Label: "other", Parent: GPUEnergy, Unit: units.Joule, Of: OfGPUs,
 			Aggregate: Sum, Adds: true,
-			Doc: "share of all else that used the GPUs",
+			Doc: "share of everything else that used the GPUs",
 		},
 		{
 			Name: GPUIdleEnergy, Label: "idle", Parent: GPUEnergy, Unit: units.Joule, Of: OfGPUs,
 			Aggregate: Sum, Adds: true,
-			Doc: "energy that the GPUs would have taken idle, by the baseline",
+			Doc: "energy that the GPUs would have used at idle, from the baseline",
 		},
 		{
 			Name: GPUMemoryPeak, Label: "gpu memory", Unit: units.Byte, Of: OfGPUs,
 			Aggregate: Max, Better: Lower, Summary: true,
-			Doc:    "most memory in use on the GPUs at once, by whatever program",
+			Doc:    "largest memory in use on the GPUs at once, by any program",
 			Detail: "The memory that the command held is gpu_memory_peak of the command's own node.",
 		},
 		{
@@ -431,7 +433,7 @@ func runMetrics() []Definition {
 		{
 			Name: MissedBeats, Label: "missed beats", Unit: units.Beats, Of: OfProfiler,
 			Aggregate: Sum, Adds: true, Better: Lower,
-			Doc: "beats that were left out because the source or the machine was late",
+			Doc: "beats that were skipped because the source or the machine was late",
 		},
 		{
 			Name: LateBeats, Label: "late beats", Unit: units.Beats, Of: OfProfiler,
@@ -441,12 +443,12 @@ func runMetrics() []Definition {
 		{
 			Name: ReadTime, Label: "read time", Unit: units.Second, Of: OfProfiler,
 			Aggregate: Sum, Adds: true, Better: Lower,
-			Doc: "wall time spent in reading one source; a slash and its name follow",
+			Doc: "wall time spent reading one source; a slash and its name follow",
 		},
 	}
 }
 
-// deviceMetrics lists the metrics that a single sensor of a device gives and that no run has as such.
+// deviceMetrics lists the metrics that a single sensor of a device gives and that no run has as a whole.
 func deviceMetrics() []Definition {
 	type entry struct {
 		sensor, label string
@@ -458,19 +460,19 @@ func deviceMetrics() []Definition {
 		family string
 		of     Subject
 		labels LabelKind
-		adds   bool // counters of one device add up with those of others of the same family
+		adds   bool // counters of one device add up with those of other devices of the same family
 		all    []entry
 	}{
 		{"cpu", OfMachine, DeviceLabel, false, []entry{
-			// The kernel's total and the CPUs' own parts of it are both there, so rows do not add up.
+			// These rows do not add up: they hold both the kernel's total and the parts of each CPU.
 			{"user", "user", units.Second, Sum, "time in user mode"},
 			{"nice", "nice", units.Second, Sum, "time in user mode at low priority"},
 			{"system", "system", units.Second, Sum, "time in the kernel"},
 			{"idle", "idle", units.Second, Sum, "time without work"},
-			{"iowait", "iowait", units.Second, Sum, "time without work while a disk was waited for"},
+			{"iowait", "iowait", units.Second, Sum, "time without work while a task waited for a disk"},
 			{"irq", "irq", units.Second, Sum, "time in interrupts"},
 			{"softirq", "softirq", units.Second, Sum, "time in deferred interrupts"},
-			{"steal", "steal", units.Second, Sum, "time that the hypervisor gave to others"},
+			{"steal", "steal", units.Second, Sum, "time that the hypervisor gave to other guests"},
 			{"utilization", "utilization", units.Ratio, Mean, "busy share of the time"},
 			{"forks", "forks", units.Processes, Sum, "processes and threads started on the machine"},
 			{"pressure", "pressure", units.Second, Sum, "time in which some task waited for a CPU"},
@@ -501,14 +503,14 @@ func deviceMetrics() []Definition {
 			{"transmit_packets", "packets out", units.Packets, Sum, "packets sent"},
 		}},
 		{"rapl", OfMachine, DeviceLabel, false, []entry{{"energy", "energy", units.Joule, Sum, "energy of a powercap zone"}}},
-		{"perf", OfMachine, DeviceLabel, false, []entry{{"energy", "energy", units.Joule, Sum, "energy of a domain by the PMU"}}},
+		{"perf", OfMachine, DeviceLabel, false, []entry{{"energy", "energy", units.Joule, Sum, "energy of a domain, from the PMU"}}},
 		{"hwmon", OfMachine, DeviceLabel, false, []entry{
-			{"energy", "energy", units.Joule, Sum, "energy that a channel of a chip has counted"},
+			{"energy", "energy", units.Joule, Sum, "energy counted by a channel of a chip"},
 			{"power", "power", units.Watt, Mean, "power at a channel of a chip"},
 		}},
 		{"battery", OfMachine, DeviceLabel, false, []entry{
 			{"power", "power", units.Watt, Mean, "power drawn from the battery by the whole machine"},
-			{"stored", "stored", units.Joule, Last, "energy left in the battery, as its own gauge reckons it"},
+			{"stored", "stored", units.Joule, Last, "energy left in the battery, as the battery's own gauge estimates it"},
 		}},
 		{"gpu", OfGPUs, DeviceLabel, false, []entry{
 			{"energy", "energy", units.Joule, Sum, "energy of the GPU with its memory"},
@@ -516,27 +518,27 @@ func deviceMetrics() []Definition {
 			{"module_power", "module power", units.Watt, Mean, "power drawn by the module: GPU, memory and processor"},
 			{"memory_power", "memory power", units.Watt, Mean, "power drawn by the memory of the GPU"},
 			{"utilization", "utilization", units.Ratio, Mean, "share of the driver's last sample period in which a kernel ran"},
-			{"memory_used", "memory used", units.Byte, Max, "memory of the GPU in use, by whatever program"},
+			{"memory_used", "memory used", units.Byte, Max, "memory of the GPU in use, by any program"},
 			{"memory_total", "memory", units.Byte, Last, "memory of the GPU"},
 			{"temperature", "temperature", units.Celsius, Max, "temperature of the GPU's die"},
 			{"clock_sm", "SM clock", units.Hertz, Mean, "clock of the multiprocessors"},
 			{"clock_memory", "memory clock", units.Hertz, Mean, "clock of the memory"},
 			{"update_period", "update period", units.Second, Last, "time between two updates of the GPU's energy counter or power"},
 			{"target_utilization", "command's use", units.Ratio, Mean, "the command's share of the multiprocessors' time"},
-			{"other_utilization", "others' use", units.Ratio, Mean, "share of all other processes of the multiprocessors' time"},
+			{"other_utilization", "others' use", units.Ratio, Mean, "all other processes' share of the multiprocessors' time"},
 			{"target_memory", "command's memory", units.Byte, Max, "memory of the GPU that the command's processes hold"},
 			{"target_processes", "command's processes", units.Processes, Max, "processes of the command on the GPU"},
 			{"other_processes", "other processes", units.Processes, Max, "all other processes on the GPU"},
 			{"target_energy", "command's energy", units.Joule, Sum, "the command's share of the GPU's energy"},
-			{"other_energy", "others' energy", units.Joule, Sum, "the share of all else of the GPU's energy"},
-			{"idle_energy", "idle energy", units.Joule, Sum, "energy that the GPU would have taken idle"},
+			{"other_energy", "others' energy", units.Joule, Sum, "everything else's share of the GPU's energy"},
+			{"idle_energy", "idle energy", units.Joule, Sum, "energy that the GPU would have used at idle"},
 		}},
 		{"profiler", OfProfiler, NoLabel, true, []entry{
 			{"cpu_time", "sampler's CPU time", units.Second, Sum, "CPU time of the sampler"},
 			{"memory", "sampler's memory", units.Byte, Max, "resident memory of the sampler"},
 			{"runner_cpu_time", "runner's CPU time", units.Second, Sum, "CPU time of the runner"},
 			{"runner_memory", "runner's memory", units.Byte, Max, "resident memory of the runner"},
-			{"clock_offset", "clock offset", units.Second, Last, "how far the wall clock has gone ahead of the monotonic clock"},
+			{"clock_offset", "clock offset", units.Second, Last, "how far the wall clock is ahead of the monotonic clock"},
 			{"suspended", "suspended", units.Second, Max, "time for which the machine was suspended"},
 		}},
 	}

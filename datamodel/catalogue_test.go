@@ -14,7 +14,7 @@ func TestCatalogue(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, d := range Catalogue() {
 		if seen[d.Name] {
-			t.Errorf("%s: stands twice", d.Name)
+			t.Errorf("%s is defined twice", d.Name)
 		}
 		seen[d.Name] = true
 		if d.Label == "" || d.Doc == "" || strings.HasSuffix(d.Doc, ".") {
@@ -24,16 +24,16 @@ func TestCatalogue(t *testing.T) {
 			t.Errorf("%s: detail %q: want whole sentences", d.Name, d.Detail)
 		}
 		if !slices.Contains(units.All(), d.Unit) {
-			t.Errorf("%s: unit %q is not one of package units", d.Name, d.Unit)
+			t.Errorf("%s: unit %q is not in package units", d.Name, d.Unit)
 		}
 		if d.Parent != "" && !seen[d.Parent] {
-			t.Errorf("%s: its parent %q does not stand before it", d.Name, d.Parent)
+			t.Errorf("%s: its parent %q is not defined before it", d.Name, d.Parent)
 		}
 		if d.Adds && d.Aggregate != Sum {
-			t.Errorf("%s: adds up and is aggregated by %s", d.Name, d.Aggregate)
+			t.Errorf("%s: adds up but is aggregated by %s; want sum", d.Name, d.Aggregate)
 		}
 		if d.Adds && d.AddsHosts {
-			t.Errorf("%s: what adds up over everything need not say that it does over hosts", d.Name)
+			t.Errorf("%s: Adds already implies AddsHosts; set only one", d.Name)
 		}
 		if (d.Family == "") != (d.Sensor == "") {
 			t.Errorf("%s: family %q, sensor %q: want both or neither", d.Name, d.Family, d.Sensor)
@@ -78,8 +78,8 @@ func TestCataloguePage(t *testing.T) {
 		}
 	}
 	table("The summary", func(d Definition) bool { return d.Summary })
-	table("Beside the summary", func(d Definition) bool { return !d.Summary && !strings.Contains(d.Name, ".") })
-	table("Of single devices", func(d Definition) bool { return strings.Contains(d.Name, ".") })
+	table("Outside the summary", func(d Definition) bool { return !d.Summary && !strings.Contains(d.Name, ".") })
+	table("Single devices", func(d Definition) bool { return strings.Contains(d.Name, ".") })
 	const path = "../docs/metrics.md"
 	if os.Getenv("ERGON_UPDATE") != "" {
 		if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {

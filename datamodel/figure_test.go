@@ -8,7 +8,7 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// What the manifest says of a summary: a missing value is null with its reason and never 0.
+// In the manifest, a missing value of the summary is null with its reason, never 0.
 func TestFigures(t *testing.T) {
 	energy := Value(Energy, 12.5, "J", "sum", sensors.FromCounter, "packages")
 	energy.Uncertainty = 0.25

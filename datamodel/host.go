@@ -9,8 +9,8 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// HostFacts is what is known of a machine and of how it was set up, as lines in a fixed order: the metadata of the host
-// node. What is not known has no line. Numbers are in base units, without one.
+// HostFacts returns facts about a machine and its settings as lines in a fixed order. They are the metadata of the host
+// node. An unknown fact has no line. Numbers are in base units, without the unit.
 func HostFacts(h HostInfo) []Pair {
 	var out []Pair
 	add := func(key, value string) {

@@ -1,6 +1,7 @@
-// Package datamodel is what is kept of a run: the run itself, the tree of its metrics, processes, warnings, and the
-// catalogue that says what each metric is. Package series folds readings, package account makes the tree of them,
-// package store writes it, package report shows it.
+// Package datamodel defines the stored result of a run: the run itself, the tree of its metrics, its processes and its
+// warnings. It also holds the catalogue that defines each metric.
+// Package series folds readings. Package account builds the tree from them. Package store writes the result, and
+// package report shows it.
 package datamodel
 
 import (
@@ -12,10 +13,10 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// Level is the place of a node in the tree, from the project down to one sensor.
+// Level is the depth of a node in the tree, from the project down to one sensor.
 type Level string
 
-// The levels, top down. The words are stored in nodes.parquet.
+// The levels, top down. These words are stored in nodes.parquet.
 const (
 	App         Level = "app"
 	MultiRun    Level = "multi_run"
@@ -25,79 +26,79 @@ const (
 	SensorLevel Level = "sensor"
 )
 
-// Node is one place of the tree. Its path is the names from the root joined by '/', a '/' within a name written '|'.
+// Node is one node of the tree. Its path joins the names from the root with '/'. A '/' within a name is written as '|'.
 type Node struct {
 	Name  string
 	Level Level
-	// Family is the sensor family the node belongs to ("cpu", "gpu", "target"); empty above the device level.
+	// Family is the sensor family of the node ("cpu", "gpu", "target"). It is empty above the device level.
 	Family string
-	// Sensor describes a leaf; nil elsewhere.
+	// Sensor describes a leaf. It is nil for other nodes.
 	Sensor   *sensors.Sensor
 	Meta     []Pair
 	Metrics  []Metric
 	Children []*Node
 }
 
-// Pair is one line of metadata. A slice of them keeps its order when printed and stored.
+// Pair is one line of metadata. A slice of pairs keeps its order when printed and stored.
 type Pair struct{ Key, Value string }
 
 // Metric is one result on a node.
 type Metric struct {
 	Name string
-	// Value is NaN where there is none; Reason then says why, and Provenance is sensors.Missing.
+	// Value is NaN if it is missing. Then Reason says why, and Provenance is sensors.Missing.
 	Value float64
 	Unit  units.Unit
 	// Aggregation says how Value was made from the readings or the children: "delta", "mean", "sum", "max", "last",
 	// "integral", "share".
 	Aggregation string
 	Provenance  sensors.Provenance
-	// Source names the sensor, file, call or model the value comes from.
+	// Source names the sensor, file, call or model that gave the value.
 	Source string
 	Reason string
-	// Count is the number of readings the value stands on, Gaps the number that were missing or refused.
+	// Count is the number of readings behind the value. Gaps is the number of readings that were missing or refused.
 	Count, Gaps int64
-	// Min, Max, Mean and Std describe the readings of a gauge, and of a counter its rate per second between readings;
-	// NaN where there are none. Mean and Std (of the population) are weighted by time. Of an estimate Min and Max are the
-	// range that the truth may lie in.
+	// Min, Max, Mean and Std describe the readings of a gauge. For a counter they describe its rate per second between
+	// readings. They are NaN without readings. Mean and Std (of the population) are weighted by time. For an estimate,
+	// Min and Max are the range that may hold the truth.
 	Min, Max, Mean, Std float64
-	// Uncertainty is how far Value may be off to either side, in Unit, by the time that the counters behind it take to
-	// move on; NaN where that is not known. What is systematically wrong with a counter, or with a model, is not in it.
+	// Uncertainty bounds the error of Value in both directions, in Unit. It covers how long the counters behind Value
+	// take to move on. It excludes systematic errors of a counter or a model. NaN means unknown.
 	Uncertainty float64
-	// AtMost bounds a missing Value from above, in Unit: no counter moved, and more would have moved one. NaN if nothing
-	// is known of it.
+	// AtMost bounds a missing Value from above, in Unit. No counter moved, and a larger value would have moved one. NaN
+	// means that no bound is known.
 	AtMost float64
-	// Parts are what a Value of the machine's energy or power is made of, in the order in which Source names them.
+	// Parts are the parts of the machine that an energy or power covers, in the order in which Source names them.
 	Parts []Part
-	// Absence is the ID of the row of Run.Missing that is the reason of a missing Value; "" for any other reason.
+	// Absence is the ID of the row in Run.Missing that explains a missing Value. It is "" for any other reason.
 	Absence string
 }
 
-// Part is a part of the machine that an energy is of.
+// Part is a part of the machine whose energy was measured.
 type Part struct {
 	Kind PartKind `json:"kind"`
-	// Name is for people: "packages + dram", "GPUs".
+	// Name is the name for people: "packages + dram", "GPUs".
 	Name string `json:"name"`
 }
 
-// PartKind says what a part of the machine is.
+// PartKind is the kind of a part of the machine.
 type PartKind string
 
 // The kinds of parts.
 const (
-	// CPUPart is processors, with their memory if that is counted.
+	// CPUPart is the processors, with their memory if it is counted.
 	CPUPart PartKind = "cpus"
-	// PlatformPart is more than processors: the platform or the whole machine.
+	// PlatformPart is more than the processors: the platform or the whole machine.
 	PlatformPart PartKind = "platform"
 	// GPUPart is the GPUs.
 	GPUPart PartKind = "gpus"
 )
 
-// HasPart says whether an energy has a part of that kind.
+// HasPart reports whether an energy or power covers a part of this kind.
 func (m Metric) HasPart(kind PartKind) bool {
 	return slices.ContainsFunc(m.Parts, func(p Part) bool { return p.Kind == kind })
 }
 
-// Missing is a metric without a value.
+// Missing returns a metric without a value.
 func Missing(name string, unit units.Unit, reason string) Metric {
 	nan := math.NaN()
 	return Metric{
@@ -106,21 +107,21 @@ func Missing(name string, unit units.Unit, reason string) Metric {
 	}
 }
 
-// Value is a metric that was known as a whole, not from a series of readings.
+// Value returns a metric that is known as a whole, not from a series of readings.
 func Value(name string, v float64, unit units.Unit, aggregation string, from sensors.Provenance, source string) Metric {
 	m := Missing(name, unit, "")
 	m.Value, m.Aggregation, m.Provenance, m.Source = v, aggregation, from, source
 	return m
 }
 
-// Lacking is m without its value, for a reason.
+// Lacking returns m without its value, for the reason given.
 func (m Metric) Lacking(reason string) Metric {
 	out := Missing(m.Name, m.Unit, reason)
 	out.Source, out.Count, out.Gaps = m.Source, m.Count, m.Gaps
 	return out
 }
 
-// WithValue is m with the value v, or without one if v is not finite.
+// WithValue returns m with the value v. If v is not finite, the value is missing.
 func (m Metric) WithValue(v float64) Metric {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return m.Lacking("too large for a number")
@@ -129,8 +130,8 @@ func (m Metric) WithValue(v float64) Metric {
 	return m
 }
 
-// Total adds metrics that have values. It is as certain as the least certain of them. Its uncertainty is the sum of
-// theirs, and is not known if one of them is not.
+// Total adds metrics that have values. The sum has the weakest provenance of the parts. Its uncertainty is the sum of
+// their uncertainties, and unknown if one of them is unknown.
 func Total(name string, unit units.Unit, parts []Metric, source string) Metric {
 	m := Value(name, 0, unit, "sum", sensors.FromCounter, source)
 	m.Uncertainty = 0
@@ -145,7 +146,7 @@ func Total(name string, unit units.Unit, parts []Metric, source string) Metric {
 	return m.WithValue(m.Value)
 }
 
-// Finite is v, or NaN if v is infinite.
+// Finite returns v, or NaN if v is infinite.
 func Finite(v float64) float64 {
 	if math.IsInf(v, 0) {
 		return math.NaN()
@@ -153,7 +154,7 @@ func Finite(v float64) float64 {
 	return v
 }
 
-// Pick is the metric of that name in a list, or a missing one that says so.
+// Pick returns the metric with this name from a list, or a missing metric with a reason.
 func Pick(list []Metric, name string) Metric {
 	for _, m := range list {
 		if m.Name == name {
@@ -163,10 +164,10 @@ func Pick(list []Metric, name string) Metric {
 	return Missing(name, "", "not measured")
 }
 
-// Metric is the node's metric of that name, or a missing one that says so.
+// Metric returns the node's metric with this name, or a missing metric with a reason.
 func (n *Node) Metric(name string) Metric { return Pick(n.Metrics, name) }
 
-// Find is the first node at or below n with that level and name, depth first; nil where there is none.
+// Find returns the first node with this level and name, at or below n, depth first. It returns nil if there is none.
 func (n *Node) Find(level Level, name string) *Node {
 	if n.Level == level && n.Name == name {
 		return n
@@ -179,7 +180,7 @@ func (n *Node) Find(level Level, name string) *Node {
 	return nil
 }
 
-// First is the first node at that level at or below n; nil where there is none.
+// First returns the first node with this level, at or below n, depth first. It returns nil if there is none.
 func (n *Node) First(level Level) *Node {
 	if n.Level == level {
 		return n
@@ -194,18 +195,18 @@ func (n *Node) First(level Level) *Node {
 
 // Warning is a doubt about a result. It travels with the result and is printed as a footnote.
 type Warning struct {
-	// Subject is the id of the sensor or source, the name of a condition of the machine ("other_load"), or "run".
+	// Subject is the ID of the sensor or source, the name of a condition of the machine ("other_load"), or "run".
 	Subject string `json:"subject"`
 	Text    string `json:"text"`
-	// Count is how often it was seen; 0 where counting makes no sense.
+	// Count is how often the problem was seen. It is 0 if counting makes no sense.
 	Count int64 `json:"count,omitempty"`
 }
 
-// Outcome is how a run ended. It is data: what failed is in the result, not only in the exit code.
+// Outcome is how a run ended. It is data: the result says what failed, not only the exit code.
 type Outcome string
 
-// The outcomes, every one of which a run can reach. Unfinished is what a run folder says until one of the others is
-// known; ergon recover finds it where ergon was killed.
+// The outcomes. A run can reach each of them. A run folder says Unfinished until another outcome is known. If ergon was
+// killed, it stays Unfinished until ergon recover finds it.
 const (
 	Done           Outcome = "done"
 	TargetFailed   Outcome = "target_failed"
@@ -218,7 +219,7 @@ const (
 	Unfinished     Outcome = "unfinished"
 )
 
-// Outcomes lists all of them but Unfinished.
+// Outcomes lists all outcomes except Unfinished.
 func Outcomes() []Outcome {
 	return []Outcome{
 		Done, TargetFailed, NotFound, NotExecutable, SamplerFailed, ProfilerFailed, TimedOut, Cancelled,
@@ -228,7 +229,7 @@ func Outcomes() []Outcome {
 // ManifestSchema is the version of manifest.json.
 const ManifestSchema = "ergon.run/1"
 
-// Run is what is known about a run beside its tree: the content of manifest.json.
+// Run is everything known about a run except its tree. It is the content of manifest.json.
 type Run struct {
 	Schema  string   `json:"schema"`
 	ID      string   `json:"id"`
@@ -237,53 +238,53 @@ type Run struct {
 	// Folder is the working folder of the command.
 	Folder  string  `json:"folder"`
 	Outcome Outcome `json:"outcome"`
-	// Reason says in words what an outcome other than done means here.
+	// Reason explains an outcome other than done, in words.
 	Reason string `json:"reason,omitempty"`
-	// ExitCode is that of the target, nil where a signal ended it or it never started; Signal is then its name
-	// ("SIGTERM").
+	// ExitCode is the target's exit code. It is nil if a signal ended the target or it never started. Signal is then
+	// the name of the signal ("SIGTERM").
 	ExitCode *int   `json:"exit_code"`
 	Signal   string `json:"signal,omitempty"`
-	// Start is just before the target's execve, so that WallTime later it has ended; where it never came to that, or has not
-	// yet, it is when ergon was called. The id and the folder have the latter in any case.
+	// Start is just before the target's execve. The target ended WallTime later. If there was no execve, or not yet,
+	// Start is when ergon was called. The ID and the folder always use the time of the call.
 	Start time.Time `json:"start"`
-	// WallTime is the time from just before the target's execve to just after it was reaped, in seconds; nil before
-	// that.
+	// WallTime is the time from just before the target's execve to just after it was reaped, in seconds. It is nil
+	// until then.
 	WallTime *float64 `json:"wall_time"`
 	Host     HostInfo `json:"host"`
-	// Sources is what was read, and at what cost.
+	// Sources lists what was read, and at what cost.
 	Sources  []SourceStats     `json:"sources"`
 	Missing  []sensors.Absence `json:"missing"`
 	Warnings []Warning         `json:"warnings"`
-	// Accounting names what gave the target's CPU time.
+	// Accounting names the source of the target's CPU time.
 	Accounting string `json:"accounting,omitempty"`
-	// Spark holds at most 60 means over equal parts of the run for the summary's sparklines, by what is drawn
-	// ("power", "cpu"); null where a part has no reading.
+	// Spark holds the points of the summary's sparklines, by course ("power", "cpu"). Each has at most 60 means over
+	// equal parts of the run. A part without a reading is null.
 	Spark map[string][]*float64 `json:"spark,omitempty"`
-	// Summary is the metrics of the summary by their names, so that a list of runs needs no other file. It is nil until the
+	// Summary holds the metrics of the summary by name, so that a list of runs needs no other file. It is nil until the
 	// result is made.
 	Summary map[string]Figure `json:"summary,omitempty"`
-	// Baseline is what the machine took idle, nil where that was not asked for.
+	// Baseline is the machine's power at idle. It is nil if no baseline was requested.
 	Baseline *Baseline `json:"baseline,omitempty"`
-	// Estimate is true where an estimate of the processors' energy was asked for.
+	// Estimate is true if an estimate of the processors' energy was requested.
 	Estimate bool `json:"estimate,omitempty"`
-	// Version is that of the ergon that measured.
+	// Version is the version of the ergon that measured.
 	Version string `json:"version"`
-	// Replayed is set where the result was made from a tape, and nothing was measured here.
+	// Replayed is set if the result was made from a tape. Then nothing was measured here.
 	Replayed *Replay `json:"replayed,omitempty"`
 }
 
-// Figure is a metric in short.
+// Figure is a metric in its short form.
 type Figure struct {
-	// Value is nil if there is none; Reason then says why.
+	// Value is nil if it is missing. Then Reason says why.
 	Value      *float64           `json:"value"`
 	Unit       units.Unit         `json:"unit"`
 	Provenance sensors.Provenance `json:"provenance"`
-	// Uncertainty is that of the metric, nil if it is not known.
+	// Uncertainty is the metric's uncertainty in Unit. It is nil if unknown.
 	Uncertainty *float64 `json:"uncertainty,omitempty"`
 	Reason      string   `json:"reason,omitempty"`
 }
 
-// Figures is the metrics of a summary by their names.
+// Figures returns the metrics of a summary by name.
 func Figures(summary []Metric) map[string]Figure {
 	known := func(v float64) *float64 {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
@@ -298,73 +299,74 @@ func Figures(summary []Metric) map[string]Figure {
 	return out
 }
 
-// The courses that Run.Spark holds.
+// The courses in Run.Spark.
 const (
 	SparkPower = "power"
 	SparkCPU   = "cpu"
 )
 
-// Replay says what a replayed run was made from and by.
+// Replay describes how a replayed run was made.
 type Replay struct {
-	// Tape is the name of the file, without its folder.
+	// Tape is the name of the tape's file, without its folder.
 	Tape string `json:"tape"`
-	// LeftOut is what is not on the tape or not as it was.
+	// LeftOut lists what the tape lacks or does not hold as it was.
 	LeftOut []string `json:"left_out"`
-	// Version is that of the ergon that replayed it.
+	// Version is the version of the ergon that replayed the tape.
 	Version string `json:"version"`
 }
 
-// HostInfo describes the machine, asked once a run.
+// HostInfo describes the machine. It is queried once per run.
 type HostInfo = sensors.Machine
 
-// SourceStats is how reading one source went.
+// SourceStats describes how reading one source went.
 type SourceStats struct {
 	Name string `json:"name"`
-	// Interval is the time between beats in seconds.
+	// Interval is the time between beats, in seconds.
 	Interval float64 `json:"interval"`
 	Sensors  int     `json:"sensors"`
-	// Readings is the number of rows, Missed the beats that had to be skipped since the source or the machine was
-	// late, Late those that began more than half an interval after their time, Failed the rows with nothing in them.
+	// Readings is the number of rows. Missed counts the beats that were skipped because the source or the machine was
+	// late. Late counts the beats that began more than half an interval after their time. Failed counts the empty rows.
 	Readings int64 `json:"readings"`
 	Missed   int64 `json:"missed"`
 	Late     int64 `json:"late"`
 	Failed   int64 `json:"failed"`
-	// ReadTime is the wall time spent in reading, in seconds; Worst the longest single reading.
+	// ReadTime is the wall time spent reading, in seconds. Worst is the longest single reading.
 	ReadTime float64 `json:"read_time"`
 	Worst    float64 `json:"worst"`
-	// Edges is one for each energy counter that was waited for to move at both ends; nil where that was not asked for.
+	// Edges has one entry for each energy counter whose next step was awaited at both ends. It is nil if this was not
+	// requested.
 	Edges []Edge `json:"edges,omitempty"`
-	// Hung is true when the source did not answer at the end. The figures above are then those up to its last reading, but for
-	// Missed, in which all beats since are.
+	// Hung is true if the source did not answer at the end. The figures above then end at its last reading. Missed
+	// alone counts all beats since.
 	Hung bool `json:"hung,omitempty"`
 }
 
-// Edge tells how old what a counter showed can have been in the first and in the last row of its source.
+// Edge bounds the age of a counter's value in the first and in the last row of its source.
 type Edge struct {
-	// Sensor is its id.
+	// Sensor is the sensor's ID.
 	Sensor string `json:"sensor"`
-	// First and Last are the times since the counter was last seen not to have moved yet, in seconds; nil where it did not
-	// move within the time that was waited.
+	// First and Last are the times since the counter was last seen not yet moved, in seconds. They are nil if it did
+	// not move while ergon waited.
 	First *float64 `json:"first"`
 	Last  *float64 `json:"last"`
 }
 
-// Course is a counter that nothing was read of: it follows from others by a model. It has one value at each end of the
+// Course is a counter that no sensor read. A model derived it from other counters. It has one value at each end of the
 // intervals in which the model was applied.
 type Course struct {
 	Sensor sensors.Sensor
-	// At are the times after one fixed moment, and Values one for each.
+	// At holds times since one fixed moment. Values holds one value for each.
 	At     []time.Duration
 	Values []float64
 }
 
-// Result is all there is of a run.
+// Result is everything that is known about a run.
 type Result struct {
 	Run Run
-	// Tree is the app node; nil where nothing could be processed.
+	// Tree is the app node. It is nil if nothing could be processed.
 	Tree *Node
-	// Summary is the metrics of the run in the order of the catalogue; nil if nothing could be processed.
+	// Summary holds the metrics of the run in the order of the catalogue. It is nil if nothing could be processed.
 	Summary []Metric
-	// Processes is the table of the target's processes; nil where they were not looked at.
+	// Processes is the table of the target's processes. It is nil if they were not tracked.
 	Processes []Process
 }

@@ -1,11 +1,11 @@
 package datamodel
 
-// Now is what the readings of a run say of the moment. A value that is not known is NaN.
+// Now is the state of the machine and the command at one moment of a run. An unknown value is NaN.
 type Now struct {
-	// Power is that of the machine's measured parts, GPUs included, in watts.
+	// Power is the power of the machine's measured parts, including GPUs, in W.
 	Power float64
-	// CPU is the busy share of all CPUs of the machine, from 0 to 1.
+	// CPU is the busy share of all CPUs of the machine, 0 to 1.
 	CPU float64
-	// Memory is what the command's tree holds, in bytes.
+	// Memory is the resident memory of the command's processes, in By.
 	Memory float64
 }
