@@ -201,7 +201,7 @@ func TestAccuracyOfRuns(t *testing.T) {
 		{name: "stuck in the middle", curve: "const:100", faults: []string{"stuck:400ms:600ms"}},
 		{name: "stuck from the start", curve: "const:100", faults: []string{"stuck:0s:1h"}, said: "did not move", perun: "0 J (read)"},
 		// Well beyond the wrap: close to it, only the times of the readings distinguish the two, and here the scheduler sets them.
-		{name: "a wrap, then a reset", curve: "const:100", d: 2 * second, faults: []string{"reset:1500ms"}, said: "started anew", perun: perunReset},
+		{name: "a wrap, then a reset", curve: "const:100", d: 2 * second, faults: []string{"reset:1500ms"}, said: "counter was reset", perun: perunReset},
 		{name: "the zone vanishes", curve: "const:100", faults: []string{"vanished:500ms"}, until: second / 2, said: isOfLess},
 		{name: "the permission is lost", curve: "const:100", faults: []string{"locked:500ms"}, perun: perunFailed},
 	}
@@ -364,7 +364,7 @@ func playedCases() []played {
 		},
 		{name: "a week, 230 wraps", devices: one, curve: "const:100", wrap: intel, d: 7 * 24 * time.Hour, every: 10 * second, perun: perunTimes},
 		{
-			name: "a reset", devices: one, curve: "const:100", wrap: intel, d: 10 * second, every: beat, said: "started anew",
+			name: "a reset", devices: one, curve: "const:100", wrap: intel, d: 10 * second, every: beat, said: "counter was reset",
 			fault: func(at time.Duration, energy, reading float64) float64 {
 				if at >= 5050*time.Millisecond {
 					return energy - 505

@@ -226,7 +226,7 @@ func TestGPUCounterReset(t *testing.T) {
 	if short := truth - m.Value; !(short >= -m.Uncertainty && short <= 250*0.4) || m.Gaps == 0 {
 		t.Errorf("%v J ± %v with %d gaps, of %v J", m.Value, m.Uncertainty, m.Gaps, truth)
 	}
-	if !slices.ContainsFunc(r.Run.Warnings, func(w datamodel.Warning) bool { return strings.Contains(w.Text, "the counter started anew") }) {
+	if !slices.ContainsFunc(r.Run.Warnings, func(w datamodel.Warning) bool { return strings.Contains(w.Text, "the counter was reset") }) {
 		t.Errorf("%+v", r.Run.Warnings)
 	}
 }

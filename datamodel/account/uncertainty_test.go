@@ -139,7 +139,7 @@ func TestUncertaintyOfLosses(t *testing.T) {
 			t.Errorf("%v: warns %q, want %q", values, all.String(), warn)
 		}
 	}
-	f([]float64{1000, 1100, 1200, 10, 110, 210}, 400, 100, "just before, within 1s, is lost")
+	f([]float64{1000, 1100, 1200, 10, 110, 210}, 400, 100, "in the 1s before is lost")
 	f([]float64{1000, 1100, 1200, 1200, 1200, 1200}, 200, 300, "did not move for 3s")
 	f([]float64{1000, 1100, 1100, 1100, 1200, 1300}, 300, 200, "did not move for 2s")
 	f([]float64{1000, 1100, 1100, 1100, 1400, 1500}, 500, 0, "") // it caught up

@@ -9,8 +9,7 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// BenchmarkAdd takes in readings as they come from a spool, 4096 at a time. A hundred million of them pass through it
-// for a long run.
+// BenchmarkAdd adds readings as they come from a spool, 4096 at a time. A long run has a hundred million of them.
 func BenchmarkAdd(b *testing.B) {
 	const chunk = 4096
 	r := rand.New(rand.NewPCG(1, 2))
@@ -53,7 +52,7 @@ func BenchmarkAdd(b *testing.B) {
 				s.Add(at, values)
 			}
 			if s.count*10 < int64(b.N)*9 {
-				b.Fatalf("only %d of %d readings were believed: this is not the path to measure", s.count, b.N)
+				b.Fatalf("only %d of %d readings were accepted, so this measures the wrong path", s.count, b.N)
 			}
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds()/1e6, "Mvalues/s")
 		})

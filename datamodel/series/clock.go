@@ -11,14 +11,14 @@ import (
 )
 
 const (
-	// leastStep is what is told of a clock. Both clocks are slewed alike, so what is left between them are steps, and the
-	// time between reading the one and the other: some 0.1 ms at most.
+	// leastStep is the smallest change of a clock that is reported. Both clocks are slewed alike. So they differ only
+	// by steps, and by the time between reading the two: some 0.1 ms at most.
 	leastStep = time.Millisecond
-	// mostSteps is how many are told one by one.
+	// mostSteps is the number of steps that are reported one by one.
 	mostSteps = 8
 )
 
-// clock takes notice of when one of the two changed and by how much.
+// clock records when a clock changed, and by how much.
 type clock struct {
 	suspends bool
 	last     float64
@@ -27,13 +27,13 @@ type clock struct {
 	more     int64
 }
 
-// clockStep is a change by so many seconds, seen at a reading.
+// clockStep is a change in seconds, and the time of the reading that saw it.
 type clockStep struct {
 	at   time.Duration
 	size float64
 }
 
-// clockOf is nil for any other sensor.
+// clockOf returns the clock of a sensor, or nil if the sensor does not read one.
 func clockOf(s sensors.Sensor) *clock {
 	if s.Use != sensors.ClockOffset && s.Use != sensors.Suspended {
 		return nil
@@ -41,7 +41,7 @@ func clockOf(s sensors.Sensor) *clock {
 	return &clock{suspends: s.Use == sensors.Suspended}
 }
 
-// add takes in readings, NaN where there was none.
+// add takes readings. NaN is a row without one.
 func (c *clock) add(at []time.Duration, values []float64) {
 	if c == nil {
 		return
@@ -61,7 +61,7 @@ func (c *clock) add(at []time.Duration, values []float64) {
 	}
 }
 
-// warnings is one for each step, and one for those beyond that.
+// warnings returns one warning for each step, and one for all steps beyond mostSteps.
 func (c *clock) warnings() (out []datamodel.Warning) {
 	if c == nil {
 		return nil
@@ -74,12 +74,12 @@ func (c *clock) warnings() (out []datamodel.Warning) {
 			if s.size < 0 {
 				way = "back"
 			}
-			text = fmt.Sprintf("the wall clock was set %s by %s, seen at %s: all times are those of the clock as it was at the start", way, size, when)
+			text = fmt.Sprintf("the wall clock was set %s by %s, seen at %s: all times follow the clock as it was at the start", way, size, when)
 		}
 		out = append(out, datamodel.Warning{Subject: "clock", Text: text})
 	}
 	if c.more > 0 {
-		out = append(out, datamodel.Warning{Subject: "clock", Text: "it was set, or the machine suspended, still more often", Count: c.more})
+		out = append(out, datamodel.Warning{Subject: "clock", Text: "more changes of the clock or suspensions followed", Count: c.more})
 	}
 	return out
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// A step of the wall clock and a suspend are told with their size and when; what is left between two clocks that are
-// read one after the other is not.
+// TestClock checks that a step of the wall clock and a suspension are reported with their size and time. The difference
+// between two clocks that are read one after the other is not reported.
 func TestClock(t *testing.T) {
 	nan := math.NaN()
 	offset := sensors.Sensor{ID: "profiler/clock_offset", Use: sensors.ClockOffset, Unit: units.Second, Kind: sensors.Gauge}
@@ -47,7 +47,7 @@ func TestClock(t *testing.T) {
 	for i := range many {
 		many[i] = float64(i)
 	}
-	f(offset, many, append(slices8("set forward by 1s"), "still more often")...)
+	f(offset, many, append(slices8("set forward by 1s"), "or suspensions followed")...)
 	if s := seriesOf(suspended, every(sec, 3), []float64{0, 0, 61.2}); s.Delta() != 61.2 {
 		t.Errorf("%v", s.Delta())
 	}

@@ -10,8 +10,8 @@ import (
 )
 
 // updateSlack is how late the value in a counter may be. RAPL moves about every millisecond, the ticks of /proc/stat
-// every 10 ms, the energy counter of a GPU every 20 to 100 ms: what a counter gathered during that time may appear at
-// once between two close readings, and is no sign of a fault.
+// every 10 ms, and the energy counter of a GPU every 20 to 100 ms. What a counter gathered in that time may appear at
+// once between two close readings. That is not a fault.
 const updateSlack = 100 * time.Millisecond
 
 func (s *Series) addCounter(at []time.Duration, values []float64) {
@@ -64,7 +64,7 @@ func (s *Series) addCounter(at []time.Duration, values []float64) {
 		}
 		rise := d + s.loose
 		s.weight += w
-		// Where it is read more often than it moves, what it gathered while it stood still comes at once.
+		// A counter that is read more often than it moves delivers at once what it gathered while it stood still.
 		if s.still += w; rise > 0 {
 			s.stoodFor(s.still-w, w, rise)
 			if s.firstTime == 0 {
@@ -82,10 +82,11 @@ func (s *Series) addCounter(at []time.Duration, values []float64) {
 	}
 }
 
-// spread is how many update periods a counter may stand still without being taken to count nothing.
+// spread is the number of update periods that a counter may stand still before its rate counts as 0.
 const spread = 2
 
-// updates is the update period of an energy counter, 0 where it is not known. Other counters may well stand still.
+// updates returns the update period of an energy counter, or 0 if it is unknown. Other counters may legitimately stand
+// still.
 func (s *Series) updates() time.Duration {
 	if s.sensor.Unit != units.Joule {
 		return 0
@@ -93,7 +94,7 @@ func (s *Series) updates() time.Duration {
 	return s.sensor.Update
 }
 
-// rate enters that a counter rose by so much per nanosecond in the pending time up to t.
+// rate records the rate of a counter per nanosecond over the pending time up to t.
 func (s *Series) rate(t time.Duration, rate float64) {
 	w := s.pending
 	s.pending = 0
@@ -105,17 +106,17 @@ func (s *Series) rate(t time.Duration, rate float64) {
 	s.strip.add(t-time.Duration(w), t, rate)
 }
 
-// stoodFor takes note of an energy counter that stood still for so many nanoseconds and rose in the w after them. What was used
-// while it stood is lost where it does not come with the rise.
+// stoodFor records that an energy counter stood still for stood nanoseconds and then rose in the next w. If the rise is
+// too small to include the energy of the standstill, that energy is lost.
 func (s *Series) stoodFor(stood, w, rise float64) {
 	if stuck := s.stuckAfter(); stuck > 0 && stood >= float64(stuck) && rise < s.max*(w+stood/2) {
 		s.stuck += time.Duration(stood)
 	}
 }
 
-// unlikely decides on a reading of a counter that steps back or rises too fast from the last good one. It is a wrap,
-// or it goes on from the reading set aside before it, or it is set aside itself; in the first two cases it gives the
-// increment and the time it took.
+// unlikely decides on a reading that steps back or rises too fast from the last good one. Either the counter wrapped,
+// or the reading goes on from the one set aside before it, or it is set aside itself. In the first two cases unlikely
+// returns the increment and its time.
 func (s *Series) unlikely(t time.Duration, v float64) (d float64, dt time.Duration, ok bool) {
 	d, dt = v-s.last, t-s.lastAt
 	if d < 0 && s.wrap > 0 {
@@ -143,7 +144,7 @@ func (s *Series) unlikely(t time.Duration, v float64) (d float64, dt time.Durati
 	return 0, 0, false
 }
 
-// startAnew takes the counter as reset to the odd reading.
+// startAnew treats the counter as reset to the odd reading.
 func (s *Series) startAnew() {
 	s.carry += s.last - s.origin
 	s.origin = s.odd
@@ -152,25 +153,25 @@ func (s *Series) startAnew() {
 	s.doubt.resets++
 }
 
-// jump is how many times the greatest power before and after a wrap the power across it may be.
+// jump limits the power across a wrap, as a multiple of the greatest power before and after it.
 const jump = 4
 
-// undo is what was known before a wrap that may have been none, and the reading behind it. Close to the wrap point a reset,
-// or a reading of 0, leaves a rise that MaxRate allows, though it is far above what the counter does as a rule.
+// undo is the state before a wrap that may not have been one, and the reading after it. A reset or a reading of 0 near
+// the wrap point looks like a rise that MaxRate allows. Such a rise is far above the counter's usual ones.
 type undo struct {
 	before tally
 	at     time.Duration
 	value  float64
 }
 
-// usual says whether a rise up to t is not far above those before and the rate, per nanosecond, after it.
+// usual reports whether a rise up to t is not far above the earlier rises and the rate after it, per nanosecond.
 func (s *Series) usual(d float64, t time.Duration, after float64) bool {
 	return d <= jump*max(s.max, after)*float64(t-s.movedAt+s.sensor.Update)
 }
 
-// reconsider decides on the last wrap with the reading after it, if the power across it is far above that before and
-// after. A reading that fits the one before the wrap makes what lies between junk. One that only goes on from there
-// makes it a reset.
+// reconsider decides on the last wrap by the reading after it, if the power across the wrap is far above the power
+// before and after. If that reading fits the one before the wrap, the reading between them is junk. If it fits only the
+// reading after the wrap, the counter was reset.
 func (s *Series) reconsider(t time.Duration, v float64) {
 	u, now := s.undo, s.tally
 	if t <= u.at {
@@ -185,7 +186,8 @@ func (s *Series) reconsider(t time.Duration, v float64) {
 	s.tally = u.before
 	fits := v >= s.last && s.possible(v-s.last, t-s.lastAt)
 	rise := u.value - s.last + s.wrap
-	// From 0, where a reset begins, it may have had to rise as steeply: then it did, and wrapped.
+	// From 0, where a reset begins, the counter might have had to rise as steeply. Then it did rise that steeply, and
+	// it wrapped.
 	if !goesOn && !fits || s.usual(rise, u.at, after) || !fits && !s.usual(u.value, u.at, after) {
 		s.tally = now
 		return
@@ -196,18 +198,18 @@ func (s *Series) reconsider(t time.Duration, v float64) {
 	if !fits {
 		s.odd, s.oddAt = u.value, u.at
 		s.startAnew()
-		s.hidden += rise // should it have wrapped after all
+		s.hidden += rise // in case it wrapped after all
 		s.last, s.lastAt, s.movedAt = u.value, u.at, u.at
 	}
 }
 
-// possible says whether a counter can rise by d in dt.
+// possible reports whether a counter can rise by d in dt.
 func (s *Series) possible(d float64, dt time.Duration) bool {
 	return d <= s.maxRate*(float64(dt)+float64(updateSlack))
 }
 
-// Delta is what a counter counted from its first reading to its last, in Unit; a counter of the target from the
-// target's start. It is NaN where that is not known, and for a gauge.
+// Delta returns what a counter counted from its first reading to its last, in Unit. A counter of the target counts from
+// the target's start. Delta returns NaN for a gauge, or if WhyNoDelta gives a reason.
 func (s *Series) Delta() float64 {
 	if s.WhyNoDelta() != "" {
 		return math.NaN()
@@ -216,11 +218,11 @@ func (s *Series) Delta() float64 {
 }
 
 func (s *Series) delta() float64 {
-	// Every increment is at least 0; rounding of their sum must not make it less.
+	// Every increment is at least 0. Rounding of their sum must not make it negative.
 	return max(0, s.carry+(s.last-s.origin)+float64(s.wraps)*s.wrap)
 }
 
-// WhyNoDelta is the reason why a counter has no delta, "" where it has one.
+// WhyNoDelta returns the reason why a counter has no delta, or "" if it has one.
 func (s *Series) WhyNoDelta() string {
 	switch {
 	case s.sensor.Kind != sensors.Counter:
@@ -230,18 +232,18 @@ func (s *Series) WhyNoDelta() string {
 	case s.steps == 0 && !s.sensor.OfTarget && s.doubt.back+s.doubt.fast+s.doubt.disorder > 0:
 		return "no reading fits the first one"
 	case s.steps == 0 && !s.sensor.OfTarget:
-		return "only one reading, and a counter needs two"
+		return "only one reading; a counter needs two"
 	case s.delta() > math.MaxFloat64:
 		return "too large for a number"
 	case s.sensor.Unit == units.Joule && s.delta() == 0:
-		// Nothing that is switched on uses no energy: the counter is stuck, or coarser than the run was long.
+		// Everything that is switched on uses energy. So the counter is stuck, or its steps are longer than the run.
 		return fmt.Sprintf("the counter did not move in %s", units.Brief(s.Span()))
 	}
 	return ""
 }
 
-// AtMost bounds what an energy counter that did not move can have counted, in J: its greatest rate over the time. It is
-// NaN if the counter moved, or if no time passed or the rate is not known.
+// AtMost bounds what an energy counter that did not move can have counted, in J: its greatest rate times the time. It
+// returns NaN if the counter moved, no time passed or the rate is unknown.
 func (s *Series) AtMost() float64 {
 	if s.sensor.Kind != sensors.Counter || s.sensor.Unit != units.Joule || s.count == 0 || s.delta() != 0 ||
 		s.steps == 0 && !s.sensor.OfTarget || s.Span() <= 0 || !(s.sensor.MaxRate > 0 && s.sensor.MaxRate <= math.MaxFloat64) {

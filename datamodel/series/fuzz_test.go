@@ -11,8 +11,8 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// FuzzAdd takes any readings at any times: no panic, no negative or infinite result, no value that is NaN without a
-// reason, and the same in one call as in one call for each reading.
+// FuzzAdd adds any readings at any times. It must not panic. No result may be negative or infinite, and each NaN needs
+// a reason. One call and one call per reading must give the same result.
 func FuzzAdd(f *testing.F) {
 	row := func(at time.Duration, v float64) []byte {
 		return binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, uint64(at)), math.Float64bits(v))

@@ -21,7 +21,7 @@ func (s *Series) addGauge(at []time.Duration, values []float64) {
 		dt, before := t-s.lastAt, s.last
 		switch {
 		case s.count == 0 && s.sensor.Spans:
-			s.missed = max(0, s.missed-1) // the row that it counts from
+			s.missed = max(0, s.missed-1) // the row that the bridge starts from
 			s.begin(t, v)
 			dt = t - s.from
 		case s.count == 0:
@@ -40,7 +40,7 @@ func (s *Series) addGauge(at []time.Duration, values []float64) {
 		}
 		w := float64(dt)
 		if dt > 0 {
-			mid := before*0.5 + v*0.5 // half first: the sum of two readings may be too large for a float64
+			mid := before*0.5 + v*0.5 // halve first: the sum of two readings may exceed a float64
 			a := mid * w
 			sum := s.area + a
 			if math.Abs(s.area) >= math.Abs(a) {
@@ -52,7 +52,7 @@ func (s *Series) addGauge(at []time.Duration, values []float64) {
 			s.weight, s.rated = s.weight+w, s.rated+w
 			off, step := mid-s.mean, v-before
 			s.mean += off * (w / s.rated)
-			// The second term is the variance along the line from one reading to the other.
+			// The second term is the variance along the line between the two readings.
 			s.m2 += w * (off*(mid-s.mean) + step*step/12)
 			if s.missed == 0 || s.sensor.Spans {
 				s.strip.add(t-dt, t, mid)
@@ -68,11 +68,12 @@ func (s *Series) addGauge(at []time.Duration, values []float64) {
 	}
 }
 
-// Integral is the sum of the trapezoids in Unit × s. Of readings that are means over a Window before them these sum up a
-// time that lies half a window earlier. So what is missing at the end, half a window at the last reading, is added, and
-// as much at the first one, which was before it, is taken away: exact where the power did not change within a window
-// before the start and before the end. Where the whole time is shorter than a window, the last reading has it all, and
-// beside it only what went before.
+// Integral returns the sum of the trapezoids in Unit × s.
+//
+// If readings are means over a Window before them, the trapezoids sum a time that lies half a window earlier. So half a
+// window at the last reading is added, and half a window at the first reading is subtracted. That is exact if the power
+// did not change within a window before the start and before the end. If the whole time is shorter than a window, only
+// the last reading and the power before the start are used.
 func (s *Series) Integral() float64 {
 	sum := (s.area + s.areaLow) / 1e9
 	window := s.sensor.Window.Seconds()
@@ -83,7 +84,7 @@ func (s *Series) Integral() float64 {
 	if length := (s.lastAt - s.firstAt).Seconds(); length < window {
 		shifted = window*s.last - (window-length)*s.first
 	}
-	if shifted < 0 { // the power was another just before the start
+	if shifted < 0 { // the power changed just before the start
 		return sum
 	}
 	return shifted

@@ -9,9 +9,9 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// Metrics is what the readings come to: first one metric named as the sensor is, the delta of a counter or the mean
-// of a gauge; then energy and power where the sensor is one of the two and has the other. Those that are not known
-// are in it with the reason.
+// Metrics returns what the readings add up to. The first metric has the sensor's name: the delta of a counter or the
+// mean of a gauge. Energy and power follow if the sensor measures one of them and gives the other. A metric that is
+// unknown is in the list with its reason.
 func (s *Series) Metrics() []datamodel.Metric {
 	switch {
 	case s.sensor.Kind == sensors.Counter && s.sensor.Unit == units.Joule:
@@ -25,7 +25,7 @@ func (s *Series) Metrics() []datamodel.Metric {
 	}
 }
 
-// named is own and those of others that have another name.
+// named returns own, and those of the others that have a different name.
 func (s *Series) named(own datamodel.Metric, others ...datamodel.Metric) []datamodel.Metric {
 	out := []datamodel.Metric{own}
 	for _, m := range others {
@@ -36,7 +36,7 @@ func (s *Series) named(own datamodel.Metric, others ...datamodel.Metric) []datam
 	return out
 }
 
-// Energy is the energy metric of a joule counter or a power gauge.
+// Energy returns the energy metric of a joule counter or a power gauge, in J.
 func (s *Series) Energy() datamodel.Metric {
 	if s.sensor.Kind == sensors.Counter {
 		return s.deltaMetric(datamodel.Energy)
@@ -61,13 +61,16 @@ func (s *Series) deltaMetric(name string) datamodel.Metric {
 	return s.described(m, 1e9).WithValue(s.delta())
 }
 
-// Uncertainty bounds how far the energy by a counter can be off, in J; NaN where its update period is not known. What
-// it shows may be as old as that period: the energy of up to one period is missing at the end, and as much of what was
-// before the start may be in it. The two work against each other, so the greater is the bound. What a period takes is
-// told from the increment at that end, but is no less than the mean of the run: in an increment as short as a period
-// the counter may not have moved. Where the age of what was shown at an end is known, it takes the period's place. To that
-// comes what may be lost around a reset, and while it stood still, at the greatest power that was seen, and what may have been
-// counted in wraps that nobody saw or that were taken for a reset.
+// Uncertainty bounds the error of the energy of a counter, in J. It is NaN if the update period is unknown.
+//
+// A value may be as old as one update period. So the energy of up to one period may be missing at the end, and as much
+// from before the start may be included. The two errors have opposite signs, so the greater one is the bound. The
+// energy of a period is estimated from the increment at that end, but it is at least the mean of the run. The counter
+// may not have moved in an increment as short as a period. If the age of the value at an end is known, it replaces the
+// period.
+//
+// The bound also includes energy lost around a reset or while the counter stood still, at the greatest power seen. It
+// includes wraps that nobody saw or that were mistaken for a reset.
 func (s *Series) Uncertainty() float64 {
 	update := s.sensor.Update
 	if update <= 0 && s.Aligned() {
@@ -76,7 +79,7 @@ func (s *Series) Uncertainty() float64 {
 	if s.sensor.Unit != units.Joule || s.sensor.Kind != sensors.Counter || update <= 0 || s.weight == 0 {
 		return math.NaN()
 	}
-	// In a time of w the counter moved on by the energy of at least as many periods as w holds in full.
+	// A time w holds at least floor(w / update) full periods, and the counter moved on by the energy of each.
 	period := func(rise, w float64) float64 { return rise / max(1, math.Floor(w/float64(update))) }
 	mean := period(s.delta(), s.weight)
 	end := func(rise, w float64, age time.Duration) float64 {
@@ -90,8 +93,8 @@ func (s *Series) Uncertainty() float64 {
 	return datamodel.Finite(ends + s.max*float64(s.lost+s.Standing()) + s.hidden)
 }
 
-// stuckAfter is how long an energy counter can stand still while the machine is on, 0 where that is not known: 100 of its
-// updates, and more than any pause that was seen.
+// stuckAfter returns how long an energy counter must stand still to count as stuck: 100 of its update periods, at least
+// 200 ms. That is longer than any pause seen. It is 0 if the update period is unknown.
 func (s *Series) stuckAfter() time.Duration {
 	const least, most = 200 * time.Millisecond, 100
 	if s.updates() <= 0 {
@@ -100,8 +103,8 @@ func (s *Series) stuckAfter() time.Duration {
 	return max(least, most*s.updates())
 }
 
-// Standing is the time in which the counter did not move, where that is longer than it ever stands still: at its last reading
-// and before. It is 0 where it never moved at all, which is told in another way.
+// Standing returns the time in which the counter did not move, if that exceeds its usual pauses. It covers the time up
+// to the last reading and earlier. It is 0 if the counter never moved; WhyNoDelta reports that.
 func (s *Series) Standing() time.Duration {
 	stood, stuck := s.lastAt-s.movedAt, s.stuckAfter()
 	if stuck == 0 || stood < stuck || stood == s.lastAt-s.firstAt {
@@ -110,7 +113,7 @@ func (s *Series) Standing() time.Duration {
 	return s.stuck + stood
 }
 
-// rateMetric is the mean rate of a counter over the time it was counted in.
+// rateMetric returns the mean rate of a counter over the time that it was counted in.
 func (s *Series) rateMetric(name string, unit units.Unit) datamodel.Metric {
 	m := s.metric(name, unit, "mean")
 	if reason := s.WhyNoDelta(); reason != "" {
@@ -124,7 +127,7 @@ func (s *Series) rateMetric(name string, unit units.Unit) datamodel.Metric {
 	return m.WithValue(m.Mean)
 }
 
-// Gauge is the mean of a gauge, or its greatest reading if the sensor is a high-water mark. The metric has the given
+// Gauge returns the mean of a gauge, or its greatest reading if the sensor is a high-water mark, as a metric with this
 // name.
 func (s *Series) Gauge(name string) datamodel.Metric {
 	m := s.metric(name, s.sensor.Unit, "mean")
@@ -142,7 +145,7 @@ func (s *Series) Gauge(name string) datamodel.Metric {
 	return m.WithValue(m.Mean)
 }
 
-// integralMetric is a gauge times time; for power an energy.
+// integralMetric returns a gauge times time. For power this is an energy.
 func (s *Series) integralMetric(name string) datamodel.Metric {
 	m := s.metric(name, units.Joule, "integral")
 	if m.Provenance == sensors.Sampled {
@@ -152,12 +155,12 @@ func (s *Series) integralMetric(name string) datamodel.Metric {
 	case s.count == 0:
 		return m.Lacking(s.whyNone())
 	case s.weight == 0:
-		return m.Lacking("only one reading, and energy needs two")
+		return m.Lacking("only one reading; energy needs two")
 	}
 	return s.described(m, 1).WithValue(s.Integral())
 }
 
-// described gives m the minimum, maximum, mean and standard deviation of the readings or rates, each times scale.
+// described sets the minimum, maximum, mean and standard deviation of the readings or rates in m, each times scale.
 func (s *Series) described(m datamodel.Metric, scale float64) datamodel.Metric {
 	if s.min > s.max { // a counter without a rate
 		return m
@@ -166,24 +169,25 @@ func (s *Series) described(m datamodel.Metric, scale float64) datamodel.Metric {
 	mean := s.last
 	switch {
 	case s.weight > 0 && s.sensor.Kind == sensors.Counter:
-		// Of what was counted in that time; s.mean is the same but for rounding, and for readings at the same moment.
+		// The mean of what was counted in that time. s.mean differs only by rounding, and by readings at the same
+		// moment.
 		mean = (s.delta() - s.loose - s.before()) / s.weight
 	case s.weight > 0:
 		mean = (s.area + s.areaLow) / s.weight
 	}
-	if s.pending > 0 { // what it was read to gather in that time will come later, and the mean is without it
+	if s.pending > 0 { // the energy of the pending time comes later, so the mean excludes it
 		lo = min(lo, mean)
 	}
 	mean = min(max(mean, lo), hi)
 	m.Min, m.Max, m.Mean = datamodel.Finite(lo*scale), datamodel.Finite(hi*scale), datamodel.Finite(mean*scale)
 	if s.rated > 0 {
-		// No spread is more than half the range; rounding can make it so.
+		// A standard deviation is at most half the range. Rounding can make it larger.
 		m.Std = datamodel.Finite(min(math.Sqrt(max(0, s.m2/s.rated)), hi/2-lo/2) * scale)
 	}
 	return m
 }
 
-// before is what a counter of the target had counted when it was first read.
+// before returns what a counter of the target had counted at its first reading.
 func (s *Series) before() float64 {
 	if s.sensor.OfTarget {
 		return s.first

@@ -39,7 +39,7 @@ func bytesRead() sensors.Sensor {
 	}
 }
 
-// every is n times from 0 on, d apart.
+// every returns n times from 0 on, d apart.
 func every(d time.Duration, n int) []time.Duration {
 	at := make([]time.Duration, n)
 	for i := range at {
@@ -67,7 +67,7 @@ func metricOf(t *testing.T, s *Series, name string) datamodel.Metric {
 
 func isNear(got, want, share float64) bool { return math.Abs(got-want) <= share*math.Abs(want) }
 
-// A curve is power over time with its energy, known by hand.
+// A curve is power over time, with its energy known by hand.
 type curve struct {
 	name   string
 	power  func(t float64) float64
@@ -105,8 +105,8 @@ func step(t, at float64) float64 {
 
 func square(t float64) float64 { return 1 - step(t-math.Floor(t), 0.5) }
 
-// The whole error of a counter is none; that of a gauge at 10 Hz is none where power goes straight, and at most half
-// an interval of each jump where it does not.
+// TestKnownPowerCurves checks the errors of both kinds of sensors. A counter has none. A gauge at 10 Hz has none while
+// power is linear. At each jump it is off by at most half an interval of the jump.
 func TestKnownPowerCurves(t *testing.T) {
 	for _, c := range curves() {
 		t.Run(c.name, func(t *testing.T) {
@@ -133,7 +133,7 @@ func TestKnownPowerCurves(t *testing.T) {
 			}
 			gauge := seriesOf(watts(), at, power)
 			m = metricOf(t, gauge, "energy")
-			// A jump is a line over one interval instead; in these curves it lies at either end of it.
+			// A jump becomes a line over one interval. In these curves that interval lies at either end of the jump.
 			if bound := 1e-9 + jumps*0.5*0.1*90; math.Abs(m.Value-want) > bound {
 				t.Errorf("gauge: %v J, want %v J ± %v", m.Value, want, bound)
 			}
@@ -150,7 +150,8 @@ func TestKnownPowerCurves(t *testing.T) {
 	}
 }
 
-// Ten seconds of a ramp, with beats that are late by up to half an interval: the times are what counts.
+// TestRampWithUnevenBeats reads ten seconds of a ramp with beats that are late by up to half an interval. Only the
+// times of the readings may count.
 func TestRampWithUnevenBeats(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	at := every(100*ms, 21)
@@ -177,7 +178,7 @@ func TestCounter(t *testing.T) {
 		reason string
 		count  int64
 		gaps   int64
-		warn   string // in one of the warnings; "" for none at all
+		warn   string // part of one of the warnings; "" for no warning
 		times  int64
 	}{
 		{"last less first", bytesRead(), every(sec, 3), []float64{100, 150, 400}, 300, "", 3, 0, "", 0},
@@ -191,28 +192,28 @@ func TestCounter(t *testing.T) {
 		{"infinite", bytesRead(), every(sec, 3), []float64{1, inf, 5}, 4, "", 2, 1, "infinite", 1},
 		{"below 0", bytesRead(), every(sec, 3), []float64{1, -3, 5}, 4, "", 2, 1, "below 0", 1},
 		{"a 0 in the middle", bytesRead(), every(sec, 4), []float64{100, 0, 130, 140}, 40, "", 3, 1, "stepped back", 1},
-		{"junk, then a reset", bytesRead(), every(sec, 5), []float64{100, 0, 130, 50, 60}, 30 + 10, "", 3, 2, "started anew", 1},
-		{"reset", bytesRead(), every(sec, 5), []float64{100, 150, 3, 10, 20}, 50 + 17, "", 4, 1, "started anew", 1},
+		{"junk, then a reset", bytesRead(), every(sec, 5), []float64{100, 0, 130, 50, 60}, 30 + 10, "", 3, 2, "counter was reset", 1},
+		{"reset", bytesRead(), every(sec, 5), []float64{100, 150, 3, 10, 20}, 50 + 17, "", 4, 1, "counter was reset", 1},
 		{"reset at the end", bytesRead(), every(sec, 3), []float64{100, 150, 3}, 50, "", 2, 1, "stepped back", 1},
-		{"reset twice", bytesRead(), every(sec, 7), []float64{100, 150, 3, 10, 1, 2, 3}, 50 + 7 + 2, "", 5, 2, "started anew", 2},
+		{"reset twice", bytesRead(), every(sec, 7), []float64{100, 150, 3, 10, 1, 2, 3}, 50 + 7 + 2, "", 5, 2, "counter was reset", 2},
 		{"falls all the time", bytesRead(), every(sec, 3), []float64{9, 8, 7}, nan, "no reading fits the first", 1, 2, "stepped back", 2},
 		{"wrap", joules(1000, 200), every(sec, 4), []float64{900, 980, 60, 100}, 200, "", 4, 0, "", 0},
 		{"wrap of a counter whose greatest rate is not known", joules(1000, 0), every(sec, 4), []float64{900, 980, 60, 100}, 200, "", 4, 0, "wrapped at 1000 J", 1},
 		{"wrap across a failed reading", joules(1000, 200), every(sec, 4), []float64{900, 980, nan, 100}, 200, "", 3, 1, "", 0},
 		{"wrap, then exactly at 0", joules(1000, 200), every(sec, 3), []float64{900, 0, 50}, 150, "", 3, 0, "", 0},
 		{"three wraps seen", joules(1000, 1000), every(sec, 7), []float64{500, 0, 500, 0, 500, 0, 500}, 3000, "", 7, 0, "", 0},
-		// Two wraps within one interval cannot be told from one: the result is low by the wrap point, and says that
-		// the readings were further apart than the counter lasts.
-		{"two wraps unseen", joules(1000, 200), every(10*sec, 2), []float64{900, 50}, 150, "", 2, 0, "lower bound, at most 1.00 kJ more", 1},
-		{"no wrap but time for one", joules(1000, 200), every(10*sec, 2), []float64{100, 900}, 800, "", 2, 0, "lower bound, at most 1.00 kJ more", 1},
+		// Two wraps within one interval look like one. The result is low by the wrap point, and a warning says that the
+		// counter could wrap unseen.
+		{"two wraps unseen", joules(1000, 200), every(10*sec, 2), []float64{900, 50}, 150, "", 2, 0, "lower bound, at most 1.00 kJ too low", 1},
+		{"no wrap but time for one", joules(1000, 200), every(10*sec, 2), []float64{100, 900}, 800, "", 2, 0, "lower bound, at most 1.00 kJ too low", 1},
 		{"a 0 in a wrapping counter", joules(262144, 1000), every(sec, 4), []float64{5000, 0, 5100, 5200}, 200, "", 3, 1, "stepped back", 1},
-		{"reset close to the wrap", joules(262144, 1000), every(sec, 6), []float64{261800, 261850, 2, 52, 102, 152}, 200, "", 5, 1, "started anew", 1},
+		{"reset close to the wrap", joules(262144, 1000), every(sec, 6), []float64{261800, 261850, 2, 52, 102, 152}, 200, "", 5, 1, "counter was reset", 1},
 		{"a reading of 0 close to the wrap", joules(262144, 1000), every(sec, 5), []float64{261800, 261850, 0, 261950, 262000}, 200, "", 4, 1, "stepped back", 1},
 		{"a wrap after a jump", joules(262144, 1000), every(sec, 5), []float64{261800, 261801, 256, 856, 1456}, 1800, "", 5, 0, "", 0},
 		{"a wrap at once", joules(262144, 1000), every(sec, 2), []float64{261800, 456}, 800, "", 2, 0, "", 0},
-		{"reset of a wrapping counter", joules(262144, 1000), every(sec, 5), []float64{5000, 5100, 2, 52, 102}, 200, "", 4, 1, "started anew", 1},
+		{"reset of a wrapping counter", joules(262144, 1000), every(sec, 5), []float64{5000, 5100, 2, 52, 102}, 200, "", 4, 1, "counter was reset", 1},
 		{"impossible rise", joules(262144, 1000), every(sec, 4), []float64{100, 200, 99999, 400}, 300, "", 3, 1, "not possible", 1},
-		{"impossible rise that stays", joules(262144, 1000), every(sec, 5), []float64{100, 200, 99900, 99950, 99999}, 199, "", 4, 1, "started anew", 1},
+		{"impossible rise that stays", joules(262144, 1000), every(sec, 5), []float64{100, 200, 99900, 99950, 99999}, 199, "", 4, 1, "counter was reset", 1},
 		{"rise of one tick in 1 ms", sensors.Sensor{
 			ID: "cpu/user", Family: "cpu", Name: "user", Unit: units.Second, Kind: sensors.Counter, MaxRate: 1,
 		}, every(ms, 3), []float64{1, 1.015625, 1.03125}, 0.03125, "", 3, 0, "", 0},
@@ -256,8 +257,8 @@ func TestCounter(t *testing.T) {
 	}
 }
 
-// The counters of the target's tree begin with it at 0, so that a single reading after its end is the whole of it,
-// and rows from before it are no gaps.
+// TestCounterOfTheTargetCountsFromItsStart checks that counters of the target start with it at 0. A single reading
+// after its end is the whole value, and rows before it are not gaps.
 func TestCounterOfTheTargetCountsFromItsStart(t *testing.T) {
 	nan := math.NaN()
 	cpu := sensors.Sensor{ID: "target/cpu_time", Family: "target", Name: "cpu_time", Unit: units.Second, Kind: sensors.Counter}
@@ -367,7 +368,8 @@ func TestBridgedPowerIsSaid(t *testing.T) {
 	}
 }
 
-// A counter of 16 GJ, a year at 500 W, still tells 10 µJ; and a mean far from 0 does not hide a small spread.
+// TestPrecision checks that a counter at 16 GJ, a year at 500 W, still resolves 10 µJ, and that a mean far from 0 does
+// not hide a small spread.
 func TestPrecision(t *testing.T) {
 	s := seriesOf(joules(0, 0), every(sec, 2), []float64{16e9, 16e9 + 0.00001})
 	if got := s.Delta(); math.Abs(got-0.00001) > 2e-6 {
@@ -384,8 +386,8 @@ func TestPrecision(t *testing.T) {
 	}
 }
 
-// For random readings of any quality: how they are cut into calls makes no difference, a mean lies between minimum and
-// maximum, an energy is its power times its time, and nothing comes of nothing.
+// TestSeriesProperties checks random readings of any quality. How they are cut into calls makes no difference. A mean
+// lies between minimum and maximum. An energy is its power times its time. Without readings there is no value.
 func TestSeriesProperties(t *testing.T) {
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 1))
@@ -435,7 +437,7 @@ func TestSeriesProperties(t *testing.T) {
 	}
 }
 
-// printable is all results of a series, in a form in which NaN equals NaN.
+// printable returns all results of a series in a form in which NaN equals NaN.
 func printable(s *Series) []any {
 	out := []any{s.Warnings()}
 	for _, m := range s.Metrics() {
@@ -455,7 +457,7 @@ func printable(s *Series) []any {
 	return out
 }
 
-// checkMetrics holds for every series, whatever was read.
+// checkMetrics checks what holds for every series.
 func checkMetrics(t *testing.T, s *Series) {
 	t.Helper()
 	for _, m := range s.Metrics() {
@@ -518,13 +520,13 @@ func TestSpark(t *testing.T) {
 	if got := ramp.Spark(0); got != nil {
 		t.Errorf("no parts: %v", got)
 	}
-	// A day at 10 Hz in the same memory, half of it at 10 W and half at 30 W.
+	// A day at 10 Hz needs no more memory. Half of it is at 10 W and half at 30 W.
 	day := New(watts())
 	for i := range 864_000 {
 		day.Add([]time.Duration{time.Duration(i) * 100 * ms}, []float64{10 + 20*step(float64(i), 432_000)})
 	}
 	check(day.Spark(10), []float64{10, 10, 10, 10, 10, 30, 30, 30, 30, 30}, 0.5)
-	// Nothing was read in the third quarter.
+	// The third quarter has no readings.
 	hole := seriesOf(watts(), every(100*ms, 41), fill(41, func(i int) float64 {
 		if i > 20 && i < 30 {
 			return nan
@@ -532,10 +534,10 @@ func TestSpark(t *testing.T) {
 		return 10
 	}))
 	check(hole.Spark(4), []float64{10, 10, nan, 10}, 1e-9)
-	// What spans the time before it has no gap at the start, and none where the kernel counted nothing.
+	// A sensor that spans the time before a reading has no gap at the start, and none while the kernel counted nothing.
 	busy := sensors.Sensor{Family: "cpu", Unit: units.Ratio, Kind: sensors.Gauge, Spans: true}
 	check(seriesOf(busy, every(sec, 5), []float64{nan, 0.25, nan, 0.5, 1}).Spark(4), []float64{0.25, 0.5, 0.5, 1}, 0.01)
-	// A counter gives its rate, and its mean over what was not read.
+	// A counter gives its rate, and its mean over the time without readings.
 	check(seriesOf(joules(0, 0), []time.Duration{0, sec, 4 * sec}, []float64{0, 10, 100}).Spark(4), []float64{10, 30, 30, 30}, 0.2)
 	if got := seriesOf(watts(), every(sec, 1), []float64{10}).Spark(10); got != nil {
 		t.Errorf("one reading: %v", got)

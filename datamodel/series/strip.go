@@ -8,48 +8,48 @@ import (
 )
 
 const (
-	// sparkParts is the most parts a sparkline has.
+	// sparkParts is the largest number of parts of a sparkline.
 	sparkParts = 60
-	// sliceCount is how many slices of equal length a run is kept in: at least half of them are in use, which is one
-	// for each of sparkParts parts.
+	// sliceCount is the number of slices of equal length that hold a run. At least half of them are in use, which is at
+	// least one for each of sparkParts parts.
 	sliceCount = 128
-	// firstWidth is the length of a slice at first; it doubles whenever the slices are full.
+	// firstWidth is the initial length of a slice. It doubles whenever the slices are full.
 	firstWidth = time.Millisecond
-	// lastWidth is where doubling ends, at 146 years for all slices.
+	// lastWidth is the longest slice. All slices together then span 146 years.
 	lastWidth = time.Duration(1) << 55
 )
 
-// strip holds a course over time in a fixed number of slices. When the time runs out of them, neighbours are merged
-// and each slice is twice as long.
+// strip holds a course over time in a fixed number of slices. If the slices run out, neighbours are merged and each
+// slice becomes twice as long.
 type strip struct {
 	start time.Duration
 	width time.Duration
-	// Of the slice written last: where it begins and ends after start, and its number.
+	// The bounds of the slice written last, relative to start, and its number.
 	low, high time.Duration
 	current   int
-	// area is the integral over a slice in unit × ns, covered the nanoseconds it stands on. Both are nil until there is more
-	// than the one entry in only: most courses of a command of some milliseconds are never looked at, and their 2 KB would
-	// be memory that is used for the first time, which is slow.
+	// area is the integral over a slice in unit × ns. covered is the nanoseconds behind it. Both are nil while only
+	// holds the single entry. Most courses of a command of some milliseconds are never used. Their 2 KB would be
+	// touched for the first time, which is slow.
 	area, covered *[sliceCount]float64
 	only          *entered
 }
 
-// entered is one entry of a strip, in times after its start.
+// entered is one entry of a strip. Its times are relative to the strip's start.
 type entered struct {
 	from, to time.Duration
 	mean     float64
 }
 
-// empty says that nothing was entered.
+// empty reports whether nothing was entered.
 func (b *strip) empty() bool { return b.area == nil && b.only == nil }
 
-// resolution is the length of a slice.
+// resolution returns the length of a slice.
 func (b *strip) resolution() time.Duration {
 	b.fill()
 	return b.width
 }
 
-// fill makes the slices where there are none.
+// fill creates the slices if there are none.
 func (b *strip) fill() {
 	if b.area != nil {
 		return
@@ -61,9 +61,9 @@ func (b *strip) fill() {
 	}
 }
 
-// copied is a strip of its own with the same content.
+// copied returns an independent strip with the same content.
 func (b *strip) copied() strip {
-	c := *b // what is in only is never changed
+	c := *b // the entry behind only is never changed
 	if b.area != nil {
 		area, covered := *b.area, *b.covered
 		c.area, c.covered = &area, &covered
@@ -71,7 +71,7 @@ func (b *strip) copied() strip {
 	return c
 }
 
-// add enters that the value was mean from one time to another.
+// add enters the mean value over the time between from and to.
 func (b *strip) add(from, to time.Duration, mean float64) {
 	from, to = from-b.start, to-b.start
 	if from < b.low || to > b.high || to < from {
@@ -83,7 +83,7 @@ func (b *strip) add(from, to time.Duration, mean float64) {
 	b.covered[b.current] += w
 }
 
-// spread is add for a time that is not within the current slice.
+// spread is add for a time outside the current slice.
 func (b *strip) spread(from, to time.Duration, mean float64) {
 	if from < 0 || to <= from {
 		return
@@ -121,8 +121,8 @@ func (b *strip) halve() {
 	b.width *= 2
 }
 
-// between is the integral from one time to another, and the nanoseconds it stands on; the course ends at end. All times
-// are in ns after start. A slice of which only a part is in that time is taken by length.
+// between returns the integral over a time, and the nanoseconds behind it. The course ends at end. All times are in ns
+// after start. A slice that lies only partly in that time counts in proportion to its length there.
 func (b *strip) between(from, to, end float64) (area, covered float64) {
 	if b.empty() {
 		return 0, 0
@@ -139,8 +139,8 @@ func (b *strip) between(from, to, end float64) (area, covered float64) {
 	return area, covered
 }
 
-// means is the course from one time to another in n equal parts. A slice that lies in two parts is shared between
-// them by length. A part of which less than half is covered is NaN: what little there is may belong next to it.
+// means returns the course from from to to in n equal parts. A slice that lies in two parts is shared between them by
+// length. A part that is less than half covered is NaN, because its few readings may belong to a neighbour.
 func (b *strip) means(n int, from, to time.Duration) []float64 {
 	out := make([]float64, n)
 	lo, length := float64(from)-float64(b.start), float64(to)-float64(from)
@@ -159,25 +159,25 @@ func (b *strip) means(n int, from, to time.Duration) []float64 {
 }
 
 const (
-	// enoughSlices is how many slices must have been seen before two courses are said to be one.
+	// enoughSlices is the number of slices needed before two courses can count as one.
 	enoughSlices = 8
-	// alike is the part of them that must agree: the two are read a little apart, and a counter may move in between,
-	// which makes one slice too small and the next too large.
+	// alike is the fraction of slices that must agree. The two counters are read slightly apart. A counter may move in
+	// between, which makes one slice too small and the next too large.
 	alike = 0.75
 )
 
-// rises says whether two counters rise alike: in most slices by the same to a millionth, and as much in all. Counters
-// of their own, which move in steps of some 10 µJ, do that about once in a thousand slices.
+// rises reports whether two counters rise alike: by the same amount to a millionth in most slices, and by as much in
+// total. Independent counters, which move in steps of some 10 µJ, agree in about one slice of a thousand.
 func (b *strip) rises(o *strip) bool {
 	if b.area == nil || o.area == nil || b.start != o.start || b.width != o.width {
-		return false // one entry is too little to tell by
+		return false // one entry is too little to decide
 	}
 	var seen, same int
 	var mine, theirs float64
 	before := -1.0
 	for i := range sliceCount {
 		if b.covered[i] == 0 || b.covered[i] != o.covered[i] || b.area[i] == before {
-			continue // A slice like the one before may be of the same increment.
+			continue // An equal slice may come from the same increment.
 		}
 		before = b.area[i]
 		seen++
@@ -189,5 +189,5 @@ func (b *strip) rises(o *strip) bool {
 	return seen >= enoughSlices && float64(same) >= alike*float64(seen) && math.Abs(mine-theirs) <= 0.01*mine
 }
 
-// near says that two numbers above 0 differ by a millionth at most.
+// near reports whether two numbers above 0 differ by a millionth at most.
 func near(a, b float64) bool { return a > 0 && math.Abs(a-b) <= 1e-6*a }

@@ -9,12 +9,12 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// doubts counts what was strange, by kind.
+// doubts counts the anomalies by kind.
 type doubts struct {
 	junk, disorder, back, fast, resets, blind int64
 }
 
-// whyNone is the reason why there is not a single reading.
+// whyNone returns the reason why there is no reading at all.
 func (s *Series) whyNone() string {
 	if s.rows == 0 {
 		return "never read"
@@ -22,7 +22,7 @@ func (s *Series) whyNone() string {
 	return fmt.Sprintf("no reading in %d tries", s.rows)
 }
 
-// Gaps is the rows that were missing or refused. For the target those after its end do not count.
+// Gaps returns the number of rows that were missing or refused. For the target, rows after its end do not count.
 func (s *Series) Gaps() int64 {
 	if s.sensor.OfTarget {
 		return s.gaps
@@ -30,8 +30,9 @@ func (s *Series) Gaps() int64 {
 	return s.gaps + s.missed
 }
 
-// Unread is the rows without a reading, if that is a sign of a fault, no other warning tells of them, and there are
-// readings beside them. What spans time has no value where the kernel counted none.
+// Unread returns the number of rows without a reading, if that indicates a fault that no other warning reports. It
+// returns 0 if there is no reading at all. A sensor that spans time legitimately has no value if the kernel counted
+// nothing.
 func (s *Series) Unread() int64 {
 	if s.count == 0 || s.sensor.Sparse || s.sensor.Spans || s.bridged > 0 && s.sensor.Unit == units.Watt {
 		return 0
@@ -39,7 +40,7 @@ func (s *Series) Unread() int64 {
 	return max(0, s.Gaps()-s.doubt.junk-s.doubt.disorder-s.doubt.back-s.doubt.fast)
 }
 
-// Warnings is what is doubtful about the readings, in a fixed order.
+// Warnings returns the doubts about the readings, in a fixed order.
 func (s *Series) Warnings() []datamodel.Warning {
 	var out []datamodel.Warning
 	add := func(count int64, format string, args ...any) {
@@ -48,19 +49,19 @@ func (s *Series) Warnings() []datamodel.Warning {
 		}
 	}
 	unit := s.sensor.Unit
-	if s.sensor.MaxRate <= 0 { // where it is known, blind counts the readings so far apart that one could hide
-		add(s.wraps, "the counter wrapped at %g %s; a further wrap between two readings cannot be excluded", s.wrap, unit)
+	if s.sensor.MaxRate <= 0 { // if the rate is known, blind counts only the readings far enough apart to hide a wrap
+		add(s.wraps, "the counter wrapped at %g %s; another wrap between two readings cannot be excluded", s.wrap, unit)
 	}
-	add(s.doubt.blind, "readings more than %s apart, within which the counter could wrap unseen: it is a lower bound, at most %s more",
+	add(s.doubt.blind, "readings more than %s apart, so that the counter could wrap unseen: the value is a lower bound, at most %s too low",
 		units.Brief(time.Duration(min(s.blind, math.MaxInt64/2))), units.Format(s.hidden, unit))
 	if !s.sensor.StepsBack {
 		add(s.doubt.back, "the counter stepped back; the reading was set aside")
 	}
 	add(s.doubt.fast, "the counter rose faster than %g %s/s, which is not possible; the reading was set aside",
 		s.sensor.MaxRate, unit)
-	add(s.doubt.resets, "the counter started anew; what it counted just before, within %s, is lost", units.Brief(s.lost))
+	add(s.doubt.resets, "the counter was reset; what it counted in the %s before is lost", units.Brief(s.lost))
 	add(s.doubt.junk, "the reading was infinite or below %g %s and was refused", s.lowest, unit)
-	add(s.doubt.disorder, "the reading came with an earlier time than the one before and was refused")
+	add(s.doubt.disorder, "the reading had an earlier time than the one before and was refused")
 	out = append(out, s.clock.warnings()...)
 	if s.bridged > 0 && unit == units.Watt {
 		add(s.gaps, "readings are missing; %s are bridged by straight lines", units.Brief(s.bridged))
@@ -68,8 +69,8 @@ func (s *Series) Warnings() []datamodel.Warning {
 	return out
 }
 
-// Align tells that what the counter showed in the first and the last row was no older than that; nil is not known. Ages
-// of a row without a reading are of no use.
+// Align sets how stale the first and the last reading may be. A nil age is unknown. An age without a reading is
+// ignored.
 func (s *Series) Align(e datamodel.Edge) {
 	age := func(known *float64, useful bool) time.Duration {
 		if !useful || known == nil || !(*known > 0 && *known < math.MaxInt64/1e9) {
@@ -80,18 +81,18 @@ func (s *Series) Align(e datamodel.Edge) {
 	s.firstAge, s.lastAge = age(e.First, s.firstAt == s.from), age(e.Last, s.lastAt == s.End())
 }
 
-// Alignment says how exact the ends are, "" where nobody waited for an edge.
+// Alignment describes how exact the ends are. It returns "" if no edge was awaited.
 func (s *Series) Alignment() string {
 	switch {
 	case s.Aligned():
-		return fmt.Sprintf("at an edge: the first reading to %v, the last to %v", s.firstAge, s.lastAge)
+		return fmt.Sprintf("at an edge: first reading exact to %v, last to %v", s.firstAge, s.lastAge)
 	case s.firstAge > 0:
-		return fmt.Sprintf("the first reading at an edge, to %v; no edge at the end", s.firstAge)
+		return fmt.Sprintf("first reading at an edge, exact to %v; no edge at the end", s.firstAge)
 	case s.lastAge > 0:
-		return fmt.Sprintf("the last reading at an edge, to %v; no edge at the start", s.lastAge)
+		return fmt.Sprintf("last reading at an edge, exact to %v; no edge at the start", s.lastAge)
 	}
 	return ""
 }
 
-// Aligned says whether both ends are at an edge.
+// Aligned reports whether both ends are at an edge.
 func (s *Series) Aligned() bool { return s.firstAge > 0 && s.lastAge > 0 }
