@@ -39,9 +39,9 @@ func TestEstimateIsShownAsOne(t *testing.T) {
 	}
 	node.Metrics = nil
 	for _, name := range []string{"estimated_energy", "estimated_target_energy"} {
-		node.Metrics = append(node.Metrics, datamodel.Missing(name, units.Joule, "no rated power of that is known"))
+		node.Metrics = append(node.Metrics, datamodel.Missing(name, units.Joule, "no rated power is known for it"))
 	}
-	if text := render(t, "markdown", r, report.Options{}); !strings.Contains(text, "no rated power of that is known") {
+	if text := render(t, "markdown", r, report.Options{}); !strings.Contains(text, "no rated power is known for it") {
 		t.Errorf("the reason is not in\n%s", text)
 	}
 	r.Run.Estimate = false

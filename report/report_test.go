@@ -106,7 +106,7 @@ func vm() datamodel.Result {
 		{"profiler_cpu_time", 0.0312, sensors.FromCounter, "getrusage"},
 	}, absent("no powercap in this kernel", "energy", "power", "target_energy",
 		"other_energy", "idle_energy", "net_energy"),
-		absent("not asked for (--estimate)", "estimated_energy", "estimated_target_energy"),
+		absent("not requested (--estimate)", "estimated_energy", "estimated_target_energy"),
 		absent("no NVIDIA driver", "gpu_energy", "gpu_target_energy", "gpu_memory_peak"), absent("no limit is known", "cpu_limit_utilization"))
 	host := &datamodel.Node{
 		Name: "build-7", Level: datamodel.HostLevel,
@@ -513,13 +513,13 @@ func TestWayOnOfTheRun(t *testing.T) {
 	node := r.Tree.First(datamodel.RunLevel)
 	for i, m := range node.Metrics {
 		if m.Name == "cpu_utilization" {
-			node.Metrics[i] = datamodel.Missing(m.Name, m.Unit, "6.24ms are too short for counters that go in steps of 10ms")
+			node.Metrics[i] = datamodel.Missing(m.Name, m.Unit, "6.24ms is too short for counters with steps of 10ms")
 		}
 	}
 	for width, want := range map[int]string{
-		200: "cpu of the machine (6.24ms are too short for counters that go in steps of 10ms); energy, power (no powercap in this kernel);" +
+		200: "cpu of the machine (6.24ms is too short for counters with steps of 10ms); energy, power (no powercap in this kernel);" +
 			" gpu (no NVIDIA driver); ergon sensors tells more",
-		120: "cpu of the machine (6.24ms are too short for counters th…); energy, power, gpu (ergon sensors tells why)",
+		120: "cpu of the machine (6.24ms is too short for counters wit…); energy, power, gpu (ergon sensors tells why)",
 		80:  "cpu of the machine; energy, power, gpu (ergon sensors tells why)",
 		70:  "cpu of the machine, energy, power, gpu",
 	} {

@@ -19,9 +19,9 @@ func TestRatedMachines(t *testing.T) {
 	}{
 		{"epyc-2s-dies", 450, "2 packages of 225 W"},
 		{"container-masked", 205, "205 W"},
-		{"laptop-psys", 0, `no rated power of "11th Gen Intel(R) Core(TM) i7-1185G7 @ 3.00GHz" is known`}, // a range only
-		{"grace", 0, "no rated power of"},
-		{"empty-vm", 0, "the processor has no name here"},
+		{"laptop-psys", 0, `no rated power is known for "11th Gen Intel(R) Core(TM) i7-1185G7 @ 3.00GHz"`}, // a range only
+		{"grace", 0, "no rated power is known for"},
+		{"empty-vm", 0, "the processor's name is unknown here"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			host := fixture.Host(t, c.name)

@@ -183,7 +183,7 @@ func TestGPUEnergyOfKnownCurves(t *testing.T) {
 		// The power readings see only the last 25 ms of each 100 ms, so the cross-check warns.
 		blind, told := strings.Contains(c.settings, "square:350:50:0.1 "), false
 		for _, w := range r.Run.Warnings {
-			if strings.HasPrefix(w.Subject, "gpu/") && !strings.Contains(w.Text, "its energy is that of") {
+			if strings.HasPrefix(w.Subject, "gpu/") && !strings.Contains(w.Text, "its energy covers") {
 				if told = strings.Contains(w.Text, "more than 5 % apart"); !told || !blind {
 					t.Errorf("%+v", w)
 				}
@@ -241,7 +241,7 @@ func TestGPUHangs(t *testing.T) {
 	if !(math.Abs(m.Value-truth) <= 250*0.1) {
 		t.Errorf("%v J (%s), but %v J from %v s to %v s", m.Value, m.Reason, truth, r.from, r.to)
 	}
-	for _, text := range []string{"no last reading within 2s: the source hangs", "its energy is that of"} {
+	for _, text := range []string{"no last reading within 2s: the source hangs", "its energy covers"} {
 		if !slices.ContainsFunc(r.Run.Warnings, func(w datamodel.Warning) bool { return strings.Contains(w.Text, text) }) {
 			t.Errorf("no %q in %+v", text, r.Run.Warnings)
 		}

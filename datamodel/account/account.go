@@ -1,7 +1,8 @@
-// Package account makes the result of a run of what was read and of what the runner knows: the tree of metrics, the
-// summary, the courses that follow by a model, the table of processes and the doubts. It is pure: no files, no clock.
+// Package account makes the result of a run from what was read and from what the runner knows. The result is the tree
+// of metrics, the summary, the modelled courses, the process table and the doubts. The package is pure: it uses no
+// files and no clock.
 //
-// Account is called once a run. Each step takes what the steps before it made and returns what it makes.
+// Account is called once per run. Each step takes the results of the steps before it and returns its own.
 package account
 
 import (
@@ -17,26 +18,27 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// Input is what a result is made of.
+// Input holds everything that a result is made from.
 type Input struct {
 	Run   datamodel.Run
 	Hosts []Host
 }
 
-// Host is what was read and what is known on one host.
+// Host holds what was read and what is known on one host.
 type Host struct {
 	Machine datamodel.HostInfo
 	Ledger  datamodel.Ledger
-	// Series is one for each sensor that was opened, in the order they are to appear in; none if the sampler failed.
+	// Series has one entry for each sensor that was opened, in the order of the result. It is empty if the sampler
+	// failed.
 	Series []*series.Series
-	// Seen is what the looks at the command's processes saw, nil if there were none.
+	// Seen is what the looks at the command's processes saw. It is nil if there were none.
 	Seen     *datamodel.SeenProcesses
 	Sources  []datamodel.SourceStats
 	Missing  []sensors.Absence
 	Baseline *datamodel.Baseline
 }
 
-// OneHost is the input of a run on one machine, which the run itself describes.
+// OneHost returns the input of a run on one machine, which the run itself describes.
 func OneHost(run datamodel.Run, ledger datamodel.Ledger, list []*series.Series, seen *datamodel.SeenProcesses) Input {
 	return Input{Run: run, Hosts: []Host{{
 		Machine: run.Host, Ledger: ledger, Series: list, Seen: seen,
@@ -44,25 +46,25 @@ func OneHost(run datamodel.Run, ledger datamodel.Ledger, list []*series.Series, 
 	}}}
 }
 
-// Result is what the accounting makes.
+// Result is the result of the accounting.
 type Result struct {
-	// Tree is the app node with multi_run, run, host, device and sensor below it.
+	// Tree is the app node. Below it are multi_run, run, host, device and sensor nodes.
 	Tree *datamodel.Node
-	// Summary is the metrics of the run in the order of the catalogue, all of them.
+	// Summary holds all metrics of the summary, in the order of the catalogue.
 	Summary []datamodel.Metric
-	// Courses are what the energy was shared out to, over time.
+	// Courses are the shares of the energy over time.
 	Courses []datamodel.Course
-	// Processes is the table of the command's processes, nil if they were not looked at.
+	// Processes is the table of the command's processes. It is nil if there were no looks at them.
 	Processes []datamodel.Process
-	// Spark is what Run.Spark holds.
+	// Spark is the content of Run.Spark.
 	Spark    map[string][]*float64
 	Warnings []datamodel.Warning
 }
 
 // Account makes the result of a run. It does not change its input.
 //
-// The run, the multi_run and the app carry the metrics of the summary, all of them; as long as a multi_run has one run
-// they are the same. A host carries what was measured of the machine, a device what its sensors came to.
+// The run, the multi_run and the app carry all metrics of the summary. They are equal as long as a multi_run has one
+// run. A host carries what was measured on the machine. A device carries the results of its sensors.
 func Account(in Input) Result {
 	var out Result
 	var hosts []*datamodel.Node
@@ -73,7 +75,7 @@ func Account(in Input) Result {
 		out.Courses = append(out.Courses, r.courses...)
 		out.Processes = append(out.Processes, r.processes...)
 		out.Warnings = append(out.Warnings, r.warnings...)
-		if out.Spark == nil { // of the first host: of several it would be a chart of its own
+		if out.Spark == nil { // from the first host; a sum over hosts would need a chart of its own
 			out.Spark = r.spark
 		}
 	}
@@ -82,21 +84,21 @@ func Account(in Input) Result {
 	return out
 }
 
-// doubts collects the warnings of a host in the order of the steps.
+// doubts collects the warnings of a host, in the order of the steps.
 type doubts struct{ list []datamodel.Warning }
 
 func (w *doubts) add(subject, format string, args ...any) {
 	w.list = append(w.list, datamodel.Warning{Subject: subject, Text: fmt.Sprintf(format, args...)})
 }
 
-// host is what is known of one host before anything is made of it. Its methods look things up and change nothing.
+// host holds what is known about one host before the accounting. Its methods look things up and change nothing.
 type host struct {
 	Host
 	run    datamodel.Run
 	energy energyChoice
 }
 
-// hostResult is what is made of one host.
+// hostResult is the result of one host.
 type hostResult struct {
 	node      *datamodel.Node
 	summary   []datamodel.Metric
@@ -106,7 +108,7 @@ type hostResult struct {
 	warnings  []datamodel.Warning
 }
 
-// accountHost is the straight road of the accounting: from the series of one host to its node of the tree.
+// accountHost runs all steps of the accounting for one host, from its series to its node of the tree.
 func accountHost(run datamodel.Run, of Host) hostResult {
 	of.Series = learned(of.Series)
 	h := &host{Host: of, run: run, energy: chooseEnergy(of.Series)}
@@ -144,7 +146,7 @@ func accountHost(run datamodel.Run, of Host) hostResult {
 	return r
 }
 
-// made is the metrics that were made so far, by their names.
+// made holds the metrics made so far, by name.
 type made map[string]datamodel.Metric
 
 func (m made) add(list ...datamodel.Metric) {
@@ -153,7 +155,7 @@ func (m made) add(list ...datamodel.Metric) {
 	}
 }
 
-// summary is the metrics in the order of the catalogue.
+// summary returns the metrics in the order of the catalogue.
 func (m made) summary() []datamodel.Metric {
 	fields := datamodel.Summary()
 	out := make([]datamodel.Metric, len(fields))
@@ -167,8 +169,8 @@ func (m made) summary() []datamodel.Metric {
 	return out
 }
 
-// overHosts is the summary of all hosts together: what adds up is added, of the rest the catalogue says how one value
-// is made of several. A metric that one host lacks is missing, with that host's reason.
+// overHosts returns the summary of all hosts together. Metrics that add up are added. For the others the catalogue says
+// how to combine values. A metric that one host lacks is missing, with that host's reason.
 func overHosts(hosts []*datamodel.Node, summaries [][]datamodel.Metric) []datamodel.Metric {
 	switch len(summaries) {
 	case 0:
@@ -192,7 +194,7 @@ func overHosts(hosts []*datamodel.Node, summaries [][]datamodel.Metric) []datamo
 	return out
 }
 
-// together makes the metric of several hosts of the metric of each.
+// together combines one metric of several hosts.
 func together(d datamodel.Definition, parts []datamodel.Metric) datamodel.Metric {
 	source := fmt.Sprintf("%d hosts: %s", len(parts), parts[0].Source)
 	m := datamodel.Total(d.Name, d.Unit, parts, source)
@@ -213,25 +215,25 @@ func together(d datamodel.Definition, parts []datamodel.Metric) datamodel.Metric
 	return m
 }
 
-// why is why a metric is missing.
+// why is the reason of a missing metric.
 type why struct {
 	text string
-	// absence is the ID of the absence that it comes down to, "" if there is none.
+	// absence is the ID of the absence behind the reason. It is "" if there is none.
 	absence string
-	// atMost bounds the missing value from above; 0 is not known.
+	// atMost bounds the missing value from above. 0 means unknown.
 	atMost float64
 }
 
-// because is a reason that no absent sensor explains, none if the text is "".
+// because returns a reason without an absence. An empty text is no reason.
 func because(text string) why { return why{text: text} }
 
-// whyOf is the reason of a missing metric.
+// whyOf returns the reason of a missing metric.
 func whyOf(m datamodel.Metric) why { return why{text: m.Reason, absence: m.Absence} }
 
-// of is the reason for something that depends on what is missing: "CPU time of the command: never read".
+// of returns the reason for something that depends on what is missing: "CPU time of the command: never read".
 func (y why) of(what string) why { return why{text: what + ": " + y.text, absence: y.absence} }
 
-// missing is a metric without a value for a reason.
+// missing returns a metric without a value, for the reason given.
 func missing(name string, unit units.Unit, y why) datamodel.Metric {
 	m := datamodel.Missing(name, unit, y.text)
 	m.Absence = y.absence
@@ -241,13 +243,13 @@ func missing(name string, unit units.Unit, y why) datamodel.Metric {
 	return m
 }
 
-// warnGaps says of each family how many readings are missing. Each sensor by itself would be a warning too many: where a file
-// cannot be read, all that is in it is missing.
+// warnGaps reports for each family how many readings are missing. One warning per sensor would be too many: if a file
+// cannot be read, all sensors in it have no reading.
 func (h *host) warnGaps(w *doubts) {
 	type gap struct {
 		sensors, missing, rows int64
 		subject                string
-		last                   time.Duration // of the last reading, where none came after it
+		last                   time.Duration // of the last reading, if none came after it
 	}
 	var families []string
 	gaps := make(map[string]*gap)
@@ -274,7 +276,7 @@ func (h *host) warnGaps(w *doubts) {
 		g := gaps[family]
 		text := fmt.Sprintf("%d of %d readings are missing", g.missing, g.rows)
 		if g.sensors > 1 {
-			g.subject, text = family, text+fmt.Sprintf(", of %d sensors", g.sensors)
+			g.subject, text = family, text+fmt.Sprintf(", from %d sensors", g.sensors)
 		}
 		if g.last > 0 {
 			text += fmt.Sprintf("; none came after %s", units.Brief(g.last))
@@ -283,7 +285,7 @@ func (h *host) warnGaps(w *doubts) {
 	}
 }
 
-// find is the series of a sensor of that use that is of the machine or the command as a whole, nil if there is none.
+// find returns the series with this use that covers the whole machine or command. It returns nil if there is none.
 func (h *host) find(use sensors.Use) *series.Series {
 	for _, s := range h.Series {
 		if sensor := s.Sensor(); sensor.Use == use && sensor.CPUs == "" && sensor.Device == "" {
@@ -293,7 +295,7 @@ func (h *host) find(use sensors.Use) *series.Series {
 	return nil
 }
 
-// every is all series of a use.
+// every returns all series with this use.
 func (h *host) every(use sensors.Use) []*series.Series {
 	var out []*series.Series
 	for _, s := range h.Series {
@@ -304,8 +306,8 @@ func (h *host) every(use sensors.Use) []*series.Series {
 	return out
 }
 
-// whyMissing is the reason why there is nothing of a family: what its backend said of the first of ids that it said
-// anything of, then of anything else in the family; failing that, that the readings as a whole are missing.
+// whyMissing returns the reason why a family has no result. It looks for the absence of the first of ids that has a
+// reason, then for one of the whole family, then for any of the family. Without one, the readings as a whole are missing.
 func (h *host) whyMissing(family string, ids ...string) why {
 	for _, id := range append(ids, family) {
 		for _, a := range h.Missing {
@@ -328,7 +330,7 @@ func (h *host) whyMissing(family string, ids ...string) why {
 	return because("no readings")
 }
 
-// absence is why there is no sensor of that ID, empty if nothing was said of it.
+// absence returns the reason why there is no sensor with this ID. It is empty if no backend gave one.
 func (h *host) absence(id string) why {
 	for _, a := range h.Missing {
 		if a.ID == id {
@@ -338,7 +340,7 @@ func (h *host) absence(id string) why {
 	return why{}
 }
 
-// have takes a value from the ledger; what is not a number is not known.
+// have returns a value of the ledger. It returns false if the value is unknown or not a finite number.
 func have(p *float64) (float64, bool) {
 	if p == nil || math.IsNaN(*p) || math.IsInf(*p, 0) {
 		return math.NaN(), false

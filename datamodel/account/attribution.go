@@ -9,25 +9,27 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// modelLimit is what the model of shares cannot know (Alumet, METRION: the same CPU time differs in energy by that).
+// modelLimit is the limit of a model that shares energy by CPU time (Alumet, METRION: the energy of equal CPU time
+// differs by this factor).
 const modelLimit = "equal CPU time is not equal energy: it differs by a factor of 2 to 3"
 
-// cpuShares is whose the energy of the CPUs' cover was. If target and other have values, the three add up to it, one that
-// is missing left out.
+// cpuShares is how the energy of the CPUs' cover was shared out. If target and other have values, the three add up to
+// it. A missing idle is left out of the sum.
 type cpuShares struct {
 	target, other, idle datamodel.Metric
-	// division is how they came about; it is empty if they are not known.
+	// division is how the shares were computed. It is empty if they are unknown.
 	division division
 }
 
-// shareCPUs divides the energy of the CPUs' cover, without GPUs, into what is the target's, what is others', and what the
-// machine takes when idle.
+// shareCPUs divides the energy of the CPUs' cover, without GPUs, into the target's, others' and idle energy.
 //
-// In each interval the target has as much of it as of the CPUs' busy time, which takes a second of CPU time to cost the
-// same whoever has it; where the target's time on the CPUs of each package is known, this is done for each package.
-// Without a baseline the energy of idling is taken to be caused by what ran, and is shared out with the rest: time in
-// which CPUs were idle says nothing of what they took in it. With one, idling is the baseline's power over the time, and
-// what is above is shared out. What GPUs used is not shared out: CPU time says nothing of it.
+// In each interval the target's part of the energy is its part of the CPUs' busy time. This assumes that a second of
+// CPU time costs the same in every process. If the target's time on each package's CPUs is known, each package is
+// divided by itself.
+//
+// Without a baseline idle energy is shared out with the rest, as if the running processes caused it. The CPUs' idle
+// time does not say how much energy they used in it. With a baseline idle energy is the baseline's power times the
+// time, and the rest is shared out. The GPUs' energy is not shared out here, because CPU time says nothing about it.
 func (h *host) shareCPUs(t busyTime, used datamodel.Metric, w *doubts) cpuShares {
 	none := func(y why, idle datamodel.Metric) cpuShares {
 		return cpuShares{
@@ -87,11 +89,11 @@ func (h *host) shareCPUs(t busyTime, used datamodel.Metric, w *doubts) cpuShares
 		idle.Value = summed
 	}
 	out := cpuShares{
-		target: share(datamodel.TargetEnergy, target, model), other: share(datamodel.OtherEnergy, other, "the rest beside the "+model),
+		target: share(datamodel.TargetEnergy, target, model), other: share(datamodel.OtherEnergy, other, "the rest after the "+model),
 		idle: idle, division: d,
 	}
-	// What the counters leave open: of each its part of what they leave open of the whole, and what a tick of each CPU too many or
-	// too few moves from one to the other. How far the model is off, of which the source tells, is not in it.
+	// Each share has its part of the counters' uncertainty. In addition, an error of one tick per CPU moves energy between
+	// the shares. The error of the model is excluded; the source names it.
 	most := whole.Value + whole.Uncertainty
 	between := target * tick.Seconds() * float64(max(1, h.Machine.CPUs)) / t.busy
 	for _, m := range []*datamodel.Metric{&out.target, &out.other} {

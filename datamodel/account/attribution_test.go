@@ -60,7 +60,7 @@ func TestWhoseEnergy(t *testing.T) {
 	in = base()
 	in.Ledger.GroupTime = new(5.25)
 	source = f("more than the ticks saw", in, 1000, 0, nan, "").Metric("target_energy").Source
-	if want := "share of busy CPU time, all of it: 5.25 s, of which the ticks of the machine's counters saw 5 s, in 1000 J"; !strings.Contains(source, want) {
+	if want := "share of busy CPU time, all of it: 5.25 s, but the ticks of the machine's counters saw only 5 s, in 1000 J"; !strings.Contains(source, want) {
 		t.Errorf("%q does not say %q", source, want)
 	}
 
@@ -77,7 +77,7 @@ func TestWhoseEnergy(t *testing.T) {
 	f("baseline above the run", in, 0, 0, 1000, "above the power of the run")
 	in.Run.Baseline = &datamodel.Baseline{Cover: "psys", Power: 30}
 	run = f("baseline of something else", in, 400, 600, nan, "")
-	if m := run.Metric("idle_energy"); m.Reason != "the baseline is of psys, the energy of packages" {
+	if m := run.Metric("idle_energy"); m.Reason != "the baseline covers psys, but the energy covers packages" {
 		t.Errorf("%+v", m)
 	}
 	in.Run.Baseline = &datamodel.Baseline{Cover: "packages", Power: nan}
@@ -92,7 +92,7 @@ func TestWhoseEnergy(t *testing.T) {
 	if m := run.Metric("energy"); m.Value != 6000 {
 		t.Errorf("%+v", m)
 	}
-	if m := run.Metric("gpu_target_energy"); m.Reason != "which processes used the GPU was not read" || m.Unit != units.Joule {
+	if m := run.Metric("gpu_target_energy"); m.Reason != "the processes that used the GPU were not read" || m.Unit != units.Joule {
 		t.Errorf("%+v", m)
 	}
 	in = base()

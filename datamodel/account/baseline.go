@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	// busyShare of all CPUs, or busyCPUs of them, is more than a machine does that waits.
+	// busyShare of all CPUs, or busyCPUs of them, is more than an idle machine uses.
 	busyShare = 0.05
 	busyCPUs  = 1
-	// driftShare is how far two baselines may be apart, in parts of their mean; leastDrift is always allowed.
+	// driftShare is the largest difference between two baselines without a warning, as a part of their mean. leastDrift
+	// is always allowed.
 	driftShare = 0.05
 	leastDrift = 0.01
 )
 
-// BaselineOf makes a baseline of what was read on an idle machine, from the given moment on. Where no energy came of it
-// the Reason says why.
+// BaselineOf makes a baseline from readings of an idle machine, from start on. If they give no energy, Reason says why.
 func BaselineOf(list []*series.Series, start time.Time, missing []sensors.Absence) datamodel.Baseline {
 	h := &host{Host: Host{Series: list, Missing: missing}, energy: chooseEnergy(list)}
 	c := h.energy
@@ -41,7 +41,7 @@ func BaselineOf(list []*series.Series, start time.Time, missing []sensors.Absenc
 		}
 		base.Duration = max(base.Duration, window)
 		base.Power += m.Value / window
-		base.Spread += m.Std // as if all rose and fell together, which is the most it can be
+		base.Spread += m.Std // as if all rose and fell together, which is the worst case
 	}
 	if !(base.Power <= math.MaxFloat64 && base.Spread <= math.MaxFloat64) {
 		return datamodel.Baseline{Reason: "too large for a number"}
@@ -52,7 +52,7 @@ func BaselineOf(list []*series.Series, start time.Time, missing []sensors.Absenc
 	return base
 }
 
-// doubtBaseline warns of a baseline that is none: of a machine that did not idle, or not alike before and after.
+// doubtBaseline warns about a useless baseline: the machine was not idle, or it was not the same before and after.
 func (h *host) doubtBaseline(w *doubts) {
 	base := h.Baseline
 	if base == nil {
@@ -66,7 +66,7 @@ func (h *host) doubtBaseline(w *doubts) {
 	if busy := base.Busy; busy != nil {
 		cpus := *busy * float64(h.Machine.CPUs)
 		if *busy > busyShare || cpus > busyCPUs {
-			w.add(subject, "the machine was busy while it was to idle: %s of its CPUs (above %s, or %d CPU); the idle power is too high",
+			w.add(subject, "the machine was busy during the baseline: %s of its CPUs (above %s, or %d CPU); the idle power is too high",
 				units.Format(*busy, units.Ratio), units.Format(busyShare, units.Ratio), busyCPUs)
 		}
 	}
@@ -75,11 +75,11 @@ func (h *host) doubtBaseline(w *doubts) {
 	}
 	before, after := base.Parts[0], base.Parts[1]
 	if after.Reason != "" {
-		w.add(subject, "only that before the command counts, there is none after it: %s", after.Reason)
+		w.add(subject, "only the baseline before the command counts; there is none after it: %s", after.Reason)
 		return
 	}
 	if after.Cover != before.Cover {
-		w.add(subject, "only that before the command counts: it is of %s, that after it of %s", before.Cover, after.Cover)
+		w.add(subject, "only the baseline before the command counts: it covers %s, but the one after it covers %s", before.Cover, after.Cover)
 		return
 	}
 	drift := math.Abs(after.Power - before.Power)
@@ -90,7 +90,7 @@ func (h *host) doubtBaseline(w *doubts) {
 	}
 }
 
-// idle is the energy that the machine would have taken idle, at most all of it.
+// idle returns the energy that the machine would have used at idle, in J. It is at most whole.
 func (h *host) idle(whole float64, w *doubts) datamodel.Metric {
 	const name = datamodel.IdleEnergy
 	base := h.Baseline
@@ -102,7 +102,7 @@ func (h *host) idle(whole float64, w *doubts) datamodel.Metric {
 	case !(base.Power >= 0 && base.Power <= math.MaxFloat64):
 		return datamodel.Missing(name, units.Joule, "the baseline gave no power")
 	case base.Cover != h.energy.name:
-		return datamodel.Missing(name, units.Joule, fmt.Sprintf("the baseline is of %s, the energy of %s",
+		return datamodel.Missing(name, units.Joule, fmt.Sprintf("the baseline covers %s, but the energy covers %s",
 			cmp.Or(base.Cover, "nothing"), h.energy.name))
 	}
 	var window time.Duration
@@ -112,7 +112,7 @@ func (h *host) idle(whole float64, w *doubts) datamodel.Metric {
 	length := window.Seconds() / float64(len(h.energy.cpu))
 	v := base.Power * length
 	if v > whole {
-		w.add("run", "the baseline of %s is above the power of the run: it is all counted as idle",
+		w.add("run", "the baseline of %s is above the power of the run: all energy counts as idle",
 			units.Format(base.Power, units.Watt))
 		v = whole
 	}
@@ -122,8 +122,8 @@ func (h *host) idle(whole float64, w *doubts) datamodel.Metric {
 	return m
 }
 
-// net is the energy less that of idling of all that is in it. The difference of two measurements is a model of what would have
-// been.
+// net returns the energy less the idle energy of everything in it. The difference of two measurements is a model of
+// what would have been, so it counts as attributed.
 func (h *host) net(energy, idle, gpusIdle datamodel.Metric) datamodel.Metric {
 	const name = datamodel.NetEnergy
 	var idling []datamodel.Metric

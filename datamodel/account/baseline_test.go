@@ -68,7 +68,7 @@ func TestBaselineBeforeAndAfter(t *testing.T) {
 		{"busy", of(30, 0.5, 0.08), 30, "8.00 % of its CPUs", "drifted"},
 		{"one CPU of many busy", of(30, 0.5, 0.03), 30, "3.00 % of its CPUs", "drifted"},
 		{"none after", of(30, 0.5, 0).And(datamodel.Baseline{Reason: "interrupted"}), 30, "there is none after it: interrupted", "drifted"},
-		{"of another thing after", of(30, 0.5, 0).And(psys), 30, "that after it of psys", "drifted"},
+		{"of another thing after", of(30, 0.5, 0).And(psys), 30, "the one after it covers psys", "drifted"},
 		{"none", datamodel.Baseline{Reason: "no meter"}, math.NaN(), "not measured: no meter", "drifted"},
 		{"none before", datamodel.Baseline{Reason: "no meter"}.And(of(30, 0, 0)), math.NaN(), "not measured: no meter", "drifted"},
 	} {

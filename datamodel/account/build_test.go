@@ -533,7 +533,7 @@ func TestTooShortForTicks(t *testing.T) {
 	tree, warnings := build(t, in)
 	run := tree.First(datamodel.RunLevel)
 	for _, name := range []string{"cpu_utilization", "target_energy"} {
-		if m := run.Metric(name); !strings.Contains(m.Reason, "too short for counters that go in steps of 10ms") {
+		if m := run.Metric(name); !strings.Contains(m.Reason, "too short for counters with steps of 10ms") {
 			t.Errorf("%s: %+v", name, m)
 		}
 	}
@@ -742,7 +742,7 @@ func TestMissingReadingsAreSaid(t *testing.T) {
 			got = append(got, fmt.Sprintf("%s: %s: %d", w.Subject, w.Text, w.Count))
 		}
 	}
-	want := []string{"memory: 2 of 5 readings are missing, of 2 sensors: 2", "network/receive: 2 of 5 readings are missing; none came after 2s: 2"}
+	want := []string{"memory: 2 of 5 readings are missing, from 2 sensors: 2", "network/receive: 2 of 5 readings are missing; none came after 2s: 2"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
 	}

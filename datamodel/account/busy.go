@@ -10,39 +10,40 @@ import (
 )
 
 const (
-	// tick is the step of the times in /proc/stat (USER_HZ, 100 a second wherever Linux runs).
+	// tick is the step of the times in /proc/stat (USER_HZ, 100 per second on every Linux system).
 	tick = 10 * time.Millisecond
-	// enoughTicks is how many must pass before a share made of them is worth saying: with 5 it is known to a fifth.
+	// enoughTicks is the number of ticks needed before a share computed from them is useful. With 5 ticks its error is
+	// a fifth.
 	enoughTicks = 5
-	// raplStep is how often the RAPL counters move, where their sensor does not say so itself.
+	// raplStep is how often the RAPL counters move if their sensor does not say so.
 	raplStep = time.Millisecond
-	// enoughUpdates of a counter, and enoughTime, must pass before the steps in which it moves no longer matter.
+	// enoughUpdates of a counter and enoughTime must pass before its steps no longer matter.
 	enoughUpdates = 10
 	enoughTime    = 20 * time.Millisecond
 )
 
-// busyTime is how long the machine's CPUs worked, by the counters of the whole machine, which one reading of
-// /proc/stat gives together.
+// busyTime is how long the machine's CPUs worked, in s, by the counters of the whole machine. One reading of /proc/stat
+// gives them together.
 type busyTime struct {
 	busy, total float64
 	count, gaps int64
 	from        sensors.Provenance
 	source      string
 	why         why
-	// mean is the utilization as a gauge, where there are no counters.
+	// mean is the utilization as a gauge, if there are no counters.
 	mean *datamodel.Metric
 }
 
-// cpuMode is one of the times that /proc/stat has of a processor.
+// cpuMode is one of the times that /proc/stat counts for a processor.
 type cpuMode struct {
 	name string
 	use  sensors.Use
-	// busy says that it worked, required that every kernel has it.
+	// busy is true if the processor works in this mode. required is true if every kernel has the mode.
 	busy, required bool
 }
 
-// cpuModes lists them. Idle and iowait are idle. Steal is time others had: part of the whole but not busy here. That of
-// virtual machines run here is in user already.
+// cpuModes lists the modes. Idle and iowait are idle. Steal is time that other guests had: part of the whole, but not
+// busy here. The time of virtual machines that run here is already in user.
 func cpuModes() []cpuMode {
 	return []cpuMode{
 		{"user", sensors.CPUUser, true, true},
@@ -92,7 +93,7 @@ func (h *host) machineCPU() busyTime {
 	}
 	if window < enoughTicks*tick || t.total <= 0 {
 		t.mean = nil
-		t.why = because(fmt.Sprintf("%s are too short for counters that go in steps of %s", units.Brief(window), tick))
+		t.why = because(fmt.Sprintf("%s is too short for counters with steps of %s", units.Brief(window), tick))
 	}
 	return t
 }

@@ -12,9 +12,10 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// condition is one thing that spoils a measurement: it is told where its figure is above a threshold.
+// condition is something that spoils a measurement. A warning follows if its figure is above a threshold.
 type condition struct {
-	// name is the subject of the warning. Where two conditions have one, the first that holds is told.
+	// name is the subject of the warning. If two conditions have the same name, only the first one that holds is
+	// reported.
 	name string
 	// above is the threshold, in unit.
 	above float64
@@ -22,32 +23,34 @@ type condition struct {
 	find  func(*surroundings) finding
 }
 
-// finding is how far a condition holds. The zero value is not at all.
+// finding is how far a condition holds. The zero value means not at all.
 type finding struct {
 	figure float64
-	// text says what was found, without the figure.
+	// text describes the finding without the figure.
 	text string
-	// count is how often it was seen, 0 where counting makes no sense.
+	// count is how often it was seen. It is 0 if counting makes no sense.
 	count int64
 }
 
 const (
-	// leastOther is the least CPU time of others that is told, in s: the counters go in steps of 10 ms for each processor.
+	// leastOther is the smallest CPU time of others that is reported, in s. The counters have steps of 10 ms per
+	// processor.
 	leastOther = 0.1
-	// leastLoad is what the command and others must each keep busy on average, in processors, for the one to be compared
-	// with the other: what a daemon does beside a command that sleeps is no news.
+	// leastLoad is the number of processors that the command and others must each keep busy on average before they are
+	// compared. A daemon that runs while the command sleeps is not worth a warning.
 	leastLoad = 0.1
-	// leastWait is the least time of waiting for a resource that is told, in s: a short command reads itself from the disk.
+	// leastWait is the shortest wait for a resource that is reported, in s. A short command waits while its own file is
+	// read from disk.
 	leastWait = 0.05
-	// leastBeats is how many beats must be missed or late: of ten beats one is a tenth.
+	// leastBeats is the least number of missed or late beats that is reported. With ten beats, one is already a tenth.
 	leastBeats = 3
-	// underLoad is the least utilization at which the frequency of a processor says something about its speed.
+	// underLoad is the least utilization at which a processor's frequency says something about its speed.
 	underLoad = 0.9
 )
 
-// conditions is the table of all of them, with the thresholds. They are such that a build on a machine that does nothing
-// else has none: daemons and the kernel's own threads take a few thousandths, a governor raises the frequency as soon as
-// there is load, and a command alone makes tasks wait for processors and disks.
+// conditions returns the table of all conditions with their thresholds. A build on an otherwise idle machine has none
+// of them. Daemons and kernel threads take a few thousandths. A governor raises the frequency as soon as there is load.
+// A command alone makes tasks wait for processors and disks.
 func conditions() []condition {
 	return []condition{
 		{"other_load", 0.05, units.Ratio, (*surroundings).otherOfAllowed},
@@ -65,18 +68,19 @@ func conditions() []condition {
 	}
 }
 
-// surroundings is what is known of what went on beside the target.
+// surroundings is what is known about the machine's other activity during the run.
 type surroundings struct {
 	h    *host
 	busy busyTime
-	// used and own are the CPU time of the target and of ergon, moved what the target read from and wrote to storage.
+	// used and own are the CPU times of the target and of ergon. moved is the bytes that the target read from and wrote
+	// to storage.
 	used, own datamodel.Metric
 	moved     float64
-	// allowed is how many processors the target might use, out of cpus.
+	// allowed is the number of processors that the target may use, out of cpus.
 	allowed, cpus float64
 }
 
-// interference warns of the conditions that hold.
+// interference warns about the conditions that hold.
 func (h *host) interference(busy busyTime, made made, w *doubts) {
 	s := &surroundings{
 		h: h, busy: busy, used: made[datamodel.CPUTime], own: made[datamodel.ProfilerCPUTime],
@@ -86,13 +90,13 @@ func (h *host) interference(busy busyTime, made made, w *doubts) {
 	if n, _ := h.Machine.Limits.CPUs(); n > 0 {
 		s.allowed = n
 	}
-	told := make(map[string]bool)
+	reported := make(map[string]bool)
 	for _, c := range conditions() {
 		f := c.find(s)
-		if told[c.name] || !(f.figure > c.above) {
+		if reported[c.name] || !(f.figure > c.above) {
 			continue
 		}
-		told[c.name] = true
+		reported[c.name] = true
 		text := f.text
 		if c.above > 0 {
 			text += fmt.Sprintf(": %s, more than %s", units.Format(f.figure, c.unit), units.Format(c.above, c.unit))
@@ -101,12 +105,12 @@ func (h *host) interference(busy busyTime, made made, w *doubts) {
 	}
 }
 
-// other is the CPU time of all that is neither the target nor ergon, in s; NaN where it is not known or too little to be
-// told from the steps of the counters. The kernel's work for the target that is charged to nobody, interrupts and
-// writing back, is in it.
+// other returns the CPU time of everything except the target and ergon, in s. It returns NaN if the time is unknown or
+// too small for the steps of the counters. The time includes the kernel's work for the target that is charged to no
+// process, such as interrupts and writeback.
 func (s *surroundings) other() float64 {
 	if s.busy.why != (why{}) || s.used.Reason != "" || s.used.Provenance != sensors.FromCounter {
-		return math.NaN() // what a walk over the processes has missed of the target would be the others'
+		return math.NaN() // a walk may miss time of the target, which would count as the others'
 	}
 	other := s.busy.busy - s.used.Value
 	if s.own.Reason == "" {
@@ -122,7 +126,7 @@ func (s *surroundings) otherOfAllowed() finding {
 	other := s.other()
 	return finding{
 		figure: other / (s.busy.total * s.allowed / s.cpus),
-		text:   fmt.Sprintf("others used %s of CPU time meanwhile, of all that the command may use", units.Format(other, units.Second)),
+		text:   fmt.Sprintf("other programs used %s of CPU time, as a share of what the command may use", units.Format(other, units.Second)),
 	}
 }
 
@@ -134,12 +138,12 @@ func (s *surroundings) otherBesideTarget() finding {
 	}
 	return finding{
 		figure: other / s.used.Value,
-		text: fmt.Sprintf("others used %s of CPU time meanwhile, beside the command's %s",
+		text: fmt.Sprintf("other programs used %s of CPU time, compared with the command's %s",
 			units.Format(other, units.Second), units.Format(s.used.Value, units.Second)),
 	}
 }
 
-// rose is by how much a counter of the machine as a whole rose, and in which time; NaN where that is not known.
+// rose returns the increase of a counter of the whole machine, and the time it took. The increase is NaN if unknown.
 func (s *surroundings) rose(use sensors.Use) (by float64, in time.Duration) {
 	c := s.h.find(use)
 	if c == nil {
@@ -148,7 +152,7 @@ func (s *surroundings) rose(use sensors.Use) (by float64, in time.Duration) {
 	return c.Delta(), c.Span()
 }
 
-// waited is the part of the time in which tasks waited for a resource.
+// waited finds the part of the time in which tasks waited for a resource.
 func (s *surroundings) waited(use sensors.Use, text string) finding {
 	by, in := s.rose(use)
 	if by < leastWait {
@@ -157,15 +161,16 @@ func (s *surroundings) waited(use sensors.Use, text string) finding {
 	return finding{figure: by / in.Seconds(), text: text}
 }
 
-// cpuPressure is told where others were there to compete: the tasks of one command wait for each other as well.
+// cpuPressure holds only if other programs competed, because the tasks of one command wait for each other as well.
 func (s *surroundings) cpuPressure() finding {
 	if other := s.other(); !(other > conditions()[0].above*s.busy.total*s.allowed/s.cpus) {
 		return finding{}
 	}
-	return s.waited(sensors.CPUPressure, "some task that could run had to wait for a processor in a part of the time")
+	return s.waited(sensors.CPUPressure, "runnable tasks waited for a processor for part of the time")
 }
 
-// ioPressure is told where most of what the disks did was not the target's: else it waits for its own.
+// ioPressure holds only if most of the disks' traffic was not the target's. Otherwise the target waited for its own
+// traffic.
 func (s *surroundings) ioPressure() finding {
 	var all float64
 	for _, c := range s.h.Series {
@@ -178,11 +183,11 @@ func (s *surroundings) ioPressure() finding {
 	if !(s.moved < all/2) {
 		return finding{}
 	}
-	return s.waited(sensors.DiskPressure, "some task had to wait for a disk, which others used more than the command, in a part of the time")
+	return s.waited(sensors.DiskPressure, "tasks waited for disks, which other programs used more than the command, for part of the time")
 }
 
 func (s *surroundings) memoryPressure() finding {
-	return s.waited(sensors.MemoryPressure, "some task had to wait for memory in a part of the time")
+	return s.waited(sensors.MemoryPressure, "tasks waited for memory for part of the time")
 }
 
 func (s *surroundings) swapping() finding {
@@ -200,7 +205,7 @@ func (s *surroundings) stolen() finding {
 	if s.busy.why != (why{}) || by < enoughTicks*tick.Seconds() {
 		return finding{}
 	}
-	return finding{figure: by / s.busy.total, text: fmt.Sprintf("the hypervisor gave %s of CPU time to others while there was work here",
+	return finding{figure: by / s.busy.total, text: fmt.Sprintf("the hypervisor gave %s of CPU time to other guests while this one had work",
 		units.Format(by, units.Second))}
 }
 
@@ -214,7 +219,7 @@ func (s *surroundings) quota() finding {
 	}
 	of := math.Max(periods, stops)
 	f := finding{figure: stops / of, count: int64(stops)}
-	f.text = fmt.Sprintf("the quota of %s CPUs in %s stopped processes in a part of its %.0f periods",
+	f.text = fmt.Sprintf("the quota of %s CPUs in %s throttled processes in part of its %.0f periods",
 		strconv.FormatFloat(q, 'g', 3, 64), l.QuotaSource, periods)
 	if t, ok := have(l.QuotaTime); ok {
 		f.text += ", for " + units.Format(t, units.Second)
@@ -222,8 +227,8 @@ func (s *surroundings) quota() finding {
 	return f
 }
 
-// throttling adds up the events of packages, else takes those of the core that had most: a core that is too hot makes its
-// package count too, and the processors of one core count the same.
+// throttling adds up the events of the packages. If there are none, it takes the core with the most events. A core that
+// is too hot makes its package count too, and all processors of a core show the same count.
 func (s *surroundings) throttling() finding {
 	var packages, most float64
 	for _, c := range s.h.Series {
@@ -238,7 +243,7 @@ func (s *surroundings) throttling() finding {
 	if events == 0 {
 		events = most
 	}
-	return finding{events, "processors were slowed down as they were too hot", int64(datamodel.Finite(events))}
+	return finding{events, "processors were slowed down because they were too hot", int64(datamodel.Finite(events))}
 }
 
 func (s *surroundings) settings() finding {
@@ -249,7 +254,7 @@ func (s *surroundings) settings() finding {
 	return finding{1, "while the command ran " + change, 0}
 }
 
-// frequency compares, for each processor, the seconds in which it was busy.
+// frequency compares the seconds in which a processor was busy, for each processor.
 func (s *surroundings) frequency() finding {
 	utilization := make(map[string]*series.Series)
 	for _, c := range s.h.Series {
@@ -276,14 +281,14 @@ func (s *surroundings) frequency() finding {
 			}
 		}
 		if drop := (most - least) / most; drop > worst.figure {
-			worst = finding{figure: drop, text: fmt.Sprintf("the frequency of %s while it was busy lay between %s and %s",
+			worst = finding{figure: drop, text: fmt.Sprintf("the frequency of %s while busy was between %s and %s",
 				c.Sensor().Device, units.Format(least, units.Hertz), units.Format(most, units.Hertz))}
 		}
 	}
 	return worst
 }
 
-// beats is the source that was read least as it was to be.
+// beats finds the source that missed the largest part of its beats.
 func (s *surroundings) beats() finding {
 	var worst finding
 	for _, src := range s.h.Sources {
@@ -292,17 +297,17 @@ func (s *surroundings) beats() finding {
 			continue
 		}
 		if part := float64(bad) / float64(all); part > worst.figure {
-			worst = finding{part, fmt.Sprintf("readings of %s were late or left out, as the machine or the source was", src.Name), bad}
+			worst = finding{part, fmt.Sprintf("readings of %s were late or skipped because the machine or the source was late", src.Name), bad}
 		}
 	}
 	return worst
 }
 
-// doubtContainer says that energy read in a container is the whole machine's, whoever else is on it.
+// doubtContainer warns that energy read in a container covers the whole machine.
 func (h *host) doubtContainer(w *doubts) {
 	kind := h.Machine.Container
 	if kind == "" || len(h.energy.summed()) == 0 {
 		return
 	}
-	w.add(datamodel.Energy, "read in a container (%s): it is that of the whole machine, other containers included; target_energy is the command's share", kind)
+	w.add(datamodel.Energy, "read in a container (%s): it covers the whole machine, including other containers; target_energy is the command's share", kind)
 }

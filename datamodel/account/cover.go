@@ -11,38 +11,39 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// Resolution says of every energy sensor of a machine what it measures, beside or within which others, and which of
-// them are summed.
+// Resolution says for every energy sensor of a machine what it measures, what contains it, and whether it is summed.
 type Resolution struct {
-	// Cover names what is summed of the machine but for its GPUs: "packages + dram", "psys", "hwmon power meter
-	// (integrated)"; empty where that is nothing.
+	// Cover names what is summed of the machine without its GPUs: "packages + dram", "psys", "hwmon power meter
+	// (integrated)". It is empty if nothing is.
 	Cover string
-	// Domains has one entry for each energy sensor in the order given, those that cannot be read after the others.
+	// Domains has one entry for each energy sensor, in the order given. Sensors that cannot be read follow the others.
 	Domains []Domain
 }
 
-// Domain is a part of a machine that a sensor reads the energy or power of.
+// Domain is a part of a machine whose energy or power a sensor reads.
 type Domain struct {
-	// Sensor is what reads it. Of one that cannot be read no more is known than ID, Family, Device, Name and Source.
+	// Sensor reads the domain. For a sensor that cannot be read, only ID, Family, Device, Name, Domain and Source are
+	// known.
 	Sensor sensors.Sensor
-	// Parent is the ID of the sensor whose domain has this one in it; empty for a root, and where that is not known.
+	// Parent is the ID of the sensor whose domain contains this one. It is empty for a root or if unknown.
 	Parent string
-	// Same is the ID of the sensor that is taken in this one's place, as both read one thing; empty where this one is.
+	// Same is the ID of the sensor used instead of this one, because both read the same domain. It is empty if this one
+	// is used.
 	Same string
-	// Covered says that it is in the sum.
+	// Covered is true if the domain is in the sum.
 	Covered bool
-	// Why says in a phrase what becomes of it: "summed", "inside package-0", "same as perf/package-0/energy", "holds
-	// package-0", "unknown name: not summed", "unreadable: permission denied".
+	// Why explains in a phrase how the domain is used: "summed", "inside package-0", "same as perf/package-0/energy",
+	// "holds package-0", "unknown name: not summed", "unreadable: permission denied".
 	Why string
 }
 
-// summedWhy is the Why of a domain that is in the sum, unreadableWhy how that of one begins that cannot be read.
+// summedWhy is the Why of a domain in the sum. unreadableWhy starts the Why of a domain that cannot be read.
 const (
 	summedWhy     = "summed"
 	unreadableWhy = "unreadable: "
 )
 
-// Name is the name of all that is summed: the cover, and the GPUs where there are any.
+// Name returns the name of everything that is summed: the cover and, if there are any, the GPUs.
 func (r Resolution) Name() string {
 	name := r.Cover
 	if slices.ContainsFunc(r.Domains, func(d Domain) bool { return d.Covered && ofGPUs(d.Sensor.Domain) }) {
@@ -54,7 +55,7 @@ func (r Resolution) Name() string {
 	return name
 }
 
-// isEnergy says whether s reads an energy of a part of the machine, or a power that can be integrated to one.
+// isEnergy reports whether s reads the energy of a part of the machine, or a power that can be integrated.
 func isEnergy(s sensors.Sensor) bool {
 	if s.Domain.Kind == sensors.NoDomain {
 		return false
@@ -65,25 +66,25 @@ func isEnergy(s sensors.Sensor) bool {
 	return s.Kind == sensors.Counter && s.Unit == units.Joule || s.Kind == sensors.Gauge && s.Unit == units.Watt
 }
 
-// isCPUCounter says whether s is read where the processors show their own counters.
+// isCPUCounter reports whether s comes from an interface to the processors' own counters.
 func isCPUCounter(s sensors.Sensor) bool {
 	return s.Method == sensors.ByPerf || s.Method == sensors.ByPowercap
 }
 
-// isOwnCounter says whether s is one of the processors' own counters of energy.
+// isOwnCounter reports whether s is one of the processors' own energy counters.
 func isOwnCounter(s sensors.Sensor) bool {
 	return isCPUCounter(s) && s.Domain.Kind != sensors.NoDomain && s.Kind == sensors.Counter && s.Unit == units.Joule
 }
 
-// ofGPUs says whether a domain is a GPU, a part of one or a module with one.
+// ofGPUs reports whether a domain is a GPU, a part of one, or a module with one.
 func ofGPUs(d sensors.Domain) bool {
 	return d.Kind == sensors.GPUDomain || d.Kind == sensors.GPUMemoryDomain || d.Kind == sensors.GPUModuleDomain
 }
 
-// Cover chooses the processors' own energy counters that together are the machine's CPU and memory energy, no part
-// counted twice: the packages and the dram beside them, or psys where there is no package. It gives their indices in
-// list, in order, and a name for the choice ("packages + dram"); none and "" where there is nothing to choose from. It
-// is Resolve for who wants to add up counters and nothing else.
+// Cover chooses the processors' own energy counters whose sum is the machine's CPU and memory energy, with no part
+// counted twice. These are the packages and the dram outside them, or psys if there is no package.
+// Cover returns their indices in list, in order, and a name for the choice ("packages + dram"). It returns none and ""
+// if there is nothing to choose from. It is a simpler Resolve for callers that only add up counters.
 func Cover(list []sensors.Sensor) (members []int, name string) {
 	var counters []sensors.Sensor
 	var at []int
@@ -101,15 +102,17 @@ func Cover(list []sensors.Sensor) (members []int, name string) {
 	return members, r.Cover
 }
 
-// Resolve builds the tree of what the energy sensors in list measure, finds those that read the same thing, and picks
-// what is summed, no part counted twice. Sensors of anything else are not looked at; those in missing that are
-// there and cannot be read have their place in the tree.
+// Resolve builds the tree of what the energy sensors in list measure, finds sensors that read the same domain, and
+// chooses what is summed. No part is counted twice. Resolve ignores sensors of other quantities. Sensors in missing
+// that exist but cannot be read have a place in the tree.
 //
-// Of the sensors that read one thing, perf is taken before powercap, since it is 64 bits wide; a plain zone before its
-// MMIO twin; a counter before a gauge. Core and uncore lie inside the package and psys around it, so neither is added to
-// it. What has a name that is not known is never summed: whether it overlaps another cannot be told. Meters outside the
-// processor stand in where it counts nothing itself, those of a processor before those of the machine, and these
-// before a battery. Where the sum is that of a meter that has the GPUs behind it, these are not added.
+// Of several sensors of one domain, perf comes before powercap because it is 64 bits wide. A plain zone comes before
+// its MMIO twin, and a counter before a gauge. Core and uncore are inside the package, and psys contains it, so neither
+// is added to it. A domain with an unknown name is never summed, because it may overlap another.
+//
+// Meters outside the processor are used only if the processor counts nothing itself. The meter of a processor comes
+// before a meter of the machine, and that before a battery. If the meter that is summed includes the GPUs, they are not
+// added.
 func Resolve(list []sensors.Sensor, missing []sensors.Absence) Resolution {
 	r := resolver{best: make(map[sensors.Domain]int)}
 	for _, s := range list {
@@ -130,7 +133,7 @@ func Resolve(list []sensors.Sensor, missing []sensors.Absence) Resolution {
 	return out
 }
 
-// unreadable makes a sensor of what is known of one that cannot be read; not ok if it is not one of energy.
+// unreadable makes a sensor from the absence of one. It returns false if the absent sensor does not measure energy.
 func unreadable(a sensors.Absence) (sensors.Sensor, bool) {
 	if a.Domain.Kind == sensors.NoDomain {
 		return sensors.Sensor{}, false
@@ -141,13 +144,13 @@ func unreadable(a sensors.Absence) (sensors.Sensor, bool) {
 	}, true
 }
 
-// entry is a sensor within Resolve.
+// entry is a sensor in Resolve.
 type entry struct {
 	sensor sensors.Sensor
 	kind   sensors.DomainKind
-	// thing is the same for all that read the same thing.
+	// thing is equal for all sensors that read the same domain.
 	thing sensors.Domain
-	// reason is why it cannot be read, "" where it can.
+	// reason says why the sensor cannot be read. It is "" if it can be read.
 	reason  string
 	covered bool
 }
@@ -155,10 +158,10 @@ type entry struct {
 // resolver is the state of Resolve.
 type resolver struct {
 	entries []entry
-	// best has for each thing the index of the sensor that is taken for it.
+	// best maps each domain to the index of the sensor that is used for it.
 	best  map[sensors.Domain]int
 	cover string
-	// around is the index of the meter that has the GPUs behind it and is summed, plus 1; 0 is none.
+	// around is the index of the summed meter that includes the GPUs, plus 1. It is 0 if there is none.
 	around int
 }
 
@@ -170,7 +173,7 @@ func (r *resolver) add(s sensors.Sensor, reason string) {
 	r.entries = append(r.entries, e)
 }
 
-// rank orders the sensors that read the same thing, the one to be taken first.
+// rank orders the sensors of one domain. The lowest rank is used.
 func (e entry) rank() int {
 	switch {
 	case e.reason != "":
@@ -189,8 +192,8 @@ func (e entry) rank() int {
 	return 5
 }
 
-// taken is the index of the sensor that is taken for a thing, one that cannot be read where no other is there; -1 where
-// there is none.
+// taken returns the index of the sensor that is used for a domain, or -1 if there is none. A sensor that cannot be read
+// is used only if there is no other.
 func (r *resolver) taken(thing sensors.Domain) int {
 	if best, known := r.best[thing]; known {
 		return best
@@ -198,7 +201,7 @@ func (r *resolver) taken(thing sensors.Domain) int {
 	return -1
 }
 
-// of is the indices of the sensors of a kind that can be read and are taken.
+// of returns the indices of the sensors of this kind that can be read and are used.
 func (r *resolver) of(kind sensors.DomainKind) []int {
 	var out []int
 	for i, e := range r.entries {
@@ -209,7 +212,7 @@ func (r *resolver) of(kind sensors.DomainKind) []int {
 	return out
 }
 
-// choose picks the cover and the GPUs.
+// choose chooses the cover and the GPUs.
 func (r *resolver) choose() {
 	packages, dram := r.of(sensors.PackageDomain), r.of(sensors.DRAMDomain)
 	var chosen []int
@@ -219,7 +222,7 @@ func (r *resolver) choose() {
 	case len(packages) > 0:
 		chosen, r.cover = packages, "packages"
 	case len(psys) > 0:
-		// Several psys domains would be the views of one board; their sum is not known to be meaningful.
+		// Several psys domains would be views of one board. Whether their sum means anything is unknown.
 		chosen, r.cover = psys[:1], "psys"
 	case len(meters) > 0:
 		first := r.entries[meters[0]]
@@ -242,19 +245,19 @@ func (r *resolver) choose() {
 	}
 }
 
-// meters is what stands in for the processors' own counters, none where nothing can.
+// meters returns the meters used instead of the processors' own counters, or none.
 func (r *resolver) meters() []int {
 	for _, kind := range []sensors.DomainKind{sensors.SocketMeter, sensors.ModuleMeter, sensors.MachineMeter, sensors.BatteryDomain} {
 		found := r.of(kind)
 		if len(found) == 0 || kind == sensors.MachineMeter && len(found) > 1 {
-			continue // Several meters of a machine: of its supplies, to be added, or one behind the other.
+			continue // Several meters of a machine may be power supplies, to be added, or one behind the other.
 		}
 		return found
 	}
 	return nil
 }
 
-// domain is what Resolve says of the i-th entry.
+// domain returns the result of Resolve for the i-th entry.
 func (r *resolver) domain(i int) Domain {
 	e := r.entries[i]
 	d := Domain{Sensor: e.sensor, Covered: e.covered}
@@ -278,7 +281,7 @@ func (r *resolver) domain(i int) Domain {
 	return d
 }
 
-// above is the index of what has e in it, -1 where there is none.
+// above returns the index of the sensor whose domain contains e, or -1 if there is none.
 func (r *resolver) above(e entry) int {
 	first := func(kinds ...sensors.DomainKind) int {
 		for _, kind := range kinds {
@@ -307,7 +310,7 @@ func (r *resolver) above(e entry) int {
 	return -1
 }
 
-// packageName names the package or die that holds a domain, as the kernel does.
+// packageName returns the kernel's name for the package or die that holds a domain.
 func packageName(d sensors.Domain) string {
 	name := "package-" + strconv.Itoa(d.Socket)
 	if d.Die > 0 {
@@ -316,7 +319,7 @@ func packageName(d sensors.Domain) string {
 	return name
 }
 
-// leftOut says why e, which can be read and is taken for what it reads, is not summed.
+// leftOut says why e is not summed, although it can be read and is used for its domain.
 func (r *resolver) leftOut(e entry, above int) string {
 	const unknown = "unknown name: not summed"
 	switch e.kind {
@@ -337,26 +340,26 @@ func (r *resolver) leftOut(e entry, above int) string {
 		if r.cover == "psys" {
 			return "not summed: psys may hold it"
 		}
-		return "not summed: its package is not there"
+		return "not summed: its package is absent"
 	case sensors.GPUDomain, sensors.GPUMemoryDomain, sensors.SocketPartMeter:
 		if above >= 0 {
 			return "inside " + r.entries[above].sensor.Device
 		}
-		return "not summed: a part of something that is not there"
+		return "not summed: part of an absent device"
 	case sensors.GPUModuleDomain:
 		return "holds " + e.sensor.Device + " and its processor"
 	case sensors.SocketMeter:
-		return "not summed: the processors' own counters are"
+		return "not summed: the processors' own counters are used"
 	case sensors.ModuleMeter:
 		for _, i := range r.of(sensors.SocketMeter) {
 			if held := r.entries[i]; held.thing.Socket == e.thing.Socket {
 				return "holds " + held.sensor.Device
 			}
 		}
-		return "not summed: other counters and meters are"
+		return "not summed: other counters and meters are used"
 	case sensors.MachineMeter:
 		if r.cover == "" {
-			return "not summed: how several meters of a machine overlap is not known"
+			return "not summed: it is unknown how several meters of a machine overlap"
 		}
 		return "holds all of the machine"
 	case sensors.BatteryDomain:

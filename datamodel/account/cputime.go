@@ -10,7 +10,7 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// times is the wall time and the CPU times of the command.
+// times returns the wall time and the CPU times of the command.
 func (h *host) times(w *doubts) []datamodel.Metric {
 	wall := datamodel.Missing(datamodel.WallTime, units.Second, "the end of the command was not seen")
 	if v, ok := h.wall(); ok {
@@ -21,13 +21,13 @@ func (h *host) times(w *doubts) []datamodel.Metric {
 	return append([]datamodel.Metric{wall, total}, h.modes(total, waited)...)
 }
 
-// modeTimes are CPU times in s and where they are from; NaN where they are not known.
+// modeTimes holds CPU times in s and their source. An unknown time is NaN.
 type modeTimes struct {
 	total, user, system float64
 	source              string
 }
 
-// waited is what wait4 said of the target and, where the runner reaps them, of its orphans.
+// waited returns what wait4 gave for the target and, if the runner reaped them, for its orphans.
 func (h *host) waited() modeTimes {
 	l := h.Ledger
 	user, hasUser := have(l.UserTime)
@@ -38,7 +38,7 @@ func (h *host) waited() modeTimes {
 	t := modeTimes{user + system, user, system, fromWait}
 	if orphans, ok := have(l.OrphansTime); ok {
 		t.total += orphans
-		t.source = "wait4, of the target and all its descendants that were waited for, orphans by ergon"
+		t.source = "wait4 for the target and all its descendants that were waited for, orphans by ergon"
 		if user, ok := have(l.OrphansUserTime); ok {
 			t.user += user
 			t.system += orphans - user
@@ -47,8 +47,8 @@ func (h *host) waited() modeTimes {
 	return t
 }
 
-// cpuTime is the best of what the ledger and the target's sensor know of the CPU time: a cgroup, else perf, else rusage,
-// else a walk over the processes.
+// cpuTime returns the best CPU time of the ledger and the target's sensor: from a cgroup, else perf, else rusage, else
+// a walk over the processes.
 func (h *host) cpuTime(waited modeTimes) datamodel.Metric {
 	const name = datamodel.CPUTime
 	l := h.Ledger
@@ -63,14 +63,14 @@ func (h *host) cpuTime(waited modeTimes) datamodel.Metric {
 	if isRead && how == sensors.ByPerf {
 		return read
 	}
-	// Both are lower bounds. The walk sees more only where much was done by processes that nobody has waited for yet.
+	// Both are lower bounds. The walk sees more only if processes that nobody has waited for yet did much of the work.
 	if !math.IsNaN(waited.total) && !(isRead && waited.total < 0.95*read.Value && read.Value-waited.total > 0.010) {
 		return datamodel.Value(name, waited.total, units.Second, "delta", sensors.FromCounter, waited.source)
 	}
 	return read
 }
 
-// targetTime is what a sensor of the target says of a CPU time, and how it knows.
+// targetTime returns a CPU time from a sensor of the target, and the sensor's method.
 func (h *host) targetTime(name string, use sensors.Use) (datamodel.Metric, sensors.Method) {
 	s := h.find(use)
 	if s == nil {
@@ -82,22 +82,24 @@ func (h *host) targetTime(name string, use sensors.Use) (datamodel.Metric, senso
 	return m, s.Sensor().Method
 }
 
-// trueToRusage is the CPU time that was chosen or, where that is less, what rusage says: that is a lower bound, as a
-// process that was waited for did use that time. perf does not see the exits, which makes one part in ten of a tree of
-// short processes. Where it is well below, that is told: a process may have moved itself to another cgroup.
+// trueToRusage returns the chosen CPU time, or the CPU time of rusage if that is larger. rusage is a lower bound,
+// because every process that was waited for did use that time. perf does not see the exits, which are a tenth of the
+// time of a tree of short processes. A warning follows if the chosen time is well below rusage: a process may have
+// moved itself to another cgroup.
 func (h *host) trueToRusage(chosen datamodel.Metric, waited modeTimes, w *doubts) datamodel.Metric {
 	if chosen.Reason != "" || math.IsNaN(waited.total) || chosen.Value >= waited.total {
 		return chosen
 	}
 	if chosen.Value < 0.95*waited.total && waited.total-chosen.Value > 0.010 {
-		w.add("target/cpu_time", "%s gave %.4g s of CPU time, less than the %.4g s of the processes waited for, "+
-			"which are given instead", chosen.Source, chosen.Value, waited.total)
+		w.add("target/cpu_time", "%s gave %.4g s of CPU time, less than the %.4g s of the processes waited for: "+
+			"the larger value is used", chosen.Source, chosen.Value, waited.total)
 	}
 	return datamodel.Value(chosen.Name, waited.total, units.Second, "delta", sensors.FromCounter, waited.source)
 }
 
-// modes is the CPU time in user mode and in the kernel, by the best source of which the two come to the whole, or nearly:
-// wait4 does not know what nobody waited for, nor the walk what ended between its looks, and that would be in neither.
+// modes returns the CPU times in user mode and in the kernel, from the best source whose two times add up to about the
+// whole. wait4 lacks processes that nobody waited for. The walk lacks processes that ended between its looks. Their
+// time would be in neither mode.
 func (h *host) modes(whole datamodel.Metric, waited modeTimes) []datamodel.Metric {
 	const user, system = datamodel.CPUUserTime, datamodel.CPUSystemTime
 	l := h.Ledger
@@ -137,7 +139,7 @@ func (h *host) modes(whole datamodel.Metric, waited modeTimes) []datamodel.Metri
 	reason := whyOf(whole)
 	if reason.text == "" {
 		best := known[0]
-		reason = because(fmt.Sprintf("user and system come to %.3g s by %s, where %.3g s were used",
+		reason = because(fmt.Sprintf("user and system add up to %.3g s by %s, but %.3g s were used",
 			best[0].Value+best[1].Value, best[0].Source, whole.Value))
 	}
 	return []datamodel.Metric{missing(user, units.Second, reason), missing(system, units.Second, reason)}

@@ -12,34 +12,33 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// energyChoice is which series make up the machine's energy.
+// energyChoice says which series make up the machine's energy.
 type energyChoice struct {
-	// name is that of the CPU's cover; "" where there is none.
+	// name is the name of the CPUs' cover. It is "" if there is none.
 	name string
-	// cpu is the cover's series; gpus has one for each GPU whose energy is known.
+	// cpu holds the cover's series. gpus has one series for each GPU whose energy is known.
 	cpu, gpus []*series.Series
-	// gpusBehind is true where the GPUs' energy is in that of the cover.
+	// gpusBehind is true if the cover's energy includes the GPUs.
 	gpusBehind bool
-	// verdict says of every energy series whether it is in the sum, and if not, why.
+	// verdict says for every energy series whether it is summed, and why not.
 	verdict  map[*series.Series]verdict
 	warnings []datamodel.Warning
 }
 
-// verdict says what becomes of an energy series: whether it is summed, and that for people.
+// verdict says whether an energy series is summed, also as text.
 type verdict struct {
 	summed bool
 	text   string
 }
 
-// leftOut is the verdict on a series that is not summed, and why.
+// leftOut returns the verdict on a series that is not summed, with the reason.
 func leftOut(reason string) verdict { return verdict{text: "no: " + reason} }
 
-// summed is all series of the sum.
+// summed returns all series of the sum.
 func (c energyChoice) summed() []*series.Series { return slices.Concat(c.cpu, c.gpus) }
 
-// chooseEnergy decides on what the series came to, not only on what was there to read: a package whose counter gave
-// nothing by perf is taken from powercap, one whose MSR zone gave nothing from its MMIO twin, and psys stands in for
-// packages that gave nothing.
+// chooseEnergy decides by the results of the series, not only by which ones exist. If a package's counter has no result
+// from perf, powercap is used. If an MSR zone has none, its MMIO twin is used. If packages have none, psys is used.
 func chooseEnergy(list []*series.Series) energyChoice {
 	c := energyChoice{verdict: make(map[*series.Series]verdict)}
 	var all, alive []*series.Series
@@ -98,11 +97,11 @@ func (c *energyChoice) warn(s *series.Series, text string) {
 	c.warnings = append(c.warnings, datamodel.Warning{Subject: s.Sensor().ID, Text: text})
 }
 
-// agreement is how far apart two readings of one domain may be before that is told.
+// agreement is the difference between two sensors of one domain that causes a warning, as a part of the power.
 const agreement = 0.01
 
-// compare warns where two sensors of one domain differ in power, which is compared as they need not have been read at
-// the same time, by more than they may.
+// compare warns if two sensors of one domain differ by more than agreement plus their errors. It compares powers,
+// because the sensors may have been read at different times.
 func (c *energyChoice) compare(taken, other *series.Series) {
 	power := func(s *series.Series) (mean, half float64) {
 		window := s.Span().Seconds()
@@ -115,13 +114,13 @@ func (c *energyChoice) compare(taken, other *series.Series) {
 	a, aHalf := power(taken)
 	b, bHalf := power(other)
 	if math.Abs(a-b) > agreement*a+aHalf+bHalf {
-		c.warn(taken, fmt.Sprintf("gives %s where %s gives %s of the same thing", units.Format(a, units.Watt),
+		c.warn(taken, fmt.Sprintf("gives %s, but %s gives %s for the same domain", units.Format(a, units.Watt),
 			other.Sensor().ID, units.Format(b, units.Watt)))
 	}
 }
 
-// warnDead warns of what would be in the sum if it had given an energy. Where nothing did, the reason is in the missing
-// metric, and a DRAM or die zone that never moves is no news without the rest.
+// warnDead warns about series that would be in the sum if they had an energy. If no series has one, the missing metric
+// has the reason. A DRAM or die zone that never moves is then not worth a warning.
 func (c *energyChoice) warnDead(all []*series.Series) {
 	covered := make(map[sensors.Domain]bool)
 	for _, s := range c.summed() {
@@ -135,7 +134,7 @@ func (c *energyChoice) warnDead(all []*series.Series) {
 		switch {
 		case ofGPUs(d.Sensor.Domain):
 			c.warnings = append(c.warnings, datamodel.Warning{
-				Subject: "gpu/" + d.Sensor.Device, Text: "gave no energy and is in no sum: " + reason,
+				Subject: "gpu/" + d.Sensor.Device, Text: "gave no energy and is not in the sum: " + reason,
 			})
 		case len(c.cpu) > 0:
 			c.warn(all[i], "not in the machine's energy: "+reason)
@@ -143,30 +142,30 @@ func (c *energyChoice) warnDead(all []*series.Series) {
 	}
 }
 
-// warnUnreadable warns of packages and memory that could not be read while others were: what is summed lacks them.
+// warnUnreadable warns about packages and memory that could not be read although others could. The sum lacks them.
 func (c *energyChoice) warnUnreadable(missing []sensors.Absence) []datamodel.Warning {
 	if len(c.cpu) == 0 || !isOwnCounter(c.cpu[0].Sensor()) {
 		return nil
 	}
-	told := make(map[sensors.Domain]bool)
+	seen := make(map[sensors.Domain]bool)
 	for _, s := range c.cpu {
-		told[s.Sensor().Domain.Thing()] = true
+		seen[s.Sensor().Domain.Thing()] = true
 	}
 	var out []datamodel.Warning
 	for _, a := range missing {
 		thing := a.Domain.Thing()
-		if thing.Kind != sensors.PackageDomain && thing.Kind != sensors.DRAMDomain || told[thing] {
+		if thing.Kind != sensors.PackageDomain && thing.Kind != sensors.DRAMDomain || seen[thing] {
 			continue
 		}
-		told[thing] = true
+		seen[thing] = true
 		out = append(out, datamodel.Warning{Subject: a.ID, Text: "not in the machine's energy: " + a.Reason})
 	}
 	return out
 }
 
-// mirrored finds among the series the one that s repeats: on some processors every die of a package shows the same
-// counter. Two counters of their own, in joules since the machine was switched on, do not agree to a millionth both
-// before and after a run, nor do they rise alike over many readings.
+// mirrored returns the series in list that s repeats, or nil. On some processors every die of a package shows the same
+// counter. Independent counters, in joules since power-on, do not agree to a millionth both before and after a run. Nor
+// do they rise alike over many readings.
 func mirrored(list []*series.Series, s *series.Series) *series.Series {
 	d := s.Sensor().Domain
 	if d.Die == 0 {
@@ -188,10 +187,10 @@ func mirrored(list []*series.Series, s *series.Series) *series.Series {
 	return nil
 }
 
-// near says that two numbers above 0 differ by a millionth at most.
+// near reports whether two numbers above 0 differ by a millionth at most.
 func near(a, b float64) bool { return a > 0 && math.Abs(a-b) <= 1e-6*a }
 
-// sensorsOf is the sensors of the series.
+// sensorsOf returns the sensors of the series.
 func sensorsOf(list []*series.Series) []sensors.Sensor {
 	out := make([]sensors.Sensor, len(list))
 	for i, s := range list {
@@ -200,7 +199,7 @@ func sensorsOf(list []*series.Series) []sensors.Sensor {
 	return out
 }
 
-// sourceCPU names the CPU's cover and its members.
+// sourceCPU names the CPUs' cover and its members.
 func (c energyChoice) sourceCPU() string {
 	names := make([]string, len(c.cpu))
 	for i, s := range c.cpu {
@@ -212,7 +211,7 @@ func (c energyChoice) sourceCPU() string {
 	return c.name + ": " + strings.Join(names, ", ")
 }
 
-// sourceGPU names the GPUs and how the energy of each is known.
+// sourceGPU names the GPUs and the source of each one's energy.
 func (c energyChoice) sourceGPU() string {
 	names := make([]string, len(c.gpus))
 	for i, s := range c.gpus {
@@ -221,14 +220,14 @@ func (c energyChoice) sourceGPU() string {
 			how = "power over time"
 		}
 		if s.Sensor().Domain.Wider {
-			how += ", all of it: a MIG instance has no energy of its own"
+			how += ", the whole GPU: a MIG instance has no energy of its own"
 		}
 		names[i] = fmt.Sprintf("%s (%s)", s.Sensor().Device, how)
 	}
 	return gpusName + ": " + strings.Join(names, ", ")
 }
 
-// parts is what the sum is made of, as the report shows it.
+// parts returns the parts of the sum as the report shows them.
 func (c energyChoice) parts() []datamodel.Part {
 	var out []datamodel.Part
 	if len(c.cpu) > 0 {
@@ -244,10 +243,10 @@ func (c energyChoice) parts() []datamodel.Part {
 	return out
 }
 
-// gpusName is what the sum calls the GPUs in it.
+// gpusName is the name of the GPUs in the sum.
 const gpusName = "GPUs"
 
-// source names all of it.
+// source names everything in the sum.
 func (c energyChoice) source() string {
 	switch {
 	case len(c.gpus) == 0:

@@ -77,10 +77,10 @@ func TestRate(t *testing.T) {
 		{datamodel.HostInfo{CPU: "AMD EPYC 7742 64-Core Processor", CPUs: 256, Sockets: 2}, 450, "2 packages of 225 W"},
 		{datamodel.HostInfo{CPU: "Intel(R) Xeon(R) Gold 6338 CPU @ 2.00GHz", CPUs: 64, Sockets: 1}, 205, "205 W"},
 		{datamodel.HostInfo{CPU: "AMD EPYC 7763 64-Core Processor", CPUs: 4, Virtualization: "virtual machine (Microsoft Corporation)", Sockets: 1}, 8.75, "4 of 128 threads of 280 W"},
-		{datamodel.HostInfo{CPU: "AMD EPYC", CPUs: 2, Virtualization: "virtual machine"}, 0, `no rated power of "AMD EPYC" is known`},
-		{datamodel.HostInfo{CPU: "Intel(R) Xeon(R) Gold 6338 CPU @ 2.00GHz", CPUs: 64}, 0, "how many processors there are is not known"},
+		{datamodel.HostInfo{CPU: "AMD EPYC", CPUs: 2, Virtualization: "virtual machine"}, 0, `no rated power is known for "AMD EPYC"`},
+		{datamodel.HostInfo{CPU: "Intel(R) Xeon(R) Gold 6338 CPU @ 2.00GHz", CPUs: 64}, 0, "the number of processors is unknown"},
 		{datamodel.HostInfo{CPU: "Intel(R) Xeon(R) CPU E5-2620 @ 2.00GHz", Sockets: 1}, 0, "no rated power"}, // not that of a later v3
-		{datamodel.HostInfo{}, 0, "no name"},
+		{datamodel.HostInfo{}, 0, "name is unknown"},
 	} {
 		r := Rate(c.host)
 		if r.Power != c.power || !strings.Contains(r.Of+r.Reason, c.says) || (r.Reason == "") != (r.Source != "") {
@@ -129,9 +129,9 @@ func TestEstimate(t *testing.T) {
 			}
 		}
 	}
-	f("not asked for", func(in *input) { in.Run.Estimate = false }, "not asked for (--estimate)")
+	f("not asked for", func(in *input) { in.Run.Estimate = false }, "not requested (--estimate)")
 	f("not known", func(in *input) { in.Run.Host.CPU = "AMD EPYC" }, "no rated power")
-	f("no packages", func(in *input) { in.Run.Host.Sockets = 0 }, "how many processors")
+	f("no packages", func(in *input) { in.Run.Host.Sockets = 0 }, "the number of processors")
 	f("no wall time", func(in *input) { in.Ledger.WallTime = nil }, "wall time")
 	f("no load", func(in *input) { in.Series = in.Series[1:] }, "load of the CPUs")
 }

@@ -15,19 +15,21 @@ import (
 )
 
 const (
-	// gpuAgreement is how far apart the counter of a GPU and its power over time may be before that is told: a GPU that
-	// looks at its own power a quarter of the time is 5 % off (Yang et al., Part-time Power Measurements, SC '24).
+	// gpuAgreement is the difference between a GPU's counter and its integrated power that causes a warning, as a part
+	// of the power. A GPU that samples its own power a quarter of the time is 5 % off (Yang et al., Part-time Power
+	// Measurements, SC '24).
 	gpuAgreement = 0.05
-	// leastLooks at who uses a GPU: the first and the last are before the target's start and after its end.
+	// leastLooks is the least number of looks at the users of a GPU. The first look is before the target's start, and
+	// the last is after its end.
 	leastLooks = 3
-	// gpuInterval is the least time for the energy of a GPU to be shared out by itself: what the driver tells of its use
-	// is of up to 1.2 s before.
+	// gpuInterval is the shortest time whose GPU energy is shared out by itself. The use that the driver reports is up
+	// to 1.2 s old.
 	gpuInterval = 5 * time.Second
-	// longestUpdate is the longest update period that is believed.
+	// longestUpdate is the longest update period that is accepted.
 	longestUpdate = 10 * time.Second
 )
 
-// ofGPU is the series of that use of a GPU, nil where there is none.
+// ofGPU returns the series with this use of a GPU. It returns nil if there is none.
 func ofGPU(list []*series.Series, device string, use sensors.Use) *series.Series {
 	for _, s := range list {
 		if s.Sensor().Use == use && s.Sensor().Device == device {
@@ -37,8 +39,8 @@ func ofGPU(list []*series.Series, device string, use sensors.Use) *series.Series
 	return nil
 }
 
-// learned is the list with the update periods of GPUs as they were seen: for energy counters in place of what they are
-// at most; of powers the readings stand for the period before them. The series given are not changed.
+// learned returns the list with the observed update periods of GPUs. For an energy counter the observed period replaces
+// the upper bound. For a power the readings cover the period before them. The given series do not change.
 func learned(list []*series.Series) []*series.Series {
 	out := slices.Clone(list)
 	for i, s := range list {
@@ -65,8 +67,9 @@ func learned(list []*series.Series) []*series.Series {
 	return out
 }
 
-// countsModule says whether the energy counter of a GPU is that of the module on which it sits with a processor, as on
-// a GH200 (ml-energy/zeus#172): its power is nearer to the module's than to the GPU's. NVML does not say which it is.
+// countsModule reports whether the energy counter of a GPU counts the whole module of GPU and processor, as on a GH200
+// (ml-energy/zeus#172). It does if its power is nearer to the module's than to the GPU's. NVML does not say which of
+// them it counts.
 func countsModule(list []*series.Series, s *series.Series) bool {
 	if s.Sensor().Use != sensors.GPUEnergy || s.Sensor().Kind != sensors.Counter {
 		return false
@@ -79,9 +82,9 @@ func countsModule(list []*series.Series, s *series.Series) bool {
 	return all-own > gpuAgreement*all && math.Abs(counted-all) < math.Abs(counted-own)
 }
 
-// crossCheck warns where the counter of a GPU and its power over time differ by more than gpuAgreement beyond what
-// either can be off: the counter by its uncertainty, the power by what it may do within an update period at both ends
-// and by how well the mean of that many readings is known.
+// crossCheck warns if the counter of a GPU and its integrated power differ by more than gpuAgreement plus their errors.
+// The counter's error is its uncertainty. The error of the power is its range within an update period at both ends,
+// plus the standard error of the mean of that many readings.
 func (c *energyChoice) crossCheck(counter *series.Series, list []*series.Series) {
 	power := ofGPU(list, counter.Sensor().Device, sensors.GPUPower)
 	if counter.Sensor().Kind != sensors.Counter || power == nil || counter.Counted() == 0 || power.Counted() == 0 {
@@ -100,28 +103,29 @@ func (c *energyChoice) crossCheck(counter *series.Series, list []*series.Series)
 		units.Format(a, units.Watt), units.Format(b, units.Watt), 100*gpuAgreement))
 }
 
-// gpuShare is whose the energy of one GPU was. Where they have values, target, other and idle add up to it, one that
-// is missing left out.
+// gpuShare is how the energy of one GPU was shared out. target, other and idle add up to it. A missing one is left out
+// of the sum.
 type gpuShare struct {
 	device              string
 	target, other, idle datamodel.Metric
-	// division is how they came about; it is empty where they are not known.
+	// division is how the shares were computed. It is empty if they are unknown.
 	division division
 }
 
-// gpuLimit is what shares of a GPU's time cannot know.
+// gpuLimit is the limit of a model that shares a GPU's energy by time.
 const gpuLimit = "equal time is not equal energy: a kernel may use all or little of the GPU"
 
-// gpuShares is whose the energy of all GPUs was, and of each.
+// gpuShares is how the energy of all GPUs was shared out, in total and for each GPU.
 type gpuShares struct {
 	target, other, idle datamodel.Metric
 	each                []gpuShare
 }
 
-// shareGPUs divides the energy of each GPU into what is the target's, what is others', and what the GPU takes when idle.
-// A GPU that no process of the target was on is others' entirely, one that no other process was on the target's. Between
-// the two it goes by the time that each had of the multiprocessors, as far as the driver samples it, in each interval of
-// at least gpuInterval. Without a baseline idling is in both, as with the CPUs' energy.
+// shareGPUs divides the energy of each GPU into the target's, others' and idle energy. If no process of the target used
+// a GPU, all its energy is others'. If only the target used it, all is the target's.
+//
+// Between the two it shares the energy by each one's time on the multiprocessors, as the driver samples it, in each
+// interval of at least gpuInterval. Without a baseline both shares include idle energy, as for the CPUs.
 func (h *host) shareGPUs(gpu datamodel.Metric, w *doubts) gpuShares {
 	if gpu.Reason != "" {
 		y := whyOf(gpu)
@@ -141,7 +145,7 @@ func (h *host) shareGPUs(gpu datamodel.Metric, w *doubts) gpuShares {
 	return out
 }
 
-// gpuTotal adds one of the three of all GPUs; if one GPU has none there is no sum.
+// gpuTotal adds one of the three shares over all GPUs. If one GPU lacks it, there is no sum.
 func gpuTotal(name string, each []gpuShare, of func(gpuShare) datamodel.Metric) datamodel.Metric {
 	var parts []datamodel.Metric
 	for _, g := range each {
@@ -169,7 +173,7 @@ func gpuTotal(name string, each []gpuShare, of func(gpuShare) datamodel.Metric) 
 	return m
 }
 
-// shareGPU divides the energy of the GPU that s is of.
+// shareGPU shares out the energy of the GPU that s measures.
 func (h *host) shareGPU(s *series.Series, w *doubts) gpuShare {
 	whole := s.Energy()
 	device := s.Sensor().Device
@@ -201,15 +205,15 @@ func (h *host) shareGPU(s *series.Series, w *doubts) gpuShare {
 	}
 	target, other, idle := g.division.sums(intervals)
 	g.target = part(datamodel.TargetEnergy, target, model)
-	g.other = part(datamodel.OtherEnergy, other, "the rest beside the target's: "+model)
+	g.other = part(datamodel.OtherEnergy, other, "the rest after the target's: "+model)
 	if isIdle {
 		g.idle = part(datamodel.IdleEnergy, idle, idleSource)
 	}
 	return g
 }
 
-// divideGPU shares out the energy of a GPU, of which so much is idle, by the use in each interval where there is more
-// than one user, else by the share of the whole run.
+// divideGPU shares out the energy of a GPU. If there are several users it goes by the use in each interval, otherwise
+// by share, the target's part of the whole run. idle is the idle part of whole.
 func (h *host) divideGPU(s *series.Series, whole, idle, share float64) division {
 	d := division{edges: ends(s), grounds: 1}
 	target := ofGPU(h.Series, s.Sensor().Device, sensors.GPUTargetTime)
@@ -233,14 +237,15 @@ func (h *host) divideGPU(s *series.Series, whole, idle, share float64) division 
 	return d
 }
 
-// ends is the times of the first and the last reading.
+// ends returns the times of the first and the last reading.
 func ends(s *series.Series) []time.Duration {
 	from, _ := s.First()
 	to, _ := s.Last()
 	return []time.Duration{from, to}
 }
 
-// gpuEdges is the ends of the intervals in which the energy of a GPU is shared out, as fine as the courses are kept.
+// gpuEdges returns the ends of the intervals in which the energy of a GPU is shared out. They are as fine as the
+// courses allow.
 func gpuEdges(list ...*series.Series) []time.Duration {
 	from, to := ends(list[0])[0], ends(list[0])[1]
 	least, step := gpuInterval, series.FirstStep
@@ -259,7 +264,7 @@ func gpuEdges(list ...*series.Series) []time.Duration {
 	return append(edges, to)
 }
 
-// shares is whose the energy of each GPU was over time.
+// shares returns the shares of each GPU's energy over time.
 func (g gpuShares) shares() []share {
 	var out []share
 	for _, of := range g.each {
@@ -268,7 +273,7 @@ func (g gpuShares) shares() []share {
 	return out
 }
 
-// shares is whose the energy of the GPU was over time: of the target, of others, and idle if that is known.
+// shares returns the shares of the GPU's energy over time: the target's, others', and idle if that is known.
 func (g gpuShare) shares() []share {
 	if len(g.division.cells) == 0 {
 		return nil
@@ -280,25 +285,25 @@ func (g gpuShare) shares() []share {
 		}}}
 	}
 	out := []share{
-		of(g.target, "energy of the GPU that the target used, by its share of the use"),
-		of(g.other, "energy of the GPU that all else used, by its share of the use"),
+		of(g.target, "energy of the GPU for the target, by its share of the use"),
+		of(g.other, "energy of the GPU for everything else, by its share of the use"),
 	}
 	if g.division.isIdle {
-		out = append(out, of(g.idle, "energy that the GPU would have taken idle"))
+		out = append(out, of(g.idle, "energy that the GPU would have used at idle"))
 	}
 	return g.division.fill(out)
 }
 
-// gpuUse is the target's share of the use of a GPU by all processes, and what it is known by.
+// gpuUse is the target's share of all processes' use of a GPU, and its source.
 type gpuUse struct {
 	share float64
-	// by is a text that ends in what was counted: "share of SM time", ", 2 s of 5 s".
+	// by names what was counted, and counted gives the numbers: "share of SM time", ", 2 s of 5 s".
 	by, counted string
-	// timed says that it goes by time, so that it can differ from interval to interval.
+	// timed is true if the share is one of time. It can then differ between intervals.
 	timed bool
 }
 
-// model is the use in words, shared out in so many intervals.
+// model describes the use in words, if it was shared out in this number of intervals.
 func (u gpuUse) model(intervals int) string {
 	if u.timed && intervals > 1 {
 		return fmt.Sprintf("%s in each of %d intervals%s in all", u.by, intervals, u.counted)
@@ -306,7 +311,7 @@ func (u gpuUse) model(intervals int) string {
 	return u.by + u.counted
 }
 
-// gpuUse is who used a GPU, and the reason if that is not known.
+// gpuUse returns the use of a GPU, or the reason why it is unknown.
 func (h *host) gpuUse(device string) (gpuUse, why) {
 	of := func(use sensors.Use) *series.Series { return ofGPU(h.Series, device, use) }
 	area := func(use sensors.Use) float64 {
@@ -328,11 +333,11 @@ func (h *host) gpuUse(device string) (gpuUse, why) {
 			target / (target + other), "share of SM time", fmt.Sprintf(", %.4g s of %.4g s", target, target+other), true,
 		}, why{}
 	case users == nil || users.Count() == 0:
-		return gpuUse{}, cmp.Or(h.absence("gpu/"+device+"/target_memory"), because("which processes used the GPU was not read"))
+		return gpuUse{}, cmp.Or(h.absence("gpu/"+device+"/target_memory"), because("the processes that used the GPU were not read"))
 	case ours && !others:
 		return gpuUse{share: 1, by: fmt.Sprintf("only processes of the target seen on the GPU in %d looks", users.Count())}, why{}
 	case ours:
-		y := because("other processes were on the GPU too, and the driver told of nobody's use")
+		y := because("other processes used the GPU too, and the driver reported no use by process")
 		if a := h.absence("gpu/" + device + "/target_utilization"); a != (why{}) {
 			y = a.of(y.text)
 		}
@@ -343,7 +348,7 @@ func (h *host) gpuUse(device string) (gpuUse, why) {
 	return gpuUse{by: fmt.Sprintf("no process of the target seen on the GPU in %d looks", users.Count())}, why{}
 }
 
-// gpuIdle is the energy that a GPU would have taken idle, at most all of it.
+// gpuIdle returns the energy that a GPU would have used at idle, in J. It is at most whole.
 func (h *host) gpuIdle(s *series.Series, whole float64, w *doubts) datamodel.Metric {
 	const name = datamodel.IdleEnergy
 	base := h.Baseline
@@ -355,12 +360,12 @@ func (h *host) gpuIdle(s *series.Series, whole float64, w *doubts) datamodel.Met
 	}
 	power, known := base.GPUs[s.Sensor().Device]
 	if !known || !(power >= 0 && power <= math.MaxFloat64) {
-		return datamodel.Missing(name, units.Joule, "the baseline has no power of this GPU")
+		return datamodel.Missing(name, units.Joule, "the baseline has no power for this GPU")
 	}
 	length := s.Counted()
 	v := power * length
 	if v > whole {
-		w.add("gpu/"+s.Sensor().Device, "the baseline of %s is above the power of the run: it is all counted as idle",
+		w.add("gpu/"+s.Sensor().Device, "the baseline of %s is above the power of the run: all energy counts as idle",
 			units.Format(power, units.Watt))
 		v = whole
 	}
@@ -368,7 +373,7 @@ func (h *host) gpuIdle(s *series.Series, whole float64, w *doubts) datamodel.Met
 		fmt.Sprintf("baseline of %.4g W for %.4g s", power, length))
 }
 
-// gpuPowers is the mean power of each GPU by its device.
+// gpuPowers returns the mean power of each GPU in W, by device.
 func (c energyChoice) gpuPowers() map[string]float64 {
 	var out map[string]float64
 	for _, s := range c.gpus {

@@ -66,14 +66,14 @@ func TestWhoseGPUEnergy(t *testing.T) {
 	f("two", of(used("GPU-a", 1, 2, 0.6, 0.2)...), 750, 250, nan, "share of SM time, 3.6 s of 4.8 s, in 1000 J of GPU-a; equal time is not")
 	f("not on it", of(used("GPU-a", 0, 3, 0, 0.5)...), 0, 1000, nan, "share of SM time, 0 s of 3 s")
 	f("nobody on it", of(used("GPU-a", 0, 0, 0, 0)...), 0, 1000, nan, "no process of the target seen on the GPU in 11 looks")
-	f("two and nobody's use told", of(used("GPU-a", 1, 1, 0, 0)...), nan, nan, nan, "nobody's use")
-	f("not read", of(), nan, nan, nan, "which processes used the GPU was not read")
+	f("two and nobody's use told", of(used("GPU-a", 1, 1, 0, 0)...), nan, nan, nan, "no use by process")
+	f("not read", of(), nan, nan, nan, "the processes that used the GPU were not read")
 
 	short := of(seriesOf(gpu("GPU-a", "target_processes", sensors.Gauge, units.Processes), every(5*sec, 2), []float64{0, 0}))
 	f("too short", short, nan, nan, nan, "too short to see who used the GPU: 2 looks")
 	mig := of(used("GPU-a", 1, 1, 0, 0)[:2]...)
 	mig.Run.Missing = []sensors.Absence{{ID: "gpu/GPU-a/target_utilization", Reason: "in MIG mode the driver does not tell"}}
-	f("MIG", mig, nan, nan, nan, "nobody's use: in MIG mode")
+	f("MIG", mig, nan, nan, nan, "no use by process: in MIG mode")
 	container := of()
 	container.Run.Missing = []sensors.Absence{{ID: "gpu/GPU-a/target_memory", Reason: "run it with --pid=host"}}
 	f("container", container, nan, nan, nan, "--pid=host")
@@ -105,7 +105,7 @@ func TestWhoseGPUEnergy(t *testing.T) {
 	two.Series = append(two.Series, line(gpu("GPU-b", "power", sensors.Gauge, units.Watt), 300, 300, d))
 	f("two GPUs", two, 750, 3250, nan, "GPU-b: share of SM time, 0 s of")
 	two.Series = append(two.Series, line(gpu("GPU-c", "power", sensors.Gauge, units.Watt), 300, 300, d))
-	f("a third one of which nothing is known", two, nan, nan, nan, "GPU-c: which processes")
+	f("a third one of which nothing is known", two, nan, nan, nan, "GPU-c: the processes")
 }
 
 // The period that was seen takes the place of the one that is the most it can be.

@@ -9,26 +9,26 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// Live tells what the series of a run come to between two calls of Now. It has no arithmetic of its own: it asks what the
-// result is made of, twice, and takes the difference.
+// Live computes the current figures of a run between two calls of Now. It has no arithmetic of its own. It evaluates
+// the same functions as the result, twice, and takes the difference.
 type Live struct {
 	energy map[*series.Series]meter
-	// busy and all are the seconds that the CPUs had come to at the last call, cpuAt the time of that reading.
+	// busy and all are the CPUs' times at the last call, in s. cpuAt is the time of that reading.
 	busy, all float64
 	cpuAt     time.Duration
 	cpu       float64
 }
 
-// meter is how far the energy of a series has come.
+// meter is the progress of one series' energy.
 type meter struct {
 	at     time.Duration // of its last reading
-	energy float64       // joules since its first one
-	power  float64       // watts over the time before at; NaN if not known
+	energy float64       // in J, since its first reading
+	power  float64       // in W, over the time before at; NaN if unknown
 }
 
-// Now returns the figures of the time since the last call, or since the beginning at the first. A figure without a new
-// reading stays as it was, until its last reading is older than oldest, on the clock of the readings; then it is NaN.
-// The readings of list go on from call to call.
+// Now returns the figures for the time since the last call, or since the beginning at the first call. A figure without
+// a new reading keeps its value until its last reading is older than oldest, on the clock of the readings. Then it is
+// NaN. The readings in list must continue from call to call.
 func (l *Live) Now(list []*series.Series, oldest time.Duration) datamodel.Now {
 	h := &host{Host: Host{Series: list}}
 	now := datamodel.Now{Power: l.power(list, oldest), CPU: l.utilization(h, oldest), Memory: math.NaN()}
@@ -40,7 +40,7 @@ func (l *Live) Now(list []*series.Series, oldest time.Duration) datamodel.Now {
 	return now
 }
 
-// utilization is the busy share of the machine's CPUs.
+// utilization returns the busy share of the machine's CPUs, 0 to 1.
 func (l *Live) utilization(h *host, oldest time.Duration) float64 {
 	t := h.machineCPU()
 	if t.why != (why{}) {
@@ -57,7 +57,8 @@ func (l *Live) utilization(h *host, oldest time.Duration) float64 {
 	return l.cpu
 }
 
-// power sums the powers of what makes up the machine's energy. It is NaN if one of them is not known.
+// power returns the sum of the powers that make up the machine's energy, in W. It returns NaN if one of them is
+// unknown.
 func (l *Live) power(list []*series.Series, oldest time.Duration) float64 {
 	if l.energy == nil {
 		l.energy = make(map[*series.Series]meter)
@@ -77,7 +78,7 @@ func (l *Live) power(list []*series.Series, oldest time.Duration) float64 {
 		if last > before.at {
 			energy := s.Energy().Value
 			power := (energy - before.energy) / (last - before.at).Seconds()
-			if power < 0 { // a wrap was taken back that was none
+			if power < 0 { // a wrap that was not one was undone
 				power = math.NaN()
 			}
 			before = meter{last, energy, power}

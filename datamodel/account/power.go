@@ -11,7 +11,7 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// energies is energy, power and gpu_energy.
+// energies returns energy, power and gpu_energy.
 func (h *host) energies(w *doubts) []datamodel.Metric {
 	c := h.energy
 	var energy, gpu datamodel.Metric
@@ -37,8 +37,8 @@ func (h *host) energies(w *doubts) []datamodel.Metric {
 	return []datamodel.Metric{energy, power, gpu}
 }
 
-// power is the sum of the mean powers of what is summed. Each is its energy over the time between its own readings, which is
-// not quite the time the command took: of a command of a millisecond it is twice that.
+// power returns the sum of the mean powers of all summed series. Each is an energy divided by the time between its own
+// readings. That time differs from the command's: for a command of a millisecond it is twice as long.
 func (h *host) power() datamodel.Metric {
 	c := h.energy
 	parts := make([]datamodel.Metric, 0, len(c.cpu)+len(c.gpus))
@@ -55,8 +55,8 @@ func (h *host) power() datamodel.Metric {
 	return power
 }
 
-// beside is the energy, at the greatest power that was seen, of the time by which the readings of what is summed span more or
-// less than the command: whether it was used while the command ran is not known.
+// beside returns an energy in J, at the greatest power seen. It is the energy of the time by which the readings of the
+// summed series span more or less than the command. Whether the command ran in that time is unknown.
 func (h *host) beside(wall float64) float64 {
 	sum := 0.0
 	for _, s := range h.energy.summed() {
@@ -65,7 +65,8 @@ func (h *host) beside(wall float64) float64 {
 	return datamodel.Finite(sum)
 }
 
-// whyNoEnergy is the reason why the machine but for its GPUs gave no energy: that of its own counters, if they were read.
+// whyNoEnergy returns the reason why the machine without its GPUs has no energy. It is the reason of the processors'
+// own counters if they were read.
 func (h *host) whyNoEnergy() why {
 	if y := h.stoodStill(); y != (why{}) {
 		return y
@@ -80,7 +81,7 @@ func (h *host) whyNoEnergy() why {
 	return h.whyMissing("rapl")
 }
 
-// whyNoGPUEnergy is the reason why the GPUs gave no energy.
+// whyNoGPUEnergy returns the reason why the GPUs have no energy.
 func (h *host) whyNoGPUEnergy() why {
 	for _, s := range h.Series {
 		if isEnergy(s.Sensor()) && ofGPUs(s.Sensor().Domain) {
@@ -92,40 +93,40 @@ func (h *host) whyNoGPUEnergy() why {
 	return h.whyMissing("gpu", "nvml")
 }
 
-// doubtWindow warns where the energy is of clearly more or less time than the command ran for, where a counter stood still in
-// it, and where it is of so little that the steps of the counters count.
+// doubtWindow warns if the energy covers clearly more or less time than the command ran, or if a counter stood still in
+// that time. It also warns if the time is so short that the steps of the counters matter.
 func (h *host) doubtWindow(wall float64, w *doubts) {
-	told := make(map[sensors.Method]bool) // one warning for all counters that are read in one way
+	reported := make(map[sensors.Method]bool) // one warning for all counters with the same method
 	for _, s := range h.energy.summed() {
 		window := s.Span().Seconds()
 		if math.Abs(window-wall) > 0.1*wall {
-			w.add(s.Sensor().ID, "its energy is that of %.3g s, the command ran for %.3g s", window, wall)
+			w.add(s.Sensor().ID, "its energy covers %.3g s, but the command ran for %.3g s", window, wall)
 		}
 		if stood := s.Standing(); stood > 0 {
-			w.add(s.Sensor().ID, "the counter did not move for %s: what was used then is missing", units.Brief(stood))
+			w.add(s.Sensor().ID, "the counter did not move for %s: the energy of that time is missing", units.Brief(stood))
 		}
 		update := s.Sensor().Update
 		if update == 0 && isOwnCounter(s.Sensor()) {
 			update = raplStep
 		}
-		if told[s.Sensor().Method] || s.Sensor().Kind != sensors.Counter || window <= 0 || update <= 0 {
+		if reported[s.Sensor().Method] || s.Sensor().Kind != sensors.Counter || window <= 0 || update <= 0 {
 			continue
 		}
 		steps := window / update.Seconds()
 		if s.Aligned() || steps >= enoughUpdates && window >= enoughTime.Seconds() {
 			continue
 		}
-		told[s.Sensor().Method] = true
+		reported[s.Sensor().Method] = true
 		part := s.Uncertainty() / s.Delta()
 		if math.IsNaN(part) {
 			part = 1 / steps
 		}
-		w.add(s.Sensor().ID, "the counter moves about every %s: in %.3g s it is known to ± %.0f %%", update, window, 100*part)
+		w.add(s.Sensor().ID, "the counter moves about every %s: over %.3g s its energy is known to ± %.0f %%", update, window, 100*part)
 	}
 }
 
-// stoodStill is the reason of the machine's energy if every counter that would be summed did not move: it was less than
-// what they allow together. It is empty if that is not so.
+// stoodStill returns the reason of a missing energy if none of the counters to be summed moved. The energy is below the
+// sum of their bounds. stoodStill returns an empty reason if a counter moved or a bound is unknown.
 func (h *host) stoodStill() why {
 	var all []*series.Series
 	for _, s := range h.Series {
@@ -157,7 +158,7 @@ func (h *host) stoodStill() why {
 	}
 }
 
-// energies is the energy metrics of the series.
+// energies returns the energy metrics of the series.
 func energies(list []*series.Series) []datamodel.Metric {
 	out := make([]datamodel.Metric, len(list))
 	for i, s := range list {

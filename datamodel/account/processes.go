@@ -11,9 +11,9 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// processes makes the table of processes: the rows in the order of their starts, then the merged, then the unseen. The
-// CPU times of the rows add up to cpu_time of the run, if that is known, and their energies to target_energy. nil where
-// the processes were not looked at. It does not change what it is given.
+// processes makes the process table: the rows by start time, then the merged row, then the unseen row. If the run's
+// cpu_time is known, the CPU times of the rows add up to it, and their energies add up to target_energy. processes
+// returns nil if there were no looks at the processes. It does not change its input.
 func processes(
 	seen *datamodel.SeenProcesses, run datamodel.Run, ledger datamodel.Ledger, summary []datamodel.Metric,
 ) ([]datamodel.Process, []datamodel.Warning) {
@@ -39,31 +39,31 @@ func processes(
 	var warnings []datamodel.Warning
 	if seen.Dropped > 0 {
 		warnings = append(warnings, datamodel.Warning{
-			Subject: datamodel.ProcessCount, Text: "what was seen of some processes is lost and counted as unseen", Count: seen.Dropped,
+			Subject: datamodel.ProcessCount, Text: "the records of some processes are lost; they count as unseen", Count: seen.Dropped,
 		})
 	}
 	rows, w := balance(rows, summary)
 	return rows, append(warnings, w...)
 }
 
-// began is when the target began, by the clock of the looks. What is to become it is there long before, held back, and is
-// looked at from the first reading on. The run's start and the anchor are of the wall clock; where that was set between
-// them, or the start is not known so well, it is the first reading.
+// began returns when the target began, by the clock of the looks. The process that becomes the target exists long
+// before. It is held back and seen from the first reading on. The run's start and the anchor are wall-clock times. If
+// the clock was set between them, or the start is not known well enough, began returns the first reading.
 func began(s *datamodel.SeenProcesses, run datamodel.Run) time.Duration {
-	const most = 10 * time.Second // the target waits for first readings alone, which have limits of time
+	const most = 10 * time.Second // the target waits only for first readings, which have time limits
 	if began := run.Start.Sub(s.Anchor); began > 0 && began < most {
 		return began
 	}
 	return 0
 }
 
-// since takes the times before the target began as that moment: no process was the target's until then.
+// since raises times before the target began to that moment, because no process was the target's until then.
 func since(p *datamodel.SeenProcess, began time.Duration) {
 	p.Start, p.FirstSeen = max(p.Start, began), max(p.FirstSeen, began)
 	p.LastSeen, p.Gone = max(p.LastSeen, began), max(p.Gone, began)
 }
 
-// row is a process as a row, without what depends on others.
+// row returns the row of a process, without what depends on other rows.
 func row(p *datamodel.SeenProcess, anchor time.Time, kind datamodel.ProcessKind) datamodel.Process {
 	r := datamodel.Process{
 		Kind: kind, ParentID: -1, PID: p.PID, Parent: p.Parent, Name: p.Name, CommandLine: p.CommandLine,
@@ -83,14 +83,14 @@ func row(p *datamodel.SeenProcess, anchor time.Time, kind datamodel.ProcessKind)
 	return r
 }
 
-// adopt numbers the rows, which are in the order of their starts, and finds the row of each one's parent: of those that
-// had its number, the one that started last before it.
+// adopt numbers the rows, which are ordered by start time, and finds the row of each one's parent. Of several rows with
+// the parent's number, the parent is the one that started last before it.
 func adopt(rows []datamodel.Process) {
 	latest := make(map[int64]int64, len(rows))
 	from := 0
 	for i := range rows {
 		rows[i].ID = int64(i)
-		// Those that start within the same step of time may stand in any order.
+		// Rows that start within the same step of time may be in any order.
 		for ; from < len(rows) && !rows[from].Start.After(rows[i].Start); from++ {
 			latest[rows[from].PID] = int64(from)
 		}
@@ -100,13 +100,13 @@ func adopt(rows []datamodel.Process) {
 	}
 }
 
-// finish gives the command itself the CPU time that the kernel said after its end, and the name it had then. It ended when
-// it was reaped, where it is known when it began, and not at the last look.
+// finish gives the command's row the CPU time that the kernel reported after its end, and its last name. If the start
+// is known, the row ends when the command was reaped, not at the last look.
 func finish(rows []datamodel.Process, l datamodel.Ledger, anchor time.Time, began time.Duration) {
 	if l.TargetPID == 0 {
 		return
 	}
-	// An earlier process of that number cannot be of the tree, as this one is its root.
+	// An earlier process with that number cannot be in the tree, because this process is its root.
 	at := slices.IndexFunc(rows, func(p datamodel.Process) bool { return p.PID == l.TargetPID })
 	if at < 0 {
 		return
@@ -120,14 +120,14 @@ func finish(rows []datamodel.Process, l datamodel.Ledger, anchor time.Time, bega
 	if v, ok := have(l.TargetTime); ok && v >= rows[at].CPUTime {
 		rows[at].CPUTime, rows[at].Provenance = v, sensors.FromCounter
 	}
-	// Where no look came after the execve, the name is that of what was to become the command.
+	// If no look came after the execve, the row has the name of the process before it.
 	if name := l.TargetName; name != "" && (len(rows[at].Name) < len(name) || rows[at].Name[:len(name)] != name) {
 		rows[at].Name = name
 	}
 }
 
-// balance adds the row of what was not seen and shares out the energy, by the same model as the target's: a second of
-// CPU time costs the same whoever has it.
+// balance adds the unseen row and shares out the energy by the target's model: a second of CPU time costs the same in
+// every process.
 func balance(rows []datamodel.Process, summary []datamodel.Metric) ([]datamodel.Process, []datamodel.Warning) {
 	total, energy := datamodel.Pick(summary, datamodel.CPUTime), datamodel.Pick(summary, datamodel.TargetEnergy)
 	if total.Reason != "" || math.IsNaN(total.Value) {
@@ -139,10 +139,10 @@ func balance(rows []datamodel.Process, summary []datamodel.Metric) ([]datamodel.
 		cpu, read, written = cpu+p.CPUTime, read+orZero(p.Read), written+orZero(p.Written)
 	}
 	if cpu > total.Value {
-		// The one begins to count a little earlier than the other; more than that is a doubt.
+		// One starts counting a little earlier than the other. A larger difference is a doubt.
 		if cpu-total.Value > 0.010 && cpu > 1.01*total.Value {
 			warnings = append(warnings, datamodel.Warning{Subject: datamodel.ProcessCount, Text: fmt.Sprintf(
-				"they were seen to use %.4g s of CPU time, more than the %.4g s of %s; their times are scaled down to it",
+				"the processes were seen to use %.4g s of CPU time, more than the %.4g s of %s; their times are scaled down to it",
 				cpu, total.Value, total.Source)})
 		}
 		for i := range rows {
@@ -168,7 +168,7 @@ func balance(rows []datamodel.Process, summary []datamodel.Metric) ([]datamodel.
 	return rows, warnings
 }
 
-// above is by how much a whole is greater than its known parts, NaN where it is not.
+// above returns how much a whole exceeds its known parts. It returns NaN if it does not.
 func above(whole, parts float64) float64 {
 	if whole >= parts {
 		return whole - parts

@@ -8,27 +8,27 @@ import (
 	"strings"
 )
 
-// ratedTable is the table of rated powers of processors that are in wide use. Each was looked up in its maker's list, in
-// the exports of these lists that CodeCarbon keeps for its own table. It lacks mobile parts whose power the maker gives
-// as a range only, and parts that cloud providers have made for themselves. AMD lists threads; Intel's are twice the
-// cores if the processor has Hyper-Threading.
+// ratedTable holds the rated powers of widely used processors. Each was looked up in its manufacturer's list, in the
+// exports of these lists that CodeCarbon keeps for its own table. The table lacks mobile parts whose power the
+// manufacturer gives only as a range. It also lacks parts that cloud providers made for themselves. AMD lists threads.
+// For Intel, threads are twice the cores if the processor has Hyper-Threading.
 //
 // A line of two fields names a list and its date. The lines below it have the model, the power in W and the threads.
 //
 //go:embed rated.csv
 var ratedTable string
 
-// ratedList is rated powers that one manufacturer gives for its processors.
+// ratedList holds the rated powers that one manufacturer gives for its processors.
 type ratedList struct {
-	// source names the list, date the newest entry in it when it was read.
+	// source names the list. date is the newest entry in it when it was read.
 	source, date string
 	rows         []ratedCPU
 }
 
-// ratedCPU is the rated power of one processor package in W: what its maker says it takes at its base frequency under a
-// high load (TDP, default TDP, processor base power). Peaks and turbo are above it.
+// ratedCPU is the rated power of one processor package in W. It is the power that the manufacturer states for its base
+// frequency under a high load (TDP, default TDP, processor base power). Peaks and turbo are higher.
 type ratedCPU struct {
-	// model is the name as modelName leaves it of that in /proc/cpuinfo.
+	// model is the name in /proc/cpuinfo as modelName shortens it.
 	model   string
 	power   float64
 	threads int

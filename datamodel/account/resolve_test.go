@@ -105,7 +105,7 @@ func TestResolve(t *testing.T) {
 			rapl/package-0#2/energy: unknown name: not summed`},
 		{"only names that are not known", "", `
 			rapl/npu/energy: unknown name: not summed
-			rapl/package-0/dram/energy: not summed: its package is not there`},
+			rapl/package-0/dram/energy: not summed: its package is absent`},
 		{"GPUs: with a counter, without, with other scopes", "packages + GPUs", `
 			rapl/package-0/energy: summed
 			gpu/GPU-a/power: same as gpu/GPU-a/energy
@@ -143,8 +143,8 @@ func TestResolve(t *testing.T) {
 			hwmon/power_meter/power: same as hwmon/power_meter/energy
 			hwmon/power_meter/energy: summed`},
 		{"two ACPI meters", "", `
-			hwmon/power_meter-0/power: not summed: how several meters of a machine overlap is not known
-			hwmon/power_meter-1/power: not summed: how several meters of a machine overlap is not known`},
+			hwmon/power_meter-0/power: not summed: it is unknown how several meters of a machine overlap
+			hwmon/power_meter-1/power: not summed: it is unknown how several meters of a machine overlap`},
 		{"shunts and chips", "battery (integrated)", `
 			hwmon/ina3221/VDD_IN/power: unknown name: not summed
 			hwmon/amdgpu-0000:03:00.0/PPT/power: unknown name: not summed
@@ -220,13 +220,13 @@ func TestPerfAgainstPowercap(t *testing.T) {
 	f("the same", line(perf("package-0"), 0, 1000, d), line(zone("package-0"), 777, 1777, d), 1000, "")
 	f("0.9 % apart", line(perf("package-0"), 0, 1000, d), line(zone("package-0"), 777, 1786, d), 1000, "")
 	f("1.2 % apart", line(perf("package-0"), 0, 1000, d), line(zone("package-0"), 777, 1789, d), 1000,
-		"gives 100 W where rapl/package-0/energy gives 101 W of the same thing")
+		"gives 100 W, but rapl/package-0/energy gives 101 W for the same domain")
 	f("half", line(perf("package-0"), 0, 500, d), line(zone("package-0"), 777, 1777, d), 500,
-		"gives 50.0 W where rapl/package-0/energy gives 100 W of the same thing")
+		"gives 50.0 W, but rapl/package-0/energy gives 100 W for the same domain")
 	f("perf was read a second less", line(perf("package-0"), 0, 900, 9*sec), line(zone("package-0"), 777, 1777, d), 900, "")
 	f("so short that an update of the counter matters", line(perf("package-0"), 0, 1, 10*ms), line(zone("package-0"), 777, 777.9, 10*ms), 1, "")
 	f("a twin by MMIO", line(zone("package-0"), 0, 1000, d), line(zone("mmio/package-0"), 777, 1277, d), 1000,
-		"gives 100 W where rapl/mmio/package-0/energy gives 50.0 W of the same thing")
+		"gives 100 W, but rapl/mmio/package-0/energy gives 50.0 W for the same domain")
 
 	// Where perf gave nothing, powercap is taken, and that costs nothing.
 	f("perf is dead", seriesOf(perf("package-0"), every(sec, 2), []float64{3, 3}), line(zone("package-0"), 777, 1777, d), 1000, "")

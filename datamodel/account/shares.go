@@ -13,20 +13,20 @@ import (
 )
 
 const (
-	// leastInterval and leastBusy are the least that an interval must have, in time and in busy time of all CPUs, for its
-	// energy to be shared out by itself. /proc/stat counts in ticks: of a hundred, one too many or too few at either
-	// end is a percent. Where little runs an interval is therefore longer, up to the whole run.
+	// leastInterval and leastBusy are the shortest interval whose energy is shared out by itself, in time and in busy
+	// time of all CPUs. /proc/stat counts in ticks. With a hundred ticks, an error of one at either end is one percent.
+	// If little runs, an interval is therefore longer, up to the whole run.
 	leastInterval = 100 * tick
 	leastBusy     = 100 * tick
 )
 
-// share is a course of what an energy was shared out to, and the metric that it comes to.
+// share is one recipient's course of an energy, and the metric of its total.
 type share struct {
 	datamodel.Course
 	metric datamodel.Metric
 }
 
-// courses is the courses of shares.
+// courses returns the courses of shares.
 func courses(shares []share) []datamodel.Course {
 	var out []datamodel.Course
 	for _, s := range shares {
@@ -35,30 +35,33 @@ func courses(shares []share) []datamodel.Course {
 	return out
 }
 
-// ground is a part of the machine whose energy is shared out by what ran on it: a package with its memory, or all of it.
+// ground is a part of the machine whose energy is shared out by what ran on it: a package with its memory, or the whole
+// machine.
 type ground struct {
-	// energy is what counts its energy, busy the time its CPUs worked, used the target's time on them.
+	// energy counts its energy. busy is the time its CPUs worked. used is the target's time on them.
 	energy, busy, used []*series.Series
 }
 
-// cell is what one ground took in one interval, in J, and how long its CPUs worked, in s: in all, and for the target.
+// cell is the energy of one ground in one interval, in J, and the time its CPUs worked, in s: in total, and for the
+// target.
 type cell struct {
 	energy, idle, target float64
 	busy, used           float64
 }
 
-// division is how the energy was shared out.
+// division is how an energy was shared out.
 type division struct {
 	// edges are the ends of the intervals.
 	edges []time.Duration
-	// grounds is how many there are, cells those of the first interval, of the second, and so on.
+	// grounds is the number of grounds. cells holds the cells of the first interval, then of the second, and so on.
 	grounds int
 	cells   []cell
-	// isIdle is true where idle energy is known.
+	// isIdle is true if the idle energy is known.
 	isIdle bool
 }
 
-// divide shares out whole, the energy of the cover, of which so much is idle: 0 where that is not known.
+// divide shares out whole, the energy of the cover, in J. idle is its idle part, 0 if unknown. used is the target's CPU
+// time in s.
 func (h *host) divide(t busyTime, used, whole, idle float64) division {
 	grounds := h.grounds()
 	d := division{edges: h.intervals(grounds), grounds: len(grounds)}
@@ -76,12 +79,13 @@ func (h *host) divide(t busyTime, used, whole, idle float64) division {
 		k := i / d.grounds
 		length[i] = float64(d.edges[k+1] - d.edges[k])
 	}
-	// The course of the target's CPU time may lack processes that lived between two readings. How long they ran in all
-	// is known: they are taken to have come as the others did, and where these leave no room, to be what else was busy.
+	// The course of the target's CPU time may lack processes that lived between two readings. Their total time is
+	// known. It is assumed to be spread over time like the other processes' time. If that exceeds the busy time of an
+	// interval, the rest goes to other intervals with busy time to spare.
 	for i, v := range filled(used, profile, busy) {
 		d.cells[i].used = v
 	}
-	// Idling takes the same at any time, and never more than was measured.
+	// Idle power is constant over time, and never above what was measured.
 	for i, v := range filled(idle, length, energy) {
 		d.cells[i].idle = v
 	}
@@ -92,8 +96,8 @@ func (h *host) divide(t busyTime, used, whole, idle float64) division {
 	return d
 }
 
-// model is how the energy was shared out, in words: "busy CPU time, 2 s of 5 s", in how many intervals where there is
-// more than one, and by package where that could be told.
+// model describes how the energy was shared out: "busy CPU time, 2 s of 5 s". It gives the number of intervals if there
+// are several, and names the packages if they were told apart.
 func (d division) model(used, busy float64) string {
 	what, all := "busy CPU time", ""
 	if d.grounds > 1 {
@@ -105,17 +109,18 @@ func (d division) model(used, busy float64) string {
 	return what + ", " + ofBusy(used, busy) + all
 }
 
-// ofBusy is a part of the CPUs' busy time in words. The target's own time is exact and the machine's goes in ticks, so that of a
-// short command it can be less than its part; that is then all of it.
+// ofBusy describes a part of the CPUs' busy time. The target's own time is exact, but the machine's time counts in
+// ticks. So for a short command the busy time can be less than the target's part. The target's part is then all of it.
 func ofBusy(used, busy float64) string {
 	if used > busy {
-		return fmt.Sprintf("all of it: %.4g s, of which the ticks of the machine's counters saw %.4g s", used, busy)
+		return fmt.Sprintf("all of it: %.4g s, but the ticks of the machine's counters saw only %.4g s", used, busy)
 	}
 	return fmt.Sprintf("%.4g s of %.4g s", used, busy)
 }
 
-// share is the target's part of the energy of a cell: of the busy time there, of that of the whole machine in the
-// interval where next to nothing ran there, and of that of the whole run where nothing ran at all.
+// share returns the target's part of the energy of a cell. It is the target's part of the busy time there. If almost
+// nothing ran there, it is the target's part on the whole machine in that interval. If nothing ran in the interval, it
+// is the target's part of the whole run.
 func (d division) share(i int, ofRun float64) float64 {
 	if c := d.cells[i]; c.busy >= enoughTicks*tick.Seconds() || d.grounds == 1 && c.busy > 0 {
 		return c.used / c.busy
@@ -131,8 +136,8 @@ func (d division) share(i int, ofRun float64) float64 {
 	return min(ofRun, 1)
 }
 
-// filled divides total in proportion to parts, none above its bound; what is too much for one goes to the others, by
-// the room they have. The sum is total, or that of the bounds where that is less.
+// filled divides total in proportion to parts, with no part above its bound. What exceeds one bound goes to the others,
+// in proportion to their room. The sum is total, or the sum of the bounds if that is less.
 func filled(total float64, parts, bounds []float64) []float64 {
 	out := make([]float64, len(parts))
 	var all, most, sum float64
@@ -156,8 +161,9 @@ func filled(total float64, parts, bounds []float64) []float64 {
 	return out
 }
 
-// grounds is the packages, where for each of several the energy and the target's CPU time on its CPUs are counted, else
-// the machine as a whole. Cores have counters of their own too (power_core), but the package has more in it than cores.
+// grounds returns the packages if there are several, and each has counted energy and counted CPU time of the target on
+// its CPUs. Otherwise it returns the machine as a whole. Cores have their own counters too (power_core), but a package
+// contains more than its cores.
 func (h *host) grounds() []ground {
 	whole := []ground{{energy: h.energy.cpu, busy: h.busy(""), used: h.of(sensors.TargetCPU, "")}}
 	var order []int
@@ -196,7 +202,7 @@ func (h *host) grounds() []ground {
 	return out
 }
 
-// usedOn is the series of the target's CPU time on the package of a socket, none or one.
+// usedOn returns the series of the target's CPU time on the package of a socket: none or one.
 func (h *host) usedOn(socket int) []*series.Series {
 	for _, s := range h.every(sensors.TargetPackageCPU) {
 		if s.Sensor().Domain.Socket == socket {
@@ -206,7 +212,7 @@ func (h *host) usedOn(socket int) []*series.Series {
 	return nil
 }
 
-// holds says whether a list of CPUs as the kernel writes it, "0-15,32-47", has the CPU of that number in it.
+// holds reports whether a list of CPUs, as the kernel writes it ("0-15,32-47"), contains the CPU with this number.
 func holds(list, number string) bool {
 	n, err := strconv.ParseUint(number, 10, 32)
 	if err != nil {
@@ -226,7 +232,7 @@ func holds(list, number string) bool {
 	return false
 }
 
-// busy is the counters of the time that the processor of that number worked, of all processors for "".
+// busy returns the counters of the time that the processor with this number worked. "" means all processors together.
 func (h *host) busy(cpu string) []*series.Series {
 	var out []*series.Series
 	for _, mode := range cpuModes() {
@@ -237,7 +243,7 @@ func (h *host) busy(cpu string) []*series.Series {
 	return out
 }
 
-// of is the series of that use and processor, of all processors for "": none or one.
+// of returns the series with this use and processor: none or one. "" means all processors together.
 func (h *host) of(use sensors.Use, cpu string) []*series.Series {
 	for _, s := range h.every(use) {
 		if s.Sensor().CPUs == cpu {
@@ -247,8 +253,8 @@ func (h *host) of(use sensors.Use, cpu string) []*series.Series {
 	return nil
 }
 
-// intervals is the ends of the intervals that energy is shared out in, from the first reading of the machine's energy to
-// the last. There is only one where the course of any of the counters is not known well enough for more.
+// intervals returns the ends of the intervals that energy is shared out in, from the first to the last reading of the
+// machine's energy. There is only one interval if the course of any counter is too coarse for more.
 func (h *host) intervals(grounds []ground) []time.Duration {
 	from, to := ends(h.energy.cpu[0])[0], ends(h.energy.cpu[0])[1]
 	for _, s := range h.energy.cpu {
@@ -279,7 +285,7 @@ func (h *host) intervals(grounds []ground) []time.Duration {
 			edges, last, busy = append(edges, end), end, 0
 		}
 	}
-	if last < to && len(edges) > 1 { // What is left of the run belongs to the interval before.
+	if last < to && len(edges) > 1 { // The rest of the run belongs to the interval before.
 		edges = edges[:len(edges)-1]
 	}
 	if last < to || len(edges) == 1 {
@@ -288,8 +294,8 @@ func (h *host) intervals(grounds []ground) []time.Duration {
 	return edges
 }
 
-// count fills the cells with the energy, the busy time and the profile of the target's; not ok where there is no course
-// of one of them.
+// count fills the cells with the energy, the busy time and the profile of the target's time. It returns false if one of
+// them has no course.
 func (d *division) count(grounds []ground) bool {
 	n := len(d.edges) - 1
 	d.cells = make([]cell, n*len(grounds))
@@ -313,8 +319,8 @@ func (d *division) count(grounds []ground) bool {
 			energies, blind = append(energies, v), append(blind, bare)
 			seen, unseen = seen+v, unseen+bare
 		}
-		// Where readings are missing the course of a gauge has a gap, which its energy bridges. Else the two are the same
-		// but for rounding.
+		// If readings are missing, the course of a gauge has a gap, which its energy bridges. Otherwise the two differ
+		// only by rounding.
 		rest := 0.0
 		if unseen > 0 {
 			rest = max(0, energy-seen)
@@ -342,7 +348,7 @@ func amounts(list []*series.Series, from, to time.Duration) float64 {
 	return sum
 }
 
-// sums is what the cells of the first n intervals come to.
+// sums returns the totals over the cells of the first n intervals, in J.
 func (d division) sums(n int) (target, other, idle float64) {
 	for _, c := range d.cells[:n*d.grounds] {
 		target += c.target
@@ -352,7 +358,7 @@ func (d division) sums(n int) (target, other, idle float64) {
 	return target, other, idle
 }
 
-// shares is what the energy of the CPUs was shared out to over time: to the target, to others, and idle if that is known.
+// shares returns the shares of the CPUs' energy over time: the target's, others', and idle if that is known.
 func (c cpuShares) shares() []share {
 	if len(c.division.cells) == 0 {
 		return nil
@@ -364,16 +370,16 @@ func (c cpuShares) shares() []share {
 		}}}
 	}
 	out := []share{
-		of("target", c.target, "energy that the target used, by its share of the busy CPU time"),
-		of("other", c.other, "energy that all else used, by its share of the busy CPU time"),
+		of("target", c.target, "energy of the target, by its share of the busy CPU time"),
+		of("other", c.other, "energy of everything else, by its share of the busy CPU time"),
 	}
 	if c.division.isIdle {
-		out = append(out, of("idle", c.idle, "energy that the machine would have taken idle"))
+		out = append(out, of("idle", c.idle, "energy that the machine would have used at idle"))
 	}
 	return c.division.fill(out)
 }
 
-// fill gives the courses of target, other and maybe idle their values.
+// fill sets the values of the courses of target, other and, if known, idle.
 func (d division) fill(shares []share) []share {
 	for n, at := range d.edges {
 		target, other, idle := d.sums(n)

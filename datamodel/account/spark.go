@@ -8,11 +8,12 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// sparkPoints is how many means a sparkline in the manifest has at most.
+// sparkPoints is the largest number of means of a sparkline in the manifest.
 const sparkPoints = 60
 
-// sparks is what Run.Spark holds: "power", the power of the sensors that make up the machine's energy, and "cpu", the busy
-// share of the machine's CPUs, each if it was measured, as the means over equal parts of the run.
+// sparks returns the content of Run.Spark, as means over equal parts of the run. "power" is the power of the sensors
+// that make up the machine's energy. "cpu" is the busy share of the machine's CPUs. A course is present only if it was
+// measured.
 func sparks(list []*series.Series, energy energyChoice) map[string][]*float64 {
 	out := make(map[string][]*float64)
 	if power := total(energy.summed(), sparkPoints); power != nil {
@@ -28,7 +29,8 @@ func sparks(list []*series.Series, energy energyChoice) map[string][]*float64 {
 	return out
 }
 
-// total is the sum of the courses over the time all of them span, nil where one has no reading in a part.
+// total returns the sum of the courses over the time that all of them span. A part is nil if one course has no reading
+// in it.
 func total(list []*series.Series, n int) []*float64 {
 	if len(list) == 0 {
 		return nil

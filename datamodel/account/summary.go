@@ -11,7 +11,7 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// wall is the wall time of the command in s.
+// wall returns the wall time of the command, in s.
 func (h *host) wall() (float64, bool) {
 	if v, ok := have(h.Ledger.WallTime); ok {
 		return v, true
@@ -19,7 +19,7 @@ func (h *host) wall() (float64, bool) {
 	return have(h.run.WallTime)
 }
 
-// sizes is the memory, the processes and the bytes of the command, and the memory of the GPUs.
+// sizes returns the memory, the processes and the bytes of the command, and the memory of the GPUs.
 func (h *host) sizes() []datamodel.Metric {
 	l := h.Ledger
 	return []datamodel.Metric{
@@ -31,8 +31,8 @@ func (h *host) sizes() []datamodel.Metric {
 	}
 }
 
-// peakMemory is the memory controller's mark where there is one. Otherwise it is the greater of two lower bounds: the
-// most seen at a beat, and the most any single process had.
+// peakMemory returns the memory controller's high-water mark if there is one. Otherwise it returns the greater of two
+// lower bounds: the largest sum seen at a beat, and the largest single process.
 func (h *host) peakMemory() datamodel.Metric {
 	const name = datamodel.PeakMemory
 	l := h.Ledger
@@ -53,7 +53,7 @@ func (h *host) peakMemory() datamodel.Metric {
 			continue
 		}
 		m.Value, m.Aggregation = m.Max, "max"
-		if m.Provenance == sensors.FromCounter { // a memory controller's own mark, only read by the sampler
+		if m.Provenance == sensors.FromCounter { // the memory controller's own mark, which the sampler only read
 			return m
 		}
 		if best.Reason != "" || m.Value > best.Value {
@@ -67,28 +67,28 @@ func (h *host) peakMemory() datamodel.Metric {
 	if floor, known := have(l.RSSFloor); known && rss <= floor {
 		if best.Reason != "" {
 			best.Absence = ""
-			best.Reason = fmt.Sprintf("below the %.3g MB of the process that started it", floor/1e6)
+			best.Reason = fmt.Sprintf("not above the %.3g MB of the process that started it", floor/1e6)
 		}
 		return best
 	}
 	if best.Reason != "" || rss > best.Value {
 		return datamodel.Value(name, rss, units.Byte, "max", sensors.Sampled,
-			"wait4 ru_maxrss: the largest single process, the tree may have held more")
+			"wait4 ru_maxrss: the largest single process; the tree may have held more")
 	}
 	return best
 }
 
-// gpuMemory is the most memory in use on the GPUs, whoever uses it.
+// gpuMemory returns the largest memory in use on the GPUs, by any program.
 func (h *host) gpuMemory() datamodel.Metric {
 	m := h.gpuPeak(sensors.GPUMemory)
 	if m.Reason == "" {
-		m.Source += ", by whatever program"
+		m.Source += ", by any program"
 	}
 	return m
 }
 
-// gpuPeak adds each GPU's own maximum of a gauge of its memory: for one GPU that is the peak, for several an upper bound
-// of it.
+// gpuPeak adds each GPU's own maximum of a gauge of its memory. For one GPU the sum is the peak. For several it is an
+// upper bound.
 func (h *host) gpuPeak(use sensors.Use) datamodel.Metric {
 	const name = datamodel.GPUMemoryPeak
 	var parts []datamodel.Metric
@@ -110,12 +110,12 @@ func (h *host) gpuPeak(use sensors.Use) datamodel.Metric {
 		m.Aggregation = "max"
 		return m
 	}
-	m := datamodel.Total(name, units.Byte, parts, fmt.Sprintf("the maxima of %d GPUs added: at once it may have been less", len(parts)))
+	m := datamodel.Total(name, units.Byte, parts, fmt.Sprintf("the maxima of %d GPUs added; at one time it may have been less", len(parts)))
 	m.Aggregation = "max"
 	return m
 }
 
-// network adds the interfaces but for loopback.
+// network adds all interfaces except loopback.
 func (h *host) network(w *doubts) []datamodel.Metric {
 	out := make([]datamodel.Metric, 0, 2)
 	for _, of := range []struct {
@@ -130,7 +130,7 @@ func (h *host) network(w *doubts) []datamodel.Metric {
 		for _, s := range h.every(of.use) {
 			m := s.Metrics()[0]
 			if m.Reason != "" {
-				// An interface that came or went during the run may have been read once only.
+				// An interface that came or went during the run may have only one reading.
 				reason = m.Reason
 				w.add(s.Sensor().ID, "not in %s: %s", of.name, m.Reason)
 				continue
@@ -146,7 +146,7 @@ func (h *host) network(w *doubts) []datamodel.Metric {
 	return out
 }
 
-// profilerTime is the CPU time of the runner, by the ledger if it knows, and of the sampler.
+// profilerTime returns the CPU time of the runner, from the ledger if known, plus the sampler's.
 func (h *host) profilerTime() datamodel.Metric {
 	const name = datamodel.ProfilerCPUTime
 	part := func(who string, use sensors.Use) datamodel.Metric {
@@ -159,7 +159,7 @@ func (h *host) profilerTime() datamodel.Metric {
 				return m
 			}
 		}
-		return datamodel.Missing(name, units.Second, "that of the "+who+" is not known")
+		return datamodel.Missing(name, units.Second, "the CPU time of the "+who+" is unknown")
 	}
 	parts := []datamodel.Metric{
 		part("runner", sensors.RunnerCPU), part("sampler", sensors.SamplerCPU),
@@ -172,18 +172,18 @@ func (h *host) profilerTime() datamodel.Metric {
 	return datamodel.Total(name, units.Second, parts, "getrusage of runner and sampler")
 }
 
-// limitUtilization is the part of what it may use of the processors that the target did use.
+// limitUtilization returns the target's part of the processor time that it may use.
 func (h *host) limitUtilization(used datamodel.Metric) datamodel.Metric {
 	const name = datamodel.CPULimitUtilization
 	n, by := h.Machine.Limits.CPUs()
 	wall, ok := h.wall()
 	switch {
 	case n <= 0:
-		return datamodel.Missing(name, units.Ratio, "no limit is known: it may use all processors")
+		return datamodel.Missing(name, units.Ratio, "no limit is known: the command may use all processors")
 	case used.Reason != "":
 		return missing(name, units.Ratio, whyOf(used))
 	case !ok || wall <= 0:
-		return datamodel.Missing(name, units.Ratio, "the wall time is not known")
+		return datamodel.Missing(name, units.Ratio, "the wall time is unknown")
 	}
 	m := datamodel.Value(name, used.Value/(n*wall), units.Ratio, "share", used.Provenance,
 		fmt.Sprintf("%s; of %s CPUs by %s", used.Source, strconv.FormatFloat(n, 'g', 4, 64), by))
@@ -191,7 +191,7 @@ func (h *host) limitUtilization(used datamodel.Metric) datamodel.Metric {
 	return m
 }
 
-// stealTime is the CPU time that a hypervisor gave to others while there was work on this machine.
+// stealTime returns the CPU time that a hypervisor gave to other guests while this machine had work.
 func (h *host) stealTime() datamodel.Metric {
 	const name = datamodel.StealTime
 	s := h.find(sensors.CPUSteal)
@@ -204,11 +204,11 @@ func (h *host) stealTime() datamodel.Metric {
 }
 
 const (
-	fromWait = "wait4, of the target and the descendants it waited for"
+	fromWait = "wait4 for the target and the descendants it waited for"
 	fromIO   = "/proc/PID/io of the ended target, with the children it waited for"
 )
 
-// ledgerOr is what the ledger knows of a metric of the command, else what the sensor of that use came to.
+// ledgerOr returns a metric of the command from the ledger, or from the sensor with this use if the ledger lacks it.
 func (h *host) ledgerOr(name string, known *float64, aggregation, source string, use sensors.Use) datamodel.Metric {
 	d, _ := datamodel.Lookup(name)
 	if v, ok := have(known); ok {

@@ -13,7 +13,7 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// tree is the result of a run as a tree of hosts, which are its leaves here.
+// tree returns the result of a run as a tree. The hosts are its leaves at this point.
 func tree(run datamodel.Run, summary []datamodel.Metric, hosts []*datamodel.Node) *datamodel.Node {
 	node := &datamodel.Node{Name: "0", Level: datamodel.RunLevel, Meta: runMeta(run), Metrics: summary, Children: hosts}
 	multi := &datamodel.Node{
@@ -24,7 +24,7 @@ func tree(run datamodel.Run, summary []datamodel.Metric, hosts []*datamodel.Node
 	}
 }
 
-// node is the node of the host, with what was measured of the machine and of its devices.
+// node returns the node of the host, with what was measured on the machine and on its devices.
 func (h *host) node(summary []datamodel.Metric, cpus cpuShares, gpus gpuShares) *datamodel.Node {
 	return &datamodel.Node{
 		Name: cmp.Or(h.Machine.Name, "localhost"), Level: datamodel.HostLevel, Meta: h.meta(),
@@ -32,7 +32,7 @@ func (h *host) node(summary []datamodel.Metric, cpus cpuShares, gpus gpuShares) 
 	}
 }
 
-// runMeta is the metadata of the run's node.
+// runMeta returns the metadata of the run's node.
 func runMeta(r datamodel.Run) []datamodel.Pair {
 	meta := []datamodel.Pair{
 		{Key: "command", Value: strings.Join(r.Command, " ")},
@@ -51,7 +51,7 @@ func runMeta(r datamodel.Run) []datamodel.Pair {
 	return append(meta, datamodel.Pair{Key: "start", Value: r.Start.UTC().Format(time.RFC3339Nano)}, datamodel.Pair{Key: "version", Value: r.Version})
 }
 
-// meta is the metadata of the host's node.
+// meta returns the metadata of the host's node.
 func (h *host) meta() []datamodel.Pair {
 	meta := datamodel.HostFacts(h.Machine)
 	if len(h.energy.summed()) > 0 {
@@ -63,7 +63,7 @@ func (h *host) meta() []datamodel.Pair {
 	return meta
 }
 
-// metrics is the part of the summary that is of the machine, and whose its energy was.
+// metrics returns the summary's metrics of the machine, and the shares of its energy.
 func (h *host) metrics(summary []datamodel.Metric, gpus gpuShares) []datamodel.Metric {
 	var out []datamodel.Metric
 	for _, name := range []string{
@@ -77,8 +77,8 @@ func (h *host) metrics(summary []datamodel.Metric, gpus gpuShares) []datamodel.M
 	return append(out, h.stealTime(), gpus.other, gpus.idle)
 }
 
-// devices groups the series by family and device, in the order they come. The target and the profiler are there even
-// without a series.
+// devices groups the series by family and device, in their order. The target and the profiler are present even without
+// a series.
 func (h *host) devices(summary []datamodel.Metric, cpus cpuShares, gpus gpuShares) []*datamodel.Node {
 	var out []*datamodel.Node
 	at := make(map[string]*datamodel.Node)
@@ -144,8 +144,8 @@ func (h *host) devices(summary []datamodel.Metric, cpus cpuShares, gpus gpuShare
 	return out
 }
 
-// precision is how finely and how often a sensor gives another value, and how long reading its source took: numbers in
-// base units. What is not known has no line.
+// precision describes the resolution and the update period of a sensor, and how long reading its source took, in base
+// units. An unknown value has no line.
 func (h *host) precision(s *series.Series) []datamodel.Pair {
 	var out []datamodel.Pair
 	add := func(key string, v float64) {
@@ -166,8 +166,9 @@ func (h *host) precision(s *series.Series) []datamodel.Pair {
 	return out
 }
 
-// deviceMetrics is what the sensors of a device came to. Where two of them give the same, as the counter and the power
-// gauge of a GPU both give energy and power, it is the one that is in the sum, else the one whose name it is.
+// deviceMetrics returns the metrics of a device's sensors. Two sensors may give the same metric: the counter and the
+// power gauge of a GPU both give energy and power. Then the sensor in the sum wins, or else the sensor with the
+// metric's name.
 func deviceMetrics(device *datamodel.Node, summed map[*datamodel.Node]bool) []datamodel.Metric {
 	var out []datamodel.Metric
 	rank := make(map[string]int)
@@ -198,7 +199,7 @@ func deviceMetrics(device *datamodel.Node, summed map[*datamodel.Node]bool) []da
 	return out
 }
 
-// targetMetrics is what is known of the target, in the summary or beside it.
+// targetMetrics returns the metrics of the target, in the summary or outside it.
 func (h *host) targetMetrics(summary []datamodel.Metric) []datamodel.Metric {
 	var out []datamodel.Metric
 	for _, name := range []string{
@@ -235,7 +236,7 @@ func (h *host) targetMetrics(summary []datamodel.Metric) []datamodel.Metric {
 	return append(out, h.gpuPeak(sensors.GPUTargetMemory))
 }
 
-// profilerMetrics is what measuring cost: CPU time, memory, and the wall time spent in reading each source.
+// profilerMetrics returns the cost of measuring: CPU time, memory, and the wall time spent reading each source.
 func (h *host) profilerMetrics(summary []datamodel.Metric) []datamodel.Metric {
 	own := datamodel.Pick(summary, datamodel.ProfilerCPUTime)
 	own.Name = datamodel.CPUTime
