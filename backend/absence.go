@@ -25,14 +25,14 @@ func noneOf(absences []sensors.Absence) error {
 
 // absent returns the absence of a sensor whose file or call gave err.
 func absent(s sensors.Sensor, source string, err error) sensors.Absence {
-	a := absentGroup(s.ID, source, err)
+	a := absentGroup(s.Family, s.ID, source, err)
 	a.Domain, a.Device = s.Domain, s.Device
 	return a
 }
 
-// absentGroup returns the absence of several sensors, under the part of the ID that they share.
-func absentGroup(id, source string, err error) sensors.Absence {
-	return sensors.Absence{ID: id, Source: source, Cause: cause(err), Reason: reason(err)}
+// absentGroup returns the absence of several sensors of a family, under the part of the ID that they share.
+func absentGroup(family, id, source string, err error) sensors.Absence {
+	return sensors.Absence{ID: id, Family: family, Source: source, Cause: cause(err), Reason: reason(err)}
 }
 
 // absenceError is an error with a cause that does not follow from the errors it wraps.

@@ -150,7 +150,7 @@ func (b *batterySource) add(dir, name string) []sensors.Absence {
 		b.list = append(b.list, stored)
 	case errors.Is(err, fs.ErrNotExist):
 		absences = append(absences, sensors.Absence{
-			ID: stored.ID, Source: dir, Cause: sensors.Unsupported,
+			ID: stored.ID, Family: stored.Family, Source: dir, Cause: sensors.Unsupported,
 			Reason: "the battery reports charge, not energy: no energy_now",
 		})
 	default:

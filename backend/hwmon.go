@@ -87,7 +87,7 @@ func openHWMon(_ context.Context, setup sensors.Setup) (sensors.Source, []sensor
 	for _, c := range chips {
 		meters, err := c.meters(setup.Sys)
 		if err != nil {
-			absences = append(absences, absentGroup("hwmon/"+c.instance, filepath.Join(setup.Sys, c.path), err))
+			absences = append(absences, absentGroup("hwmon", "hwmon/"+c.instance, filepath.Join(setup.Sys, c.path), err))
 			continue
 		}
 		for _, m := range meters {

@@ -302,7 +302,7 @@ func (n *nvmlSource) open(setup sensors.Setup) ([]sensors.Absence, error) {
 		}
 		if ret != nvml.SUCCESS {
 			absences = append(absences, sensors.Absence{
-				ID: fmt.Sprintf("gpu/%d", i), Source: "NVML", Cause: cause(nvmlError(ret)), Reason: "GPU " + nvmlError(ret).Error(),
+				ID: fmt.Sprintf("gpu/%d", i), Family: "gpu", Source: "NVML", Cause: cause(nvmlError(ret)), Reason: "GPU " + nvmlError(ret).Error(),
 			})
 		} else if n.has("nvmlDeviceGetName") {
 			id.model, _ = device.GetName() // empty if it has none
@@ -325,7 +325,7 @@ func (n *nvmlSource) open(setup sensors.Setup) ([]sensors.Absence, error) {
 		case shown[i]:
 			absences = append(absences, n.add(devices[i], id)...)
 		default:
-			absences = append(absences, absentGroup("gpu/"+id.uuid, "CUDA_VISIBLE_DEVICES", why))
+			absences = append(absences, absentGroup("gpu", "gpu/"+id.uuid, "CUDA_VISIBLE_DEVICES", why))
 		}
 	}
 	if len(n.list) == 0 {

@@ -108,7 +108,7 @@ func newGPUUsers(setup sensors.Setup) gpuUsers {
 func (u *gpuUsers) probe(n *nvmlSource, device nvml.Device, mig bool) (use gpuUse, list []sensors.Sensor, absences []sensors.Absence) {
 	use = noGPUUse()
 	refuse := func(s sensors.Sensor, why error) {
-		absences = append(absences, absentGroup(s.Name, s.Source, why))
+		absences = append(absences, absentGroup("gpu", s.Name, s.Source, why))
 	}
 	why := u.foreign
 	if why == nil {

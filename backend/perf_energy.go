@@ -345,7 +345,7 @@ func energyPMUs(sys string) ([]pmu, []sensors.Absence, error) {
 			continue
 		}
 		refuse := func(what string, err error) {
-			absences = append(absences, absentGroup("perf/"+strings.Map(plain, u.name), filepath.Join(u.dir, what), whyNoPMU(err)))
+			absences = append(absences, absentGroup("perf", "perf/"+strings.Map(plain, u.name), filepath.Join(u.dir, what), whyNoPMU(err)))
 		}
 		for _, name := range names {
 			e, err := readEvent(u.dir, strings.TrimPrefix(name, energyEvent))

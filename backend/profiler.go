@@ -78,7 +78,7 @@ func profilerSensors(cpu, memory string, runner bool) ([]sensors.Sensor, []senso
 	}
 	const reason = "there is no runner: nothing is being measured"
 	return all[:profilerRunnerCPU], []sensors.Absence{
-		{ID: all[profilerRunnerCPU].ID, Source: cpu, Cause: sensors.NotPresent, Reason: reason},
-		{ID: all[profilerRunnerMemory].ID, Source: memory, Cause: sensors.NotPresent, Reason: reason},
+		{ID: all[profilerRunnerCPU].ID, Family: "profiler", Source: cpu, Cause: sensors.NotPresent, Reason: reason},
+		{ID: all[profilerRunnerMemory].ID, Family: "profiler", Source: memory, Cause: sensors.NotPresent, Reason: reason},
 	}
 }

@@ -32,7 +32,7 @@ func openProfiler(setup sensors.Setup) (sensors.Source, []sensors.Absence, error
 	list, absences := profilerSensors("gopsutil process.Times", "gopsutil process.MemoryInfo", setup.Runner > 0)
 	clocks := clockSensors("time.Now")
 	absences = append(absences, sensors.Absence{
-		ID: clocks[clockSuspended].ID, Source: clocks[clockSuspended].Source, Cause: sensors.Unsupported, Reason: "not available on " + runtime.GOOS,
+		ID: clocks[clockSuspended].ID, Family: "profiler", Source: clocks[clockSuspended].Source, Cause: sensors.Unsupported, Reason: "not available on " + runtime.GOOS,
 	})
 	list = append(list, clocks[clockOffset])
 	start := time.Now()

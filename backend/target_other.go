@@ -42,7 +42,7 @@ func openTarget(sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 	for i, s := range all {
 		if !has[i] {
 			absences = append(absences, sensors.Absence{
-				ID: s.ID, Source: s.Source, Cause: sensors.Unsupported, Reason: "not available on " + runtime.GOOS,
+				ID: s.ID, Family: s.Family, Source: s.Source, Cause: sensors.Unsupported, Reason: "not available on " + runtime.GOOS,
 			})
 		}
 	}

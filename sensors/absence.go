@@ -3,6 +3,7 @@ package sensors
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 )
 
 // Cause tells why a sensor is absent. It is the word stored in files. Programs use it to decide, never Absence.Reason.
@@ -57,6 +58,8 @@ func (c Cause) Refused() bool { return c == Denied || c == Masked }
 type Absence struct {
 	// ID is the ID of the sensor, or the name of the family if none of its sensors can be read.
 	ID string
+	// Family is the family of the sensor. If a whole backend is absent, it is the name of the backend, as ID is.
+	Family string
 	// Source is the file or call that was tried. It may be empty.
 	Source string
 	// Cause says why, for programs.
@@ -71,9 +74,9 @@ type Absence struct {
 // AbsenceOf returns the absence of a whole family, given the error of its Open.
 func AbsenceOf(family string, err error) Absence {
 	if u, ok := errors.AsType[*UnavailableError](err); ok {
-		return Absence{ID: family, Cause: u.Cause, Reason: u.Reason}
+		return Absence{ID: family, Family: family, Cause: u.Cause, Reason: u.Reason}
 	}
-	return Absence{ID: family, Cause: Unreadable, Reason: err.Error()}
+	return Absence{ID: family, Family: family, Cause: Unreadable, Reason: err.Error()}
 }
 
 // Present reports whether the thing exists although it cannot be read.
@@ -82,6 +85,7 @@ func (a Absence) Present() bool { return a.Cause.Present() }
 // jsonAbsence is an Absence in JSON. Present follows from Cause. It is written for readers that do not know the causes.
 type jsonAbsence struct {
 	ID      string `json:"id"`
+	Family  string `json:"family,omitempty"`
 	Source  string `json:"source,omitempty"`
 	Cause   Cause  `json:"cause,omitempty"`
 	Reason  string `json:"reason"`
@@ -92,10 +96,11 @@ type jsonAbsence struct {
 
 // MarshalJSON implements json.Marshaler.
 func (a Absence) MarshalJSON() ([]byte, error) {
-	return json.Marshal(jsonAbsence{a.ID, a.Source, a.Cause, a.Reason, a.Present(), a.Domain, a.Device})
+	return json.Marshal(jsonAbsence{a.ID, a.Family, a.Source, a.Cause, a.Reason, a.Present(), a.Domain, a.Device})
 }
 
 // UnmarshalJSON implements json.Unmarshaler. Older files have no cause. If they say present, the cause is Unreadable.
+// Older files have no family either. It is the first part of the ID.
 func (a *Absence) UnmarshalJSON(text []byte) error {
 	var j jsonAbsence
 	if err := json.Unmarshal(text, &j); err != nil {
@@ -104,7 +109,10 @@ func (a *Absence) UnmarshalJSON(text []byte) error {
 	if j.Cause == "" && j.Present {
 		j.Cause = Unreadable
 	}
-	*a = Absence{j.ID, j.Source, j.Cause, j.Reason, j.Domain, j.Device}
+	if j.Family == "" {
+		j.Family, _, _ = strings.Cut(j.ID, "/")
+	}
+	*a = Absence{j.ID, j.Family, j.Source, j.Cause, j.Reason, j.Domain, j.Device}
 	return nil
 }
 

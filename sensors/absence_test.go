@@ -16,12 +16,12 @@ func TestAbsenceJSON(t *testing.T) {
 		want    string
 	}{
 		{
-			sensors.Absence{ID: "rapl/psys/energy", Source: "energy_uj", Cause: sensors.Denied, Reason: "permission denied"},
-			`{"id":"rapl/psys/energy","source":"energy_uj","cause":"denied","reason":"permission denied","present":true}`,
+			sensors.Absence{ID: "rapl/psys/energy", Family: "rapl", Source: "energy_uj", Cause: sensors.Denied, Reason: "permission denied"},
+			`{"id":"rapl/psys/energy","family":"rapl","source":"energy_uj","cause":"denied","reason":"permission denied","present":true}`,
 		},
 		{
-			sensors.Absence{ID: "rapl", Cause: sensors.Unsupported, Reason: "no powercap"},
-			`{"id":"rapl","cause":"unsupported","reason":"no powercap"}`,
+			sensors.Absence{ID: "rapl", Family: "rapl", Cause: sensors.Unsupported, Reason: "no powercap"},
+			`{"id":"rapl","family":"rapl","cause":"unsupported","reason":"no powercap"}`,
 		},
 	} {
 		text, err := json.Marshal(c.absence)
@@ -32,6 +32,10 @@ func TestAbsenceJSON(t *testing.T) {
 		if err := json.Unmarshal(text, &back); err != nil || back != c.absence {
 			t.Errorf("%+v, %v, want %+v", back, err, c.absence)
 		}
+	}
+	var old sensors.Absence
+	if err := json.Unmarshal([]byte(`{"id":"rapl/psys/energy","reason":"b"}`), &old); err != nil || old.Family != "rapl" {
+		t.Errorf("an older file: family %q, %v", old.Family, err)
 	}
 	for text, present := range map[string]bool{
 		`{"id":"a","reason":"b","present":true}`:                   true,
@@ -52,7 +56,7 @@ func TestAbsenceOf(t *testing.T) {
 	unavailable := &sensors.UnavailableError{Cause: sensors.Masked, Reason: "hidden by a container"}
 	for _, err := range []error{unavailable, fmt.Errorf("open: %w", unavailable), errors.Join(unavailable, errors.New("close"))} {
 		a := sensors.AbsenceOf("rapl", err)
-		if a != (sensors.Absence{ID: "rapl", Cause: sensors.Masked, Reason: "hidden by a container"}) || !errors.Is(err, sensors.ErrUnavailable) {
+		if a != (sensors.Absence{ID: "rapl", Family: "rapl", Cause: sensors.Masked, Reason: "hidden by a container"}) || !errors.Is(err, sensors.ErrUnavailable) {
 			t.Errorf("%v: %+v", err, a)
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -317,7 +316,7 @@ func (h *host) whyMissing(family string, ids ...string) why {
 		}
 	}
 	for _, a := range h.Missing {
-		if strings.HasPrefix(a.ID, family+"/") && a.Reason != "" {
+		if a.Family == family && a.Reason != "" {
 			return why{text: a.Reason, absence: a.ID}
 		}
 	}

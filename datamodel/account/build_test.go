@@ -16,7 +16,7 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// line is the series of a sensor that goes straight from one value to another in ten steps over d.
+// line returns the series of a sensor that rises linearly between two values in ten steps over d.
 func line(s sensors.Sensor, from, to float64, d time.Duration) *series.Series {
 	at, values := every(d/10, 11), make([]float64, 11)
 	for i := range values {
@@ -25,7 +25,7 @@ func line(s sensors.Sensor, from, to float64, d time.Duration) *series.Series {
 	return seriesOf(s, at, values)
 }
 
-// sensor is one by its id, "family/device/name" or "family/name".
+// sensor returns a sensor from its ID, "family/device/name" or "family/name".
 func sensor(id string, kind sensors.Kind, unit units.Unit, source string) sensors.Sensor {
 	family, rest, _ := strings.Cut(id, "/")
 	device, name := "", rest
@@ -39,7 +39,7 @@ func counterLine(id string, unit units.Unit, to float64, d time.Duration) *serie
 	return line(sensor(id, sensors.Counter, unit, "test"), 0, to, d)
 }
 
-// procStat is the counters of the whole machine after d with these seconds of user, system, idle and steal time.
+// procStat returns the counters of the whole machine after d, with these seconds of user, system, idle and steal time.
 func procStat(user, system, idle, steal float64, d time.Duration) []*series.Series {
 	return []*series.Series{
 		counterLine("cpu/user", units.Second, user, d),
@@ -62,7 +62,7 @@ func build(t *testing.T, in input) (*datamodel.Node, []datamodel.Warning) {
 	return tree, warnings
 }
 
-// checkTree holds for every tree.
+// checkTree checks what holds for every tree.
 func checkTree(t *testing.T, in input, tree *datamodel.Node) {
 	t.Helper()
 	levels := []datamodel.Level{
@@ -143,7 +143,7 @@ func checkTree(t *testing.T, in input, tree *datamodel.Node) {
 	if p := run.Metric("power").Value; !math.IsNaN(p) && !isNear(p, powers, 1e-9) {
 		t.Errorf("the power is %v, the sum of its parts %v", p, powers)
 	}
-	// Whose the energy was: of the cover without the GPUs, at every level that has it.
+	// The shares of the cover's energy without the GPUs, at every level that has it.
 	for _, n := range []*datamodel.Node{tree, tree.First(datamodel.MultiRun), run, host} {
 		target, other, idle := n.Metric("target_energy"), n.Metric("other_energy"), n.Metric("idle_energy")
 		if (target.Reason == "") != (other.Reason == "") {
@@ -160,7 +160,7 @@ func checkTree(t *testing.T, in input, tree *datamodel.Node) {
 			t.Errorf("%s: target %v, other %v and idle %v are not %v J", n.Level, target.Value, other.Value, idle.Value, parts-gpus)
 		}
 	}
-	// And that of the GPUs, of each and of all.
+	// The shares of the GPUs' energy, for each and for all.
 	checkWhose(t, "all GPUs", gpus, host.Metric("gpu_target_energy"), host.Metric("gpu_other_energy"), host.Metric("gpu_idle_energy"))
 	for _, d := range host.Children {
 		if d.Family == "gpu" && slices.Contains(d.Meta, datamodel.Pair{Key: "summed", Value: "yes"}) {
@@ -172,7 +172,7 @@ func checkTree(t *testing.T, in input, tree *datamodel.Node) {
 	}
 }
 
-// checkWhose: the parts are the whole, wherever the first two are known, which they are together.
+// checkWhose checks that the parts add up to the whole if the first two are known. Either both are known or none.
 func checkWhose(t *testing.T, what string, whole float64, target, other, idle datamodel.Metric) {
 	t.Helper()
 	if (target.Reason == "") != (other.Reason == "") {
@@ -198,8 +198,8 @@ func uniqueIDs(list []*series.Series) map[string]bool {
 	return out
 }
 
-// A whole machine: two sockets with memory, cores and psys that must not be added, one GPU with a counter and one
-// without, a target in a cgroup.
+// TestBuildAWholeMachine has two sockets with memory, cores and a psys that must not be added. It has one GPU with a
+// counter and one without, and a target in a cgroup.
 func TestBuildAWholeMachine(t *testing.T) {
 	const d = 10 * sec
 	list := []*series.Series{
@@ -311,7 +311,8 @@ func TestBuildAWholeMachine(t *testing.T) {
 	}
 }
 
-// Where the sampler failed, what the runner knows stands, and the rest says why it is not there.
+// TestBuildFromTheLedgerAlone checks a run whose sampler failed. What the runner knows is there, and everything else
+// has a reason.
 func TestBuildFromTheLedgerAlone(t *testing.T) {
 	in := input{
 		Run: datamodel.Run{Outcome: datamodel.SamplerFailed, Reason: "sampler: exit status 2"},
@@ -350,7 +351,7 @@ func TestReasonsComeFromWhatWasFoundMissing(t *testing.T) {
 			{ID: "rapl/package-0/core/energy", Reason: "masked"},
 			{ID: "rapl", Reason: "no powercap in this kernel"},
 			{ID: "nvml", Reason: "no NVIDIA driver"},
-			{ID: "network/eth0/receive", Reason: "permission denied"},
+			{ID: "network/eth0/receive", Family: "network", Reason: "permission denied"},
 		}},
 		Series: procStat(1, 1, 1, 0, sec),
 	}
@@ -413,7 +414,8 @@ func TestWhichCPUTime(t *testing.T) {
 	}
 }
 
-// User and system time come from a source of which they are the whole, or are not given.
+// TestUserAndSystemAreTheWhole checks that user and system time come from a source in which they add up to the whole.
+// Otherwise they are missing.
 func TestUserAndSystemAreTheWhole(t *testing.T) {
 	of := func(source, modes string, total, user, system float64) []*series.Series {
 		count := func(name, source string, from sensors.Provenance, v float64) *series.Series {
@@ -456,7 +458,7 @@ func TestUserAndSystemAreTheWhole(t *testing.T) {
 			of(perf, walk, 0.53, 0.5, none), none, none, "", sensors.Missing,
 		},
 		{
-			"all were waited for", // perf counts what interrupts took as well
+			"all were waited for", // perf also counts the time of interrupts
 			datamodel.Ledger{UserTime: new(0.2), SystemTime: new(0.32)}, of(perf, walk, 0.53, 0.2, 0.3), 0.2, 0.32, "wait4", sensors.FromCounter,
 		},
 		{
@@ -465,7 +467,7 @@ func TestUserAndSystemAreTheWhole(t *testing.T) {
 			of(perf, walk, 0.47, 0.1, 0.3), 0.2, 0.32, "wait4", sensors.FromCounter,
 		},
 		{
-			"orphans of whom it was not kept",
+			"orphans without a split",
 			datamodel.Ledger{UserTime: new(0.2), SystemTime: new(0.1), OrphansTime: new(0.3)},
 			nil, none, none, "", sensors.Missing,
 		},
@@ -589,7 +591,7 @@ func TestEnergyFromWhatGaveOne(t *testing.T) {
 		line(zone("package-0-die-0"), 70000, 70010, sec), line(zone("package-0-die-1"), 81000, 81020, sec))
 }
 
-// The properties of any tree are checkTree's.
+// TestBuildProperties checks random trees with checkTree.
 func TestBuildProperties(t *testing.T) {
 	zones := []string{
 		"package-0", "package-1", "package-0/dram", "package-0/core", "package-1/dram", "psys", "mmio/package-0", "mmio/package-1",
@@ -658,13 +660,13 @@ func TestBuildProperties(t *testing.T) {
 	}
 }
 
-// Every summary field is filled by something, so that a new one is not forgotten.
+// TestSummaryIsAllMade checks that every field of the summary is set, so that a new one is not forgotten.
 func TestSummaryIsAllMade(t *testing.T) {
 	tree, _ := buildTree(input{})
 	var names, want []string
 	for _, m := range tree.First(datamodel.RunLevel).Metrics {
 		if m.Reason == "not measured" {
-			t.Errorf("%s is made by nobody", m.Name)
+			t.Errorf("%s is not made", m.Name)
 		}
 		names = append(names, m.Name)
 	}
@@ -676,8 +678,8 @@ func TestSummaryIsAllMade(t *testing.T) {
 	}
 }
 
-// Dies whose counters began at different values and rise alike ever since are one counter; a reading now and then that
-// fell on the other side of an update does not hide it. Two that only have the same mean are two.
+// TestDiesThatRiseAlike checks that dies whose counters started differently but rise alike count as one. A few readings
+// on the other side of an update do not hide this. Two dies with only the same mean are two.
 func TestDiesThatRiseAlike(t *testing.T) {
 	const n = 60
 	rows := func(device string, start float64, noise func(i int) float64) *series.Series {
@@ -714,7 +716,8 @@ func TestDiesThatRiseAlike(t *testing.T) {
 	}
 }
 
-// Readings that fail are counted and told once for each family; what is not read at each beat, or cannot have a value, is no gap.
+// TestMissingReadingsAreSaid checks that failed readings are counted and reported once per family. A sensor that is not
+// read at each beat, or cannot have a value, has no gap.
 func TestMissingReadingsAreSaid(t *testing.T) {
 	nan := math.NaN()
 	of := func(id string, kind sensors.Kind, values ...float64) *series.Series {

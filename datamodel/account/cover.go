@@ -138,9 +138,8 @@ func unreadable(a sensors.Absence) (sensors.Sensor, bool) {
 	if a.Domain.Kind == sensors.NoDomain {
 		return sensors.Sensor{}, false
 	}
-	family, _, _ := strings.Cut(a.ID, "/")
 	return sensors.Sensor{
-		ID: a.ID, Family: family, Device: a.Device, Name: path.Base(a.ID), Domain: a.Domain, Source: a.Source,
+		ID: a.ID, Family: a.Family, Device: a.Device, Name: path.Base(a.ID), Domain: a.Domain, Source: a.Source,
 	}, true
 }
 

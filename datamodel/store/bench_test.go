@@ -265,7 +265,7 @@ func sampleRun() datamodel.Run {
 		Folder: "/home/me", Outcome: datamodel.Done, ExitCode: &code, Start: anchor, WallTime: &wall,
 		Host:     datamodel.HostInfo{Name: "node1", OS: "linux", CPUs: 8, Memory: 1 << 35},
 		Sources:  []datamodel.SourceStats{{Name: "rapl", Interval: 0.1, Sensors: 2, Readings: 12}},
-		Missing:  []sensors.Absence{{ID: "gpu", Reason: "no libnvidia-ml.so.1"}},
+		Missing:  []sensors.Absence{{ID: "gpu", Family: "gpu", Reason: "no libnvidia-ml.so.1"}},
 		Warnings: []datamodel.Warning{{Subject: "run", Text: "clock stepped", Count: 1}},
 		Version:  "test",
 	}

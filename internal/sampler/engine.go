@@ -175,7 +175,7 @@ func (e *Engine) openAll(wanted func(sensors.Backend) bool) []opening {
 		case opened[i] = <-late[i]:
 		case <-deadline:
 			opened[i].absences = []sensors.Absence{{
-				ID: b.Name, Cause: sensors.TimedOut, Reason: fmt.Sprintf("did not open within %v", openTimeout),
+				ID: b.Name, Family: b.Name, Cause: sensors.TimedOut, Reason: fmt.Sprintf("did not open within %v", openTimeout),
 			}}
 			expired := make(chan time.Time)
 			close(expired)

@@ -52,7 +52,7 @@ func (e *Engine) Missing() []sensors.Absence {
 			}
 		}
 		list = append(list, sensors.Absence{
-			ID: b.Name, Cause: sensors.TooShort, Reason: "read from the first beat on, but the sampler did not join",
+			ID: b.Name, Family: b.Name, Cause: sensors.TooShort, Reason: "read from the first beat on, but the sampler did not join",
 		})
 	}
 	return list

@@ -45,6 +45,7 @@ func Declared(s sensors.Sensor) sensors.Sensor {
 // Missing returns a with the facts that the backends declare for an absent energy sensor.
 func Missing(a sensors.Absence) sensors.Absence {
 	family, rest, _ := strings.Cut(a.ID, "/")
+	a.Family = family
 	if at := strings.LastIndexByte(rest, '/'); at >= 0 {
 		a.Domain, a.Device = domain(family, rest[:at], rest[at+1:]), rest[:at]
 	}

@@ -157,7 +157,7 @@ func (f Facts) families() []Finding {
 	}
 	absent := map[string][]sensors.Absence{}
 	for _, a := range f.Missing {
-		family, _, _ := strings.Cut(a.ID, "/")
+		family := a.Family
 		if b := backendOf[family]; b != "" && readable[family] == 0 {
 			family = b
 		}

@@ -15,7 +15,7 @@ import (
 
 // zone is an absence of a powercap zone.
 func zone(cause sensors.Cause, reason string) sensors.Absence {
-	return sensors.Absence{ID: "rapl/package-0/energy", Source: zoneFile, Cause: cause, Reason: reason}
+	return sensors.Absence{ID: "rapl/package-0/energy", Family: "rapl", Source: zoneFile, Cause: cause, Reason: reason}
 }
 
 const (
@@ -25,9 +25,9 @@ const (
 
 // TestExamine checks the conclusions from several sets of facts.
 func TestExamine(t *testing.T) {
-	family := sensors.Absence{ID: "rapl", Cause: sensors.Denied, Reason: zoneFile + ": " + rootOnly}
-	noDriver := sensors.Absence{ID: "nvml", Cause: sensors.NoLibrary, Reason: "no NVIDIA driver found: libnvidia-ml.so.1: cannot open shared object file"}
-	notLoaded := sensors.Absence{ID: "nvml", Cause: sensors.NoDriver, Reason: "libnvidia-ml.so.1: nvmlInit: the driver is not loaded"}
+	family := sensors.Absence{ID: "rapl", Family: "rapl", Cause: sensors.Denied, Reason: zoneFile + ": " + rootOnly}
+	noDriver := sensors.Absence{ID: "nvml", Family: "nvml", Cause: sensors.NoLibrary, Reason: "no NVIDIA driver found: libnvidia-ml.so.1: cannot open shared object file"}
+	notLoaded := sensors.Absence{ID: "nvml", Family: "nvml", Cause: sensors.NoDriver, Reason: "libnvidia-ml.so.1: nvmlInit: the driver is not loaded"}
 	scope := "/sys/fs/cgroup/user.slice/user-1000.slice/session-1.scope"
 	refused := scope + ": permission denied"
 	for _, c := range []struct {
@@ -42,7 +42,7 @@ func TestExamine(t *testing.T) {
 		{"readable", Facts{Sensors: []Reading{{"rapl", "rapl"}}}, "rapl", "ok", true, "", ""},
 		{
 			"no powercap",
-			Facts{Missing: []sensors.Absence{{ID: "rapl", Cause: sensors.Unsupported, Reason: "no powercap in this kernel"}}},
+			Facts{Missing: []sensors.Absence{{ID: "rapl", Family: "rapl", Cause: sensors.Unsupported, Reason: "no powercap in this kernel"}}},
 			"rapl", "not here", true, "", "no powercap",
 		},
 		{
@@ -73,13 +73,13 @@ func TestExamine(t *testing.T) {
 		{
 			"a meter of another family", Facts{
 				Missing: []sensors.Absence{{
-					ID: "hwmon/x/power", Source: "/sys/class/hwmon/hwmon3/power1_average", Cause: sensors.Denied, Reason: "permission denied",
+					ID: "hwmon/x/power", Family: "hwmon", Source: "/sys/class/hwmon/hwmon3/power1_average", Cause: sensors.Denied, Reason: "permission denied",
 				}},
 			}, "hwmon/x/power", "not permitted", false, fixSysfs, "",
 		},
 		{
 			"what a backend says is there",
-			Facts{Missing: []sensors.Absence{{ID: "battery", Cause: sensors.TimedOut, Reason: "no answer"}}},
+			Facts{Missing: []sensors.Absence{{ID: "battery", Family: "battery", Cause: sensors.TimedOut, Reason: "no answer"}}},
 			"battery", "not readable", false, "", "",
 		},
 
@@ -111,7 +111,7 @@ func TestExamine(t *testing.T) {
 		},
 		{
 			"nodes were looked for and the library was not", Facts{
-				Missing: []sensors.Absence{{ID: "nvml", Cause: sensors.NoDriver, Reason: "no NVIDIA driver: none of /dev/nvidiactl is here"}},
+				Missing: []sensors.Absence{{ID: "nvml", Family: "nvml", Cause: sensors.NoDriver, Reason: "no NVIDIA driver: none of /dev/nvidiactl is here"}},
 				NVIDIA:  NVIDIA{Driver: true},
 			}, "nvml", "not readable", false, fixNodes, "do not exist",
 		},
@@ -127,24 +127,24 @@ func TestExamine(t *testing.T) {
 		},
 		{
 			"an update without a restart", Facts{
-				Missing: []sensors.Absence{{ID: "nvml", Cause: sensors.VersionMismatch, Reason: "nvmlInit: library and driver differ"}},
+				Missing: []sensors.Absence{{ID: "nvml", Family: "nvml", Cause: sensors.VersionMismatch, Reason: "nvmlInit: library and driver differ"}},
 				NVIDIA:  NVIDIA{GPUs: 1, Driver: true, Nodes: true},
 			}, "nvml", "not readable", false, fixMismatch, "",
 		},
 		{
 			"a hidden GPU", Facts{Missing: []sensors.Absence{
-				{ID: "gpu/GPU-1", Source: "CUDA_VISIBLE_DEVICES", Cause: sensors.Hidden, Reason: "not visible to this job"},
-				{ID: "nvml", Cause: sensors.Hidden, Reason: "of 1 GPU none is read"},
+				{ID: "gpu/GPU-1", Family: "gpu", Source: "CUDA_VISIBLE_DEVICES", Cause: sensors.Hidden, Reason: "not visible to this job"},
+				{ID: "nvml", Family: "nvml", Cause: sensors.Hidden, Reason: "of 1 GPU none is read"},
 			}}, "gpu/GPU-1", "hidden", true, fixVisible, "",
 		},
 		{
 			"GPUs whose order is not known", Facts{Missing: []sensors.Absence{{
-				ID: "gpu/GPU-1", Cause: sensors.UnknownOrder, Reason: "numbers of GPUs whose order is not known",
+				ID: "gpu/GPU-1", Family: "gpu", Cause: sensors.UnknownOrder, Reason: "numbers of GPUs whose order is not known",
 			}}}, "gpu/GPU-1", "not readable", false, fixOrder, "",
 		},
 		{
 			"what a GPU has not", Facts{Sensors: []Reading{{"nvml", "gpu"}}, Missing: []sensors.Absence{
-				{ID: "gpu/GPU-1/energy", Source: "nvmlDeviceGetTotalEnergyConsumption", Cause: sensors.Unsupported, Reason: "not supported by this GPU or driver"},
+				{ID: "gpu/GPU-1/energy", Family: "gpu", Source: "nvmlDeviceGetTotalEnergyConsumption", Cause: sensors.Unsupported, Reason: "not supported by this GPU or driver"},
 			}}, "gpu/GPU-1/energy", "ok", true, "", "",
 		},
 
@@ -166,17 +166,17 @@ func TestExamine(t *testing.T) {
 		},
 		{
 			"an energy PMU for root only", Facts{Missing: []sensors.Absence{
-				{ID: "perf/power", Source: "/sys/bus/event_source/devices/power", Cause: sensors.Denied, Reason: "needs CAP_PERFMON"},
+				{ID: "perf/power", Family: "perf", Source: "/sys/bus/event_source/devices/power", Cause: sensors.Denied, Reason: "needs CAP_PERFMON"},
 			}}, "perf/power", "not permitted", false, fixEnergyPMU, "",
 		},
 		{
 			"an energy PMU that a container filters", Facts{Container: "a file", Missing: []sensors.Absence{
-				{ID: "perf/power", Cause: sensors.Denied, Reason: "a container's filter"},
+				{ID: "perf/power", Family: "perf", Cause: sensors.Denied, Reason: "a container's filter"},
 			}}, "perf/power", "not permitted", false, fixPerfContainer, "",
 		},
 		{
 			"a PMU of a recorded machine", Facts{Missing: []sensors.Absence{
-				{ID: "perf/power", Source: "/sys/bus/event_source/devices/power", Cause: sensors.Unsupported, Reason: "the running kernel does not count it"},
+				{ID: "perf/power", Family: "perf", Source: "/sys/bus/event_source/devices/power", Cause: sensors.Unsupported, Reason: "the running kernel does not count it"},
 			}}, "perf/power", "not here", true, "", "",
 		},
 
@@ -321,9 +321,9 @@ func TestText(t *testing.T) {
 		System: "linux", UID: 1000, Container: "/.dockerenv exists",
 		Sensors: []Reading{{"cpu", "cpu"}, {"cpu", "cpu"}},
 		Missing: []sensors.Absence{
-			{ID: "rapl/package-0/energy", Source: zoneFile, Cause: sensors.Denied, Reason: rootOnly},
-			{ID: "rapl/psys/energy", Cause: sensors.Denied, Reason: rootOnly},
-			{ID: "nvml", Cause: sensors.NoLibrary, Reason: "no NVIDIA driver found"},
+			{ID: "rapl/package-0/energy", Family: "rapl", Source: zoneFile, Cause: sensors.Denied, Reason: rootOnly},
+			{ID: "rapl/psys/energy", Family: "rapl", Cause: sensors.Denied, Reason: rootOnly},
+			{ID: "nvml", Family: "nvml", Cause: sensors.NoLibrary, Reason: "no NVIDIA driver found"},
 		},
 	})
 	got := strings.Join(r.Text(), "\n")
@@ -356,7 +356,7 @@ Nothing was changed. Changes that would help, each with its risk:
 func TestProbe(t *testing.T) {
 	dir := t.TempDir()
 	host := sensors.Setup{Proc: filepath.Join(dir, "proc"), Sys: filepath.Join(dir, "sys")}
-	f := Probe(host, []Reading{{"cpu", "cpu"}}, []sensors.Absence{{ID: "rapl"}})
+	f := Probe(host, []Reading{{"cpu", "cpu"}}, []sensors.Absence{{ID: "rapl", Family: "rapl"}})
 	if f.TaskClock != nil || len(f.Groups) != 0 || f.NVIDIA.GPUs != 0 || f.NVIDIA.Driver {
 		t.Errorf("%+v", f)
 	}

@@ -16,7 +16,7 @@ import (
 func Probe(host sensors.Setup, readings []Reading, missing []sensors.Absence) Facts {
 	asked := func(family string) bool {
 		return slices.ContainsFunc(readings, func(r Reading) bool { return r.Backend == family }) ||
-			slices.ContainsFunc(missing, func(a sensors.Absence) bool { return a.ID == family || strings.HasPrefix(a.ID, family+"/") })
+			slices.ContainsFunc(missing, func(a sensors.Absence) bool { return a.Family == family })
 	}
 	f := Facts{System: runtime.GOOS, UID: os.Geteuid(), Sensors: readings, Missing: missing, Redirected: host.Sys != "/sys"}
 	f.Container = container.Look("/proc", os.Getenv).Sign
