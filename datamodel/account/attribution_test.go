@@ -13,7 +13,7 @@ import (
 func TestWhoseEnergy(t *testing.T) {
 	const d = 10 * sec
 	nan := math.NaN()
-	// 1000 J in 10 s, 2 s of 5 s of busy time the target's.
+	// 1000 J in 10 s. The target has 2 s of 5 s of busy time.
 	base := func() input {
 		return input{
 			Ledger: datamodel.Ledger{GroupTime: new(2.0), WallTime: new(10.0)},
@@ -45,11 +45,11 @@ func TestWhoseEnergy(t *testing.T) {
 	source := run.Metric("target_energy").Source
 	for _, part := range []string{"share of busy CPU time, 2 s of 5 s, in 1000 J of packages: package-0", "factor of 2 to 3"} {
 		if !strings.Contains(source, part) {
-			t.Errorf("%q does not say %q", source, part)
+			t.Errorf("%q lacks %q", source, part)
 		}
 	}
 
-	// What the counters leave open: their own part, and a tick of the one CPU, which is 0.2 % of what was busy.
+	// The uncertainty is the counters' part, plus one tick of the one CPU, which is 0.2 % of the busy time.
 	in := base()
 	in.Series[len(in.Series)-1] = line(updating("package-0"), 5, 1005, d)
 	run = f("known to 0.1 J", in, 400, 600, nan, "")
@@ -61,7 +61,7 @@ func TestWhoseEnergy(t *testing.T) {
 	in.Ledger.GroupTime = new(5.25)
 	source = f("more than the ticks saw", in, 1000, 0, nan, "").Metric("target_energy").Source
 	if want := "share of busy CPU time, all of it: 5.25 s, but the ticks of the machine's counters saw only 5 s, in 1000 J"; !strings.Contains(source, want) {
-		t.Errorf("%q does not say %q", source, want)
+		t.Errorf("%q lacks %q", source, want)
 	}
 
 	in = base()

@@ -68,7 +68,7 @@ func TestBaselineBeforeAndAfter(t *testing.T) {
 		{"busy", of(30, 0.5, 0.08), 30, "8.00 % of its CPUs", "drifted"},
 		{"one CPU of many busy", of(30, 0.5, 0.03), 30, "3.00 % of its CPUs", "drifted"},
 		{"none after", of(30, 0.5, 0).And(datamodel.Baseline{Reason: "interrupted"}), 30, "there is none after it: interrupted", "drifted"},
-		{"of another thing after", of(30, 0.5, 0).And(psys), 30, "the one after it covers psys", "drifted"},
+		{"another cover after", of(30, 0.5, 0).And(psys), 30, "the one after it covers psys", "drifted"},
 		{"none", datamodel.Baseline{Reason: "no meter"}, math.NaN(), "not measured: no meter", "drifted"},
 		{"none before", datamodel.Baseline{Reason: "no meter"}.And(of(30, 0, 0)), math.NaN(), "not measured: no meter", "drifted"},
 	} {
@@ -96,7 +96,7 @@ func TestBaselineBeforeAndAfter(t *testing.T) {
 			t.Errorf("%s: %+v", c.name, net)
 		}
 	}
-	// Two that differ are known no better than by half their difference.
+	// The spread of two different baselines is half their difference.
 	if b := of(30, 0, 0).And(of(40, 0, 0)); !isNear(b.Spread, 5, 1e-12) || b.Duration != 20 || len(b.Parts) != 2 {
 		t.Errorf("%+v", b)
 	}

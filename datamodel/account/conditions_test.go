@@ -14,7 +14,7 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// quiet is 10 s of a command that uses both processors of a machine on which hardly anything else happens.
+// quiet returns 10 s of a command that uses both processors of an otherwise quiet machine.
 func quiet() input {
 	const d = 10 * sec
 	in := input{
@@ -39,7 +39,7 @@ func quiet() input {
 	return in
 }
 
-// replace puts a series in the place of the one of that sensor, or behind all.
+// replace replaces the series of the same sensor, or appends s.
 func replace(in *input, s *series.Series) {
 	for i, old := range in.Series {
 		if old.Sensor().ID == s.Sensor().ID {
@@ -50,8 +50,8 @@ func replace(in *input, s *series.Series) {
 	in.Series = append(in.Series, s)
 }
 
-// The table of conditions: none holds on a quiet machine, and each is told, with its figure and threshold, where just it
-// is spoilt.
+// TestConditions checks each condition. On a quiet machine none holds. If only one thing is spoilt, only its warning
+// appears, with figure and threshold.
 func TestConditions(t *testing.T) {
 	const d = 10 * sec
 	counter := func(id string, unit units.Unit, to float64) func(*input) {
@@ -68,7 +68,7 @@ func TestConditions(t *testing.T) {
 			in.Series = append(in.Series[6:], procStat(16.5, 3.1, 0.4, 0, d)...)
 			replace(in, counterLine("cpu/pressure", units.Second, 1, d))
 		}, 0, "other programs used 1.40 s of CPU time, as a share of what the command may use: 7.00 %, more than 5.00 %"},
-		{"others beside a small command", "other_load", func(in *input) {
+		{"others next to a small command", "other_load", func(in *input) {
 			in.Run.Host.CPUs = 64
 			in.Series = append(in.Series[6:], procStat(11, 2, 627, 0, d)...)
 			in.Ledger.GroupTime = new(10.0)
@@ -80,11 +80,11 @@ func TestConditions(t *testing.T) {
 				Provenance: sensors.Sampled, Source: "walk",
 			}, 0, 5, d))
 		}, 0, ""},
-		{"a daemon beside a command that sleeps", "", func(in *input) {
+		{"a daemon while the command sleeps", "", func(in *input) {
 			in.Series = append(in.Series[6:], procStat(0.7, 0.1, 19.2, 0, d)...)
 			in.Ledger.GroupTime = new(0.01)
 		}, 0, ""},
-		{"others, where little is allowed", "other_load", func(in *input) {
+		{"others, and the command may use little", "other_load", func(in *input) {
 			in.Run.Host.CPUs, in.Run.Host.Limits = 2, sensors.Limits{Quota: 0.5, QuotaSource: "cpu.max"}
 			in.Series = append(in.Series[6:], procStat(5, 0.6, 14.4, 0, d)...)
 			replace(in, counterLine("cpu/pressure", units.Second, 1, d))
@@ -138,7 +138,7 @@ func TestConditions(t *testing.T) {
 			}
 		})
 	}
-	// Processors that tasks wait for are told beside the others that they wait for.
+	// A warning about tasks that wait for processors accompanies the warning about other programs.
 	in := quiet()
 	in.Ledger.GroupTime = new(17.0)
 	if _, warnings := build(t, in); len(warnings) != 2 || warnings[1].Subject != "cpu_pressure" || !strings.Contains(warnings[1].Text, "90.0 %, more than 20.0 %") {
@@ -160,7 +160,7 @@ func from(t, at float64) float64 {
 	return 1
 }
 
-// gaugeOf is 10 s of a gauge, read ten times a second.
+// gaugeOf returns 10 s of a gauge that is read ten times a second.
 func gaugeOf(id string, unit units.Unit, f func(t float64) float64) *series.Series {
 	s := series.New(sensortest.Declared(sensor(id, sensors.Gauge, unit, "test")))
 	for i := range 101 {
@@ -170,7 +170,7 @@ func gaugeOf(id string, unit units.Unit, f func(t float64) float64) *series.Seri
 	return s
 }
 
-// Without any of what they are made of no condition holds: nothing is warned of that is not known.
+// TestConditionsOfNothing checks that a condition without its inputs does not hold: an unknown value causes no warning.
 func TestConditionsOfNothing(t *testing.T) {
 	for _, in := range []input{{}, {Ledger: datamodel.Ledger{WallTime: new(1.0), GroupTime: new(0.5)}}, {Series: procStat(5, 5, 5, 0, 5*sec)}} {
 		if _, warnings := build(t, in); len(warnings) != 0 {
@@ -199,7 +199,7 @@ func TestLimitUtilization(t *testing.T) {
 	}
 }
 
-// Energy that is read in a container is not the container's.
+// TestEnergyInContainer checks the warning that energy read in a container is the whole machine's.
 func TestEnergyInContainer(t *testing.T) {
 	in := quiet()
 	in.Run.Host.Container = "docker"
@@ -212,7 +212,7 @@ func TestEnergyInContainer(t *testing.T) {
 	}
 }
 
-// The metadata of a sensor tell how precise it is, as far as that is known.
+// TestPrecisionOfSensors checks that the metadata of a sensor give its precision as far as it is known.
 func TestPrecisionOfSensors(t *testing.T) {
 	in := quiet()
 	counter := zone("package-0")
@@ -234,6 +234,6 @@ func TestPrecisionOfSensors(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	if got := tree.Find(datamodel.DeviceLevel, "disk/vda").Children[0].Meta; len(got) != 0 {
-		t.Errorf("nothing is known, and told: %v", got)
+		t.Errorf("nothing is known, but reported: %v", got)
 	}
 }

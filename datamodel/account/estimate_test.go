@@ -44,7 +44,8 @@ func FuzzModelName(f *testing.F) {
 	})
 }
 
-// Every row names one model as it is looked up, with a power and threads that can be, and where they are from.
+// TestRatedLists checks that every row names one model, which modelName finds, with a plausible power, threads and
+// source.
 func TestRatedLists(t *testing.T) {
 	seen := make(map[string]bool)
 	lists, err := ratedLists()
@@ -58,7 +59,7 @@ func TestRatedLists(t *testing.T) {
 		for _, row := range list.rows {
 			key := strings.ToLower(row.model)
 			if seen[key] || modelName(row.model) != row.model {
-				t.Errorf("%q is there twice, or nobody finds it: %q", row.model, modelName(row.model))
+				t.Errorf("%q is a duplicate, or cannot be found: %q", row.model, modelName(row.model))
 			}
 			seen[key] = true
 			if perThread := row.power / float64(row.threads); !(perThread >= 0.9 && perThread <= 25) {
@@ -79,7 +80,7 @@ func TestRate(t *testing.T) {
 		{datamodel.HostInfo{CPU: "AMD EPYC 7763 64-Core Processor", CPUs: 4, Virtualization: "virtual machine (Microsoft Corporation)", Sockets: 1}, 8.75, "4 of 128 threads of 280 W"},
 		{datamodel.HostInfo{CPU: "AMD EPYC", CPUs: 2, Virtualization: "virtual machine"}, 0, `no rated power is known for "AMD EPYC"`},
 		{datamodel.HostInfo{CPU: "Intel(R) Xeon(R) Gold 6338 CPU @ 2.00GHz", CPUs: 64}, 0, "the number of processors is unknown"},
-		{datamodel.HostInfo{CPU: "Intel(R) Xeon(R) CPU E5-2620 @ 2.00GHz", Sockets: 1}, 0, "no rated power"}, // not that of a later v3
+		{datamodel.HostInfo{CPU: "Intel(R) Xeon(R) CPU E5-2620 @ 2.00GHz", Sockets: 1}, 0, "no rated power"}, // not the power of a later v3
 		{datamodel.HostInfo{}, 0, "name is unknown"},
 	} {
 		r := Rate(c.host)
@@ -89,7 +90,8 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// A machine of 8 CPUs rated 200 W, half loaded for 20 s, takes 110 W of it; the target has a quarter of the load.
+// TestEstimate checks a machine of 8 CPUs rated 200 W and half loaded for 20 s: it uses 110 W. The target has a quarter
+// of the load.
 func TestEstimate(t *testing.T) {
 	rate := func(v float64) func(float64) float64 { return func(float64) float64 { return v } }
 	in := load(rate(4), rate(1), rate(70))
@@ -108,10 +110,10 @@ func TestEstimate(t *testing.T) {
 	}
 	for _, part := range []string{"no sensor: 200 W rated (EPYC 9255, 200 W; AMD, server", "50 % loaded for 20 s", "-66 % to +187 %"} {
 		if !strings.Contains(all.Source, part) {
-			t.Errorf("%q does not say %q", all.Source, part)
+			t.Errorf("%q lacks %q", all.Source, part)
 		}
 	}
-	// What was measured is as it was, and in no sum with it.
+	// The measured energy is unchanged, and the estimate is not in its sum.
 	if m := run.Metric("energy"); !isNear(m.Value, 1400, 1e-9) || m.Provenance != sensors.FromCounter {
 		t.Errorf("%+v", m)
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// FuzzCover takes any device names: whatever is chosen is a counter of joules, chosen once and named.
+// FuzzCover takes any device names. Whatever is chosen is a counter of joules, chosen once and named.
 func FuzzCover(f *testing.F) {
 	f.Add("package-0", "package-0/dram", "psys")
 	f.Add("mmio/package-0", "package-0-die-1", "package-0/core")

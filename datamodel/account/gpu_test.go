@@ -13,14 +13,14 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// gpuCounter is that of GPU-a, which moves every 100 ms.
+// gpuCounter is the counter of GPU-a, which moves every 100 ms.
 func gpuCounter() sensors.Sensor {
 	s := gpu("GPU-a", "energy", sensors.Counter, units.Joule)
 	s.Update, s.MaxRate = 100*ms, 10000
 	return s
 }
 
-// used is who used a GPU for 10 s: the greatest number of processes, and the share of the SMs they had in a part of it.
+// used returns the use of a GPU over 10 s: the greatest number of processes, and the share of the SMs that they had.
 func used(uuid string, targets, others int, target, other float64) []*series.Series {
 	const n = 11
 	gauge := func(name string, unit units.Unit, v float64) *series.Series {
@@ -57,7 +57,7 @@ func TestWhoseGPUEnergy(t *testing.T) {
 		}
 		m := tree.First(datamodel.RunLevel).Metric("gpu_target_energy")
 		if text := m.Source + m.Reason; !strings.Contains(text, says) {
-			t.Errorf("%s: %q does not say %q", name, text, says)
+			t.Errorf("%s: %q lacks %q", name, text, says)
 		}
 	}
 	f("alone", of(used("GPU-a", 1, 0, 0, 0)...), 1000, 0, nan, "only processes of the target seen on the GPU in 11 looks")
@@ -100,7 +100,7 @@ func TestWhoseGPUEnergy(t *testing.T) {
 	based.Run.Baseline = &datamodel.Baseline{GPUs: map[string]float64{"GPU-b": 60}}
 	f("baseline of another", based, 750, 250, nan, "share of SM time")
 
-	// A second GPU, which others use.
+	// A second GPU is used only by others.
 	two := of(append(used("GPU-a", 1, 2, 0.6, 0.2), used("GPU-b", 0, 1, 0, 0.9)...)...)
 	two.Series = append(two.Series, line(gpu("GPU-b", "power", sensors.Gauge, units.Watt), 300, 300, d))
 	f("two GPUs", two, 750, 3250, nan, "GPU-b: share of SM time, 0 s of")
@@ -108,7 +108,7 @@ func TestWhoseGPUEnergy(t *testing.T) {
 	f("a third one of which nothing is known", two, nan, nan, nan, "GPU-c: the processes")
 }
 
-// The period that was seen takes the place of the one that is the most it can be.
+// TestLearnedUpdatePeriod checks that the observed update period replaces its upper bound.
 func TestLearnedUpdatePeriod(t *testing.T) {
 	f := func(name string, period []float64, want float64) {
 		t.Helper()
@@ -133,7 +133,8 @@ func TestLearnedUpdatePeriod(t *testing.T) {
 	f("out of bounds", []float64{nan, 1e300}, 10)
 }
 
-// The counter of a GH200 is that of the module: its GPU is known by its power, beside the processor's own meter.
+// TestCounterOfTheModule checks a GH200, whose counter counts the module. The GPU's energy comes from its power, next
+// to the processor's own meter.
 func TestCounterOfTheModule(t *testing.T) {
 	const d = 10 * sec
 	watts := func(name string, v float64) *series.Series {
@@ -173,7 +174,7 @@ func TestGPUCrossCheck(t *testing.T) {
 	f("so short that nothing is known", line(gpuCounter(), 0, 10, 100*ms), line(gpu("GPU-a", "power", sensors.Gauge, units.Watt), 50, 50, 100*ms), "")
 }
 
-// Power that is the mean of a second lags by half of it.
+// TestPowerThatIsAMean checks a power that is a mean over one second and therefore lags by half of it.
 func TestPowerThatIsAMean(t *testing.T) {
 	average := gpu("GPU-a", "power", sensors.Gauge, units.Watt)
 	average.Window = sec
@@ -204,8 +205,8 @@ func TestPowerThatIsAMean(t *testing.T) {
 	f("from 1001 W to 1 W at the start", func(x float64) float64 { return 1000*min(x, 0) + x }, 0.5, 0.5, 1e-3)
 }
 
-// In the first half the target has the GPU at 300 W, in the second another at 100 W. By the share of the whole run's SM
-// time the target would have 4000 J of the 8000 J.
+// TestOtherUseInOneHalfOfTheGPU has two halves. In the first the target uses the GPU at 300 W, in the second another
+// program uses it at 100 W. By its share of the whole run's SM time the target would have 4000 J of the 8000 J.
 func TestOtherUseInOneHalfOfTheGPU(t *testing.T) {
 	const n, d = 401, 100 * ms
 	course := func(name string, unit units.Unit, kind sensors.Kind, first, second float64) *series.Series {

@@ -17,7 +17,7 @@ const (
 	sec = time.Second
 )
 
-// input is a run on one host, as most tests have it.
+// input is a run on one host, as most tests need it.
 type input struct {
 	Run    datamodel.Run
 	Ledger datamodel.Ledger
@@ -35,10 +35,10 @@ func derive(in input) []datamodel.Course {
 	return Account(OneHost(in.Run, in.Ledger, in.Series, nil)).Courses
 }
 
-// energyOf is what makes up the machine's energy.
+// energyOf returns the series that make up the machine's energy.
 func energyOf(in input) energyChoice { return chooseEnergy(learned(in.Series)) }
 
-// divisionOf is how the energy of the CPUs was shared out.
+// divisionOf returns how the energy of the CPUs was shared out.
 func divisionOf(in input) division {
 	h := &host{Host: in.host(), run: in.Run}
 	h.Series = learned(h.Series)
@@ -53,7 +53,7 @@ func watts() sensors.Sensor {
 	})
 }
 
-// every is n times from 0 on, d apart.
+// every returns n times from 0 on, d apart.
 func every(d time.Duration, n int) []time.Duration {
 	at := make([]time.Duration, n)
 	for i := range at {
@@ -62,7 +62,7 @@ func every(d time.Duration, n int) []time.Duration {
 	return at
 }
 
-// seriesOf is the series of a sensor as its backend declares it.
+// seriesOf returns the series of a sensor as its backend declares it.
 func seriesOf(s sensors.Sensor, at []time.Duration, values []float64) *series.Series {
 	out := series.New(sensortest.Declared(s))
 	out.Add(at, values)
@@ -104,7 +104,7 @@ func step(t, at float64) float64 {
 	return 1
 }
 
-// declared is a list of sensors as their backends declare them.
+// declared returns sensors as their backends declare them.
 func declared(list ...sensors.Sensor) []sensors.Sensor {
 	out := make([]sensors.Sensor, len(list))
 	for i, s := range list {

@@ -10,8 +10,8 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// TestTwoHosts: what the catalogue says adds up is added, of the rest the greatest counts or the mean, and what one host
-// lacks all of them lack.
+// TestTwoHosts checks the sums over hosts. Metrics that add up are added. Of the others the greatest or the mean
+// counts, as the catalogue says. If one host lacks a metric, the run lacks it.
 func TestTwoHosts(t *testing.T) {
 	host := func(name string, wall, cpu, energy, peak float64) Host {
 		const d = 10 * sec
@@ -42,7 +42,7 @@ func TestTwoHosts(t *testing.T) {
 	if len(run.Children) != 2 || run.Children[0].Name != "a" || run.Children[1].Metric(datamodel.Energy).Value != 700 {
 		t.Errorf("hosts: %v", run.Children)
 	}
-	// One host without a meter: there is no sum, and its reason is given.
+	// If one host has no meter, there is no sum, and the run gives that host's reason.
 	in.Hosts[1].Series = append([]*series.Series{}, procStat(5, 1, 14, 0, 10*sec)...)
 	in.Hosts[1].Missing = []sensors.Absence{{ID: "rapl", Reason: "no powercap"}}
 	m := datamodel.Pick(Account(in).Summary, datamodel.Energy)

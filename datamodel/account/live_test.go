@@ -11,7 +11,7 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// liveSensor is a sensor as the backends make them.
+// liveSensor returns a sensor as the backends make it.
 func liveSensor(family, device, name string, unit units.Unit, kind sensors.Kind) sensors.Sensor {
 	id := family + "/" + name
 	if device != "" {
@@ -20,7 +20,8 @@ func liveSensor(family, device, name string, unit units.Unit, kind sensors.Kind)
 	return sensors.Sensor{ID: id, Family: family, Device: device, Name: name, Unit: unit, Kind: kind, Source: "a test"}
 }
 
-// The figures are the differences between what the result would be at two moments, and add up to the result.
+// TestLive checks that the figures are the differences between the results at two moments, and that they add up to the
+// result.
 func TestLive(t *testing.T) {
 	package0 := series.New(sensortest.Declared(liveSensor("rapl", "package-0", "energy", units.Joule, sensors.Counter)))
 	core := series.New(sensortest.Declared(liveSensor("rapl", "package-0/core", "energy", units.Joule, sensors.Counter)))
@@ -30,7 +31,7 @@ func TestLive(t *testing.T) {
 	idle := series.New(sensortest.Declared(liveSensor("cpu", "", "idle", units.Second, sensors.Counter)))
 	memory := series.New(sensortest.Declared(liveSensor("target", "", "memory", units.Byte, sensors.Gauge)))
 	all := []*series.Series{package0, core, package1, user, system, idle, memory}
-	// In the n-th second package 0 takes 100 n W, package 1 50 W; of 4 CPUs n/8 are busy; the command holds n MiB.
+	// In the n-th second package 0 uses 100 n W and package 1 50 W. Of 4 CPUs, n/8 are busy. The command holds n MiB.
 	e0, busy, free := 1000.0, 50.0, 70.0
 	add := func(second int) {
 		for beat := range 10 {
@@ -64,7 +65,7 @@ func TestLive(t *testing.T) {
 		add(second)
 		now := live.Now(all, 0)
 		n := float64(second + 1)
-		steps := 10.0 // from the last reading of a second to that of the next: one step of the second before
+		steps := 10.0 // from the last reading of a second to the last of the next; the first step belongs to the second before
 		was := n - 1
 		if second == 0 {
 			steps, was = 9, n

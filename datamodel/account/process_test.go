@@ -13,10 +13,10 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// after is n ms.
+// after returns n ms.
 func after(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
-// whole is a summary with a CPU time and an energy, NaN for none.
+// whole returns a summary with a CPU time and an energy, NaN for none.
 func whole(cpu, energy float64) []datamodel.Metric {
 	out := []datamodel.Metric{
 		datamodel.Missing("cpu_time", units.Second, "no CPU time"), datamodel.Missing("target_energy", units.Joule, "no meter"),
@@ -31,7 +31,7 @@ func whole(cpu, energy float64) []datamodel.Metric {
 	return out
 }
 
-// process is one seen to start and to use so much, in ms.
+// process returns a process that was seen to start and to use CPU time, in ms.
 func process(pid, parent, start, cpu int64) datamodel.SeenProcess {
 	return datamodel.SeenProcess{
 		PID: pid, Parent: parent, Count: 1, Name: fmt.Sprint("p", pid), Start: after(start), FirstSeen: after(start), LastSeen: after(start + 50),
@@ -39,7 +39,7 @@ func process(pid, parent, start, cpu int64) datamodel.SeenProcess {
 	}
 }
 
-// shape shows rows as ID:PID<ParentID.
+// shape returns rows as ID:PID<ParentID.
 func shape(rows []datamodel.Process) string {
 	var out []string
 	for _, r := range rows {
@@ -59,7 +59,7 @@ func TestProcessesTree(t *testing.T) {
 		{"a number is used again", "0:10<-1 1:11<0 2:12<1 3:11<0 4:13<3 5:-1<-1", []datamodel.SeenProcess{
 			process(10, 1, 0, 0), process(11, 10, 100, 0), process(12, 11, 200, 0), process(11, 10, 300, 0), process(13, 11, 400, 0),
 		}},
-		{"numbers begin anew within one step of time", "0:9<2 1:32766<-1 2:32767<1 3:-1<-1", []datamodel.SeenProcess{
+		{"numbers restart within one step of time", "0:9<2 1:32766<-1 2:32767<1 3:-1<-1", []datamodel.SeenProcess{
 			process(32767, 32766, 100, 0), process(9, 32767, 100, 0), process(32766, 1, 100, 0),
 		}},
 		{"an orphan when it was first seen", "0:10<-1 1:12<-1 2:-1<-1", []datamodel.SeenProcess{
@@ -75,8 +75,8 @@ func TestProcessesTree(t *testing.T) {
 	}
 }
 
-// TestProcessesAddUp: over random trees the rows have exactly the CPU time and the energy of the target, none is
-// negative, and a process never has more than it was seen with.
+// TestProcessesAddUp checks random trees. The rows have exactly the CPU time and the energy of the target. None is
+// negative, and no process has more than it was seen with.
 func TestProcessesAddUp(t *testing.T) {
 	r := rand.New(rand.NewPCG(7, 11))
 	for range 2000 {
@@ -132,8 +132,8 @@ func TestProcessesWithoutWhole(t *testing.T) {
 	}
 }
 
-// TestProcessesEnd: what the kernel says of the ended command counts more than the last look, which may have come
-// before it was the command.
+// TestProcessesEnd checks that the kernel's report on the ended command takes precedence over the last look. That look
+// may have come before the execve.
 func TestProcessesEnd(t *testing.T) {
 	f := func(seenName, endName, want string, seenCPU int64, end, wantCPU float64, from sensors.Provenance) {
 		t.Helper()
@@ -150,8 +150,8 @@ func TestProcessesEnd(t *testing.T) {
 	f("a", "a", "a", 300, 0.2, 0.3, sensors.Sampled)
 }
 
-// TestProcessesBegin: what is to become the command is there before it, for the length of a baseline and of the first
-// readings, and the kernel tells starts in steps. No time in the table is from before the command.
+// TestProcessesBegin checks that no time in the table is before the command. The process that becomes the command
+// exists earlier, for the length of a baseline and the first readings. The kernel gives starts in steps.
 func TestProcessesBegin(t *testing.T) {
 	anchor := time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC)
 	held := process(10, 1, -3062, 2)
@@ -191,8 +191,8 @@ func TestProcessesBegin(t *testing.T) {
 	}
 }
 
-// TestProcessesReaped: the command ended when it was reaped, its children at the latest when they were first missed. What
-// cannot be, as on a tape of before the run's start was known so well, is not believed.
+// TestProcessesReaped checks that the command ends when it is reaped, and its children at the latest when a look first
+// missed them. An impossible end is ignored, as on a tape from before the run's start was known exactly.
 func TestProcessesReaped(t *testing.T) {
 	anchor := time.Date(2026, 3, 14, 9, 26, 53, 0, time.UTC)
 	root, child := process(10, 1, 0, 2), process(11, 10, 100, 1)

@@ -13,8 +13,8 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// machine is a list of sensors by their ids: "…/energy" is a counter of joules, "…power" a gauge of watts. An id behind
-// a '!' cannot be read.
+// machine returns sensors from their IDs: "…/energy" is a counter of joules, "…power" a gauge of watts. An ID after a
+// '!' cannot be read.
 func machine(ids ...string) (list []sensors.Sensor, missing []sensors.Absence) {
 	for _, id := range ids {
 		if rest, gone := strings.CutPrefix(id, "!"); gone {
@@ -33,8 +33,8 @@ func machine(ids ...string) (list []sensors.Sensor, missing []sensors.Absence) {
 	return list, missing
 }
 
-// The machines are what the kernel shows on each, by the recorded trees of testdata/hosts and the reports of users of
-// other tools.
+// TestResolve has machines as the kernel shows them. They are the recorded trees in testdata/hosts, and reports by
+// users of other tools.
 func TestResolve(t *testing.T) {
 	for _, m := range []struct {
 		name    string
@@ -95,7 +95,7 @@ func TestResolve(t *testing.T) {
 			rapl/psys-1/energy: not summed: another view of the platform
 			rapl/package-0/dram/energy: not summed: psys may hold it
 			rapl/package-0/core/energy: inside package-0`},
-		{"names that are not known", "packages", `
+		{"unknown names", "packages", `
 			rapl/package-0/energy: summed
 			rapl/npu/energy: unknown name: not summed
 			rapl/package-0/npu/energy: unknown name: not summed
@@ -103,7 +103,7 @@ func TestResolve(t *testing.T) {
 			perf/power_xpu/package-0/energy: unknown name: not summed
 			rapl/package-x/energy: unknown name: not summed
 			rapl/package-0#2/energy: unknown name: not summed`},
-		{"only names that are not known", "", `
+		{"only unknown names", "", `
 			rapl/npu/energy: unknown name: not summed
 			rapl/package-0/dram/energy: not summed: its package is absent`},
 		{"GPUs: with a counter, without, with other scopes", "packages + GPUs", `
@@ -116,7 +116,7 @@ func TestResolve(t *testing.T) {
 			gpu/GPU-b/power: summed`},
 		{"only a GPU", "GPUs", `
 			gpu/GPU-a/power: summed`},
-		{"Grace: the meter of the processor with its memory stands in, the GPU is beside it", "hwmon power meter (integrated) + GPUs", `
+		{"Grace: the meter of the processor and its memory is used, and the GPU is outside it", "hwmon power meter (integrated) + GPUs", `
 			hwmon/power_meter-ACPI000D:00/Module_Power_Socket_0/power: holds power_meter-ACPI000D:01/Grace_Power_Socket_0
 			hwmon/power_meter-ACPI000D:01/Grace_Power_Socket_0/power (hwmon/power_meter-ACPI000D:00/Module_Power_Socket_0/power): summed
 			hwmon/power_meter-ACPI000D:02/CPU_Power_Socket_0/power (hwmon/power_meter-ACPI000D:01/Grace_Power_Socket_0/power): inside power_meter-ACPI000D:01/Grace_Power_Socket_0
@@ -186,7 +186,8 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// What is no energy has no place in the tree, nor has what is missing of a family as a whole.
+// TestResolveLooksAtEnergyOnly checks that sensors of other quantities have no place in the tree, and neither does a
+// whole family that is missing.
 func TestResolveLooksAtEnergyOnly(t *testing.T) {
 	list := declared(
 		bytesRead(), sensor("rapl/package-0/power", sensors.Gauge, units.Watt, ""), sensor("gpu/GPU-a/energy", sensors.Gauge, units.Joule, ""),
@@ -198,7 +199,7 @@ func TestResolveLooksAtEnergyOnly(t *testing.T) {
 	}
 }
 
-// Where both were read over a run, what they gave is compared.
+// TestPerfAgainstPowercap checks that two interfaces to one domain are compared if both were read over a run.
 func TestPerfAgainstPowercap(t *testing.T) {
 	perf := func(device string) sensors.Sensor {
 		s := zone(device)
@@ -228,7 +229,7 @@ func TestPerfAgainstPowercap(t *testing.T) {
 	f("a twin by MMIO", line(zone("package-0"), 0, 1000, d), line(zone("mmio/package-0"), 777, 1277, d), 1000,
 		"gives 100 W, but rapl/mmio/package-0/energy gives 50.0 W for the same domain")
 
-	// Where perf gave nothing, powercap is taken, and that costs nothing.
+	// If perf has no result, powercap is used, without any loss.
 	f("perf is dead", seriesOf(perf("package-0"), every(sec, 2), []float64{3, 3}), line(zone("package-0"), 777, 1777, d), 1000, "")
 	tree, _ := build(t, input{Series: []*series.Series{line(perf("package-0"), 0, 1000, d), line(zone("package-0/dram"), 0, 100, d)}})
 	if m := tree.First(datamodel.RunLevel).Metric("energy"); m.Value != 1100 || m.Source != "packages + dram: perf/package-0, package-0/dram" {
@@ -236,7 +237,8 @@ func TestPerfAgainstPowercap(t *testing.T) {
 	}
 }
 
-// A package that cannot be read is missed in the sum of the others, unless something else reads it.
+// TestUnreadableZonesAreMissed checks that a warning names a package that cannot be read, unless another sensor reads
+// it.
 func TestUnreadableZonesAreMissed(t *testing.T) {
 	in := input{
 		Series: []*series.Series{line(zone("package-0"), 0, 10, sec)},
@@ -257,11 +259,12 @@ func TestUnreadableZonesAreMissed(t *testing.T) {
 	}
 	in.Series = nil
 	if _, warnings := build(t, in); len(warnings) != 0 {
-		t.Errorf("where there is no energy at all the reason is in the metric: %v", warnings)
+		t.Errorf("without any energy the reason is in the metric, not in warnings: %v", warnings)
 	}
 }
 
-// A meter stands in only where the processors count nothing themselves, and what is behind it is not added.
+// TestMetersStandIn checks that a meter is used only if the processors count nothing themselves, and that nothing
+// behind the meter is added.
 func TestMetersStandIn(t *testing.T) {
 	const d = 10 * sec
 	f := func(name string, want float64, from sensors.Provenance, source string, list ...*series.Series) {
@@ -283,7 +286,7 @@ func TestMetersStandIn(t *testing.T) {
 	f("battery", 80, sensors.Integrated, "battery (integrated): battery/BAT0", gauge("battery/BAT0/power", 8))
 }
 
-// FuzzResolve takes any ids: nothing is summed twice, and everything has its reason.
+// FuzzResolve takes any IDs. Nothing is summed twice, and everything has its reason.
 func FuzzResolve(f *testing.F) {
 	f.Add("rapl/package-0/energy", "perf/package-0/energy", "gpu/GPU-a/power", "hwmon/power_meter/power")
 	f.Add("rapl/mmio/package-0/energy", "!rapl/package-0/energy", "battery/BAT0/power", "hwmon/module socket/power")

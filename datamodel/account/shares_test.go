@@ -14,7 +14,7 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// course is the series of a counter with the given rate a second, read every 100 ms for 20 s.
+// course returns the series of a counter with the given rate per second, read every 100 ms for 20 s.
 func course(s sensors.Sensor, rate func(t float64) float64) *series.Series {
 	const n = 200
 	at, values := every(100*ms, n+1), make([]float64, n+1)
@@ -28,12 +28,12 @@ func course(s sensors.Sensor, rate func(t float64) float64) *series.Series {
 	return seriesOf(s, at, values)
 }
 
-// halves is one rate in the first half of 20 s and another in the second.
+// halves returns one rate for the first half of 20 s and another for the second.
 func halves(a, b float64) func(float64) float64 {
 	return func(t float64) float64 { return a + (b-a)*step(t, 10) }
 }
 
-// load is a machine of 20 s: the time its CPUs worked, the target's part of it, and its power.
+// load returns a machine over 20 s from the time its CPUs worked, the target's part of it, and its power.
 func load(busy, target, power func(float64) float64) input {
 	none := func(float64) float64 { return 0 }
 	second := func(id string, rate func(float64) float64) *series.Series {
@@ -48,8 +48,8 @@ func load(busy, target, power func(float64) float64) input {
 	}
 }
 
-// checkShares holds for every machine whose energy is shared out: in each interval and in all, target, other and idle are
-// what was measured, none is negative, and the target has no more CPU time than there was.
+// checkShares checks what holds for every machine whose energy is shared out. In each interval and in total, target,
+// other and idle add up to the measured energy. None is negative, and the target has no more CPU time than there was.
 func checkShares(t *testing.T, in input) division {
 	t.Helper()
 	d := divisionOf(in)
@@ -111,8 +111,9 @@ func checkShares(t *testing.T, in input) division {
 	return d
 }
 
-// In the first half the target runs alone at 50 W, in the second something else runs, as many CPUs, at 150 W. The share of
-// the whole run's busy time would have the target pay half of that.
+// TestOtherLoadInOneHalfIsNotTheTargets has two halves. In the first the target runs alone at 50 W. In the second
+// something else runs on as many CPUs at 150 W. By its share of the whole run's busy time the target would have half of
+// that.
 func TestOtherLoadInOneHalfIsNotTheTargets(t *testing.T) {
 	one := func(float64) float64 { return 1 }
 	in := load(one, halves(1, 0), halves(50, 150))
@@ -121,7 +122,7 @@ func TestOtherLoadInOneHalfIsNotTheTargets(t *testing.T) {
 	run := tree.First(datamodel.RunLevel)
 	plain := 2000 * run.Metric("cpu_time").Value / 20
 	target := run.Metric("target_energy")
-	// The change falls into an interval of about 1 s, which is shared out as one: half of it at the worst half wrong.
+	// The change falls into an interval of about 1 s, which is shared out as one. At worst half of it is wrong.
 	const edge = 25
 	if !isNear(plain, 1000, 1e-9) || math.Abs(target.Value-500) > edge || math.Abs(run.Metric("other_energy").Value-1500) > edge {
 		t.Errorf("the target has %v J, by the plain share %v J", target.Value, plain)
@@ -129,7 +130,7 @@ func TestOtherLoadInOneHalfIsNotTheTargets(t *testing.T) {
 	if n := len(d.edges) - 1; n < 15 || n > 20 || !strings.Contains(target.Source, fmt.Sprintf("in each of %d intervals, 10 s of 20 s in all", n)) {
 		t.Errorf("%d intervals: %s", n, target.Source)
 	}
-	// The same with idling known: what is above 30 W is the target's in its half only.
+	// If idle is known, the target has what is above 30 W in its half only.
 	in.Run.Baseline = &datamodel.Baseline{Cover: "packages", Power: 30}
 	checkShares(t, in)
 	tree, _ = build(t, in)
@@ -139,7 +140,8 @@ func TestOtherLoadInOneHalfIsNotTheTargets(t *testing.T) {
 }
 
 func TestIdleIsAtMostWhatWasMeasured(t *testing.T) {
-	// Idling took 60 W before the run, but 20 W in its first half. What that half cannot hold the second one does.
+	// Idle power was 60 W before the run, but only 20 W in its first half. What exceeds the first half moves to the
+	// second.
 	one := func(float64) float64 { return 1 }
 	in := load(one, one, halves(20, 180))
 	in.Run.Baseline = &datamodel.Baseline{Cover: "packages", Power: 60}
@@ -153,7 +155,7 @@ func TestIdleIsAtMostWhatWasMeasured(t *testing.T) {
 	}
 }
 
-// Processes that no reading saw are counted: the CPU time in all is exact.
+// TestTheProfileIsCompleted checks that processes between two readings count, because the total CPU time is exact.
 func TestTheProfileIsCompleted(t *testing.T) {
 	two := func(float64) float64 { return 2 }
 	watts := func(float64) float64 { return 100 }
@@ -175,7 +177,8 @@ func TestTheProfileIsCompleted(t *testing.T) {
 	f("more than the CPUs were busy", one, 50, 2000)
 }
 
-// The first reading of a slow source has in it what the target did before.
+// TestWhatWasCountedBeforeTheFirstReading checks a slow source, whose first reading includes what the target did
+// before.
 func TestWhatWasCountedBeforeTheFirstReading(t *testing.T) {
 	in := load(func(float64) float64 { return 1 }, halves(1, 0), func(float64) float64 { return 50 })
 	at, values := every(100*ms, 201), make([]float64, 201)
@@ -195,7 +198,8 @@ func TestWhatWasCountedBeforeTheFirstReading(t *testing.T) {
 	}
 }
 
-// A machine on which next to nothing runs has too few ticks for intervals of a second.
+// TestIntervalsAreLongEnoughForTicks checks a machine on which almost nothing runs: it has too few ticks for intervals
+// of a second.
 func TestIntervalsAreLongEnoughForTicks(t *testing.T) {
 	rate := func(v float64) func(float64) float64 { return func(float64) float64 { return v } }
 	for _, c := range []struct {
@@ -207,7 +211,7 @@ func TestIntervalsAreLongEnoughForTicks(t *testing.T) {
 			t.Errorf("%v CPUs busy: %d intervals", c.busy, n)
 		}
 	}
-	// Half a second is one interval, and the share that of all of it.
+	// Half a second is one interval, and the target's share is its share of the whole.
 	in := load(rate(1), rate(0.5), rate(100))
 	for i, s := range in.Series {
 		at, values := every(100*ms, 6), make([]float64, 6)
@@ -221,7 +225,7 @@ func TestIntervalsAreLongEnoughForTicks(t *testing.T) {
 	}
 }
 
-// twoPackages is a machine of two packages with four CPUs each, on the first of which the target runs.
+// twoPackages returns a machine of two packages with four CPUs each. The target runs on the first.
 func twoPackages(target, other, power0, power1 func(float64) float64) input {
 	both := func(t float64) float64 { return target(t) + other(t) }
 	in := load(both, target, power0)
@@ -255,7 +259,7 @@ func TestEachPackageIsSharedByWhatRanOnIt(t *testing.T) {
 	if !isNear(target.Value, 20*45, 1e-6) || d.grounds != 2 || !strings.Contains(target.Source, "share of each package's busy CPU time in each of") {
 		t.Errorf("target %v J of %s", target.Value, target.Source)
 	}
-	// Without the counters by package it is half of all.
+	// Without counters per package the target has half of everything.
 	in.Series = in.Series[:len(in.Series)-1]
 	d = checkShares(t, in)
 	tree, _ = build(t, in)
@@ -263,7 +267,7 @@ func TestEachPackageIsSharedByWhatRanOnIt(t *testing.T) {
 		!strings.Contains(target.Source, "share of busy CPU time in each of") {
 		t.Errorf("target %v J of %s", target.Value, target.Source)
 	}
-	// What idles beside it is shared by what ran anywhere: no tick tells whose it was.
+	// Idle energy of the other package is shared by what ran anywhere, because no tick tells who caused it.
 	in = twoPackages(rate(2), rate(0), rate(40), rate(30))
 	checkShares(t, in)
 	tree, _ = build(t, in)
@@ -272,7 +276,7 @@ func TestEachPackageIsSharedByWhatRanOnIt(t *testing.T) {
 	}
 }
 
-// The identity holds whatever was read.
+// TestSharesProperties checks the identity for any readings.
 func TestSharesProperties(t *testing.T) {
 	intervals := 0
 	for seed := range uint64(300) {
@@ -289,7 +293,7 @@ func TestSharesProperties(t *testing.T) {
 		if r.IntN(2) == 0 {
 			in = twoPackages(target, other, random(100), random(100))
 		}
-		for i, s := range in.Series { // read at times of its own, with gaps
+		for i, s := range in.Series { // read at its own times, with gaps
 			if r.IntN(3) > 0 {
 				continue
 			}

@@ -13,15 +13,15 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// updating is a zone whose counter moves every millisecond.
+// updating returns a zone whose counter moves every millisecond.
 func updating(device string) sensors.Sensor {
 	s := zone(device)
 	s.Update = ms
 	return s
 }
 
-// A counter that moves every millisecond, of a power that changes, read at any two moments: what it gives is never
-// further from the truth than its uncertainty.
+// TestUncertaintyBoundsTheError reads a counter that moves every millisecond at any two moments, while its power
+// changes. The error never exceeds the uncertainty.
 func TestUncertaintyBoundsTheError(t *testing.T) {
 	const update = ms
 	for seed := range uint64(500) {
@@ -31,7 +31,7 @@ func TestUncertaintyBoundsTheError(t *testing.T) {
 			return idle*min(at, change).Seconds() + busy*max(0, at-change).Seconds()
 		}
 		phase := time.Duration(r.Int64N(int64(update)))
-		shown := func(at time.Duration) float64 { // the truth at the last update
+		shown := func(at time.Duration) float64 { // the true value at the last update
 			return truth(max(0, (at+phase).Truncate(update)-phase))
 		}
 		from := time.Duration(r.Int64N(int64(20 * ms)))
@@ -45,10 +45,10 @@ func TestUncertaintyBoundsTheError(t *testing.T) {
 		to := at[len(at)-1]
 		m := seriesOf(updating("package-0"), at, values).Energy()
 		if m.Reason != "" {
-			continue // it did not move, which is another test
+			continue // it did not move, which another test covers
 		}
-		// The power within the first and the last period may differ from that of the increment there: the bound is that of
-		// a power that does not change within it.
+		// The power within the first and the last period may differ from the power of the increment there. The bound
+		// assumes that the power does not change within a period, so these cases are skipped.
 		if d := change - from; d > -2*ms && d < step+ms || change > to-step-ms && change < to+ms {
 			continue
 		}
@@ -74,7 +74,7 @@ func TestUncertainty(t *testing.T) {
 	// 10 W at first and 200 W at the end.
 	f("a ramp", seriesOf(updating("package-0"), every(sec, 3), []float64{5, 15, 215}).Energy(), 0.2)
 	f("from high to low", seriesOf(updating("package-0"), every(sec, 3), []float64{5, 205, 215}).Energy(), 0.2)
-	// Read more often than it moves: at the ends it stood still.
+	// A counter that is read more often than it moves stood still at the ends.
 	f("stood at both ends", seriesOf(updating("package-0"), every(ms/2, 5), []float64{5, 5, 6, 6, 6}).Energy(), 1)
 	f("one increment, shorter than a period", seriesOf(updating("package-0"), every(ms/2, 2), []float64{5, 6}).Energy(), 1)
 
@@ -88,7 +88,7 @@ func TestUncertainty(t *testing.T) {
 	f("a sum with one that is not known", tree.First(datamodel.RunLevel).Metric("energy"), nan)
 }
 
-// A counter that did not move gives no energy, and the most it can have been.
+// TestABoundInPlaceOfZero checks that a counter that did not move gives no energy, but an upper bound.
 func TestABoundInPlaceOfZero(t *testing.T) {
 	f := func(s sensors.Sensor, window time.Duration, atMost float64, want string) {
 		t.Helper()
@@ -103,7 +103,7 @@ func TestABoundInPlaceOfZero(t *testing.T) {
 	f(zone("package-0"), ms/2, 0.5, "the counter did not move in 500µs")
 	f(unbound, ms/2, math.NaN(), "the counter did not move in 500µs")
 	f(gpu("GPU-a", "energy", sensors.Counter, units.Joule), ms, math.NaN(), "no such sensor was read")
-	// Where several would be summed, the bound is that of all of them; what lies inside one is not in it.
+	// If several counters would be summed, the bound is the sum of theirs. A domain inside another does not count.
 	still := func(device string) *series.Series { return seriesOf(zone(device), every(ms/2, 2), []float64{7, 7}) }
 	whole := input{Series: []*series.Series{still("package-0/core"), still("package-0"), still("package-1")}}
 	tree, _ := build(t, whole)
@@ -119,8 +119,8 @@ func TestABoundInPlaceOfZero(t *testing.T) {
 	}
 }
 
-// A reset takes the count of the time around it away, and a counter that stands still says nothing of that time: what may be
-// missing, at the greatest power seen, is in the bound.
+// TestUncertaintyOfLosses checks the bound after losses. A reset loses the count of the time around it. A counter that
+// stands still says nothing about that time. The bound includes both, at the greatest power seen.
 func TestUncertaintyOfLosses(t *testing.T) {
 	f := func(values []float64, want, bound float64, warn string) {
 		t.Helper()
@@ -145,13 +145,13 @@ func TestUncertaintyOfLosses(t *testing.T) {
 	f([]float64{1000, 1100, 1100, 1100, 1400, 1500}, 500, 0, "") // it caught up
 }
 
-// Where a burst crosses the wrap point, or a counter that stood still catches up across it, it is a wrap. Where it may as
-// well have been a reset, the bound has both in it.
+// TestBurstAcrossTheWrap checks steep rises across the wrap point. A burst, or a counter that catches up after standing
+// still, is a wrap. If it may also have been a reset, the bound includes both cases.
 func TestBurstAcrossTheWrap(t *testing.T) {
 	const top, calm = 262143.328850, 5.0
 	for _, c := range []struct {
 		name          string
-		before, after float64 // what the burst gave before the wrap point and behind it
+		before, after float64 // what the burst gave before the wrap point and after it
 		sure          bool
 	}{
 		{"both sides", 50, 60, true},
@@ -177,13 +177,14 @@ func TestBurstAcrossTheWrap(t *testing.T) {
 	}
 }
 
-// A counter that is read more often than it moves has the power it counts, not watts upon watts and then none.
+// TestPowerOfACounterReadOftenerThanItMoves checks that a counter that is read more often than it moves has its mean
+// power, not spikes and zeros.
 func TestPowerOfACounterReadOftenerThanItMoves(t *testing.T) {
 	sensor := updating("package-0")
 	sensor.Update = 100 * ms
 	var at []time.Duration
 	var values []float64
-	for i := range 500 { // 200 W for 5 s, in steps of 100 ms, looked at every 10 ms
+	for i := range 500 { // 200 W for 5 s, in steps of 100 ms, read every 10 ms
 		at = append(at, time.Duration(i)*10*ms)
 		values = append(values, 20*float64(i/10))
 	}
@@ -200,14 +201,15 @@ func TestPowerOfACounterReadOftenerThanItMoves(t *testing.T) {
 	if e := metricOf(t, s, "energy"); e.Value != 980 {
 		t.Errorf("%+v", e)
 	}
-	// One that does stand still is seen to.
+	// A counter that really stands still has a rate of 0.
 	s = seriesOf(sensor, every(100*ms, 9), []float64{0, 20, 40, 40, 40, 40, 40, 60, 80})
 	if m := metricOf(t, s, "power"); m.Min != 0 {
 		t.Errorf("%+v", m)
 	}
 }
 
-// Of a counter that was read at an edge at both ends, its uncertainty is what the ages allow, and holds.
+// TestUncertaintyOfAlignedEnds checks that two ends at an edge reduce the uncertainty to what their ages allow, and
+// that the bound holds.
 func TestUncertaintyOfAlignedEnds(t *testing.T) {
 	const update, watts = ms, 80.0
 	for seed := range uint64(500) {
@@ -252,7 +254,7 @@ func TestUncertaintyOfAlignedEnds(t *testing.T) {
 	if m := s.Energy(); !isNear(m.Uncertainty, 0.05, 1e-9) {
 		t.Errorf("± %v", m.Uncertainty)
 	}
-	// Where the period is not known the ages tell.
+	// If the period is unknown, the ages give the bound.
 	s = line(zone("package-0"), 100, 150, sec)
 	s.Align(datamodel.Edge{First: new(1e-4), Last: new(1e-5)})
 	if m := s.Energy(); !isNear(m.Uncertainty, 0.005, 1e-6) {
