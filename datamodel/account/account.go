@@ -109,7 +109,7 @@ type hostResult struct {
 
 // accountHost runs all steps of the accounting for one host, from its series to its node of the tree.
 func accountHost(run datamodel.Run, of Host) hostResult {
-	of.Series = learned(of.Series)
+	of.Series = withSeenPeriods(of.Series)
 	h := &host{Host: of, run: run, energy: chooseEnergy(of.Series)}
 	w := &doubts{}
 	for _, s := range h.Series {
@@ -223,7 +223,7 @@ type why struct {
 	atMost float64
 }
 
-// because returns a reason without an absence. An empty text is no reason.
+// because returns a reason without an absence. If the text is empty, there is no reason.
 func because(text string) why { return why{text: text} }
 
 // whyOf returns the reason of a missing metric.
@@ -305,8 +305,9 @@ func (h *host) every(use sensors.Use) []*series.Series {
 	return out
 }
 
-// whyMissing returns the reason why a family has no result. It looks for the absence of the first of ids that has a
-// reason, then for one of the whole family, then for any of the family. Without one, the readings as a whole are missing.
+// whyMissing returns the reason why a family has no result. It takes the reason of the first of ids that is absent with
+// a reason. Failing that, it takes the reason of the whole family's absence, then of any absence in the family. Without
+// one, the readings as a whole are missing.
 func (h *host) whyMissing(family string, ids ...string) why {
 	for _, id := range append(ids, family) {
 		for _, a := range h.Missing {

@@ -260,7 +260,7 @@ func (r *resolver) meters() []int {
 func (r *resolver) domain(i int) Domain {
 	e := r.entries[i]
 	d := Domain{Sensor: e.sensor, Covered: e.covered}
-	above := r.above(e)
+	above := r.parent(e)
 	if above >= 0 {
 		d.Parent = r.entries[above].sensor.ID
 	}
@@ -280,8 +280,8 @@ func (r *resolver) domain(i int) Domain {
 	return d
 }
 
-// above returns the index of the sensor whose domain contains e, or -1 if there is none.
-func (r *resolver) above(e entry) int {
+// parent returns the index of the sensor whose domain contains e, or -1 if there is none.
+func (r *resolver) parent(e entry) int {
 	first := func(kinds ...sensors.DomainKind) int {
 		for _, kind := range kinds {
 			for _, o := range r.of(kind) {

@@ -17,7 +17,7 @@ func (h *host) times(w *doubts) []datamodel.Metric {
 		wall = datamodel.Value(datamodel.WallTime, v, units.Second, "delta", sensors.FromCounter, "monotonic clock")
 	}
 	waited := h.waited()
-	total := h.trueToRusage(h.cpuTime(waited), waited, w)
+	total := h.atLeastRusage(h.cpuTime(waited), waited, w)
 	return append([]datamodel.Metric{wall, total}, h.modes(total, waited)...)
 }
 
@@ -47,8 +47,8 @@ func (h *host) waited() modeTimes {
 	return t
 }
 
-// cpuTime returns the best CPU time of the ledger and the target's sensor: from a cgroup, else perf, else rusage, else
-// a walk over the processes.
+// cpuTime returns the best CPU time of the ledger and the target's sensor. A cgroup comes first, then perf, then
+// rusage, then a walk over the processes.
 func (h *host) cpuTime(waited modeTimes) datamodel.Metric {
 	const name = datamodel.CPUTime
 	l := h.Ledger
@@ -82,11 +82,11 @@ func (h *host) targetTime(name string, use sensors.Use) (datamodel.Metric, senso
 	return m, s.Sensor().Method
 }
 
-// trueToRusage returns the chosen CPU time, or the CPU time of rusage if that is larger. rusage is a lower bound,
-// because every process that was waited for did use that time. perf does not see the exits, which are a tenth of the
+// atLeastRusage returns the chosen CPU time, or the CPU time of rusage if that is larger. The time of rusage is a lower
+// bound, because every process that was waited for did use it. Events of perf miss the exits, which are a tenth of the
 // time of a tree of short processes. A warning follows if the chosen time is well below rusage: a process may have
 // moved itself to another cgroup.
-func (h *host) trueToRusage(chosen datamodel.Metric, waited modeTimes, w *doubts) datamodel.Metric {
+func (h *host) atLeastRusage(chosen datamodel.Metric, waited modeTimes, w *doubts) datamodel.Metric {
 	if chosen.Reason != "" || math.IsNaN(waited.total) || chosen.Value >= waited.total {
 		return chosen
 	}
@@ -97,9 +97,9 @@ func (h *host) trueToRusage(chosen datamodel.Metric, waited modeTimes, w *doubts
 	return datamodel.Value(chosen.Name, waited.total, units.Second, "delta", sensors.FromCounter, waited.source)
 }
 
-// modes returns the CPU times in user mode and in the kernel, from the best source whose two times add up to about the
-// whole. wait4 lacks processes that nobody waited for. The walk lacks processes that ended between its looks. Their
-// time would be in neither mode.
+// modes returns the CPU times in user mode and in the kernel. They come from the best source whose two times add up to
+// about the whole. A process that nobody waited for is missing from wait4. A process that ended between two looks is
+// missing from the walk. Such a time would be in neither mode.
 func (h *host) modes(whole datamodel.Metric, waited modeTimes) []datamodel.Metric {
 	const user, system = datamodel.CPUUserTime, datamodel.CPUSystemTime
 	l := h.Ledger

@@ -39,9 +39,9 @@ func ofGPU(list []*series.Series, device string, use sensors.Use) *series.Series
 	return nil
 }
 
-// learned returns the list with the observed update periods of GPUs. For an energy counter the observed period replaces
-// the upper bound. For a power the readings cover the period before them. The given series do not change.
-func learned(list []*series.Series) []*series.Series {
+// withSeenPeriods returns the list with the observed update periods of GPUs. For an energy counter the observed period
+// replaces the upper bound. For a power the readings cover the period before them. The given series do not change.
+func withSeenPeriods(list []*series.Series) []*series.Series {
 	out := slices.Clone(list)
 	for i, s := range list {
 		sensor := s.Sensor()
@@ -83,8 +83,8 @@ func countsModule(list []*series.Series, s *series.Series) bool {
 }
 
 // crossCheck warns if the counter of a GPU and its integrated power differ by more than gpuAgreement plus their errors.
-// The counter's error is its uncertainty. The error of the power is its range within an update period at both ends,
-// plus the standard error of the mean of that many readings.
+// The counter's error is its uncertainty. The power's error has two parts. One is its range within an update period at
+// both ends. The other is the standard error of the mean of that many readings.
 func (c *energyChoice) crossCheck(counter *series.Series, list []*series.Series) {
 	power := ofGPU(list, counter.Sensor().Device, sensors.GPUPower)
 	if counter.Sensor().Kind != sensors.Counter || power == nil || counter.Counted() == 0 || power.Counted() == 0 {
@@ -124,7 +124,7 @@ type gpuShares struct {
 // shareGPUs divides the energy of each GPU into the target's, others' and idle energy. If no process of the target used
 // a GPU, all its energy is others'. If only the target used it, all is the target's.
 //
-// Between the two it shares the energy by each one's time on the multiprocessors, as the driver samples it, in each
+// If both used it, each has a share by its time on the multiprocessors, as the driver samples it. This is done in each
 // interval of at least gpuInterval. Without a baseline both shares include idle energy, as for the CPUs.
 func (h *host) shareGPUs(gpu datamodel.Metric, w *doubts) gpuShares {
 	if gpu.Reason != "" {
@@ -212,8 +212,8 @@ func (h *host) shareGPU(s *series.Series, w *doubts) gpuShare {
 	return g
 }
 
-// divideGPU shares out the energy of a GPU. If there are several users it goes by the use in each interval, otherwise
-// by share, the target's part of the whole run. idle is the idle part of whole.
+// divideGPU shares out the energy of a GPU. Several users share by their use in each interval. Otherwise the target has
+// the given share of the whole run. The parameter idle is the idle part of whole.
 func (h *host) divideGPU(s *series.Series, whole, idle, share float64) division {
 	d := division{edges: ends(s), grounds: 1}
 	target := ofGPU(h.Series, s.Sensor().Device, sensors.GPUTargetTime)

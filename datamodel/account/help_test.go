@@ -36,12 +36,12 @@ func derive(in input) []datamodel.Course {
 }
 
 // energyOf returns the series that make up the machine's energy.
-func energyOf(in input) energyChoice { return chooseEnergy(learned(in.Series)) }
+func energyOf(in input) energyChoice { return chooseEnergy(withSeenPeriods(in.Series)) }
 
 // divisionOf returns how the energy of the CPUs was shared out.
 func divisionOf(in input) division {
 	h := &host{Host: in.host(), run: in.Run}
-	h.Series = learned(h.Series)
+	h.Series = withSeenPeriods(h.Series)
 	h.energy = chooseEnergy(h.Series)
 	return h.shareCPUs(h.machineCPU(), datamodel.Pick(h.times(&doubts{}), datamodel.CPUTime), &doubts{}).division
 }

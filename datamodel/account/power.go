@@ -30,7 +30,7 @@ func (h *host) energies(w *doubts) []datamodel.Metric {
 	if energy.Reason == "" {
 		power = h.power()
 		if wall, ok := h.wall(); ok && wall > 0 {
-			energy.Uncertainty += h.beside(wall)
+			energy.Uncertainty += h.energyOutside(wall)
 			h.doubtWindow(wall, w)
 		}
 	}
@@ -55,9 +55,9 @@ func (h *host) power() datamodel.Metric {
 	return power
 }
 
-// beside returns an energy in J, at the greatest power seen. It is the energy of the time by which the readings of the
+// energyOutside returns an energy in J, at the greatest power seen. It is the energy of the time by which the readings of the
 // summed series span more or less than the command. Whether the command ran in that time is unknown.
-func (h *host) beside(wall float64) float64 {
+func (h *host) energyOutside(wall float64) float64 {
 	sum := 0.0
 	for _, s := range h.energy.summed() {
 		sum += math.Abs(s.Span().Seconds()-wall) * max(s.Greatest(), 0)

@@ -12,8 +12,8 @@ import (
 )
 
 // processes makes the process table: the rows by start time, then the merged row, then the unseen row. If the run's
-// cpu_time is known, the CPU times of the rows add up to it, and their energies add up to target_energy. processes
-// returns nil if there were no looks at the processes. It does not change its input.
+// cpu_time is known, the CPU times of the rows add up to it, and their energies add up to target_energy. The table is
+// nil if there were no looks at the processes. The input does not change.
 func processes(
 	seen *datamodel.SeenProcesses, run datamodel.Run, ledger datamodel.Ledger, summary []datamodel.Metric,
 ) ([]datamodel.Process, []datamodel.Warning) {
@@ -23,7 +23,7 @@ func processes(
 	start := began(seen, run)
 	rows := make([]datamodel.Process, 0, len(seen.Processes)+2)
 	for _, p := range seen.Processes {
-		since(&p, start)
+		clamp(&p, start)
 		rows = append(rows, row(&p, seen.Anchor, datamodel.OneProcess))
 	}
 	slices.SortFunc(rows, func(a, b datamodel.Process) int { return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.PID, b.PID)) })
@@ -31,7 +31,7 @@ func processes(
 	finish(rows, ledger, seen.Anchor, start)
 	if seen.Merged != nil {
 		p := *seen.Merged
-		since(&p, start)
+		clamp(&p, start)
 		row := row(&p, seen.Anchor, datamodel.MergedProcesses)
 		row.ID, row.PID, row.Parent, row.PeakMemory = int64(len(rows)), -1, -1, math.NaN()
 		rows = append(rows, row)
@@ -57,8 +57,8 @@ func began(s *datamodel.SeenProcesses, run datamodel.Run) time.Duration {
 	return 0
 }
 
-// since raises times before the target began to that moment, because no process was the target's until then.
-func since(p *datamodel.SeenProcess, began time.Duration) {
+// clamp raises times before the target began to that moment, because no process was the target's until then.
+func clamp(p *datamodel.SeenProcess, began time.Duration) {
 	p.Start, p.FirstSeen = max(p.Start, began), max(p.FirstSeen, began)
 	p.LastSeen, p.Gone = max(p.LastSeen, began), max(p.Gone, began)
 }
@@ -154,8 +154,8 @@ func balance(rows []datamodel.Process, summary []datamodel.Metric) ([]datamodel.
 	unseen := datamodel.Process{
 		Kind: datamodel.UnseenProcesses, ID: int64(len(rows)), ParentID: -1, PID: -1, Parent: -1, FirstSeen: nan, LastSeen: nan, Count: nan,
 		CPUTime: total.Value - cpu, Provenance: total.Provenance.Weaker(sensors.Sampled), PeakMemory: nan,
-		Read:    above(datamodel.Pick(summary, datamodel.DiskRead).Value, read),
-		Written: above(datamodel.Pick(summary, datamodel.DiskWrite).Value, written),
+		Read:    excess(datamodel.Pick(summary, datamodel.DiskRead).Value, read),
+		Written: excess(datamodel.Pick(summary, datamodel.DiskWrite).Value, written),
 		Energy:  nan,
 	}
 	rows = append(rows, unseen)
@@ -168,8 +168,8 @@ func balance(rows []datamodel.Process, summary []datamodel.Metric) ([]datamodel.
 	return rows, warnings
 }
 
-// above returns how much a whole exceeds its known parts. It returns NaN if it does not.
-func above(whole, parts float64) float64 {
+// excess returns how much a whole exceeds its known parts. It returns NaN if it does not.
+func excess(whole, parts float64) float64 {
 	if whole >= parts {
 		return whole - parts
 	}

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// leastInterval and leastBusy are the shortest interval whose energy is shared out by itself, in time and in busy
-	// time of all CPUs. /proc/stat counts in ticks. With a hundred ticks, an error of one at either end is one percent.
-	// If little runs, an interval is therefore longer, up to the whole run.
+	// leastInterval and leastBusy are the shortest interval that is shared out by itself, in time and in busy time of
+	// all CPUs. The times in /proc/stat count in ticks. With a hundred ticks, an error of one at either end is one
+	// percent. If little runs, an interval is therefore longer, up to the whole run.
 	leastInterval = 100 * tick
 	leastBusy     = 100 * tick
 )
@@ -35,15 +35,15 @@ func courses(shares []share) []datamodel.Course {
 	return out
 }
 
-// ground is a part of the machine whose energy is shared out by what ran on it: a package with its memory, or the whole
-// machine.
+// ground is a part of the machine whose energy is shared out by what ran on it. It is a package with its memory, or the
+// whole machine.
 type ground struct {
 	// energy counts its energy. busy is the time its CPUs worked. used is the target's time on them.
 	energy, busy, used []*series.Series
 }
 
-// cell is the energy of one ground in one interval, in J, and the time its CPUs worked, in s: in total, and for the
-// target.
+// cell is the energy of one ground in one interval, in J. busy is the time its CPUs worked, and used is the target's
+// part of it, in s.
 type cell struct {
 	energy, idle, target float64
 	busy, used           float64

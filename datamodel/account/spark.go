@@ -11,9 +11,9 @@ import (
 // sparkPoints is the largest number of means of a sparkline in the manifest.
 const sparkPoints = 60
 
-// sparks returns the content of Run.Spark, as means over equal parts of the run. "power" is the power of the sensors
-// that make up the machine's energy. "cpu" is the busy share of the machine's CPUs. A course is present only if it was
-// measured.
+// sparks returns the content of Run.Spark, as means over equal parts of the run. The course "power" is the power of the
+// sensors that make up the machine's energy. The course "cpu" is the busy share of the machine's CPUs. A course is
+// present only if it was measured.
 func sparks(list []*series.Series, energy energyChoice) map[string][]*float64 {
 	out := make(map[string][]*float64)
 	if power := total(energy.summed(), sparkPoints); power != nil {

@@ -131,7 +131,7 @@ func (s *Series) unlikely(t time.Duration, v float64) (d float64, dt time.Durati
 		}
 	}
 	if s.isOdd && t >= s.oddAt && v >= s.odd && s.possible(v-s.odd, t-s.oddAt) {
-		s.startAnew()
+		s.reset()
 		return v - s.odd, t - s.oddAt, true
 	}
 	if v < s.last {
@@ -144,8 +144,8 @@ func (s *Series) unlikely(t time.Duration, v float64) (d float64, dt time.Durati
 	return 0, 0, false
 }
 
-// startAnew treats the counter as reset to the odd reading.
-func (s *Series) startAnew() {
+// reset treats the counter as reset to the odd reading.
+func (s *Series) reset() {
 	s.carry += s.last - s.origin
 	s.origin = s.odd
 	s.loose = 0
@@ -197,7 +197,7 @@ func (s *Series) reconsider(t time.Duration, v float64) {
 	s.doubt.back++
 	if !fits {
 		s.odd, s.oddAt = u.value, u.at
-		s.startAnew()
+		s.reset()
 		s.hidden += rise // in case it wrapped after all
 		s.last, s.lastAt, s.movedAt = u.value, u.at, u.at
 	}

@@ -25,7 +25,7 @@ func (s *Series) Metrics() []datamodel.Metric {
 	}
 }
 
-// named returns own, and those of the others that have a different name.
+// named returns own, and each of the others that has a different name.
 func (s *Series) named(own datamodel.Metric, others ...datamodel.Metric) []datamodel.Metric {
 	out := []datamodel.Metric{own}
 	for _, m := range others {

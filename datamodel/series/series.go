@@ -77,8 +77,8 @@ type tally struct {
 	// area is the integral of a gauge in unit × ns. areaLow is what rounding lost of it (Neumaier's sum).
 	area, areaLow float64
 	bridged       time.Duration
-	// The first and the last increment of a counter above 0: how much it rose, and in how many nanoseconds since its
-	// last rise. still is the nanoseconds since the last rise.
+	// The first and the last increment of a counter above 0, with the nanoseconds since the rise before it. The field
+	// still is the nanoseconds since the last rise.
 	firstRise, firstTime, lastRise, lastTime, still float64
 
 	// Up to the last reset the counter counted carry. Since then it counted last - origin + wraps × wrap.

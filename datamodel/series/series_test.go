@@ -368,8 +368,8 @@ func TestBridgedPowerIsSaid(t *testing.T) {
 	}
 }
 
-// TestPrecision checks that a counter at 16 GJ, a year at 500 W, still resolves 10 µJ, and that a mean far from 0 does
-// not hide a small spread.
+// TestPrecision checks that a counter at 16 GJ, a year at 500 W, still resolves 10 µJ. A mean far from 0 must not hide
+// a small spread.
 func TestPrecision(t *testing.T) {
 	s := seriesOf(joules(0, 0), every(sec, 2), []float64{16e9, 16e9 + 0.00001})
 	if got := s.Delta(); math.Abs(got-0.00001) > 2e-6 {
