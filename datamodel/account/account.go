@@ -294,6 +294,29 @@ func (h *host) find(use sensors.Use) *series.Series {
 	return nil
 }
 
+// mostUnread is the part of the command's time that a figure of the command may lack.
+const mostUnread = 0.1
+
+// whyPart returns why the result of a series is not a figure of the command: its rows cover only a part of the command's
+// time. That happens if the disk fills up. It returns "" if they cover it, or if the wall time is unknown.
+func (h *host) whyPart(s *series.Series) string {
+	wall, ok := h.wall()
+	if read := s.Window(); ok && read.Seconds() < (1-mostUnread)*wall {
+		return fmt.Sprintf("read for only %s of the command's %s", units.Format(read.Seconds(), units.Second), units.Format(wall, units.Second))
+	}
+	return ""
+}
+
+// ofCommand returns the first metric of a series as a figure of the command. It is missing if the series covers only a
+// part of the command's time.
+func (h *host) ofCommand(s *series.Series) datamodel.Metric {
+	m := s.Metrics()[0]
+	if reason := h.whyPart(s); m.Reason == "" && reason != "" {
+		return m.Lacking(reason)
+	}
+	return m
+}
+
 // every returns all series with this use.
 func (h *host) every(use sensors.Use) []*series.Series {
 	var out []*series.Series

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -61,7 +62,7 @@ func cpuModes() []cpuMode {
 func (h *host) machineCPU() busyTime {
 	t := busyTime{from: sensors.FromCounter}
 	if s := h.find(sensors.CPUUtilization); s != nil {
-		if m := s.Gauge(datamodel.CPUUtilization); m.Reason == "" {
+		if m := s.Gauge(datamodel.CPUUtilization); m.Reason == "" && h.whyPart(s) == "" {
 			t.mean = &m
 		}
 	}
@@ -75,7 +76,7 @@ func (h *host) machineCPU() busyTime {
 			}
 			continue
 		}
-		if reason := s.WhyNoDelta(); reason != "" {
+		if reason := cmp.Or(s.WhyNoDelta(), h.whyPart(s)); reason != "" {
 			t.why = because(mode.name + ": " + reason)
 			return t
 		}

@@ -77,7 +77,7 @@ func (h *host) targetTime(name string, use sensors.Use) (datamodel.Metric, senso
 		d, _ := datamodel.Lookup(name)
 		return missing(name, units.Second, h.whyMissing("target", d.Family+"/"+d.Sensor)), sensors.ByWalk
 	}
-	m := s.Metrics()[0]
+	m := h.ofCommand(s)
 	m.Name = name
 	return m, s.Sensor().Method
 }

@@ -3,6 +3,7 @@ package account
 import (
 	"math"
 	"testing"
+	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/series"
@@ -14,7 +15,7 @@ import (
 // counts, as the catalogue says. If one host lacks a metric, the run lacks it.
 func TestTwoHosts(t *testing.T) {
 	host := func(name string, wall, cpu, energy, peak float64) Host {
-		const d = 10 * sec
+		d := time.Duration(wall) * sec
 		return Host{
 			Machine: datamodel.HostInfo{Name: name, CPUs: 2},
 			Ledger:  datamodel.Ledger{WallTime: new(wall), GroupTime: new(cpu), GroupMemoryPeak: new(peak)},
@@ -34,7 +35,7 @@ func TestTwoHosts(t *testing.T) {
 	f(r, datamodel.CPUTime, 7)
 	f(r, datamodel.PeakMemory, 3e9)
 	f(r, datamodel.Energy, 1200)
-	f(r, datamodel.Power, 120)
+	f(r, datamodel.Power, 50+700.0/12)
 	f(r, datamodel.CPUUtilization, 0.3)
 	share := func(r Result) float64 { return datamodel.Pick(r.Summary, datamodel.TargetEnergy).Value }
 	f(r, datamodel.TargetEnergy, share(one)+share(two))

@@ -213,6 +213,7 @@ func TestIntervalsAreLongEnoughForTicks(t *testing.T) {
 	}
 	// Half a second is one interval, and the target's share is its share of the whole.
 	in := load(rate(1), rate(0.5), rate(100))
+	in.Ledger.WallTime = new(0.5)
 	for i, s := range in.Series {
 		at, values := every(100*ms, 6), make([]float64, 6)
 		for k := range values {

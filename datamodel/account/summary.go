@@ -128,7 +128,7 @@ func (h *host) network(w *doubts) []datamodel.Metric {
 		var devices []string
 		reason := ""
 		for _, s := range h.every(of.use) {
-			m := s.Metrics()[0]
+			m := h.ofCommand(s)
 			if m.Reason != "" {
 				// An interface that came or went during the run may have only one reading.
 				reason = m.Reason
@@ -198,7 +198,7 @@ func (h *host) stealTime() datamodel.Metric {
 	if s == nil {
 		return missing(name, units.Second, h.whyMissing("cpu", "cpu/steal"))
 	}
-	m := s.Metrics()[0]
+	m := h.ofCommand(s)
 	m.Name = name
 	return m
 }
@@ -215,7 +215,7 @@ func (h *host) ledgerOr(name string, known *float64, aggregation, source string,
 		return datamodel.Value(name, v, d.Unit, aggregation, sensors.FromCounter, source)
 	}
 	if s := h.find(use); use != "" && s != nil {
-		m := s.Metrics()[0]
+		m := h.ofCommand(s)
 		m.Name, m.Unit = name, d.Unit
 		return m
 	}
