@@ -12,7 +12,7 @@ import (
 	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
-// TestMain makes this test binary the process that converts.
+// TestMain lets this test binary run as the child that converts.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(convertVariable); dir != "" {
 		if err := convertChild(dir, os.Stdout); err != nil {
@@ -24,8 +24,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestQuick runs the whole harness on the real program, so that it cannot rot between releases. What it measures in so
-// short a time is not judged.
+// TestQuick runs the whole harness on the real program, so that it keeps working between releases. It does not judge the
+// values, because it measures only briefly.
 func TestQuick(t *testing.T) {
 	testenv.Long(t)
 	file := filepath.Join(t.TempDir(), "bench.json")
@@ -35,7 +35,7 @@ func TestQuick(t *testing.T) {
 		t.Fatalf("%v\n%s%s", err, log.String(), out.String())
 	}
 	if missed != 0 {
-		t.Errorf("-quick judged: %d missed", missed)
+		t.Errorf("-quick judged the values: %d targets missed", missed)
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -74,18 +74,18 @@ func TestQuick(t *testing.T) {
 func TestArguments(t *testing.T) {
 	var out, log strings.Builder
 	if _, err := run([]string{"sample"}, &out, &log); err == nil {
-		t.Error("a word that is no option is taken")
+		t.Error("an argument that is not an option is accepted")
 	}
 	if _, err := run([]string{"-only", "speed"}, &out, &log); err == nil || !strings.Contains(err.Error(), "processing") {
 		t.Errorf("-only speed: %v", err)
 	}
 }
 
-// TestTargets holds the verdicts at their limits.
+// TestTargets checks the verdicts at their limits.
 func TestTargets(t *testing.T) {
 	peer := single("peer", "s", 2)
 	f := median("f", "s", []float64{3, 1, 2})
-	f.beside(peer)
+	f.compare(peer)
 	f.ratioAtMost(1)
 	f.ratioAtMost(0.9)
 	f.atMost(2)
@@ -102,11 +102,11 @@ func TestTargets(t *testing.T) {
 		}
 	}
 	var unknown figure
-	unknown.beside(peer)
+	unknown.compare(peer)
 	unknown.atMost(1)
 	unknown.ratioAtMost(1)
 	if unknown.Ratio != nil || unknown.Targets != nil {
-		t.Errorf("what was not measured is judged: %+v", unknown)
+		t.Errorf("a figure that was not measured is judged: %+v", unknown)
 	}
 }
 
@@ -119,7 +119,7 @@ func TestQuantile(t *testing.T) {
 	}
 }
 
-// TestRepeat holds that repeated readings go on: times and counters rise by the same steps, gauges recur.
+// TestRepeat checks that repeated readings continue: times and counters rise by the same steps, and gauges repeat.
 func TestRepeat(t *testing.T) {
 	all := server()
 	for _, r := range all {
@@ -151,7 +151,7 @@ func TestRepeat(t *testing.T) {
 			}
 		}
 		if r.values[4] != r.values[100*n+4] {
-			t.Errorf("%s: a gauge does not recur", r.source)
+			t.Errorf("%s: a gauge does not repeat", r.source)
 		}
 	}
 	if samples != 25_000 {

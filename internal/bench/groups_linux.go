@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// linuxGroups lists what can be measured on Linux only.
+// linuxGroups lists the groups that can be measured on Linux only.
 func linuxGroups() []group {
 	return []group{
 		{"wrap", "Wrapping true", wrapping},
@@ -19,7 +19,7 @@ func linuxGroups() []group {
 	}
 }
 
-// cpuTime reads the CPU clock of a process in seconds, as clock_getcpuclockid(3) makes it.
+// cpuTime reads the CPU clock of a process (clock_getcpuclockid(3)), in seconds.
 func cpuTime(pid int) (float64, error) {
 	var t unix.Timespec
 	if err := unix.ClockGettime(int32(^pid<<3|2), &t); err != nil {
@@ -28,7 +28,7 @@ func cpuTime(pid int) (float64, error) {
 	return float64(t.Nano()) / 1e9, nil
 }
 
-// residentMemory is a line of a file of /proc/PID in bytes: "VmRSS:" of status, "Pss:" of smaps_rollup.
+// residentMemory reads a line of a file in /proc/PID, in bytes, such as "VmRSS:" of status or "Pss:" of smaps_rollup.
 func residentMemory(pid int, file, line string) (float64, error) {
 	path := filepath.Join("/proc", strconv.Itoa(pid), file)
 	text, err := os.ReadFile(path)
@@ -47,7 +47,7 @@ func residentMemory(pid int, file, line string) (float64, error) {
 	return 0, fmt.Errorf("%s: no %s", path, line)
 }
 
-// samplerOf is the sampler of a running ergon: its child of that name.
+// samplerOf returns the process id of a running ergon's sampler: its child named ergon-sampler.
 func samplerOf(ergon int) (int, error) {
 	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", ergon))
 	if err != nil {

@@ -2,11 +2,11 @@
 
 package main
 
-// linuxGroups is empty: what they measure, and their peers, are Linux's.
+// linuxGroups returns nothing: these groups and their peers need Linux.
 func linuxGroups() []group { return nil }
 
-// recorded gives what is made up: only on Linux does it start a sampler.
+// recorded returns made-up readings: it starts a sampler on Linux only.
 func recorded(*bench) ([]*readings, error) { return server(), nil }
 
-// ownPeak is unknown.
+// ownPeak returns 0: the value is unknown on this system.
 func ownPeak() float64 { return 0 }

@@ -1,10 +1,10 @@
-// Command bench measures the program as a whole against its peers: what wrapping a command costs beside `perf stat`,
-// the sampler beside a plain C loop, the memory of a run that goes on, the processing of its readings, the size of the
-// binary. `make bench` runs it. Every figure is the median of rounds that are interleaved with those of its peer in
-// random order, since a busy machine is then busy for both, and ratios say more than absolute values.
+// Command bench measures the whole program against its peers: the cost of wrapping a command against `perf stat`, the
+// sampler against a plain C loop, the memory of a long run, the processing of its readings, and the size of the binary.
+// `make bench` runs it. Every figure is the median of several rounds. Rounds of ergon and of its peer alternate in random
+// order, so that a busy machine is busy for both. Ratios say more than absolute values.
 //
-// It prints one table, and with -json the same figures for a machine to read. The exit code is 1 where a target is
-// missed, but with -quick, which only shows that the harness itself works.
+// It prints one table and, with -json, writes the same figures as JSON. The exit code is 1 if a target is missed. With
+// -quick it only shows that the harness works, and judges nothing.
 package main
 
 import (
@@ -40,15 +40,15 @@ func main() {
 	}
 }
 
-// tags are the Makefile's TAGS: the program is measured as `make build` makes it.
+// tags are the TAGS of the Makefile: bench measures the program that `make build` makes.
 const tags = "urfave_cli_no_docs,urfave_cli_no_suggest,noasm"
 
-// bench is what the groups share.
+// bench has the settings that the groups share.
 type bench struct {
-	root   string // of the module
-	dir    string // for everything that is written, on a disk
-	ergon  string // the program
-	rounds int    // of the wrapping of true
+	root   string // the root folder of the module
+	dir    string // the folder for everything that is written, on a disk
+	ergon  string // the program to measure
+	rounds int    // the number of rounds that wrap true
 	quick  bool
 	long   bool
 	huge   bool
@@ -71,9 +71,9 @@ func run(args []string, out, log io.Writer) (missed int, err error) {
 		names[i] = g.name
 	}
 	flags.IntVar(&b.rounds, "rounds", 300, "rounds of the wrapping of true")
-	flags.BoolVar(&b.quick, "quick", false, "a little of everything: shows that it works, judges nothing")
-	flags.BoolVar(&b.long, "long", false, "memory after 600 s in place of 20 s")
-	flags.BoolVar(&b.huge, "huge", false, "memory of processing 100 million samples in place of 10 million: 1 GB of disk")
+	flags.BoolVar(&b.quick, "quick", false, "measure everything briefly: shows that it works, judges nothing")
+	flags.BoolVar(&b.long, "long", false, "measure the memory after 600 s instead of 20 s")
+	flags.BoolVar(&b.huge, "huge", false, "process 100 million samples instead of 10 million: 1 GB of disk")
 	flags.StringVar(&b.ergon, "ergon", "", "the program to measure (default: it is built)")
 	only := flags.String("only", "", "one of "+strings.Join(names, ", "))
 	asJSON := flags.String("json", "", "write the figures to this `FILE` too")
@@ -82,10 +82,10 @@ func run(args []string, out, log io.Writer) (missed int, err error) {
 		return 0, err
 	}
 	if *only != "" && !slices.Contains(names, *only) {
-		return 0, fmt.Errorf("-only %s: there are %s", *only, strings.Join(names, ", "))
+		return 0, fmt.Errorf("-only %s: unknown group (known: %s)", *only, strings.Join(names, ", "))
 	}
 	if flags.NArg() > 0 {
-		return 0, fmt.Errorf("%s: only options are known, -h lists them", flags.Arg(0))
+		return 0, fmt.Errorf("%s: unexpected argument (-h lists the options)", flags.Arg(0))
 	}
 	if b.rounds < 1 {
 		return 0, fmt.Errorf("-rounds %d: at least 1", b.rounds)
@@ -137,7 +137,7 @@ func run(args []string, out, log io.Writer) (missed int, err error) {
 	return r.missed(), nil
 }
 
-// build makes the program as `make build` does, with further arguments.
+// build builds the program like `make build`, with further arguments.
 func (b *bench) build(to string, more ...string) error {
 	args := append([]string{"build", "-trimpath", "-tags", tags, "-o", to}, more...)
 	cmd := exec.Command("go", append(args, "./cmd/ergon")...)
@@ -148,8 +148,8 @@ func (b *bench) build(to string, more ...string) error {
 	return settle(to)
 }
 
-// settle copies the program over itself, as installing it does. What the linker has just written lies in the page cache in
-// large pieces, of which the kernel maps the whole at the first touch: 20 MB resident for each process in place of 15.
+// settle copies the program over itself, as an installation does. A file fresh from the linker lies in the page cache in
+// large pieces, and the kernel maps a whole piece at the first touch. Each process then has 20 MB resident instead of 15.
 func settle(program string) error {
 	data, err := os.ReadFile(program)
 	if err != nil {
@@ -161,7 +161,7 @@ func settle(program string) error {
 	return os.Rename(program+".copy", program)
 }
 
-// groups lists what can be measured here, in the order of the table.
+// groups lists the groups for this system, in the order of the table.
 func groups() []group {
 	return append(linuxGroups(),
 		group{"processing", "Processing readings into Parquet", processing},
@@ -169,7 +169,7 @@ func groups() []group {
 	)
 }
 
-// moduleRoot is the first folder with a go.mod from the working folder up.
+// moduleRoot returns the first folder with a go.mod, from the working folder upwards.
 func moduleRoot() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -181,13 +181,13 @@ func moduleRoot() (string, error) {
 		}
 		up := filepath.Dir(dir)
 		if up == dir {
-			return "", errors.New("no go.mod here or above: run it from the repository")
+			return "", errors.New("no go.mod here or above (run bench in the repository)")
 		}
 		dir = up
 	}
 }
 
-// machine is a line about where the figures are from.
+// machine describes the machine in one line.
 func machine() string {
 	kernel := ""
 	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
@@ -196,7 +196,7 @@ func machine() string {
 	return fmt.Sprintf("%s/%s%s, %d CPUs, %s", runtime.GOOS, runtime.GOARCH, kernel, runtime.NumCPU(), runtime.Version())
 }
 
-// loadAverage is that of the last minute; empty where the system tells none.
+// loadAverage returns the load average of the last minute, or "" if the system does not report it.
 func loadAverage() string {
 	b, err := os.ReadFile("/proc/loadavg")
 	if err != nil {

@@ -11,13 +11,13 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// simulated is how long a run at 1 kHz goes on: it takes as many readings as one at 10 Hz in 100 minutes.
+// simulated is the length of the run at 1 kHz. It takes as many readings as a run at 10 Hz takes in 100 minutes.
 const simulated = 60 * time.Second
 
-// resident is the memory of the runner and the sampler together near the end of a run: of one as users have it, and of
-// one at 1 kHz with the readings of more than an hour, each beside what it was after half of it. What the two share, the
-// program's file, is counted once (Pss, proportional set size, in proc_pid_smaps(5)); so they run one after the other, or
-// it would be shared by four. `perf stat`, whose file the first ergon does not share, is the peer.
+// resident measures the memory of runner and sampler together, near the end of a run and after half of it. It measures a
+// usual run, and a run at 1 kHz with the readings of more than an hour. The program's file, which both processes share, counts
+// once (Pss, proportional set size, in proc_pid_smaps(5)). So the two runs follow each other; otherwise four processes would
+// share the file. The peer is `perf stat`, which has its own file.
 func resident(b *bench) ([]figure, error) {
 	length, hour := 20*time.Second, simulated
 	if b.long {
@@ -43,13 +43,13 @@ func resident(b *bench) ([]figure, error) {
 		peer.Value = nil
 	}
 	a := single(fmt.Sprintf("a run of %v", length), units.Byte, plain.end)
-	a.beside(peer)
+	a.compare(peer)
 	a.atMost(40e6)
 	a.Note = plain.parts()
 	h := single(fmt.Sprintf("%v at 1 kHz: the readings of %.0f min at 10 Hz", hour, hour.Minutes()*100), units.Byte, fast.end)
 	h.atMost(40e6)
 	h.Note = fast.parts()
-	h.beside(peer)
+	h.compare(peer)
 	growth := single("growth in the second half of that", units.Ratio, fast.end/fast.half-1)
 	growth.atMost(0.05)
 	return []figure{a, h, growth}, nil
@@ -57,18 +57,18 @@ func resident(b *bench) ([]figure, error) {
 
 // held is memory in bytes.
 type held struct {
-	half, end       float64 // runner and sampler after half of the run and near its end, what they share counted once
-	runner, sampler float64 // each near the end, with all that is mapped (VmRSS)
-	own             float64 // of the end what is no part of a file: heap and stacks
+	half, end       float64 // both processes, after half of the run and near its end; shared memory counts once
+	runner, sampler float64 // each process near the end, with everything mapped (VmRSS)
+	own             float64 // the part of both near the end that does not come from a file: heap and stacks
 }
 
 func (h held) parts() string {
-	return fmt.Sprintf("runner %s, sampler %s by VmRSS, which counts what they share twice; %s is heap and stacks, the rest the "+
-		"program's file, of which the kernel maps more or less as its cache happens to hold it",
+	return fmt.Sprintf("runner %s, sampler %s by VmRSS, which counts shared memory twice; %s is heap and stacks, the rest is the "+
+		"program's file, and how much of it is mapped depends on the kernel's cache",
 		show(&h.runner, units.Byte), show(&h.sampler, units.Byte), show(&h.own, units.Byte))
 }
 
-// hold looks at a program that wraps a sleep.
+// hold measures the memory of a program that wraps a sleep. sampled says that the program has a sampler.
 func (b *bench) hold(length time.Duration, sampled bool, argv ...string) (h held, err error) {
 	argv = append(argv, "sleep", strconv.FormatFloat(length.Seconds(), 'f', -1, 64))
 	cmd := exec.Command(argv[0], argv[1:]...)

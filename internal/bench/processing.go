@@ -19,21 +19,22 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// convertVariable names the folder that this program, executed again, is to process: so its memory can be told.
+// convertVariable is the environment variable with the folder that the child converts. The child is this program again, so
+// that its memory can be measured alone.
 const convertVariable = "ERGON_BENCH_CONVERT"
 
-// converted is what the child says.
+// converted is the child's answer.
 type converted struct {
 	Samples int64   `json:"samples"`
 	Bytes   int64   `json:"bytes"`
 	Seconds float64 `json:"seconds"`
-	// Peak is the greatest resident memory in bytes, 0 where the system tells none.
+	// Peak is the peak resident memory in bytes, or 0 if it is unknown.
 	Peak float64 `json:"peak"`
 }
 
-// processing is the way from the spools to samples.parquet and the arithmetic of every sensor, as the runner goes it, in a
-// process of its own. The readings are recorded here and repeated, and made up as a server's would be; pyarrow, which does
-// the same without the arithmetic, is the peer where there is a Python that has it.
+// processing measures how long it takes to make samples.parquet and the figures of every sensor from the spools. A child does
+// it with the runner's code. One set of readings is recorded here and repeated; another is made up like a server's. The peer
+// is pyarrow, if Python has it. pyarrow does the same without the figures.
 func processing(b *bench) ([]figure, error) {
 	rounds, samples, huge := 5, 5_000_000, 10_000_000
 	switch {
@@ -82,7 +83,7 @@ func processing(b *bench) ([]figure, error) {
 			}
 		}
 		rate := median(kind.name+", samples a second", perSecond, rates)
-		rate.beside(median("pyarrow", perSecond, arrow))
+		rate.compare(median("pyarrow", perSecond, arrow))
 		rate.atLeast(3e6)
 		rate.Note = kind.note
 		if noPeer != "" {
@@ -91,7 +92,7 @@ func processing(b *bench) ([]figure, error) {
 		bytes := single(kind.name+", bytes a sample", perSample, float64(last.Bytes)/float64(last.Samples))
 		bytes.atMost(3.2)
 		if peer.Samples > 0 {
-			bytes.beside(single("pyarrow", perSample, float64(peer.Bytes)/float64(peer.Samples)))
+			bytes.compare(single("pyarrow", perSample, float64(peer.Bytes)/float64(peer.Samples)))
 		}
 		figures = append(figures, rate, bytes)
 		if err := os.RemoveAll(dir); err != nil {
@@ -109,7 +110,7 @@ func processing(b *bench) ([]figure, error) {
 	}
 	peak := single(fmt.Sprintf("peak memory, %d million samples", c.Samples/1e6), units.Byte, c.Peak)
 	if c.Peak == 0 {
-		peak.Value, peak.Note = nil, "this system tells no peak of memory"
+		peak.Value, peak.Note = nil, "this system does not report peak memory"
 	} else {
 		peak.atMost(200e6)
 		peak.Note = fmt.Sprintf("%.1f s, %.2f M samples/s, %.2f B a sample", c.Seconds, float64(c.Samples)/c.Seconds/1e6,
@@ -118,7 +119,7 @@ func processing(b *bench) ([]figure, error) {
 	return append(figures, peak), os.RemoveAll(dir)
 }
 
-// convert processes the spools below dir in another process.
+// convert converts the spools below dir in a child.
 func convert(dir string) (c converted, err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -130,7 +131,7 @@ func convert(dir string) (c converted, err error) {
 	return answered(cmd)
 }
 
-// answered reads what a program that converts prints.
+// answered reads the answer that a converting program prints.
 func answered(cmd *exec.Cmd) (c converted, err error) {
 	out, err := cmd.Output()
 	if err != nil {
@@ -145,7 +146,7 @@ func answered(cmd *exec.Cmd) (c converted, err error) {
 	return c, nil
 }
 
-// convertChild is that process. It adds up every sensor, as package runner does.
+// convertChild is the child of convert. Like package runner, it makes a series of every sensor.
 func convertChild(dir string, out io.Writer) error {
 	all := map[string]*series.Series{}
 	start := time.Now()
@@ -171,7 +172,7 @@ func convertChild(dir string, out io.Writer) error {
 	}
 	for _, s := range done.Spools {
 		if s.Err != nil || !s.Complete {
-			return fmt.Errorf("%s: not complete: %w", s.Path, s.Err)
+			return fmt.Errorf("%s: incomplete: %w", s.Path, s.Err)
 		}
 	}
 	return json.NewEncoder(out).Encode(converted{done.Samples, done.Bytes, time.Since(start).Seconds(), ownPeak()})
@@ -180,7 +181,7 @@ func convertChild(dir string, out io.Writer) error {
 //go:embed peer.py
 var peerScript string
 
-// pyarrow does the same with the Python of the tests, or the system's.
+// pyarrow converts the spools with the Python of the tests, or with the system's Python.
 func pyarrow(b *bench, dir string) (converted, error) {
 	python := filepath.Join(b.root, ".venv", "bin", "python")
 	if _, err := os.Stat(python); err != nil {
@@ -194,20 +195,20 @@ func pyarrow(b *bench, dir string) (converted, error) {
 	return answered(cmd)
 }
 
-// readings are some of one source, to be repeated.
+// readings are the readings of one source. write repeats them.
 type readings struct {
 	source  string
 	sensors []sensors.Sensor
 	at      []time.Duration
-	values  []float64 // a reading after the other
+	values  []float64 // one reading after another
 }
 
-// write makes a spool of each source, with so many samples in all, by repeating the readings: their times and counters go
-// on from where they ended.
+// write makes a spool of each source, with the given number of samples in all. It repeats the readings. Times and counters
+// continue from the end of the previous repetition.
 func write(dir string, sources []*readings, samples int) error {
 	for _, r := range sources {
 		n, have := len(r.sensors), len(r.at)
-		all := 0 // samples a second, of all sources
+		all := 0 // the samples in one repetition of all sources
 		for _, other := range sources {
 			all += len(other.values)
 		}
@@ -247,10 +248,9 @@ func write(dir string, sources []*readings, samples int) error {
 	return nil
 }
 
-// server makes up the readings of one: 100 sensors of which in turn one is constant, one an energy, one a number of bytes,
-// one a CPU time, and one a gauge.
+// server makes up the readings of a server with 100 sensors. Constant, energy, bytes, CPU time and gauge alternate.
 func server() []*readings {
-	const ticks = 20_000 // far apart enough that zstd does not see one pass in the next
+	const ticks = 20_000 // long enough that zstd does not find one repetition in the next
 	rng := rand.New(rand.NewPCG(1, 2))
 	var all []*readings
 	for _, source := range []struct {

@@ -10,8 +10,8 @@ import (
 // busywork writes, forks and idles in turn until it is killed.
 const busywork = `while :; do head -c 300000 /dev/zero > written; i=0; while [ $i -lt 2000 ]; do i=$((i+1)); done; sleep 0.05; done`
 
-// recorded are the readings of a sampler at 100 Hz that follows some work. It is long enough that a stretch of a sensor in
-// samples.parquet, 2048 readings, does not hold two repetitions: zstd would find that out.
+// recorded returns the readings of a sampler at 100 Hz that follows some work. A sensor's stretch in samples.parquet has 2048
+// readings. The record is longer than that, so that zstd does not find the same readings twice in a stretch.
 func recorded(b *bench) ([]*readings, error) {
 	length := 25 * time.Second
 	if b.quick {
@@ -33,7 +33,7 @@ func recorded(b *bench) ([]*readings, error) {
 	return all, os.RemoveAll(got.spool)
 }
 
-// ownPeak is the greatest resident memory of this process.
+// ownPeak returns the peak resident memory of this process in bytes, or 0 if it is unknown.
 func ownPeak() float64 {
 	peak, err := residentMemory(os.Getpid(), "status", "VmHWM:")
 	if err != nil {

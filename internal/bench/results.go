@@ -16,7 +16,7 @@ import (
 // resultsSchema is the version of what -json writes.
 const resultsSchema = "ergon.bench/1"
 
-// perSecond and perSample are units of this package's own: a rate of samples, and what one takes in a file.
+// perSecond and perSample are units of this package: samples per second, and bytes per sample in a file.
 const (
 	perSecond units.Unit = "{sample}/s"
 	perSample units.Unit = "By/{sample}"
@@ -38,18 +38,18 @@ type measuredGroup struct {
 	Figures    []figure `json:"figures"`
 }
 
-// figure is a row of the table. What there is none of is nil.
+// figure is a row of the table. A missing value is nil.
 type figure struct {
 	Name string `json:"name"`
-	// Value is the median; nil where it could not be measured, and Note says why.
+	// Value is the median. It is nil if it could not be measured; Note then says why.
 	Value *float64   `json:"value"`
 	Unit  units.Unit `json:"unit"`
 	P10   *float64   `json:"p10,omitempty"`
 	P90   *float64   `json:"p90,omitempty"`
 	N     int        `json:"n,omitempty"` // rounds
-	// CPU is the median of the CPU time of a round in seconds, children that were waited for included.
+	// CPU is the median CPU time of a round in seconds, with the children that were waited for.
 	CPU *float64 `json:"cpu,omitempty"`
-	// Peer names what Ratio compares with, and PeerValue is its median in this same run.
+	// Peer is the name of the program that Ratio compares with. PeerValue is its median in the same run of bench.
 	Peer      string   `json:"peer,omitempty"`
 	PeerValue *float64 `json:"peer_value,omitempty"`
 	Ratio     *float64 `json:"ratio,omitempty"`
@@ -65,7 +65,7 @@ type target struct {
 	Met     bool    `json:"met"`
 }
 
-// median makes a figure of the rounds; it sorts them.
+// median makes a figure from the rounds, and sorts them.
 func median(name string, unit units.Unit, rounds []float64) figure {
 	f := figure{Name: name, Unit: unit, N: len(rounds)}
 	if len(rounds) == 0 {
@@ -78,7 +78,7 @@ func median(name string, unit units.Unit, rounds []float64) figure {
 	return f
 }
 
-// single is a figure that was measured once.
+// single makes a figure that was measured once.
 func single(name string, unit units.Unit, v float64) figure {
 	if math.IsNaN(v) {
 		return figure{Name: name, Unit: unit}
@@ -86,7 +86,7 @@ func single(name string, unit units.Unit, v float64) figure {
 	return figure{Name: name, Unit: unit, Value: &v}
 }
 
-// quantile interpolates between the two nearest of v, which it sorts.
+// quantile returns the quantile q of v by linear interpolation, and sorts v.
 func quantile(v []float64, q float64) *float64 {
 	slices.Sort(v)
 	at := q * float64(len(v)-1)
@@ -98,8 +98,8 @@ func quantile(v []float64, q float64) *float64 {
 	return &x
 }
 
-// beside sets the peer, where that could be measured.
-func (f *figure) beside(peer figure) {
+// compare sets the peer and, if both were measured, the ratio.
+func (f *figure) compare(peer figure) {
 	f.Peer = peer.Name
 	if f.Value == nil || peer.Value == nil || *peer.Value == 0 {
 		return
@@ -108,7 +108,7 @@ func (f *figure) beside(peer figure) {
 	f.PeerValue, f.Ratio = peer.Value, &ratio
 }
 
-// atMost and atLeast set a target for the value, ratioAtMost one for the ratio. What could not be measured has none.
+// atMost and atLeast set a target for the value, and ratioAtMost for the ratio. A missing value gets no target.
 func (f *figure) atMost(limit float64) {
 	if f.Value != nil {
 		f.Targets = append(f.Targets, target{Limit: limit, Met: *f.Value <= limit})
@@ -200,7 +200,7 @@ func (f *figure) ratio() string {
 	return fmt.Sprintf("%.2f", *f.Ratio)
 }
 
-// judged lists the targets with what came of them.
+// judged lists the targets with their verdicts.
 func (f *figure) judged() string {
 	parts := make([]string, len(f.Targets))
 	for i, t := range f.Targets {
@@ -219,7 +219,7 @@ func (f *figure) judged() string {
 	return strings.Join(parts, ", ")
 }
 
-// show is a value for people. Bytes of memory and disk are in powers of ten here, as the targets are.
+// show formats a value for people. Bytes are in powers of ten here, like the targets.
 func show(v *float64, unit units.Unit) string {
 	switch {
 	case v == nil:

@@ -21,9 +21,9 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// sampling is the CPU time of the sampler with all families, recording as in a run, beside the C loop in
-// testdata/cloop that reads the same files at the same rate and looks at nothing; and the beats it misses at 1 kHz
-// beside time.Ticker. Opening and the last reading are not counted.
+// sampling measures the CPU time of the sampler with all families, recording as in a run. The peer is the C loop in
+// testdata/cloop, which reads the same files at the same rate and does not parse them. sampling also measures the share of
+// missed beats at 1 kHz, against time.Ticker. Opening and the last reading do not count.
 func sampling(b *bench) ([]figure, error) {
 	rounds, length := 5, 4*time.Second
 	if b.quick {
@@ -44,14 +44,14 @@ func sampling(b *bench) ([]figure, error) {
 	type load struct {
 		hertz    int
 		interval time.Duration
-		share    float64 // of a core, the target
+		share    float64 // the target, as a share of a core
 		ours, c  []float64
 	}
 	loads := []*load{
 		{hertz: 10, interval: 100 * time.Millisecond, share: 0.006},
 		{hertz: 100, interval: 10 * time.Millisecond, share: 0.04},
 	}
-	// The C loop is told the files that a sampler has open, so one has to be there first.
+	// The C loop reads the files that a sampler has open, so a sampler has to run first.
 	_, files, err := target.sample(b, sampler.Config{Interval: 100 * time.Millisecond}, 0)
 	if err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func sampling(b *bench) ([]figure, error) {
 	for _, l := range loads {
 		f := median(fmt.Sprintf("%d Hz, share of a core", l.hertz), units.Ratio, l.ours)
 		c := median("C loop", units.Ratio, l.c)
-		f.beside(c)
+		f.compare(c)
 		f.atMost(l.share)
 		f.ratioAtMost(1.5)
 		f.Note = noLoop
@@ -107,13 +107,13 @@ func sampling(b *bench) ([]figure, error) {
 		figures[0].Note = fmt.Sprintf("the C loop reads the %d files the sampler keeps open: %s", len(files), strings.Join(names, " "))
 	}
 	f := median("1 kHz, cpu only: missed beats", units.Ratio, ours)
-	f.beside(median("time.Ticker", units.Ratio, ticker))
+	f.compare(median("time.Ticker", units.Ratio, ticker))
 	f.atMost(0.01)
 	f.Note = fmt.Sprintf("%s of a core", show(quantile(costs, 0.5), units.Ratio))
 	return append(figures, f), nil
 }
 
-// subject is a command for the samplers to follow, in a cgroup of its own as in a run.
+// subject is a command for the samplers to follow, in its own cgroup as in a run.
 type subject struct {
 	cmd   *exec.Cmd
 	group *cgroup.Group
@@ -130,7 +130,7 @@ func startTarget(b *bench, argv ...string) (*subject, error) {
 	if s.group, err = cgroup.Make("bench-" + strconv.Itoa(os.Getpid())); err != nil {
 		s.group = &cgroup.Group{}
 	}
-	_ = s.group.Add(s.cmd.Process.Pid) // what cannot be used is empty afterwards
+	_ = s.group.Add(s.cmd.Process.Pid) // a cgroup that cannot be used is empty afterwards
 	return s, nil
 }
 
@@ -141,15 +141,15 @@ func (s *subject) end() {
 	_, _ = s.group.Leave()
 }
 
-// sampled is what came of a sampler.
+// sampled has the results of a sampler.
 type sampled struct {
 	cpu    float64 // share of a core
 	missed float64 // share of the beats of all sources
 	spool  string
 }
 
-// sample runs a sampler for that long and returns also the files below /proc and /sys that it keeps open, as another
-// process would name them.
+// sample runs a sampler for the given time. It also returns the files below /proc and /sys that the sampler keeps open, with
+// the paths that another process would use.
 func (s *subject) sample(b *bench, config sampler.Config, length time.Duration) (got sampled, files []string, err error) {
 	dir, err := os.MkdirTemp(b.dir, "spool-")
 	if err != nil {
@@ -212,8 +212,8 @@ func (s *subject) sample(b *bench, config sampler.Config, length time.Duration) 
 	return got, files, nil
 }
 
-// openFiles lists what a sampler keeps open to read at every beat. The Go runtime reads the limits of its own cgroup
-// once a second or so, and children only where there is no cgroup.
+// openFiles lists the files that a sampler keeps open to read at every beat. It leaves out the limits of its own cgroup, which
+// the Go runtime reads about once a second, and the file children, which the sampler reads only without a cgroup.
 func openFiles(pid int) ([]string, error) {
 	own := filepath.Join("/proc", strconv.Itoa(pid))
 	entries, err := os.ReadDir(filepath.Join(own, "fd"))
@@ -242,7 +242,7 @@ func openFiles(pid int) ([]string, error) {
 	return files, nil
 }
 
-// loopInC is the share of a core that the C loop needs.
+// loopInC returns the share of a core that the C loop needs.
 func loopInC(program string, hertz int, length time.Duration, files []string) (float64, error) {
 	ticks := max(int(length.Seconds()*float64(hertz)), 1)
 	args := append([]string{strconv.Itoa(hertz), strconv.Itoa(ticks)}, files...)
@@ -259,7 +259,7 @@ func loopInC(program string, hertz int, length time.Duration, files []string) (f
 	return ns / 1e9 / (float64(ticks) / float64(hertz)), nil
 }
 
-// lostTicks is the share of its ticks that a time.Ticker of 1 kHz does not deliver.
+// lostTicks returns the share of ticks that a time.Ticker at 1 kHz does not deliver.
 func lostTicks(length time.Duration) float64 {
 	t := time.NewTicker(time.Millisecond)
 	defer t.Stop()

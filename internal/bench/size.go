@@ -8,7 +8,7 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// size is that of the program's file, with its symbols and without, beside perf's.
+// size measures the size of the program's file, with and without symbols. The peer is perf's file.
 func size(b *bench) ([]figure, error) {
 	var figures []figure
 	for _, p := range []struct {
@@ -32,7 +32,7 @@ func size(b *bench) ([]figure, error) {
 		if info, err := os.Stat(path); err == nil {
 			perf := single("perf", units.Byte, float64(info.Size()))
 			for i := range figures {
-				figures[i].beside(perf)
+				figures[i].compare(perf)
 			}
 			figures = append(figures, perf)
 		}

@@ -26,11 +26,11 @@ type variant struct {
 	argv              []string
 	wall, cpu, faults []float64
 	note              string // why it is left out; empty if it is measured
-	// atMost is the greatest ratio to the wall time of perf stat; 0 is none.
+	// atMost is the target: the greatest ratio to the wall time of perf stat. 0 means no target.
 	atMost float64
 }
 
-// wrapping is what it costs to wrap a command that does nothing.
+// wrapping measures the cost of wrapping a command that does nothing.
 func wrapping(b *bench) ([]figure, error) {
 	results := filepath.Join(b.dir, "wrap-results")
 	nothing, err := exec.LookPath("true")
@@ -91,7 +91,7 @@ func wrapping(b *bench) ([]figure, error) {
 				return nil, err
 			}
 			if err := v.once(attr, round >= warmUp); err != nil {
-				words, _ := os.ReadFile(said.Name()) // the more said the better
+				words, _ := os.ReadFile(said.Name()) // it may say why
 				return nil, fmt.Errorf("%s, round %d: %w: %s", v.name, round, err, words)
 			}
 		}
@@ -106,21 +106,21 @@ func wrapping(b *bench) ([]figure, error) {
 		}
 		figures = append(figures, f)
 	}
-	const atPerf = 3 // its place in all
+	const atPerf = 3 // the index of perf in all
 	for i, v := range all {
 		if v == perf {
 			continue
 		}
-		figures[i].beside(figures[atPerf])
+		figures[i].compare(figures[atPerf])
 		if v.atMost > 0 {
 			figures[i].ratioAtMost(v.atMost)
 		}
 	}
 	cpu := median("CPU time of "+ours[0].name, units.Second, ours[0].cpu)
-	cpu.beside(median(perf.name, units.Second, perf.cpu))
+	cpu.compare(median(perf.name, units.Second, perf.cpu))
 	cpu.atMost(0.010)
 	faults := median("page faults of "+ours[0].name, units.Events, ours[0].faults)
-	faults.beside(median(perf.name, units.Events, perf.faults))
+	faults.compare(median(perf.name, units.Events, perf.faults))
 	faults.atMost(1000)
 	first, err := firstInstruction(b, ours[0].argv[:3])
 	if err != nil {
@@ -133,12 +133,12 @@ func wrapping(b *bench) ([]figure, error) {
 	return append(figures, cpu, faults, first, inits), nil
 }
 
-// firstInstruction is how much later a command begins under a wrapper than without.
+// firstInstruction measures how much later a command begins under a wrapper than without it.
 func firstInstruction(b *bench, wrapper []string) (figure, error) {
 	const name = "the command begins later by"
 	stamp := filepath.Join(b.dir, "stamp")
 	if out, err := exec.Command("cc", "-O2", "-o", stamp, filepath.Join(b.root, "testdata", "cloop", "stamp.c")).CombinedOutput(); err != nil {
-		return figure{Name: name, Note: fmt.Sprintf("no command that tells: %v %s", err, out)}, nil
+		return figure{Name: name, Note: fmt.Sprintf("the command with the time stamp could not be compiled: %v %s", err, out)}, nil
 	}
 	begins := func(argv ...string) (float64, error) {
 		cmd := exec.Command(argv[0], argv[1:]...)
@@ -171,7 +171,7 @@ func firstInstruction(b *bench, wrapper []string) (figure, error) {
 	return f, nil
 }
 
-// initialisation is the time in which Go's packages are initialised, the runtime's own apart, as GODEBUG=inittrace=1 tells it.
+// initialisation measures how long Go takes to initialise all packages except the runtime (GODEBUG=inittrace=1).
 func initialisation(b *bench) (figure, error) {
 	var sums []float64
 	for range max(b.rounds/10, 1) {
@@ -201,7 +201,8 @@ func initialisation(b *bench) (figure, error) {
 	return f, nil
 }
 
-// once runs it, and notes its wall time and the CPU time and page faults of it and all it waited for.
+// once runs the variant. If counts is true, it records the wall time, and the CPU time and page faults with those of the
+// children that were waited for.
 func (v *variant) once(attr *syscall.ProcAttr, counts bool) error {
 	start := time.Now()
 	pid, err := syscall.ForkExec(v.argv[0], v.argv, attr)
