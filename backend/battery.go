@@ -24,6 +24,7 @@ func battery() sensors.Backend {
 		Doc:  "power drawn from batteries, and the energy left in them",
 		// A reading asks the firmware. That takes milliseconds on some machines, and the firmware updates every few seconds.
 		Alone:    true,
+		Baseline: true,
 		Interval: time.Second,
 		There:    thereBattery,
 		Open:     openBattery,

@@ -11,10 +11,11 @@ import (
 // cpu reads the time in each mode, of each processor and of the whole machine.
 func cpu() sensors.Backend {
 	return sensors.Backend{
-		Name:  "cpu",
-		Doc:   "processor time by mode and utilization, of each processor and of the whole machine",
-		First: sensors.AtStart,
-		Open:  openCPU,
+		Name:     "cpu",
+		Doc:      "processor time by mode and utilization, of each processor and of the whole machine",
+		First:    sensors.AtStart,
+		Baseline: true,
+		Open:     openCPU,
 	}
 }
 

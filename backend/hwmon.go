@@ -25,9 +25,10 @@ func hwmon() sensors.Backend {
 		Name: "hwmon",
 		Doc:  "power and energy meters on the board: ACPI, Grace, INA, graphics cards",
 		// A driver may wait for its chip on a slow bus, or for the firmware.
-		Alone: true,
-		There: thereHWMon,
-		Open:  openHWMon,
+		Alone:    true,
+		Baseline: true,
+		There:    thereHWMon,
+		Open:     openHWMon,
 	}
 }
 

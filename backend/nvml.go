@@ -19,6 +19,7 @@ func nvmlBackend() sensors.Backend {
 		Name:     "nvml",
 		Doc:      "NVIDIA GPUs: energy, power, load, memory, temperature, clocks (NVML)",
 		Alone:    true,
+		Baseline: true,
 		Interval: 100 * time.Millisecond,
 		There:    thereNVML,
 		Open:     openNVML,

@@ -29,9 +29,10 @@ import (
 // in units of 61 µJ (Intel), 33 kJ in units of 15 µJ (AMD). Once a minute is enough for 500 W.
 func perf() sensors.Backend {
 	return sensors.Backend{
-		Name:  "perf",
-		Doc:   "energy counters of processors, memory and platform (perf events)",
-		First: sensors.AtStart,
+		Name:     "perf",
+		Doc:      "energy counters of processors, memory and platform (perf events)",
+		First:    sensors.AtStart,
+		Baseline: true,
 		Open: func(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 			return openPerf(setup, false)
 		},
@@ -47,6 +48,7 @@ func perfCore() sensors.Backend {
 		Doc:      "energy counters of each core (perf events)",
 		Alone:    true,
 		First:    sensors.AtStart,
+		Baseline: true,
 		Interval: time.Second,
 		Open: func(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 			return openPerf(setup, true)

@@ -26,10 +26,11 @@ import (
 // The code compiles on every system. On other systems than Linux the folder does not exist, and Open says so.
 func rapl() sensors.Backend {
 	return sensors.Backend{
-		Name:  "rapl",
-		Doc:   "energy counters of processors, memory and platform (powercap)",
-		First: sensors.AtStart,
-		Open:  openRAPL,
+		Name:     "rapl",
+		Doc:      "energy counters of processors, memory and platform (powercap)",
+		First:    sensors.AtStart,
+		Baseline: true,
+		Open:     openRAPL,
 	}
 }
 

@@ -34,12 +34,6 @@ type Baseline struct {
 // idleReadings is the least number of readings in a baseline, so that their spread is known.
 const idleReadings = 10
 
-// idleSources lists the backends that may measure the energy of a machine and its GPUs, and the backend that says how busy
-// its CPUs are.
-func idleSources() []string {
-	return []string{"cpu", "perf", "perf_core", "rapl", "hwmon", "battery", "nvml"}
-}
-
 // idleBefore measures the idle machine before the target is started.
 func (o *round) idleBefore(ctx context.Context) {
 	base := o.idle(ctx, false)
@@ -106,7 +100,7 @@ func (o *round) idle(ctx context.Context, after bool) datamodel.Baseline {
 func (o *round) openIdle(ctx context.Context, client *sampler.Client, spool string) ([]sensors.Absence, error) {
 	config := o.Config
 	config.Interval = min(config.Interval, o.Baseline.Duration/idleReadings)
-	config.Only, config.List, config.Align = idleSources(), true, false
+	config.Baseline, config.List, config.Align = true, true, false
 	if err := client.Configure(config); err != nil {
 		return nil, err
 	}

@@ -152,6 +152,9 @@ type Backend struct {
 	Alone bool
 	// OfTarget asks to be opened only when Setup.Target is known.
 	OfTarget bool
+	// Baseline asks to be opened for a baseline, because the sensors may give the energy of the machine or of its GPUs, or
+	// tell how busy its CPUs are.
+	Baseline bool
 	// Interval is the shortest useful time between readings. 0 means that any interval is useful.
 	Interval time.Duration
 	// First tells which process takes the first reading, and when.

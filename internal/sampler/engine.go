@@ -93,7 +93,7 @@ func (e *Engine) Attach(subject Subject) (*Ready, error) {
 		e.place(r, interval, !e.local && (o.backend.Alone || !e.config.shared()))
 	}
 	// If only some backends were opened, a pattern may be for the others.
-	if err := e.choice.check(e.backends, "cpu", "memory", "disk", "network", "perf", "rapl", "hwmon", "battery", "gpu", "target", "profiler"); err != nil && len(e.config.Only) == 0 {
+	if err := e.choice.check(e.backends, "cpu", "memory", "disk", "network", "perf", "rapl", "hwmon", "battery", "gpu", "target", "profiler"); err != nil && !e.config.Baseline {
 		return nil, err
 	}
 	if e.subject.PID != 0 {
@@ -151,8 +151,7 @@ func (e *Engine) openAll(wanted func(sensors.Backend) bool) []opening {
 	setup := e.config.Setup // a copy: a backend that hangs in Open must not see later changes
 	late := make([]chan opening, len(e.backends))
 	open := func(b sensors.Backend) bool {
-		only := e.config.Only
-		return wanted(b) && (!e.local || b.First == sensors.AtStart) && !e.choice.excluded(b.Name) && (len(only) == 0 || slices.Contains(only, b.Name))
+		return wanted(b) && (!e.local || b.First == sensors.AtStart) && !e.choice.excluded(b.Name) && (b.Baseline || !e.config.Baseline)
 	}
 	for i, b := range e.backends {
 		opened[i].backend = b

@@ -20,8 +20,8 @@ type Config struct {
 	Select []string `json:"select,omitempty"`
 	// Align takes the first and the last reading of energy counters just after they have moved.
 	Align bool `json:"align,omitempty"`
-	// Only names the backends to open. If it is empty, all are opened.
-	Only []string `json:"only,omitempty"`
+	// Baseline opens only the backends that a baseline needs.
+	Baseline bool `json:"baseline,omitempty"`
 	// List asks for every sensor, with a current reading, in Ready.
 	List bool `json:"list,omitempty"`
 }

@@ -96,6 +96,9 @@ func described(t *testing.T, backend sensors.Backend, host sensors.Setup) {
 		if seen[s.ID] {
 			t.Errorf("%s is in the list twice", s.ID)
 		}
+		if s.Domain.Kind != sensors.NoDomain && !backend.Baseline {
+			t.Errorf("%s: has a domain of energy, but its backend %s is not opened for a baseline", s.ID, backend.Name)
+		}
 		seen[s.ID] = true
 		form := s.Family + "/" + s.Device + "/" + s.Name
 		if s.Device == "" {
