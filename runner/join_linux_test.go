@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,9 +28,12 @@ import (
 
 // held is a counter of the seconds since the moment that is written in its file. Whoever opens one anew has another moment, as a
 // perf event has another zero: only who is handed the file goes on counting.
-type held struct{ file *os.File }
+type held struct {
+	file  *os.File
+	reads *atomic.Int64 // counts the readings in this process; may be nil
+}
 
-func openHeld(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence, error) {
+func openHeld(reads *atomic.Int64) (sensors.Source, []sensors.Absence, error) {
 	f, err := os.CreateTemp("", "zero")
 	if err == nil {
 		err = os.Remove(f.Name())
@@ -37,7 +41,7 @@ func openHeld(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence
 	if err == nil {
 		_, err = f.Write(binary.LittleEndian.AppendUint64(nil, uint64(monotonic())))
 	}
-	return &held{f}, nil, err
+	return &held{f, reads}, nil, err
 }
 
 func monotonic() int64 {
@@ -51,6 +55,9 @@ func (h *held) Sensors() []sensors.Sensor {
 }
 
 func (h *held) Read(dst []float64) error {
+	if h.reads != nil {
+		h.reads.Add(1)
+	}
 	var b [8]byte
 	if _, err := h.file.ReadAt(b[:], 0); err != nil {
 		return err
@@ -83,10 +90,16 @@ func (h *held) TakeOver(given sensors.Handover) error {
 }
 
 // joinable are the sources of a machine on which the runner takes the first readings.
-func joinable() []sensors.Backend {
+func joinable() []sensors.Backend { return counted(nil) }
+
+// counted is joinable with a count of the readings that this process takes.
+func counted(reads *atomic.Int64) []sensors.Backend {
 	late := ramp("late", nil)
 	late.First = sensors.AtBeat
-	return []sensors.Backend{{Name: "held", First: sensors.AtStart, Open: openHeld}, late}
+	open := func(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence, error) {
+		return openHeld(reads)
+	}
+	return []sensors.Backend{{Name: "held", First: sensors.AtStart, Open: open}, late}
 }
 
 // joining makes the options of a session in which the sampler joins. It behaves as said, and is counted.
@@ -209,18 +222,43 @@ func TestBadJoin(t *testing.T) {
 			}
 			samplers := 0
 			o := joining(t, how, &samplers)
-			rep, err := runner.Run(t.Context(), o, []string{"sh", "-c", "sleep 0.5; exit 4"})
+			// The command goes on for 30 beats after the runner has let go of the sampler, or after the sampler has died.
+			gone, start := filepath.Join(t.TempDir(), "gone"), o.Sampler
+			var reads, before atomic.Int64
+			o.Backends = counted(&reads)
+			o.Sampler = func() (*sampler.Client, error) {
+				c, err := start()
+				go func() {
+					if how == "dies later" {
+						awaitEnd(c.PID())
+					} else if c != nil {
+						c.Wait()
+					}
+					before.Store(reads.Load())
+					if err := os.WriteFile(gone, nil, 0o600); err != nil {
+						t.Error(err)
+					}
+				}()
+				return c, err
+			}
+			rep, err := runner.Run(t.Context(), o, []string{"sh", "-c", "until [ -e " + gone + " ]; do sleep 0.01; done; sleep 0.3; exit 4"})
 			if err != nil || rep.Run.Outcome != datamodel.SamplerFailed || rep.State.ExitCode != 4 || samplers != 1 {
 				t.Fatalf("%v, outcome %s (%s), exit code %d", err, rep.Run.Outcome, rep.Run.Reason, rep.State.ExitCode)
 			}
 			whole(t, rep)
-			if m := sensor(t, rep, "held/time"); how != "dies later" && m.Count > 25 {
-				t.Errorf("%d readings: the runner went on reading at the beats", m.Count)
+			if n := reads.Load() - before.Load(); n < 1 || n > 15 { // the last reading, and those before the runner stopped
+				t.Errorf("%d readings after the sampler was gone", n)
 			}
 			if _, err := os.Stat(filepath.Join(rep.Dir, store.SpoolFolder)); !errors.Is(err, os.ErrNotExist) {
 				t.Errorf("spool: %v, want it removed", err)
 			}
 		})
+	}
+}
+
+// awaitEnd returns when a child of this process has ended, even if it has not been waited for.
+func awaitEnd(pid int) {
+	for unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
 	}
 }
 
