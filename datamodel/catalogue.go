@@ -312,7 +312,7 @@ func runMetrics() []Definition {
 		{
 			Name: WriteChars, Label: "bytes written", Unit: units.Byte, Of: OfCommand, Family: "target", Sensor: "write_chars",
 			Aggregate: Sum, Adds: true, Better: Lower,
-			Doc: "bytes passed to write calls, to any destination",
+			Doc: "bytes that write calls accepted, for any destination",
 		},
 		{
 			Name: ReadCalls, Label: "read calls", Unit: units.Calls, Of: OfCommand, Family: "target", Sensor: "read_calls",
@@ -373,7 +373,7 @@ func runMetrics() []Definition {
 			Name: OtherEnergy, Label: "other", Parent: Energy, Unit: units.Joule, Of: OfMachine,
 			Aggregate: Sum, Adds: true, Summary: true,
 			Doc:    "share of everything else that ran on the machine; without a baseline both shares include idle energy",
-			Detail: "target_energy, other_energy and idle_energy add up to the energy without the GPUs'; one that is null counts as 0.",
+			Detail: "target_energy, other_energy and idle_energy add up to the energy without the GPUs' part; a null value counts as 0.",
 		},
 		{
 			Name: IdleEnergy, Label: "idle", Parent: Energy, Unit: units.Joule, Of: OfMachine,
@@ -384,7 +384,7 @@ func runMetrics() []Definition {
 			Name: NetEnergy, Label: "net", Parent: Energy, Unit: units.Joule, Of: OfMachine,
 			Aggregate: Sum, Adds: true, Better: Lower, Summary: true,
 			Doc:    "energy above idle (CPUs and GPUs), whoever caused it",
-			Detail: "It is energy less idle_energy and, if energy includes GPUs, less their idle energy. It is null if the baseline lacks a part.",
+			Detail: "It is energy less idle_energy and, if energy includes GPUs, less the GPUs' idle energy. It is null if the baseline lacks a part.",
 		},
 		{
 			Name: EstimatedEnergy, Label: "estimated", Unit: units.Joule, Of: OfMachine,
@@ -407,7 +407,7 @@ func runMetrics() []Definition {
 			Name: GPUTargetEnergy, Label: "gpu energy", Parent: GPUEnergy, Unit: units.Joule, Of: OfCommand,
 			Aggregate: Sum, Adds: true, Better: Lower, Summary: true,
 			Doc:    "the command's share of the GPUs' energy, in proportion to the use of each GPU",
-			Detail: "It adds up to gpu_energy with gpu_other_energy and gpu_idle_energy of the host; one that is null counts as 0.",
+			Detail: "It adds up to gpu_energy with gpu_other_energy and gpu_idle_energy of the host; a null value counts as 0.",
 		},
 		{
 			Name: GPUOtherEnergy, Label: "other", Parent: GPUEnergy, Unit: units.Joule, Of: OfGPUs,

@@ -87,7 +87,7 @@ func energyText(to io.Writer, r account.Resolution, readings map[string]*float64
 	}
 	first := true
 	for _, a := range missing {
-		if strings.Count(a.ID, "/") > 1 || !isEnergySource(a.ID) {
+		if strings.Count(a.ID, "/") > 1 || !isEnergySource(a.Family) {
 			continue
 		}
 		if first {
@@ -96,15 +96,14 @@ func energyText(to io.Writer, r account.Resolution, readings map[string]*float64
 		}
 		fmt.Fprintf(to, "%s: %s\n", report.Clean(a.ID), report.Clean(a.Reason))
 	}
-	if slices.ContainsFunc(missing, func(a sensors.Absence) bool { return a.Present() && isEnergySource(a.ID) }) {
+	if slices.ContainsFunc(missing, func(a sensors.Absence) bool { return a.Present() && isEnergySource(a.Family) }) {
 		fmt.Fprintln(to, "\nergon doctor tells what would help.")
 	}
 	return nil
 }
 
-// isEnergySource reports whether the missing source could have given an energy.
-func isEnergySource(id string) bool {
-	family, _, _ := strings.Cut(id, "/")
+// isEnergySource reports whether a family can measure energy.
+func isEnergySource(family string) bool {
 	switch family {
 	case "perf", "rapl", "hwmon", "battery", "gpu", "nvml":
 		return true
