@@ -443,12 +443,12 @@ func TestUserAndSystemAreTheWhole(t *testing.T) {
 		from         sensors.Provenance
 	}{
 		{
-			"nobody waited for the children",
+			"children without a wait",
 			datamodel.Ledger{UserTime: new(0.0128), SystemTime: new(0.09)},
 			of(perf, walk, 0.53, 0.06, 0.31), none, none, "", sensors.Missing,
 		},
 		{
-			"nobody waited, but the walk saw all",
+			"no wait, but the walk saw all",
 			datamodel.Ledger{UserTime: new(0.0128), SystemTime: new(0.09)},
 			of(perf, walk, 0.53, 0.2, 0.32), 0.2, 0.32, walk, sensors.Sampled,
 		},

@@ -62,11 +62,11 @@ func TestWhoseGPUEnergy(t *testing.T) {
 	}
 	f("alone", of(used("GPU-a", 1, 0, 0, 0)...), 1000, 0, nan, "only processes of the target seen on the GPU in 11 looks")
 	f("alone, and sampled", of(used("GPU-a", 1, 0, 0.4, 0)...), 1000, 0, nan, "share of SM time, 2.4 s of 2.4 s, in 1000 J of GPU-a")
-	f("beside one that rests", of(used("GPU-a", 1, 1, 0.4, 0)...), 1000, 0, nan, "share of SM time")
+	f("next to an idle process", of(used("GPU-a", 1, 1, 0.4, 0)...), 1000, 0, nan, "share of SM time")
 	f("two", of(used("GPU-a", 1, 2, 0.6, 0.2)...), 750, 250, nan, "share of SM time, 3.6 s of 4.8 s, in 1000 J of GPU-a; equal time is not")
 	f("not on it", of(used("GPU-a", 0, 3, 0, 0.5)...), 0, 1000, nan, "share of SM time, 0 s of 3 s")
-	f("nobody on it", of(used("GPU-a", 0, 0, 0, 0)...), 0, 1000, nan, "no process of the target seen on the GPU in 11 looks")
-	f("two and nobody's use told", of(used("GPU-a", 1, 1, 0, 0)...), nan, nan, nan, "no use by process")
+	f("unused", of(used("GPU-a", 0, 0, 0, 0)...), 0, 1000, nan, "no process of the target seen on the GPU in 11 looks")
+	f("two processes, no use reported", of(used("GPU-a", 1, 1, 0, 0)...), nan, nan, nan, "no use by process")
 	f("not read", of(), nan, nan, nan, "the processes that used the GPU were not read")
 
 	short := of(seriesOf(gpu("GPU-a", "target_processes", sensors.Gauge, units.Processes), every(5*sec, 2), []float64{0, 0}))
@@ -105,7 +105,7 @@ func TestWhoseGPUEnergy(t *testing.T) {
 	two.Series = append(two.Series, line(gpu("GPU-b", "power", sensors.Gauge, units.Watt), 300, 300, d))
 	f("two GPUs", two, 750, 3250, nan, "GPU-b: share of SM time, 0 s of")
 	two.Series = append(two.Series, line(gpu("GPU-c", "power", sensors.Gauge, units.Watt), 300, 300, d))
-	f("a third one of which nothing is known", two, nan, nan, nan, "GPU-c: the processes")
+	f("a third one without any data", two, nan, nan, nan, "GPU-c: the processes")
 }
 
 // TestLearnedUpdatePeriod checks that the observed update period replaces its upper bound.
