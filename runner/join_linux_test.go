@@ -26,8 +26,8 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// held is a counter of the seconds since the moment that is written in its file. Whoever opens one anew has another moment, as a
-// perf event has another zero: only who is handed the file goes on counting.
+// held counts the seconds since the moment that is written in its file. Each opening writes a new moment, as each perf event
+// has its own zero. Only a process that is handed the file continues the count.
 type held struct {
 	file  *os.File
 	reads *atomic.Int64 // counts the readings in this process; may be nil
@@ -46,7 +46,7 @@ func openHeld(reads *atomic.Int64) (sensors.Source, []sensors.Absence, error) {
 
 func monotonic() int64 {
 	var spec unix.Timespec
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &spec) // it would read 0, which no test passes with
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &spec) // on an error it reads 0, and the tests fail
 	return spec.Nano()
 }
 
@@ -89,10 +89,10 @@ func (h *held) TakeOver(given sensors.Handover) error {
 	return nil
 }
 
-// joinable are the sources of a machine on which the runner takes the first readings.
+// joinable lists backends with which the runner takes the first readings.
 func joinable() []sensors.Backend { return counted(nil) }
 
-// counted is joinable with a count of the readings that this process takes.
+// counted is like joinable, and counts the readings that this process takes.
 func counted(reads *atomic.Int64) []sensors.Backend {
 	late := ramp("late", nil)
 	late.First = sensors.AtBeat
@@ -102,7 +102,8 @@ func counted(reads *atomic.Int64) []sensors.Backend {
 	return []sensors.Backend{{Name: "held", First: sensors.AtStart, Open: open}, late}
 }
 
-// joining makes the options of a session in which the sampler joins. It behaves as said, and is counted.
+// joining makes the options of a session in which the sampler joins. how is the sampler's behaviour. samplers counts the
+// samplers that are started.
 func joining(t *testing.T, how string, samplers *int) runner.Options {
 	t.Helper()
 	t.Setenv(behaviour, how)
@@ -130,8 +131,8 @@ func joining(t *testing.T, how string, samplers *int) runner.Options {
 	}
 }
 
-// whole holds that the counter was read at both ends of the round: it counts seconds, so that it comes to the wall time and some
-// more, as the readings are around the command.
+// whole checks that the counter was read at both ends of the round. It counts seconds, and its first and last readings enclose
+// the command. So its value is at least the wall time.
 func whole(t *testing.T, rep runner.Report) {
 	t.Helper()
 	m, wall := sensor(t, rep, "held/time"), *rep.Run.WallTime
@@ -145,7 +146,7 @@ func whole(t *testing.T, rep runner.Report) {
 	}
 }
 
-// TestShort: a command that ends before the first beat needs no sampler, and no spool.
+// TestShort checks that a command that ends before the first beat needs neither a sampler nor a spool.
 func TestShort(t *testing.T) {
 	samplers := 0
 	o := joining(t, "", &samplers)
@@ -166,7 +167,7 @@ func TestShort(t *testing.T) {
 	}
 }
 
-// TestUnread: a result that nobody reads is not made, and nothing is left of it.
+// TestUnread checks that a result that is neither read nor kept is not made and leaves no files.
 func TestUnread(t *testing.T) {
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
@@ -188,7 +189,7 @@ func TestUnread(t *testing.T) {
 	}
 }
 
-// TestJoin: the sampler goes on with what the runner has counted, and reads what the runner does not.
+// TestJoin checks that the sampler continues the runner's counters and reads the sources that the runner does not read.
 func TestJoin(t *testing.T) {
 	for _, interval := range []time.Duration{time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond} {
 		samplers := 0
@@ -203,7 +204,7 @@ func TestJoin(t *testing.T) {
 			t.Errorf("%v: %d readings of the gauge", interval, m.Count)
 		}
 		for _, s := range rep.Run.Sources {
-			due := int64(400*time.Millisecond/interval) - 3 // the sampler's first reading and the last may stand for one each
+			due := int64(400*time.Millisecond/interval) - 3 // the sampler's first reading and the last may count for one each
 			if s.Name == "held" && (s.Readings+s.Missed < due || s.Readings < 4) {
 				t.Errorf("%v: %+v, %d beats were due", interval, s, due)
 			}
@@ -211,7 +212,7 @@ func TestJoin(t *testing.T) {
 	}
 }
 
-// TestBadJoin: whatever becomes of a sampler that is to take over or has, the first reading and the last are there.
+// TestBadJoin checks that a sampler that fails before or after the take-over costs neither the first nor the last reading.
 func TestBadJoin(t *testing.T) {
 	for _, how := range []string{
 		"cannot start", "dies at once", "hangs at once", "talks nonsense", "dies at take-over", "hangs at take-over", "refuses to take over", "dies later",
@@ -262,8 +263,8 @@ func awaitEnd(pid int) {
 	}
 }
 
-// TestRounds: all rounds of a session go the same road, with one sampler, and round 20 is as round 1. A command that ends
-// while the sampler joins ends the sampler, too.
+// TestRounds checks that all rounds of a session use one sampler, and that round 20 is like round 1. A command that ends while
+// the sampler joins ends the sampler, too.
 func TestRounds(t *testing.T) {
 	samplers := 0
 	o := joining(t, "", &samplers)
@@ -305,7 +306,7 @@ func TestRounds(t *testing.T) {
 	}
 }
 
-// TestCancel: a target whose context is done is asked to end, and the result is made.
+// TestCancel checks that a target is asked to end when the context is done, and that the result is made.
 func TestCancel(t *testing.T) {
 	samplers := 0
 	o := joining(t, "", &samplers)
@@ -373,7 +374,7 @@ func TestKilledRunner(t *testing.T) {
 	}
 }
 
-// recoverLater recovers a run whose sampler may need a moment to see that the runner is gone.
+// recoverLater recovers a run. Its sampler may need a moment to notice that the runner has ended.
 func recoverLater(t *testing.T, dir string) (datamodel.Result, error) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -388,11 +389,11 @@ func recoverLater(t *testing.T, dir string) (datamodel.Result, error) {
 		result, err := runner.Recover(dir)
 		if err == nil || errors.Is(err, os.ErrNotExist) || time.Now().After(deadline) {
 			return result, err
-		} // else a child that was about to be executed may still hold the lock
+		} // else a child that was forked but not yet executed may still hold the lock
 	}
 }
 
-// complete says whether a spool was closed.
+// complete reports whether a spool was closed.
 func complete(path string) bool {
 	s, err := store.OpenSpool(path)
 	if err != nil {

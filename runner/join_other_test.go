@@ -4,8 +4,8 @@ package runner_test
 
 import "github.com/ergon-energy/ergon/sensors"
 
-// joinable is none: the sampler takes the first readings here.
+// joinable returns nothing: on these systems the sampler takes the first readings.
 func joinable() []sensors.Backend { return nil }
 
-// killable is not needed here.
+// killable is not used on these systems.
 func killable(string) int { return 1 }

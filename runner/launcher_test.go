@@ -13,13 +13,13 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// launcher is one that notes what it is asked for. It refuses the first cgroup of each command.
+// launcher is a launcher that records its commands. It refuses the first cgroup of each command.
 type launcher struct {
 	launch.Direct
 	commands []launch.Command
 	refused  map[string]bool
 	closed   int
-	// startedOpen counts the commands that were started before it was closed.
+	// startedOpen counts the commands that were started before Close.
 	startedOpen int
 }
 
@@ -40,7 +40,7 @@ func (l *launcher) Close() error {
 	return nil
 }
 
-// watched is a target that notes whether its launcher is there when it starts.
+// watched is a target that records whether its launcher is still open when it starts.
 type watched struct {
 	launch.Target
 	by *launcher
@@ -53,8 +53,8 @@ func (w *watched) Start() error {
 	return w.Target.Start()
 }
 
-// TestLauncher: a cgroup that refuses the command is given up; the launcher lives through a session, and is let go before the
-// command of a single run starts.
+// TestLauncher checks that the runner does without a cgroup that cannot take the command. The launcher lives through a
+// session, and is closed before the command of a single run starts.
 func TestLauncher(t *testing.T) {
 	options := func(l *launcher) runner.Options {
 		return runner.Options{
@@ -69,7 +69,7 @@ func TestLauncher(t *testing.T) {
 		t.Fatal(err, rep.State)
 	}
 	if single.startedOpen != 0 || single.closed == 0 {
-		t.Errorf("the command was started beside its launcher, which was closed %d times", single.closed)
+		t.Errorf("the command was started while its launcher was open; the launcher was closed %d times", single.closed)
 	}
 	first, last := single.commands[0], single.commands[len(single.commands)-1]
 	if len(last.Groups) != 0 && len(first.Groups) == len(last.Groups) {
@@ -92,7 +92,7 @@ func TestLauncher(t *testing.T) {
 		}
 	}
 	if many.startedOpen != 3 || many.closed != 0 {
-		t.Errorf("%d of 3 rounds beside their launcher, which was closed %d times", many.startedOpen, many.closed)
+		t.Errorf("%d of 3 rounds had an open launcher, which was closed %d times", many.startedOpen, many.closed)
 	}
 	s.Close()
 	if many.closed != 1 {
@@ -100,7 +100,7 @@ func TestLauncher(t *testing.T) {
 	}
 }
 
-// TestLauncherFails: a command that cannot be held is not started, and no run of it is kept.
+// TestLauncherFails checks that a command that cannot be held is not started and leaves no run.
 func TestLauncherFails(t *testing.T) {
 	o := runner.Options{
 		Launcher: broken{}, Results: t.TempDir(), Backends: joinable(), Project: "p",

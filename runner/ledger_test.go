@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// What the launcher used is no part of the command's, whichever mode the kernel puts it under.
+// The launcher's CPU time is not part of the command's, in whichever mode the kernel counted it.
 func TestSinceStart(t *testing.T) {
 	const ms = time.Millisecond
 	for _, c := range []struct {

@@ -22,10 +22,10 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// behaviour tells the re-executed test binary what kind of sampler to be.
+// behaviour is the environment variable that tells the re-executed test binary how to behave as a sampler.
 const behaviour = "ERGON_TEST_SAMPLER"
 
-// TestMain makes this test binary the sampler process, also a bad one, and the target.
+// TestMain lets this test binary run as the sampler process, good or bad, and as the runner that a test kills.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == "sample" {
 		os.Exit(badSampler())
@@ -58,7 +58,7 @@ func fakes() []sensors.Backend {
 	return []sensors.Backend{ramp("steady", nil), ramp("hanging", os.Getenv), failing(), vanishing(), stepping(), holding()}
 }
 
-// source is a fake one: the edge of hardware that is not there.
+// source is a fake source. It replaces missing hardware.
 type source struct {
 	list []sensors.Sensor
 	read func([]float64) error
@@ -68,8 +68,7 @@ func (s *source) Sensors() []sensors.Sensor { return s.list }
 func (s *source) Read(dst []float64) error  { return s.read(dst) }
 func (s *source) Close() error              { return nil }
 
-// ramp counts one joule a reading. With an environment it hangs when that says so: "hangs at first" in its first
-// reading, "hangs later" in its third.
+// ramp counts one joule a reading. If env says so, it hangs: "hangs at first" in its first reading, "hangs later" in its third.
 func ramp(name string, env func(string) string) sensors.Backend {
 	return sensors.Backend{
 		Name: name, Doc: "a fake", Alone: true,
@@ -95,7 +94,7 @@ func ramp(name string, env func(string) string) sensors.Backend {
 	}
 }
 
-// failing gives no reading after its first.
+// failing has no reading after its first.
 func failing() sensors.Backend {
 	return sensors.Backend{
 		Name: "failing", Doc: "a fake",
@@ -115,7 +114,7 @@ func failing() sensors.Backend {
 	}
 }
 
-// vanishing is there and then has gone.
+// vanishing has two readings and is then gone.
 func vanishing() sensors.Backend {
 	return sensors.Backend{
 		Name: "vanishing", Doc: "a fake",
@@ -135,7 +134,7 @@ func vanishing() sensors.Backend {
 	}
 }
 
-// stepping is a wall clock that somebody sets forward by an hour after the first reading, where the environment says so.
+// stepping is a wall clock that is set forward by an hour after the first reading, if the environment says so.
 func stepping() sensors.Backend {
 	return sensors.Backend{
 		Name: "profiler", Doc: "a fake",
@@ -157,7 +156,7 @@ func stepping() sensors.Backend {
 	}
 }
 
-// holding says that the target holds 12 MiB.
+// holding reports that the target has 12 MiB of memory.
 func holding() sensors.Backend {
 	return sensors.Backend{
 		Name: "holding", Doc: "a fake",
@@ -173,7 +172,8 @@ func holding() sensors.Backend {
 	}
 }
 
-// TestStatus holds that what is shown during a run is what the sampler has written by then. The target runs until it is shown.
+// TestStatus checks that the figures during a run are those that the sampler has written by then. The target runs until they
+// are shown.
 func TestStatus(t *testing.T) {
 	shown := filepath.Join(t.TempDir(), "shown")
 	var last datamodel.Now
@@ -195,7 +195,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// TestClockStep holds that a step of the wall clock is told, and moves nothing.
+// TestClockStep checks that a step of the wall clock is reported and changes no time.
 func TestClockStep(t *testing.T) {
 	rep, err := measure(t, "sets the clock", "true", nil)
 	if err != nil {
@@ -211,7 +211,7 @@ func TestClockStep(t *testing.T) {
 	}
 }
 
-// measure runs a shell command under a sampler of that behaviour.
+// measure runs a shell command with a sampler that behaves as how says.
 func measure(t *testing.T, how, script string, change func(*runner.Options)) (runner.Report, error) {
 	t.Helper()
 	t.Setenv(behaviour, how)
@@ -239,7 +239,7 @@ func measure(t *testing.T, how, script string, change func(*runner.Options)) (ru
 	return runner.Run(t.Context(), o, []string{"sh", "-c", script})
 }
 
-// sensor returns the metric of a leaf, which must be there.
+// sensor returns the metric of a sensor. A missing sensor ends the test.
 func sensor(t *testing.T, rep runner.Report, id string) datamodel.Metric {
 	t.Helper()
 	found := leaf(rep.Tree, id)
@@ -249,7 +249,7 @@ func sensor(t *testing.T, rep runner.Report, id string) datamodel.Metric {
 	return found.Metric(found.Sensor.Name)
 }
 
-// leaf finds the node of a sensor; nil if there is none.
+// leaf returns the node of a sensor, or nil if there is none.
 func leaf(n *datamodel.Node, id string) *datamodel.Node {
 	if n.Sensor != nil && n.Sensor.ID == id {
 		return n
@@ -274,7 +274,7 @@ func TestRun(t *testing.T) {
 		t.Errorf("steady/ticks: %v in %d readings", m.Value, m.Count)
 	}
 	if m := sensor(t, rep, "failing/level"); m.Gaps == 0 || m.Value == 0 {
-		t.Errorf("failing/level: %v with %d gaps, want the one reading there was and gaps", m.Value, m.Gaps)
+		t.Errorf("failing/level: %v with %d gaps, want one reading and gaps", m.Value, m.Gaps)
 	}
 	stored, err := store.Load(rep.Dir)
 	if err != nil {
@@ -291,7 +291,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestBadSampler holds that no sampler harms the target, hangs the run or takes away what the runner knows itself.
+// TestBadSampler checks that a bad sampler does not harm the target, does not hang the run, and does not lose what the runner
+// knows itself.
 func TestBadSampler(t *testing.T) {
 	for _, how := range []string{"dies at once", "hangs at once", "talks nonsense"} {
 		t.Run(how, func(t *testing.T) {
@@ -343,7 +344,7 @@ func TestBadSampler(t *testing.T) {
 	})
 }
 
-// TestHangingSource holds that a source that hangs, wherever it does, delays no other and not the end.
+// TestHangingSource checks that a source that hangs, in open or in a reading, delays neither the others nor the end.
 func TestHangingSource(t *testing.T) {
 	testenv.Long(t)
 	for how, word := range map[string]string{
@@ -366,7 +367,7 @@ func TestHangingSource(t *testing.T) {
 			if !strings.Contains(said, word) || !strings.Contains(said, "hanging") {
 				t.Errorf("warnings and missing %s: want %q about hanging", said, word)
 			}
-			// Every beat from the first reading on is one that was taken or missed.
+			// Every beat from the first reading on was taken or missed.
 			for _, s := range rep.Run.Sources {
 				taken := map[string]int64{"hangs at first": 0, "hangs later": 2}[how]
 				if s.Name == "hanging" && (!s.Hung || s.Readings != taken || s.Missed < 30-taken) {
@@ -377,7 +378,7 @@ func TestHangingSource(t *testing.T) {
 	}
 }
 
-// TestSetupErrors holds that what cannot be done is said before anything starts.
+// TestSetupErrors checks that impossible requests are reported before anything starts.
 func TestSetupErrors(t *testing.T) {
 	made := filepath.Join(t.TempDir(), "made")
 	for name, c := range map[string]struct {
@@ -408,7 +409,7 @@ func TestSetupErrors(t *testing.T) {
 	}
 }
 
-// TestNoSave leaves nothing anywhere.
+// TestNoSave checks that a run that is not kept leaves no files.
 func TestNoSave(t *testing.T) {
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
@@ -421,7 +422,7 @@ func TestNoSave(t *testing.T) {
 	}
 }
 
-// TestSelect takes sensors away, and gives some back.
+// TestSelect switches sensors off, and some on again.
 func TestSelect(t *testing.T) {
 	rep, err := measure(t, "", "true", func(r *runner.Options) { r.Config.Select = []string{"-*", "+stea*"} })
 	if err != nil {

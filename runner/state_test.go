@@ -2,7 +2,7 @@ package runner
 
 import "testing"
 
-// TestSteps holds the whole matrix: each of the 25 steps is taken or refused.
+// TestSteps checks all 25 steps: each is taken or refused.
 func TestSteps(t *testing.T) {
 	allowed := map[[2]State]bool{
 		{Setup, Ready}: true, {Setup, Closed}: true,

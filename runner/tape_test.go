@@ -18,8 +18,8 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// FuzzReplay: whatever a stranger has written to a tape, it is refused, or becomes a result that every format can show and that
-// can be kept and read again.
+// FuzzReplay checks that any tape is either refused or makes a result. Every format can show the result, and it can be kept and
+// read again.
 func FuzzReplay(f *testing.F) {
 	manifest, spool := strangers(f)
 	f.Add(manifest, spool)
@@ -61,12 +61,12 @@ func FuzzReplay(f *testing.F) {
 		}
 		again, err := store.Load(at)
 		if err != nil || again.Run.ID != result.Run.ID {
-			t.Fatalf("what was kept cannot be read: %v", err)
+			t.Fatalf("the kept result cannot be read: %v", err)
 		}
 	})
 }
 
-// TestReplayDate: the folder of a replayed run has the date of its id, although the command may have started on the next day.
+// TestReplayDate checks that the folder of a replayed run has the date of its id, even if the command started a day later.
 func TestReplayDate(t *testing.T) {
 	dir := t.TempDir()
 	file, results := filepath.Join(dir, "t.zip"), filepath.Join(dir, "results")
@@ -99,7 +99,7 @@ func TestReplayDate(t *testing.T) {
 	}
 }
 
-// strangers is the manifest and a spool of a tape that is as it should be.
+// strangers returns the manifest and a spool of a valid tape.
 func strangers(f *testing.F) (manifest, spool []byte) {
 	f.Helper()
 	dir := f.TempDir()

@@ -29,8 +29,8 @@ func NewChild(pid int) *Child { return &Child{pid: pid, ioFile: -1} }
 // PID is the process id.
 func (c *Child) PID() int { return c.pid }
 
-// Watch opens what tells at the end how much the process has read and written. It must be called while the process is
-// alive and is of our user.
+// Watch opens the file that says at the end how much the process has read and written. It must be called while the process is
+// alive and belongs to our user.
 func (c *Child) Watch() { c.ioFile = openIO(c.pid) }
 
 // Exited returns when the process has ended. It is a zombie then, whose files below /proc can be read.
@@ -40,7 +40,7 @@ func (c *Child) Exited() (err error) {
 	return err
 }
 
-// Reap takes the state of the ended process away.
+// Reap returns the state of the ended process and removes the zombie.
 func (c *Child) Reap() (State, error) {
 	for {
 		var status syscall.WaitStatus
@@ -59,7 +59,7 @@ func (c *Child) Reap() (State, error) {
 	}
 }
 
-// Discard waits for the end of the process and takes its state away.
+// Discard waits for the end of the process and removes the zombie.
 func (c *Child) Discard() {
 	if c.ioFile >= 0 {
 		_ = unix.Close(c.ioFile) // only read from
@@ -253,7 +253,7 @@ func Descendants(except ...int) ([]int, error) {
 		}
 		stat, err := os.ReadFile("/proc/" + e.Name() + "/stat")
 		if err != nil {
-			continue // it has ended meanwhile
+			continue // it has ended
 		}
 		if parent, alive := parseStat(stat); alive && !slices.Contains(except, pid) {
 			children[parent] = append(children[parent], pid)

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// TestIO holds what the dead are said to have read and written against what they did.
+// TestIO compares the reported reads and writes of ended processes with what they did.
 func TestIO(t *testing.T) {
 	file := t.TempDir() + "/file"
 	d := hold(t, "dd", "if=/dev/zero", "of="+file, "bs=4096", "count=25", "status=none")
@@ -73,7 +73,7 @@ func TestDescendants(t *testing.T) {
 	if _, err := io.Copy(io.Discard, out); err != nil {
 		t.Error(err)
 	}
-	if err := awaitDead(c.Process.Pid); err != nil { // a zombie now, which is no descendant that lives
+	if err := awaitDead(c.Process.Pid); err != nil { // it is now a zombie, not a living descendant
 		t.Error(err)
 	}
 	if all, err = Descendants(); err != nil || slices.Contains(all, c.Process.Pid) {
@@ -97,7 +97,7 @@ func TestParseStat(t *testing.T) {
 		"4711 (sleep) S 4710 1 1 0": {4710, true},
 		"1 (a) Z 9 (b) R 7 0":       {7, true}, // named "a) Z 9 (b"
 		"5 (x) Z 4 1":               {4, false},
-		"5 (x) S 0 0":               {0, false}, // nobody's child
+		"5 (x) S 0 0":               {0, false}, // a child without a parent
 		"5 (x) S":                   {0, false},
 		"":                          {0, false},
 	} {

@@ -17,8 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Signals relays the signals that must reach the target even if they were sent to ergon alone. os/signal does not tell
-// where a signal came from, so a handler in C does. A signal that was ignored when ergon began is ignored again: the Go
+// Signals relays the signals that must reach the target even if they were sent to ergon alone. os/signal does not
+// report where a signal came from, so a handler in C does. A signal that was ignored when ergon began is ignored again: the Go
 // runtime has installed its own handler, which ends the process.
 func Signals(ignored func(os.Signal) bool) (<-chan Signal, error) {
 	var list []C.int

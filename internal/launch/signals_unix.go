@@ -18,10 +18,10 @@ func relayed() []syscall.Signal {
 	}
 }
 
-// Deadly tells whether the signal ends a process that does not handle it.
+// Deadly reports whether the signal ends a process that does not handle it.
 func (s Signal) Deadly() bool { return s.Number != syscall.SIGCONT && s.Number != syscall.SIGWINCH }
 
-// Quiet makes it an error, not a signal, to write to a pipe that nobody reads or beyond the limit of a file's size.
+// Quiet makes it an error, not a signal, to write to a closed pipe or beyond the limit of a file's size.
 // children says that this process starts the target itself. The target would inherit ignored signals, so they are caught
 // then, which costs a thread.
 func Quiet(children bool) {

@@ -18,7 +18,7 @@ func TestSignals(t *testing.T) {
 	}
 	for _, s := range []syscall.Signal{syscall.SIGUSR1, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGCONT} {
 		if s != syscall.SIGUSR1 && signal.Ignored(s) {
-			continue // whoever started the tests, such as nohup, ignores it: so do we
+			continue // the caller of the tests, such as nohup, ignores it, so ergon does too
 		}
 		before := time.Now()
 		if err := syscall.Kill(os.Getpid(), s); err != nil {

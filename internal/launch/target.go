@@ -26,7 +26,7 @@ type Group struct {
 	Version int // 1 or 2
 }
 
-// GroupError says that a cgroup does not take the command. There is no process then.
+// GroupError says that the command could not be put into a cgroup. Hold has then made no process.
 type GroupError struct {
 	Group Group
 	Err   error
@@ -103,7 +103,7 @@ func (e *ExecError) Error() string { return e.Command + ": " + e.Err.Error() }
 
 func (e *ExecError) Unwrap() error { return e.Err }
 
-// NotFound tells 127 from 126.
+// NotFound reports whether the command was not found (exit code 127) or not executable (126).
 func (e *ExecError) NotFound() bool {
 	return errors.Is(e.Err, fs.ErrNotExist) || errors.Is(e.Err, exec.ErrNotFound)
 }
@@ -125,7 +125,7 @@ func (Direct) Hold(c Command) (Target, error) {
 // Close does nothing.
 func (Direct) Close() error { return nil }
 
-// PID is 0: there is no process that launches.
+// PID returns 0: Direct has no process of its own.
 func (Direct) PID() int { return 0 }
 
 type direct struct {
@@ -167,7 +167,7 @@ func (d *direct) Start() error {
 	return nil
 }
 
-// environment is ours with the changes; nil, which stands for ours, if there are none.
+// environment returns our environment with the changes. Without changes it returns nil, which means our environment.
 func (d *direct) environment() []string {
 	if len(d.command.Env) == 0 {
 		return nil

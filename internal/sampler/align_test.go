@@ -11,11 +11,11 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// ticking is counters that move at fixed times, each with a period of its own; 0 never moves.
+// ticking has counters that move at fixed times, each with its own period. A counter with the period 0 never moves.
 type ticking struct {
 	began   time.Time
 	periods []time.Duration
-	moved   []time.Duration // when each moved last, at the last reading
+	moved   []time.Duration // when each counter had last moved at the last reading
 }
 
 func (s *ticking) Sensors() []sensors.Sensor {
@@ -51,7 +51,8 @@ func aligning(periods ...time.Duration) (*reader, *ticking) {
 	return r, s
 }
 
-// What a counter shows in the row is never older than is said, and the gauge is not waited for.
+// TestAlign checks that a counter's value in the row is never older than its edge says, and that align does not wait for the
+// gauge.
 func TestAlign(t *testing.T) {
 	machine := testenv.Begin(t)
 	r, s := aligning(time.Millisecond, 3*time.Millisecond)
@@ -73,7 +74,7 @@ func TestAlign(t *testing.T) {
 				t.Errorf("edge of %s", e.Sensor)
 			}
 			if age := (r.at - s.moved[i]).Seconds(); age > *said || *said <= 0 {
-				t.Errorf("%s: its value is %v s old, %v s are said", e.Sensor, age, *said)
+				t.Errorf("%s: its value is %v s old, but the edge says %v s", e.Sensor, age, *said)
 			}
 		}
 	}
@@ -82,11 +83,11 @@ func TestAlign(t *testing.T) {
 	}
 }
 
-// A counter that does not move is waited for so long and no longer, and named.
+// The wait for a counter that does not move has a limit. Then the warning names the counter.
 func TestAlignStuck(t *testing.T) {
 	r, s := aligning(time.Millisecond, 0)
 	if d := r.edgeLimit(); d != mostEdge {
-		t.Errorf("%v where the period is not known", d)
+		t.Errorf("%v if the period is unknown", d)
 	}
 	r.list[1].Update = 4 * time.Millisecond
 	if d := r.edgeLimit(); d != 20*time.Millisecond {
@@ -102,6 +103,6 @@ func TestAlignStuck(t *testing.T) {
 	r.gone = true
 	r.align(s.began, true)
 	if r.stats.Readings != 1 {
-		t.Errorf("one that has gone is read")
+		t.Errorf("a source that has gone is read")
 	}
 }

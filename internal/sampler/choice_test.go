@@ -70,7 +70,7 @@ func TestChoiceUnknown(t *testing.T) {
 		}
 	}
 	f("-cpu", "")
-	f("+nvml", "") // known, though there is none here
+	f("+nvml", "") // known, although this list has no such sensor
 	f("-gpu", "")
 	f("-cpu/user", "")
 	f("-cpus", `"cpus"`)

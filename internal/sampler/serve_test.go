@@ -43,7 +43,7 @@ func fakes() []sensors.Backend {
 	}}
 }
 
-// talk sends the orders and waits for the answer to each that has one, as the runner does.
+// talk sends the orders like the runner, and waits for the answer to each order that has one.
 func talk(t *testing.T, config Config, subject Subject, between func()) (replies []reply) {
 	t.Helper()
 	toChild, in := io.Pipe()
@@ -77,7 +77,7 @@ func talk(t *testing.T, config Config, subject Subject, between func()) (replies
 func TestServe(t *testing.T) {
 	dir := t.TempDir()
 	config := Config{Setup: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Node: "here", Interval: 2 * time.Millisecond}
-	replies := talk(t, config, Subject{Spool: dir}, func() { time.Sleep(50 * time.Millisecond) }) // the time that is measured
+	replies := talk(t, config, Subject{Spool: dir}, func() { time.Sleep(50 * time.Millisecond) }) // the length of the run
 	var ops []string
 	for _, r := range replies {
 		ops = append(ops, r.Op)
@@ -125,8 +125,7 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestServeOrphan holds that a sampler whose runner has gone without a word leaves nothing of a run that was to leave
-// nothing.
+// TestServeOrphan checks that a sampler removes the spool of a run that is not kept, if its runner ends without an order.
 func TestServeOrphan(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	var orders bytes.Buffer
@@ -148,7 +147,7 @@ func TestServeOrphan(t *testing.T) {
 	}
 }
 
-// FuzzServe holds that no line makes the sampler panic or hang.
+// FuzzServe checks that no line makes the sampler panic or hang.
 func FuzzServe(f *testing.F) {
 	f.Add([]byte(`{"op":"config","config":{"setup":{"proc":"/proc","sys":"/sys"},"interval":1000000000,"select":["-fake"]}}` + "\n" + `{"op":"status"}` + "\n"))
 	f.Add([]byte(`{"op":"begin"}` + "\n" + `{"op":"begin"}` + "\n" + `{"op":"end"}` + "\n" + `{"op":"end"}`))
@@ -158,7 +157,7 @@ func FuzzServe(f *testing.F) {
 	f.Add([]byte("\x00{}"))
 	f.Fuzz(func(_ *testing.T, lines []byte) {
 		if bytes.Contains(lines, []byte("spool")) || bytes.Contains(lines, []byte("\\u")) {
-			return // would write where it says
+			return // the sampler would write to the folder that the input names
 		}
 		_ = Serve(bytes.NewReader(lines), io.Discard, fakes())
 	})

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestStartBlocksStops: the child is started with the terminal's stop signals blocked, and this thread has its own mask
-// again afterwards.
+// TestStartBlocksStops checks that the child starts with the terminal's stop signals blocked, and that this thread has its own
+// mask again afterwards.
 func TestStartBlocksStops(t *testing.T) {
 	t.Parallel()
 	blocked := func(status string) uint64 {

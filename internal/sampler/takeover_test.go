@@ -16,7 +16,7 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// zeroed counts the seconds since it was opened, as perf events count from when they are opened.
+// zeroed counts the seconds since it was opened, like a perf event.
 type zeroed struct{ zero time.Time }
 
 func (z *zeroed) Sensors() []sensors.Sensor {
@@ -40,7 +40,7 @@ func (z *zeroed) TakeOver(h sensors.Handover) (err error) {
 	return err
 }
 
-// seam are a counter that both processes read and a gauge that only the sampler does.
+// seam lists a counter that both processes read and a gauge that only the sampler reads.
 func seam() []sensors.Backend {
 	open := func(s sensors.Source) func(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 		return func(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence, error) { return s, nil, nil }
@@ -53,16 +53,16 @@ func seam() []sensors.Backend {
 	}
 }
 
-// TestTakeOver holds that nothing is lost where the sampler takes over from the runner: the counter counts on from the same zero,
-// time goes on, and every beat was read or is counted as missed.
+// TestTakeOver checks that nothing is lost when the sampler takes over from the runner. The counter keeps its zero, time goes
+// on, and every beat was read or is counted as missed.
 func TestTakeOver(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("here the sampler takes the first readings itself")
+		t.Skip("on this system the sampler takes the first readings itself")
 	}
 	for _, interval := range []time.Duration{time.Millisecond, 10 * time.Millisecond, time.Hour} {
 		config := Config{Setup: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Node: "here", Interval: interval}
 		if NeedsSampler(config, seam()) {
-			t.Fatal("the runner may not read")
+			t.Fatal("the runner must not read")
 		}
 		dir := t.TempDir()
 		subject := Subject{Spool: dir}
@@ -93,7 +93,7 @@ func TestTakeOver(t *testing.T) {
 		}
 		order(request{Op: opConfig, Config: &config}, false)
 		order(request{Op: opSubject, Subject: &subject}, true)
-		time.Sleep(30 * time.Millisecond) // the time in which the runner reads
+		time.Sleep(30 * time.Millisecond) // the runner reads
 		if err := local.Pause(); err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +103,7 @@ func TestTakeOver(t *testing.T) {
 		}
 		before := len(local.Rows()[0].At)
 		order(request{Op: opBegin, Takeover: handed}, true)
-		time.Sleep(30 * time.Millisecond) // and the sampler
+		time.Sleep(30 * time.Millisecond) // the sampler reads
 		ended := order(request{Op: opEnd}, true).Ended
 		_ = in.Close()
 		if err := <-done; err != nil {
@@ -125,8 +125,8 @@ func TestTakeOver(t *testing.T) {
 				t.Errorf("%v: row %d at %v is off by %v s", interval, i, at[i], d)
 			}
 		}
-		// The first reading, that of the sampler and the last one are no beats. The latter two may each stand for one, and the
-		// last beat need not be due yet.
+		// The first reading, the sampler's first and the last are not beats. The latter two may each count for one. The last
+		// beat need not be due yet.
 		due := at[len(at)-1].Seconds() / interval.Seconds()
 		if got := float64(stats.Readings - 3 + stats.Missed); got > due+1 || got < due-3 {
 			t.Errorf("%v: %v beats were read or missed, %v were due; %+v", interval, got, due, stats)
@@ -137,7 +137,7 @@ func TestTakeOver(t *testing.T) {
 	}
 }
 
-// spooled reads a closed spool of one sensor.
+// spooled reads a closed spool that has one sensor.
 func spooled(t *testing.T, path string) (times []time.Duration, values []float64) {
 	t.Helper()
 	spool, err := store.OpenSpool(path)
@@ -157,7 +157,7 @@ func spooled(t *testing.T, path string) (times []time.Duration, values []float64
 	}
 }
 
-// TestHanded holds that rows find their sensors by id, and that what does not fit is refused.
+// TestHanded checks that rows find their sensors by id, and that values of the wrong length are refused.
 func TestHanded(t *testing.T) {
 	list := []sensors.Sensor{{ID: "b"}, {ID: "new"}, {ID: "a"}}
 	h := Handed{Sensors: []string{"a", "b"}, At: make([]time.Duration, 2)}
@@ -176,11 +176,11 @@ func TestHanded(t *testing.T) {
 	}
 	h.Values = h.Values[1:]
 	if _, err := h.rows(list); err == nil {
-		t.Error("rows that are cut are taken")
+		t.Error("truncated rows are accepted")
 	}
 }
 
-// TestNeedsSampler: what may block is left to the sampler.
+// TestNeedsSampler checks that only the sampler reads what may block.
 func TestNeedsSampler(t *testing.T) {
 	plain := Config{Setup: sensors.Setup{Proc: "/proc", Sys: "/sys"}}
 	blocking := sensors.Backend{Name: "meter", There: func(sensors.Setup) error { return nil }}

@@ -1,5 +1,5 @@
 // Package prelaunch forks a fork server before the Go runtime starts, so that each command is as the caller of ergon made
-// it. Only the program itself imports this package: whoever imports it forks a process at its start.
+// it. Only the program itself imports this package: a program that imports it forks a process at its start.
 //
 // Go changes a process before main runs. It forgets which signals were ignored, unblocks some, raises the limit of open
 // files, and opens /dev/null on a closed descriptor 0, 1 or 2. A child inherits what Go left, not what the caller gave.

@@ -22,13 +22,13 @@ import (
 	"github.com/ergon-energy/ergon/internal/launch"
 )
 
-// Ignored tells whether a signal was ignored when this process began. The Go runtime has forgotten it.
+// Ignored reports whether a signal was ignored when this process began. The Go runtime has forgotten it.
 func Ignored(s os.Signal) bool {
 	number, ok := s.(syscall.Signal)
 	return ok && C.prelaunch.ignored&(1<<(number-1)) != 0
 }
 
-// Launcher is the runner's hold on the fork server. Its methods must not be called at the same time.
+// Launcher controls the fork server. Its methods must not be called at the same time.
 type Launcher struct {
 	pid    int
 	orders *os.File // nil after Close
@@ -84,8 +84,8 @@ func (l *Launcher) Hold(c launch.Command) (launch.Target, error) {
 		_ = ours.Close()
 		return nil, fmt.Errorf("hold %s: the launcher has ended: %w", c.Argv[0], err)
 	}
-	// The child is told before its process id is known: so it works while the server answers.
-	_, _ = ours.Write(command) // it fails if there is no child any more
+	// The child gets the command before its process id is known, so it works while the server answers.
+	_, _ = ours.Write(command) // it fails if the child has ended
 	pid, err := l.answer()
 	if err != nil {
 		_ = ours.Close()
@@ -93,8 +93,8 @@ func (l *Launcher) Hold(c launch.Command) (launch.Target, error) {
 	}
 	t := &target{Child: launch.NewChild(pid), command: c.Argv[0], conn: ours}
 	v, err := t.verdict()
-	if err != nil || v.failed == 0 { // an error is the end of the child by a signal, which Reap will tell
-		return t, nil //nolint:nilerr // as said
+	if err != nil || v.failed == 0 { // an error means that a signal ended the child, and Reap reports that
+		return t, nil //nolint:nilerr // Reap reports it
 	}
 	t.Abandon()
 	if group := int(v.group); group >= 0 {
@@ -103,7 +103,7 @@ func (l *Launcher) Hold(c launch.Command) (launch.Target, error) {
 	return nil, fmt.Errorf("hold %s: %w", c.Argv[0], v.failed)
 }
 
-// position finds in the groups the one that the child counts as number n: the v2 group is number 0, those of v1 follow.
+// position returns the index of the group that the child numbers n: the v2 group is number 0, and the v1 groups follow.
 func position(groups []launch.Group, n int) int {
 	v1 := 0
 	for i, g := range groups {
@@ -208,7 +208,7 @@ type target struct {
 	conn    *os.File // nil after Start and Abandon
 }
 
-// verdict is what the child says. errno is 0 for success.
+// verdict is the child's answer. errno is 0 for success.
 type verdict struct {
 	failed syscall.Errno
 	group  int32

@@ -184,7 +184,7 @@ func once(l *Launcher, c launch.Command) (launch.State, error) {
 	return finish(t)
 }
 
-// gone tells whether there is no such process any more, not even a zombie.
+// gone reports whether the process is gone, even as a zombie.
 func gone(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 
 // eventually waits until a condition holds.
@@ -744,12 +744,12 @@ func TestRunnerKilled(t *testing.T) {
 	for name, pid := range map[string]int{"launcher": server, "command": held} {
 		eventually(t, name+" ended", func() bool {
 			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-			return err != nil || bytes.Contains(stat, []byte(") Z ")) // the one who adopts orphans may reap late, or never
+			return err != nil || bytes.Contains(stat, []byte(") Z ")) // the process that adopts orphans may reap late, or never
 		})
 	}
 }
 
-// TestLauncherKilled does no harm to what is held, and says so to who wants more.
+// TestLauncherKilled checks that the end of the launcher does not harm a held command, and that further commands get an error.
 func TestLauncherKilled(t *testing.T) {
 	t.Parallel()
 	c, in, out, server, _ := holder(t)
@@ -770,7 +770,7 @@ func TestLauncherKilled(t *testing.T) {
 // TestIgnored notes signals that the caller has ignored.
 func TestIgnored(t *testing.T) {
 	if Ignored(syscall.SIGSEGV) || Ignored(os.Signal(nil)) {
-		t.Error("a signal is ignored that nobody has ignored")
+		t.Error("a signal counts as ignored that was not ignored")
 	}
 }
 

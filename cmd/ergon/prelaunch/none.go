@@ -10,10 +10,10 @@ import (
 	"github.com/ergon-energy/ergon/internal/launch"
 )
 
-// Ignored tells whether a signal was ignored when this process began.
+// Ignored reports whether a signal was ignored when this process began.
 func Ignored(s os.Signal) bool { return signal.Ignored(s) }
 
-// Launcher is the runner's hold on a fork server. There is none in this build.
+// Launcher controls a fork server. There is none in this build.
 type Launcher struct{}
 
 // Take returns nil: nothing runs before the Go runtime in this build.

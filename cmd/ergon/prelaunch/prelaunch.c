@@ -67,8 +67,8 @@ static int receive(int orders, struct prelaunch_order *order, int *child) {
 	return 0;
 }
 
-// born_in makes a child of the runner that is born in a v2 cgroup, so that nobody waits for the kernel to move it. -1 if
-// the kernel cannot or may not.
+// born_in makes a child of the runner that is born in a v2 cgroup, because moving it later takes time. It returns -1 if the
+// kernel cannot or may not.
 static pid_t born_in(const char *group) {
 #if defined(SYS_clone3) && defined(CLONE_INTO_CGROUP)
 	int fd = open(group, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -26,13 +26,13 @@ struct prelaunch_order {
 struct prelaunch_command {
 	uint32_t files;   // "0" is written to each: the file tasks of a v1 cgroup
 	uint32_t words;   // the command and its arguments
-	uint32_t changes; // NAME=VALUE, added to the environment or put in place of a variable
+	uint32_t changes; // NAME=VALUE, added to the environment or replacing a variable
 	uint32_t size;
 };
 
 struct prelaunch_verdict {
 	int32_t failed; // an errno; 0 for success
-	int32_t group;  // which cgroup could not be joined: 0 is that of the order, 1 is the first of the files; -1 for none
+	int32_t group;  // which cgroup could not be joined: 0 is the order's, 1 is the first of the files; -1 for none
 };
 
 #endif
