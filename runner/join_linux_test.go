@@ -223,7 +223,7 @@ func TestBadJoin(t *testing.T) {
 			}
 			samplers := 0
 			o := joining(t, how, &samplers)
-			// The command goes on for 30 beats after the runner has let go of the sampler, or after the sampler has died.
+			// The command goes on for 30 beats after the runner has dropped the sampler, or after the sampler has died.
 			gone, start := filepath.Join(t.TempDir(), "gone"), o.Sampler
 			var reads, before atomic.Int64
 			o.Backends = counted(&reads)

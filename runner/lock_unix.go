@@ -26,7 +26,7 @@ func lockFolder(path string) (*os.File, error) {
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == unix.EWOULDBLOCK {
 		_ = f.Close()
-		return nil, fmt.Errorf("%s: the run still goes on", path)
+		return nil, fmt.Errorf("%s: the run has not ended yet", path)
 	}
 	return f, nil
 }

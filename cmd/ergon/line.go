@@ -39,7 +39,8 @@ type typed struct {
 	alone bool
 }
 
-// parse reads the command line once. The first word that is not an option is the name of a subcommand or a command to measure. Options before that word belong to the subcommand. `ergon make -j8` gives -j8 to make, and one -- is eaten.
+// parse reads the command line once. The first word that is not an option is the name of a subcommand or a command to
+// measure. Options before that word belong to the subcommand. `ergon make -j8` gives -j8 to make. One -- is removed.
 // Options of a subcommand may come after its words: `ergon report last -f json`.
 func parse(argv []string, commands []*subcommand) (line, error) {
 	l := line{commands: commands, subcommand: named(commands, "run"), options: layer{kind: commandLine}}

@@ -212,8 +212,9 @@ func (s *subject) sample(b *bench, config sampler.Config, length time.Duration) 
 	return got, files, nil
 }
 
-// openFiles lists the files that a sampler keeps open to read at every beat. It leaves out the limits of its own cgroup, which
-// the Go runtime reads about once a second, and the file children, which the sampler reads only without a cgroup.
+// openFiles lists the files that a sampler keeps open to read at every beat. It leaves out the limits of the sampler's own
+// cgroup: the Go runtime reads them about once a second. It also leaves out the file children, which the sampler reads only
+// without a cgroup.
 func openFiles(pid int) ([]string, error) {
 	own := filepath.Join("/proc", strconv.Itoa(pid))
 	entries, err := os.ReadDir(filepath.Join(own, "fd"))

@@ -47,7 +47,7 @@ func wrapping(b *bench) ([]figure, error) {
 		{name: "ergon -q true", argv: []string{b.ergon, "-q", "-o", results, nothing}, atMost: 1.2},
 		{name: "ergon true", argv: []string{b.ergon, "-o", results, nothing}, atMost: 2},
 	}
-	if dir, err := os.MkdirTemp("/dev/shm", "ergon-bench-"); err == nil { // tells what the disk's part is
+	if dir, err := os.MkdirTemp("/dev/shm", "ergon-bench-"); err == nil { // shows the disk's part in the time
 		defer func() { _ = os.RemoveAll(dir) }()
 		ours = append(ours, &variant{
 			name: "ergon -q true, results in a RAM disk", argv: []string{b.ergon, "-q", "-o", dir, nothing}, atMost: 1.2,

@@ -11,8 +11,9 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// NeedsSampler reports whether only the sampler process can take the first readings. That is so if a source may block, if a
-// root is redirected (anything below it may block), if readings wait for edges, or if all sensors are listed.
+// NeedsSampler reports whether only the sampler process can take the first readings. That is so if a source
+// may block or if a root is redirected, because anything below such a root may block. It is also so if readings wait for edges
+// or if all sensors are listed.
 func NeedsSampler(config Config, backends []sensors.Backend) bool {
 	if runtime.GOOS != "linux" || !config.shared() || config.Align || config.List {
 		return true

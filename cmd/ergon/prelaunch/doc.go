@@ -3,13 +3,13 @@
 //
 // Go changes a process before main runs. It forgets which signals were ignored, unblocks some, raises the limit of open
 // files, and opens /dev/null on a closed descriptor 0, 1 or 2. A child inherits what Go left, not what the caller gave.
-// So on Linux with cgo and glibc a C constructor (prelaunch.c) runs before the Go runtime and
+// So on Linux with cgo and glibc a C constructor (prelaunch.c) runs before the Go runtime:
 //
-//   - forks the server, an untouched and still small copy of the process. For each command it makes a child of the runner,
-//     which joins its cgroups and waits before its first instruction. The child's process id is known by then, and
-//     counters can be attached. The child is as small in the thousandth round as in the first, so that ru_maxrss, which
-//     survives execve, says something about the command;
-//   - notes which signals were ignored on entry.
+//   - It forks the server, an untouched and still small copy of the process. For each command the server makes a child of
+//     the runner. The child joins its cgroups and waits before its first instruction. Its process id is known by then, and
+//     counters can be attached. The child is as small in the thousandth round as in the first. ru_maxrss survives execve,
+//     so only a small child keeps it a property of the command.
+//   - It notes which signals were ignored on entry.
 //
 // The server ends when the runner closes its socket or dies. A held child ends when its own socket closes.
 //

@@ -220,7 +220,7 @@ static void serve(int orders, const sigset_t *mask) {
 }
 
 // wanted says whether a command may be measured. Only the sampler knows for sure that none is. For the other subcommands
-// the server is forked in vain. ERGON_EARLY names the only program that forks one: "off" is none. The tests, one binary
+// the server is forked without need. ERGON_EARLY names the only program that forks one: "off" means none. The tests, one binary
 // under many names, say "ergon"; and without a name no test binary forks.
 static int wanted(int argc, char **argv) {
 	if (argc < 2) return 0;
