@@ -125,7 +125,7 @@ func (l listing) filled() listing {
 	return out
 }
 
-// processName returns the name of a row for people, of at most that many columns.
+// processName returns the name of a row for people, cut to the given number of columns.
 func processName(p datamodel.Process, most int) string {
 	name := printable(p.Name)
 	if p.CommandLine != "" {
