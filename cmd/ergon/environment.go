@@ -9,8 +9,8 @@ import (
 // longest is how much of a variable is kept, in bytes.
 const longest = 4096
 
-// launchers lists the variables that are always stored: what a scheduler or MPI launcher says about the job, what sets the
-// number of threads and the GPUs, and what a CI service says about the build. A * stands for any rest of the name.
+// launchers lists the variables that are always stored. They describe the job of a scheduler or MPI launcher, the number of
+// threads, the GPUs, and the build of a CI service. A * stands for any rest of the name.
 func launchers() []string {
 	return []string{
 		"SLURM_*", "OMPI_*", "PMI_*", "PMIX_RANK", "PMIX_NAMESPACE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS", "FLUX_JOB_ID", "FLUX_TASK_RANK",
@@ -40,7 +40,7 @@ func secret(name string) bool {
 	return false
 }
 
-// storable refuses what is not the name of a variable, and names of secrets.
+// storable returns an error if name is not the name of a variable, or if the name suggests a secret.
 func storable(name string) error {
 	switch {
 	case name == "" || strings.ContainsAny(name, "=\x00"):

@@ -26,7 +26,7 @@ type line struct {
 	word string
 	// options are those typed, in order.
 	options layer
-	// words are what is left: the command to measure, or the arguments of the subcommand.
+	// words are the rest: the command to measure, or the arguments of the subcommand.
 	words []string
 	// help and version say that one of these options was given.
 	help, version bool
@@ -66,7 +66,7 @@ func parse(argv []string, commands []*subcommand) (line, error) {
 	return l, l.take(all)
 }
 
-// take keeps the options that were typed, or says what is wrong with one.
+// take keeps the options that were typed. It returns an error if one is unknown or lacks its value.
 func (l *line) take(all []typed) error {
 	asks := func(names ...string) bool {
 		return slices.ContainsFunc(all, func(t typed) bool { return l.subcommand.options.find(t.name) == nil && slices.Contains(names, t.name) })

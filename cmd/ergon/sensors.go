@@ -81,9 +81,9 @@ func (p *program) sensors(ctx context.Context, o SensorsOptions) (err error) {
 	return p.sensorTable(rows)
 }
 
-// everySensor asks a sampler process for all sensors: no other process loads a driver's library. The host is the one that was
-// asked for.
-func (p *program) everySensor(ctx context.Context, o SensorOptions, resultsDir string) (host sensors.Setup, ready sampler.Ready, err error) {
+// everySensor asks a sampler process for all sensors: no other process loads a driver's library. It also
+// returns the setup that it asked for.
+func (p *program) everySensor(ctx context.Context, o SensorOptions, resultsDir string) (setup sensors.Setup, ready sampler.Ready, err error) {
 	config := o.config()
 	config.List = true
 	config.Setup.Runner = os.Getpid()
@@ -92,26 +92,26 @@ func (p *program) everySensor(ctx context.Context, o SensorOptions, resultsDir s
 	}
 	results, err := filepath.Abs(resultsDir)
 	if err != nil {
-		return host, ready, err
+		return setup, ready, err
 	}
 	config.Setup.Dirs = append(config.Setup.Dirs, standing(results))
 	client, err := p.spawnSampler()
 	if err != nil {
-		return host, ready, err
+		return setup, ready, err
 	}
 	defer client.Wait()
 	defer client.Close()
 	if err := client.Configure(config); err != nil {
-		return host, ready, err
+		return setup, ready, err
 	}
 	if err := client.Attach(sampler.Subject{}); err != nil {
-		return host, ready, err
+		return setup, ready, err
 	}
 	ready, err = client.Ready(ctx)
 	return config.Setup, ready, wrongSensors(err)
 }
 
-// tapeSensors returns what a sampler would have listed where the tape was recorded: each sensor with its first reading.
+// tapeSensors returns the sensors of the recorded machine, each with its first reading on the tape.
 func (p *program) tapeSensors(file string) (ready sampler.Ready, err error) {
 	tape, run, err := runner.TapeSensors(file)
 	if err != nil {

@@ -114,7 +114,7 @@ func (l line) settle(lookup func(name string) (string, bool)) error {
 	return options.settle(environmentOf(options, lookup), l.options)
 }
 
-// environmentOf returns the layer of ERGON_* variables; An empty variable counts as not set.
+// environmentOf returns the layer of ERGON_* variables. An empty variable counts as not set.
 func environmentOf(t table, lookup func(name string) (string, bool)) layer {
 	l := layer{kind: environment}
 	for _, o := range t {
