@@ -160,6 +160,7 @@ func TestGPUEnergyOfKnownCurves(t *testing.T) {
 	}
 	trials(t, len(cases), func(t *testing.T, i int) {
 		c := cases[i]
+		machine := testenv.Begin(t)
 		words := strings.Fields("--interval nvml=" + c.interval + " sleep 2")
 		r := runOnGPU(t, c.library, c.settings, c.sensor, words...)
 		m := r.metric(t, datamodel.RunLevel, "", "gpu_energy")
@@ -184,8 +185,10 @@ func TestGPUEnergyOfKnownCurves(t *testing.T) {
 		blind, told := strings.Contains(c.settings, "square:350:50:0.1 "), false
 		for _, w := range r.Run.Warnings {
 			if strings.HasPrefix(w.Subject, "gpu/") && !strings.Contains(w.Text, "its energy covers") {
-				if told = strings.Contains(w.Text, "more than 5 % apart"); !told || !blind {
-					t.Errorf("%+v", w)
+				apart := strings.Contains(w.Text, "more than 5 % apart")
+				told = told || apart
+				if !apart || !blind {
+					machine.Errorf("%+v", w) // late readings warn of a long update period
 				}
 			}
 		}
