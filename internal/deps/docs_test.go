@@ -117,3 +117,36 @@ func TestSourceFilesNamed(t *testing.T) {
 		}
 	}
 }
+
+// TestTestsNamed checks that every test which a document names exists, because a promise without its test is only a sentence.
+func TestTestsNamed(t *testing.T) {
+	exists := map[string]bool{}
+	err := filepath.WalkDir(repository, func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir() && path != repository && strings.HasPrefix(e.Name(), "."):
+			return fs.SkipDir
+		case e.IsDir() || !strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		for _, name := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`).FindAllSubmatch(text, -1) {
+			exists[string(name[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range documents(t) {
+		for _, name := range regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z]\\w+)[`/]").FindAllStringSubmatch(text, -1) {
+			if !exists[name[1]] {
+				t.Errorf("%s names %s, which does not exist", path, name[1])
+			}
+		}
+	}
+	if len(exists) < 100 {
+		t.Errorf("found only %d tests", len(exists))
+	}
+}
