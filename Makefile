@@ -12,7 +12,10 @@ TARGETS  := darwin/arm64 freebsd/amd64 windows/amd64 linux/amd64 linux/arm64
 # The packages that start goroutines, in their code or in their tests.
 CONCURRENT = $(shell grep -rlE '^[[:space:]]*go [a-z]' --include='*.go' --exclude-dir='.?*' . | xargs -n 1 dirname | sort -u)
 
-.PHONY: help build check test race lint fmt vet cover bench fuzz cross ci fmt-check tidy-check short readers no-skips
+# The systems for which NOTICES.md names the modules.
+SYSTEMS = linux darwin freebsd windows
+
+.PHONY: help build check test race lint fmt vet cover bench fuzz cross ci notices fmt-check tidy-check short readers no-skips
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -53,6 +56,14 @@ fuzz: ## every fuzz target for FUZZTIME (30s), one after another
 cross: ## vet, tests included, and build for the other systems and for Linux, all without cgo
 	@for t in $(TARGETS); do echo "cross $$t"; export GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0; \
 		$(GO) vet -tags $(TAGS) ./... && $(GO) build -tags $(TAGS) -o /dev/null ./cmd/ergon || exit 1; done
+
+notices: ## NOTICES.md: the licences of all modules in the program
+	@mkdir -p bin && $(GO) build -modfile=tools/licenses.mod -o bin/go-licenses github.com/google/go-licenses
+	@{ printf '# Notices\n\n`make notices` writes this file. The program contains the standard library of Go and these modules.\n\n'; \
+	printf '## Go\n\nBSD-3-Clause\n\n```text\n'; cat "$$($(GO) env GOROOT)/LICENSE"; printf '```\n'; \
+	for s in $(SYSTEMS); do GOOS=$$s GOFLAGS=-tags=$(TAGS) GOROOT=$$($(GO) env GOROOT) bin/go-licenses report ./cmd/ergon \
+		--ignore github.com/ergon-energy/ergon --template tools/notices.tpl 2>bin/notices.log || { cat bin/notices.log >&2; exit 1; }; \
+	done | awk '/^## / {skip = seen[$$0]++} !skip'; } >bin/NOTICES.md && mv bin/NOTICES.md NOTICES.md
 
 ci: export ERGON_TEST_SKIPS := $(CURDIR)/bin/skips
 ci: no-skips fmt-check tidy-check lint cross build test race ## everything that must pass before a change is merged
