@@ -95,6 +95,9 @@ type host struct {
 	Host
 	run    datamodel.Run
 	energy energyChoice
+	// left says that processes of the command ran outside the cgroup that ergon made for it. What the cgroup counted is
+	// then only a part.
+	left bool
 }
 
 // hostResult is the result of one host.
@@ -111,6 +114,7 @@ type hostResult struct {
 func accountHost(run datamodel.Run, of Host) hostResult {
 	of.Series = withSeenPeriods(of.Series)
 	h := &host{Host: of, run: run, energy: chooseEnergy(of.Series)}
+	h.left = h.findLeft()
 	w := &doubts{}
 	for _, s := range h.Series {
 		w.list = append(w.list, s.Warnings()...)

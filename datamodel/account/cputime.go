@@ -90,11 +90,24 @@ func (h *host) atLeastRusage(chosen datamodel.Metric, waited modeTimes, w *doubt
 	if chosen.Reason != "" || math.IsNaN(waited.total) || chosen.Value >= waited.total {
 		return chosen
 	}
-	if chosen.Value < 0.95*waited.total && waited.total-chosen.Value > 0.010 {
+	if wellBelow(chosen.Value, waited.total) {
 		w.add("target/cpu_time", "%s gave %.4g s of CPU time, less than the %.4g s of the processes waited for: "+
 			"the larger value is used", chosen.Source, chosen.Value, waited.total)
 	}
 	return datamodel.Value(chosen.Name, waited.total, units.Second, "delta", sensors.FromCounter, waited.source)
+}
+
+// wellBelow reports whether a CPU time is below the CPU time of wait4 by more than the error of both.
+func wellBelow(cpu, waited float64) bool { return cpu < 0.95*waited && waited-cpu > 0.010 }
+
+// findLeft reports whether the command, or a part of it, left the cgroup that ergon made for it. The cgroup then counted
+// less CPU time than the processes that were waited for used. It is false if there was no cgroup.
+func (h *host) findLeft() bool {
+	if counted, ok := have(h.Ledger.GroupTime); ok {
+		return wellBelow(counted, h.waited().total)
+	}
+	read, how := h.targetTime(datamodel.CPUTime, sensors.TargetCPU)
+	return how == sensors.ByCgroup && wellBelow(read.Value, h.waited().total)
 }
 
 // modes returns the CPU times in user mode and in the kernel. They come from the best source whose two times add up to
