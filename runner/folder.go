@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,13 +20,15 @@ type folder struct {
 }
 
 // make makes the folder of a run below results. It reserves the space that is needed at the end, because the command may
-// fill the disk. If results is empty, make only checks that a temporary folder can be made.
-func (f *folder) make(results string, run *datamodel.Run) (err error) {
+// fill the disk. If results is empty, make only checks that a temporary folder can be made. newDir explains fresh.
+func (f *folder) make(results string, run *datamodel.Run, fresh func() string) (err error) {
 	if results == "" {
 		return mayWrite(os.TempDir())
 	}
-	f.dir, err = store.NewRunDir(results, run.Project, run.Start, run.ID)
-	if err != nil {
+	f.dir, err = newDir(results, run, fresh)
+	if errors.Is(err, os.ErrExist) {
+		return err
+	} else if err != nil {
 		return fmt.Errorf("results folder: %w: choose another with -o DIR, or keep nothing with --no-save", err)
 	}
 	f.spool = filepath.Join(f.dir, store.SpoolFolder)

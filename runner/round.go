@@ -2,8 +2,6 @@ package runner
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -22,8 +20,10 @@ import (
 // round is the state of the measurement of one command.
 type round struct {
 	*Session
-	target   launch.Target // the command; nil until its process exists
-	run      datamodel.Run
+	target launch.Target // the command; nil until its process exists
+	run    datamodel.Run
+	// unit names the cgroup. It is new in each round, even if the caller chose the run's id.
+	unit     string
 	folder   folder
 	readings readings
 	group    *cgroup.Group
@@ -42,11 +42,14 @@ type round struct {
 
 func newRound(s *Session, command []string) *round {
 	now := time.Now()
-	o := &round{Session: s, group: &cgroup.Group{}}
+	o := &round{Session: s, group: &cgroup.Group{}, unit: newID(now)}
 	o.run = datamodel.Run{
-		Schema: datamodel.ManifestSchema, ID: newID(now), Project: o.Project, Command: command,
+		Schema: datamodel.ManifestSchema, ID: o.unit, Project: o.Project, Command: command,
 		Outcome: datamodel.Unfinished, Start: now, Version: o.Version, Estimate: o.Estimate,
 		Sources: []datamodel.SourceStats{}, Missing: []sensors.Absence{}, Warnings: []datamodel.Warning{}, // [] in JSON
+	}
+	if o.ID != "" {
+		o.run.ID = o.ID
 	}
 	o.run.Folder, _ = os.Getwd()
 	config := o.Config
@@ -115,7 +118,11 @@ func (o *round) setup(ctx context.Context) error {
 	go func() { held <- o.hold() }()
 	runtime.Gosched() // hold goes first: the launcher then works in parallel with the rest
 	o.readings.open(o.Baseline.Duration > 0, o.Backends)
-	err := o.folder.make(o.Results, &o.run)
+	fresh := func() string { return newID(o.run.Start) }
+	if o.ID != "" {
+		fresh = nil
+	}
+	err := o.folder.make(o.Results, &o.run, fresh)
 	if err = errors.Join(err, <-held); err != nil {
 		return err
 	}
@@ -170,7 +177,7 @@ func (o *round) join(ctx context.Context) {
 // hold makes the target's cgroups, and the target's process in them. If a cgroup cannot take the process, hold does
 // without that cgroup. If no other round follows, hold then closes the launcher.
 func (o *round) hold() error {
-	group, err := cgroup.Make(o.run.ID)
+	group, err := cgroup.Make(o.unit)
 	if err == nil {
 		o.group = group
 	}
@@ -329,11 +336,4 @@ func (o *round) noteEnding() {
 	} else if o.run.Outcome != datamodel.Unfinished {
 		o.run.ExitCode = &o.state.ExitCode
 	}
-}
-
-// newID names a run: the time ergon was called, in UTC, and six random hexadecimal digits. So names sort by time.
-func newID(at time.Time) string {
-	var b [3]byte
-	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
-	return at.UTC().Format(store.IDTime) + "-" + hex.EncodeToString(b[:])
 }

@@ -33,6 +33,8 @@ type Launcher interface {
 // Options are shared by all rounds of a session. They are set before Open, which does not change them.
 type Options struct {
 	Project string
+	// ID is the run's id. If it is empty, each round gets a new one. CheckID says what may be given.
+	ID string
 	// Results is the results folder. If it is empty, nothing is kept.
 	Results string
 	// Backends are the families of sensors.

@@ -85,6 +85,19 @@ func (v required) Set(given string) error {
 
 func (v required) String() string { return *v.to }
 
+// runID is the id of a new run.
+type runID struct{ to *string }
+
+func (v runID) Set(given string) error {
+	if err := runner.CheckID(given); err != nil {
+		return err
+	}
+	*v.to = given
+	return nil
+}
+
+func (v runID) String() string { return "" }
+
 // toggle is true or false. The option alone is true.
 type toggle struct{ to *bool }
 

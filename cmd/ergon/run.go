@@ -25,6 +25,8 @@ type RunOptions struct {
 	NoSave  bool
 	// Project is the name that the run is filed under; if it is empty, the command's name is used.
 	Project string
+	// RunID is the run's id; if it is empty, the run gets a new one.
+	RunID string
 	// Quiet prints no summary. Progress says when there is a status line: auto, off or plain.
 	Quiet    bool
 	Progress string
@@ -52,6 +54,10 @@ func (o *RunOptions) table(backends []sensors.Backend) table {
 	return append(table{
 		resultsOption(&o.Results),
 		{name: "project", usage: "`NAME` that the run is filed under (default: the command's)", value: text{&o.Project}},
+		{
+			name: "run-id", value: runID{&o.RunID},
+			usage: "the run's `ID`, for scripts that name it later; no run of the results folder may have it",
+		},
 		{name: "no-save", usage: "keep nothing", value: toggle{&o.NoSave}},
 		{name: "quiet", short: "q", usage: "print no summary", value: toggle{&o.Quiet}},
 		{

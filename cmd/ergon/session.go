@@ -40,7 +40,7 @@ func (p *program) runner(ctx context.Context, o RunOptions, results string, tape
 		project = filepath.Base(o.Command[0])
 	}
 	return runner.Options{
-		Project: project, Results: results, Config: config, Backends: p.backends,
+		Project: project, ID: o.RunID, Results: results, Config: config, Backends: p.backends,
 		Launcher: p.launcher, Sampler: p.spawnSampler,
 		Signals: func() (<-chan launch.Signal, error) { return launch.Signals(prelaunch.Ignored) },
 		Tape:    tape, Timeout: o.Timeout, Version: version(), OnStatus: show.status, Estimate: o.Estimate,

@@ -239,6 +239,20 @@ func fromPath(dir string) datamodel.Run {
 
 func idOf(dir string) string { return unescape(strings.TrimPrefix(filepath.Base(dir), runPrefix)) }
 
+// FindID returns the folder of the run that has exactly this id, in any project and on any day; empty if there is none.
+func FindID(results, id string) (string, error) {
+	dirs, err := runDirs(results)
+	if err != nil {
+		return "", err
+	}
+	for _, dir := range dirs {
+		if idOf(dir) == id {
+			return dir, nil
+		}
+	}
+	return "", nil
+}
+
 // runDirs lists the folders results/project=*/date=*/run=*, sorted.
 func runDirs(results string) ([]string, error) {
 	days, err := dayDirs(results)
