@@ -1,0 +1,344 @@
+package store
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Folder is a handle of a folder that ergon writes to: the folder of a run, its spool, a temporary folder. Whatever is made,
+// read, renamed or removed in the folder goes through the handle. The handle stays with the folder if somebody renames the
+// folder or puts a link in its place. Names are plain names in the folder, never paths. No method follows a link, and no
+// method writes to a file that it has not made itself. Errors are *fs.PathError. All methods may be called concurrently.
+type Folder struct {
+	handle
+	path string
+	up   *Folder // the folder that it was made in, if this handle owns that one too
+}
+
+const (
+	// folderMode and fileMode are the permissions of what is made, before the umask.
+	folderMode = 0o777
+	fileMode   = 0o666
+	// tempNames is how many random names are tried. Each has 64 random bits, so only an attacker could make them collide.
+	tempNames = 10
+	// tempSuffix ends the name of a file that is not finished.
+	tempSuffix = ".tmp"
+	// treeDepth bounds how deep RemoveTree goes. A run has two levels.
+	treeDepth = 8
+)
+
+// ErrLocked means that another process works on a folder.
+var ErrLocked = errors.New("the run has not ended yet")
+
+// errLink means that there is a link or something else in the place of a file or a folder.
+var errLink = errors.New("a link or a special file stands in its place")
+
+// OpenFolder opens a folder that the caller of ergon has named. So the path may lead through links.
+func OpenFolder(path string) (*Folder, error) {
+	h, err := openHandle(path)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return &Folder{handle: h, path: path}, nil
+}
+
+// Path is how the folder was named. It is for messages and for readers of results.
+func (f *Folder) Path() string { return f.path }
+
+// Open opens a folder in this one.
+func (f *Folder) Open(name string) (*Folder, error) {
+	h, err := f.open(name)
+	if err != nil {
+		return nil, f.fault("open", name, err)
+	}
+	return &Folder{handle: h, path: filepath.Join(f.path, name)}, nil
+}
+
+// Make makes a folder in this one and opens it. If the name is taken, by whatever, the error wraps fs.ErrExist.
+func (f *Folder) Make(name string) (*Folder, error) {
+	if err := f.mkdir(name, folderMode); err != nil {
+		return nil, f.fault("make", name, err)
+	}
+	return f.Open(name)
+}
+
+// within opens a folder in this one, and makes it if it is missing. The new handle owns this one.
+func (f *Folder) within(name string) (*Folder, error) {
+	sub, err := f.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		if sub, err = f.Make(name); errors.Is(err, fs.ErrExist) { // another run has just made it
+			sub, err = f.Open(name)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	sub.up = f
+	return sub, nil
+}
+
+// Create makes a new file for reading and writing. If the name is taken, by whatever, the error wraps fs.ErrExist.
+func (f *Folder) Create(name string) (*os.File, error) {
+	file, err := f.create(name, filepath.Join(f.path, name), fileMode)
+	if err != nil {
+		return nil, f.fault("create", name, err)
+	}
+	return file, nil
+}
+
+// createTemp makes a new file under a name that cannot be foretold. Rename then gives it its name.
+func (f *Folder) createTemp(name string) (file *os.File, temp string, err error) {
+	for range tempNames {
+		temp = "." + name + "." + randomName() + tempSuffix
+		if file, err = f.Create(temp); !errors.Is(err, fs.ErrExist) {
+			break
+		}
+	}
+	return file, temp, err
+}
+
+// Read opens a regular file for reading.
+func (f *Folder) Read(name string) (*os.File, error) {
+	file, err := f.read(name, filepath.Join(f.path, name))
+	if err != nil {
+		return nil, f.fault("read", name, err)
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = errLink
+	}
+	if err != nil {
+		_ = file.Close() // nothing was read
+		return nil, f.fault("read", name, err)
+	}
+	return file, nil
+}
+
+// Rename gives a file of this folder another name. A file or a link of that name is replaced, not followed.
+func (f *Folder) Rename(name, to string) error {
+	if err := f.rename(name, to); err != nil {
+		return f.fault("rename", name, err)
+	}
+	return nil
+}
+
+// Remove removes a file, a link or an empty folder.
+func (f *Folder) Remove(name string) error {
+	if err := f.remove(name); err != nil {
+		return f.fault("remove", name, err)
+	}
+	return nil
+}
+
+// RemoveTree removes a folder in this one with everything in it.
+func (f *Folder) RemoveTree(name string) error { return f.removeTree(name, treeDepth) }
+
+func (f *Folder) removeTree(name string, depth int) error {
+	err := f.Remove(name)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	sub, notFolder := f.Open(name)
+	if notFolder != nil || depth == 0 {
+		return err
+	}
+	err = sub.clear(depth - 1)
+	_ = sub.Close() // nothing was written through it
+	return errors.Join(err, f.Remove(name))
+}
+
+// clear removes everything in the folder.
+func (f *Folder) clear(depth int) error {
+	names, err := f.List()
+	for _, name := range names {
+		err = errors.Join(err, f.removeTree(name, depth))
+	}
+	return err
+}
+
+// Discard removes the folder with everything in it, if NewRun or TempFolder has made it. It also removes the folders of
+// the date and of the project, if they are empty now.
+func (f *Folder) Discard() error {
+	if f.up == nil {
+		return nil
+	}
+	err := errors.Join(f.clear(treeDepth), f.up.Remove(filepath.Base(f.path)))
+	for above := f.up; above.up != nil; above = above.up {
+		if above.up.Remove(filepath.Base(above.path)) != nil {
+			break // another run is in it
+		}
+	}
+	return err
+}
+
+// List returns the names in the folder, in no order.
+func (f *Folder) List() ([]string, error) {
+	names, err := f.list()
+	if err != nil {
+		return names, &fs.PathError{Op: "list", Path: f.path, Err: err}
+	}
+	return names, nil
+}
+
+// Lock locks the folder until it is closed or this process ends. If another process has the lock, the error is ErrLocked.
+// A file system without locks (some network ones) gives no error: there is no lock then.
+func (f *Folder) Lock() error {
+	if err := f.lock(); err != nil {
+		return fmt.Errorf("%s: %w", f.path, err)
+	}
+	return nil
+}
+
+// Sync makes the names in the folder durable.
+func (f *Folder) Sync() error {
+	// Some network and FUSE file systems cannot sync a folder; the files are there all the same.
+	if err := f.sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrInvalid) && !unsupportedSync(err) {
+		return fmt.Errorf("sync folder %s: %w", f.path, err)
+	}
+	return nil
+}
+
+// Close releases the handle, and with it the lock.
+func (f *Folder) Close() error {
+	var err error
+	for at := f; at != nil; at = at.up {
+		err = errors.Join(err, at.close())
+	}
+	return err
+}
+
+// fault returns the error of an entry of the folder.
+func (f *Folder) fault(op, name string, err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err
+	}
+	return &fs.PathError{Op: op, Path: filepath.Join(f.path, name), Err: err}
+}
+
+// plain returns an error unless a name is that of an entry: no path, and neither the folder itself nor the one above.
+func plain(name string) error {
+	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\x00") || !filepath.IsLocal(name) ||
+		strings.ContainsRune(name, filepath.Separator) {
+		return fs.ErrInvalid
+	}
+	return nil
+}
+
+// randomName returns 64 random bits.
+func randomName() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return hex.EncodeToString(b[:])
+}
+
+// TempFolder makes a folder for readings that are not kept. Only the caller's user can open it.
+func TempFolder() (*Folder, error) {
+	temp, err := OpenFolder(os.TempDir())
+	if err != nil {
+		return nil, err
+	}
+	name := "ergon-" + randomName()
+	if err := temp.mkdir(name, 0o700); err != nil {
+		return nil, errors.Join(temp.fault("make", name, err), temp.Close())
+	}
+	f, err := temp.Open(name)
+	if err != nil {
+		return nil, errors.Join(err, temp.Close())
+	}
+	f.up = temp
+	return f, nil
+}
+
+// NewRun makes the folder of a run below results, opens it and locks it. Results, as the caller names it, may be a link;
+// nothing below may be one. The date in the path is the day of called in UTC. If the folder exists, the error wraps
+// fs.ErrExist: an earlier run is never overwritten.
+func NewRun(results, project string, called time.Time, id string) (*Folder, error) {
+	if project == "" {
+		project = "unnamed"
+	}
+	if id == "" {
+		return nil, errors.New("new run folder: no run id")
+	}
+	run, err := newRun(results, projectPrefix+escape(project), datePrefix+called.UTC().Format(time.DateOnly), runPrefix+escape(id))
+	if err != nil {
+		return nil, fmt.Errorf("new run folder: %w", err)
+	}
+	return run, nil
+}
+
+func newRun(results, project, date, name string) (_ *Folder, err error) {
+	at, err := OpenFolder(results)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = os.MkdirAll(results, folderMode); err == nil {
+			at, err = OpenFolder(results)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = at.Close() // nothing was written
+		}
+	}()
+	for _, name := range []string{project, date} {
+		sub, err := at.within(name)
+		if err != nil {
+			return nil, err
+		}
+		at = sub
+	}
+	run, err := at.Make(name)
+	if err != nil {
+		return nil, err
+	}
+	// Until it was locked, the folder looked like one that a killed run has left, and Recover may have removed it.
+	err = run.Lock()
+	if err == nil && !at.holds(name, run.handle) {
+		err = fs.ErrExist
+	} else if errors.Is(err, ErrLocked) {
+		err = at.fault("lock", name, fs.ErrExist)
+	}
+	if err != nil {
+		_ = run.Close() // nothing was written
+		return nil, err
+	}
+	run.up = at
+	return run, nil
+}
+
+// OpenRun opens the folder of a run. The levels below the results folder, which are called project=, date= and run=, may
+// not be links.
+func OpenRun(dir string) (*Folder, error) {
+	dir = filepath.Clean(dir)
+	var below []string
+	for _, prefix := range []string{runPrefix, datePrefix, projectPrefix} {
+		if base := filepath.Base(dir); strings.HasPrefix(base, prefix) {
+			below, dir = append(below, base), filepath.Dir(dir)
+		} else {
+			break
+		}
+	}
+	at, err := OpenFolder(dir)
+	for i := len(below) - 1; i >= 0 && err == nil; i-- {
+		var sub *Folder
+		if sub, err = at.Open(below[i]); err == nil {
+			sub.up = at
+			at = sub
+		}
+	}
+	if err != nil {
+		if at != nil {
+			_ = at.Close() // nothing was written
+		}
+		return nil, fmt.Errorf("run folder: %w", err)
+	}
+	return at, nil
+}

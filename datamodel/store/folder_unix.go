@@ -1,0 +1,151 @@
+//go:build unix
+
+package store
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// handle is an open folder. Every call names one entry, relative to it (openat(2)), and follows no link.
+type handle struct{ file *os.File }
+
+// openHandle opens a folder by a path that may lead through links.
+func openHandle(path string) (handle, error) {
+	return directory(unix.AT_FDCWD, path, path, 0)
+}
+
+// directory opens a folder. name is its name in errors.
+func directory(at int, path, name string, flags int) (handle, error) {
+	fd, err := openat(at, path, unix.O_RDONLY|unix.O_DIRECTORY|flags, 0)
+	if err != nil {
+		return handle{}, err
+	}
+	return handle{os.NewFile(uintptr(fd), name)}, nil
+}
+
+// openat is openat(2). A signal may interrupt it on some file systems.
+func openat(at int, name string, flags int, mode fs.FileMode) (fd int, err error) {
+	err = again(func() error {
+		fd, err = unix.Openat(at, name, flags|unix.O_CLOEXEC, uint32(mode))
+		return err
+	})
+	return fd, err
+}
+
+// again repeats a call that a signal has interrupted.
+func again(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+func (h handle) fd() int { return int(h.file.Fd()) }
+
+func (h handle) open(name string) (handle, error) {
+	if err := plain(name); err != nil {
+		return handle{}, err
+	}
+	sub, err := directory(h.fd(), name, name, unix.O_NOFOLLOW)
+	return sub, noLink(err)
+}
+
+func (h handle) mkdir(name string, mode fs.FileMode) error {
+	if err := plain(name); err != nil {
+		return err
+	}
+	return again(func() error { return unix.Mkdirat(h.fd(), name, uint32(mode)) })
+}
+
+func (h handle) create(name, path string, mode fs.FileMode) (*os.File, error) {
+	if err := plain(name); err != nil {
+		return nil, err
+	}
+	fd, err := openat(h.fd(), name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW, mode)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// read opens a file. Without O_NONBLOCK a FIFO would block here.
+func (h handle) read(name, path string) (*os.File, error) {
+	if err := plain(name); err != nil {
+		return nil, err
+	}
+	fd, err := openat(h.fd(), name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil, noLink(err)
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+func (h handle) rename(name, to string) error {
+	if err := errors.Join(plain(name), plain(to)); err != nil {
+		return err
+	}
+	return again(func() error { return unix.Renameat(h.fd(), name, h.fd(), to) })
+}
+
+func (h handle) remove(name string) error {
+	if err := plain(name); err != nil {
+		return err
+	}
+	err := again(func() error { return unix.Unlinkat(h.fd(), name, 0) })
+	if errors.Is(err, unix.EISDIR) || errors.Is(err, unix.EPERM) { // EPERM by POSIX, and for what may not be removed
+		if again(func() error { return unix.Unlinkat(h.fd(), name, unix.AT_REMOVEDIR) }) == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// list reads the folder through a descriptor of its own, since reading moves the position.
+func (h handle) list() ([]string, error) {
+	own, err := directory(h.fd(), ".", h.file.Name(), 0)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = own.file.Close() }() // it was only read
+	return own.file.Readdirnames(-1)
+}
+
+func (h handle) lock() error {
+	if err := again(func() error { return unix.Flock(h.fd(), unix.LOCK_EX|unix.LOCK_NB) }); errors.Is(err, unix.EWOULDBLOCK) {
+		return ErrLocked
+	}
+	return nil
+}
+
+func (h handle) sync() error { return h.file.Sync() }
+
+func (h handle) close() error { return h.file.Close() }
+
+// holds reports whether a name in the folder is that of an open folder.
+func (h handle) holds(name string, sub handle) bool {
+	var there, open unix.Stat_t
+	return unix.Fstatat(h.fd(), name, &there, unix.AT_SYMLINK_NOFOLLOW) == nil && unix.Fstat(sub.fd(), &open) == nil &&
+		there.Dev == open.Dev && there.Ino == open.Ino
+}
+
+// owner returns the user id of the owner.
+func (h handle) owner() (int, error) {
+	var s unix.Stat_t
+	if err := unix.Fstat(h.fd(), &s); err != nil {
+		return -1, err
+	}
+	return int(s.Uid), nil
+}
+
+// noLink says in words what the kernel's error means for a link: ELOOP, ENOTDIR if a folder is wanted, EMLINK on FreeBSD.
+func noLink(err error) error {
+	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.EMLINK) || errors.Is(err, unix.ENXIO) {
+		return errLink
+	}
+	return err
+}
