@@ -64,14 +64,27 @@ type Metric struct {
 	// Uncertainty bounds the error of Value in both directions, in Unit. It covers how long the counters behind Value
 	// take to move on. It excludes systematic errors of a counter or a model. NaN means unknown.
 	Uncertainty float64
-	// AtMost bounds a missing Value from above, in Unit. No counter moved, and a larger value would have moved one. NaN
-	// means that no bound is known.
+	// Bound tells whether Value is a bound of the quantity. It is "" if Value is the quantity itself.
+	Bound Bound
+	// AtMost bounds the quantity from above, in Unit, if Value is missing or a lower bound. It includes the
+	// uncertainty. NaN means that no bound is known.
 	AtMost float64
 	// Parts are the parts of the machine that an energy or power covers, in the order in which Source names them.
 	Parts []Part
 	// Absence is the ID of the row in Run.Missing that explains a missing Value. It is "" for any other reason.
 	Absence string
 }
+
+// Bound tells on which side of a value the truth may lie beyond the uncertainty.
+type Bound string
+
+// The bounds. These words are stored in files.
+const (
+	// LowerBound means that the truth may be larger: something was not seen or not counted.
+	LowerBound Bound = "lower"
+	// UpperBound means that the truth may be smaller.
+	UpperBound Bound = "upper"
+)
 
 // Part is a part of the machine whose energy was measured.
 type Part struct {
@@ -130,12 +143,39 @@ func (m Metric) WithValue(v float64) Metric {
 	return m
 }
 
+// Least returns m as a lower bound. most is what is known of its upper bound, NaN if nothing is.
+func (m Metric) Least(most float64) Metric {
+	m.Bound, m.AtMost = LowerBound, Finite(most)
+	return m
+}
+
+// most returns the largest value that the quantity can have, or NaN if that is unknown.
+func (m Metric) most() float64 {
+	if m.Bound == LowerBound {
+		return m.AtMost
+	}
+	if math.IsNaN(m.Uncertainty) {
+		return m.Value
+	}
+	return m.Value + m.Uncertainty
+}
+
 // Total adds metrics that have values. The sum has the weakest provenance of the parts. Its uncertainty is the sum of
-// their uncertainties, and unknown if one of them is unknown.
+// their uncertainties, and unknown if one of them is unknown. The sum is a bound if a part is one. If the parts bound
+// it from both sides, its uncertainty is unknown.
 func Total(name string, unit units.Unit, parts []Metric, source string) Metric {
 	m := Value(name, 0, unit, "sum", sensors.FromCounter, source)
 	m.Uncertainty = 0
+	most := 0.0
 	for _, p := range parts {
+		switch {
+		case p.Bound == "" || p.Bound == m.Bound:
+		case m.Bound == "":
+			m.Bound = p.Bound
+		default:
+			m.Uncertainty = math.NaN()
+		}
+		most += p.most()
 		m.Value += p.Value
 		m.Uncertainty += p.Uncertainty
 		m.Count += p.Count
@@ -143,6 +183,9 @@ func Total(name string, unit units.Unit, parts []Metric, source string) Metric {
 		m.Provenance = m.Provenance.Weaker(p.Provenance)
 	}
 	m.Uncertainty = Finite(m.Uncertainty)
+	if m.Bound == LowerBound {
+		m.AtMost = Finite(most)
+	}
 	return m.WithValue(m.Value)
 }
 
@@ -282,6 +325,9 @@ type Figure struct {
 	// Uncertainty is the metric's uncertainty in Unit. It is nil if unknown.
 	Uncertainty *float64 `json:"uncertainty,omitempty"`
 	Reason      string   `json:"reason,omitempty"`
+	// Bound and AtMost are the metric's. AtMost is nil if unknown.
+	Bound  Bound    `json:"bound,omitempty"`
+	AtMost *float64 `json:"at_most,omitempty"`
 }
 
 // Figures returns the metrics of a summary by name.
@@ -294,7 +340,7 @@ func Figures(summary []Metric) map[string]Figure {
 	}
 	out := make(map[string]Figure, len(summary))
 	for _, m := range summary {
-		out[m.Name] = Figure{known(m.Value), m.Unit, m.Provenance, known(m.Uncertainty), m.Reason}
+		out[m.Name] = Figure{known(m.Value), m.Unit, m.Provenance, known(m.Uncertainty), m.Reason, m.Bound, known(m.AtMost)}
 	}
 	return out
 }

@@ -17,7 +17,7 @@ func writeCSV(w io.Writer, r datamodel.Result, _ Options) error {
 	out := csv.NewWriter(w)
 	rows := [][]string{{
 		"run", "path", "level", "metric", "value", "unit", "aggregation", "provenance", "source",
-		"count", "gaps", "min", "max", "mean", "std", "reason", "uncertainty", "at_most",
+		"count", "gaps", "min", "max", "mean", "std", "reason", "uncertainty", "at_most", "bound",
 	}}
 	add := func(path, level string, m datamodel.Metric) {
 		m = settled(m)
@@ -26,7 +26,7 @@ func writeCSV(w io.Writer, r datamodel.Result, _ Options) error {
 			plainNumber(m.Value), printable(string(m.Unit)), printable(m.Aggregation), string(m.Provenance),
 			printable(m.Source), strconv.FormatInt(m.Count, 10), strconv.FormatInt(m.Gaps, 10),
 			plainNumber(m.Min), plainNumber(m.Max), plainNumber(m.Mean), plainNumber(m.Std), printable(reasonOf(m)),
-			plainNumber(m.Uncertainty), plainNumber(m.AtMost),
+			plainNumber(m.Uncertainty), plainNumber(m.AtMost), string(m.Bound),
 		})
 	}
 	walk(r.Tree, "", func(n *datamodel.Node, path string) {

@@ -1,6 +1,7 @@
 package report_test
 
 import (
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -133,6 +134,37 @@ func TestEnergyBound(t *testing.T) {
 		}
 		if strings.Contains(got, "not measured: energy") || strings.Contains(got, "not measured: power") {
 			t.Errorf("%s: the energy has a bound and is also listed as missing:\n%s", format, got)
+		}
+	}
+}
+
+// TestBoundsInTheTable tests that the sign of a bound stands before the number in every format, for people and programs.
+func TestBoundsInTheTable(t *testing.T) {
+	r := vm()
+	node := r.Tree.First(datamodel.RunLevel)
+	for i, m := range node.Metrics {
+		switch m.Name {
+		case "wall_time", "cpu_time":
+			node.Metrics[i] = m.Least(math.NaN())
+		case "peak_memory":
+			node.Metrics[i].Bound = datamodel.UpperBound
+		case "processes":
+			node.Metrics[i] = datamodel.Value("processes", 1, units.Processes, "max", sensors.Sampled, "walk")
+		}
+	}
+	text := render(t, "text", r, report.Options{Unicode: true})
+	for _, want := range []string{
+		"wall time     ≥ 12.4 s\n", "cpu           ≥ 21.3 s ", "peak memory    ≤ 812 MiB ~", "processes        ≥ 1     ~\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	for format, want := range map[string]string{
+		"markdown": "| ≥ 12.4 s |", "html": ">≥ 12.4 s<", "json": `"bound": "lower"`, "csv": ",,,,,,,,lower\n",
+	} {
+		if got := render(t, format, r, report.Options{Unicode: true}); !strings.Contains(got, want) {
+			t.Errorf("%s: no %q", format, want)
 		}
 	}
 }

@@ -68,7 +68,7 @@ func checkCSV(t *testing.T, doc string) [][]string {
 		t.Fatal(err)
 	}
 	if got, want := strings.Join(rows[0], ","), "run,path,level,metric,value,unit,aggregation,provenance,source,"+
-		"count,gaps,min,max,mean,std,reason,uncertainty,at_most"; got != want {
+		"count,gaps,min,max,mean,std,reason,uncertainty,at_most,bound"; got != want {
 		t.Fatalf("the columns are %s, want %s", got, want)
 	}
 	for _, row := range rows[1:] {
@@ -89,7 +89,7 @@ func TestCSV(t *testing.T) {
 	}
 	got := strings.Join(rows[len(rows)-1], ",")
 	want := "20260314T092653-7f3a,go/go/20260314T092653-7f3a/build-7/nvme0n1/read|bytes,sensor,read,12582912,By," +
-		"delta,counter,/proc/diskstats,125,1,0,9437184,1013280.4638,2500000,,,"
+		"delta,counter,/proc/diskstats,125,1,0,9437184,1013280.4638,2500000,,,,"
 	if got != want {
 		t.Errorf("the sensor's row is\n%s, want\n%s", got, want)
 	}

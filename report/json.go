@@ -67,8 +67,10 @@ type (
 		Reason     *string  `json:"reason"`
 		// Uncertainty is Metric.Uncertainty, a half-width.
 		Uncertainty *float64 `json:"uncertainty"`
-		// AtMost is the upper bound of a missing value. Parts are the parts that an energy sums. Absence is the ID in
-		// missing that explains why the value is missing.
+		// Bound is "lower" if the value is a lower bound. AtMost is the upper bound of a lower bound or of a missing
+		// value. Parts are the parts that an energy sums. Absence is the ID in missing that explains why the value is
+		// missing.
+		Bound   *string          `json:"bound"`
 		AtMost  *float64         `json:"at_most"`
 		Parts   []datamodel.Part `json:"parts"`
 		Absence *string          `json:"absence"`
@@ -222,7 +224,7 @@ func entry(m datamodel.Metric) jsonEntry {
 	return jsonEntry{
 		Value: number(m.Value), Unit: string(m.Unit), Provenance: string(m.Provenance),
 		Source: text(m.Source), Reason: text(reasonOf(m)), Uncertainty: number(m.Uncertainty),
-		AtMost: number(m.AtMost), Parts: append([]datamodel.Part{}, m.Parts...), Absence: text(m.Absence),
+		Bound: text(string(m.Bound)), AtMost: number(m.AtMost), Parts: append([]datamodel.Part{}, m.Parts...), Absence: text(m.Absence),
 	}
 }
 

@@ -238,7 +238,7 @@ func TestJSONOrder(t *testing.T) {
 		"network_receive network_transmit energy power target_energy other_energy idle_energy net_energy "+
 		"estimated_energy estimated_target_energy gpu_energy gpu_target_energy "+
 		"gpu_memory_peak profiler_cpu_time", "summary")
-	f("value unit provenance source reason uncertainty at_most parts absence", "summary", "energy")
+	f("value unit provenance source reason uncertainty bound at_most parts absence", "summary", "energy")
 	f("name level family sensor metadata metrics children", "tree")
 }
 

@@ -69,7 +69,7 @@ func valueOf(m datamodel.Metric) string {
 	if c, ok := bound(m); ok {
 		return c.value.String()
 	}
-	return units.FormatUncertain(m.Value, m.Uncertainty, m.Unit)
+	return textOf(m).String()
 }
 
 // settled returns a metric as it may be shown. A value that is not finite, or whose provenance is unknown, becomes missing.
@@ -90,7 +90,7 @@ func settled(m datamodel.Metric) datamodel.Metric {
 	if m.Reason == "" {
 		m.Reason = reason
 	}
-	m.Value, m.Uncertainty, m.Provenance = math.NaN(), math.NaN(), sensors.Missing
+	m.Value, m.Uncertainty, m.Bound, m.Provenance = math.NaN(), math.NaN(), "", sensors.Missing
 	return m
 }
 

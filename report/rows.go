@@ -97,7 +97,7 @@ func rows(r datamodel.Result) []row {
 		line(datamodel.CPUSystemTime, show(datamodel.CPUSystemTime), cell{}),
 		line(datamodel.StealTime, cell{}, steal(r, wall)),
 		line(datamodel.PeakMemory, memory, cell{}),
-		line(datamodel.ProcessCount, atLeast(show(datamodel.ProcessCount)), forks(r.Tree, s[datamodel.ProcessCount].Value)),
+		line(datamodel.ProcessCount, cellOf(atLeast(s[datamodel.ProcessCount])), forks(r.Tree, s[datamodel.ProcessCount].Value)),
 		line(datamodel.DiskRead, perSecond(datamodel.DiskRead), cell{}),
 		line(datamodel.DiskWrite, perSecond(datamodel.DiskWrite), cell{}),
 		line(datamodel.NetworkReceive, cell{}, perSecond(datamodel.NetworkReceive)),
@@ -111,17 +111,32 @@ func rows(r datamodel.Result) []row {
 	return append(out, line(datamodel.GPUMemoryPeak, gpuMemory(r.Tree), show(datamodel.GPUMemoryPeak)))
 }
 
-// atLeast marks a sampled number as a lower bound: a process that lived between two beats was not seen. A count has no
-// unit, so its number stands in the column of units, behind the sign.
-func atLeast(c cell) cell {
-	switch {
-	case c.from != sensors.Sampled:
-	case c.value.Unit == "":
-		c.value = units.Text{Number: "≥", Unit: c.value.Number}
-	default:
-		c.value.Number = "≥ " + c.value.Number
+// atLeast marks a sampled number as a lower bound: a process that lived between two beats was not seen.
+func atLeast(m datamodel.Metric) datamodel.Metric {
+	if m.Provenance == sensors.Sampled {
+		m.Bound = datamodel.LowerBound
 	}
-	return c
+	return m
+}
+
+// bounded returns a formatted value with the sign of its bound: "≥ 5.00".
+func bounded(t units.Text, b datamodel.Bound) units.Text {
+	switch {
+	case t.Number == units.None:
+	case b == datamodel.LowerBound:
+		t.Number = "≥ " + t.Number
+	case b == datamodel.UpperBound:
+		t.Number = "≤ " + t.Number
+	}
+	return t
+}
+
+// textOf formats the value of a metric. A bound has no ±: its other side is open.
+func textOf(m datamodel.Metric) units.Text {
+	if m.Bound != "" {
+		return bounded(units.TextOf(m.Value, m.Unit), m.Bound)
+	}
+	return units.TextUncertain(m.Value, m.Uncertainty, m.Unit)
 }
 
 // gpuMemory returns the largest GPU memory that the command's own processes were seen to hold. The summary does not have it.
@@ -131,7 +146,7 @@ func gpuMemory(n *datamodel.Node) cell {
 	}
 	if target := n.Find(datamodel.DeviceLevel, "target"); target != nil {
 		if m := settled(target.Metric(datamodel.GPUMemoryPeak)); m.Provenance != sensors.Missing && m.Value > 0 {
-			return atLeast(cellOf(m))
+			return cellOf(atLeast(m))
 		}
 	}
 	return cell{}
@@ -186,7 +201,7 @@ func stopped(n *datamodel.Node) cell {
 
 func cellOf(m datamodel.Metric) cell {
 	return cell{
-		value: units.TextUncertain(m.Value, m.Uncertainty, m.Unit), from: m.Provenance, unit: m.Unit,
+		value: textOf(m), from: m.Provenance, unit: m.Unit,
 		reason: printable(m.Reason), absence: m.Absence,
 	}
 }

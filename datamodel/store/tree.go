@@ -79,6 +79,7 @@ func metricFields() []field[metricRow] {
 		figure("at_most", func(r *metricRow) *float64 { return &r.AtMost }).added(),
 		word("parts", func(r *metricRow) *string { return &r.parts }).added(),
 		word("absence", func(r *metricRow) *string { return &r.Absence }).added(),
+		word("bound", func(r *metricRow) *datamodel.Bound { return &r.Bound }).added(),
 	}
 }
 
