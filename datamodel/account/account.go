@@ -98,6 +98,8 @@ type host struct {
 	// left says that processes of the command ran outside the cgroup that ergon made for it. What the cgroup counted is
 	// then only a part.
 	left bool
+	// unwaited says that wait4's counts of the ended target leave out processes of the command, or may do so.
+	unwaited bool
 }
 
 // hostResult is the result of one host.
@@ -115,6 +117,7 @@ func accountHost(run datamodel.Run, of Host) hostResult {
 	of.Series = withSeenPeriods(of.Series)
 	h := &host{Host: of, run: run, energy: chooseEnergy(of.Series)}
 	h.left = h.findLeft()
+	h.unwaited = h.findUnwaited()
 	w := &doubts{}
 	for _, s := range h.Series {
 		w.list = append(w.list, s.Warnings()...)

@@ -239,7 +239,7 @@ func TestBuildAWholeMachine(t *testing.T) {
 			Sources: []datamodel.SourceStats{{Name: "rapl", ReadTime: 0.004, Readings: 11, Missed: 2}, {Name: "nvml", Hung: true}},
 		},
 		Ledger: datamodel.Ledger{
-			WallTime: new(10.0), UserTime: new(10.9), SystemTime: new(1.0), MaxRSS: new(4e6),
+			WallTime: new(10.0), UserTime: new(10.99), SystemTime: new(1.0), MaxRSS: new(4e6),
 			ReadBytes: new(5000.0), MinorFaults: new(33.0), RunnerTime: new(0.003),
 		},
 		Series: list,

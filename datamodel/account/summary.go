@@ -202,22 +202,3 @@ func (h *host) stealTime() datamodel.Metric {
 	m.Name = name
 	return m
 }
-
-const (
-	fromWait = "wait4 for the target and the descendants it waited for"
-	fromIO   = "/proc/PID/io of the ended target, with the children it waited for"
-)
-
-// ledgerOr returns a metric of the command from the ledger, or from the sensor with this use if the ledger lacks it.
-func (h *host) ledgerOr(name string, known *float64, aggregation, source string, use sensors.Use) datamodel.Metric {
-	d, _ := datamodel.Lookup(name)
-	if v, ok := have(known); ok {
-		return datamodel.Value(name, v, d.Unit, aggregation, sensors.FromCounter, source)
-	}
-	if s := h.find(use); use != "" && s != nil {
-		m := h.ofCommand(s)
-		m.Name, m.Unit = name, d.Unit
-		return m
-	}
-	return missing(name, d.Unit, h.whyMissing("target", d.Family+"/"+d.Sensor))
-}
