@@ -383,7 +383,7 @@ func FuzzDiskstats(f *testing.F) {
 func FuzzNetDev(f *testing.F) {
 	f.Add([]byte("  eth0: 143379868    8934    0    0    0     0          0         0   703453    6376    0    0    0     0 0 0\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		n := &networkSource{list: append(networkSensors("lo", "fuzz"), networkSensors("eth0", "fuzz")...), slot: map[string]int{"lo": 0, "eth0": 1}}
+		n := &networkSource{list: append(networkSensors("lo", "fuzz", false), networkSensors("eth0", "fuzz", true)...), slot: map[string]int{"lo": 0, "eth0": 1}}
 		dst := make([]float64, len(n.list))
 		n.parse(b, dst)
 		sane(t, n.list, dst)

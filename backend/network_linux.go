@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 
 	"github.com/ergon-energy/ergon/sensors"
 )
@@ -24,7 +25,7 @@ type networkSource struct {
 }
 
 func openNetwork(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
-	dev, source, err := openNetDev(setup)
+	dev, source, own, err := openNetDev(setup)
 	if err != nil {
 		return nil, nil, unreadable(source, err)
 	}
@@ -33,6 +34,7 @@ func openNetwork(_ context.Context, setup sensors.Setup) (sensors.Source, []sens
 	if err != nil {
 		return nil, nil, errors.Join(unreadable(source, err), n.Close())
 	}
+	var names []string
 	for len(b) > 0 {
 		var l []byte
 		l, b = line(b)
@@ -41,28 +43,82 @@ func openNetwork(_ context.Context, setup sensors.Setup) (sensors.Source, []sens
 			continue
 		}
 		n.slot[string(name)] = len(n.slot)
-		n.list = append(n.list, networkSensors(string(name), source)...)
+		names = append(names, string(name))
 	}
-	if len(n.list) == 0 {
+	if len(names) == 0 {
 		return nil, nil, errors.Join(unavailable(sensors.NotPresent, source+": lists no interface"), n.Close())
 	}
-	return n, nil, nil
+	summed, absences := summedLinks(setup, own, names)
+	for _, name := range names {
+		n.list = append(n.list, networkSensors(name, source, slices.Contains(summed, name))...)
+	}
+	return n, absences, nil
+}
+
+// summedLinks returns the interfaces that make up the traffic of the machine. own means that names are the interfaces of
+// this process's network namespace. If nothing tells which interfaces are on others, the sum is absent.
+func summedLinks(setup sensors.Setup, own bool, names []string) ([]string, []sensors.Absence) {
+	others := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == loopback })
+	if len(others) < 2 {
+		return others, nil
+	}
+	links, err := knownLinks(setup, own, others)
+	if err != nil {
+		return nil, []sensors.Absence{{
+			ID: "network/sum", Family: "network", Source: "rtnetlink", Cause: cause(err),
+			Reason: "which interfaces carry the bytes of others is not known: " + reason(err),
+		}}
+	}
+	var summed []string
+	for i, counts := range outward(links, !own || inInitialNamespace()) {
+		if counts {
+			summed = append(summed, links[i].name)
+		}
+	}
+	return summed, nil
+}
+
+// knownLinks returns what is known of the interfaces that names lists.
+func knownLinks(setup sensors.Setup, own bool, names []string) ([]link, error) {
+	var refused error
+	if own {
+		links, err := ownLinks()
+		if err == nil {
+			return links, nil
+		}
+		refused = err
+	}
+	links, err := shownLinks(setup.Sys)
+	if err != nil {
+		return nil, errors.Join(refused, err)
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(links, func(l link) bool { return l.name == name }) {
+			return nil, errors.Join(refused, &absenceError{sensors.OtherNamespace, setup.Sys + " shows another network namespace"})
+		}
+	}
+	return links, nil
 }
 
 // openNetDev opens net/dev of the machine's network namespace. /proc/net is a link to self/net. In a container that has mounted
 // the host's procfs elsewhere, self is in the container's namespace and process 1 is in the host's. The source is the path
-// before links are followed, which is the same in every run: the target of the link contains a process id.
-func openNetDev(setup sensors.Setup) (f *file, source string, err error) {
-	if filepath.Clean(setup.Proc) != "/proc" {
+// before links are followed, which is the same in every run: the target of the link contains a process id. own means that
+// the namespace is that of this process.
+func openNetDev(setup sensors.Setup) (f *file, source string, own bool, err error) {
+	own = filepath.Clean(setup.Proc) == "/proc"
+	if !own {
 		source = filepath.Join(setup.Proc, "1/net/dev")
 		if f, err = openQuick(setup.Proc, "1/net/dev"); err == nil {
-			return f, source, nil
+			return f, source, false, nil
 		}
 	}
 	// The kernel follows the link. The path of "self" in another procfs cannot be resolved here.
 	f, err = openQuick(setup.Proc, "net/dev")
-	return f, filepath.Join(setup.Proc, "net/dev"), err
+	return f, filepath.Join(setup.Proc, "net/dev"), own, err
 }
+
+// loopback is the name of the loopback interface. The kernel gives it to no other (drivers/net/loopback.c).
+const loopback = "lo"
 
 // netLine splits a line into the interface's name and the values of networkSensors.
 func netLine(l []byte) (name []byte, v [perInterface]float64, ok bool) {

@@ -4,6 +4,7 @@ package backend
 
 import (
 	"context"
+	stdnet "net"
 
 	"github.com/shirou/gopsutil/v3/net"
 
@@ -17,12 +18,16 @@ func openNetwork(context.Context, sensors.Setup) (sensors.Source, []sensors.Abse
 		return nil, nil, unreadable(source, err)
 	}
 	slot := map[string]int{}
-	var list []sensors.Sensor
+	var links []link
 	for _, c := range found {
 		if _, again := slot[c.Name]; !again {
 			slot[c.Name] = len(slot)
-			list = append(list, networkSensors(c.Name, source)...)
+			links = append(links, flagged(c.Name, len(slot)))
 		}
+	}
+	var list []sensors.Sensor
+	for i, summed := range outward(links, true) {
+		list = append(list, networkSensors(links[i].name, source, summed)...)
 	}
 	if len(list) == 0 {
 		return nil, nil, unavailable(sensors.NotPresent, source+": no interface")
@@ -41,4 +46,15 @@ func openNetwork(context.Context, sensors.Setup) (sensors.Source, []sensors.Abse
 		}
 		return nil
 	})
+}
+
+// flagged returns what the flags of an interface tell: loopback, and tunnels, which have one other end. Bridges are not
+// told apart from hardware.
+func flagged(name string, index int) link {
+	l := link{name: name, index: index, hardware: true}
+	if i, err := stdnet.InterfaceByName(name); err == nil {
+		l.loopback = i.Flags&stdnet.FlagLoopback != 0
+		l.hardware = !l.loopback && i.Flags&stdnet.FlagPointToPoint == 0
+	}
+	return l
 }

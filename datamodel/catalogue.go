@@ -347,12 +347,14 @@ func runMetrics() []Definition {
 		{
 			Name: NetworkReceive, Label: "network in", Unit: units.Byte, Of: OfMachine,
 			Aggregate: Sum, Adds: true, Summary: true,
-			Doc: "bytes that the machine received, without loopback",
+			Doc:    "bytes that the machine received, each byte once, without loopback",
+			Detail: "Interfaces on others (VLAN, bridge, bond, MACVLAN, VXLAN) and those that lead to containers and virtual machines are left out. In the network namespace of a container it is the container's.",
 		},
 		{
 			Name: NetworkTransmit, Label: "network out", Unit: units.Byte, Of: OfMachine,
 			Aggregate: Sum, Adds: true, Summary: true,
-			Doc: "bytes that the machine sent, without loopback",
+			Doc:    "bytes that the machine sent, each byte once, without loopback",
+			Detail: "The same interfaces count as for network_receive.",
 		},
 		{
 			Name: Energy, Label: "energy", Unit: units.Joule, Of: OfMachine,

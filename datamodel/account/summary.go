@@ -115,7 +115,7 @@ func (h *host) gpuPeak(use sensors.Use) datamodel.Metric {
 	return m
 }
 
-// network adds all interfaces except loopback.
+// network adds the interfaces whose sensors have the use: each byte counts once.
 func (h *host) network(w *doubts) []datamodel.Metric {
 	out := make([]datamodel.Metric, 0, 2)
 	for _, of := range []struct {

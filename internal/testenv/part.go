@@ -19,6 +19,8 @@ const (
 	CgroupV2  Part = "cgroup v2 to write in"
 	PerfEvent Part = "perf events"
 	Quota     Part = "cgroup with a quota"
+	// NetworkNamespaces needs ip, and a kernel with the kind of interface that the test makes.
+	NetworkNamespaces Part = "network namespace with this kind of interface"
 )
 
 // Lacks skips the test, because the machine lacks the part. reason tells how the test noticed. If the environment variable
