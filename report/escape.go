@@ -5,38 +5,12 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/ergon-energy/ergon/internal/screen"
 )
 
-// printable returns a string that somebody else chose, with everything escaped that could control a terminal. It writes
-// control characters, characters that change the direction of text, and invalid UTF-8 as Go does in a string.
-func printable(s string) string {
-	clean := true
-	for _, r := range s {
-		if !unicode.IsPrint(r) || r == utf8.RuneError {
-			clean = false
-			break
-		}
-	}
-	if clean {
-		return s
-	}
-	var b strings.Builder
-	for len(s) > 0 {
-		r, n := utf8.DecodeRuneInString(s)
-		switch {
-		case r == utf8.RuneError && n == 1:
-			b.WriteString(`\x` + hex(s[0]>>4) + hex(s[0]&15))
-		case !unicode.IsPrint(r):
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		default:
-			b.WriteString(s[:n])
-		}
-		s = s[n:]
-	}
-	return b.String()
-}
-
-func hex(n byte) string { return "0123456789abcdef"[n : n+1] }
+// printable returns a string that somebody else chose as one line that cannot control a terminal.
+func printable(s string) string { return screen.Clean(s) }
 
 // ascii returns printable text in ASCII. It replaces ergon's own signs by similar ASCII text, and other characters by their
 // code.

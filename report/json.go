@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/internal/screen"
 	"github.com/ergon-energy/ergon/sensors"
 )
 
@@ -189,7 +187,7 @@ func writeJSON(w io.Writer, r datamodel.Result, _ Options) error {
 	if err := e.Encode(out); err != nil {
 		return fmt.Errorf("json: %w", err)
 	}
-	_, err := w.Write(escapeControls(b.Bytes()))
+	_, err := w.Write(screen.CleanJSON(b.Bytes()))
 	return err
 }
 
@@ -243,27 +241,3 @@ func text(s string) *string {
 	}
 	return &s
 }
-
-// escapeControls escapes, as \u, what encoding/json leaves as it is although it could control a terminal: DEL, the C1
-// controls, and characters that change the direction of text. In JSON they occur only within strings.
-func escapeControls(b []byte) []byte {
-	if bytes.IndexFunc(b, hidden) < 0 {
-		return b
-	}
-	var out strings.Builder
-	for len(b) > 0 {
-		r, n := utf8.DecodeRune(b)
-		switch {
-		case !hidden(r):
-			out.Write(b[:n])
-		case r > 0xffff: // JSON needs two surrogates
-			fmt.Fprintf(&out, `\u%04x\u%04x`, 0xd800+(r-0x10000)>>10, 0xdc00+(r-0x10000)&0x3ff)
-		default:
-			fmt.Fprintf(&out, `\u%04x`, r)
-		}
-		b = b[n:]
-	}
-	return []byte(out.String())
-}
-
-func hidden(r rune) bool { return r > '~' && !unicode.IsPrint(r) }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/internal/screen"
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
 )
@@ -42,19 +43,19 @@ func (p *page) plain(s string) string {
 	return ascii(s)
 }
 
-// The looks a part of a line may have, as ANSI codes.
+// The looks that a part of a line may have.
 const (
-	bold   = "1"
-	dim    = "2"
-	red    = "31"
-	yellow = "33"
+	bold   = screen.Bold
+	dim    = screen.Dim
+	red    = screen.Red
+	yellow = screen.Yellow
 )
 
 func (p *page) look(code, s string) string {
 	if !p.Color || s == "" {
 		return s
 	}
-	return "\x1b[" + code + "m" + s + "\x1b[0m"
+	return screen.Look(code, s)
 }
 
 // writeText writes the summary: a line with the command and how it ended, one table for the command and the machine, and

@@ -348,7 +348,7 @@ func TestKilledRunner(t *testing.T) {
 		time.Sleep(after) // the moment that is tried
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait() // it was killed; the pipe is the command's too, so this is not its end
-		runs, err := store.ListRuns(results)
+		runs, err := store.ListRuns(results, nil)
 		if err != nil || len(runs) != 1 {
 			t.Fatal(runs, err)
 		}

@@ -399,7 +399,7 @@ func TestSetupErrors(t *testing.T) {
 			if !errors.As(err, &setup) || !strings.Contains(err.Error(), c.word) {
 				t.Errorf("error %v, want a SetupError with %q", err, c.word)
 			}
-			if runs, _ := store.ListRuns(results); len(runs) > 0 {
+			if runs, _ := store.ListRuns(results, nil); len(runs) > 0 {
 				t.Errorf("a run was kept: %v", runs)
 			}
 			if _, err := os.Stat(made); err == nil {

@@ -191,7 +191,7 @@ func TestBaselineInterrupted(t *testing.T) {
 					t.Errorf("status %#x: %s", status, rest.String())
 				}
 				noneLeft(t, mark)
-				runs, err := store.ListRuns(dir)
+				runs, err := store.ListRuns(dir, nil)
 				if err != nil || len(runs) != 1 || runs[0].Run.Outcome != datamodel.Cancelled {
 					t.Errorf("%+v, %v", runs, err)
 				}

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"io"
 	"strings"
 
+	"github.com/ergon-energy/ergon/internal/screen"
+
 	"github.com/ergon-energy/ergon/cmd/ergon/doctor"
-	"github.com/ergon-energy/ergon/report"
 )
 
 // DoctorOptions are the options of `ergon doctor`.
@@ -59,8 +61,8 @@ func (p *program) printDiagnosis(found doctor.Report, asJSON bool) error {
 	}
 	var b strings.Builder
 	for _, line := range found.Text() {
-		b.WriteString(report.Clean(line) + "\n")
+		b.WriteString(screen.Clean(line) + "\n")
 	}
-	_, err := p.out.WriteString(b.String())
+	_, err := io.WriteString(p.out, b.String())
 	return err
 }

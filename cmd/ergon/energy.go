@@ -6,9 +6,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ergon-energy/ergon/internal/screen"
+
 	"github.com/ergon-energy/ergon/datamodel/account"
 	"github.com/ergon-energy/ergon/internal/sampler"
-	"github.com/ergon-energy/ergon/report"
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
 )
@@ -70,7 +71,7 @@ func orNull(s string) *string {
 
 func energyText(to io.Writer, r account.Resolution, readings map[string]*float64, missing []sensors.Absence) error {
 	if name := r.Name(); name != "" {
-		fmt.Fprintf(to, "Energy of this machine: %s\n", report.Clean(name))
+		fmt.Fprintf(to, "Energy of this machine: %s\n", screen.Clean(name))
 	} else {
 		fmt.Fprintln(to, "Energy of this machine: none can be summed")
 	}
@@ -94,7 +95,7 @@ func energyText(to io.Writer, r account.Resolution, readings map[string]*float64
 			fmt.Fprintln(to)
 			first = false
 		}
-		fmt.Fprintf(to, "%s: %s\n", report.Clean(a.ID), report.Clean(a.Reason))
+		fmt.Fprintf(to, "%s: %s\n", screen.Clean(a.ID), screen.Clean(a.Reason))
 	}
 	if slices.ContainsFunc(missing, func(a sensors.Absence) bool { return a.Present() && isEnergySource(a.Family) }) {
 		fmt.Fprintln(to, "\nergon doctor tells what would help.")

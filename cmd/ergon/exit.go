@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/runner"
@@ -52,8 +53,15 @@ func (p *program) exit(err error) int {
 	return runner.ExitErgon
 }
 
-// complain writes an error to stderr.
-func (p *program) complain(err error) { fmt.Fprintf(p.err, "ergon: %v\n", err) }
+// complain writes an error to stderr, joined errors in one line.
+func (p *program) complain(err error) {
+	p.err.Linef("ergon: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
+}
+
+// note writes to stderr what is left out of an answer, and why.
+func (p *program) note(err error) {
+	p.err.Linef("ergon: note: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
+}
 
 // version returns the module's version, as the Go toolchain recorded it.
 func version() string {

@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/ergon-energy/ergon/internal/screen"
+
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
 )
@@ -77,7 +79,7 @@ func (p *program) exportCommand() *subcommand {
 // export writes all readings of a run in one format.
 func (p *program) export(_ context.Context, o ExportOptions) error {
 	f := exportFormats()[slices.Index(exportNames(), o.Format)]
-	dir, err := store.Resolve(o.Results, o.Run)
+	dir, err := store.Resolve(o.Results, o.Run, p.note)
 	if err != nil {
 		return err
 	}
@@ -87,8 +89,10 @@ func (p *program) export(_ context.Context, o ExportOptions) error {
 	switch {
 	case o.To != "":
 		err = store.WriteFile(o.To, func(w io.Writer) error { return f.write(w, dir) })
-	case f.binary && isTerminal(p.out):
+	case f.binary && isTerminal(p.out.File()):
 		return &usage{fmt.Errorf("export: %s is not for a terminal: name a file with --to FILE, or redirect stdout", f.name)}
+	case f.binary:
+		err = f.write(p.out.File(), dir)
 	default:
 		err = f.write(p.out, dir)
 	}
@@ -124,7 +128,7 @@ func exportCSV(w io.Writer, dir string) error {
 				value = strconv.FormatFloat(v, 'g', -1, 64)
 			}
 			err := out.Write([]string{
-				b.Host[i], b.Sensor[i], time.UnixMicro(b.Time[i]).UTC().Format(time.RFC3339Nano),
+				screen.Clean(b.Host[i]), screen.Clean(b.Sensor[i]), time.UnixMicro(b.Time[i]).UTC().Format(time.RFC3339Nano),
 				strconv.FormatFloat(b.Elapsed[i], 'g', -1, 64), value,
 			})
 			if err != nil {
@@ -161,7 +165,7 @@ func exportJSON(w io.Writer, dir string) error {
 				return err
 			}
 			_, _ = out.WriteString(before) // Flush reports errors
-			_, _ = out.Write(line)
+			_, _ = out.Write(screen.CleanJSON(line))
 			before = ",\n"
 		}
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
 
 	"github.com/ergon-energy/ergon/datamodel/store"
@@ -27,12 +26,12 @@ func (p *program) lsCommand() *subcommand {
 
 // ls prints a line for each run, the earliest first.
 func (p *program) ls(_ context.Context, o LsOptions) error {
-	entries, err := store.ListRuns(o.Results)
+	entries, err := store.ListRuns(o.Results, p.note)
 	if err != nil {
 		return err
 	}
 	if len(entries) == 0 {
-		fmt.Fprintf(p.err, "ergon: no runs in %s\n", o.Results)
+		p.err.Linef("ergon: no runs in %s", o.Results)
 		return nil
 	}
 	c := newColumns(p.out, "ID", "START", "WALL", "OUTCOME", "PROJECT", "COMMAND")

@@ -10,18 +10,19 @@ import (
 	"github.com/ergon-energy/ergon/backend"
 	"github.com/ergon-energy/ergon/cmd/ergon/prelaunch"
 	"github.com/ergon-energy/ergon/internal/launch"
+	"github.com/ergon-energy/ergon/internal/screen"
 	"github.com/ergon-energy/ergon/runner"
 	"github.com/ergon-energy/ergon/sensors"
 )
 
 func main() {
-	os.Exit(run(context.Background(), os.Args, stdio{os.Stdin, os.Stdout, os.Stderr}, backend.All()))
+	os.Exit(run(context.Background(), os.Args, stdio{os.Stdin, screen.New(os.Stdout), screen.New(os.Stderr)}, backend.All()))
 }
 
-// stdio holds the files that a command reads and writes.
+// stdio holds what a command reads and writes. All text goes through a screen, which escapes what could control a terminal.
 type stdio struct {
 	in       *os.File
-	out, err *os.File
+	out, err *screen.Screen
 }
 
 // program is what the subcommands share.
@@ -34,7 +35,7 @@ type program struct {
 // run is the whole program; it returns the exit code.
 func run(ctx context.Context, argv []string, std stdio, backends []sensors.Backend) int {
 	if len(argv) == 2 && argv[1] == sampleWord {
-		if err := sample(std, backends); err != nil {
+		if err := sample(std.in, std.out.File(), backends); err != nil {
 			slog.New(slog.NewTextHandler(std.err, nil)).Error("sampler", "error", err)
 			return runner.ExitErgon
 		}
@@ -45,6 +46,8 @@ func run(ctx context.Context, argv []string, std stdio, backends []sensors.Backe
 		p.launcher = l
 	}
 	defer func() { _ = p.launcher.Close() }()
+	defer std.out.Flush()
+	defer std.err.Flush()
 	return p.exit(p.dispatch(ctx, argv))
 }
 

@@ -74,7 +74,7 @@ func runOnGPU(t *testing.T, library, settings, sensor string, words ...string) g
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	runs, err := store.ListRuns(dir)
+	runs, err := store.ListRuns(dir, nil)
 	if err != nil || len(runs) != 1 || runs[0].Err != nil {
 		t.Fatalf("%+v, %v: %s", runs, err, out)
 	}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/ergon-energy/ergon/report"
+	"github.com/ergon-energy/ergon/internal/screen"
 )
 
 // writeJSON writes v as indented JSON. Commands in it are to be copied, so <, > and & stay as they are.
@@ -30,7 +30,7 @@ func newColumns(to io.Writer, head ...string) columns {
 // row adds a row. Control characters in cells are escaped.
 func (c columns) row(cells ...string) {
 	for i, cell := range cells {
-		cells[i] = report.Clean(cell)
+		cells[i] = screen.Clean(cell)
 	}
 	_, _ = io.WriteString(c.w, strings.Join(cells, "\t")+"\n") // flush reports errors
 }

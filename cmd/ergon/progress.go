@@ -7,25 +7,16 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/internal/screen"
 	"github.com/ergon-energy/ergon/report"
 )
 
 // plainEvery is the time between two lines if there is no terminal.
 const plainEvery = time.Minute
 
-// The status line is drawn below the cursor's line: that line may hold a question of the command. The cursor stays where the
-// command left it. Going down and up first makes room at the bottom of the screen (ECMA-48; DECSC and DECRC of the VT100).
-const (
-	eraseBelow    = "\x1b[J"
-	lineDown      = "\x1bD"
-	lineUp        = "\x1bM"
-	saveCursor    = "\x1b7"
-	restoreCursor = "\x1b8"
-)
-
 // progress is the status line while a command runs.
 type progress struct {
-	to       *os.File
+	to       *screen.Screen
 	terminal bool
 	mu       sync.Mutex
 	shown    bool
@@ -35,7 +26,7 @@ type progress struct {
 // progress returns the status line of --progress; nil if there is none. auto is a line that is drawn every second on a terminal,
 // one line a minute if CI is set, else nothing.
 func (p *program) progress(mode string) *progress {
-	s := &progress{to: p.err, terminal: isTerminal(p.err) && !isDumb()}
+	s := &progress{to: p.err, terminal: isTerminal(p.err.File()) && !isDumb()}
 	switch {
 	case mode == "off", mode == "auto" && !s.terminal && os.Getenv("CI") == "":
 		return nil
@@ -53,7 +44,7 @@ func (s *progress) status(elapsed time.Duration, now datamodel.Now) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	line := report.Status{Elapsed: elapsed, Now: now}.Line(report.Options{Width: width(s.to) - 1, Unicode: utf8Locale()})
+	line := report.Status{Elapsed: elapsed, Now: now}.Line(report.Options{Width: width(s.to.File()) - 1, Unicode: utf8Locale()})
 	switch {
 	case !s.terminal:
 		if elapsed-s.last >= plainEvery {
@@ -81,7 +72,7 @@ func (s *progress) idle(elapsed, of time.Duration, after bool) {
 		s.clear()
 	case s.terminal:
 		line := fmt.Sprintf("ergon measures the idle machine: %.0f s of %v", elapsed.Seconds(), of) + next
-		s.draw(line[:max(0, min(len(line), width(s.to)-1))])
+		s.draw(line[:max(0, min(len(line), width(s.to.File())-1))])
 	case elapsed == 0:
 		fmt.Fprintf(s.to, "ergon measures the idle machine for %v%s\n", of, next)
 	}
@@ -89,8 +80,8 @@ func (s *progress) idle(elapsed, of time.Duration, after bool) {
 
 // draw replaces the line, if we may write on the terminal.
 func (s *progress) draw(line string) {
-	if mayDraw(s.to) {
-		fmt.Fprint(s.to, eraseBelow+lineDown+lineUp+saveCursor+lineDown+"\r"+line+restoreCursor)
+	if mayDraw(s.to.File()) {
+		s.to.DrawBelow(line)
 		s.shown = true
 	}
 }
@@ -107,8 +98,8 @@ func (s *progress) erase() {
 
 // clear is erase; the caller holds the lock.
 func (s *progress) clear() {
-	if s.shown && mayDraw(s.to) {
-		fmt.Fprint(s.to, eraseBelow)
+	if s.shown && mayDraw(s.to.File()) {
+		s.to.EraseBelow()
 	}
 	s.shown = false
 }

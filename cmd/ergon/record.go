@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/ergon-energy/ergon/report"
 	"github.com/ergon-energy/ergon/runner"
 )
 
@@ -131,7 +130,7 @@ func (p *program) tellTape(o RecordOptions, rep runner.Report) {
 	}
 	sort(o.Arguments, "the command's arguments")
 	sort(o.Names, "the git commit, and the names of machine, user and folders")
-	name := report.Clean(o.Tape)
-	fmt.Fprintf(p.err, "  on the tape %s: %s\n  not on it: %s\n  `ergon --replay %s` makes this result of it\n",
-		name, strings.Join(in, ", "), strings.Join(out, ", "), name)
+	p.err.Linef("  on the tape %s: %s", o.Tape, strings.Join(in, ", "))
+	p.err.Linef("  not on it: %s", strings.Join(out, ", "))
+	p.err.Linef("  `ergon --replay %s` makes this result of it", o.Tape)
 }

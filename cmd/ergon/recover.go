@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
@@ -36,20 +38,24 @@ func (p *program) recoverCommand() *subcommand {
 // recover finishes one run, or all that are not finished.
 func (p *program) recover(ctx context.Context, o RecoverOptions) error {
 	if o.Run != "" {
-		dir, err := store.Resolve(o.Results, o.Run)
+		dir, err := store.Resolve(o.Results, o.Run, p.note)
 		if err != nil {
 			return err
 		}
 		return p.recoverOne(dir)
 	}
 	runner.Sweep()
-	entries, err := store.ListRuns(o.Results)
+	entries, err := store.ListRuns(o.Results, p.note)
 	if err != nil {
 		return err
 	}
 	found, failed := 0, 0
 	for _, e := range entries {
 		if e.Err == nil && e.Run.Outcome != datamodel.Unfinished {
+			continue
+		}
+		if errors.Is(e.Err, fs.ErrPermission) { // somebody else's, in a shared folder
+			p.note(fmt.Errorf("left out: %w", e.Err))
 			continue
 		}
 		if err := ctx.Err(); err != nil {
@@ -63,7 +69,7 @@ func (p *program) recover(ctx context.Context, o RecoverOptions) error {
 	}
 	switch {
 	case found == 0:
-		fmt.Fprintf(p.err, "ergon: no unfinished run in %s\n", o.Results)
+		p.err.Linef("ergon: no unfinished run in %s", o.Results)
 	case failed > 0:
 		return status(runner.ExitErgon)
 	}
@@ -75,6 +81,6 @@ func (p *program) recoverOne(dir string) error {
 	if err != nil {
 		return fmt.Errorf("recover: %w", err)
 	}
-	fmt.Fprintf(p.err, "ergon: recovered run %s: `ergon report %s` shows it\n", result.Run.ID, result.Run.ID)
+	p.err.Linef("ergon: recovered run %s: `ergon report %s` shows it", result.Run.ID, result.Run.ID)
 	return nil
 }

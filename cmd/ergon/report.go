@@ -41,7 +41,7 @@ func (p *program) reportCommand() *subcommand {
 // report prints a run that was kept.
 func (p *program) report(_ context.Context, o ReportOptions) error {
 	format := report.All()[slices.Index(reportFormats(), o.Format)]
-	dir, err := store.Resolve(o.Results, o.Run)
+	dir, err := store.Resolve(o.Results, o.Run, p.note)
 	if err != nil {
 		return err
 	}
@@ -49,9 +49,9 @@ func (p *program) report(_ context.Context, o ReportOptions) error {
 	if err != nil {
 		return fmt.Errorf("run %s: %w%s", shortest(dir), err, wayOut(dir))
 	}
-	options := reportOptions(p.out)
+	options := reportOptions(p.out.File())
 	options.Results, options.Processes, options.Setup = shortest(dir), true, true
-	return format.Write(p.out, result, options)
+	return format.Write(p.out.Styled(), result, options)
 }
 
 func reportFormats() []string {

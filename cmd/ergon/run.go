@@ -171,11 +171,11 @@ func (p *program) summarize(quiet bool, result datamodel.Result, dir string) {
 	if quiet || result.Tree == nil {
 		return
 	}
-	options := reportOptions(p.err)
+	options := reportOptions(p.err.File())
 	if dir != "" {
 		options.Results = shortest(dir)
 	}
-	_ = report.All()[0].Write(p.err, result, options) // if nobody listens, the target's verdict still counts
+	_ = report.All()[0].Write(p.err.Styled(), result, options) // if nobody listens, the target's verdict still counts
 }
 
 // wrongSensors names the option if the sampler refused the configuration. All other options were checked before.

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ergon-energy/ergon/internal/screen"
+
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/runner"
@@ -31,7 +33,7 @@ func fileProgram(t *testing.T) (p *program, written func() (out, err string)) {
 		}
 		return string(b)
 	}
-	p = &program{stdio: stdio{out: create("out"), err: create("err")}}
+	p = &program{stdio: stdio{out: screen.New(create("out")), err: screen.New(create("err"))}}
 	return p, func() (string, string) { return read("out"), read("err") }
 }
 

@@ -17,9 +17,9 @@ import (
 // sampleWord is the hidden subcommand that makes this process the sampler.
 const sampleWord = "sample"
 
-// sample serves the runner at the other end of stdin and stdout. It ignores the signals of a terminal: they end the target, and
-// the last reading must still be taken. The end of stdin is the order to stop.
-func sample(std stdio, backends []sensors.Backend) error {
+// sample serves the runner at the other end of in and out. It ignores the signals of a terminal: they end the target, and
+// the last reading must still be taken. The end of in is the order to stop.
+func sample(in, out *os.File, backends []sensors.Backend) error {
 	runtime.GOMAXPROCS(1) // a spawned sampler already has it in its environment
 	// The heap stays small. By default the collector lets a heap grow to 4 MB before it runs. A run of less than a second does
 	// not need this.
@@ -27,7 +27,7 @@ func sample(std stdio, backends []sensors.Backend) error {
 	_ = os.WriteFile("/proc/self/comm", []byte("ergon-sampler"), 0) // for ps; other systems have no such file
 	launch.Quiet(false)
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	return sampler.Serve(std.in, std.out, backends)
+	return sampler.Serve(in, out, backends)
 }
 
 // spawnSampler starts a sampler.
@@ -36,5 +36,5 @@ func (p *program) spawnSampler() (*sampler.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the sampler: %w", err)
 	}
-	return sampler.Spawn(self, p.err)
+	return sampler.Spawn(self, p.err.File())
 }

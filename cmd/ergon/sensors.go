@@ -9,9 +9,10 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/ergon-energy/ergon/internal/screen"
+
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/sampler"
-	"github.com/ergon-energy/ergon/report"
 	"github.com/ergon-energy/ergon/runner"
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
@@ -188,9 +189,9 @@ func (p *program) sensorTable(rows []sensorRow) error {
 			fmt.Fprintln(p.out, "\nNot readable here:")
 			first = false
 		}
-		fmt.Fprintf(p.out, "  %s: %s", report.Clean(r.ID), report.Clean(r.Reason))
+		fmt.Fprintf(p.out, "  %s: %s", screen.Clean(r.ID), screen.Clean(r.Reason))
 		if r.Source != "" {
-			fmt.Fprintf(p.out, " (%s)", report.Clean(r.Source))
+			fmt.Fprintf(p.out, " (%s)", screen.Clean(r.Source))
 		}
 		fmt.Fprintln(p.out)
 	}

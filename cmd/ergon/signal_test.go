@@ -331,7 +331,7 @@ func TestEarly(t *testing.T) {
 					t.Errorf("after %v: status %#x", spin, status)
 				}
 				noneLeft(t, mark)
-				runs, err := store.ListRuns(dir)
+				runs, err := store.ListRuns(dir, nil)
 				if err == nil && len(runs) == 1 { // the signal may come before the folder exists
 					if runs[0].Run.Signal != "SIG"+name {
 						t.Errorf("after %v: ended by %q", spin, runs[0].Run.Signal)

@@ -502,7 +502,7 @@ func TestNested(t *testing.T) {
 // onlyRun returns the manifest of the only run in a results folder. The run must be complete.
 func onlyRun(t *testing.T, results string) datamodel.Run {
 	t.Helper()
-	runs, err := store.ListRuns(results)
+	runs, err := store.ListRuns(results, nil)
 	if err != nil || len(runs) != 1 {
 		t.Fatalf("%d runs in %s, %v; want 1", len(runs), results, err)
 	}

@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/internal/screen"
 )
 
 const (
@@ -141,7 +142,7 @@ func manifestText(dir string, run datamodel.Run) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", filepath.Join(dir, ManifestFile), err)
 	}
-	return append(text, '\n'), nil
+	return append(screen.CleanJSON(text), '\n'), nil
 }
 
 // LoadManifest reads manifest.json from a run's folder. The error wraps fs.ErrNotExist if there is none, and ErrForeign
@@ -206,9 +207,10 @@ type Entry struct {
 }
 
 // ListRuns lists the runs below a results folder, the earliest start first. A run that cannot be read is listed with its
-// error. If the results folder does not exist, there are no runs.
-func ListRuns(results string) ([]Entry, error) {
-	dirs, err := runDirs(results)
+// error. If the results folder does not exist, there are no runs. A folder below it that cannot be listed costs only its own
+// runs: note is told of it and may be nil.
+func ListRuns(results string, note func(error)) ([]Entry, error) {
+	dirs, err := runDirs(results, note)
 	if err != nil {
 		return nil, err
 	}
@@ -241,7 +243,7 @@ func idOf(dir string) string { return unescape(strings.TrimPrefix(filepath.Base(
 
 // FindID returns the folder of the run that has exactly this id, in any project and on any day; empty if there is none.
 func FindID(results, id string) (string, error) {
-	dirs, err := runDirs(results)
+	dirs, err := runDirs(results, nil)
 	if err != nil {
 		return "", err
 	}
@@ -254,53 +256,63 @@ func FindID(results, id string) (string, error) {
 }
 
 // runDirs lists the folders results/project=*/date=*/run=*, sorted.
-func runDirs(results string) ([]string, error) {
-	days, err := dayDirs(results)
+func runDirs(results string, note func(error)) ([]string, error) {
+	days, err := dayDirs(results, note)
 	if err != nil {
 		return nil, err
 	}
-	return below(days, runPrefix)
+	return below(days, runPrefix, note), nil
 }
 
 // dayDirs lists the folders results/project=*/date=*, sorted. A results folder that does not exist has none.
-func dayDirs(results string) ([]string, error) {
-	projects, err := below([]string{results}, projectPrefix)
+func dayDirs(results string, note func(error)) ([]string, error) {
+	projects, err := named(results, projectPrefix)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("list runs: %w", err)
 	}
-	return below(projects, datePrefix)
+	return below(projects, datePrefix, note), nil
 }
 
-// below lists the entries of folders whose names have a prefix.
-func below(dirs []string, prefix string) (found []string, err error) {
+// below lists the entries of folders whose names have a prefix. Anybody can put an entry into a shared results folder, so
+// one that is not a folder, or that cannot be listed, is only noted.
+func below(dirs []string, prefix string, note func(error)) (found []string) {
 	for _, dir := range dirs {
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			return nil, fmt.Errorf("list runs: %w", err)
+		entries, err := named(dir, prefix)
+		if err != nil && note != nil {
+			note(fmt.Errorf("its runs are left out: %w", err))
 		}
-		for _, e := range entries {
-			if strings.HasPrefix(e.Name(), prefix) {
-				found = append(found, filepath.Join(dir, e.Name()))
-			}
+		found = append(found, entries...)
+	}
+	return found
+}
+
+// named lists the entries of a folder whose names have a prefix. If the folder can be read only in part, it returns that
+// part with the error.
+func named(dir, prefix string) (found []string, err error) {
+	entries, err := os.ReadDir(dir)
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), prefix) {
+			found = append(found, filepath.Join(dir, e.Name()))
 		}
 	}
-	return found, nil
+	return found, err
 }
 
 // Resolve finds the folder of the run that a user means by name: "last" for the latest run, a run's id, an unambiguous
 // beginning of an id, or a path to the folder. An id comes before a path: a path can always be written with a separator.
-func Resolve(results, name string) (string, error) {
+// note is told of folders that cannot be listed, as in ListRuns.
+func Resolve(results, name string, note func(error)) (string, error) {
 	if name == "" {
 		return "", errors.New("run: no name given")
 	}
 	if name == Last {
-		return resolveLast(results)
+		return resolveLast(results, note)
 	}
 	if !strings.ContainsRune(name, '/') && !strings.ContainsRune(name, filepath.Separator) {
-		dirs, err := runDirs(results)
+		dirs, err := runDirs(results, note)
 		if err != nil {
 			return "", err
 		}
@@ -335,18 +347,15 @@ func Resolve(results, name string) (string, error) {
 
 // resolveLast finds the newest run that can be read. Folders and ids begin with the time, so few manifests are read: those of
 // the newest second. Among them the start in the manifest decides.
-func resolveLast(results string) (string, error) {
-	days, err := dayDirs(results)
+func resolveLast(results string, note func(error)) (string, error) {
+	days, err := dayDirs(results, note)
 	if err != nil {
 		return "", err
 	}
 	slices.SortStableFunc(days, func(a, b string) int { return strings.Compare(filepath.Base(b), filepath.Base(a)) })
 	var unreadable error
 	for day := range chunks(days, filepath.Base) {
-		dirs, err := below(day, runPrefix)
-		if err != nil {
-			return "", err
-		}
+		dirs := below(day, runPrefix, note)
 		slices.SortStableFunc(dirs, func(a, b string) int { return strings.Compare(second(b), second(a)) })
 		for same := range chunks(dirs, second) {
 			last, err := newest(same)

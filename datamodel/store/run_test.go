@@ -213,10 +213,10 @@ func TestNewRunDir(t *testing.T) {
 
 func TestListAndResolve(t *testing.T) {
 	root := t.TempDir()
-	if runs, err := store.ListRuns(filepath.Join(root, "none")); err != nil || len(runs) != 0 {
+	if runs, err := store.ListRuns(filepath.Join(root, "none"), nil); err != nil || len(runs) != 0 {
 		t.Errorf("no results: %v, %v", runs, err)
 	}
-	if _, err := store.Resolve(root, "last"); err == nil {
+	if _, err := store.Resolve(root, "last", nil); err == nil {
 		t.Error("last of none")
 	}
 	dirs := map[string]string{}
@@ -230,7 +230,7 @@ func TestListAndResolve(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	runs, err := store.ListRuns(root)
+	runs, err := store.ListRuns(root, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +253,7 @@ func TestListAndResolve(t *testing.T) {
 		"20260304-ca": dirs["20260304-ca"], "20260306-": broken, dirs["20260305-aa"]: dirs["20260305-aa"],
 		dirs["20260305-aa"] + "/": dirs["20260305-aa"],
 	} {
-		if got, err := store.Resolve(root, name); err != nil || got != want {
+		if got, err := store.Resolve(root, name, nil); err != nil || got != want {
 			t.Errorf("%q: %s, %v", name, got, err)
 		}
 	}
@@ -261,7 +261,7 @@ func TestListAndResolve(t *testing.T) {
 		"20260304": "20260304-ca", "x": root, "": "name", root: "neither", filepath.Join(dirs["20260306"], store.ManifestFile): "folder",
 		"./none": "none",
 	} {
-		if got, err := store.Resolve(root, name); err == nil || !strings.Contains(err.Error(), want) {
+		if got, err := store.Resolve(root, name, nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %s, error %v does not name %q", name, got, err, want)
 		}
 	}
@@ -279,7 +279,7 @@ func TestResolveLast(t *testing.T) {
 	}
 	last := func(want string) {
 		t.Helper()
-		if got, err := store.Resolve(root, store.Last); err != nil || got != want {
+		if got, err := store.Resolve(root, store.Last, nil); err != nil || got != want {
 			t.Errorf("last is %s, %v, want %s", got, err, want)
 		}
 	}
@@ -309,7 +309,7 @@ func TestResolveLast(t *testing.T) {
 	if err := os.RemoveAll(replayed); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Resolve(root, store.Last); err == nil || !strings.Contains(err.Error(), filepath.Join(broken, store.ManifestFile)) {
+	if _, err := store.Resolve(root, store.Last, nil); err == nil || !strings.Contains(err.Error(), filepath.Join(broken, store.ManifestFile)) {
 		t.Errorf("none can be read: %v", err)
 	}
 }
@@ -325,7 +325,7 @@ func BenchmarkResolveLast(b *testing.B) {
 		saveRun(b, root, run)
 	}
 	for b.Loop() {
-		if _, err := store.Resolve(root, store.Last); err != nil {
+		if _, err := store.Resolve(root, store.Last, nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -345,6 +345,54 @@ func TestRemoveSpool(t *testing.T) {
 		t.Error("somebody else's file is in the way")
 	}
 	onlyFiles(t, spool, "notes.txt")
+}
+
+// TestFoldersThatCannotBeListed puts entries beside the runs of others that are no folders or cannot be listed. Each costs only
+// itself.
+func TestFoldersThatCannotBeListed(t *testing.T) {
+	root := t.TempDir()
+	at := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	dir, err := store.NewRunDir(root, "shared", at, "20261128T120000-abcdef")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.SaveManifest(dir, datamodel.Run{ID: "20261128T120000-abcdef", Start: at, Outcome: datamodel.Done}); err != nil {
+		t.Fatal(err)
+	}
+	day := filepath.Dir(dir)
+	for _, err := range []error{
+		os.WriteFile(filepath.Join(root, "project=file"), nil, 0o666),
+		os.Symlink("nowhere", filepath.Join(root, "project=gone")),
+		os.Symlink("project=loop", filepath.Join(root, "project=loop")),
+		os.WriteFile(filepath.Join(filepath.Dir(day), "date=2026-11-29"), nil, 0o666),
+		os.Mkdir(filepath.Join(root, "project=private"), 0), // root can list it all the same
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := 4
+	if os.Getuid() != 0 {
+		want++
+	}
+	notes := 0
+	note := func(err error) {
+		if notes++; !strings.Contains(err.Error(), "runs are left out") {
+			t.Error(err)
+		}
+	}
+	if runs, err := store.ListRuns(root, note); err != nil || len(runs) != 1 || runs[0].Err != nil || notes != want {
+		t.Errorf("%+v, %v, %d notes, want %d", runs, err, notes, want)
+	}
+	for _, name := range []string{store.Last, "20261128T120000-abcdef", "2026"} {
+		notes = 0
+		if got, err := store.Resolve(root, name, note); err != nil || got != dir || notes == 0 || notes > want {
+			t.Errorf("%s: %s, %v, %d notes, want up to %d", name, got, err, notes, want)
+		}
+	}
+	if _, err := store.ListRuns(filepath.Join(root, "project=file"), nil); err == nil {
+		t.Error("a results folder that is a file has runs")
+	}
 }
 
 func FuzzLoadManifest(f *testing.F) {
