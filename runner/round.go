@@ -182,7 +182,7 @@ func (o *round) hold() error {
 		o.group = group
 	}
 	for {
-		c := launch.Command{Argv: o.run.Command}
+		c := launch.Command{Argv: o.run.Command, User: o.User, Env: o.Env}
 		for _, f := range o.group.Folders() {
 			c.Groups = append(c.Groups, launch.Group(f))
 		}

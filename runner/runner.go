@@ -37,6 +37,9 @@ type Options struct {
 	ID string
 	// Results is the results folder. If it is empty, nothing is kept.
 	Results string
+	// User runs the command, in the runner's environment with the changes in Env; see launch.Command.
+	User *launch.User
+	Env  []string
 	// Backends are the families of sensors.
 	Backends []sensors.Backend
 	// Launcher makes the processes of commands. Close closes it.

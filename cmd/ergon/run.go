@@ -27,6 +27,8 @@ type RunOptions struct {
 	Project string
 	// RunID is the run's id; if it is empty, the run gets a new one.
 	RunID string
+	// User is the name of the user who runs the command, or sudo for whoever called sudo. Empty is the user of ergon.
+	User string
 	// Quiet prints no summary. Progress says when there is a status line: auto, off or plain.
 	Quiet    bool
 	Progress string
@@ -57,6 +59,10 @@ func (o *RunOptions) table(backends []sensors.Backend) table {
 		{
 			name: "run-id", value: runID{&o.RunID},
 			usage: "the run's `ID`, for scripts that name it later; no run of the results folder may have it",
+		},
+		{
+			name: "user", value: required{&o.User, "user"},
+			usage: "as root: read the counters as root and run the command as this user: `NAME`, or sudo for who called sudo",
 		},
 		{name: "no-save", usage: "keep nothing", value: toggle{&o.NoSave}},
 		{name: "quiet", short: "q", usage: "print no summary", value: toggle{&o.Quiet}},
@@ -116,12 +122,19 @@ func (p *program) measure(ctx context.Context, o RunOptions, tape runner.Tape) (
 	if len(o.Command) == 0 {
 		return runner.Report{}, &usage{errNoCommand}
 	}
+	as, err := here().chosen(o.User)
+	if err != nil {
+		return runner.Report{}, err
+	}
 	results, err := o.folder()
 	if err != nil {
 		return runner.Report{}, err
 	}
 	show := p.progress(o.Progress)
 	r := p.runner(ctx, o, results, tape, show)
+	if as != nil {
+		r.User, r.Env = &as.User, as.environment()
+	}
 	_, direct := p.launcher.(launch.Direct)
 	launch.Quiet(direct)
 	rep, err := runner.Run(ctx, r, o.Command)

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -14,11 +16,31 @@ import (
 type Command struct {
 	// Argv is the command and its arguments. The command is looked for in PATH if it has no slash.
 	Argv []string
-	// Env holds NAME=VALUE: variables that are added to the environment of ergon's caller, or replace one there.
+	// Env holds NAME=VALUE: variables that are added to the environment of ergon's caller, or replace one there. NAME
+	// alone removes a variable.
 	Env []string
+	// User is who runs the command. If it is nil, the command runs as the user of this process. Only root can choose.
+	User *User
 	// Groups are the cgroups the command is put into, at most one of them of version 2. Direct cannot.
 	Groups []Group
 }
+
+// User is a user, as the kernel knows one.
+type User struct {
+	UID, GID uint32
+	// Groups are the supplementary groups.
+	Groups []uint32
+}
+
+// UserError says that the command's process could not become the user. Hold or Start has then made no process.
+type UserError struct {
+	User User
+	Err  error
+}
+
+func (e *UserError) Error() string { return fmt.Sprintf("become user %d: %v", e.User.UID, e.Err) }
+
+func (e *UserError) Unwrap() error { return e.Err }
 
 // Group is a cgroup.
 type Group struct {
@@ -152,7 +174,7 @@ func (d *direct) Start() error {
 		}
 		return &ExecError{argv[0], err}
 	}
-	attr := &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}, Env: d.environment()}
+	attr := &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}, Env: d.environment(), Sys: as(d.command.User)}
 	d.process, err = os.StartProcess(path, argv, attr)
 	if errors.Is(err, syscall.ENOEXEC) { // a script without #!, which execvp gives to the shell
 		d.process, err = os.StartProcess("/bin/sh", append([]string{"/bin/sh", path}, argv[1:]...), attr)
@@ -172,7 +194,15 @@ func (d *direct) environment() []string {
 	if len(d.command.Env) == 0 {
 		return nil
 	}
-	return (&exec.Cmd{Env: append(os.Environ(), d.command.Env...)}).Environ()
+	env := os.Environ()
+	for _, change := range d.command.Env {
+		if name, _, set := strings.Cut(change, "="); set {
+			env = append(env, change)
+		} else {
+			env = slices.DeleteFunc(env, func(v string) bool { return strings.HasPrefix(v, name+"=") })
+		}
+	}
+	return (&exec.Cmd{Env: env}).Environ()
 }
 
 func (d *direct) Exited() (err error) {

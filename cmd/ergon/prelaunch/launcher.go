@@ -97,8 +97,11 @@ func (l *Launcher) Hold(c launch.Command) (launch.Target, error) {
 		return t, nil //nolint:nilerr // Reap reports it
 	}
 	t.Abandon()
-	if group := int(v.group); group >= 0 {
+	switch group := int(v.group); {
+	case group >= 0:
 		return nil, &launch.GroupError{Group: c.Groups[position(c.Groups, group)], Err: v.failed}
+	case group == C.PRELAUNCH_USER:
+		return nil, &launch.UserError{User: *c.User, Err: v.failed}
 	}
 	return nil, fmt.Errorf("hold %s: %w", c.Argv[0], v.failed)
 }
@@ -158,6 +161,15 @@ func encode(c launch.Command) (order, command []byte, err error) {
 		{unsafe.Offsetof(h.size), text.Len()},
 	} {
 		binary.NativeEndian.PutUint32(head[field.at:], uint32(field.value))
+	}
+	if u := c.User; u != nil {
+		binary.NativeEndian.PutUint32(head[unsafe.Offsetof(h.other):], 1)
+		binary.NativeEndian.PutUint32(head[unsafe.Offsetof(h.uid):], u.UID)
+		binary.NativeEndian.PutUint32(head[unsafe.Offsetof(h.gid):], u.GID)
+		binary.NativeEndian.PutUint32(head[unsafe.Offsetof(h.groups):], uint32(len(u.Groups)))
+		for _, g := range u.Groups {
+			head = binary.NativeEndian.AppendUint32(head, g)
+		}
 	}
 	return order, append(head, text.Bytes()...), nil
 }

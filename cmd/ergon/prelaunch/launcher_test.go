@@ -22,6 +22,7 @@ import (
 
 	"github.com/ergon-energy/ergon/internal/cgroup"
 	"github.com/ergon-energy/ergon/internal/launch"
+	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
 // patience is how long a test waits for what must happen. It is only used up if something is wrong.
@@ -789,5 +790,46 @@ func BenchmarkRound(b *testing.B) {
 		if s, err := once(l, launch.Command{Argv: []string{"/bin/true"}}); err != nil || s.Code() != 0 {
 			b.Fatalf("code %d, %v", s.Code(), err)
 		}
+	}
+}
+
+// TestUser runs commands as another user. Its numbers are exactly those asked for, and no capability is left.
+func TestUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		testenv.Lacks(t, testenv.Root, "it takes root to become somebody else")
+	}
+	const check = `[ "$(id -u):$(id -G)" = "$0" ] || exit 1; [ "$NEW" = x ] && [ -z "${OLD+x}" ] || exit 2
+		[ "$(id -u)" = 0 ] || ! grep -E '^Cap(Inh|Prm|Eff|Amb):.*[1-9a-f]' /proc/self/status || exit 3`
+	t.Setenv("OLD", "x")
+	for want, u := range map[string]*launch.User{
+		"65534:4711 1 2 3":   {UID: 65534, GID: 4711, Groups: []uint32{1, 2, 3}},
+		"4294967294:4711":    {UID: 1<<32 - 2, GID: 4711},
+		"0:7":                {GID: 7},
+		"1000:1000 99999999": {UID: 1000, GID: 1000, Groups: []uint32{99999999}},
+	} {
+		// OLD was set after the launcher was forked, so only Direct removes it.
+		c := launch.Command{Argv: []string{"sh", "-c", check, want}, User: u, Env: []string{"NEW=x", "OLD"}}
+		for name, hold := range map[string]func(launch.Command) (launch.Target, error){"launcher": launcher(t).Hold, "direct": launch.Direct{}.Hold} {
+			target, err := hold(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s, err := finish(target); err != nil || s.Code() != 0 {
+				t.Errorf("%s by %s: code %d, %v", want, name, s.Code(), err)
+			}
+		}
+	}
+	// An unset variable of the launcher's own environment.
+	s, err := once(launcher(t), launch.Command{Argv: []string{"sh", "-c", `[ -z "${ERGON_EARLY+x}" ] && [ "$PATH" ]`}, Env: []string{"ERGON_EARLY"}})
+	if err != nil || s.Code() != 0 {
+		t.Errorf("a removed variable: code %d, %v", s.Code(), err)
+	}
+
+	// What the kernel refuses is an error before anything starts.
+	before := children(t)
+	_, err = launcher(t).Hold(launch.Command{Argv: []string{"true"}, User: &launch.User{UID: 1, GID: 1, Groups: make([]uint32, 70_000)}})
+	refused, ok := errors.AsType[*launch.UserError](err)
+	if !ok || refused.User.UID != 1 || !errors.Is(err, syscall.EINVAL) || len(children(t)) != len(before) {
+		t.Errorf("too many groups: %v", err)
 	}
 }

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <features.h>
+#include <linux/capability.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -129,8 +130,34 @@ static void merge(char **out, char **changes) {
 		for (char **c = changes; kept && *c; c++) kept = !replaces(*old, *c);
 		if (kept) *out++ = *old;
 	}
-	while (*changes) *out++ = *changes++;
+	for (; *changes; changes++) {
+		if (strchr(*changes, '=')) *out++ = *changes;
+	}
 	*out = NULL;
+}
+
+// The calls for numbers of 32 bits, where the first ones had 16.
+#ifdef SYS_setresuid32
+#define SETGROUPS SYS_setgroups32
+#define SETRESGID SYS_setresgid32
+#define SETRESUID SYS_setresuid32
+#else
+#define SETGROUPS SYS_setgroups
+#define SETRESGID SYS_setresgid
+#define SETRESUID SYS_setresuid
+#endif
+
+// drop becomes another user for good; it returns an errno. No capability is left, whatever the securebits say, unless the
+// user is root. The functions of libc would want to change threads that this process does not have.
+static int drop(const struct prelaunch_command *c, const uint32_t *groups) {
+	if (syscall(SETGROUPS, (size_t)c->groups, groups) || syscall(SETRESGID, c->gid, c->gid, c->gid) ||
+	    syscall(SETRESUID, c->uid, c->uid, c->uid))
+		return errno;
+	if (!c->uid) return 0;
+	struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3];
+	memset(none, 0, sizeof none);
+	return syscall(SYS_capset, &head, none) ? errno : 0; // the ambient ones go with the permitted ones
 }
 
 // slice finds n strings in text and returns where the next one begins. list ends with NULL.
@@ -165,13 +192,15 @@ static void become(int fd, struct prelaunch_order *order) {
 	while (environ && environ[variables]) variables++;
 	// Each of the four lists ends with NULL.
 	size_t pointers = (size_t)c.files + c.words + c.changes + (variables + c.changes) + 4;
-	char **lists = mmap(NULL, pointers * sizeof *lists + c.size + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t numbers = c.groups * sizeof(uint32_t);
+	char **lists = mmap(NULL, pointers * sizeof *lists + numbers + c.size + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (lists == MAP_FAILED) {
-		tell(fd, errno, -1);
+		tell(fd, errno, PRELAUNCH_NO_GROUP);
 		_exit(126);
 	}
-	char *text = (char *)(lists + pointers), *end = text + c.size; // the zero byte behind it ends whatever came
-	if (get(fd, text, c.size)) _exit(0);
+	uint32_t *groups = (uint32_t *)(lists + pointers);
+	char *text = (char *)(groups + c.groups), *end = text + c.size; // the zero byte behind it ends whatever came
+	if (get(fd, groups, numbers) || get(fd, text, c.size)) _exit(0);
 	char **files = lists, **words = files + c.files + 1, **changes = words + c.words + 1, **variable = changes + c.changes + 1;
 	text = slice(text, end, c.files, files);
 	text = slice(text, end, c.words, words);
@@ -183,14 +212,19 @@ static void become(int fd, struct prelaunch_order *order) {
 			_exit(126);
 		}
 	}
+	int failed = c.other ? drop(&c, groups) : 0;
+	if (failed) {
+		tell(fd, failed, PRELAUNCH_USER);
+		_exit(126);
+	}
 	if (c.changes) {
 		merge(variable, changes);
 		environ = variable;
 	}
 	char go;
-	if (tell(fd, words[0] ? 0 : EINVAL, -1) || get(fd, &go, 1)) _exit(0);
+	if (tell(fd, words[0] ? 0 : EINVAL, PRELAUNCH_NO_GROUP) || get(fd, &go, 1)) _exit(0);
 	execvp(words[0], words);
-	tell(fd, errno, -1);
+	tell(fd, errno, PRELAUNCH_NO_GROUP);
 	_exit(126);
 }
 
