@@ -25,9 +25,10 @@ type Ledger struct {
 	// the target. A MaxRSS that is not above RSSFloor says nothing about the target.
 	RSSFloor *float64 `json:"rss_floor,omitempty"`
 
-	// These fields are what /proc/PID/io gave for the target after it ended and before it was reaped. They include the
-	// children that it waited for. ReadBytes and WriteBytes went to and from storage, in By. ReadChars and WriteChars
+	// These fields are the kernel's counts for the ended target. They include the children that it waited for. IOSource says
+	// where they come from, "" if it is not known. ReadBytes and WriteBytes went to and from storage, in By. ReadChars and WriteChars
 	// are all bytes of read(2), write(2) and similar calls. ReadCalls and WriteCalls are the numbers of these calls.
+	IOSource   string   `json:"io_source,omitempty"`
 	ReadChars  *float64 `json:"read_chars,omitempty"`
 	WriteChars *float64 `json:"write_chars,omitempty"`
 	ReadCalls  *float64 `json:"read_calls,omitempty"`

@@ -25,8 +25,8 @@ func (h *host) sizes() []datamodel.Metric {
 	return []datamodel.Metric{
 		h.peakMemory(),
 		h.ledgerOr(datamodel.ProcessCount, nil, "", "", sensors.TargetProcessesEver),
-		h.ledgerOr(datamodel.DiskRead, l.ReadBytes, "delta", fromIO, sensors.TargetRead),
-		h.ledgerOr(datamodel.DiskWrite, l.WriteBytes, "delta", fromIO, sensors.TargetWritten),
+		h.ledgerOr(datamodel.DiskRead, l.ReadBytes, "delta", cmp.Or(l.IOSource, fromIO), sensors.TargetRead),
+		h.ledgerOr(datamodel.DiskWrite, l.WriteBytes, "delta", cmp.Or(l.IOSource, fromIO), sensors.TargetWritten),
 		h.gpuMemory(),
 	}
 }

@@ -11,37 +11,34 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ergon-energy/ergon/internal/procfs"
 )
 
 // Child is a child process of ours that package os does not know. Signal may be called during Exited; no other methods may
 // be called at the same time.
 type Child struct {
 	pid    int
-	ioFile int // see openIO
-	io     *IO
-	own    *Own
+	ended  ended
 	reaped bool
 }
 
 // NewChild takes charge of a child.
-func NewChild(pid int) *Child { return &Child{pid: pid, ioFile: -1} }
+func NewChild(pid int) *Child { return &Child{pid: pid, ended: ended{ioFile: -1}} }
 
 // PID is the process id.
 func (c *Child) PID() int { return c.pid }
 
 // Watch opens the file that says at the end how much the process has read and written. It must be called while the process is
 // alive and belongs to our user.
-func (c *Child) Watch() { c.ioFile = openIO(c.pid) }
+func (c *Child) Watch() { c.ended = watch(c.pid) }
 
 // Exited returns when the process has ended. It is a zombie then, whose files below /proc can be read.
-func (c *Child) Exited() (err error) {
-	c.io, c.own, err = awaitZombie(c.pid, c.ioFile)
-	c.ioFile = -1
-	return err
-}
+func (c *Child) Exited() error { return c.ended.await(c.pid) }
 
 // Reap returns the state of the ended process and removes the zombie.
 func (c *Child) Reap() (State, error) {
+	own := c.ended.before()
 	for {
 		var status syscall.WaitStatus
 		var usage syscall.Rusage
@@ -54,17 +51,14 @@ func (c *Child) Reap() (State, error) {
 			return State{ExitCode: -1}, fmt.Errorf("wait for process %d: %w", c.pid, err)
 		}
 		s := stateFrom(status, usage)
-		s.IO, s.Own = c.io, c.own
+		c.ended.enter(&s, own)
 		return s, nil
 	}
 }
 
 // Discard waits for the end of the process and removes the zombie.
 func (c *Child) Discard() {
-	if c.ioFile >= 0 {
-		_ = unix.Close(c.ioFile) // only read from
-		c.ioFile = -1
-	}
+	c.ended.close()
 	awaitExit(c.pid)
 	_, _ = c.Reap()
 }
@@ -81,12 +75,33 @@ func (c *Child) Signal(s os.Signal) error {
 	return syscall.Kill(c.pid, number)
 }
 
-// awaitZombie waits until the child has ended, and leaves it as a zombie (waitid(2), WNOWAIT). It returns what the
-// zombie's files say about it, or nil if they cannot be read. It closes ioFile, which comes from openIO.
-func awaitZombie(pid, ioFile int) (*IO, *Own, error) {
-	if ioFile >= 0 {
-		defer func() { _ = unix.Close(ioFile) }() // only read from
+// ended is what the files of an ended process say about it.
+type ended struct {
+	proc *procfs.Dir // nil if there is no /proc of our PID namespace
+	// ioFile is /proc/PID/io, or -1. The file of a zombie belongs to root (task_dump_owner in fs/proc/base.c): an ordinary
+	// user cannot open it, but can read a descriptor that was opened before.
+	ioFile int
+	io     *IO
+	own    *Own
+}
+
+// watch opens the file of a living process. It does not open the file of a stranger that has the process's number in the
+// /proc of another PID namespace.
+func watch(pid int) ended {
+	e := ended{ioFile: -1}
+	var err error
+	if e.proc, err = procfs.Open(); err != nil {
+		return e
 	}
+	if fd, err := e.proc.Open(strconv.Itoa(pid) + "/io"); err == nil {
+		e.ioFile = fd
+	}
+	return e
+}
+
+// await waits until the child has ended, and leaves it as a zombie (waitid(2), WNOWAIT). Then it reads the zombie's files.
+func (e *ended) await(pid int) error {
+	defer e.close()
 	awaitExit(pid)
 	for {
 		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
@@ -94,35 +109,73 @@ func awaitZombie(pid, ioFile int) (*IO, *Own, error) {
 			break
 		}
 		if !errors.Is(err, unix.EINTR) {
-			return nil, nil, fmt.Errorf("wait for process %d: %w", pid, err)
+			return fmt.Errorf("wait for process %d: %w", pid, err)
 		}
 	}
+	e.own = ownOf(pid, e.proc)
+	if e.ioFile < 0 {
+		return nil
+	}
 	var data [512]byte
-	n, err := unix.Pread(ioFile, data[:], 0)
+	n, err := unix.Pread(e.ioFile, data[:], 0)
 	if err != nil {
 		n = 0 // a target that has become another user's, or a kernel without task accounting
 	}
-	return parseIO(data[:n]), ownOf(pid), nil
+	e.io = parseIO(data[:n])
+	return nil
 }
 
-// openIO opens /proc/PID/io of a living process, or returns -1. The file of a zombie belongs to root (task_dump_owner in
-// fs/proc/base.c): an ordinary user cannot open it, but can read a descriptor that was opened before.
-func openIO(pid int) int {
-	fd, err := unix.Open(fmt.Sprintf("/proc/%d/io", pid), unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1
+// close closes the files. A second call does nothing.
+func (e *ended) close() {
+	e.proc.Close()
+	if e.ioFile >= 0 {
+		_ = unix.Close(e.ioFile) // only read from
 	}
-	return fd
+	e.ioFile = -1
+}
+
+// before returns this process's own counts, if they are needed to find the target's.
+func (e *ended) before() *IO {
+	if e.io != nil {
+		return nil
+	}
+	return ownIO()
+}
+
+// enter puts into a state what is known. own has this process's counts from just before it waited for the target.
+//
+// The kernel does not let an ordinary user read the counts of a process that has the rights of another user or may not be
+// dumped: a setuid program, one with capabilities, ssh-agent. But wait4 adds them to the counts of the process that waits,
+// and these are ours. The number of bytes from and to storage is then ours after less ours before. In these microseconds
+// our other threads may make system calls, so the number of calls stays unknown.
+func (e *ended) enter(s *State, own *IO) {
+	s.IO, s.Own = e.io, e.own
+	if own == nil {
+		return
+	}
+	if now := ownIO(); now != nil {
+		s.IO = &IO{StorageOnly: true, Read: now.Read - min(own.Read, now.Read), Written: now.Written - min(own.Written, now.Written)}
+	}
+}
+
+// ownIO returns the counts of this process and of the children it has waited for. /proc/self is this process in any /proc in
+// which it can be seen. It returns nil if the file cannot be read.
+func ownIO() *IO {
+	data, err := os.ReadFile("/proc/self/io")
+	if err != nil {
+		return nil
+	}
+	return parseIO(data)
 }
 
 // ownOf returns what a process used without its children, or nil if that is unknown.
-func ownOf(pid int) *Own {
+func ownOf(pid int, proc *procfs.Dir) *Own {
 	used, ok := CPUTime(pid)
 	if !ok {
 		return nil
 	}
 	own := &Own{PID: pid, CPU: used}
-	if name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err == nil {
+	if name, err := proc.ReadFile(strconv.Itoa(pid) + "/comm"); err == nil {
 		own.Name = string(bytes.TrimSuffix(name, []byte("\n")))
 	}
 	return own
@@ -210,8 +263,14 @@ func parseIO(data []byte) *IO {
 }
 
 // Adopt makes this process the new parent of the target's orphans (PR_SET_CHILD_SUBREAPER). Their CPU time is then known
-// without a cgroup or perf. An orphan sees another parent than it would without ergon.
-func Adopt() error { return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }
+// without a cgroup or perf. An orphan sees another parent than it would without ergon. Orphans are found in /proc, so it is
+// an error if /proc belongs to another PID namespace.
+func Adopt() error {
+	if err := procfs.Check(); err != nil {
+		return fmt.Errorf("adopt orphans: %w", err)
+	}
+	return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+}
 
 // Orphans reaps the adopted processes that have ended, except those named. It returns how many there were and their CPU
 // time. It does not wait for processes that are alive.
@@ -239,8 +298,12 @@ func Orphans(except ...int) (n int, user, system time.Duration) {
 }
 
 // Descendants lists the living processes below this one, without the named children and what is below these. After Adopt
-// that is everything the target has started.
+// that is everything the target has started. It is an error if /proc belongs to another PID namespace, because the numbers
+// there are those of strangers.
 func Descendants(except ...int) ([]int, error) {
+	if err := procfs.Check(); err != nil {
+		return nil, fmt.Errorf("list descendants: %w", err)
+	}
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil, err

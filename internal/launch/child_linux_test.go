@@ -85,8 +85,8 @@ func TestDescendants(t *testing.T) {
 }
 
 func awaitDead(pid int) error {
-	_, _, err := awaitZombie(pid, openIO(pid))
-	return err
+	e := watch(pid)
+	return e.await(pid)
 }
 
 func TestParseStat(t *testing.T) {

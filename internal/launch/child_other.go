@@ -7,11 +7,17 @@ import (
 	"time"
 )
 
-// awaitZombie does nothing on this system: Reap waits, and there is no /proc.
-func awaitZombie(int, int) (*IO, *Own, error) { return nil, nil, nil }
+// ended holds nothing on this system: there is no /proc.
+type ended struct{}
 
-// openIO returns -1: this system has no such file.
-func openIO(int) int { return -1 }
+func watch(int) ended { return ended{} }
+
+// await does nothing: Reap waits.
+func (*ended) await(int) error { return nil }
+
+func (*ended) before() *IO { return nil }
+
+func (*ended) enter(*State, *IO) {}
 
 // CPUTime returns false: this system does not report it.
 func CPUTime(int) (time.Duration, bool) { return 0, false }

@@ -101,6 +101,8 @@ type Own struct {
 
 // IO is what a process and the children it waited for have read and written (proc_pid_io(5)).
 type IO struct {
+	// StorageOnly means that only Read and Written are known.
+	StorageOnly bool
 	// ReadChars and WriteChars are the bytes passed to and from system calls, ReadCalls and WriteCalls those calls.
 	ReadChars, WriteChars, ReadCalls, WriteCalls uint64
 	// Read and Written are the bytes fetched from and sent to storage.
@@ -153,9 +155,7 @@ func (Direct) PID() int { return 0 }
 type direct struct {
 	command Command
 	process *os.Process
-	ioFile  int // see openIO
-	io      *IO
-	own     *Own
+	ended   ended
 }
 
 func (d *direct) PID() int {
@@ -185,7 +185,7 @@ func (d *direct) Start() error {
 		}
 		return &ExecError{argv[0], err}
 	}
-	d.ioFile = openIO(d.process.Pid)
+	d.ended = watch(d.process.Pid)
 	return nil
 }
 
@@ -205,18 +205,16 @@ func (d *direct) environment() []string {
 	return (&exec.Cmd{Env: env}).Environ()
 }
 
-func (d *direct) Exited() (err error) {
-	d.io, d.own, err = awaitZombie(d.process.Pid, d.ioFile)
-	return err
-}
+func (d *direct) Exited() error { return d.ended.await(d.process.Pid) }
 
 func (d *direct) Reap() (State, error) {
+	own := d.ended.before()
 	ps, err := d.process.Wait()
 	if err != nil {
 		return State{ExitCode: -1}, err
 	}
 	s := stateOf(ps)
-	s.IO, s.Own = d.io, d.own
+	d.ended.enter(&s, own)
 	return s, nil
 }
 
