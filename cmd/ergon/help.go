@@ -51,7 +51,7 @@ func (p *program) app(l line) *cli.App {
 			Name: sub.name, Usage: sub.usage, ArgsUsage: sub.arguments, Description: sub.description, Flags: sub.options.flags(),
 			HideHelpCommand: true,
 			Action: func(c *cli.Context) error {
-				if err := l.settle(os.LookupEnv); err != nil {
+				if err := p.settle(l, os.LookupEnv); err != nil {
 					return err
 				}
 				return sub.run(c.Context, c.Args().Slice())

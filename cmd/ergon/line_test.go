@@ -105,7 +105,7 @@ func BenchmarkParse(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if err := l.settle(os.LookupEnv); err != nil {
+		if err := p.settle(l, os.LookupEnv); err != nil {
 			b.Fatal(err)
 		}
 	}

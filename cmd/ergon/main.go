@@ -30,6 +30,8 @@ type program struct {
 	stdio
 	backends []sensors.Backend
 	launcher runner.Launcher
+	// configFile is the settings file that --config or ERGON_CONFIG names.
+	configFile string
 }
 
 // run is the whole program; it returns the exit code.
@@ -53,10 +55,16 @@ func run(ctx context.Context, argv []string, std stdio, backends []sensors.Backe
 
 // commands lists the subcommands, in the order of the help.
 func (p *program) commands() []*subcommand {
-	return []*subcommand{
+	list := []*subcommand{
 		p.runCommand(), p.recordCommand(), p.sensorsCommand(), p.doctorCommand(), p.reportCommand(), p.lsCommand(), p.exportCommand(),
-		p.recoverCommand(), p.helpCommand(),
+		p.recoverCommand(), p.configCommand(), p.initCommand(), p.helpCommand(),
 	}
+	for _, c := range list {
+		if len(c.options) > 0 {
+			c.options = append(c.options, configOption(&p.configFile))
+		}
+	}
+	return list
 }
 
 // dispatch parses the command line and runs the subcommand. A command is measured without cli, whose start takes 0.5 ms.
@@ -68,7 +76,7 @@ func (p *program) dispatch(ctx context.Context, argv []string) error {
 	case l.help, l.version, !l.subcommand.prefix, len(argv) < 2:
 		return p.cli(ctx, l)
 	}
-	if err := l.settle(os.LookupEnv); err != nil {
+	if err := p.settle(l, os.LookupEnv); err != nil {
 		return err
 	}
 	return l.subcommand.run(ctx, l.words)

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,7 +28,8 @@ const defaultResults = "ergon-results"
 // resultsOption names the results folder.
 func resultsOption(to *string) *option {
 	return &option{
-		name: "results", short: "o", variable: "ERGON_RESULTS", usage: "the results `DIR`", value: required{to, "folder"},
+		name: "results", short: "o", variable: "ERGON_RESULTS", usage: "the results `DIR`", scope: inTrusted,
+		value: required{to, "folder"},
 	}
 }
 
@@ -56,9 +58,9 @@ func (o *SensorOptions) table(backends []sensors.Backend) table {
 		},
 		{name: "sensors", usage: "which sensors, as globs: `+rapl,-disk*`; the last glob that matches decides", value: list{&o.Sensors, nil}},
 		{name: "all-gpus", usage: "also read the GPUs that CUDA_VISIBLE_DEVICES hides from the command", value: toggle{&o.AllGPUs}},
-		{name: "path.procfs", variable: "ERGON_PROCFS", usage: "read another tree instead of /proc: `DIR`", value: path{&o.Procfs, true}},
-		{name: "path.sysfs", variable: "ERGON_SYSFS", usage: "read another tree instead of /sys: `DIR`", value: path{&o.Sysfs, true}},
-		{name: "path.nvml", variable: "ERGON_NVML", usage: "load this NVML library: `FILE`", value: path{&o.NVML, false}},
+		{name: "path.procfs", scope: inTrusted, variable: "ERGON_PROCFS", usage: "read another tree instead of /proc: `DIR`", value: path{&o.Procfs, true}},
+		{name: "path.sysfs", scope: inTrusted, variable: "ERGON_SYSFS", usage: "read another tree instead of /sys: `DIR`", value: path{&o.Sysfs, true}},
+		{name: "path.nvml", scope: inTrusted, variable: "ERGON_NVML", usage: "load this NVML library: `FILE`", value: path{&o.NVML, false}},
 	}
 }
 
@@ -68,6 +70,8 @@ type text struct{ to *string }
 func (v text) Set(given string) error { *v.to = given; return nil }
 
 func (v text) String() string { return *v.to }
+
+func (v text) Current() string { return *v.to }
 
 // required is a text that must not be empty. what names it in the error.
 type required struct {
@@ -85,6 +89,8 @@ func (v required) Set(given string) error {
 
 func (v required) String() string { return *v.to }
 
+func (v required) Current() string { return *v.to }
+
 // runID is the id of a new run.
 type runID struct{ to *string }
 
@@ -98,6 +104,8 @@ func (v runID) Set(given string) error {
 
 func (v runID) String() string { return "" }
 
+func (v runID) Current() string { return *v.to }
+
 // toggle is true or false. The option alone is true.
 type toggle struct{ to *bool }
 
@@ -109,6 +117,8 @@ func (v toggle) Set(given string) (err error) {
 }
 
 func (v toggle) String() string { return "" }
+
+func (v toggle) Current() string { return strconv.FormatBool(*v.to) }
 
 // choice is one of several words.
 type choice struct {
@@ -125,6 +135,8 @@ func (v choice) Set(given string) error {
 }
 
 func (v choice) String() string { return *v.to }
+
+func (v choice) Current() string { return *v.to }
 
 // list collects the parts between commas. check may refuse a part; it may be nil.
 type list struct {
@@ -147,6 +159,8 @@ func (v list) Set(given string) error {
 
 func (v list) String() string { return "" }
 
+func (v list) Current() string { return strings.Join(*v.to, ",") }
+
 // path is a file or a folder that exists. It is stored as an absolute path.
 type path struct {
 	to     *string
@@ -162,6 +176,8 @@ func (v path) Set(given string) (err error) {
 }
 
 func (v path) String() string { return "" }
+
+func (v path) Current() string { return *v.to }
 
 // existing makes a path absolute and checks that it is a folder, or that it is not one.
 func existing(path string, folder bool) (string, error) {
@@ -199,6 +215,13 @@ func (v limit) Set(given string) error {
 
 func (v limit) String() string { return "" }
 
+func (v limit) Current() string {
+	if *v.to == 0 {
+		return ""
+	}
+	return v.to.String()
+}
+
 // BaselineOptions say for how long the idle machine is measured before the command, and whether also after it.
 type BaselineOptions struct {
 	Duration time.Duration
@@ -222,6 +245,16 @@ func (v baseline) Set(given string) error {
 }
 
 func (v baseline) String() string { return "" }
+
+func (v baseline) Current() string {
+	switch {
+	case v.to.Duration == 0:
+		return ""
+	case v.to.Both:
+		return v.to.Duration.String() + ",both"
+	}
+	return v.to.Duration.String()
+}
 
 // intervals is 100ms, or nvml=500ms,rapl=10ms, or a mixture.
 type intervals struct {
@@ -271,6 +304,14 @@ func (v *intervals) set(part string) error {
 }
 
 func (v *intervals) String() string { return "" }
+
+func (v *intervals) Current() string {
+	parts := []string{v.to.Interval.String()}
+	for _, name := range slices.Sorted(maps.Keys(v.to.Intervals)) {
+		parts = append(parts, name+"="+v.to.Intervals[name].String())
+	}
+	return strings.Join(parts, ",")
+}
 
 // sources returns the names that --interval takes.
 func sources(backends []sensors.Backend) []string {

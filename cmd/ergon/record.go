@@ -28,7 +28,7 @@ func (p *program) recordCommand() *subcommand {
 		description: "A tape is a zip file for an issue or a test: `ergon --replay FILE` makes the same result of it on any machine.",
 		prefix:      true,
 		options: append(table{
-			{name: "tape", usage: "the new `FILE`, such as run.tape.zip", value: required{&o.Tape, "file"}},
+			{name: "tape", scope: once, usage: "the new `FILE`, such as run.tape.zip", value: required{&o.Tape, "file"}},
 			{name: "names", usage: "also write the names of machine, user and folders to the tape", value: toggle{&o.Names}},
 		}, o.table(p.backends)...),
 	}

@@ -57,11 +57,11 @@ func (o *RunOptions) table(backends []sensors.Backend) table {
 		resultsOption(&o.Results),
 		{name: "project", usage: "`NAME` that the run is filed under (default: the command's)", value: text{&o.Project}},
 		{
-			name: "run-id", value: runID{&o.RunID},
+			name: "run-id", scope: once, value: runID{&o.RunID},
 			usage: "the run's `ID`, for scripts that name it later; no run of the results folder may have it",
 		},
 		{
-			name: "user", value: required{&o.User, "user"},
+			name: "user", scope: inTrusted, value: required{&o.User, "user"},
 			usage: "as root: read the counters as root and run the command as this user: `NAME`, or sudo for who called sudo",
 		},
 		{name: "no-save", usage: "keep nothing", value: toggle{&o.NoSave}},
@@ -89,7 +89,7 @@ func (o *RunOptions) table(backends []sensors.Backend) table {
 		},
 		{name: "timeout", usage: "end the command after this `TIME`, with exit code 124", value: limit{&o.Timeout}},
 		{
-			name: "replay", value: required{&o.Replay, "file"},
+			name: "replay", scope: once, value: required{&o.Replay, "file"},
 			usage: "make the result of a tape instead of measuring a command: `FILE` (see ergon record)",
 		},
 	}, o.SensorOptions.table(backends)...)

@@ -39,7 +39,7 @@ func (p *program) sensorsCommand() *subcommand {
 			{name: "json", usage: "one JSON object", value: toggle{&o.JSON}},
 			{name: "energy", usage: "the energy counters as a tree: which are summed, and why the others are not", value: toggle{&o.Energy}},
 			{
-				name: "replay", value: required{&o.Replay, "file"},
+				name: "replay", scope: once, value: required{&o.Replay, "file"},
 				usage: "the sensors of the machine that the tape was recorded on, with their first readings: `FILE`",
 			},
 		}, o.table(p.backends)...),

@@ -19,15 +19,28 @@ type option struct {
 	variable string
 	// value is bound to a field of the subcommand's options.
 	value value
+	// scope says in which settings files the option may stand.
+	scope scope
 	// from says where the value came from; it is known after settle.
 	from origin
 }
+
+// scope says in which settings files an option may stand.
+type scope int
+
+const (
+	inEvery   scope = iota
+	inTrusted       // it names a path or a user: not in a file that a stranger may have written
+	once            // in none: it is of one call
+)
 
 // value parses what was given for an option and stores it. Set is called once for each time the option was given.
 type value interface {
 	Set(given string) error
 	// String returns the default for the help; empty if there is none to show.
 	String() string
+	// Current returns the text that sets the present value; empty if there is none.
+	Current() string
 }
 
 // isSwitch reports whether the option stands alone: --quiet.
@@ -107,11 +120,37 @@ func (t table) settle(layers ...layer) error {
 	return nil
 }
 
-// settle sets the options of the subcommand from all layers, the lowest first. The layers of ergon.yaml belong before the
-// environment. lookup is os.LookupEnv.
-func (l line) settle(lookup func(name string) (string, bool)) error {
+// settle sets the options of the subcommand from all layers, the lowest first. lookup is os.LookupEnv.
+func (p *program) settle(l line, lookup func(name string) (string, bool)) error {
 	options := l.subcommand.options
-	return options.settle(environmentOf(options, lookup), l.options)
+	if options.find(configName) == nil {
+		return options.settle(environmentOf(options, lookup), l.options)
+	}
+	given := environmentOf(options, lookup)
+	files, err := p.settingsFiles(append(given.of(configName), l.options.of(configName)...))
+	if err != nil {
+		return err
+	}
+	var layers []layer
+	for _, f := range files {
+		settings, err := f.read(l.commands, p.complain)
+		if err != nil {
+			return err
+		}
+		layers = append(layers, settings.layers(l.subcommand)...)
+	}
+	return options.settle(append(layers, given, l.options)...)
+}
+
+// of returns the settings of one option.
+func (l layer) of(name string) []setting {
+	var list []setting
+	for _, s := range l.settings {
+		if s.option == name {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // environmentOf returns the layer of ERGON_* variables. An empty variable counts as not set.
