@@ -2,8 +2,8 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -58,11 +58,11 @@ func (o *round) idleAfter(ctx context.Context) {
 // idle measures the machine with a sampler and a spool of its own.
 func (o *round) idle(ctx context.Context, after bool) datamodel.Baseline {
 	none := func(err error) datamodel.Baseline { return datamodel.Baseline{Reason: err.Error()} }
-	spool, err := os.MkdirTemp("", "ergon-")
+	spool, err := store.TempFolder()
 	if err != nil {
 		return none(fmt.Errorf("temporary folder for the readings: %w", err))
 	}
-	defer func() { _ = os.RemoveAll(spool) }()
+	defer func() { _ = errors.Join(spool.Discard(), spool.Close()) }()
 	client, err := o.Baseline.Sampler()
 	if err != nil {
 		return none(err)
@@ -90,14 +90,14 @@ func (o *round) idle(ctx context.Context, after bool) datamodel.Baseline {
 		return none(err)
 	}
 	var readings fold
-	if _, err := store.Convert(spool, "", readings.observe); err != nil {
+	if _, err := (*store.Files)(nil).Convert(spool, readings.observe); err != nil {
 		return none(err)
 	}
 	return account.BaselineOf(readings.series, start, nil)
 }
 
 // openIdle prepares the sampler. Without a meter it returns what is missing, because a measurement would be useless.
-func (o *round) openIdle(ctx context.Context, client *sampler.Client, spool string) ([]sensors.Absence, error) {
+func (o *round) openIdle(ctx context.Context, client *sampler.Client, spool *store.Folder) ([]sensors.Absence, error) {
 	config := o.Config
 	config.Interval = min(config.Interval, o.Baseline.Duration/idleReadings)
 	config.Baseline, config.List, config.Align = true, true, false

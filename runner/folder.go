@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -13,9 +12,9 @@ import (
 
 // folder has the folder of a run, and the spool folder with the readings while the run lasts.
 type folder struct {
-	dir     string        // the run's folder; empty if nothing is kept
-	spool   string        // the folder for the readings; empty until it is made
-	lock    *os.File      // locks the spool: a run that still goes on cannot be recovered
+	run     *store.Folder // the run's folder, locked: a run that still goes on cannot be recovered; nil if nothing is kept
+	spool   *store.Folder // the folder for the readings; nil until it is made
+	room    *store.Room   // the space for what only the runner knows; nil without a run's folder
 	cleared chan struct{} // closed when a temporary spool is removed; nil before its removal begins
 }
 
@@ -25,21 +24,30 @@ func (f *folder) make(results string, run *datamodel.Run, fresh func() string) (
 	if results == "" {
 		return mayWrite(os.TempDir())
 	}
-	f.dir, err = newDir(results, run, fresh)
+	f.run, err = newDir(results, run, fresh)
 	if errors.Is(err, os.ErrExist) {
 		return err
 	} else if err != nil {
 		return fmt.Errorf("results folder: %w: choose another with -o DIR, or keep nothing with --no-save", err)
 	}
-	f.spool = filepath.Join(f.dir, store.SpoolFolder)
-	if err := os.Mkdir(f.spool, 0o777); err != nil {
+	if f.spool, err = f.run.Make(store.SpoolFolder); err != nil {
 		return fmt.Errorf("results folder: %w", err)
 	}
-	if err := store.ReserveState(f.spool, 2*len(strings.Join(run.Command, ""))); err != nil {
+	if err := f.spool.Lock(); err != nil {
 		return fmt.Errorf("results folder: %w", err)
 	}
-	f.lock, err = lockFolder(f.spool)
-	return err
+	if f.room, err = store.ReserveState(f.spool, 2*len(strings.Join(run.Command, ""))); err != nil {
+		return fmt.Errorf("results folder: %w", err)
+	}
+	return nil
+}
+
+// dir returns the path of the run's folder, or "" if nothing is kept.
+func (f *folder) dir() string {
+	if f.run == nil {
+		return ""
+	}
+	return f.run.Path()
 }
 
 // noTemp wraps the error of a temporary folder that cannot be made, and says how to choose another.
@@ -49,11 +57,11 @@ func noTemp(err error) error {
 
 // needSpool makes a temporary folder for the readings if there is no spool yet.
 func (f *folder) needSpool() (err error) {
-	if f.spool != "" {
+	if f.spool != nil {
 		return nil
 	}
-	if f.spool, err = os.MkdirTemp("", "ergon-"); err != nil {
-		f.spool = ""
+	if f.spool, err = store.TempFolder(); err != nil {
+		f.spool = nil
 		return noTemp(err)
 	}
 	return nil
@@ -61,33 +69,37 @@ func (f *folder) needSpool() (err error) {
 
 // clear starts to remove a temporary spool, in parallel. close waits for it.
 func (f *folder) clear() {
-	if f.dir != "" || f.spool == "" {
+	if f.run != nil || f.spool == nil {
 		return
 	}
 	f.cleared = make(chan struct{})
 	go func() {
 		defer close(f.cleared)
-		_ = os.RemoveAll(f.spool)
+		_ = f.spool.Discard()
 	}()
 }
 
 // close removes a temporary spool, and releases the lock.
 func (f *folder) close() {
+	if f.cleared == nil {
+		f.clear()
+	}
 	if f.cleared != nil {
 		<-f.cleared
-	} else if f.dir == "" && f.spool != "" {
-		_ = os.RemoveAll(f.spool)
 	}
-	if f.lock != nil {
-		_ = f.lock.Close()
+	if f.room != nil {
+		_ = f.room.Close() // it has told its errors
+	}
+	for _, held := range []*store.Folder{f.spool, f.run} {
+		if held != nil {
+			_ = held.Close() // nothing was written through it
+		}
 	}
 }
 
 // discard removes the folder of a run that was not started.
 func (f *folder) discard() {
-	if f.dir != "" {
-		_ = os.RemoveAll(f.dir)
-		_ = os.Remove(filepath.Dir(f.dir)) // the folder of the date, if it is empty, and the folder of the project
-		_ = os.Remove(filepath.Dir(filepath.Dir(f.dir)))
+	if f.run != nil {
+		_ = f.run.Discard()
 	}
 }

@@ -50,26 +50,26 @@ func CheckID(id string) error {
 
 // newDir makes the folder of a run. If a run has its id already, the run gets the next id that fresh returns. If fresh is
 // nil, the caller chose the id, and no other run of the results folder may have it.
-func newDir(results string, run *datamodel.Run, fresh func() string) (dir string, err error) {
+func newDir(results string, run *datamodel.Run, fresh func() string) (dir *store.Folder, err error) {
 	if fresh == nil {
 		switch by, err := store.FindID(results, run.ID); {
 		case err != nil:
-			return "", err
+			return nil, err
 		case by != "":
-			return "", idTaken(run.ID, by)
+			return nil, idTaken(run.ID, by)
 		}
 	}
 	for range idTries {
-		dir, err = store.NewRunDir(results, run.Project, run.Start, run.ID)
+		dir, err = store.NewRun(results, run.Project, run.Start, run.ID)
 		switch {
 		case !errors.Is(err, os.ErrExist):
 			return dir, err
 		case fresh == nil: // another run took it since
-			return "", idTaken(run.ID, results)
+			return nil, idTaken(run.ID, results)
 		}
 		run.ID = fresh()
 	}
-	return "", err
+	return nil, err
 }
 
 // idTaken says that a run has the id that the caller chose. The error wraps os.ErrExist.

@@ -36,7 +36,10 @@ func TestFolders(t *testing.T) {
 	for i := range dirs {
 		all.Go(func() {
 			run := datamodel.Run{ID: fresh(), Project: "p", Start: at}
-			dirs[i], errs[i] = newDir(results, &run, fresh)
+			dir, err := newDir(results, &run, fresh)
+			if errs[i] = err; err == nil {
+				dirs[i], errs[i] = dir.Path(), dir.Close()
+			}
 		})
 	}
 	all.Wait()
@@ -62,14 +65,14 @@ func TestAnotherTry(t *testing.T) {
 		return id
 	}
 	for _, id := range []string{"a", "b"} {
-		if _, err := store.NewRunDir(results, "p", at, id); err != nil {
+		if _, err := store.NewRun(results, "p", at, id); err != nil {
 			t.Fatal(err)
 		}
 	}
 	run := datamodel.Run{ID: "a", Project: "p", Start: at}
 	dir, err := newDir(results, &run, fresh)
-	if err != nil || run.ID != "c" || filepath.Base(dir) != "run=c" {
-		t.Errorf("%s, id %q, %v: want c, since a and b are taken", dir, run.ID, err)
+	if err != nil || run.ID != "c" || filepath.Base(dir.Path()) != "run=c" {
+		t.Errorf("%v, id %q, %v: want c, since a and b are taken", dir, run.ID, err)
 	}
 
 	// A chosen id counts in all projects and on all days.
@@ -79,13 +82,13 @@ func TestAnotherTry(t *testing.T) {
 	}{{"p", at}, {"other", at}, {"p", at.AddDate(0, 0, 1)}} {
 		chosen := datamodel.Run{ID: "a", Project: c.project, Start: c.at}
 		dir, err := newDir(results, &chosen, nil)
-		if !errors.Is(err, os.ErrExist) || !strings.Contains(err.Error(), "run id a: ") || dir != "" || chosen.ID != "a" {
-			t.Errorf("%s, %v: %q, id %q, %v", c.project, c.at, dir, chosen.ID, err)
+		if !errors.Is(err, os.ErrExist) || !strings.Contains(err.Error(), "run id a: ") || dir != nil || chosen.ID != "a" {
+			t.Errorf("%s, %v: %v, id %q, %v", c.project, c.at, dir, chosen.ID, err)
 		}
 	}
 	chosen := datamodel.Run{ID: "d", Project: "p", Start: at}
-	if dir, err := newDir(results, &chosen, nil); err != nil || filepath.Base(dir) != "run=d" {
-		t.Errorf("%s, %v", dir, err)
+	if dir, err := newDir(results, &chosen, nil); err != nil || filepath.Base(dir.Path()) != "run=d" {
+		t.Errorf("%v, %v", dir, err)
 	}
 
 	// Not every error is answered by another id.

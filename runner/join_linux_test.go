@@ -386,7 +386,7 @@ func recoverLater(t *testing.T, dir string) (datamodel.Result, error) {
 		if open && time.Now().Before(deadline) {
 			continue
 		}
-		result, err := runner.Recover(dir)
+		result, err := runner.Recover(dir, false)
 		if err == nil || errors.Is(err, os.ErrNotExist) || time.Now().After(deadline) {
 			return result, err
 		} // else a child that was forked but not yet executed may still hold the lock

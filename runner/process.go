@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -16,7 +15,6 @@ import (
 	"github.com/ergon-energy/ergon/datamodel/account"
 	"github.com/ergon-energy/ergon/datamodel/series"
 	"github.com/ergon-energy/ergon/datamodel/store"
-	"github.com/ergon-energy/ergon/internal/cgroup"
 )
 
 // process makes the result from the readings and writes the run's files. If files could not be written, it returns an
@@ -28,32 +26,31 @@ func (o *round) process() (account.Result, error) {
 		return account.Result{}, nil
 	}
 	t := o.readings.taken(o.folder.spool)
-	if t.spool == "" {
+	if t.spool == nil {
 		// Little is in memory, so collecting garbage is not worth its 1.5 ms.
 		defer debug.SetGCPercent(debug.SetGCPercent(400))
 	}
-	dir, samples := o.folder.dir, ""
-	if dir != "" {
-		samples = filepath.Join(dir, store.SamplesFile)
-	}
 	o.ledger.RunnerTime = ownTime()
-	if dir != "" && t.spool != "" {
-		_ = store.SaveState(t.spool, store.State{Run: o.run, Ledger: o.ledger}) // only Recover needs it
+	if o.folder.room != nil && t.spool != nil {
+		_ = o.folder.room.Save(store.State{Run: o.run, Ledger: o.ledger}) // only Recover needs it
 	}
 	o.noTape = o.saveTape(&t)
-	var files store.Files
-	made, err := digest(&o.run, o.ledger, t, &files, samples, o.describe)
+	var files *store.Files
+	if o.folder.run != nil {
+		files = o.folder.run.Files()
+	}
+	made, unread, err := digest(&o.run, o.ledger, t, files, o.describe)
 	if _, err := o.group.Leave(); err != nil {
 		o.warn("target", "its cgroup could not be removed: "+err.Error())
 	}
 	o.folder.clear()
-	if dir == "" {
+	if files == nil {
 		return made, nil
 	}
 	o.noteEnding()
-	err = errors.Join(err, save(&files, dir, o.run, made))
+	err = errors.Join(err, save(files, o.run, made))
 	if err == nil {
-		err = files.SaveManifest(dir, o.run)
+		err = files.SaveManifest(o.run)
 	}
 	if err != nil {
 		err = errors.Join(err, files.Keep())
@@ -61,14 +58,17 @@ func (o *round) process() (account.Result, error) {
 		o.run.Outcome, o.run.Reason = datamodel.ProfilerFailed, "its files could not be written: "+why
 		err = errors.Join(err, o.saveManifest())
 		// Recover needs the readings that are only in memory.
-		err = errors.Join(err, t.save(o.folder.spool), store.SaveState(o.folder.spool, store.State{Run: o.run, Ledger: o.ledger}))
+		err = errors.Join(err, t.save(o.folder.spool), o.folder.room.Save(store.State{Run: o.run, Ledger: o.ledger}))
 		return made, o.incomplete(err)
 	}
-	return made, store.RemoveSpool(dir)
+	if unread != nil {
+		return made, o.incomplete(unread)
+	}
+	return made, store.RemoveSpool(o.folder.run)
 }
 
 // unread says whether the result is neither read nor kept.
-func (o *round) unread() bool { return o.Unread && o.folder.dir == "" && o.Tape.File == "" }
+func (o *round) unread() bool { return o.Unread && o.folder.run == nil && o.Tape.File == "" }
 
 // incomplete makes the one-line error for missing files: which, why, where, and the way out.
 func (o *round) incomplete(err error) error {
@@ -80,7 +80,7 @@ func (o *round) incomplete(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		free = "free space, then "
 	}
-	return fmt.Errorf("the result is incomplete: %s (%s`ergon recover %s` makes it from the readings)", why, free, o.folder.dir)
+	return fmt.Errorf("the result is incomplete: %s (%s`ergon recover %s` makes it from the readings)", why, free, o.folder.dir())
 }
 
 // unwritten splits joined errors into the files that could not be written and the reasons, each reason once.
@@ -108,20 +108,24 @@ func unwritten(err error) (files []string, why string) {
 	return files, strings.ReplaceAll(strings.Join(causes, "; "), "\n", "; ")
 }
 
-// digest makes the result from the readings. It writes them to the file samples, unless that is empty, and makes one series
-// of each sensor. The accounting makes the result from the series. digest appends the result's courses to samples, and the
-// result's warnings to the run. After reading, it calls complete, unless nil, to fill in the rest of the run. The result is
-// complete even if samples could not be written.
+// digest makes the result from the readings. It adds samples.parquet to the files, unless they are nil, and makes one series
+// of each sensor. The accounting makes the result from the series. digest appends the result's courses to samples.parquet,
+// and the result's warnings to the run. After reading, it calls complete, unless nil, to fill in the rest of the run. The
+// result is complete even if the file could not be written. unread says which of the spools could not be read to their ends.
+// They must not be removed.
 func digest(
-	run *datamodel.Run, ledger datamodel.Ledger, t taken, files *store.Files, samples string, complete func(),
-) (account.Result, error) {
+	run *datamodel.Run, ledger datamodel.Ledger, t taken, files *store.Files, complete func(),
+) (made account.Result, unread, err error) {
 	warn := func(subject, text string) {
 		run.Warnings = append(run.Warnings, datamodel.Warning{Subject: subject, Text: text})
 	}
 	var readings fold
-	conversion, err := files.Convert(t.spool, samples, readings.observe, t.rows...)
+	conversion, err := files.Convert(t.spool, readings.observe, t.rows...)
 	if err == nil {
 		for _, s := range conversion.Spools() {
+			if s.Unread {
+				unread = errors.Join(unread, s.Err)
+			}
 			switch {
 			case s.Err != nil:
 				warn(s.Header.Source, fmt.Sprintf("its readings end at %.1f s: %v", s.Last.Seconds(), s.Err))
@@ -131,22 +135,23 @@ func digest(
 		}
 	}
 	seen, unreadable := t.seen()
+	unread = errors.Join(unread, unreadable)
 	if complete != nil {
 		complete()
 	}
 	align(readings.series, run.Sources)
-	made := account.Account(account.OneHost(*run, ledger, readings.series, seen))
+	made = account.Account(account.OneHost(*run, ledger, readings.series, seen))
 	run.Warnings = append(run.Warnings, made.Warnings...)
 	if unreadable != nil {
 		warn("processes", unreadable.Error())
 	}
 	run.Spark, run.Summary = made.Spark, datamodel.Figures(made.Summary)
 	if err != nil {
-		return made, err
+		return made, unread, err
 	}
 	conversion.Append(made.Courses)
 	_, err = conversion.Close()
-	return made, err
+	return made, unread, err
 }
 
 // resultOf joins a run and its accounting into the result.
@@ -190,79 +195,14 @@ func (f *fold) observe(h store.SpoolHeader, sensor int, at []time.Duration, valu
 }
 
 // save adds the tree and the table of processes to the files, in parallel.
-func save(files *store.Files, dir string, run datamodel.Run, made account.Result) error {
+func save(files *store.Files, run datamodel.Run, made account.Result) error {
 	saved := make(chan error, 1)
 	go func() {
 		if made.Processes == nil {
 			saved <- nil
 			return
 		}
-		saved <- files.SaveProcesses(dir, run, made.Processes, datamodel.ProcessColumns(made.Summary))
+		saved <- files.SaveProcesses(run, made.Processes, datamodel.ProcessColumns(made.Summary))
 	}()
-	return errors.Join(files.SaveTree(dir, run, made.Tree), <-saved)
-}
-
-// Sweep removes the empty cgroups that killed runs have left behind. It keeps cgroups younger than an hour: a new run may
-// be about to use one.
-func Sweep() { cgroup.Sweep(time.Hour) }
-
-// begun estimates the start of an interrupted run: its first reading or, without one, the time when ergon was called.
-func begun(spool string, called time.Time) time.Time {
-	list, err := store.FirstReadings(spool)
-	if err != nil || len(list) == 0 || list[0].Anchor.IsZero() {
-		return called
-	}
-	return list[0].Anchor
-}
-
-// Recover finishes a run whose ergon was killed: it makes the run's files from the spool. It returns an error if the run is
-// finished or still running.
-func Recover(dir string) (datamodel.Result, error) {
-	run, err := store.LoadManifest(dir)
-	if err != nil {
-		return datamodel.Result{}, err
-	}
-	spool := filepath.Join(dir, store.SpoolFolder)
-	switch _, err := os.Stat(spool); {
-	case errors.Is(err, fs.ErrNotExist) && run.Outcome == datamodel.Unfinished:
-		return datamodel.Result{}, fmt.Errorf("run %s: nothing to recover: it is unfinished and has no readings", run.ID)
-	case errors.Is(err, fs.ErrNotExist):
-		return datamodel.Result{}, fmt.Errorf("run %s: nothing to recover: it is finished (%s)", run.ID, run.Outcome)
-	case err != nil:
-		return datamodel.Result{}, fmt.Errorf("run %s: %w", run.ID, err)
-	}
-	lock, err := lockFolder(spool)
-	if err != nil {
-		return datamodel.Result{}, fmt.Errorf("run %s: %w", run.ID, err)
-	}
-	defer func() { _ = lock.Close() }()
-	var ledger datamodel.Ledger
-	if s, err := store.LoadState(spool); err == nil && s.Run.ID == run.ID { // the command has ended, and only the files are missing
-		s.Run.Outcome, s.Run.Reason, s.Run.Host = run.Outcome, run.Reason, run.Host
-		run, ledger = s.Run, s.Ledger
-	} else if run.Outcome == datamodel.Unfinished {
-		run.Start = begun(spool, run.Start)
-	}
-	if run.Outcome == datamodel.Unfinished {
-		run.Outcome, run.Reason = datamodel.ProfilerFailed, "ergon did not finish this run"
-	}
-	if run.Outcome == datamodel.ProfilerFailed {
-		run.Reason += "; recovered from the readings"
-	}
-	var files store.Files
-	defer files.Drop()
-	made, err := digest(&run, ledger, taken{spool: spool}, &files, filepath.Join(dir, store.SamplesFile), nil)
-	if err == nil {
-		err = save(&files, dir, run, made)
-	}
-	if err == nil {
-		err = files.SaveManifest(dir, run)
-	}
-	if err == nil {
-		err = store.RemoveSpool(dir)
-	}
-	if err != nil {
-		return datamodel.Result{}, fmt.Errorf("run %s: %w", run.ID, err)
-	}
-	return resultOf(run, made), nil
+	return errors.Join(files.SaveTree(run, made.Tree), <-saved)
 }

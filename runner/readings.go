@@ -299,7 +299,7 @@ func (r *readings) close() {
 
 // taken has all readings of a round: those in the spool folder and those in memory only.
 type taken struct {
-	spool     string // empty if nothing was written
+	spool     *store.Folder // nil if nothing was written
 	rows      []store.Rows
 	processes []sensors.Process
 	looked    time.Time // when the processes were last looked at
@@ -307,7 +307,7 @@ type taken struct {
 }
 
 // taken returns the readings of the round. spool is the folder that the sampler writes to.
-func (r *readings) taken(spool string) taken {
+func (r *readings) taken(spool *store.Folder) taken {
 	r.process.await()
 	if !r.last {
 		return taken{spool: spool}
@@ -323,15 +323,15 @@ func (r *readings) taken(spool string) taken {
 
 // seen returns what is known of the target's processes.
 func (t *taken) seen() (*datamodel.SeenProcesses, error) {
-	if t.spool != "" {
+	if t.spool != nil {
 		return store.ReadProcesses(t.spool)
 	}
 	return store.Seen(t.anchor, t.looked, t.processes), nil
 }
 
 // save writes the readings into the folder spool if they are in memory only.
-func (t *taken) save(spool string) error {
-	if t.spool != "" || len(t.rows) == 0 {
+func (t *taken) save(spool *store.Folder) error {
+	if t.spool != nil || len(t.rows) == 0 {
 		return nil
 	}
 	if err := store.Save(spool, t.rows); err != nil {

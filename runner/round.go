@@ -129,8 +129,8 @@ func (o *round) setup(ctx context.Context) error {
 	switch {
 	case o.readings.engine == nil: // the sampler writes from the beginning
 		err = o.noteFolder()
-	case o.folder.dir != "": // the rest is noted when the sampler joins
-		err = store.NoteManifest(o.folder.dir, o.run)
+	case o.folder.run != nil: // the rest is noted when the sampler joins
+		err = store.NoteManifest(o.folder.run, o.run)
 	}
 	if err != nil {
 		return err
@@ -148,7 +148,7 @@ func (o *round) setup(ctx context.Context) error {
 func (o *round) subject() sampler.Subject {
 	return sampler.Subject{
 		Target: sensors.Target{CPUGroup: o.group.CPU, MemoryGroup: o.group.Memory},
-		PID:    o.target.PID(), Spool: o.folder.spool, Ephemeral: o.folder.dir == "",
+		PID:    o.target.PID(), Spool: o.folder.spool, Ephemeral: o.folder.run == nil,
 	}
 }
 
@@ -158,10 +158,10 @@ func (o *round) noteFolder() error {
 		o.described = true
 		o.run.Host = o.Host()
 	}
-	if err := o.folder.needSpool(); err != nil || o.folder.dir == "" {
+	if err := o.folder.needSpool(); err != nil || o.folder.run == nil {
 		return err
 	}
-	return store.NoteManifest(o.folder.dir, o.run)
+	return store.NoteManifest(o.folder.run, o.run)
 }
 
 // join lets the sampler take over from the runner.
@@ -169,7 +169,7 @@ func (o *round) join(ctx context.Context) {
 	if err := o.noteFolder(); err != nil {
 		o.warn("run", err.Error())
 	}
-	if o.folder.spool != "" {
+	if o.folder.spool != nil {
 		o.readings.join(ctx, o.subject())
 	}
 }
@@ -288,7 +288,7 @@ func (o *round) settle() {
 // report makes the report for the caller.
 func (o *round) report(made account.Result) Report {
 	rep := Report{
-		Result: resultOf(o.run, made), Dir: o.folder.dir, State: o.state, NoTape: o.noTape,
+		Result: resultOf(o.run, made), Dir: o.folder.dir(), State: o.state, NoTape: o.noTape,
 	}
 	if o.end.timedOut {
 		rep.Code = ExitTimedOut
@@ -310,23 +310,23 @@ func (o *round) warn(subject, text string) {
 
 // saveManifest writes the manifest with what is known so far.
 func (o *round) saveManifest() error {
-	if o.folder.dir == "" {
+	if o.folder.run == nil {
 		return nil
 	}
 	o.noteEnding()
-	return store.SaveManifest(o.folder.dir, o.run)
+	return store.SaveManifest(o.folder.run, o.run)
 }
 
 // unmeasured saves a run whose command was not started. Such a run has nothing to recover, so it keeps no spool.
 func (o *round) unmeasured() error {
-	if o.folder.dir == "" {
+	if o.folder.run == nil {
 		return nil
 	}
 	o.sampler.await()
 	if err := o.saveManifest(); err != nil {
 		return err
 	}
-	return store.RemoveSpool(o.folder.dir)
+	return store.RemoveSpool(o.folder.run)
 }
 
 // noteEnding puts the target's exit code or signal into the manifest, if it is known.

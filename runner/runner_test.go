@@ -286,7 +286,7 @@ func TestRun(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(rep.Dir, store.SpoolFolder)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("spool: %v, want it removed", err)
 	}
-	if _, err := runner.Recover(rep.Dir); err == nil || !strings.Contains(err.Error(), "nothing to recover") {
+	if _, err := runner.Recover(rep.Dir, false); err == nil || !strings.Contains(err.Error(), "nothing to recover") {
 		t.Errorf("recover a finished run: %v", err)
 	}
 }

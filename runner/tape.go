@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/account"
 	"github.com/ergon-energy/ergon/datamodel/store"
 )
 
@@ -61,45 +62,55 @@ func Replay(file, results, version string) (result datamodel.Result, dir string,
 	defer func() { _ = tape.Close() }() // it was only read
 	run := tape.Run
 	run.Replayed = &datamodel.Replay{Tape: filepath.Base(file), LeftOut: tape.LeftOut, Version: version}
-	spool, samples := "", ""
 	if results == "" {
-		if spool, err = os.MkdirTemp("", "ergon-"); err != nil {
-			return result, "", fmt.Errorf("temporary folder for the readings: %w: set TMPDIR to one that can be written", err)
+		spool, err := store.TempFolder()
+		if err != nil {
+			return result, "", noTemp(err)
 		}
-		defer func() { err = errors.Join(err, os.RemoveAll(spool)) }()
-	} else {
-		if dir, err = replayDir(results, &run); err != nil {
-			return result, "", fmt.Errorf("results folder: %w: choose another with -o DIR, or keep nothing with --no-save", err)
-		}
-		defer func() {
-			if err != nil {
-				err = errors.Join(err, os.RemoveAll(dir)) // the tape is still there
-			}
-		}()
-		spool, samples = filepath.Join(dir, store.SpoolFolder), filepath.Join(dir, store.SamplesFile)
-		if err = os.Mkdir(spool, 0o777); err != nil {
-			return result, "", fmt.Errorf("results folder: %w", err)
-		}
+		made, err := replay(tape, &run, spool, nil)
+		return resultOf(run, made), "", errors.Join(err, spool.Discard(), spool.Close())
 	}
-	if err = tape.Unpack(spool); err != nil {
-		return result, "", err
+	folder, err := replayDir(results, &run)
+	if err != nil {
+		return result, "", fmt.Errorf("results folder: %w: choose another with -o DIR, or keep nothing with --no-save", err)
 	}
-	var files store.Files
+	defer func() { _ = folder.Close() }() // what was written is synced
+	made, err := replayInto(folder, tape, &run)
+	if err != nil {
+		err = errors.Join(err, folder.Discard()) // the tape is still there
+	}
+	return resultOf(run, made), folder.Path(), err
+}
+
+// replayInto makes the result of a tape and keeps it in a run's folder.
+func replayInto(folder *store.Folder, tape *store.TapeFile, run *datamodel.Run) (made account.Result, err error) {
+	spool, err := folder.Make(store.SpoolFolder)
+	if err != nil {
+		return made, err
+	}
+	defer func() { _ = spool.Close() }() // it is removed
+	files := folder.Files()
 	defer files.Drop()
-	made, err := digest(&run, tape.Ledger, taken{spool: spool}, &files, samples, nil)
-	if err == nil && dir != "" {
-		if err = save(&files, dir, run, made); err == nil {
-			err = files.SaveManifest(dir, run)
-		}
-		if err == nil {
-			err = store.RemoveSpool(dir)
-		}
+	if made, err = replay(tape, run, spool, files); err != nil {
+		return made, err
 	}
-	return resultOf(run, made), dir, err
+	if err := errors.Join(save(files, *run, made), files.SaveManifest(*run)); err != nil {
+		return made, err
+	}
+	return made, store.RemoveSpool(folder)
+}
+
+// replay makes the result of a tape, whose readings it unpacks into a spool folder.
+func replay(tape *store.TapeFile, run *datamodel.Run, spool *store.Folder, files *store.Files) (made account.Result, err error) {
+	if err := tape.Unpack(spool); err != nil {
+		return made, err
+	}
+	made, _, err = digest(run, tape.Ledger, taken{spool: spool}, files, nil)
+	return made, err
 }
 
 // replayDir makes the folder of a replayed run and gives the run the first free id.
-func replayDir(results string, run *datamodel.Run) (dir string, err error) {
+func replayDir(results string, run *datamodel.Run) (dir *store.Folder, err error) {
 	id := run.ID + "-replay"
 	// As for every run, the date comes from the id. The command may start a day later, after its baseline.
 	word, _, _ := strings.Cut(run.ID, "-")
@@ -112,7 +123,7 @@ func replayDir(results string, run *datamodel.Run) (dir string, err error) {
 		if n > 1 {
 			run.ID += "-" + strconv.Itoa(n)
 		}
-		dir, err = store.NewRunDir(results, run.Project, called, run.ID)
+		dir, err = store.NewRun(results, run.Project, called, run.ID)
 		if !errors.Is(err, os.ErrExist) || n == 1000 {
 			return dir, err
 		}
@@ -127,11 +138,11 @@ func TapeSensors(file string) (readings []store.Readings, run datamodel.Run, err
 		return nil, run, err
 	}
 	defer func() { _ = tape.Close() }() // it was only read
-	spool, err := os.MkdirTemp("", "ergon-")
+	spool, err := store.TempFolder()
 	if err != nil {
-		return nil, run, fmt.Errorf("temporary folder for the readings: %w: set TMPDIR to one that can be written", err)
+		return nil, run, noTemp(err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(spool)) }()
+	defer func() { err = errors.Join(err, spool.Discard(), spool.Close()) }()
 	if err = tape.Unpack(spool); err != nil {
 		return nil, run, err
 	}

@@ -70,7 +70,7 @@ func FuzzReplay(f *testing.F) {
 func TestReplayDate(t *testing.T) {
 	dir := t.TempDir()
 	file, results := filepath.Join(dir, "t.zip"), filepath.Join(dir, "results")
-	spool := filepath.Join(dir, "spool")
+	spool := spoolIn(t, dir)
 	s, err := store.CreateSpool(spool, store.SpoolHeader{Source: "memory", Sensors: []sensors.Sensor{
 		{ID: "memory/used", Family: "memory", Name: "used", Unit: units.Byte},
 	}})
@@ -99,11 +99,26 @@ func TestReplayDate(t *testing.T) {
 	}
 }
 
+// spoolIn opens the spool folder in a folder, and makes it if it is missing.
+func spoolIn(t testing.TB, dir string) *store.Folder {
+	t.Helper()
+	path := filepath.Join(dir, store.SpoolFolder)
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f, err := store.OpenFolder(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
 // strangers returns the manifest and a spool of a valid tape.
 func strangers(f *testing.F) (manifest, spool []byte) {
 	f.Helper()
 	dir := f.TempDir()
-	s, err := store.CreateSpool(filepath.Join(dir, "spool"), store.SpoolHeader{Source: "rapl", Sensors: []sensors.Sensor{
+	s, err := store.CreateSpool(spoolIn(f, dir), store.SpoolHeader{Source: "rapl", Sensors: []sensors.Sensor{
 		{ID: "rapl/package-0/energy", Family: "rapl", Device: "package-0", Name: "energy", Unit: units.Joule, Kind: sensors.Counter, Wrap: 100, MaxRate: 5000, Update: time.Millisecond},
 		{ID: "gpu/0/power", Family: "gpu", Device: "0", Name: "power", Unit: units.Watt},
 	}})
@@ -122,7 +137,7 @@ func strangers(f *testing.F) (manifest, spool []byte) {
 		Ledger: datamodel.Ledger{WallTime: &wall}, LeftOut: []string{},
 	}
 	file := filepath.Join(dir, "t.zip")
-	if err := store.SaveTape(file, tape, filepath.Join(dir, "spool"), nil); err != nil {
+	if err := store.SaveTape(file, tape, spoolIn(f, dir), nil); err != nil {
 		f.Fatal(err)
 	}
 	archive, err := zip.OpenReader(file)

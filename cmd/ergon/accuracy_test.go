@@ -274,7 +274,11 @@ func (p played) tape(t *testing.T) (file string, truth units.Energy) {
 		}))
 	}
 	dir := t.TempDir()
-	spool := filepath.Join(dir, "spool")
+	spool, err := store.OpenFolder(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer spool.Close()
 	s, err := store.CreateSpool(spool, header)
 	if err != nil {
 		t.Fatal(err)

@@ -66,10 +66,12 @@ func tainted(v reflect.Value, text string) {
 func hostileRun(t *testing.T, results, id string, outcome datamodel.Outcome) string {
 	t.Helper()
 	at := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
-	dir, err := store.NewRunDir(results, "p", at, id)
+	folder, err := store.NewRun(results, "p", at, id)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer folder.Close()
+	dir := folder.Path()
 	wall, code := 1.5, 0
 	run := datamodel.Run{
 		Command: []string{"", ""}, WallTime: &wall, ExitCode: &code, Start: at,
@@ -86,12 +88,16 @@ func hostileRun(t *testing.T, results, id string, outcome datamodel.Outcome) str
 		Source: "cpu", Host: evil, Interval: time.Second, Anchor: at, Version: evil,
 		Sensors: []sensors.Sensor{{ID: "cpu/" + evil, Family: "cpu", Device: evil, Name: evil, Unit: "s", Source: evil, Doc: evil}},
 	}
-	spool := filepath.Join(dir, store.SpoolFolder)
+	spool, err := folder.Make(store.SpoolFolder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer spool.Close()
 	if err := store.Save(spool, []store.Rows{{Header: header, At: []time.Duration{0, time.Second}, Values: []float64{1, 2}}}); err != nil {
 		t.Fatal(err)
 	}
 	if outcome == datamodel.Unfinished {
-		if err := store.NoteManifest(dir, run); err != nil {
+		if err := store.NoteManifest(folder, run); err != nil {
 			t.Fatal(err)
 		}
 		return dir
@@ -108,16 +114,16 @@ func hostileRun(t *testing.T, results, id string, outcome datamodel.Outcome) str
 		{Kind: datamodel.OneProcess, ID: 0, ParentID: -1, PID: 5, Name: evil, CommandLine: evil, Count: 1, CPUTime: 1, Provenance: sensors.Sampled},
 		{Kind: datamodel.OneProcess, ID: 1, ParentID: 0, PID: 6, Name: evil, Count: 1, CPUTime: 1, Provenance: sensors.Sampled},
 	}
-	var files store.Files
-	c, err := files.Convert(spool, filepath.Join(dir, store.SamplesFile), nil)
+	files := folder.Files()
+	c, err := files.Convert(spool, nil)
 	if err == nil {
 		_, err = c.Close()
 	}
 	for _, step := range []func() error{
-		func() error { return files.SaveTree(dir, run, tree) },
-		func() error { return files.SaveProcesses(dir, run, processes, datamodel.ProcessColumns(metrics)) },
-		func() error { return files.SaveManifest(dir, run) },
-		func() error { return store.RemoveSpool(dir) },
+		func() error { return files.SaveTree(run, tree) },
+		func() error { return files.SaveProcesses(run, processes, datamodel.ProcessColumns(metrics)) },
+		func() error { return files.SaveManifest(run) },
+		func() error { return store.RemoveSpool(folder) },
 	} {
 		if err == nil {
 			err = step()
@@ -174,7 +180,11 @@ func TestNothingControlsTheTerminal(t *testing.T) {
 		t.Fatal(err)
 	}
 	tape := filepath.Join(t.TempDir(), evilName+".tape.zip")
-	spool := filepath.Join(results, "project=p", "date=2026-11-28", "run=20261128T120001-000002", store.SpoolFolder)
+	spool, err := store.OpenFolder(filepath.Join(results, "project=p", "date=2026-11-28", "run=20261128T120001-000002", store.SpoolFolder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer spool.Close()
 	var taped store.Tape
 	taped.Run = datamodel.Run{Command: []string{""}, Host: datamodel.HostInfo{GPUs: []string{""}}, Missing: make([]sensors.Absence, 1), Warnings: make([]datamodel.Warning, 1)}
 	taped.LeftOut = []string{""}
@@ -259,7 +269,7 @@ func TestNothingControlsTheTerminal(t *testing.T) {
 		}
 	}
 	// Whatever was written to files must not control a terminal either, if cat shows it.
-	err := filepath.WalkDir(results, func(path string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(results, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".json" || strings.HasPrefix(path, unreadable) || d.IsDir() {
 			return err
 		}

@@ -16,6 +16,8 @@ type RecoverOptions struct {
 	Results string
 	// Run names the run; empty is every unfinished one.
 	Run string
+	// Others also finishes runs in folders of other users.
+	Others bool
 }
 
 func (p *program) recoverCommand() *subcommand {
@@ -23,7 +25,10 @@ func (p *program) recoverCommand() *subcommand {
 	return &subcommand{
 		name: "recover", usage: "finish a run whose ergon was killed", arguments: "[RUN]",
 		description: "Without RUN, every unfinished run of the results folder is finished.",
-		options:     table{resultsOption(&o.Results)},
+		options: table{
+			resultsOption(&o.Results),
+			{name: "others", usage: "also finish runs in folders that belong to other users, who choose what is in them", value: toggle{&o.Others}},
+		},
 		run: func(ctx context.Context, words []string) (err error) {
 			if len(words) > 0 {
 				if o.Run, err = oneRun("recover", words); err != nil {
@@ -42,14 +47,14 @@ func (p *program) recover(ctx context.Context, o RecoverOptions) error {
 		if err != nil {
 			return err
 		}
-		return p.recoverOne(dir)
+		return foreign(p.recoverOne(dir, o.Others))
 	}
 	runner.Sweep()
 	entries, err := store.ListRuns(o.Results, p.note)
 	if err != nil {
 		return err
 	}
-	found, failed := 0, 0
+	found, failed, others := 0, 0, 0
 	for _, e := range entries {
 		if e.Err == nil && e.Run.Outcome != datamodel.Unfinished {
 			continue
@@ -62,10 +67,16 @@ func (p *program) recover(ctx context.Context, o RecoverOptions) error {
 			return fmt.Errorf("recover: %w", err)
 		}
 		found++
-		if err := p.recoverOne(e.Dir); err != nil {
+		err := p.recoverOne(e.Dir, o.Others)
+		if _, ok := errors.AsType[*runner.ForeignError](err); ok {
+			others++
+		} else if err != nil {
 			failed++
 			p.complain(err)
 		}
+	}
+	if others > 0 {
+		p.err.Linef("ergon: recover: %d left out, in folders of other users (--others finishes them too)", others)
 	}
 	switch {
 	case found == 0:
@@ -76,8 +87,16 @@ func (p *program) recover(ctx context.Context, o RecoverOptions) error {
 	return nil
 }
 
-func (p *program) recoverOne(dir string) error {
-	result, err := runner.Recover(dir)
+// foreign says how to recover a run in a folder of another user all the same.
+func foreign(err error) error {
+	if _, ok := errors.AsType[*runner.ForeignError](err); ok {
+		return fmt.Errorf("%w: if you trust what is in it, add --others", err)
+	}
+	return err
+}
+
+func (p *program) recoverOne(dir string, others bool) error {
+	result, err := runner.Recover(dir, others)
 	if err != nil {
 		return fmt.Errorf("recover: %w", err)
 	}

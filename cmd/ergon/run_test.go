@@ -49,7 +49,7 @@ func TestOptionsWithoutParser(t *testing.T) {
 	}
 	results := t.TempDir()
 	at := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
-	dir, err := store.NewRunDir(results, "demo", at, "20261128T120000-abcdef")
+	folder, err := store.NewRun(results, "demo", at, "20261128T120000-abcdef")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,8 @@ func TestOptionsWithoutParser(t *testing.T) {
 	run := datamodel.Run{
 		ID: "20261128T120000-abcdef", Project: "demo", Command: []string{"make", "\x1b[31mred"}, Outcome: datamodel.Done, Start: at, WallTime: &wall,
 	}
-	if err := store.SaveManifest(dir, run); err != nil {
+	defer folder.Close()
+	if err := store.SaveManifest(folder, run); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.ls(t.Context(), LsOptions{Results: results}); err != nil {

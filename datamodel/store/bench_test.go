@@ -137,7 +137,7 @@ func BenchmarkConvert(b *testing.B) {
 				var c store.Converted
 				for b.Loop() {
 					var err error
-					if c, err = closed(store.Convert(spool, filepath.Join(dir, store.SamplesFile), nil)); err != nil {
+					if c, err = convert(spool, filepath.Join(dir, store.SamplesFile), nil); err != nil {
 						b.Fatal(err)
 					}
 				}
@@ -158,7 +158,7 @@ func BenchmarkConvertRun(b *testing.B) {
 	var c store.Converted
 	for b.Loop() {
 		var err error
-		if c, err = closed(store.Convert(spool, filepath.Join(dir, store.SamplesFile), nil)); err != nil {
+		if c, err = convert(spool, filepath.Join(dir, store.SamplesFile), nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -171,7 +171,7 @@ func BenchmarkSaveSmall(b *testing.B) {
 	root := b.TempDir()
 	run, tree := sampleRun(), sampleTree(100)
 	for i := 0; b.Loop(); i++ {
-		dir, err := store.NewRunDir(root, "true", run.Start, strconv.Itoa(i))
+		dir, err := newRun(root, "true", run.Start, strconv.Itoa(i))
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -181,16 +181,16 @@ func BenchmarkSaveSmall(b *testing.B) {
 			writeSeries(b, spool, source, realistic, 20, 2)
 		}
 		b.StartTimer()
-		if _, err := closed(store.Convert(spool, filepath.Join(dir, store.SamplesFile), nil)); err != nil {
+		if _, err := convert(spool, filepath.Join(dir, store.SamplesFile), nil); err != nil {
 			b.Fatal(err)
 		}
-		if err := store.SaveTree(dir, run, tree); err != nil {
+		if err := saveTree(dir, run, tree); err != nil {
 			b.Fatal(err)
 		}
-		if err := store.SaveManifest(dir, run); err != nil {
+		if err := store.SaveManifest(folderAt(dir), run); err != nil {
 			b.Fatal(err)
 		}
-		if err := store.RemoveSpool(dir); err != nil {
+		if err := store.RemoveSpool(folderAt(dir)); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -236,12 +236,12 @@ func BenchmarkConvertHuge(b *testing.B) {
 // convertChild is the other process of BenchmarkConvertHuge.
 func convertChild(dir string) error {
 	var observed float64
-	c, err := closed(store.Convert(filepath.Join(dir, store.SpoolFolder), filepath.Join(dir, store.SamplesFile),
+	c, err := convert(filepath.Join(dir, store.SpoolFolder), filepath.Join(dir, store.SamplesFile),
 		func(_ store.SpoolHeader, _ int, _ []time.Duration, values []float64) {
 			for _, v := range values {
 				observed += v
 			}
-		}))
+		})
 	if err != nil {
 		return err
 	}

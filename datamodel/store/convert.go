@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -49,6 +47,9 @@ type SpoolStats struct {
 	Complete bool
 	// Err says why some of the spool could not be read; nil if nothing is there that was not read.
 	Err error
+	// Unread reports whether something in the files was not read that could be read another time, or by another ergon. A
+	// part of a batch at the end, which a killed writer leaves, cannot.
+	Unread bool
 }
 
 // Observer is handed the readings of one sensor, source.Sensors[sensor], in the order of time and in several calls. The
@@ -59,28 +60,17 @@ type Observer func(source SpoolHeader, sensor int, at []time.Duration, values []
 // Convert reads the spools in a folder to their ends and hands all readings to observe, which may be nil. Without a folder
 // there are no spools. The readings of a source that are only in memory, in rows, follow those of its spool.
 //
-// Convert streams the readings into a samples.parquet at samplesFile, unless that is empty. Memory does not grow with the
-// length of the run. Conversion.Spools says what a spool has lost; that is not an error. The caller may append courses and
-// then calls Close once, which gives the file its name. If the file cannot be written, observe sees all readings even so,
+// Convert streams the readings into a samples.parquet and adds it to the batch. If the batch is nil, nothing is written.
+// Memory does not grow with the length of the run. Conversion.Spools says what a spool has lost; that is not an error. The
+// caller may append courses and then calls Close once. If the file cannot be written, observe sees all readings even so,
 // and Close returns the error.
-func Convert(spoolDir, samplesFile string, observe Observer, rows ...Rows) (*Conversion, error) {
-	var b Files
-	c, err := b.Convert(spoolDir, samplesFile, observe, rows...)
-	if err != nil {
-		return nil, err
-	}
-	c.alone = true
-	return c, nil
-}
-
-// Convert adds samples.parquet to the batch; see the function Convert. Converted.Bytes stays 0.
-func (b *Files) Convert(spoolDir, samplesFile string, observe Observer, rows ...Rows) (*Conversion, error) {
+func (b *Files) Convert(spool *Folder, observe Observer, rows ...Rows) (*Conversion, error) {
 	if observe == nil {
 		observe = func(SpoolHeader, int, []time.Duration, []float64) {}
 	}
-	c := &Conversion{files: b, observe: observe, feeds: feeds{dir: spoolDir}}
+	c := &Conversion{files: b, observe: observe, feeds: feeds{dir: spool}}
 	defer c.feeds.close()
-	if spoolDir != "" {
+	if spool != nil {
 		if err := c.feeds.look(true); err != nil {
 			return nil, fmt.Errorf("convert: %w", err)
 		}
@@ -88,8 +78,8 @@ func (b *Files) Convert(spoolDir, samplesFile string, observe Observer, rows ...
 	for _, r := range rows {
 		c.feeds.keep(r)
 	}
-	if samplesFile != "" {
-		if c.file, c.failed = begin(samplesFile, 0o666); c.failed == nil {
+	if b != nil {
+		if c.file, c.failed = b.dir.begin(SamplesFile); c.failed == nil {
 			c.failed = c.start()
 		}
 	}
@@ -100,7 +90,6 @@ func (b *Files) Convert(spoolDir, samplesFile string, observe Observer, rows ...
 // Conversion is a samples.parquet that has all readings and can take courses behind them.
 type Conversion struct {
 	files   *Files
-	alone   bool // Close finishes the batch
 	observe Observer
 	feeds   feeds
 	samples int64          // handed out or appended
@@ -150,18 +139,11 @@ func (c *Conversion) Close() (Converted, error) {
 	if c.failed != nil {
 		return result, c.file.fail(c.failed)
 	}
-	c.files.add(c.file)
-	if !c.alone {
-		return result, nil
-	}
-	if err := c.files.commit(); err != nil {
-		return result, err
-	}
-	info, err := os.Stat(c.file.path)
-	if err == nil {
+	if info, err := c.file.file.Stat(); err == nil {
 		result.Bytes = info.Size()
 	}
-	return result, err
+	c.files.add(c.file)
+	return result, nil
 }
 
 // Spools says what was in the spool of each source, in the order of the names.
@@ -298,27 +280,39 @@ func (c *Conversion) chunk(f *feed, part, from, to int) {
 	}
 }
 
-// RemoveSpool removes the spools of a run from its folder dir, and nothing else. It is called after SaveManifest has made
-// the files durable that replace them. A run without spools is fine.
-func RemoveSpool(dir string) error {
-	spool := filepath.Join(dir, SpoolFolder)
-	files, err := os.ReadDir(spool)
+// RemoveSpool removes the spools of a run from its folder, and nothing else. It is called after SaveManifest has made the
+// files durable that replace them. A run without spools is fine.
+func RemoveSpool(run *Folder) error {
+	spool, err := run.Open(SpoolFolder)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("remove spool: %w", err)
 	}
-	for _, f := range files {
-		if !strings.HasSuffix(f.Name(), spoolExt) && !slices.Contains([]string{processTable, processTexts, stateFile}, f.Name()) {
+	defer func() { _ = spool.Close() }() // nothing was written through it
+	if err := spool.emptySpool(); err != nil {
+		return err
+	}
+	if err := run.Remove(SpoolFolder); err != nil {
+		return fmt.Errorf("remove spool: %w", err)
+	}
+	return nil
+}
+
+// emptySpool removes the files of a spool folder.
+func (f *Folder) emptySpool() error {
+	names, err := f.List()
+	if err != nil {
+		return fmt.Errorf("remove spool: %w", err)
+	}
+	for _, name := range names {
+		if !strings.HasSuffix(name, spoolExt) && !slices.Contains([]string{processTable, processTexts, stateFile}, name) {
 			continue
 		}
-		if err := os.Remove(filepath.Join(spool, f.Name())); err != nil {
+		if err := f.Remove(name); err != nil {
 			return fmt.Errorf("remove spool: %w", err)
 		}
-	}
-	if err := os.Remove(spool); err != nil {
-		return fmt.Errorf("remove spool: %w", err)
 	}
 	return nil
 }

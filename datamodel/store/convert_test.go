@@ -92,7 +92,7 @@ func TestConvert(t *testing.T) {
 	for _, ticks := range []int{2, 127, 128, 2048, 2049, 20_000, 300_000} {
 		dir := t.TempDir()
 		got := seen{}
-		c, err := closed(store.Convert(writeRun(t, dir, ticks), filepath.Join(dir, store.SamplesFile), got.observe(t)))
+		c, err := convert(writeRun(t, dir, ticks), filepath.Join(dir, store.SamplesFile), got.observe(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -110,7 +110,7 @@ func TestConvert(t *testing.T) {
 			}
 		}
 		checkSamples(t, dir, ticks)
-		if err := store.RemoveSpool(dir); err != nil {
+		if err := store.RemoveSpool(folderAt(dir)); err != nil {
 			t.Error(err)
 		}
 		onlyFiles(t, dir, store.SamplesFile)
@@ -150,7 +150,7 @@ func TestConvertDamagedSpools(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := seen{}
-	c, err := closed(store.Convert(spool, filepath.Join(dir, store.SamplesFile), got.observe(t)))
+	c, err := convert(spool, filepath.Join(dir, store.SamplesFile), got.observe(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,18 +177,27 @@ func TestConvertObservesWithoutAFile(t *testing.T) {
 	dir := t.TempDir()
 	spool := writeRun(t, dir, 300)
 	got := seen{}
-	if c, err := closed(store.Convert(spool, "", got.observe(t))); err != nil || c.Samples != 1200 || got["rapl/device0/energy"] != 300 {
+	if c, err := convert(spool, "", got.observe(t)); err != nil || c.Samples != 1200 || got["rapl/device0/energy"] != 300 {
 		t.Errorf("%+v, %v", c, err)
 	}
 	got = seen{}
-	c, err := closed(store.Convert(spool, filepath.Join(dir, "missing", store.SamplesFile), got.observe(t)))
+	gone := filepath.Join(dir, "gone")
+	files := folderAt(gone).Files()
+	if err := os.Remove(gone); err != nil {
+		t.Fatal(err)
+	}
+	conversion, err := files.Convert(folderAt(spool), got.observe(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := conversion.Close()
 	if err == nil || c.Samples != 1200 || got["cpu/device2/energy"] != 300 {
 		t.Errorf("%+v, %v", c, err)
 	}
-	if _, err := closed(store.Convert(filepath.Join(dir, "none"), "", nil)); !errors.Is(err, os.ErrNotExist) {
+	if _, err := convert(filepath.Join(dir, "none"), "", nil); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no folder: %v", err)
 	}
-	if c, err := closed(store.Convert(t.TempDir(), "", nil)); err != nil || len(c.Spools) != 0 {
+	if c, err := convert(t.TempDir(), "", nil); err != nil || len(c.Spools) != 0 {
 		t.Errorf("no spools: %+v, %v", c, err)
 	}
 }

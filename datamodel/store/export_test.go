@@ -15,7 +15,7 @@ import (
 
 func TestExportArrow(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := closed(store.Convert(writeRun(t, dir, 20_000), filepath.Join(dir, store.SamplesFile), nil)); err != nil {
+	if _, err := convert(writeRun(t, dir, 20_000), filepath.Join(dir, store.SamplesFile), nil); err != nil {
 		t.Fatal(err)
 	}
 	var stream bytes.Buffer
@@ -63,7 +63,7 @@ func (broken) Write([]byte) (int, error) { return 0, errBroken }
 // Leaving the loop early is no error and reads no further.
 func TestSamplesStops(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := closed(store.Convert(writeRun(t, dir, 20_000), filepath.Join(dir, store.SamplesFile), nil)); err != nil {
+	if _, err := convert(writeRun(t, dir, 20_000), filepath.Join(dir, store.SamplesFile), nil); err != nil {
 		t.Fatal(err)
 	}
 	batches := 0

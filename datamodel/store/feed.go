@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,7 +14,7 @@ import (
 
 // feeds are the sources of a spool folder, each with its parts, as they are found there.
 type feeds struct {
-	dir   string
+	dir   *Folder         // nil: there are none
 	known map[string]bool // the files that were opened, or cannot be read
 	list  []*feed         // in the order of the names
 }
@@ -34,17 +33,18 @@ type feed struct {
 // look opens the files that are new. If the folder is still written to, a file whose header is not whole yet is left
 // for the next time; else it is noted that the file cannot be read.
 func (f *feeds) look(over bool) error {
-	entries, err := os.ReadDir(f.dir)
+	names, err := f.dir.List()
 	if err != nil {
 		return err
 	}
+	slices.Sort(names)
 	if f.known == nil {
 		f.known = make(map[string]bool)
 	}
-	for _, e := range entries {
-		if name := e.Name(); strings.HasSuffix(name, spoolExt) && !f.known[name] {
-			path := filepath.Join(f.dir, name)
-			r, err := OpenSpool(path)
+	for _, name := range names {
+		if strings.HasSuffix(name, spoolExt) && !f.known[name] {
+			path := filepath.Join(f.dir.path, name)
+			r, err := openSpool(f.dir, name)
 			if !over && errors.Is(err, io.ErrUnexpectedEOF) {
 				continue
 			}
@@ -59,7 +59,11 @@ func (f *feeds) look(over bool) error {
 func (f *feeds) keep(rows Rows) {
 	rows.Header.Part = math.MaxInt32
 	name := escape(rows.Header.Source) + spoolExt // keeps the order of the sources the same as with files
-	f.add(filepath.Join(f.dir, name), &SpoolReader{
+	path := name
+	if f.dir != nil {
+		path = filepath.Join(f.dir.path, name)
+	}
+	f.add(path, &SpoolReader{
 		rows: rows, path: name, header: rows.Header, left: int64(8 * (len(rows.At) + len(rows.Values))),
 	}, nil)
 }
@@ -67,7 +71,7 @@ func (f *feeds) keep(rows Rows) {
 // add puts a file with its source. If the file could not be opened, err says why.
 func (f *feeds) add(path string, r *SpoolReader, err error) {
 	if err != nil {
-		f.list = append(f.list, &feed{stats: SpoolStats{Path: path, Err: err}})
+		f.list = append(f.list, &feed{stats: SpoolStats{Path: path, Err: err, Unread: unread(err)}})
 		f.sort()
 		return
 	}
@@ -157,7 +161,12 @@ func (s *feed) count(at []time.Duration) {
 }
 
 // fail notes why a part could not be read.
-func (s *feed) fail(err error) { s.stats.Err = errors.Join(s.stats.Err, err) }
+func (s *feed) fail(err error) {
+	s.stats.Err, s.stats.Unread = errors.Join(s.stats.Err, err), s.stats.Unread || unread(err)
+}
+
+// unread reports whether readings remain in a file after an error: all errors but the end of what was written.
+func unread(err error) bool { return !errors.Is(err, io.ErrUnexpectedEOF) }
 
 // leave goes on to the next part.
 func (s *feed) leave() {

@@ -4,10 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
-	"strconv"
 	"sync"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -15,47 +12,54 @@ import (
 
 // Files writes the files of a run's folder together. Each file gets its content under a temporary name. SaveManifest syncs
 // them all at once, since most of the time of a small file is its fsync, and then renames them. All methods but
-// SaveManifest, Keep and Drop may be called concurrently. The zero value is ready to use.
+// SaveManifest, Keep and Drop may be called concurrently.
 type Files struct {
+	dir   *Folder
 	mu    sync.Mutex
 	files []*written
 }
 
+// Files begins to write files into the folder.
+func (f *Folder) Files() *Files { return &Files{dir: f} }
+
 // written is a file that has its content but not its final name yet.
 type written struct {
-	file       *os.File
-	buffer     *bufio.Writer
-	temp, path string
-	err        error
+	dir    *Folder
+	file   *os.File
+	buffer *bufio.Writer
+	temp   string // its name in dir
+	final  string // the name that it gets
+	err    error
 }
 
-// create writes a file under a temporary name beside path. An error is a *fs.PathError with path.
-func create(path string, mode fs.FileMode, fill func(w io.Writer) error) (*written, error) {
-	out, err := begin(path, mode)
+// write writes a file under a temporary name. An error is a *fs.PathError with the final name.
+func (f *Folder) write(name string, fill func(w io.Writer) error) (*written, error) {
+	out, err := f.begin(name)
 	if err != nil {
 		return nil, err
 	}
-	if err = fill(out.buffer); err == nil {
-		err = out.buffer.Flush()
-	}
-	if err != nil {
+	if err := out.fill(fill); err != nil {
 		return nil, out.fail(err)
 	}
 	return out, nil
 }
 
-// begin opens a file under a temporary name beside path. Its buffer is flushed by the caller. The error is a *fs.PathError
-// with path.
-func begin(path string, mode fs.FileMode) (*written, error) {
-	dir, base := filepath.Split(path)
-	// The process id separates an ergon that measures from one that recovers the same run. os.CreateTemp would leave the
-	// mode 0600, so others could not read the results even if the umask allows it.
-	temp := filepath.Join(dir, "."+base+"."+strconv.Itoa(os.Getpid())+".tmp")
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
-	if err != nil {
-		return nil, &fs.PathError{Op: "write", Path: path, Err: causeAt(temp, err)}
+// fill writes the content.
+func (w *written) fill(fill func(w io.Writer) error) error {
+	if err := fill(w.buffer); err != nil {
+		return err
 	}
-	return &written{file: f, buffer: bufio.NewWriterSize(f, 16<<10), temp: temp, path: path}, nil // large pages bypass it
+	return w.buffer.Flush()
+}
+
+// begin makes a file under a temporary name. Its buffer is flushed by the caller. The error is a *fs.PathError with the
+// final name.
+func (f *Folder) begin(name string) (*written, error) {
+	file, temp, err := f.createTemp(name)
+	if err != nil {
+		return nil, f.fault("write", name, err)
+	}
+	return &written{dir: f, file: file, buffer: bufio.NewWriterSize(file, 16<<10), temp: temp, final: name}, nil // large pages bypass it
 }
 
 // sync writes the content to the disk and closes the file.
@@ -71,7 +75,7 @@ func (w *written) sync() error {
 
 // name renames the file to its final name.
 func (w *written) name() error {
-	if err := os.Rename(w.temp, w.path); err != nil {
+	if err := w.dir.Rename(w.temp, w.final); err != nil {
 		return w.fail(err)
 	}
 	return nil
@@ -80,13 +84,13 @@ func (w *written) name() error {
 // fail removes what was written and returns a *fs.PathError.
 func (w *written) fail(err error) error {
 	_ = w.file.Close() // closed already if Close or Rename failed
-	_ = os.Remove(w.temp)
-	return &fs.PathError{Op: "write", Path: w.path, Err: causeAt(w.temp, err)}
+	_ = w.dir.Remove(w.temp)
+	return w.dir.fault("write", w.final, err)
 }
 
 // put adds a file to the batch.
-func (b *Files) put(path string, fill func(w io.Writer) error) error {
-	w, err := create(path, 0o666, fill)
+func (b *Files) put(name string, fill func(w io.Writer) error) error {
+	w, err := b.dir.write(name, fill)
 	if err != nil {
 		return err
 	}
@@ -112,10 +116,10 @@ func (b *Files) Drop() {
 // SaveManifest writes manifest.json and finishes the batch. Every file is then on the disk under its final name, the
 // manifest renamed last, and the names are durable. If another file cannot be written, there is no manifest, since it
 // would be wrong.
-func (b *Files) SaveManifest(dir string, run datamodel.Run) error {
-	text, err := manifestText(dir, run)
+func (b *Files) SaveManifest(run datamodel.Run) error {
+	text, err := manifestText(b.dir, run)
 	if err == nil {
-		err = b.put(filepath.Join(dir, ManifestFile), func(w io.Writer) error {
+		err = b.put(ManifestFile, func(w io.Writer) error {
 			_, err := w.Write(text)
 			return err
 		})
@@ -126,7 +130,7 @@ func (b *Files) SaveManifest(dir string, run datamodel.Run) error {
 	if err := b.commit(); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return b.dir.Sync()
 }
 
 // Keep finishes the batch without a manifest. Files that could be written get their final names.
@@ -144,7 +148,7 @@ func (b *Files) commit() error {
 		switch {
 		case w.err != nil:
 			errs = append(errs, w.err)
-		case filepath.Base(w.path) == ManifestFile && errors.Join(errs...) != nil:
+		case w.final == ManifestFile && errors.Join(errs...) != nil:
 			_ = w.fail(nil)
 		default:
 			errs = append(errs, w.name())

@@ -19,13 +19,15 @@ import (
 type Folder struct {
 	handle
 	path string
-	up   *Folder // the folder that it was made in, if this handle owns that one too
+	// files and folders are the permissions of what is made in it, before the umask. A folder in it inherits them.
+	files, folders fs.FileMode
+	up             *Folder // the folder that it was made in, if this handle owns that one too
 }
 
 const (
-	// folderMode and fileMode are the permissions of what is made, before the umask.
-	folderMode = 0o777
+	// fileMode and folderMode are the usual permissions, before the umask.
 	fileMode   = 0o666
+	folderMode = 0o777
 	// tempNames is how many random names are tried. Each has 64 random bits, so only an attacker could make them collide.
 	tempNames = 10
 	// tempSuffix ends the name of a file that is not finished.
@@ -46,7 +48,7 @@ func OpenFolder(path string) (*Folder, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	return &Folder{handle: h, path: path}, nil
+	return &Folder{handle: h, path: path, files: fileMode, folders: folderMode}, nil
 }
 
 // Path is how the folder was named. It is for messages and for readers of results.
@@ -58,12 +60,12 @@ func (f *Folder) Open(name string) (*Folder, error) {
 	if err != nil {
 		return nil, f.fault("open", name, err)
 	}
-	return &Folder{handle: h, path: filepath.Join(f.path, name)}, nil
+	return &Folder{handle: h, path: filepath.Join(f.path, name), files: f.files, folders: f.folders}, nil
 }
 
 // Make makes a folder in this one and opens it. If the name is taken, by whatever, the error wraps fs.ErrExist.
 func (f *Folder) Make(name string) (*Folder, error) {
-	if err := f.mkdir(name, folderMode); err != nil {
+	if err := f.mkdir(name, f.folders); err != nil {
 		return nil, f.fault("make", name, err)
 	}
 	return f.Open(name)
@@ -86,7 +88,7 @@ func (f *Folder) within(name string) (*Folder, error) {
 
 // Create makes a new file for reading and writing. If the name is taken, by whatever, the error wraps fs.ErrExist.
 func (f *Folder) Create(name string) (*os.File, error) {
-	file, err := f.create(name, filepath.Join(f.path, name), fileMode)
+	file, err := f.create(name, filepath.Join(f.path, name), f.files)
 	if err != nil {
 		return nil, f.fault("create", name, err)
 	}

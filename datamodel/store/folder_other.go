@@ -98,5 +98,5 @@ func (h handle) holds(name string, sub handle) bool {
 	return err == nil && os.SameFile(there, open)
 }
 
-// owner returns -1, as os.Geteuid does on these systems.
-func (h handle) owner() (int, error) { return -1, nil }
+// Owner returns -1 and true: these systems do not tell.
+func (f *Folder) Owner() (uid int, own bool) { return -1, true }

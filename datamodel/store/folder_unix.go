@@ -47,6 +47,14 @@ func again(call func() error) error {
 
 func (h handle) fd() int { return int(h.file.Fd()) }
 
+// Descriptor returns the descriptor of the folder, to hand it to another process.
+func (f *Folder) Descriptor() int { return f.fd() }
+
+// Inherit takes over the descriptor of a folder that another process has opened. path is its name in messages.
+func Inherit(descriptor int, path string) *Folder {
+	return &Folder{handle: handle{os.NewFile(uintptr(descriptor), path)}, path: path, files: fileMode, folders: folderMode}
+}
+
 func (h handle) open(name string) (handle, error) {
 	if err := plain(name); err != nil {
 		return handle{}, err
@@ -133,13 +141,13 @@ func (h handle) holds(name string, sub handle) bool {
 		there.Dev == open.Dev && there.Ino == open.Ino
 }
 
-// owner returns the user id of the owner.
-func (h handle) owner() (int, error) {
+// Owner returns the user id of the folder's owner, and whether that is the user of this process.
+func (f *Folder) Owner() (uid int, own bool) {
 	var s unix.Stat_t
-	if err := unix.Fstat(h.fd(), &s); err != nil {
-		return -1, err
+	if unix.Fstat(f.fd(), &s) != nil {
+		return -1, false
 	}
-	return int(s.Uid), nil
+	return int(s.Uid), int(s.Uid) == unix.Geteuid()
 }
 
 // noLink says in words what the kernel's error means for a link: ELOOP, ENOTDIR if a folder is wanted, EMLINK on FreeBSD.

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 )
 
@@ -28,11 +26,11 @@ const (
 // hands out, in other pieces. What is not whole yet is waited for, also a part of a source that is not closed yet.
 // Sources may appear later.
 //
-// The end is told by SaveState, which the runner calls when the last readings are written, or by the folder being
+// The end is told by Room.Save, which the runner calls when the last readings are written, or by the folder being
 // removed. A run whose ergon was killed never tells it. The error is that of ctx, or says which readings are damaged or
-// cut off. If the folder is not there at the start, it wraps fs.ErrNotExist.
-func Follow(ctx context.Context, spool string, observe Observer) error {
-	changes, err := watchFolder(spool)
+// cut off.
+func Follow(ctx context.Context, spool *Folder, observe Observer) error {
+	changes, err := watchFolder(spool.path)
 	if err != nil {
 		return fmt.Errorf("follow: %w", err)
 	}
@@ -59,7 +57,7 @@ type Follower struct {
 }
 
 // NewFollower returns a Follower of a spool folder that hands the readings to observe.
-func NewFollower(spool string, observe Observer) *Follower {
+func NewFollower(spool *Folder, observe Observer) *Follower {
 	return &Follower{feeds: feeds{dir: spool}, observe: observe}
 }
 
@@ -104,9 +102,9 @@ func (f *Follower) take(s *feed, over bool) bool {
 // Close releases the files.
 func (f *Follower) Close() { f.feeds.close() }
 
-// ended reports whether the end of the run was told: SaveState has written into its room.
-func ended(spool string) bool {
-	file, err := os.Open(filepath.Join(spool, stateFile))
+// ended reports whether the end of the run was told: Room.Save has written.
+func ended(spool *Folder) bool {
+	file, err := spool.Read(stateFile)
 	if err != nil {
 		return false
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -49,7 +50,7 @@ func sameLog(t *testing.T, what string, got, want log) {
 func converted(t *testing.T, dir string) log {
 	t.Helper()
 	want := log{}
-	if _, err := closed(store.Convert(dir, "", want.observe)); err != nil {
+	if _, err := convert(dir, "", want.observe); err != nil {
 		t.Fatal(err)
 	}
 	return want
@@ -58,7 +59,15 @@ func converted(t *testing.T, dir string) log {
 // end tells the end of a run as the runner does.
 func end(t *testing.T, dir string) {
 	t.Helper()
-	if err := store.SaveState(dir, store.State{Run: datamodel.Run{Schema: datamodel.ManifestSchema}}); err != nil {
+	text, err := json.Marshal(store.State{Run: datamodel.Run{Schema: datamodel.ManifestSchema}})
+	if err == nil {
+		var f *os.File
+		if f, err = os.OpenFile(filepath.Join(dir, "run.json"), os.O_WRONLY, 0); err == nil {
+			_, err = f.Write(text)
+			err = errors.Join(err, f.Close())
+		}
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 }
@@ -67,9 +76,11 @@ func end(t *testing.T, dir string) {
 func spoolFolder(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := store.ReserveState(dir, 0); err != nil {
+	room, err := store.ReserveState(folderAt(dir), 0)
+	if err != nil {
 		t.Fatal(err)
 	}
+	room.Close()
 	return dir
 }
 
@@ -81,7 +92,7 @@ func TestFollowWhileWritten(t *testing.T) {
 	done := make(chan error, 1)
 	got := log{}
 	go func() {
-		done <- store.Follow(t.Context(), dir, func(h store.SpoolHeader, sensor int, at []time.Duration, values []float64) {
+		done <- store.Follow(t.Context(), folderAt(dir), func(h store.SpoolHeader, sensor int, at []time.Duration, values []float64) {
 			got.observe(h, sensor, at, values)
 			if sensor == len(h.Sensors)-1 {
 				saw <- len(at)
@@ -113,20 +124,25 @@ func TestFollowWhileWritten(t *testing.T) {
 }
 
 func TestFollowEnds(t *testing.T) {
-	if err := store.Follow(t.Context(), filepath.Join(t.TempDir(), "none"), nil); !errors.Is(err, fs.ErrNotExist) {
+	gone := t.TempDir()
+	none := folderAt(gone)
+	if err := os.Remove(gone); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Follow(t.Context(), none, nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no folder: %v", err)
 	}
 	dir := spoolFolder(t)
 	s := create(t, dir, header("cpu", 1))
 	fill(t, s, 1, 10, 10)
 	ctx, cancel := context.WithCancel(t.Context())
-	err := store.Follow(ctx, dir, func(store.SpoolHeader, int, []time.Duration, []float64) { cancel() })
+	err := store.Follow(ctx, folderAt(dir), func(store.SpoolHeader, int, []time.Duration, []float64) { cancel() })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 	// Removed, as a folder is that nobody keeps: what was written before is seen, and that is the end.
 	got := log{}
-	err = store.Follow(t.Context(), dir, func(h store.SpoolHeader, sensor int, at []time.Duration, values []float64) {
+	err = store.Follow(t.Context(), folderAt(dir), func(h store.SpoolHeader, sensor int, at []time.Duration, values []float64) {
 		got.observe(h, sensor, at, values)
 		if err := os.RemoveAll(dir); err != nil {
 			t.Error(err)
@@ -145,7 +161,7 @@ func TestFollowProperty(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		dir := spoolFolder(t)
 		early, now := log{}, log{}
-		follower := store.NewFollower(dir, early.observe)
+		follower := store.NewFollower(folderAt(dir), early.observe)
 		var late *store.Follower
 		writers := map[string]*store.Spool{}
 		part, tick := map[string]int{}, 0
@@ -185,7 +201,7 @@ func TestFollowProperty(t *testing.T) {
 				}
 			}
 			if late == nil && random.IntN(40) == 0 {
-				late = store.NewFollower(dir, now.observe)
+				late = store.NewFollower(folderAt(dir), now.observe)
 			}
 		}
 		for source, w := range writers {
@@ -197,7 +213,7 @@ func TestFollowProperty(t *testing.T) {
 			delete(writers, source)
 		}
 		if late == nil {
-			late = store.NewFollower(dir, now.observe)
+			late = store.NewFollower(folderAt(dir), now.observe)
 		}
 		end(t, dir)
 		want := converted(t, dir)
@@ -210,7 +226,7 @@ func TestFollowProperty(t *testing.T) {
 		sameLog(t, fmt.Sprintf("seed %d: early", seed), early, want)
 		sameLog(t, fmt.Sprintf("seed %d: late", seed), now, want)
 		all := log{}
-		if err := store.Follow(t.Context(), dir, all.observe); err != nil {
+		if err := store.Follow(t.Context(), folderAt(dir), all.observe); err != nil {
 			t.Fatal(err)
 		}
 		sameLog(t, fmt.Sprintf("seed %d: follow", seed), all, want)
@@ -221,7 +237,7 @@ func TestFollowProperty(t *testing.T) {
 func TestFollowParts(t *testing.T) {
 	dir := spoolFolder(t)
 	got := log{}
-	f := store.NewFollower(dir, got.observe)
+	f := store.NewFollower(folderAt(dir), got.observe)
 	defer f.Close()
 	poll := func(want string) {
 		t.Helper()
@@ -256,14 +272,14 @@ func TestFollowParts(t *testing.T) {
 	if over, err := f.Poll(); !over || err != nil || !strings.HasSuffix(got["cpu cpu/device0/energy"], "30:30 ") {
 		t.Errorf("over %v, %v, saw %v", over, err, got)
 	}
-	c, err := closed(store.Convert(dir, "", nil))
+	c, err := convert(dir, "", nil)
 	if err != nil || len(c.Spools) != 1 || c.Spools[0].Rows != 3 || c.Spools[0].Complete || c.Spools[0].Last != 30 {
 		t.Errorf("%+v, %v", c, err)
 	}
 	if err := errors.Join(second.Close(), third.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if c, err := closed(store.Convert(dir, "", nil)); err != nil || !c.Spools[0].Complete {
+	if c, err := convert(dir, "", nil); err != nil || !c.Spools[0].Complete {
 		t.Errorf("closed: %+v, %v", c, err)
 	}
 }
@@ -272,7 +288,7 @@ func TestFollowParts(t *testing.T) {
 func TestFollowGarbage(t *testing.T) {
 	dir := spoolFolder(t)
 	got := log{}
-	f := store.NewFollower(dir, got.observe)
+	f := store.NewFollower(folderAt(dir), got.observe)
 	defer f.Close()
 	s := create(t, dir, header("cpu", 1))
 	fill(t, s, 1, 10, 5)
@@ -315,7 +331,7 @@ func appendTo(t testing.TB, path string, b []byte) {
 func TestFollowKilledWriter(t *testing.T) {
 	dir := spoolFolder(t)
 	got := log{}
-	f := store.NewFollower(dir, got.observe)
+	f := store.NewFollower(folderAt(dir), got.observe)
 	defer f.Close()
 	child := exec.CommandContext(t.Context(), os.Args[0])
 	child.Env = append(os.Environ(), childVariable+"="+childSpool, dirVariable+"="+dir)
@@ -373,7 +389,7 @@ func FuzzFollow(f *testing.F) {
 			t.Fatal(err)
 		}
 		got := log{}
-		follower := store.NewFollower(dir, got.observe)
+		follower := store.NewFollower(folderAt(dir), got.observe)
 		defer follower.Close()
 		for _, n := range []int{int(first), int(second), len(b)} {
 			n = min(n, len(b))

@@ -72,7 +72,7 @@ func TestSpoolKilled(t *testing.T) {
 		if ticks < flushed || complete || !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%d ticks of %d flushed, complete %v, %v", ticks, flushed, complete, err)
 		}
-		c, err := closed(store.Convert(dir, filepath.Join(dir, store.SamplesFile), nil))
+		c, err := convert(dir, filepath.Join(dir, store.SamplesFile), nil)
 		if err != nil || c.Samples != int64(3*ticks) || c.Spools[0].Complete {
 			t.Errorf("converted: %+v, %v", c, err)
 		}
@@ -95,7 +95,7 @@ func fullChild(dir string) error {
 	if err := limitFiles(64 << 10); err != nil {
 		return err
 	}
-	s, err := store.CreateSpool(dir, header("cpu", 3))
+	s, err := store.CreateSpool(folderAt(dir), header("cpu", 3))
 	if err != nil {
 		return err
 	}
@@ -159,23 +159,23 @@ func fullRunChild(dir string) error {
 	}
 	samples := filepath.Join(dir, store.SamplesFile)
 	seen, sum := 0, 0.0
-	c, err := closed(store.Convert(spool, samples, func(_ store.SpoolHeader, _ int, at []time.Duration, values []float64) {
+	c, err := convert(spool, samples, func(_ store.SpoolHeader, _ int, at []time.Duration, values []float64) {
 		seen += len(at)
 		for _, v := range values {
 			if !math.IsNaN(v) {
 				sum += v
 			}
 		}
-	}))
+	})
 	if !errors.Is(err, syscall.EFBIG) || int64(seen) != c.Samples {
 		return fmt.Errorf("convert: %d seen of %d, %w", seen, c.Samples, err)
 	}
-	if err := store.SaveTree(dir, sampleRun(), sampleTree(2000)); !errors.Is(err, syscall.EFBIG) {
+	if err := saveTree(dir, sampleRun(), sampleTree(2000)); !errors.Is(err, syscall.EFBIG) {
 		return fmt.Errorf("save tree: %w", err)
 	}
 	run := sampleRun()
 	run.Command = []string{strings.Repeat("x", 9<<10)}
-	if err := store.SaveManifest(dir, run); !errors.Is(err, syscall.EFBIG) {
+	if err := store.SaveManifest(folderAt(dir), run); !errors.Is(err, syscall.EFBIG) {
 		return fmt.Errorf("save manifest: %w", err)
 	}
 	_, err = fmt.Fprintln(os.Stdout, seen)
@@ -193,7 +193,7 @@ func TestSaveDiskFull(t *testing.T) {
 		}
 		onlyFiles(t, dir, store.SpoolFolder)
 		// With room again it works: nothing was lost.
-		if _, err := closed(store.Convert(filepath.Join(dir, store.SpoolFolder), filepath.Join(dir, store.SamplesFile), nil)); err != nil {
+		if _, err := convert(filepath.Join(dir, store.SpoolFolder), filepath.Join(dir, store.SamplesFile), nil); err != nil {
 			t.Fatal(err)
 		}
 		checkSamples(t, dir, ticks)
@@ -203,7 +203,7 @@ func TestSaveDiskFull(t *testing.T) {
 // tapeChild writes a tape that has no room, and says that it could not.
 func tapeChild(dir string) error {
 	spool := filepath.Join(dir, "spool")
-	s, err := store.CreateSpool(spool, header("cpu", 3))
+	s, err := store.CreateSpool(folderAt(spool), header("cpu", 3))
 	if err != nil {
 		return err
 	}
@@ -216,7 +216,7 @@ func tapeChild(dir string) error {
 	if err := errors.Join(err, s.Close(), limitFiles(4<<10)); err != nil {
 		return err
 	}
-	if err := store.SaveTape(filepath.Join(dir, "run.zip"), store.Tape{}, spool, nil); err != nil {
+	if err := store.SaveTape(filepath.Join(dir, "run.zip"), store.Tape{}, folderAt(spool), nil); err != nil {
 		fmt.Fprintln(os.Stdout, "refused:", err)
 	}
 	return nil

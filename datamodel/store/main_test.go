@@ -1,11 +1,14 @@
 package store_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
 )
 
@@ -20,12 +23,64 @@ const (
 	childTape     = "tape"
 )
 
-// closed ends a conversion to which nothing is appended.
-func closed(c *store.Conversion, err error) (store.Converted, error) {
+// folderAt opens a folder, and makes it if it is missing.
+func folderAt(dir string) *store.Folder {
+	err := os.MkdirAll(dir, 0o777)
+	var f *store.Folder
+	if err == nil {
+		f, err = store.OpenFolder(dir)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return f
+}
+
+// newRun makes the folder of a run and returns its path. The run does not go on.
+func newRun(results, project string, called time.Time, id string) (string, error) {
+	f, err := store.NewRun(results, project, called, id)
+	if err != nil {
+		return "", err
+	}
+	return f.Path(), f.Close()
+}
+
+// convert converts the spools of a folder. If samples is not empty, it writes samples.parquet beside it.
+func convert(spool, samples string, observe store.Observer, rows ...store.Rows) (store.Converted, error) {
+	var files *store.Files
+	if samples != "" {
+		files = folderAt(filepath.Dir(samples)).Files()
+	}
+	folder, err := store.OpenFolder(spool)
 	if err != nil {
 		return store.Converted{}, err
 	}
-	return c.Close()
+	defer folder.Close()
+	c, err := files.Convert(folder, observe, rows...)
+	if err != nil {
+		return store.Converted{}, err
+	}
+	done, err := c.Close()
+	if files != nil {
+		err = errors.Join(err, files.Keep())
+	}
+	return done, err
+}
+
+// saveTree writes the tree of a run.
+func saveTree(dir string, run datamodel.Run, tree *datamodel.Node) error {
+	files := folderAt(dir).Files()
+	defer files.Drop()
+	if err := files.SaveTree(run, tree); err != nil {
+		return err
+	}
+	return files.Keep()
+}
+
+// saveProcesses writes the table of processes.
+func saveProcesses(dir string, run datamodel.Run, rows []datamodel.Process, columns []datamodel.ProcessColumn) error {
+	files := folderAt(dir).Files()
+	return errors.Join(files.SaveProcesses(run, rows, columns), files.Keep())
 }
 
 func TestMain(m *testing.M) {
@@ -53,7 +108,7 @@ func TestMain(m *testing.M) {
 
 // spoolChild writes readings to a spool, telling on stdout what is flushed, until it is killed.
 func spoolChild(dir string) error {
-	s, err := store.CreateSpool(dir, header("cpu", 3))
+	s, err := store.CreateSpool(folderAt(dir), header("cpu", 3))
 	if err != nil {
 		return err
 	}

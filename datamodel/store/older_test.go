@@ -27,9 +27,13 @@ func TestMetricsWithoutUncertainty(t *testing.T) {
 		t.Fatal("no column uncertainty")
 	}
 	table.fields, table.columns, table.levels = table.fields[:last], table.columns[:last], table.levels[:last]
-	path := filepath.Join(t.TempDir(), MetricsFile)
-	var batch Files
-	if err := errors.Join(table.save(&batch, path, metricsSchema, datamodel.Run{ID: "id"}), batch.Keep()); err != nil {
+	dir, err := OpenFolder(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	batch, path := dir.Files(), filepath.Join(dir.Path(), MetricsFile)
+	if err := errors.Join(table.save(batch, MetricsFile, metricsSchema, datamodel.Run{ID: "id"}), batch.Keep()); err != nil {
 		t.Fatal(err)
 	}
 	node := &datamodel.Node{}

@@ -15,26 +15,16 @@ import (
 
 const processesSchema = "ergon.processes/1"
 
-// SaveProcesses writes the table of a run's processes as processes.parquet into the run's folder. The file's metadata
+// SaveProcesses adds the table of a run's processes to the batch, as processes.parquet. The file's metadata
 // describes the columns of times and figures under ergon.columns: unit, provenance and source. If the energy is missing, a
 // column has the reason too. The file's name is durable after the next SaveManifest.
-func SaveProcesses(dir string, run datamodel.Run, rows []datamodel.Process, columns []datamodel.ProcessColumn) error {
-	var b Files
-	if err := b.SaveProcesses(dir, run, rows, columns); err != nil {
-		return err
-	}
-	return b.commit()
-}
-
-// SaveProcesses adds processes.parquet to the batch; see the function SaveProcesses.
-func (b *Files) SaveProcesses(dir string, run datamodel.Run, rows []datamodel.Process, columns []datamodel.ProcessColumn) error {
+func (b *Files) SaveProcesses(run datamodel.Run, rows []datamodel.Process, columns []datamodel.ProcessColumn) error {
 	type column struct {
 		Name       string             `json:"name"`
 		Unit       string             `json:"unit,omitempty"`
 		Provenance sensors.Provenance `json:"provenance,omitempty"`
 		Source     string             `json:"source,omitempty"`
 	}
-	path := filepath.Join(dir, ProcessesFile)
 	about := []column{
 		{Name: "start", Source: "/proc/PID/stat, in steps of 10 ms, but never before the start of the run"},
 		{Name: "end", Provenance: sensors.Sampled, Source: "the first look that missed it or found it dead: it ended between last_seen " +
@@ -54,13 +44,13 @@ func (b *Files) SaveProcesses(dir string, run datamodel.Run, rows []datamodel.Pr
 	}
 	text, err := json.Marshal(about)
 	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return fmt.Errorf("write %s: %w", filepath.Join(b.dir.path, ProcessesFile), err)
 	}
 	table := make([]processRow, len(rows))
 	for i, r := range rows {
 		table[i] = processRow{run: run.ID, from: from, noEnergy: noEnergy, Process: r}
 	}
-	return tableOf(processFields(), table).save(b, path, processesSchema, run, "ergon.columns", string(text))
+	return tableOf(processFields(), table).save(b, ProcessesFile, processesSchema, run, "ergon.columns", string(text))
 }
 
 // processRow is a row of processes.parquet.

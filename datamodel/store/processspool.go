@@ -88,14 +88,14 @@ type processKey struct {
 
 // CreateProcessSpool starts the table in an existing spool folder. Times are stored relative to anchor, which must have a
 // monotonic clock reading. most is MostProcesses, except in tests.
-func CreateProcessSpool(dir string, anchor time.Time, most int) (*ProcessSpool, error) {
+func CreateProcessSpool(dir *Folder, anchor time.Time, most int) (*ProcessSpool, error) {
 	s := &ProcessSpool{anchor: anchor, most: most, living: map[processKey]int64{}, next: 1, places: map[string]int64{}}
 	var err error
 	for _, f := range []struct {
 		to   **os.File
 		name string
 	}{{&s.table, processTable}, {&s.texts, processTexts}} {
-		if *f.to, err = os.OpenFile(filepath.Join(dir, f.name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666); err != nil {
+		if *f.to, err = dir.Create(f.name); err != nil {
 			return nil, errors.Join(fmt.Errorf("spool processes: %w", err), s.Close())
 		}
 	}
@@ -278,21 +278,21 @@ func (h *leastFirst) Pop() any {
 
 // ReadProcesses reads the processes from a spool folder, whatever ended its writing. It returns nil if none were recorded.
 // It leaves damaged records out and counts them as dropped.
-func ReadProcesses(dir string) (*datamodel.SeenProcesses, error) {
-	table, err := readLimited(filepath.Join(dir, processTable), (MostProcesses+1)*recordSize)
+func ReadProcesses(spool *Folder) (*datamodel.SeenProcesses, error) {
+	table, err := spool.readLimited(processTable, (MostProcesses+1)*recordSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil // nothing was recorded
 	}
 	if err != nil {
 		return nil, fmt.Errorf("processes: %w", err)
 	}
-	texts, err := readLimited(filepath.Join(dir, processTexts), textsLimit)
+	texts, err := spool.readLimited(processTexts, textsLimit)
 	if err != nil {
 		return nil, fmt.Errorf("processes: %w", err)
 	}
 	seen, err := decodeProcesses(table, texts)
 	if err != nil {
-		return nil, fmt.Errorf("processes: read %s: %w", filepath.Join(dir, processTable), err)
+		return nil, fmt.Errorf("processes: read %s: %w", filepath.Join(spool.path, processTable), err)
 	}
 	return seen, nil
 }

@@ -32,7 +32,7 @@ func seenProcess(anchor time.Time, pid int, cpu time.Duration, ended bool) senso
 func createProcesses(t *testing.T, dir string, most int) (*store.ProcessSpool, time.Time) {
 	t.Helper()
 	anchor := time.Now()
-	s, err := store.CreateProcessSpool(dir, anchor, most)
+	s, err := store.CreateProcessSpool(folderAt(dir), anchor, most)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func createProcesses(t *testing.T, dir string, most int) (*store.ProcessSpool, t
 
 func readProcesses(t *testing.T, dir string) *datamodel.SeenProcesses {
 	t.Helper()
-	seen, err := store.ReadProcesses(dir)
+	seen, err := store.ReadProcesses(folderAt(dir))
 	if err != nil || seen == nil {
 		t.Fatalf("%v, %v", seen, err)
 	}
@@ -52,7 +52,7 @@ func readProcesses(t *testing.T, dir string) *datamodel.SeenProcesses {
 // TestProcessSpool reads what was written at any time: the sampler may be killed at each.
 func TestProcessSpool(t *testing.T) {
 	dir := t.TempDir()
-	if seen, err := store.ReadProcesses(dir); seen != nil || err != nil {
+	if seen, err := store.ReadProcesses(folderAt(dir)); seen != nil || err != nil {
 		t.Fatalf("nothing recorded: %v, %v", seen, err)
 	}
 	s, anchor := createProcesses(t, dir, store.MostProcesses)
@@ -180,8 +180,8 @@ func TestProcessesFile(t *testing.T) {
 	}
 	dir := t.TempDir()
 	run := sampleRun()
-	if err := errors.Join(store.SaveProcesses(dir, run, rows, datamodel.ProcessColumns(nil)), store.SaveTree(dir, run, sampleTree(1)),
-		store.SaveManifest(dir, run)); err != nil {
+	if err := errors.Join(saveProcesses(dir, run, rows, datamodel.ProcessColumns(nil)), saveTree(dir, run, sampleTree(1)),
+		store.SaveManifest(folderAt(dir), run)); err != nil {
 		t.Fatal(err)
 	}
 	got, err := store.Load(dir)
@@ -211,7 +211,7 @@ func TestProcessesFile(t *testing.T) {
 func FuzzProcessSpool(f *testing.F) {
 	dir := f.TempDir()
 	anchor := time.Now()
-	s, err := store.CreateProcessSpool(dir, anchor, 3)
+	s, err := store.CreateProcessSpool(folderAt(dir), anchor, 3)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func FuzzProcessSpool(f *testing.F) {
 			os.WriteFile(filepath.Join(dir, "processes.texts"), texts, 0o600)); err != nil {
 			t.Fatal(err)
 		}
-		seen, err := store.ReadProcesses(dir)
+		seen, err := store.ReadProcesses(folderAt(dir))
 		if err != nil {
 			return
 		}

@@ -60,7 +60,7 @@ func (w *written) saveProcesses(t *testing.T, dir string, run datamodel.Run, n i
 		w.processes, w.cpu = w.processes+1, w.cpu+p.CPUTime
 		rows[i] = p
 	}
-	if err := store.SaveProcesses(dir, run, rows, datamodel.ProcessColumns(nil)); err != nil {
+	if err := saveProcesses(dir, run, rows, datamodel.ProcessColumns(nil)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -118,10 +118,10 @@ func TestReaders(t *testing.T) {
 		run.Start = anchor.AddDate(0, 0, i)
 		dir := saveRun(t, results, run)
 		tree := sampleTree(5 + i)
-		if err := store.SaveTree(dir, run, tree); err != nil {
+		if err := saveTree(dir, run, tree); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := closed(store.Convert(writeRun(t, dir, ticks), filepath.Join(dir, store.SamplesFile), nil)); err != nil {
+		if _, err := convert(writeRun(t, dir, ticks), filepath.Join(dir, store.SamplesFile), nil); err != nil {
 			t.Fatal(err)
 		}
 		want.count(ticks)
@@ -232,7 +232,8 @@ func TestDerivedRows(t *testing.T) {
 	testenv.Sequential(t)
 	interpreter := python(t)
 	dir := t.TempDir()
-	conversion, err := store.Convert(writeRun(t, dir, 300), filepath.Join(dir, store.SamplesFile), nil)
+	files := folderAt(dir).Files()
+	conversion, err := files.Convert(folderAt(writeRun(t, dir, 300)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +245,7 @@ func TestDerivedRows(t *testing.T) {
 		{Sensor: sensors.Sensor{ID: "other/energy", Unit: "J"}, At: []time.Duration{0, 3 * time.Second}, Values: []float64{0, 7}},
 	})
 	c, err := conversion.Close()
-	if err != nil || c.Samples != 4*300+5 {
+	if err := errors.Join(err, files.Keep()); err != nil || c.Samples != 4*300+5 {
 		t.Fatalf("%+v, %v", c, err)
 	}
 	const query = `import duckdb, json, sys

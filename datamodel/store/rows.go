@@ -33,10 +33,10 @@ func (r Rows) last(n int) Rows {
 	return r
 }
 
-// Behind returns the rows that the spools in a folder lack. The writer of a spool was handed all rows of its source but the
+// Behind returns the rows that the spools in a folder lack; without a folder these are all. The writer of a spool was handed all rows of its source but the
 // last one. So it returns the last row of a source that has a spool with readings, and all rows of any other source.
-func Behind(spoolDir string, rows []Rows) []Rows {
-	written, _ := FirstReadings(spoolDir) // without a folder, no row is in a spool
+func Behind(spool *Folder, rows []Rows) []Rows {
+	written, _ := FirstReadings(spool) // without a folder, no row is in a spool
 	var out []Rows
 	for _, r := range rows {
 		for _, w := range written {
@@ -49,17 +49,17 @@ func Behind(spoolDir string, rows []Rows) []Rows {
 	return out
 }
 
-// Save writes rows as spools into a folder, and makes the folder if it is missing.
-func Save(spoolDir string, rows []Rows) error {
+// Save writes rows as spools into a folder.
+func Save(spool *Folder, rows []Rows) error {
 	var errs []error
 	for _, r := range rows {
-		errs = append(errs, r.save(spoolDir))
+		errs = append(errs, r.save(spool))
 	}
 	return errors.Join(errs...)
 }
 
-func (r Rows) save(spoolDir string) error {
-	s, err := CreateSpool(spoolDir, r.Header)
+func (r Rows) save(spool *Folder) error {
+	s, err := CreateSpool(spool, r.Header)
 	if err != nil {
 		return err
 	}
@@ -97,9 +97,9 @@ func Seen(anchor, looked time.Time, list []sensors.Process) *datamodel.SeenProce
 	return seen
 }
 
-// SaveSeen writes processes into an existing spool folder.
-func SaveSeen(spoolDir string, anchor, looked time.Time, list []sensors.Process) error {
-	s, err := CreateProcessSpool(spoolDir, anchor, MostProcesses)
+// SaveSeen writes processes into a spool folder.
+func SaveSeen(spool *Folder, anchor, looked time.Time, list []sensors.Process) error {
+	s, err := CreateProcessSpool(spool, anchor, MostProcesses)
 	if err != nil {
 		return err
 	}

@@ -31,26 +31,6 @@ const (
 	IDTime = "20060102T150405"
 )
 
-// NewRunDir makes the folder of a run below results and returns its path. The date in the path is the day of called in
-// UTC. If the folder exists, it returns an error: an earlier run is never overwritten.
-func NewRunDir(results, project string, called time.Time, id string) (string, error) {
-	if project == "" {
-		project = "unnamed"
-	}
-	if id == "" {
-		return "", errors.New("new run folder: no run id")
-	}
-	parent := filepath.Join(results, projectPrefix+escape(project), datePrefix+called.UTC().Format(time.DateOnly))
-	if err := os.MkdirAll(parent, 0o777); err != nil {
-		return "", fmt.Errorf("new run folder: %w", err)
-	}
-	dir := filepath.Join(parent, runPrefix+escape(id))
-	if err := os.Mkdir(dir, 0o777); err != nil {
-		return "", fmt.Errorf("new run folder: %w", err)
-	}
-	return dir, nil
-}
-
 // escape makes a name fit for a part of a path and for the value of a Hive partition. Bytes that could have a meaning
 // there become %XX, which DuckDB, Polars and Arrow decode. Letters and digits of any script stay. The result has at most
 // 200 bytes; file systems allow 255.
@@ -98,13 +78,12 @@ func unescape(name string) string {
 
 // NoteManifest writes the first manifest.json of a run that goes on. It survives the end of the process, though not that of
 // the machine: it does not sync.
-func NoteManifest(dir string, run datamodel.Run) error {
-	path := filepath.Join(dir, ManifestFile)
+func NoteManifest(dir *Folder, run datamodel.Run) error {
 	text, err := manifestText(dir, run)
 	if err != nil {
 		return err
 	}
-	w, err := create(path, 0o666, func(w io.Writer) error {
+	w, err := dir.write(ManifestFile, func(w io.Writer) error {
 		_, err := w.Write(text)
 		return err
 	})
@@ -119,28 +98,16 @@ func NoteManifest(dir string, run datamodel.Run) error {
 
 // SaveManifest writes manifest.json into a run's folder and makes the names in the folder durable. It is called after the
 // other files are written, since the manifest says whether that worked.
-func SaveManifest(dir string, run datamodel.Run) error {
-	text, err := manifestText(dir, run)
-	if err != nil {
-		return err
-	}
-	if err := replaceFile(filepath.Join(dir, ManifestFile), func(w io.Writer) error {
-		_, err := w.Write(text)
-		return err
-	}); err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
+func SaveManifest(dir *Folder, run datamodel.Run) error { return dir.Files().SaveManifest(run) }
 
 // manifestText is what the file holds.
-func manifestText(dir string, run datamodel.Run) ([]byte, error) {
+func manifestText(dir *Folder, run datamodel.Run) ([]byte, error) {
 	if run.Schema == "" {
 		run.Schema = datamodel.ManifestSchema
 	}
 	text, err := json.MarshalIndent(run, "", "  ")
 	if err != nil {
-		return nil, fmt.Errorf("write %s: %w", filepath.Join(dir, ManifestFile), err)
+		return nil, fmt.Errorf("write %s: %w", filepath.Join(dir.path, ManifestFile), err)
 	}
 	return append(screen.CleanJSON(text), '\n'), nil
 }
@@ -169,6 +136,20 @@ func readLimited(path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return readAll(f, path, limit)
+}
+
+// readLimited reads a file of at most so many bytes.
+func (f *Folder) readLimited(name string, limit int64) ([]byte, error) {
+	file, err := f.Read(name)
+	if err != nil {
+		return nil, err
+	}
+	return readAll(file, filepath.Join(f.path, name), limit)
+}
+
+// readAll reads an open file of at most so many bytes and closes it.
+func readAll(f *os.File, path string, limit int64) ([]byte, error) {
 	defer func() { _ = f.Close() }() // it was only read
 	text, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {

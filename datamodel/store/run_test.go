@@ -20,11 +20,11 @@ import (
 
 func saveRun(t testing.TB, results string, run datamodel.Run) (dir string) {
 	t.Helper()
-	dir, err := store.NewRunDir(results, run.Project, run.Start, run.ID)
+	dir, err := newRun(results, run.Project, run.Start, run.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := store.SaveManifest(dir, run); err != nil {
+	if err := store.SaveManifest(folderAt(dir), run); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -84,7 +84,7 @@ func TestSaveAndLoad(t *testing.T) {
 		t.Fatalf("without a tree: %+v, %v", got, err)
 	}
 	for _, tree := range []*datamodel.Node{sampleTree(0), sampleTree(3), sampleTree(3000), {Name: "alone", Level: datamodel.App}} {
-		if err := store.SaveTree(dir, run, tree); err != nil { // over the one before
+		if err := saveTree(dir, run, tree); err != nil { // over the one before
 			t.Fatal(err)
 		}
 		got, err := store.Load(dir)
@@ -96,7 +96,7 @@ func TestSaveAndLoad(t *testing.T) {
 		}
 	}
 	onlyFiles(t, dir, store.ManifestFile, store.MetricsFile, store.NodesFile)
-	if err := store.SaveTree(dir, run, nil); err == nil {
+	if err := saveTree(dir, run, nil); err == nil {
 		t.Error("saved no tree")
 	}
 }
@@ -106,7 +106,7 @@ func TestSaveManifestRefusesWhatJSONCannotHold(t *testing.T) {
 	nan := math.NaN()
 	run.WallTime = &nan
 	dir := t.TempDir()
-	if err := store.SaveManifest(dir, run); err == nil {
+	if err := store.SaveManifest(folderAt(dir), run); err == nil {
 		t.Error("no error")
 	}
 	onlyFiles(t, dir)
@@ -146,10 +146,10 @@ func TestLoadTruncated(t *testing.T) {
 	testenv.Sequential(t)
 	run := sampleRun()
 	dir := saveRun(t, t.TempDir(), run)
-	if err := store.SaveTree(dir, run, sampleTree(2)); err != nil {
+	if err := saveTree(dir, run, sampleTree(2)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := closed(store.Convert(writeRun(t, dir, 20), filepath.Join(dir, store.SamplesFile), nil)); err != nil {
+	if _, err := convert(writeRun(t, dir, 20), filepath.Join(dir, store.SamplesFile), nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{store.ManifestFile, store.NodesFile, store.MetricsFile, store.SamplesFile} {
@@ -195,7 +195,7 @@ func TestNewRunDir(t *testing.T) {
 		"naïve-ø": "naïve-ø", "100%": "100%25", "x\x00\xffy": "x%00%FFy", "c++_v1.2": "c++_v1.2",
 		strings.Repeat("é", 300): strings.Repeat("é", 100),
 	} {
-		dir, err := store.NewRunDir(root, project, start, "id")
+		dir, err := newRun(root, project, start, "id")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -203,10 +203,10 @@ func TestNewRunDir(t *testing.T) {
 			t.Errorf("%q: %s", project, rel)
 		}
 	}
-	if _, err := store.NewRunDir(root, "train", start, "id"); !errors.Is(err, fs.ErrExist) {
+	if _, err := newRun(root, "train", start, "id"); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("twice: %v", err)
 	}
-	if _, err := store.NewRunDir(root, "train", start, ""); err == nil {
+	if _, err := newRun(root, "train", start, ""); err == nil {
 		t.Error("no id")
 	}
 }
@@ -226,7 +226,7 @@ func TestListAndResolve(t *testing.T) {
 		dirs[id] = saveRun(t, root, run)
 	}
 	// One that was killed before its manifest was written, the last of all by its folder.
-	broken, err := store.NewRunDir(root, "a b", anchor.AddDate(0, 0, 2), "20260306-broken")
+	broken, err := newRun(root, "a b", anchor.AddDate(0, 0, 2), "20260306-broken")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +295,7 @@ func TestResolveLast(t *testing.T) {
 	last(third)
 	next := save("a", "20261129T000000-00", at.Add(12*time.Hour))
 	last(next)
-	broken, err := store.NewRunDir(root, "c", at.AddDate(0, 0, 2), "20261130T000000-00")
+	broken, err := newRun(root, "c", at.AddDate(0, 0, 2), "20261130T000000-00")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -333,7 +333,7 @@ func BenchmarkResolveLast(b *testing.B) {
 
 func TestRemoveSpool(t *testing.T) {
 	dir := t.TempDir()
-	if err := store.RemoveSpool(dir); err != nil {
+	if err := store.RemoveSpool(folderAt(dir)); err != nil {
 		t.Errorf("none there: %v", err)
 	}
 	spool := writeRun(t, dir, 2)
@@ -341,7 +341,7 @@ func TestRemoveSpool(t *testing.T) {
 	if err := os.WriteFile(other, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.RemoveSpool(dir); err == nil {
+	if err := store.RemoveSpool(folderAt(dir)); err == nil {
 		t.Error("somebody else's file is in the way")
 	}
 	onlyFiles(t, spool, "notes.txt")
@@ -352,11 +352,11 @@ func TestRemoveSpool(t *testing.T) {
 func TestFoldersThatCannotBeListed(t *testing.T) {
 	root := t.TempDir()
 	at := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
-	dir, err := store.NewRunDir(root, "shared", at, "20261128T120000-abcdef")
+	dir, err := newRun(root, "shared", at, "20261128T120000-abcdef")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := store.SaveManifest(dir, datamodel.Run{ID: "20261128T120000-abcdef", Start: at, Outcome: datamodel.Done}); err != nil {
+	if err := store.SaveManifest(folderAt(dir), datamodel.Run{ID: "20261128T120000-abcdef", Start: at, Outcome: datamodel.Done}); err != nil {
 		t.Fatal(err)
 	}
 	day := filepath.Dir(dir)
@@ -412,7 +412,7 @@ func FuzzLoadManifest(f *testing.F) {
 			return
 		}
 		// What could be read can be written, and is the same when read again.
-		if err := store.SaveManifest(dir, run); err != nil {
+		if err := store.SaveManifest(folderAt(dir), run); err != nil {
 			t.Fatal(err)
 		}
 		again, err := store.LoadManifest(dir)
@@ -427,14 +427,14 @@ func FuzzLoad(f *testing.F) {
 	names := []string{store.NodesFile, store.MetricsFile, store.SamplesFile}
 	run := sampleRun()
 	good := saveRun(f, f.TempDir(), run)
-	if err := store.SaveTree(good, run, sampleTree(2)); err != nil {
+	if err := saveTree(good, run, sampleTree(2)); err != nil {
 		f.Fatal(err)
 	}
 	for _, ticks := range []int{3, 17_000} { // snappy, zstd
-		if err := store.RemoveSpool(good); err != nil {
+		if err := store.RemoveSpool(folderAt(good)); err != nil {
 			f.Fatal(err)
 		}
-		if _, err := closed(store.Convert(writeRun(f, good, ticks), filepath.Join(good, store.SamplesFile), nil)); err != nil {
+		if _, err := convert(writeRun(f, good, ticks), filepath.Join(good, store.SamplesFile), nil); err != nil {
 			f.Fatal(err)
 		}
 		for i, name := range names {
@@ -445,7 +445,7 @@ func FuzzLoad(f *testing.F) {
 			f.Add(byte(i), b)
 		}
 	}
-	if err := store.SaveTree(good, run, sampleTree(2)); err != nil {
+	if err := saveTree(good, run, sampleTree(2)); err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, which byte, b []byte) {

@@ -75,10 +75,9 @@ type Spool struct {
 	closed  bool
 }
 
-// CreateSpool starts the spool of a source in dir, and makes that folder if it is missing. The file is SOURCE.arrows,
-// or SOURCE.PART.arrows for a later part. When CreateSpool returns, the header is in the file, so a crash after that
+// CreateSpool starts the spool of a source in a folder. The file is SOURCE.arrows, or SOURCE.PART.arrows for a later part. When CreateSpool returns, the header is in the file, so a crash after that
 // leaves a file that can be read.
-func CreateSpool(dir string, h SpoolHeader) (*Spool, error) {
+func CreateSpool(dir *Folder, h SpoolHeader) (*Spool, error) {
 	if len(h.Sensors) == 0 {
 		return nil, fmt.Errorf("spool %s: no sensors", h.Source)
 	}
@@ -86,21 +85,18 @@ func CreateSpool(dir string, h SpoolHeader) (*Spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("spool %s: %w", h.Source, err)
 	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, fmt.Errorf("spool %s: %w", h.Source, err)
-	}
 	name := escape(h.Source)
 	if h.Part > 0 {
 		name += "." + strconv.Itoa(h.Part)
 	}
-	s.path = filepath.Join(dir, name+spoolExt)
-	s.file, err = os.OpenFile(s.path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	s.path = filepath.Join(dir.path, name+spoolExt)
+	s.file, err = dir.Create(name + spoolExt)
 	if err != nil {
 		return nil, fmt.Errorf("spool %s: %w", h.Source, err)
 	}
 	if err := s.startStream(); err != nil {
 		_ = s.file.Close()
-		_ = os.Remove(s.path)
+		_ = dir.Remove(name + spoolExt)
 		return nil, fmt.Errorf("spool %s: %w", h.Source, err)
 	}
 	return s, nil

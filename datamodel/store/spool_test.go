@@ -68,7 +68,7 @@ func fill(t testing.TB, s *store.Spool, n, ticks, every int) {
 
 func create(t testing.TB, dir string, h store.SpoolHeader) *store.Spool {
 	t.Helper()
-	s, err := store.CreateSpool(dir, h)
+	s, err := store.CreateSpool(folderAt(dir), h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,15 +277,15 @@ func TestSpoolAppendDoesNotAllocate(t *testing.T) {
 
 func TestCreateSpoolErrors(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := store.CreateSpool(dir, store.SpoolHeader{Source: "none"}); err == nil {
+	if _, err := store.CreateSpool(folderAt(dir), store.SpoolHeader{Source: "none"}); err == nil {
 		t.Error("a spool without sensors")
 	}
 	create(t, dir, header("twice", 1)).Close()
-	if _, err := store.CreateSpool(dir, header("twice", 1)); !errors.Is(err, os.ErrExist) {
+	if _, err := store.CreateSpool(folderAt(dir), header("twice", 1)); !errors.Is(err, os.ErrExist) {
 		t.Errorf("over an existing spool: %v", err)
 	}
 	file := filepath.Join(dir, "twice.arrows")
-	if _, err := store.CreateSpool(file, header("in a file", 1)); err == nil {
+	if _, err := store.OpenFolder(file); err == nil {
 		t.Error("in a file")
 	}
 	s := create(t, dir, header("../up and=away", 1))

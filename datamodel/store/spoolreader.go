@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -58,6 +59,20 @@ func OpenSpool(path string) (*SpoolReader, error) {
 	if err != nil {
 		return nil, err
 	}
+	return readSpool(file, path)
+}
+
+// openSpool opens a spool file in a spool folder; see OpenSpool.
+func openSpool(dir *Folder, name string) (*SpoolReader, error) {
+	file, err := dir.Read(name)
+	if err != nil {
+		return nil, err
+	}
+	return readSpool(file, filepath.Join(dir.path, name))
+}
+
+// readSpool reads the header of an open spool file, and closes the file if it cannot.
+func readSpool(file *os.File, path string) (*SpoolReader, error) {
 	r := &SpoolReader{file: file, path: path, last: math.MinInt64}
 	if err := r.open(); err != nil {
 		_ = file.Close()

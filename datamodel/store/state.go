@@ -3,7 +3,9 @@ package store
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -23,45 +25,56 @@ type State struct {
 	Ledger datamodel.Ledger `json:"ledger"`
 }
 
-// ReserveState makes room for a State in a spool folder. It is called before the command starts, since the command may
-// fill the disk. more is the number of bytes needed beyond the usual.
-func ReserveState(spool string, more int) error {
-	path := filepath.Join(spool, stateFile)
-	if err := os.WriteFile(path, bytes.Repeat([]byte{' '}, stateRoom+more), 0o666); err != nil {
-		return fmt.Errorf("write: %w", err)
-	}
-	return nil
+// Room is the space that is kept for the State of a run. It is made before the command starts, since the command may fill
+// the disk.
+type Room struct {
+	file *os.File
+	path string
+	used int // bytes of the longest State so far
 }
 
-// SaveState writes a State into the room that ReserveState made, in place and without a sync. It helps if the disk is
-// full, or if ergon is killed before it has written the run's files; not if the machine goes down. It also tells those
-// who follow the spool that the run has ended.
-func SaveState(spool string, s State) error {
-	path := filepath.Join(spool, stateFile)
+// ReserveState makes room for a State in a spool folder. more is the number of bytes needed beyond the usual.
+func ReserveState(spool *Folder, more int) (*Room, error) {
+	file, err := spool.Create(stateFile)
+	if err != nil {
+		return nil, err
+	}
+	r := &Room{file: file, path: filepath.Join(spool.path, stateFile)}
+	if _, err := file.Write(bytes.Repeat([]byte{' '}, stateRoom+more)); err != nil {
+		return nil, errors.Join(fmt.Errorf("write: %w", err), r.Close())
+	}
+	return r, nil
+}
+
+// Save writes a State into the room, in place and without a sync. It helps if the disk is full, or if ergon is killed before
+// it has written the run's files; not if the machine goes down. It also tells those who follow the spool that the run has
+// ended.
+func (r *Room) Save(s State) error {
 	text, err := json.Marshal(s)
 	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return fmt.Errorf("write %s: %w", r.path, err)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
+	text = append(text, bytes.Repeat([]byte{' '}, max(0, r.used-len(text)))...)
+	if _, err := r.file.WriteAt(text, 0); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
-	_, err = f.Write(text)
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
+	r.used = len(text)
 	return nil
 }
 
-// LoadState reads a State back. It returns an error if nothing was written into the room.
-func LoadState(spool string) (s State, err error) {
-	path := filepath.Join(spool, stateFile)
-	text, err := readLimited(path, manifestLimit)
+// Close releases the file.
+func (r *Room) Close() error { return r.file.Close() }
+
+// LoadState reads a State back. If there is none, because there is no room or nothing was written into it, the error wraps
+// fs.ErrNotExist.
+func LoadState(spool *Folder) (s State, err error) {
+	path := filepath.Join(spool.path, stateFile)
+	text, err := spool.readLimited(stateFile, manifestLimit)
 	if err != nil {
 		return s, err
+	}
+	if len(bytes.TrimLeft(text, " ")) == 0 {
+		return s, fmt.Errorf("read %s: nothing was written: %w", path, fs.ErrNotExist)
 	}
 	if err := json.Unmarshal(text, &s); err != nil { // spaces may follow
 		return s, fmt.Errorf("read %s: %w", path, err)

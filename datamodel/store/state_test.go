@@ -14,13 +14,15 @@ import (
 // TestState holds that what is saved comes back, from the room that was there before, and that anything else is an error.
 func TestState(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := store.LoadState(dir); err == nil {
+	if _, err := store.LoadState(folderAt(dir)); err == nil {
 		t.Error("none: no error")
 	}
-	if err := store.ReserveState(dir, 100); err != nil {
+	reserved, err := store.ReserveState(folderAt(dir), 100)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.LoadState(dir); err == nil {
+	defer reserved.Close()
+	if _, err := store.LoadState(folderAt(dir)); err == nil {
 		t.Error("only the room for it: no error")
 	}
 	file := filepath.Join(dir, "run.json")
@@ -30,13 +32,16 @@ func TestState(t *testing.T) {
 	}
 	code, wall := 4, 1.81
 	run := datamodel.Run{Schema: datamodel.ManifestSchema, ID: "a", ExitCode: &code, Start: time.Unix(1, 0)}
-	if err := store.SaveState(dir, store.State{Run: run, Ledger: datamodel.Ledger{WallTime: &wall}}); err != nil {
+	if err := reserved.Save(store.State{Run: run, Ledger: datamodel.Ledger{WallTime: &wall}}); err != nil { // the longest wins nothing
+		t.Fatal(err)
+	}
+	if err := reserved.Save(store.State{Run: run, Ledger: datamodel.Ledger{WallTime: &wall}}); err != nil {
 		t.Fatal(err)
 	}
 	if now, err := os.Stat(file); err != nil || now.Size() != room.Size() || !os.SameFile(now, room) {
 		t.Errorf("%d bytes, want the %d that were there: %v", now.Size(), room.Size(), err)
 	}
-	s, err := store.LoadState(dir)
+	s, err := store.LoadState(folderAt(dir))
 	if err != nil || s.Run.ID != "a" || *s.Run.ExitCode != code || *s.Ledger.WallTime != wall {
 		t.Errorf("%+v, %v", s, err)
 	}
@@ -44,7 +49,7 @@ func TestState(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := store.LoadState(dir); err == nil {
+		if _, err := store.LoadState(folderAt(dir)); err == nil {
 			t.Errorf("%.20q: no error", text)
 		}
 	}

@@ -23,7 +23,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 )
 
@@ -41,21 +40,35 @@ const (
 // ErrForeign means that a file is not one of ergon's, or has a version that this ergon does not know.
 var ErrForeign = errors.New("not a file of this version of ergon")
 
-// replaceFile lets fill write a file under a temporary name beside path. Once the content is on the disk it renames the
-// file to path. If anything fails, it removes the temporary file and returns a *fs.PathError with path. The caller syncs
-// the folder after its last file, since a rename is durable only with its folder.
-func replaceFile(path string, fill func(w io.Writer) error) error { return replace(path, 0o666, fill) }
-
-// replace is replaceFile with the mode of the file, before the umask.
+// replace lets fill write a file under a temporary name beside path. Once the content is on the disk it gives the file its
+// name, and makes the name durable. If anything fails, it removes the temporary file and returns a *fs.PathError with path.
+// If mode is not 0, the file gets these permissions.
 func replace(path string, mode fs.FileMode, fill func(w io.Writer) error) error {
-	w, err := create(path, mode, fill)
+	dir, err := OpenFolder(filepath.Dir(path))
+	if err != nil {
+		return &fs.PathError{Op: "write", Path: path, Err: causeAt(filepath.Dir(path), err)}
+	}
+	defer func() { _ = dir.Close() }() // what was written is synced
+	w, err := dir.begin(filepath.Base(path))
 	if err != nil {
 		return err
+	}
+	if mode != 0 {
+		err = w.file.Chmod(mode)
+	}
+	if err == nil {
+		err = w.fill(fill)
+	}
+	if err != nil {
+		return w.fail(err)
 	}
 	if err := w.sync(); err != nil {
 		return err
 	}
-	return w.name()
+	if err := w.name(); err != nil {
+		return err
+	}
+	return dir.Sync()
 }
 
 // causeAt strips the name of a file from an error, for a caller that names the file itself. It returns an error about
@@ -77,7 +90,7 @@ func WriteFile(path string, fill func(w io.Writer) error) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return replaceFile(path, fill)
+		return replace(path, 0, fill)
 	case err != nil:
 		return fmt.Errorf("write: %w", err)
 	}
@@ -99,10 +112,7 @@ func WriteFile(path string, fill func(w io.Writer) error) error {
 	if path, err = filepath.EvalSymlinks(path); err != nil { // a link stays one
 		return fmt.Errorf("write: %w", err)
 	}
-	if err := replace(path, info.Mode().Perm(), fill); err != nil {
-		return err
-	}
-	return os.Chmod(path, info.Mode().Perm()) // what the umask took away
+	return replace(path, info.Mode().Perm(), fill)
 }
 
 // writeTo lets fill write to an open file and closes it.
@@ -112,26 +122,6 @@ func writeTo(f *os.File, fill func(w io.Writer) error) error {
 		err = closeErr
 	}
 	return err
-}
-
-// syncDir makes the names in a folder durable.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil // a folder cannot be opened for writing there, and NTFS journals its names
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync folder: %w", err)
-	}
-	err = d.Sync()
-	if cerr := d.Close(); err == nil {
-		err = cerr
-	}
-	// Some network and FUSE file systems cannot sync a folder; the files are there all the same.
-	if err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrInvalid) && !unsupportedSync(err) {
-		return fmt.Errorf("sync folder %s: %w", dir, err)
-	}
-	return nil
 }
 
 // guard turns a panic into an error, for libraries that panic on damaged bytes. Failures that mean a broken program,

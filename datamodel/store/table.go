@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -153,8 +154,9 @@ func tableOf[R any](fields []field[R], rows []R) *table {
 
 // save writes the table as one row group, or none if it has no rows, with more pairs of metadata. It uses snappy, since the
 // files are small and zstd would build tables for every page.
-func (t *table) save(b *Files, path, version string, run datamodel.Run, more ...string) error {
+func (t *table) save(b *Files, name, version string, run datamodel.Run, more ...string) error {
 	meta, err := keyValues(append([]string{schemaKey, version, "ergon.version", run.Version, "ergon.run", run.ID}, more...)...)
+	path := filepath.Join(b.dir.path, name)
 	if err := errors.Join(t.err, err); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -165,7 +167,7 @@ func (t *table) save(b *Files, path, version string, run datamodel.Run, more ...
 	props := parquet.NewWriterProperties(parquet.WithDictionaryDefault(false), parquet.WithEncoding(parquet.Encodings.Plain),
 		parquet.WithCompression(compress.Codecs.Snappy), parquet.WithCreatedBy("ergon"),
 		parquet.WithDataPageSize(8<<20), parquet.WithMaxRowGroupLength(treeRows))
-	return b.put(path, func(w io.Writer) (err error) {
+	return b.put(name, func(w io.Writer) (err error) {
 		defer guard(path, &err)
 		f := file.NewParquetWriter(w, root, file.WithWriterProps(props), file.WithWriteMetadata(meta))
 		if len(t.levels[0]) > 0 {

@@ -53,7 +53,7 @@ type tapeMeta struct {
 // SaveTape writes a tape: a zip archive of tape.json and of the files in a spool folder as they are. Every string in t and
 // in the headers of the spools goes through hide, unless hide is nil. The host in the headers becomes the host of t. If
 // file exists already, SaveTape returns an error. If anything fails, it leaves no file.
-func SaveTape(file string, t Tape, spool string, hide func(string) string) error {
+func SaveTape(file string, t Tape, spool *Folder, hide func(string) string) error {
 	if _, err := os.Lstat(file); err == nil {
 		return fmt.Errorf("write %s: %w", file, os.ErrExist)
 	}
@@ -68,11 +68,12 @@ func SaveTape(file string, t Tape, spool string, hide func(string) string) error
 	if err != nil {
 		return fmt.Errorf("write %s: %w", file, err)
 	}
-	entries, err := os.ReadDir(spool)
+	names, err := spool.List()
 	if err != nil {
 		return fmt.Errorf("write %s: %w", file, err)
 	}
-	err = replaceFile(file, func(w io.Writer) error {
+	slices.Sort(names)
+	return replace(file, 0, func(w io.Writer) error {
 		archive := zip.NewWriter(w)
 		out, err := archive.Create(tapeManifest)
 		if err != nil {
@@ -81,33 +82,32 @@ func SaveTape(file string, t Tape, spool string, hide func(string) string) error
 		if _, err := out.Write(append(text, '\n')); err != nil {
 			return err
 		}
-		for _, e := range entries {
-			if !e.Type().IsRegular() || e.Name() == stateFile { // the tape has what is on it in its manifest
+		for _, name := range names {
+			if name == stateFile { // the tape has what is on it in its manifest
 				continue
 			}
-			if err := addSpool(archive, filepath.Join(spool, e.Name()), meta.Run.Host.Name, hide); err != nil {
+			if err := addSpool(archive, spool, name, meta.Run.Host.Name, hide); err != nil {
 				return err
 			}
 		}
 		return archive.Close()
 	})
-	if err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(file))
 }
 
 // addSpool copies a spool byte for byte, except for its header. It leaves out a spool whose header cannot be read, since its
 // readings cannot be read either.
-func addSpool(archive *zip.Writer, path, host string, hide func(string) string) error {
-	in, err := openFile(path)
+func addSpool(archive *zip.Writer, spool *Folder, name, host string, hide func(string) string) error {
+	in, err := spool.Read(name)
+	if errors.Is(err, errLink) {
+		return nil // no file of ergon's
+	}
 	if err != nil {
 		return err
 	}
 	defer func() { _ = in.Close() }() // it was only read
 	var header []byte
-	if strings.HasSuffix(path, spoolExt) {
-		r, err := OpenSpool(path)
+	if strings.HasSuffix(name, spoolExt) {
+		r, err := openSpool(spool, name)
 		if err != nil {
 			return nil // there is no reading in it
 		}
@@ -128,7 +128,7 @@ func addSpool(archive *zip.Writer, path, host string, hide func(string) string) 
 			return err
 		}
 	}
-	out, err := archive.Create(tapeSpool + filepath.Base(path))
+	out, err := archive.Create(tapeSpool + name)
 	if err != nil {
 		return err
 	}
@@ -289,8 +289,8 @@ func extract(w io.Writer, e *zip.File) error {
 	return nil
 }
 
-// Unpack writes the spools into an existing folder. If it fails, it may have written some of them.
-func (t *TapeFile) Unpack(dir string) error {
+// Unpack writes the spools into a folder. If it fails, it may have written some of them.
+func (t *TapeFile) Unpack(dir *Folder) error {
 	for _, e := range t.spools {
 		if err := t.unpack(dir, e); err != nil {
 			return fmt.Errorf("tape %s: %w", t.path, err)
@@ -299,8 +299,8 @@ func (t *TapeFile) Unpack(dir string) error {
 	return nil
 }
 
-func (t *TapeFile) unpack(dir string, e *zip.File) error {
-	f, err := os.OpenFile(filepath.Join(dir, strings.TrimPrefix(e.Name, tapeSpool)), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+func (t *TapeFile) unpack(dir *Folder, e *zip.File) error {
+	f, err := dir.Create(strings.TrimPrefix(e.Name, tapeSpool))
 	if err != nil {
 		return err
 	}
@@ -312,18 +312,22 @@ func (t *TapeFile) unpack(dir string, e *zip.File) error {
 func (t *TapeFile) Close() error { return t.file.Close() }
 
 // FirstReadings lists the sources of a spool folder in the order of their files, with the first reading of each sensor, NaN
-// if there is none. It skips spools that cannot be read.
-func FirstReadings(spool string) ([]Readings, error) {
-	entries, err := os.ReadDir(spool)
+// if there is none. It skips spools that cannot be read. Without a folder there are none.
+func FirstReadings(spool *Folder) ([]Readings, error) {
+	if spool == nil {
+		return nil, nil
+	}
+	names, err := spool.List()
 	if err != nil {
 		return nil, fmt.Errorf("read spools: %w", err)
 	}
+	slices.Sort(names)
 	var out []Readings
-	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), spoolExt) {
+	for _, name := range names {
+		if !strings.HasSuffix(name, spoolExt) {
 			continue
 		}
-		r, err := OpenSpool(filepath.Join(spool, e.Name()))
+		r, err := openSpool(spool, name)
 		if err != nil {
 			continue
 		}

@@ -50,7 +50,7 @@ func tapeOfTwo(t testing.TB) (file string, tape store.Tape, spool string) {
 		Ledger:  datamodel.Ledger{WallTime: &wall},
 		LeftOut: []string{"the environment"},
 	}
-	if err := store.SaveTape(file, tape, spool, nil); err != nil {
+	if err := store.SaveTape(file, tape, folderAt(spool), nil); err != nil {
 		t.Fatal(err)
 	}
 	return file, tape, spool
@@ -68,7 +68,7 @@ func TestTape(t *testing.T) {
 		t.Errorf("%+v, want %+v", r.Tape, tape)
 	}
 	out := t.TempDir()
-	if err := r.Unpack(out); err != nil {
+	if err := r.Unpack(folderAt(out)); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"cpu.arrows", "rapl.arrows"} {
@@ -92,7 +92,7 @@ func TestTape(t *testing.T) {
 			t.Errorf("%s: header %+v, want %+v", name, after.Header(), want)
 		}
 	}
-	readings, err := store.FirstReadings(out)
+	readings, err := store.FirstReadings(folderAt(out))
 	if err != nil || len(readings) != 2 {
 		t.Fatalf("%d sources, %v", len(readings), err)
 	}
@@ -101,7 +101,7 @@ func TestTape(t *testing.T) {
 			t.Errorf("the first reading of sensor %d is %v, want %v", i, v, want)
 		}
 	}
-	if err := store.SaveTape(file, tape, spool, nil); !errors.Is(err, os.ErrExist) {
+	if err := store.SaveTape(file, tape, folderAt(spool), nil); !errors.Is(err, os.ErrExist) {
 		t.Errorf("written over: %v", err)
 	}
 }
@@ -113,7 +113,7 @@ func TestTapeHides(t *testing.T) {
 	hide := func(s string) string {
 		return strings.ReplaceAll(strings.ReplaceAll(s, "/home/alice/secret", "."), "/sys", "/gone")
 	}
-	if err := store.SaveTape(file, tape, spool, hide); err != nil {
+	if err := store.SaveTape(file, tape, folderAt(spool), hide); err != nil {
 		t.Fatal(err)
 	}
 	archive, err := zip.OpenReader(file)
@@ -228,7 +228,7 @@ func TestTapePackedAgain(t *testing.T) {
 	}
 	defer r.Close()
 	out := t.TempDir()
-	if err := r.Unpack(out); err != nil {
+	if err := r.Unpack(folderAt(out)); err != nil {
 		t.Fatal(err)
 	}
 	if left, err := os.ReadDir(out); err != nil || len(left) != 1 || left[0].Name() != "cpu.arrows" {
@@ -250,7 +250,7 @@ func TestTapeRefuses(t *testing.T) {
 		r, err := store.OpenTape(file)
 		if err == nil {
 			defer r.Close()
-			err = r.Unpack(out)
+			err = r.Unpack(folderAt(out))
 		}
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), file) || !errors.Is(err, store.ErrForeign) {
 			t.Errorf("%v, want %q", err, want)
@@ -289,7 +289,7 @@ func TestTapeRefuses(t *testing.T) {
 		r, err := store.OpenTape(file)
 		if err == nil {
 			defer r.Close()
-			err = r.Unpack(t.TempDir())
+			err = r.Unpack(folderAt(t.TempDir()))
 		}
 		if err == nil || !strings.Contains(err.Error(), want) || !errors.Is(err, store.ErrForeign) {
 			t.Errorf("%v, want %q", err, want)
@@ -354,8 +354,8 @@ func FuzzTape(f *testing.F) {
 		if _, err := json.Marshal(r.Tape); err != nil {
 			t.Fatalf("the manifest cannot be written again: %v", err)
 		}
-		if r.Unpack(out) == nil {
-			if _, err := store.FirstReadings(out); err != nil {
+		if r.Unpack(folderAt(out)) == nil {
+			if _, err := store.FirstReadings(folderAt(out)); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -83,21 +83,10 @@ func metricFields() []field[metricRow] {
 	}
 }
 
-// SaveTree writes the tree of a run, with the app node at its root, as nodes.parquet and metrics.parquet into the run's
-// folder. Strings that are not UTF-8 are made so, since readers would refuse them. The names of the files are durable
+// SaveTree adds the tree of a run, with the app node at its root, to the batch, as nodes.parquet and metrics.parquet. Strings that are not UTF-8 are made so, since readers would refuse them. The names of the files are durable
 // after the next SaveManifest.
-func SaveTree(dir string, run datamodel.Run, tree *datamodel.Node) error {
-	var b Files
-	if err := b.SaveTree(dir, run, tree); err != nil {
-		b.Drop()
-		return err
-	}
-	return b.commit()
-}
-
-// SaveTree adds nodes.parquet and metrics.parquet to the batch; see the function SaveTree.
-func (b *Files) SaveTree(dir string, run datamodel.Run, tree *datamodel.Node) error {
-	path := filepath.Join(dir, NodesFile)
+func (b *Files) SaveTree(run datamodel.Run, tree *datamodel.Node) error {
+	path := filepath.Join(b.dir.path, NodesFile)
 	if tree == nil {
 		return fmt.Errorf("write %s: no tree", path)
 	}
@@ -106,9 +95,9 @@ func (b *Files) SaveTree(dir string, run datamodel.Run, tree *datamodel.Node) er
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	saved := make(chan error, 1)
-	go func() { saved <- tableOf(nodeFields(), nodes).save(b, path, nodesSchema, run) }()
+	go func() { saved <- tableOf(nodeFields(), nodes).save(b, NodesFile, nodesSchema, run) }()
 	metrics := tableOf(metricFields(), metricRows(nodes, run.ID))
-	return errors.Join(metrics.save(b, filepath.Join(dir, MetricsFile), metricsSchema, run), <-saved)
+	return errors.Join(metrics.save(b, MetricsFile, metricsSchema, run), <-saved)
 }
 
 // nodeRows appends a node and all below it to rows, parents first.

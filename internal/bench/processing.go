@@ -150,7 +150,13 @@ func answered(cmd *exec.Cmd) (c converted, err error) {
 func convertChild(dir string, out io.Writer) error {
 	all := map[string]*series.Series{}
 	start := time.Now()
-	conversion, err := store.Convert(dir, filepath.Join(dir, store.SamplesFile),
+	folder, err := store.OpenFolder(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = folder.Close() }() // the process ends
+	files := folder.Files()
+	conversion, err := files.Convert(folder,
 		func(h store.SpoolHeader, sensor int, at []time.Duration, values []float64) {
 			id := h.Sensors[sensor].ID
 			s, ok := all[id]
@@ -164,7 +170,7 @@ func convertChild(dir string, out io.Writer) error {
 		return err
 	}
 	done, err := conversion.Close()
-	if err != nil {
+	if err := errors.Join(err, files.Keep()); err != nil {
 		return err
 	}
 	for _, s := range all {
@@ -206,6 +212,14 @@ type readings struct {
 // write makes a spool of each source, with the given number of samples in all. It repeats the readings. Times and counters
 // continue from the end of the previous repetition.
 func write(dir string, sources []*readings, samples int) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	folder, err := store.OpenFolder(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = folder.Close() }() // nothing was written through it
 	for _, r := range sources {
 		n, have := len(r.sensors), len(r.at)
 		all := 0 // the samples in one repetition of all sources
@@ -213,7 +227,7 @@ func write(dir string, sources []*readings, samples int) error {
 			all += len(other.values)
 		}
 		ticks := int(float64(samples) * float64(len(r.values)) / float64(all) / float64(n))
-		s, err := store.CreateSpool(dir, store.SpoolHeader{
+		s, err := store.CreateSpool(folder, store.SpoolHeader{
 			Source: r.source, Host: "bench", Interval: 100 * time.Millisecond, Sensors: r.sensors,
 			Anchor: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC),
 		})

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/cgroup"
 	"github.com/ergon-energy/ergon/internal/sampler"
 	"github.com/ergon-energy/ergon/sensors"
@@ -156,6 +157,11 @@ func (s *subject) sample(b *bench, config sampler.Config, length time.Duration) 
 		return got, nil, err
 	}
 	got.spool = dir
+	folder, err := store.OpenFolder(dir)
+	if err != nil {
+		return got, nil, err
+	}
+	defer func() { _ = folder.Close() }() // nothing was written through it
 	config.Node = "bench"
 	config.Setup = sensors.Setup{
 		Proc: "/proc", Sys: "/sys", Dirs: []string{b.dir}, Runner: os.Getpid(),
@@ -172,7 +178,7 @@ func (s *subject) sample(b *bench, config sampler.Config, length time.Duration) 
 		return got, nil, err
 	}
 	if err := client.Attach(sampler.Subject{
-		Target: sensors.Target{CPUGroup: s.group.CPU, MemoryGroup: s.group.Memory}, PID: s.cmd.Process.Pid, Spool: dir,
+		Target: sensors.Target{CPUGroup: s.group.CPU, MemoryGroup: s.group.Memory}, PID: s.cmd.Process.Pid, Spool: folder,
 	}); err != nil {
 		return got, nil, err
 	}

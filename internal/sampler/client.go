@@ -100,7 +100,15 @@ func (c *Client) Configure(config Config) error {
 }
 
 // Attach describes the held target, and names the folder for the spool.
-func (c *Client) Attach(s Subject) error { return c.send(request{Op: opSubject, Subject: &s}) }
+func (c *Client) Attach(s Subject) error {
+	if s.Spool != nil {
+		s.SpoolPath, s.SpoolSent = s.Spool.Path(), c.files != nil
+		if err := sendFolder(c.files, s.Spool); err != nil {
+			return err
+		}
+	}
+	return c.send(request{Op: opSubject, Subject: &s})
+}
 
 // Ready waits for the answer to Attach.
 func (c *Client) Ready(ctx context.Context) (Ready, error) {

@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ergon-energy/ergon/datamodel/store"
 )
 
 const (
@@ -37,6 +39,23 @@ func sendFiles(to *os.File, files []int) error {
 		files = files[n:]
 	}
 	return nil
+}
+
+// sendFolder sends the handle of a folder. So the sampler writes to this folder, whatever its path leads to by then.
+func sendFolder(to *os.File, f *store.Folder) error {
+	if to == nil {
+		return nil // the sampler opens it by its path
+	}
+	return sendFiles(to, []int{f.Descriptor()})
+}
+
+// receiveFolder receives the handle of a folder.
+func receiveFolder(path string) (*store.Folder, error) {
+	files, err := receiveFiles([]int{1})
+	if err != nil {
+		return nil, err
+	}
+	return store.Inherit(files[0][0], path), nil
 }
 
 // receiveFiles receives the descriptors of each source; counts has their numbers.

@@ -5,6 +5,8 @@ package sampler
 import (
 	"errors"
 	"os"
+
+	"github.com/ergon-energy/ergon/datamodel/store"
 )
 
 // filesPair returns nil: on these systems no descriptors are handed over.
@@ -17,6 +19,12 @@ func sendFiles(_ *os.File, files []int) error {
 	}
 	return nil
 }
+
+// sendFolder sends nothing: the sampler opens the folder by its path.
+func sendFolder(*os.File, *store.Folder) error { return nil }
+
+// receiveFolder returns an error: nothing is sent.
+func receiveFolder(string) (*store.Folder, error) { return nil, errors.ErrUnsupported }
 
 // receiveFiles returns an error unless there is nothing to receive.
 func receiveFiles(counts []int) ([][]int, error) {

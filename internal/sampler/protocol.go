@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/sensors"
 )
 
@@ -31,8 +32,12 @@ type Subject struct {
 	Target sensors.Target `json:"target"`
 	// PID is the target's process id, or 0 if it is not known yet.
 	PID int `json:"pid,omitempty"`
-	// Spool is the folder for the spools. If it is empty, nothing is recorded, as for `ergon sensors`.
-	Spool string `json:"spool"`
+	// Spool is the folder for the spools. If it is nil, nothing is recorded, as for `ergon sensors`. It does not travel in the
+	// order: its handle travels over the socket, if the system can.
+	Spool *store.Folder `json:"-"`
+	// SpoolPath is the path of Spool, and SpoolSent says that its handle travels. Attach sets both.
+	SpoolPath string `json:"spool,omitempty"`
+	SpoolSent bool   `json:"spool_sent,omitempty"`
 	// Ephemeral asks the sampler to remove the spool if the runner ends without the order end.
 	Ephemeral bool `json:"ephemeral,omitempty"`
 }

@@ -22,8 +22,8 @@ type reader struct {
 	row    []float64
 	at     time.Duration // when the row was read
 	header store.SpoolHeader
-	dir    string       // the spool's folder; empty if nothing is recorded
-	spool  *store.Spool // nil until it is created, just after the first reading
+	dir    *store.Folder // the spool's folder; nil if nothing is recorded
+	spool  *store.Spool  // nil until it is created, just after the first reading
 	// memory is true in the runner, which keeps its rows. In the sampler, kept has the rows that the runner handed over.
 	memory    bool
 	kept      store.Rows
@@ -114,7 +114,7 @@ func (r *reader) append(began time.Time) {
 // record creates the spool and puts the rows from the runner and the first row into it. It comes after the first reading,
 // because the target waits for that reading only. Creating eight files takes a good part of the time to measure `true`.
 func (r *reader) record(began time.Time) {
-	if r.dir == "" {
+	if r.dir == nil {
 		return
 	}
 	if r.spool, r.lost = store.CreateSpool(r.dir, r.header); r.lost != nil {
@@ -136,7 +136,7 @@ func (r *reader) record(began time.Time) {
 // keepProcesses records what the source knows of processes.
 func (r *reader) keepProcesses(began time.Time) {
 	lister, ok := r.source.(sensors.ProcessLister)
-	if !ok || r.dir == "" || r.lostList != nil {
+	if !ok || r.dir == nil || r.lostList != nil {
 		return
 	}
 	looked := lister.Processes(func(p sensors.Process) {

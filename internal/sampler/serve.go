@@ -6,8 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"path/filepath"
 
+	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/sensors"
 )
 
@@ -51,9 +52,31 @@ func (s *server) leave() error {
 	s.engine.End()
 	s.engine.Close()
 	if s.attached && s.engine.subject.Ephemeral {
-		return os.RemoveAll(s.engine.subject.Spool)
+		return removeTemp(s.engine.subject.Spool)
 	}
 	return nil
+}
+
+// openFolder opens a spool folder by its path. Below the results folder no level may be a link.
+func openFolder(path string) (*store.Folder, error) {
+	if filepath.Base(path) != store.SpoolFolder {
+		return store.OpenFolder(path) // a temporary folder
+	}
+	run, err := store.OpenRun(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	spool, err := run.Open(store.SpoolFolder)
+	return spool, errors.Join(err, run.Close())
+}
+
+// removeTemp removes a temporary folder.
+func removeTemp(f *store.Folder) error {
+	temp, err := store.OpenFolder(filepath.Dir(f.Path()))
+	if err != nil {
+		return err
+	}
+	return errors.Join(temp.RemoveTree(filepath.Base(f.Path())), temp.Close())
 }
 
 // obey carries out one order.
@@ -74,6 +97,17 @@ func (s *server) obey(r request) error {
 		if s.engine == nil {
 			s.engine = NewEngine(s.config, s.backends)
 			s.engine.Open()
+		}
+		if r.Subject.SpoolPath != "" {
+			open := openFolder
+			if r.Subject.SpoolSent {
+				open = receiveFolder
+			}
+			spool, err := open(r.Subject.SpoolPath)
+			if err != nil {
+				return err
+			}
+			r.Subject.Spool = spool
 		}
 		s.attached = true
 		ready, err := s.engine.Attach(*r.Subject)
@@ -105,6 +139,9 @@ func (s *server) obey(r request) error {
 			s.engine.End()
 			ended = s.engine.Summary()
 			s.engine.Close()
+			if spool := s.engine.subject.Spool; spool != nil {
+				_ = spool.Close() // its files told their errors
+			}
 		}
 		s.engine, s.attached, s.begun, s.refused = nil, false, false, false
 		return s.out.Encode(reply{Op: opEnded, Ended: ended})

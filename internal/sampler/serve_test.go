@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -77,7 +78,7 @@ func talk(t *testing.T, config Config, subject Subject, between func()) (replies
 func TestServe(t *testing.T) {
 	dir := t.TempDir()
 	config := Config{Setup: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Node: "here", Interval: 2 * time.Millisecond}
-	replies := talk(t, config, Subject{Spool: dir}, func() { time.Sleep(50 * time.Millisecond) }) // the length of the run
+	replies := talk(t, config, Subject{SpoolPath: dir}, func() { time.Sleep(50 * time.Millisecond) }) // the length of the run
 	var ops []string
 	for _, r := range replies {
 		ops = append(ops, r.Op)
@@ -127,12 +128,15 @@ func TestServe(t *testing.T) {
 
 // TestServeOrphan checks that a sampler removes the spool of a run that is not kept, if its runner ends without an order.
 func TestServeOrphan(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "spool")
+	dir := filepath.Join(t.TempDir(), "ergon-readings")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	var orders bytes.Buffer
 	enc := json.NewEncoder(&orders)
 	for _, r := range []request{
 		{Op: opConfig, Config: &Config{Setup: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Interval: time.Millisecond}},
-		{Op: opSubject, Subject: &Subject{Spool: dir, Ephemeral: true}},
+		{Op: opSubject, Subject: &Subject{SpoolPath: dir, Ephemeral: true}},
 		{Op: opBegin},
 	} {
 		if err := enc.Encode(r); err != nil {

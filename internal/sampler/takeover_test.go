@@ -65,7 +65,7 @@ func TestTakeOver(t *testing.T) {
 			t.Fatal("the runner must not read")
 		}
 		dir := t.TempDir()
-		subject := Subject{Spool: dir}
+		subject := Subject{SpoolPath: dir}
 		local := NewLocal(config, seam())
 		local.Open()
 		if _, err := local.Attach(Subject{}); err != nil {
