@@ -9,9 +9,10 @@ import (
 
 // target reads the resource use of the measured command and all its descendants.
 //
-// If the target has its own cgroup, CPU time and memory come from that group. They are exact, and cost the same for one process
-// as for a thousand. Everything else, and these two without a cgroup, is summed over the processes that a look finds (see
-// tree). That is a lower bound if processes live shorter than the time between two looks.
+// If the target has its own cgroup, CPU time and anonymous memory come from that group. They cost the same for one process as
+// for a thousand. Everything else, and these two without a cgroup, is summed over the processes that a look finds (see
+// tree). That is a lower bound if processes live shorter than the time between two looks. A look also finds processes that
+// have left the cgroup. Memory is then summed over the processes as well.
 //
 // The target is always a process of this machine, so its files are read below /proc, whatever Setup.Proc says.
 func target() sensors.Backend {
@@ -31,6 +32,9 @@ const (
 	targetSystem
 	targetMemory
 	targetMemoryPeak
+	targetCharge
+	targetChargePeak
+	targetMapped
 	targetRead
 	targetWritten
 	targetReadChars
@@ -39,6 +43,7 @@ const (
 	targetWriteCalls
 	targetProcesses
 	targetProcessesEver
+	targetOutside
 	targetThreads
 	targetVoluntary
 	targetInvoluntary
@@ -70,9 +75,15 @@ func targetSensors(source string) []sensors.Sensor {
 		targetSystem: counter("system_time", units.Second, sensors.TargetSystem,
 			"kernel CPU time of the processes seen and of children they waited for: a lower bound"),
 		targetMemory: gauge("memory", units.Byte, sensors.TargetMemory,
-			"sum of the processes' resident memory; shared pages count in each process"),
+			"memory that the processes hold at one moment: anonymous, shared and mapped, each page once, without page cache"),
 		targetMemoryPeak: gauge("memory_peak", units.Byte, sensors.TargetMemoryPeak,
-			"largest sum of resident memory seen so far; shared pages count in each process"),
+			"most memory that the processes were seen to hold at once so far: a lower bound, as they may hold more between two looks"),
+		targetCharge: gauge("memory_charge", units.Byte, sensors.TargetCharge,
+			"memory that the target's cgroup is charged with: its processes, page cache and kernel memory"),
+		targetChargePeak: gauge("memory_charge_peak", units.Byte, sensors.TargetChargePeak,
+			"largest charge of the target's cgroup so far"),
+		targetMapped: gauge("memory_mapped", units.Byte, sensors.TargetMapped,
+			"pages of files and shared memory that the largest process has mapped; other cgroups may be charged with them"),
 		targetRead: counter("read", units.Byte, sensors.TargetRead,
 			"bytes read from storage: a lower bound, as reads after the last look count only if the parent waits for the process"),
 		targetWritten: counter("written", units.Byte, sensors.TargetWritten,
@@ -89,6 +100,8 @@ func targetSensors(source string) []sensors.Sensor {
 			"living processes; zombies do not count"),
 		targetProcessesEver: gauge("processes_ever", units.Processes, sensors.TargetProcessesEver,
 			"processes seen so far: a lower bound, as processes that live between two looks are missed"),
+		targetOutside: gauge("processes_outside", units.Processes, sensors.TargetOutside,
+			"processes seen outside the target's cgroup so far"),
 		targetThreads: gauge("threads", units.Threads, sensors.TargetThreads,
 			"threads of living processes"),
 		targetVoluntary: counter("voluntary_switches", units.Switches, sensors.TargetVoluntarySwitches,
@@ -102,7 +115,7 @@ func targetSensors(source string) []sensors.Sensor {
 		targetMajorFaults: counter("major_faults", units.Faults, sensors.TargetMajorFaults,
 			"page faults that waited for storage, of the processes seen and of children they waited for: a lower bound"),
 	}
-	for _, i := range []int{targetMemoryPeak, targetProcessesEver} {
+	for _, i := range []int{targetMemoryPeak, targetChargePeak, targetProcessesEver, targetOutside} {
 		all[i].HighWater = true
 	}
 	return all[:]

@@ -43,11 +43,15 @@ type targetSource struct {
 	following, ended   bool
 	closed             bool
 	looks, switches    budget
-	looked             bool
-	largest            float64 // the largest memory seen, in bytes
+	held               budget  // readings of the memory that the group holds
+	looked, looking    bool    // a look was taken at any reading, and at this one
+	largest            float64 // the most memory certainly held at once so far, in bytes
+	charged            float64 // the largest charge of the group so far, in bytes
+	groupHolds         float64 // see readHeld
 	spec               unix.Timespec
 	voluntary, yielded uint64
 	look, lookSwitches func()
+	heldByGroup        func() // readHeld
 }
 
 func openTarget(setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
@@ -69,7 +73,7 @@ func openTarget(setup sensors.Setup) (sensors.Source, []sensors.Absence, error) 
 func newTargetSource(groups sensors.Target) *targetSource {
 	s := &targetSource{
 		pidfd: -1, began: time.Now(),
-		looks: budget{share: lookShare}, switches: budget{share: switchesShare},
+		looks: budget{share: lookShare}, switches: budget{share: switchesShare}, held: budget{share: groupShare},
 	}
 	if meter, err := cgroup.OpenCPU(groups.CPUGroup); err == nil {
 		s.cpu = meter
@@ -96,6 +100,8 @@ func (s *targetSource) settle(setup sensors.Setup) {
 	}
 	// The closures are made once, because a closure at each reading would allocate.
 	s.look = s.tree.look
+	s.heldByGroup = s.readHeld
+	s.tree.readShared = s.tree.readShares
 	s.lookSwitches = func() { s.voluntary, s.yielded = s.tree.lookAtSwitches() }
 }
 
@@ -123,16 +129,7 @@ func (s *targetSource) sensors() []sensors.Sensor {
 	default:
 		list[targetCPU].Source = walk + ", CPU clock of each process"
 	}
-	if s.memory != nil {
-		list[targetMemory].Source = s.memory.Source()
-		list[targetMemory].Doc = "memory of the target's cgroup: its processes (shared pages once) and page cache"
-		list[targetMemoryPeak].Source = s.memory.Source() + ", largest reading"
-		list[targetMemoryPeak].Doc = "largest memory of the target's cgroup so far"
-		if s.memory.HasPeak() {
-			exact(targetMemoryPeak, sensors.ByCgroup, s.memory.Source()+" peak",
-				"largest memory of the target's cgroup at any time, kept by the kernel: processes and page cache")
-		}
-	}
+	s.describeMemory(list, walk)
 	return list
 }
 
@@ -175,12 +172,14 @@ func (s *targetSource) Read(dst []float64) error {
 		dst[targetCPU] = s.clock.read() / 1e9
 	}
 	now := time.Since(s.began)
+	s.looking = false
 	maySpare := s.sparing && s.looked && !s.ended
 	if !s.looked || s.ended || !maySpare && s.looks.due(now) {
-		s.looked = true
+		s.looked, s.looking = true, true
 		s.looks.charge(now, timed(&s.spec, s.look))
 		s.readLook(dst)
 	}
+	s.readMemory(dst, now)
 	if s.ended || !maySpare && s.switches.due(now) {
 		s.switches.charge(now, timed(&s.spec, s.lookSwitches))
 		s.switches.next = max(s.switches.next, now+switchesPause-switchesPause/20)
@@ -201,21 +200,6 @@ func (s *targetSource) readGroups(dst []float64) {
 	if s.packages != nil {
 		s.packages.read(dst[targetReadings:])
 	}
-	if s.memory == nil {
-		return
-	}
-	if n, err := s.memory.Current(); err == nil {
-		dst[targetMemory] = float64(n)
-		if !s.memory.HasPeak() {
-			s.largest = max(s.largest, float64(n))
-			dst[targetMemoryPeak] = s.largest
-		}
-	}
-	if s.memory.HasPeak() {
-		if n, err := s.memory.Peak(); err == nil {
-			dst[targetMemoryPeak] = float64(n)
-		}
-	}
 }
 
 // readLook sets the results of the last look, if a process was ever seen.
@@ -231,19 +215,19 @@ func (s *targetSource) readLook(dst []float64) {
 		dst[targetUser] = float64(t.total[countUser]) / float64(time.Second/clockTick)
 		dst[targetSystem] = float64(t.total[countSystem]) / float64(time.Second/clockTick)
 	}
-	if s.memory == nil {
-		dst[targetMemory] = float64(t.resident * pageSize())
-		s.largest = max(s.largest, dst[targetMemory])
-		dst[targetMemoryPeak] = s.largest
-	}
 	if t.ioSeen {
 		for i := countRead; i <= countWriteCalls; i++ {
 			dst[targetRead+i-countRead] = float64(t.total[i])
 		}
 	}
-	dst[targetProcesses] = float64(t.alive)
-	dst[targetThreads] = float64(t.threads)
+	if t.alive > 0 { // there is no reading after the last process has ended
+		dst[targetProcesses] = float64(t.alive)
+		dst[targetThreads] = float64(t.threads)
+	}
 	dst[targetProcessesEver] = float64(t.ever)
+	if t.dirFD >= 0 {
+		dst[targetOutside] = float64(t.outside)
+	}
 	dst[targetMinorFaults] = float64(t.total[countMinor])
 	dst[targetMajorFaults] = float64(t.total[countMajor])
 	dst[targetStopped] = t.stoppedTime.Seconds()

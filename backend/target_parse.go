@@ -13,8 +13,11 @@ type processStat struct {
 	stack                                uint64 // where the stack begins, 0 if that is hidden
 }
 
+// ended reports whether the thread has ended: the first one, in the file of a process.
+func (s *processStat) ended() bool { return s.state == 'Z' || s.state == 'X' }
+
 // dead reports whether all threads have ended. The first thread may end before the others.
-func (s *processStat) dead() bool { return (s.state == 'Z' || s.state == 'X') && s.threads <= 1 }
+func (s *processStat) dead() bool { return s.ended() && s.threads <= 1 }
 
 // parseProcessStat parses /proc/PID/stat. The name in parentheses may contain blanks, parentheses and newlines. It ends at
 // the last parenthesis, because only the state and numbers follow:
@@ -122,6 +125,45 @@ func parseProcessIO(b []byte) (io processIO, ok bool) {
 		seen++
 	}
 	return io, seen == 6
+}
+
+// parsePages parses the first three numbers of /proc/PID/statm (proc_pid_statm(5)). All are in pages. Shared pages belong to
+// files and to shared memory. The others of the resident pages are anonymous:
+//
+//	730 471 444 5 0 89 0
+func parsePages(b []byte) (resident, shared uint64, ok bool) {
+	if _, b, ok = number(b); !ok {
+		return 0, 0, false
+	}
+	if resident, b, ok = number(b); !ok {
+		return 0, 0, false
+	}
+	shared, _, ok = number(b)
+	return resident, shared, ok && shared <= resident
+}
+
+// parseShares parses /proc/PID/smaps_rollup (proc_pid_smaps(5)). Each page counts as its part: 1/n of a page that n processes
+// map. Both results are in bytes. anonymous is a part of all, and equals all before Linux 5.3, which lacks its line:
+//
+//	55f8a0170000-7ffdb18a8000 ---p 00000000 00:00 0                          [rollup]
+//	Rss:                1884 kB
+//	Pss:                 207 kB
+//	Pss_Anon:            108 kB
+func parseShares(b []byte) (all, anonymous uint64, ok bool) {
+	_, after, found := bytes.Cut(b, []byte("\nPss:"))
+	if !found {
+		return 0, 0, false
+	}
+	if all, _, ok = number(after); !ok || all > 1<<53 {
+		return 0, 0, false
+	}
+	anonymous = all
+	if _, after, found = bytes.Cut(b, []byte("\nPss_Anon:")); found {
+		if anonymous, _, ok = number(after); !ok || anonymous > all {
+			return 0, 0, false
+		}
+	}
+	return all << 10, anonymous << 10, true
 }
 
 // parsePeak parses the line VmHWM of /proc/PID/status: the largest resident memory, in bytes, since the process last

@@ -44,6 +44,9 @@ func (t *tree) live(p *process, s *processStat) {
 	}
 	// A process that executes a file has a new stack, and nearly always a new name.
 	if string(s.name) != p.comm || s.stack != l.stack {
+		if s.stack != l.stack && l.stack != 0 {
+			p.pages = ownPages{} // nothing is shared with its parent any more
+		}
 		p.comm, l.stack, l.peak, l.tell = string(s.name), s.stack, 0, true
 		t.title(p)
 	}
@@ -54,14 +57,15 @@ func (t *tree) live(p *process, s *processStat) {
 	if used := time.Duration(ns) - l.base; used > l.cpu {
 		l.cpu, l.tell = used, true
 	}
-	p.peaked(s.resident * t.page)
+	t.peaked(p, s.resident*t.page)
 }
 
-// peaked raises the peak to an amount of resident memory in bytes.
-func (p *process) peaked(resident uint64) {
+// peaked raises the peak of a process to an amount of resident memory in bytes.
+func (t *tree) peaked(p *process, resident uint64) {
 	if resident > p.life.peak {
 		p.life.peak, p.life.tell = resident, true
 	}
+	t.memory.one = max(t.memory.one, resident)
 }
 
 // title finds the name after a process has executed a file, and its command line if the user asked for it. It allocates.

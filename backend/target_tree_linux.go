@@ -19,7 +19,7 @@ const (
 	// mostKept is how many processes keep their files open. The files of others are opened at each look.
 	mostKept = 512
 	// keptFiles is the most descriptors one process keeps. spareFiles is how many are left for everything else.
-	keptFiles, spareFiles = 3, 256
+	keptFiles, spareFiles = 4, 256
 )
 
 // The counts of a process: CPU time in ns, user and system time in ticks, the rest in the units of the kernel.
@@ -88,8 +88,15 @@ type tree struct {
 	total    counts
 	switches [2]uint64 // of ended processes: voluntary, involuntary
 
-	ever, alive, threads, resident uint64
-	ioSeen, switchesSeen           bool
+	ever, alive, threads uint64
+	ioSeen, switchesSeen bool
+	memory               holdings
+
+	// round is the number of the look. outside counts the processes that were seen outside the group. searching says that
+	// this look also goes down from every known process, because some may have left the group.
+	round     uint64
+	outside   uint64
+	searching bool
 
 	ended  []sensors.Process // not yet asked for
 	epoch  time.Time         // times of looks count from here
@@ -101,35 +108,49 @@ type tree struct {
 	page        uint64
 
 	path    []byte
+	name    []byte
 	buf     []byte
 	pids    []int
 	tids    []int
 	spec    unix.Timespec
+	spent   unix.Timespec
 	dirStat unix.Stat_t
+	// readShared is readShares. It is made once, because a closure at each look would allocate.
+	readShared func()
 }
 
 // process is what the last look saw of a process.
 type process struct {
-	pid, parent        int
-	start              uint64
-	statFD, ioFD, kids int
-	keep, noIO, gone   bool
-	state              byte
-	threads, resident  uint64
-	hasIO              bool
-	comm               string // its name, cut by the kernel
-	life               biography
-	count              counts // own and inherited
-	inherited          counts // the part that contains the use of children it has waited for
-	risen              counts // the rise of inherited at the last look
-	owed, fresh        counts // use of vanished children: from before this look, and from this look
-	switches           [2]uint64
+	pid, parent      int
+	start            uint64
+	keep, noIO, gone bool
+	// These files are kept open: stat, io, statm, and the children of the only thread.
+	statFD, ioFD, pagesFD, kids int
+	state                       byte
+	threads, resident           uint64
+	// thread is a living thread if the first one has ended, otherwise 0. The files of the process then show no memory, and
+	// the state of the first thread.
+	thread int
+	// listed is the look at which the group last listed the process. missed counts the looks since then.
+	listed      uint64
+	missed      int
+	strayed     bool // it was seen outside the group
+	pages       ownPages
+	hasIO       bool
+	comm        string // its name, cut by the kernel
+	life        biography
+	count       counts // own and inherited
+	inherited   counts // the part that contains the use of children it has waited for
+	risen       counts // the rise of inherited at the last look
+	owed, fresh counts // use of vanished children: from before this look, and from this look
+	switches    [2]uint64
 }
 
 // newTree returns a tree that follows no process yet.
 func newTree(group string, runner int) *tree {
 	t := &tree{
-		group: group, runner: runner, epoch: time.Now(), page: pageSize(), known: map[int]*process{}, groupFD: -1, dirFD: -1, adopted: -1,
+		memory: holdings{shares: budget{share: sharesShare}},
+		group:  group, runner: runner, epoch: time.Now(), page: pageSize(), known: map[int]*process{}, groupFD: -1, dirFD: -1, adopted: -1,
 		path: make([]byte, 0, 256), buf: make([]byte, 8192),
 	}
 	var limit unix.Rlimit
@@ -186,15 +207,19 @@ func (t *tree) look() {
 		slices.SortFunc(t.order, byStart)
 	}
 	t.bury()
-	t.alive, t.threads, t.resident = 0, 0, 0
+	t.alive, t.threads = 0, 0
+	t.memory.begin()
 	sum := t.retired
 	runs := false
 	for _, p := range t.order {
-		if p.state != 'Z' && p.state != 'X' {
+		if p.alive() {
 			runs = runs || p.state != 'T'
 			t.alive++
 			t.threads += p.threads
-			t.resident += p.resident
+			if p.thread != 0 {
+				t.threads-- // the first one
+			}
+			t.memory.meet(p)
 		}
 		p.settle(&t.retired, &sum)
 		sum.add(&p.count)
@@ -260,6 +285,7 @@ func (t *tree) bury() {
 	}
 	for _, p := range t.lost {
 		t.keepEnded(p)
+		t.memory.forget(p)
 		delete(t.known, p.pid)
 		if p.keep {
 			t.kept--
@@ -300,13 +326,39 @@ func (p *process) settle(retired, sum *counts) {
 	}
 }
 
-// find makes new processes known.
+// find makes new processes known. In a group it also finds out who has left the group.
 func (t *tree) find() {
-	if t.dirFD >= 0 {
-		t.findInGroup()
-	} else {
+	if t.dirFD < 0 {
 		t.findChildren()
+		return
 	}
+	t.round++
+	t.findInGroup()
+	if t.missedAny() || t.searching {
+		t.searching = false
+		inGroup := len(t.order)
+		t.findChildren()
+		for _, p := range t.order[inGroup:] {
+			p.missed = 1
+		}
+	}
+}
+
+// missedAny reports whether a living process is not in the group. A process that is ending leaves the list a moment before it
+// shows that it ends. So a process has left the group only if it is missed at two looks, one after the other.
+func (t *tree) missedAny() (any bool) {
+	for _, p := range t.order {
+		if !p.alive() || p.listed == t.round {
+			p.missed = 0
+			continue
+		}
+		any = true
+		if p.missed++; p.missed > 1 && !p.strayed {
+			p.strayed = true
+			t.outside++
+		}
+	}
+	return any
 }
 
 func (t *tree) findInGroup() {
@@ -316,7 +368,7 @@ func (t *tree) findInGroup() {
 	if t.groupFD < 0 {
 		t.groupFD = openIn(t.named(t.group + "/cgroup.procs"))
 	}
-	t.meetListed(t.groupFD)
+	t.meetMembers(t.groupFD)
 	// The link count of a folder includes its subfolders. There are some only if the target makes groups itself, as a
 	// nested ergon does.
 	if quick.Fstat(t.dirFD, &t.dirStat) == 0 && t.dirStat.Nlink > 2 {
@@ -336,7 +388,7 @@ func (t *tree) findBelow(dir string) {
 		}
 		sub := dir + "/" + e.Name()
 		fd := openIn(t.named(sub + "/cgroup.procs"))
-		t.meetListed(fd)
+		t.meetMembers(fd)
 		closeFD(&fd)
 		t.findBelow(sub)
 	}
@@ -382,11 +434,23 @@ func (t *tree) meetListed(fd int) {
 	}
 }
 
+// meetMembers makes the processes known that a group lists.
+func (t *tree) meetMembers(fd int) {
+	for _, pid := range t.listed(fd) {
+		if p := t.meet(pid); p != nil {
+			p.listed = t.round
+		}
+	}
+}
+
 // meet makes a process known, unless it is known or has ended. If its number belonged to a known process that ended,
-// it becomes known at the look after the one that missed the old process.
-func (t *tree) meet(pid int) {
-	if pid <= 0 || t.known[pid] != nil {
-		return
+// it becomes known at the look after the one that missed the old process. It returns nil if there is no process.
+func (t *tree) meet(pid int) *process {
+	if pid <= 0 {
+		return nil
+	}
+	if p := t.known[pid]; p != nil {
+		return p
 	}
 	var p *process
 	if n := len(t.free); n > 0 {
@@ -394,14 +458,15 @@ func (t *tree) meet(pid int) {
 	} else {
 		p = new(process)
 	}
-	*p = process{pid: pid, statFD: -1, ioFD: -1, kids: -1, keep: t.kept < t.mayKeep}
+	*p = process{pid: pid, statFD: -1, ioFD: -1, pagesFD: -1, kids: -1, keep: t.kept < t.mayKeep}
 	s, ok := t.stat(p)
 	if !ok {
 		p.closeFiles()
 		t.free = append(t.free, p)
-		return
+		return nil
 	}
 	p.start, p.threads, p.parent = s.start, s.threads, s.parent
+	p.pages.forked = t.sharesStack(&s)
 	t.live(p, &s)
 	if p.keep {
 		t.kept++
@@ -409,16 +474,66 @@ func (t *tree) meet(pid int) {
 	t.known[pid] = p
 	t.order = append(t.order, p)
 	t.ever++
+	return p
+}
+
+// sharesStack reports whether a process that was just found has the same memory as its parent, because it was forked and has
+// not executed a file since. Each execve puts the stack elsewhere. If the parent or a stack is not known, it may be so.
+func (t *tree) sharesStack(s *processStat) bool {
+	if len(t.order) == 0 { // the target itself
+		return false
+	}
+	parent := t.known[s.parent]
+	return parent == nil || s.stack == 0 || s.stack == parent.life.stack
 }
 
 // stat reads /proc/PID/stat. It is not ok if the process is gone. An open file stays with its process, even if another
-// process gets the number later.
+// process gets the number later. If the first thread has ended, state and memory are those of a living thread.
 func (t *tree) stat(p *process) (processStat, bool) {
 	n, err := t.proc(p, &p.statFD, "stat")
 	if err != 0 {
 		return processStat{}, false
 	}
+	s, ok := parseProcessStat(t.buf[:n])
+	p.thread = 0
+	if ok && s.ended() && !s.dead() {
+		name := append(t.name[:0], s.name...) // the buffer is used again
+		t.name = name
+		for _, tid := range t.threadsOf(p.pid) {
+			of, found := t.statOf(p.pid, tid)
+			if found && !of.ended() {
+				s.state, s.resident, p.thread = of.state, of.resident, tid
+				break
+			}
+		}
+		s.name = name
+	}
+	return s, ok
+}
+
+// statOf reads the stat file of one thread.
+func (t *tree) statOf(pid, tid int) (processStat, bool) {
+	fd := openIn(t.inProc(pid, "task", tid, "stat"))
+	if fd < 0 {
+		return processStat{}, false
+	}
+	n, err := quick.Pread(fd, t.buf, 0)
+	closeFD(&fd)
+	if err != 0 {
+		return processStat{}, false
+	}
 	return parseProcessStat(t.buf[:n])
+}
+
+// alive reports whether a thread of the process lives, as far as the last look saw.
+func (p *process) alive() bool { return p.state != 'Z' && p.state != 'X' }
+
+// main returns the thread whose files show the memory of the process.
+func (p *process) main() int {
+	if p.thread != 0 {
+		return p.thread
+	}
+	return p.pid
 }
 
 // read updates the counts of a process. It returns false if the process is gone.
@@ -477,6 +592,7 @@ func (t *tree) readIO(p *process) {
 // sums over all processes ever seen. Switches of ended threads count up to the last look.
 func (t *tree) lookAtSwitches() (voluntary, involuntary uint64) {
 	voluntary, involuntary = t.switches[0], t.switches[1]
+	t.searching = true // about once a second, too
 	for _, p := range t.order {
 		var sum [2]uint64
 		if p.threads <= 1 {
@@ -505,8 +621,8 @@ func (t *tree) addSwitches(sum *[2]uint64, p *process, tid int) {
 	if err != 0 {
 		return
 	}
-	if peak, ok := parsePeak(t.buf[:n]); ok && tid == p.pid {
-		p.peaked(peak)
+	if peak, ok := parsePeak(t.buf[:n]); ok && tid == p.main() {
+		t.peaked(p, peak)
 	}
 	if voluntary, involuntary, ok := parseSwitches(t.buf[:n]); ok {
 		sum[0] += voluntary
@@ -527,5 +643,6 @@ func (t *tree) source() string {
 func (p *process) closeFiles() {
 	closeFD(&p.statFD)
 	closeFD(&p.ioFD)
+	closeFD(&p.pagesFD)
 	closeFD(&p.kids)
 }

@@ -17,9 +17,13 @@ const (
 	CPULimitUtilization   = "cpu_limit_utilization"
 	StealTime             = "steal_time"
 	PeakMemory            = "peak_memory"
+	PeakMemoryCharge      = "peak_memory_charge"
 	Memory                = "memory"
+	MemoryCharge          = "memory_charge"
+	MemoryMapped          = "memory_mapped"
 	ProcessCount          = "processes"
 	ProcessesAlive        = "processes_alive"
+	ProcessesOutside      = "processes_outside"
 	Threads               = "threads"
 	Survivors             = "survivors"
 	DiskRead              = "disk_read"
@@ -267,12 +271,29 @@ func runMetrics() []Definition {
 		{
 			Name: PeakMemory, Label: "peak memory", Unit: units.Byte, Of: OfCommand, Family: "target", Sensor: "memory_peak",
 			Aggregate: Max, Better: Lower, Summary: true,
-			Doc: "largest memory that the command and its descendants held at once",
+			Doc:    "most memory that the command and its descendants held at once: anonymous, shared and mapped, each page once",
+			Detail: "It has no page cache. For a single process it is the largest resident memory, as GNU time shows it.",
+		},
+		{
+			Name: PeakMemoryCharge, Label: "charged", Unit: units.Byte, Of: OfCommand, Family: "target", Sensor: "memory_charge_peak",
+			Aggregate: Max, Better: Lower, Summary: true,
+			Doc:    "largest charge of the command's cgroup: its memory, page cache and kernel memory; null without a memory cgroup",
+			Detail: "The kernel gives page cache back if memory is short. A memory limit counts this charge.",
 		},
 		{
 			Name: Memory, Label: "memory", Unit: units.Byte, Of: OfCommand, Family: "target", Sensor: "memory",
 			Aggregate: Max, AddsHosts: true, Better: Lower,
-			Doc: "resident memory of the command and its descendants at one moment",
+			Doc: "memory that the command and its descendants hold at one moment, without page cache",
+		},
+		{
+			Name: MemoryCharge, Label: "memory charged now", Unit: units.Byte, Of: OfCommand, Family: "target", Sensor: "memory_charge",
+			Aggregate: Max, AddsHosts: true, Better: Lower,
+			Doc: "charge of the command's cgroup at one moment, with page cache and kernel memory",
+		},
+		{
+			Name: MemoryMapped, Label: "memory mapped", Unit: units.Byte, Of: OfCommand, Family: "target", Sensor: "memory_mapped",
+			Aggregate: Max, AddsHosts: true, Better: Lower,
+			Doc: "pages of files and shared memory that the command's largest process has mapped at one moment",
 		},
 		{
 			Name: ProcessCount, Label: "processes", Unit: units.Processes, Of: OfCommand, Family: "target", Sensor: "processes_ever",
@@ -283,6 +304,11 @@ func runMetrics() []Definition {
 			Name: ProcessesAlive, Label: "processes alive", Unit: units.Processes, Of: OfCommand, Family: "target", Sensor: "processes",
 			Aggregate: Mean, AddsHosts: true,
 			Doc: "live processes of the command at one moment",
+		},
+		{
+			Name: ProcessesOutside, Label: "processes outside", Unit: units.Processes, Of: OfCommand, Family: "target", Sensor: "processes_outside",
+			Aggregate: Max, AddsHosts: true,
+			Doc: "processes of the command that were seen outside the cgroup that ergon made for it",
 		},
 		{
 			Name: Threads, Label: "threads", Unit: units.Threads, Of: OfCommand, Family: "target", Sensor: "threads",

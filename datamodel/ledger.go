@@ -21,8 +21,8 @@ type Ledger struct {
 	// user mode.
 	OrphansTime     *float64 `json:"orphans_time,omitempty"`
 	OrphansUserTime *float64 `json:"orphans_user_time,omitempty"`
-	// RSSFloor is the resident set of the process that the target was forked from, in By. Linux passes its peak on to
-	// the target. A MaxRSS that is not above RSSFloor says nothing about the target.
+	// RSSFloor is the largest resident set of the process that the target was forked from, in By. Linux passes it on to
+	// the target at execve. A MaxRSS that is not above RSSFloor says nothing about the target.
 	RSSFloor *float64 `json:"rss_floor,omitempty"`
 
 	// These fields are the kernel's counts for the ended target. They include the children that it waited for. IOSource says
@@ -37,12 +37,15 @@ type Ledger struct {
 	WriteBytes *float64 `json:"write_bytes,omitempty"`
 
 	// TargetPID is the target's process ID, 0 if unknown. TargetName is its name at its end, truncated by the kernel.
-	// TargetTime is its own CPU time from start to end, without its children, in s.
+	// TargetTime is its own CPU time from start to end, without its children, in s. Childless says that it waited for no
+	// child, and that it would have had to wait for one.
 	TargetPID  int64    `json:"target_pid,omitempty"`
 	TargetName string   `json:"target_name,omitempty"`
 	TargetTime *float64 `json:"target_time,omitempty"`
+	Childless  bool     `json:"childless,omitempty"`
 
-	// These fields are what the target's own cgroup gave at the end: CPU times in s and the peak of memory in By. The
+	// These fields are what the target's own cgroup gave at the end: CPU times in s, and the largest charge of memory in
+	// By, which includes page cache and kernel memory. The
 	// sources name the controller and file ("cgroup v2 cpu.stat").
 	GroupTime         *float64 `json:"group_time,omitempty"`
 	GroupUserTime     *float64 `json:"group_user_time,omitempty"`

@@ -82,13 +82,6 @@ func rows(r datamodel.Result) []row {
 		}
 		return c
 	}
-	memory := show(datamodel.PeakMemory)
-	if total := r.Run.Host.Memory; total > 0 && !memory.missing() {
-		memory.note = "of " + units.Format(float64(total), units.Byte)
-		if most := r.Run.Host.Limits.Memory; most > 0 {
-			memory.note = "of " + units.Format(float64(most), units.Byte) + " limit"
-		}
-	}
 	out := []row{
 		line(datamodel.WallTime, show(datamodel.WallTime), cell{}),
 		line(datamodel.StoppedTime, stopped(r.Tree), cell{}),
@@ -96,7 +89,8 @@ func rows(r datamodel.Result) []row {
 		line(datamodel.CPUUserTime, show(datamodel.CPUUserTime), cell{}),
 		line(datamodel.CPUSystemTime, show(datamodel.CPUSystemTime), cell{}),
 		line(datamodel.StealTime, cell{}, steal(r, wall)),
-		line(datamodel.PeakMemory, memory, cell{}),
+		line(datamodel.PeakMemory, memory(r.Run.Host, s[datamodel.PeakMemory]), cell{}),
+		charge(s[datamodel.PeakMemoryCharge]),
 		line(datamodel.ProcessCount, cellOf(atLeast(s[datamodel.ProcessCount])), forks(r.Tree, s[datamodel.ProcessCount].Value)),
 		line(datamodel.DiskRead, perSecond(datamodel.DiskRead), cell{}),
 		line(datamodel.DiskWrite, perSecond(datamodel.DiskWrite), cell{}),
@@ -109,6 +103,32 @@ func rows(r datamodel.Result) []row {
 		out = append(out, line(datamodel.GPUEnergy, part(s[datamodel.GPUTargetEnergy]), show(datamodel.GPUEnergy)))
 	}
 	return append(out, line(datamodel.GPUMemoryPeak, gpuMemory(r.Tree), show(datamodel.GPUMemoryPeak)))
+}
+
+// memory returns the peak memory, with the memory that there is.
+func memory(h datamodel.HostInfo, m datamodel.Metric) cell {
+	if c, ok := bound(m); ok {
+		return c
+	}
+	c := cellOf(m)
+	if h.Memory > 0 && !c.missing() {
+		c.note = "of " + units.Format(float64(h.Memory), units.Byte)
+		if most := h.Limits.Memory; most > 0 {
+			c.note = "of " + units.Format(float64(most), units.Byte) + " limit"
+		}
+	}
+	return c
+}
+
+// charge returns the row of the charge of the command's cgroup, which stands below the peak memory: it bounds that from
+// above. Most commands have no cgroup, so a missing charge is not shown.
+func charge(m datamodel.Metric) row {
+	if m.Provenance == sensors.Missing {
+		return row{}
+	}
+	out := line(datamodel.PeakMemoryCharge, cellOf(m), cell{})
+	out.depth, out.command.note = 1, "with page cache"
+	return out
 }
 
 // atLeast marks a sampled number as a lower bound: a process that lived between two beats was not seen.

@@ -32,6 +32,7 @@ func entries(wall, before time.Duration, s launch.State, g *cgroup.Group) datamo
 	}
 	if own := s.Own; own != nil {
 		l.TargetPID, l.TargetName, l.TargetTime = int64(own.PID), own.Name, seconds(max(0, own.CPU-before))
+		l.Childless = own.Childless
 	}
 	if meter, err := cgroup.OpenCPU(g.CPU); err == nil {
 		if used, err := meter.Read(); err == nil {

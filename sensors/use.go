@@ -39,6 +39,9 @@ const (
 	TargetPackageCPU          Use = "target_package_cpu" // on the CPUs of one package
 	TargetMemory              Use = "target_memory"
 	TargetMemoryPeak          Use = "target_memory_peak"
+	TargetCharge              Use = "target_charge" // of the command's cgroup, with page cache
+	TargetChargePeak          Use = "target_charge_peak"
+	TargetMapped              Use = "target_mapped"
 	TargetRead                Use = "target_read"
 	TargetWritten             Use = "target_written"
 	TargetReadChars           Use = "target_read_chars"
@@ -47,6 +50,7 @@ const (
 	TargetWriteCalls          Use = "target_write_calls"
 	TargetProcesses           Use = "target_processes"
 	TargetProcessesEver       Use = "target_processes_ever"
+	TargetOutside             Use = "target_outside" // outside the command's cgroup
 	TargetThreads             Use = "target_threads"
 	TargetVoluntarySwitches   Use = "target_voluntary_switches"
 	TargetInvoluntarySwitches Use = "target_involuntary_switches"

@@ -129,7 +129,7 @@ func accountHost(run datamodel.Run, of Host) hostResult {
 
 	made := made{}
 	made.add(h.times(w)...)
-	made.add(h.sizes()...)
+	made.add(h.sizes(w)...)
 	made.add(h.network(w)...)
 	made.add(h.energies(w)...)
 	busy, used := h.machineCPU(), made[datamodel.CPUTime]

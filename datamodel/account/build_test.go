@@ -225,7 +225,7 @@ func TestBuildAWholeMachine(t *testing.T) {
 		line(sensor("target/cpu_time", sensors.Counter, units.Second, "cgroup v2 cpu.stat"), 0, 12, d),
 		line(sensor("target/user_time", sensors.Counter, units.Second, "cgroup v2 cpu.stat"), 0, 11, d),
 		line(sensor("target/system_time", sensors.Counter, units.Second, "cgroup v2 cpu.stat"), 0, 1, d),
-		line(sensor("target/memory", sensors.Gauge, units.Byte, "walk"), 0, 5e6, d),
+		line(sensor("target/memory_peak", sensors.Gauge, units.Byte, "walk"), 0, 5e6, d),
 		line(sensor("target/processes_ever", sensors.Gauge, units.Processes, "walk"), 1, 21, d),
 		line(sensor("target/read", sensors.Counter, units.Byte, "walk"), 0, 4096, d),
 		line(sensor("target/written", sensors.Counter, units.Byte, "walk"), 0, 8192, d),
@@ -495,36 +495,6 @@ func TestUserAndSystemAreTheWhole(t *testing.T) {
 				if !same || m.Provenance != c.from || !strings.Contains(m.Source, c.source) || math.IsNaN(want) && m.Reason == "" {
 					t.Errorf("%+v, want %v by %s from %q", m, want, c.from, c.source)
 				}
-			}
-		})
-	}
-}
-
-func TestWhichPeakMemory(t *testing.T) {
-	gauge := func(name, source string, from sensors.Provenance, v float64) *series.Series {
-		s := sensor("target/"+name, sensors.Gauge, units.Byte, source)
-		s.Provenance = from
-		return line(s, 0, v, sec)
-	}
-	for _, c := range []struct {
-		name   string
-		ledger datamodel.Ledger
-		list   []*series.Series
-		want   float64
-		from   sensors.Provenance
-	}{
-		{"controller at the end", datamodel.Ledger{GroupMemoryPeak: new(9.0), MaxRSS: new(20.0)}, []*series.Series{gauge("memory_peak", "cgroup", "", 8)}, 9, sensors.FromCounter},
-		{"controller as sampled", datamodel.Ledger{MaxRSS: new(20.0)}, []*series.Series{gauge("memory_peak", "cgroup v2 peak", sensors.FromCounter, 8)}, 8, sensors.FromCounter},
-		{"most seen", datamodel.Ledger{MaxRSS: new(5.0)}, []*series.Series{gauge("memory", "walk", "", 7), gauge("memory_peak", "cgroup v1, largest reading", sensors.Sampled, 8)}, 8, sensors.Sampled},
-		{"a peak between the beats", datamodel.Ledger{MaxRSS: new(50.0)}, []*series.Series{gauge("memory", "walk", "", 7)}, 50, sensors.Sampled},
-		{"rusage is the parent's", datamodel.Ledger{MaxRSS: new(50.0), RSSFloor: new(50.0)}, []*series.Series{gauge("memory", "walk", "", 7)}, 7, sensors.Sampled},
-		{"only the parent's", datamodel.Ledger{MaxRSS: new(50.0), RSSFloor: new(50.0)}, nil, math.NaN(), sensors.Missing},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			tree, _ := build(t, input{Ledger: c.ledger, Series: c.list})
-			m := tree.First(datamodel.RunLevel).Metric("peak_memory")
-			if m.Value != c.want && !(math.IsNaN(m.Value) && math.IsNaN(c.want)) || m.Provenance != c.from {
-				t.Errorf("%+v, want %v by %s", m, c.want, c.from)
 			}
 		})
 	}

@@ -100,9 +100,15 @@ func (h *host) atLeastRusage(chosen datamodel.Metric, waited modeTimes, w *doubt
 // wellBelow reports whether a CPU time is below the CPU time of wait4 by more than the error of both.
 func wellBelow(cpu, waited float64) bool { return cpu < 0.95*waited && waited-cpu > 0.010 }
 
-// findLeft reports whether the command, or a part of it, left the cgroup that ergon made for it. The cgroup then counted
-// less CPU time than the processes that were waited for used. It is false if there was no cgroup.
+// findLeft reports whether the command, or a part of it, left the cgroup that ergon made for it. Then a look has seen a
+// process outside, or the cgroup counted less CPU time than the processes that were waited for used. It is false if
+// there was no cgroup.
 func (h *host) findLeft() bool {
+	if s := h.find(sensors.TargetOutside); s != nil {
+		if m := s.Gauge(datamodel.ProcessesOutside); m.Reason == "" && m.Max > 0 {
+			return true
+		}
+	}
 	if counted, ok := have(h.Ledger.GroupTime); ok {
 		return wellBelow(counted, h.waited().total)
 	}

@@ -18,7 +18,7 @@ func TestTwoHosts(t *testing.T) {
 		d := time.Duration(wall) * sec
 		return Host{
 			Machine: datamodel.HostInfo{Name: name, CPUs: 2},
-			Ledger:  datamodel.Ledger{WallTime: new(wall), GroupTime: new(cpu), GroupMemoryPeak: new(peak)},
+			Ledger:  datamodel.Ledger{WallTime: new(wall), GroupTime: new(cpu), MaxRSS: new(peak)},
 			Series:  append(procStat(5, 1, 14, 0, d), line(zone("package-0"), 0, energy, d)),
 		}
 	}

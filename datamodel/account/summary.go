@@ -20,62 +20,17 @@ func (h *host) wall() (float64, bool) {
 }
 
 // sizes returns the memory, the processes and the bytes of the command, and the memory of the GPUs.
-func (h *host) sizes() []datamodel.Metric {
+func (h *host) sizes(w *doubts) []datamodel.Metric {
 	l := h.Ledger
+	charge := h.charge()
+	memory := h.peakMemory(charge, w)
 	return []datamodel.Metric{
-		h.peakMemory(),
+		memory, charge,
 		h.ledgerOr(datamodel.ProcessCount, nil, "", "", sensors.TargetProcessesEver),
 		h.ledgerOr(datamodel.DiskRead, l.ReadBytes, "delta", cmp.Or(l.IOSource, fromIO), sensors.TargetRead),
 		h.ledgerOr(datamodel.DiskWrite, l.WriteBytes, "delta", cmp.Or(l.IOSource, fromIO), sensors.TargetWritten),
 		h.gpuMemory(),
 	}
-}
-
-// peakMemory returns the memory controller's high-water mark if there is one. Otherwise it returns the greater of two
-// lower bounds: the largest sum seen at a beat, and the largest single process.
-func (h *host) peakMemory() datamodel.Metric {
-	const name = datamodel.PeakMemory
-	l := h.Ledger
-	if v, ok := have(l.GroupMemoryPeak); ok {
-		return datamodel.Value(name, v, units.Byte, "max", sensors.FromCounter, cmp.Or(l.GroupMemorySource, "cgroup"))
-	}
-	best := missing(name, units.Byte, h.whyMissing("target", "target/memory_peak", "target/memory"))
-	for _, use := range []sensors.Use{sensors.TargetMemoryPeak, sensors.TargetMemory} {
-		s := h.find(use)
-		if s == nil {
-			continue
-		}
-		m := s.Gauge(name)
-		if m.Reason != "" {
-			if best.Count == 0 {
-				best.Reason, best.Absence = m.Reason, ""
-			}
-			continue
-		}
-		m.Value, m.Aggregation = m.Max, "max"
-		if m.Provenance == sensors.FromCounter { // the memory controller's own mark, which the sampler only read
-			return m
-		}
-		if best.Reason != "" || m.Value > best.Value {
-			best = m
-		}
-	}
-	rss, ok := have(l.MaxRSS)
-	if !ok {
-		return best
-	}
-	if floor, known := have(l.RSSFloor); known && rss <= floor {
-		if best.Reason != "" {
-			best.Absence = ""
-			best.Reason = fmt.Sprintf("not above the %.3g MB of the process that started it", floor/1e6)
-		}
-		return best
-	}
-	if best.Reason != "" || rss > best.Value {
-		return datamodel.Value(name, rss, units.Byte, "max", sensors.Sampled,
-			"wait4 ru_maxrss: the largest single process; the tree may have held more")
-	}
-	return best
 }
 
 // gpuMemory returns the largest memory in use on the GPUs, by any program.

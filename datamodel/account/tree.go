@@ -203,8 +203,8 @@ func deviceMetrics(device *datamodel.Node, summed map[*datamodel.Node]bool) []da
 func (h *host) targetMetrics(summary []datamodel.Metric) []datamodel.Metric {
 	var out []datamodel.Metric
 	for _, name := range []string{
-		datamodel.CPUTime, datamodel.CPUUserTime, datamodel.CPUSystemTime, datamodel.PeakMemory, datamodel.ProcessCount,
-		datamodel.DiskRead, datamodel.DiskWrite,
+		datamodel.CPUTime, datamodel.CPUUserTime, datamodel.CPUSystemTime, datamodel.PeakMemory, datamodel.PeakMemoryCharge,
+		datamodel.ProcessCount, datamodel.DiskRead, datamodel.DiskWrite,
 		datamodel.TargetEnergy, datamodel.GPUTargetEnergy, datamodel.EstimatedTargetEnergy,
 	} {
 		out = append(out, datamodel.Pick(summary, name))

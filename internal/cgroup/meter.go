@@ -167,7 +167,17 @@ func parseCPUAcctStat(b []byte) (user, system time.Duration, err error) {
 // MemoryMeter reads the memory of one group repeatedly, without allocating. Calls must not overlap.
 type MemoryMeter struct {
 	current, peak *reader
+	stat          reader // opened when it is first read
+	keys          [2]string
 	source        string
+}
+
+// Held is the memory of a group without page cache, in bytes. Pages count once, in the group that touched them first.
+type Held struct {
+	// Anonymous is the anonymous memory of the group's processes.
+	Anonymous uint64
+	// Mapped is what they have mapped of files and shared memory.
+	Mapped uint64
 }
 
 // OpenMemory opens memory.current and memory.peak (v2), or memory.usage_in_bytes and memory.max_usage_in_bytes (v1),
@@ -176,11 +186,12 @@ func OpenMemory(dir string) (*MemoryMeter, error) {
 	if dir == "" {
 		return nil, fmt.Errorf("no cgroup for memory: %w", fs.ErrNotExist)
 	}
-	m := &MemoryMeter{source: "cgroup v2 memory"}
+	m := &MemoryMeter{source: "cgroup v2 memory", stat: reader{path: filepath.Join(dir, "memory.stat")}, keys: [2]string{"anon", "file_mapped"}}
 	peak := "memory.peak"
 	var err error
 	if m.current, err = open(dir, "memory.current"); errors.Is(err, fs.ErrNotExist) {
 		m.source = "cgroup v1 memory"
+		m.keys = [2]string{"total_rss", "total_mapped_file"}
 		peak = "memory.max_usage_in_bytes"
 		m.current, err = open(dir, "memory.usage_in_bytes")
 	}
@@ -196,8 +207,52 @@ func OpenMemory(dir string) (*MemoryMeter, error) {
 // Source names the controller: "cgroup v2 memory" or "cgroup v1 memory".
 func (m *MemoryMeter) Source() string { return m.source }
 
-// Current returns the group's memory now, in bytes: anonymous memory, page cache and kernel memory.
+// Current returns what the group is charged with now, in bytes: anonymous memory, page cache and kernel memory.
 func (m *MemoryMeter) Current() (uint64, error) { return m.current.number() }
+
+// Held returns the memory that the group's processes hold now, from memory.stat. The kernel collects these counts from batches
+// of 64 pages per CPU, so they may lag behind by that much. Mapped includes mapped shared memory. The error wraps
+// fs.ErrNotExist if there is no memory.stat.
+func (m *MemoryMeter) Held() (Held, error) {
+	if err := m.stat.reopen(); err != nil {
+		return Held{}, err
+	}
+	b, err := m.stat.read()
+	if err != nil {
+		return Held{}, err
+	}
+	return parseMemoryStat(b, m.keys)
+}
+
+// parseMemoryStat parses memory.stat. The keys are anon and file_mapped in v2, and total_rss and total_mapped_file in v1,
+// where the keys without total leave out the groups below. Values are in bytes:
+//
+//	anon 110592
+//	file 4096
+//	…
+//	file_mapped 4096
+func parseMemoryStat(b []byte, keys [2]string) (h Held, err error) {
+	var seen [2]bool
+	for into := [2]*uint64{&h.Anonymous, &h.Mapped}; len(b) > 0 && !(seen[0] && seen[1]); {
+		var line []byte
+		line, b, _ = bytes.Cut(b, []byte("\n"))
+		key, value, _ := bytes.Cut(line, []byte(" "))
+		for i := range keys {
+			if string(key) != keys[i] {
+				continue
+			}
+			n, ok := number(value)
+			if !ok {
+				return Held{}, errForm
+			}
+			*into[i], seen[i] = n, true
+		}
+	}
+	if !seen[0] || !seen[1] {
+		return Held{}, errForm
+	}
+	return h, nil
+}
 
 // HasPeak reports whether the kernel keeps a peak: v2 before Linux 5.19 does not.
 func (m *MemoryMeter) HasPeak() bool { return m.peak != nil }
@@ -213,25 +268,40 @@ func (m *MemoryMeter) Peak() (uint64, error) {
 
 // Close closes the files. A second call does nothing.
 func (m *MemoryMeter) Close() error {
-	if m.peak == nil {
-		return m.current.Close()
+	errs := []error{m.current.Close(), m.stat.Close()}
+	if m.peak != nil {
+		errs = append(errs, m.peak.Close())
 	}
-	return errors.Join(m.current.Close(), m.peak.Close())
+	return errors.Join(errs...)
 }
 
 // reader is a small file that is read repeatedly.
 type reader struct {
-	f   *os.File
-	fd  int
-	buf [2048]byte
+	path string
+	f    *os.File // nil until it is opened
+	fd   int
+	buf  [2048]byte
 }
 
 func open(dir, name string) (*reader, error) {
-	f, err := os.Open(filepath.Join(dir, name))
-	if err != nil {
+	r := &reader{path: filepath.Join(dir, name)}
+	if err := r.reopen(); err != nil {
 		return nil, err
 	}
-	return &reader{f: f, fd: int(f.Fd())}, nil
+	return r, nil
+}
+
+// reopen opens the file if it is not open yet. After Close it stays closed.
+func (r *reader) reopen() error {
+	if r.f != nil {
+		return nil
+	}
+	f, err := os.Open(r.path)
+	if err != nil {
+		return err
+	}
+	r.f, r.fd = f, int(f.Fd())
+	return nil
 }
 
 // read reads once from the start. os.File.ReadAt would read again at the end, and the kernel would make the text twice.
@@ -257,6 +327,9 @@ func (r *reader) number() (uint64, error) {
 
 // Close closes the file. A second call does nothing.
 func (r *reader) Close() error {
+	if r.f == nil {
+		return nil
+	}
 	if err := r.f.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 		return err
 	}

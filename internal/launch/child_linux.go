@@ -175,10 +175,28 @@ func ownOf(pid int, proc *procfs.Dir) *Own {
 		return nil
 	}
 	own := &Own{PID: pid, CPU: used}
-	if name, err := proc.ReadFile(strconv.Itoa(pid) + "/comm"); err == nil {
-		own.Name = string(bytes.TrimSuffix(name, []byte("\n")))
+	if stat, err := proc.ReadFile(strconv.Itoa(pid) + "/stat"); err == nil {
+		own.Name, own.Childless = parseOwn(stat)
 	}
 	return own
+}
+
+// parseOwn returns the name of a process from /proc/PID/stat (proc_pid_stat(5)), and whether the process has waited for no
+// child. A child has page faults, which are added to the parent's cminflt or cmajflt (fields 11 and 13). If SIGCHLD is
+// ignored (field 33), the kernel adds nothing, so childless is false.
+func parseOwn(stat []byte) (name string, childless bool) {
+	from, to := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
+	if from < 0 || to < from {
+		return "", false
+	}
+	const state, minor, major, ignored = 3, 11, 13, 33
+	fields := bytes.Fields(stat[to+1:])
+	if len(fields) <= ignored-state {
+		return string(stat[from+1 : to]), false
+	}
+	signals, err := strconv.ParseUint(string(fields[ignored-state]), 10, 64)
+	waits := err == nil && signals>>(uint(unix.SIGCHLD)-1)&1 == 0
+	return string(stat[from+1 : to]), waits && string(fields[minor-state]) == "0" && string(fields[major-state]) == "0"
 }
 
 // CPUTime returns the CPU time of a process with all its threads, but without its children. It reads the process's clock

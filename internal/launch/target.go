@@ -97,6 +97,8 @@ type Own struct {
 	Name string
 	// CPU is its CPU time since it was forked.
 	CPU time.Duration
+	// Childless says that it has waited for no child, and did not ignore the end of children.
+	Childless bool
 }
 
 // IO is what a process and the children it waited for have read and written (proc_pid_io(5)).

@@ -55,7 +55,10 @@ func Missing(a sensors.Absence) sensors.Absence {
 // target sets the facts of a sensor of the command. The Method of a CPU time follows from its Source, as tests write it.
 func target(s *sensors.Sensor) {
 	s.OfTarget, s.Sparse = true, true
-	s.HighWater = s.Use == sensors.TargetMemoryPeak || s.Use == sensors.TargetProcessesEver
+	switch s.Use {
+	case sensors.TargetMemoryPeak, sensors.TargetChargePeak, sensors.TargetProcessesEver, sensors.TargetOutside:
+		s.HighWater = true
+	}
 	if s.Device != "" && s.Use == sensors.TargetCPU {
 		s.Use = sensors.TargetPackageCPU
 	}
@@ -88,6 +91,8 @@ func uses() map[string]sensors.Use {
 		"network receive": sensors.NetworkReceived, "network transmit": sensors.NetworkSent,
 		"target cpu_time": sensors.TargetCPU, "target user_time": sensors.TargetUser, "target system_time": sensors.TargetSystem,
 		"target memory": sensors.TargetMemory, "target memory_peak": sensors.TargetMemoryPeak,
+		"target memory_charge": sensors.TargetCharge, "target memory_charge_peak": sensors.TargetChargePeak,
+		"target memory_mapped": sensors.TargetMapped, "target processes_outside": sensors.TargetOutside,
 		"target read": sensors.TargetRead, "target written": sensors.TargetWritten,
 		"target read_chars": sensors.TargetReadChars, "target write_chars": sensors.TargetWriteChars,
 		"target read_calls": sensors.TargetReadCalls, "target write_calls": sensors.TargetWriteCalls,
