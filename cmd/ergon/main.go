@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 
@@ -36,6 +37,11 @@ type program struct {
 
 // run is the whole program; it returns the exit code.
 func run(ctx context.Context, argv []string, std stdio, backends []sensors.Backend) int {
+	prelaunch.Restrict()
+	if launch.SetUID() {
+		fmt.Fprintln(std.err, "ergon: its file is setuid or setgid, so your command would get these rights (chmod u-s,g-s; `ergon doctor` names narrower ways)")
+		return runner.ExitErgon
+	}
 	if len(argv) == 2 && argv[1] == sampleWord {
 		if err := sample(std.in, std.out.File(), backends); err != nil {
 			slog.New(slog.NewTextHandler(std.err, nil)).Error("sampler", "error", err)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/sampler"
 	"github.com/ergon-energy/ergon/runner"
 	"github.com/ergon-energy/ergon/sensors"
@@ -168,8 +169,11 @@ type path struct {
 }
 
 func (v path) Set(given string) (err error) {
-	if given == "" {
+	switch {
+	case given == "":
 		return errors.New("no path given")
+	case launch.Privileged():
+		return errors.New("this ergon has capabilities that its caller lacks, so the caller does not choose what it reads or loads (another copy of ergon without them does)")
 	}
 	*v.to, err = existing(given, v.folder)
 	return err

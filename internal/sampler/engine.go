@@ -9,6 +9,7 @@ import (
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/sensors"
 )
 
@@ -50,6 +51,9 @@ func NewEngine(config Config, backends []sensors.Backend) *Engine {
 // Open opens the sources that do not need the target.
 func (e *Engine) Open() {
 	if e.choice, e.wrong = parseChoice(e.config.Select); e.wrong == nil {
+		e.wrong = e.config.believed(launch.Privileged())
+	}
+	if e.wrong == nil {
 		e.opened = e.openAll(func(b sensors.Backend) bool { return !b.OfTarget })
 	}
 }

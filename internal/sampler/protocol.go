@@ -1,6 +1,7 @@
 package sampler
 
 import (
+	"errors"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -40,6 +41,15 @@ type Subject struct {
 	SpoolSent bool   `json:"spool_sent,omitempty"`
 	// Ephemeral asks the sampler to remove the spool if the runner ends without the order end.
 	Ephemeral bool `json:"ephemeral,omitempty"`
+}
+
+// believed returns an error if the configuration names what a program with rights that its caller lacks must not read or
+// load. A caller can start the sampler by hand, so the options of ergon are not the only way to it.
+func (c Config) believed(privileged bool) error {
+	if privileged && (!c.shared() || c.Setup.NVML != "") {
+		return errors.New("with capabilities that the caller lacks, the sampler reads only /proc and /sys and loads only the system's NVML")
+	}
+	return nil
 }
 
 // shared reports whether /proc and /sys are the kernel's own, whose files answer at once. Their sources can share a lane.

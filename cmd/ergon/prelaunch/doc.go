@@ -10,6 +10,7 @@
 //     counters can be attached. The child is as small in the thousandth round as in the first. ru_maxrss survives execve,
 //     so only a small child keeps it a property of the command.
 //   - It notes which signals were ignored on entry.
+//   - If the file has capabilities, it gives up all but CAP_PERFMON (secure.c). The server gives up that one too.
 //
 // The server ends when the runner closes its socket or dies. A held child ends when its own socket closes.
 //

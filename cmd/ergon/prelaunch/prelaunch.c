@@ -4,6 +4,7 @@
 // no allocation: a library that was preloaded may have started threads before this constructor.
 #define _GNU_SOURCE
 #include "prelaunch.h"
+#include "secure.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -231,6 +232,7 @@ static void become(int fd, struct prelaunch_order *order) {
 // serve is the fork server. It makes one child for each order until the runner's end of the socket closes. All signals
 // stay blocked here, so that none that is meant for the commands ends it. mask is what the caller had blocked.
 static void serve(int orders, const sigset_t *mask) {
+	secure_as_given();
 	struct prelaunch_order order;
 	int child;
 	while (!receive(orders, &order, &child)) {
@@ -319,7 +321,10 @@ static void start(void) {
 }
 
 __attribute__((constructor)) static void early(int argc, char **argv) {
-#ifdef __GLIBC__ // elsewhere a constructor does not get argc and argv
+#ifndef __GLIBC__ // a constructor does not get argc and argv
+	secure_begin(0, NULL);
+#else
+	secure_begin(argc, argv);
 	for (int s = 1; s < 64; s++) {
 		struct sigaction a;
 		if (!sigaction(s, NULL, &a) && a.sa_handler == SIG_IGN) prelaunch.ignored |= 1UL << (s - 1);
