@@ -21,7 +21,7 @@ type ConfigOptions struct {
 func (p *program) configCommand() *subcommand {
 	var o ConfigOptions
 	return &subcommand{
-		name: configName, usage: "each setting and where it came from, as a settings file", arguments: "[SUBCOMMAND]",
+		name: configName, example: "ergon config --schema", usage: "each setting and where it came from, as a settings file", arguments: "[SUBCOMMAND]",
 		options: table{{name: "schema", scope: once, usage: "the JSON Schema of settings files, for editors", value: toggle{&o.Schema}}},
 		run: func(_ context.Context, words []string) error {
 			switch {
@@ -72,7 +72,7 @@ func (p *program) config(name string) error {
 // entry returns the option with its present value as a line of YAML.
 func (o *option) entry() string {
 	current := o.value.Current()
-	if o.IsSliceFlag() && strings.Contains(current, ",") {
+	if o.repeats() && strings.Contains(current, ",") {
 		quoted := strings.Split(current, ",")
 		for i := range quoted {
 			quoted[i] = scalar(quoted[i])
@@ -159,7 +159,7 @@ func (t table) schema() map[string]any {
 
 func (p *program) initCommand() *subcommand {
 	return &subcommand{
-		name: "init", usage: "write an " + settingsName + " with all settings as comments",
+		name: "init", example: "ergon init", usage: "write an " + settingsName + " with all settings as comments",
 		run: func(_ context.Context, words []string) error {
 			if len(words) > 0 {
 				return misused("init", "init: takes no argument, not %q", words[0])

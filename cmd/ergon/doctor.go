@@ -21,7 +21,7 @@ type DoctorOptions struct {
 func (p *program) doctorCommand() *subcommand {
 	o := DoctorOptions{Results: defaultResults, SensorOptions: defaultSensorOptions()}
 	return &subcommand{
-		name: "doctor", usage: "what cannot be read here, why, and how to change that; it changes nothing itself",
+		name: "doctor", example: "ergon doctor", usage: "what cannot be read here, why, and how to change that; it changes nothing itself",
 		description: "The exit code is 0 if everything that exists can be read, else 1.",
 		options: append(table{
 			resultsOption(&o.Results), {name: "json", usage: "one JSON object", value: toggle{&o.JSON}},

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"strings"
 
 	"github.com/ergon-energy/ergon/internal/launch"
@@ -61,13 +60,4 @@ func (p *program) complain(err error) {
 // note writes to stderr what is left out of an answer, and why.
 func (p *program) note(err error) {
 	p.err.Linef("ergon: note: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
-}
-
-// version returns the module's version, as the Go toolchain recorded it.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(devel)"
-	}
-	return info.Main.Version
 }

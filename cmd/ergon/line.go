@@ -9,8 +9,8 @@ import (
 
 // subcommand holds what the help says about it, its options, and what runs it.
 type subcommand struct {
-	name, usage, arguments, description string
-	options                             table
+	name, usage, arguments, description, example string
+	options                                      table
 	// prefix says that the words are a command to measure, with options of its own: ours end at the first word.
 	prefix bool
 	// run is called with the words once the options are set.
@@ -72,7 +72,7 @@ func (l *line) take(all []typed) error {
 		return slices.ContainsFunc(all, func(t typed) bool { return l.subcommand.options.find(t.name) == nil && slices.Contains(names, t.name) })
 	}
 	l.help = asks("help", "h")
-	l.version = !l.help && l.subcommand.prefix && asks("version", "v")
+	l.version = !l.help && l.subcommand.prefix && asks("version", "V")
 	if l.help || l.version {
 		return nil
 	}

@@ -83,8 +83,8 @@ func TestTables(t *testing.T) {
 	for _, c := range p.commands() {
 		seen := map[string]bool{"help": true, "h": true, "version": true, "v": true}
 		for _, o := range c.options {
-			for _, name := range o.Names() {
-				if seen[name] {
+			for _, name := range []string{o.name, o.short} {
+				if name != "" && seen[name] {
 					t.Errorf("%s: two options %s", c.name, name)
 				}
 				seen[name] = true

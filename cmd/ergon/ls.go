@@ -14,7 +14,7 @@ type LsOptions struct{ Results string }
 func (p *program) lsCommand() *subcommand {
 	o := LsOptions{Results: defaultResults}
 	return &subcommand{
-		name: "ls", usage: "list the runs", options: table{resultsOption(&o.Results)},
+		name: "ls", example: "ergon ls -o /data/results", usage: "list the runs", options: table{resultsOption(&o.Results)},
 		run: func(ctx context.Context, words []string) error {
 			if len(words) > 0 {
 				return misused("ls", "ls: takes no argument, not %q: -o DIR names another folder", words[0])

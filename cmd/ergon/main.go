@@ -4,13 +4,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
+	"strings"
 
 	"github.com/ergon-energy/ergon/backend"
 	"github.com/ergon-energy/ergon/cmd/ergon/prelaunch"
 	"github.com/ergon-energy/ergon/internal/launch"
+	"github.com/ergon-energy/ergon/internal/nearest"
 	"github.com/ergon-energy/ergon/internal/screen"
 	"github.com/ergon-energy/ergon/runner"
 	"github.com/ergon-energy/ergon/sensors"
@@ -63,7 +67,7 @@ func run(ctx context.Context, argv []string, std stdio, backends []sensors.Backe
 func (p *program) commands() []*subcommand {
 	list := []*subcommand{
 		p.runCommand(), p.recordCommand(), p.sensorsCommand(), p.doctorCommand(), p.reportCommand(), p.lsCommand(), p.exportCommand(),
-		p.recoverCommand(), p.configCommand(), p.initCommand(), p.helpCommand(),
+		p.recoverCommand(), p.configCommand(), p.initCommand(), p.versionCommand(), p.helpCommand(),
 	}
 	for _, c := range list {
 		if len(c.options) > 0 {
@@ -82,8 +86,31 @@ func (p *program) dispatch(ctx context.Context, argv []string) error {
 	case l.help, l.version, !l.subcommand.prefix, len(argv) < 2:
 		return p.cli(ctx, l)
 	}
+	if err := p.slip(l); err != nil {
+		return err
+	}
 	if err := p.settle(l, os.LookupEnv); err != nil {
 		return err
 	}
 	return l.subcommand.run(ctx, l.words)
+}
+
+// slip returns an error if the first word is no program and is close to the name of a subcommand. Then no run is kept.
+func (p *program) slip(l line) error {
+	if l.word != "" || len(l.words) == 0 {
+		return nil
+	}
+	names := make([]string, len(l.commands))
+	for i, c := range l.commands {
+		names[i] = c.name
+	}
+	word := nearest.Word(l.words[0], names)
+	if word == "" {
+		return nil
+	}
+	if _, err := exec.LookPath(l.words[0]); err == nil || !errors.Is(err, exec.ErrNotFound) {
+		return nil
+	}
+	p.complain(fmt.Errorf("no program %q (did you mean `ergon %s`?)", l.words[0], strings.Join(append([]string{word}, l.words[1:]...), " ")))
+	return status(runner.ExitNotFound)
 }

@@ -29,7 +29,7 @@ const defaultResults = "ergon-results"
 // resultsOption names the results folder.
 func resultsOption(to *string) *option {
 	return &option{
-		name: "results", short: "o", variable: "ERGON_RESULTS", usage: "the results `DIR`", scope: inTrusted,
+		name: "results", group: forResults, short: "o", variable: "ERGON_RESULTS", usage: "the `DIR` that keeps the results", scope: inTrusted,
 		value: required{to, "folder"},
 	}
 }
@@ -54,14 +54,14 @@ func defaultSensorOptions() SensorOptions {
 func (o *SensorOptions) table(backends []sensors.Backend) table {
 	return table{
 		{
-			name: "interval", value: &intervals{to: o, backends: backends},
-			usage: "time between readings, for all sources or for single ones: `100ms` or nvml=500ms,rapl=10ms (1ms to 1h)",
+			name: "interval", group: forReadings, value: &intervals{to: o, backends: backends},
+			usage: "the `TIME` between readings, from 1ms to 1h: 100ms for all sources; nvml=500ms,rapl=10ms for some",
 		},
-		{name: "sensors", usage: "which sensors, as globs: `+rapl,-disk*`; the last glob that matches decides", value: list{&o.Sensors, nil}},
-		{name: "all-gpus", usage: "also read the GPUs that CUDA_VISIBLE_DEVICES hides from the command", value: toggle{&o.AllGPUs}},
-		{name: "path.procfs", scope: inTrusted, variable: "ERGON_PROCFS", usage: "read another tree instead of /proc: `DIR`", value: path{&o.Procfs, true}},
-		{name: "path.sysfs", scope: inTrusted, variable: "ERGON_SYSFS", usage: "read another tree instead of /sys: `DIR`", value: path{&o.Sysfs, true}},
-		{name: "path.nvml", scope: inTrusted, variable: "ERGON_NVML", usage: "load this NVML library: `FILE`", value: path{&o.NVML, false}},
+		{name: "sensors", group: forReadings, usage: "which sensors, as `GLOBS`: +rapl,-disk*; the last glob that matches decides", value: list{&o.Sensors, nil}},
+		{name: "all-gpus", group: forReadings, usage: "also read the GPUs that CUDA_VISIBLE_DEVICES hides from the command", value: toggle{&o.AllGPUs}},
+		{name: "path.procfs", group: forReadings, scope: inTrusted, variable: "ERGON_PROCFS", usage: "read another tree instead of /proc: `DIR`", value: path{&o.Procfs, true}},
+		{name: "path.sysfs", group: forReadings, scope: inTrusted, variable: "ERGON_SYSFS", usage: "read another tree instead of /sys: `DIR`", value: path{&o.Sysfs, true}},
+		{name: "path.nvml", group: forReadings, scope: inTrusted, variable: "ERGON_NVML", usage: "load this NVML library: `FILE`", value: path{&o.NVML, false}},
 	}
 }
 

@@ -23,7 +23,7 @@ type RecordOptions struct {
 func (p *program) recordCommand() *subcommand {
 	o := RecordOptions{RunOptions: defaultRunOptions()}
 	c := &subcommand{
-		name: "record", usage: "measure a command and also write the raw readings to a tape",
+		name: "record", example: "ergon record --tape run.tape.zip ./train.sh", usage: "measure a command and also write the raw readings to a tape",
 		arguments:   "--tape FILE [--] COMMAND [ARG...]",
 		description: "A tape is a zip file for an issue or a test: `ergon --replay FILE` makes the same result of it on any machine.",
 		prefix:      true,

@@ -55,41 +55,41 @@ func defaultRunOptions() RunOptions {
 func (o *RunOptions) table(backends []sensors.Backend) table {
 	return append(table{
 		resultsOption(&o.Results),
-		{name: "project", usage: "`NAME` that the run is filed under (default: the command's)", value: text{&o.Project}},
+		{name: "project", group: forResults, usage: "`NAME` that the run is filed under (default: the command's)", value: text{&o.Project}},
 		{
-			name: "run-id", scope: once, value: runID{&o.RunID},
+			name: "run-id", group: forResults, scope: once, value: runID{&o.RunID},
 			usage: "the run's `ID`, for scripts that name it later; no run of the results folder may have it",
 		},
 		{
-			name: "user", scope: inTrusted, value: required{&o.User, "user"},
+			name: "user", group: forCommand, scope: inTrusted, value: required{&o.User, "user"},
 			usage: "as root: read the counters as root and run the command as this user: `NAME`, or sudo for who called sudo",
 		},
-		{name: "no-save", usage: "keep nothing", value: toggle{&o.NoSave}},
-		{name: "quiet", short: "q", usage: "print no summary", value: toggle{&o.Quiet}},
+		{name: "no-save", group: forResults, usage: "keep nothing", value: toggle{&o.NoSave}},
+		{name: "quiet", group: forSummary, short: "q", usage: "print no summary", value: toggle{&o.Quiet}},
 		{
-			name: "progress", value: choice{&o.Progress, []string{"auto", "off", "plain"}},
-			usage: "a status line while the command runs: `auto`, off or plain",
+			name: "progress", group: forSummary, value: choice{&o.Progress, []string{"auto", "off", "plain"}},
+			usage: "a status line while the command runs, `HOW`: auto, off or plain",
 		},
 		{
-			name: "baseline", value: baseline{&o.Baseline},
+			name: "baseline", group: forEnergy, value: baseline{&o.Baseline},
 			usage: "measure the idle machine for `TIME` before the command; TIME,both also after it (1s to 10m)",
 		},
 		{
-			name: "arguments", value: toggle{&o.Arguments},
+			name: "arguments", group: forPrivacy, value: toggle{&o.Arguments},
 			usage: "keep the arguments of every process, not only its name; on a tape also those of the command. They may hold secrets",
 		},
-		{name: "env", usage: "also store this variable of the environment: `NAME`", value: list{&o.Env, storable}},
+		{name: "env", group: forPrivacy, usage: "also store this variable of the environment: `NAME`", value: list{&o.Env, storable}},
 		{
-			name: "align", value: toggle{&o.Align},
+			name: "align", group: forEnergy, value: toggle{&o.Align},
 			usage: "take the first and last reading of energy counters just when the counters move; for short commands",
 		},
 		{
-			name: "estimate", variable: "ERGON_ESTIMATE", value: toggle{&o.Estimate},
+			name: "estimate", group: forEnergy, variable: "ERGON_ESTIMATE", value: toggle{&o.Estimate},
 			usage: "also estimate the CPUs' energy from their rated power and load; works without a sensor, but is far less sure",
 		},
-		{name: "timeout", usage: "end the command after this `TIME`, with exit code 124", value: limit{&o.Timeout}},
+		{name: "timeout", group: forCommand, usage: "end the command after this `TIME`, with exit code 124", value: limit{&o.Timeout}},
 		{
-			name: "replay", scope: once, value: required{&o.Replay, "file"},
+			name: "replay", group: forSettings, scope: once, value: required{&o.Replay, "file"},
 			usage: "make the result of a tape instead of measuring a command: `FILE` (see ergon record)",
 		},
 	}, o.SensorOptions.table(backends)...)
@@ -98,7 +98,7 @@ func (o *RunOptions) table(backends []sensors.Backend) table {
 func (p *program) runCommand() *subcommand {
 	o := defaultRunOptions()
 	c := &subcommand{
-		name: "run", usage: "measure a command; the word run can be left out", arguments: "[--] COMMAND [ARG...]",
+		name: "run", example: "ergon run -- make -j8", usage: "measure a command; the word run can be left out", arguments: "[--] COMMAND [ARG...]",
 		options: o.table(p.backends), prefix: true,
 	}
 	c.run = func(ctx context.Context, words []string) error {

@@ -33,7 +33,7 @@ type SensorsOptions struct {
 func (p *program) sensorsCommand() *subcommand {
 	o := SensorsOptions{Results: defaultResults, SensorOptions: defaultSensorOptions()}
 	return &subcommand{
-		name: "sensors", usage: "what can be read here, from where, and why the rest cannot",
+		name: "sensors", example: "ergon sensors --energy", usage: "what can be read here, from where, and why the rest cannot",
 		options: append(table{
 			resultsOption(&o.Results),
 			{name: "json", usage: "one JSON object", value: toggle{&o.JSON}},

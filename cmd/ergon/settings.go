@@ -1,15 +1,12 @@
 package main
 
 import (
-	"flag"
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/urfave/cli/v2"
 )
 
-// option is one option of a subcommand. Our parser sets its value; cli shows it in the help.
+// option is one option of a subcommand: the parser, the settings files and the help use the same row.
 type option struct {
 	// name is the long form without dashes, and the key in a settings file. short is the one-letter form, if any.
 	name, short string
@@ -21,8 +18,29 @@ type option struct {
 	value value
 	// scope says in which settings files the option may stand.
 	scope scope
+	// group is the heading below which the help shows the option.
+	group group
 	// from says where the value came from; it is known after settle.
 	from origin
+}
+
+// group is a heading of the help.
+type group int
+
+const (
+	ungrouped group = iota
+	forCommand
+	forSummary
+	forResults
+	forReadings
+	forEnergy
+	forPrivacy
+	forSettings
+)
+
+// String returns the heading.
+func (g group) String() string {
+	return [...]string{"Options", "The command", "Summary", "Results", "What is read", "Energy", "Privacy", "Settings"}[g]
 }
 
 // scope says in which settings files an option may stand.
@@ -47,6 +65,15 @@ type value interface {
 func (o *option) isSwitch() bool {
 	_, ok := o.value.(toggle)
 	return ok
+}
+
+// repeats reports whether the option may be given several times.
+func (o *option) repeats() bool {
+	switch o.value.(type) {
+	case list, *intervals:
+		return true
+	}
+	return false
 }
 
 // meaning returns the usage without its backquotes.
@@ -166,68 +193,3 @@ func environmentOf(t table, lookup func(name string) (string, bool)) layer {
 	}
 	return l
 }
-
-// flags returns the table as cli shows it.
-func (t table) flags() []cli.Flag {
-	flags := make([]cli.Flag, len(t))
-	for i, o := range t {
-		flags[i] = o
-	}
-	return flags
-}
-
-// The methods below make option a cli.Flag. cli never parses one: it gets a command line without options.
-
-// Apply does nothing: the value is set by settle.
-func (o *option) Apply(*flag.FlagSet) error { return nil }
-
-// Names returns the long and the short form.
-func (o *option) Names() []string {
-	if o.short == "" {
-		return []string{o.name}
-	}
-	return []string{o.name, o.short}
-}
-
-// IsSet reports whether a layer above the defaults has the option.
-func (o *option) IsSet() bool { return o.from.kind != defaults }
-
-// IsVisible returns true: no option is hidden.
-func (o *option) IsVisible() bool { return true }
-
-// IsSliceFlag reports whether the option may be given several times.
-func (o *option) IsSliceFlag() bool {
-	switch o.value.(type) {
-	case list, *intervals:
-		return true
-	}
-	return false
-}
-
-// TakesValue reports whether the help shows a placeholder.
-func (o *option) TakesValue() bool { return !o.isSwitch() }
-
-// GetUsage returns the line of the help.
-func (o *option) GetUsage() string { return o.usage }
-
-// GetValue returns the default.
-func (o *option) GetValue() string { return o.value.String() }
-
-// GetDefaultText returns the default in quotes; empty if there is none to show.
-func (o *option) GetDefaultText() string {
-	if s := o.value.String(); s != "" {
-		return fmt.Sprintf("%q", s)
-	}
-	return ""
-}
-
-// GetEnvVars returns the environment variable that sets the option.
-func (o *option) GetEnvVars() []string {
-	if o.variable == "" {
-		return nil
-	}
-	return []string{o.variable}
-}
-
-// String returns the option as cli's help shows it.
-func (o *option) String() string { return cli.FlagStringer(o) }

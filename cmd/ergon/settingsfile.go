@@ -54,8 +54,8 @@ const configName = "config"
 // configOption names one more settings file, which counts more than the others.
 func configOption(to *string) *option {
 	return &option{
-		name: configName, variable: "ERGON_CONFIG", scope: once, value: required{to, "file"},
-		usage: "also take the settings of this `FILE`, before those of the user's and the project's ergon.yaml",
+		name: configName, variable: "ERGON_CONFIG", scope: once, group: forSettings, value: required{to, "file"},
+		usage: "take settings from `FILE` too; they count more than the user's and the project's ergon.yaml",
 	}
 }
 
@@ -245,7 +245,7 @@ func (r *settingsReader) values(o *option, n ast.Node) ([]ast.Node, error) {
 	case *ast.NullNode:
 		return nil, fmt.Errorf("%s: %s has no value", r.file.at(n.GetToken()), o.name)
 	case *ast.SequenceNode:
-		if !o.IsSliceFlag() {
+		if !o.repeats() {
 			return nil, fmt.Errorf("%s: %s takes one value, not a list", r.file.at(n.GetToken()), o.name)
 		}
 		var all []ast.Node

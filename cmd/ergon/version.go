@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+)
+
+// release is the version of the source. A build of a tagged module has its own version.
+const release = "v0.1.0-dev"
+
+func (p *program) versionCommand() *subcommand {
+	return &subcommand{
+		name: "version", usage: "show the version, and what this build can do", example: "ergon -V",
+		run: func(_ context.Context, words []string) error {
+			if len(words) > 0 {
+				return misused("version", "version: takes no argument, not %q", words[0])
+			}
+			p.version()
+			return nil
+		},
+	}
+}
+
+// version prints the version of ergon and of Go, and the system.
+func (p *program) version() {
+	fmt.Fprintf(p.out, "ergon %s\n%s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+}
+
+// version returns the module's version, as the Go toolchain recorded it. A source archive has no version, so there it is the
+// release.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
+		return release
+	}
+	return info.Main.Version
+}
