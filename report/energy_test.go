@@ -149,7 +149,7 @@ func TestBoundsInTheTable(t *testing.T) {
 		case "peak_memory":
 			node.Metrics[i].Bound = datamodel.UpperBound
 		case "processes":
-			node.Metrics[i] = datamodel.Value("processes", 1, units.Processes, "max", sensors.Sampled, "walk")
+			node.Metrics[i] = datamodel.Value("processes", 1, units.Processes, "max", sensors.Sampled, "walk").Least(math.NaN())
 		}
 	}
 	text := render(t, "text", r, report.Options{Unicode: true})

@@ -91,7 +91,7 @@ func rows(r datamodel.Result) []row {
 		line(datamodel.StealTime, cell{}, steal(r, wall)),
 		line(datamodel.PeakMemory, memory(r.Run.Host, s[datamodel.PeakMemory]), cell{}),
 		charge(s[datamodel.PeakMemoryCharge]),
-		line(datamodel.ProcessCount, cellOf(atLeast(s[datamodel.ProcessCount])), forks(r.Tree, s[datamodel.ProcessCount].Value)),
+		line(datamodel.ProcessCount, show(datamodel.ProcessCount), forks(r.Tree, s[datamodel.ProcessCount].Value)),
 		line(datamodel.DiskRead, perSecond(datamodel.DiskRead), cell{}),
 		line(datamodel.DiskWrite, perSecond(datamodel.DiskWrite), cell{}),
 		line(datamodel.NetworkReceive, cell{}, perSecond(datamodel.NetworkReceive)),

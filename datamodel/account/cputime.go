@@ -17,7 +17,11 @@ func (h *host) times(w *doubts) []datamodel.Metric {
 		wall = datamodel.Value(datamodel.WallTime, v, units.Second, "delta", sensors.FromCounter, "monotonic clock")
 	}
 	waited := h.waited()
-	total := h.atLeastRusage(h.cpuTime(waited), waited, w)
+	chosen := h.cpuTime(waited)
+	total := h.atLeastRusage(chosen, waited, w)
+	if h.left && chosen.Reason == "" && !(waited.total > chosen.Value) {
+		total = total.Least(math.NaN()) // what ran outside the cgroup and was not waited for is missing
+	}
 	return append([]datamodel.Metric{wall, total}, h.modes(total, waited)...)
 }
 

@@ -42,3 +42,22 @@ func TestLeft(t *testing.T) {
 		}
 	}
 }
+
+// TestLeftMarks checks that the figures of a command that left its cgroup are marked.
+func TestLeftMarks(t *testing.T) {
+	tree, warnings := build(t, input{
+		Ledger: datamodel.Ledger{GroupTime: new(0.5), UserTime: new(0.1), SystemTime: new(0.1), GroupMemoryPeak: new(1.0), MaxRSS: new(2.0)},
+		Series: gauges(map[string]float64{"memory_peak": 300, "processes_ever": 3, "processes_outside": 1}),
+	})
+	run := tree.First(datamodel.RunLevel)
+	for name, want := range map[string]float64{
+		datamodel.CPUTime: 0.5, datamodel.PeakMemory: 300, datamodel.PeakMemoryCharge: 1, datamodel.ProcessCount: 3,
+	} {
+		if m := run.Metric(name); m.Value != want || m.Bound != datamodel.LowerBound {
+			t.Errorf("%+v, want at least %v", m, want)
+		}
+	}
+	if len(warnings) != 1 || warnings[0].Subject != "target" {
+		t.Errorf("%v, want one about the target", warnings)
+	}
+}

@@ -97,6 +97,16 @@ func (h *host) single() bool {
 	return seen.Reason != "" || seen.Value <= 1
 }
 
+// processCount returns how many processes the command had. A process that lives between two looks is not seen, so a count by
+// looks is a lower bound.
+func (h *host) processCount() datamodel.Metric {
+	m := h.ledgerOr(datamodel.ProcessCount, nil, "", "", sensors.TargetProcessesEver)
+	if m.Reason == "" && m.Provenance == sensors.Sampled && !h.single() {
+		m = m.Least(math.NaN())
+	}
+	return m
+}
+
 // lag is how far the kernel's counts of a process's memory may lie apart, in By: it collects them in batches per CPU.
 func (h *host) lag() float64 {
 	const batch, page = 64, 4096

@@ -26,7 +26,7 @@ func (h *host) sizes(w *doubts) []datamodel.Metric {
 	memory := h.peakMemory(charge, w)
 	return []datamodel.Metric{
 		memory, charge,
-		h.ledgerOr(datamodel.ProcessCount, nil, "", "", sensors.TargetProcessesEver),
+		h.processCount(),
 		h.ledgerOr(datamodel.DiskRead, l.ReadBytes, "delta", cmp.Or(l.IOSource, fromIO), sensors.TargetRead),
 		h.ledgerOr(datamodel.DiskWrite, l.WriteBytes, "delta", cmp.Or(l.IOSource, fromIO), sensors.TargetWritten),
 		h.gpuMemory(),
