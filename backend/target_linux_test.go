@@ -133,6 +133,25 @@ func play(name string) {
 	case "private": // 4 children hold n MiB each, at the same time
 		family(4, "holds "+arg)
 		return
+	case "mapped": // 4 children hold n MiB of shared memory of their own each, at the same time
+		family(4, "maps "+arg)
+		return
+	case "maps": // holds n MiB of shared memory until the gate closes
+		b, err := unix.Mmap(-1, 0, n*mebibyte, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS|unix.MAP_POPULATE)
+		if err != nil {
+			return
+		}
+		hold(0)
+		_ = unix.Munmap(b)
+		return
+	case "later": // after a byte from the gate, 4 children hold n MiB each
+		tell(0)
+		_, _ = os.Stdin.Read(make([]byte, 1))
+		family(4, "holds "+arg)
+		return
+	case "headless": // holds n MiB in another thread, after the first thread has ended
+		headless(n)
+		return
 	case "family": // n children that only wait
 		family(n, "holds 0")
 		return
@@ -212,6 +231,43 @@ func hold(mib int) {
 	tell(0)
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	runtime.KeepAlive(b)
+}
+
+// headless ends the first thread of the process, and then holds memory until the gate closes.
+func headless(mib int) {
+	ended := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		for {
+			text, _ := os.ReadFile("/proc/self/stat")
+			if _, after, _ := strings.Cut(string(text), ") "); strings.HasPrefix(after, "Z") {
+				close(ended)
+				return
+			}
+			runtime.Gosched()
+		}
+	}()
+	go func() {
+		<-ended
+		hold(mib)
+		os.Exit(0)
+	}()
+	// Each goroutine keeps its thread, so one of them comes to the first thread.
+	for {
+		go func() {
+			runtime.LockOSThread()
+			if unix.Gettid() == unix.Getpid() {
+				_, _, _ = unix.Syscall(unix.SYS_EXIT, 0, 0, 0)
+			}
+			select {}
+		}()
+		select {
+		case <-ended:
+			select {}
+		default:
+			runtime.Gosched()
+		}
+	}
 }
 
 // family starts children that share the gate and waits for them.
@@ -506,7 +562,8 @@ func (s *subject) awaitReports(n int) {
 func (s *subject) lookAll() {
 	s.t.Helper()
 	for _, f := range s.sources {
-		f.Source.(*targetSource).looks.next, f.Source.(*targetSource).switches.next = 0, 0
+		of := f.Source.(*targetSource)
+		of.looks.next, of.switches.next, of.held.next, of.tree.memory.shares.next = 0, 0, 0, 0
 		f.read(s.t)
 	}
 }
@@ -576,6 +633,9 @@ func TestTargetCPUTruth(t *testing.T) {
 				t.Logf("%-6s CPU %.3f of %.3f s = %.3f; user+system %.3f; processes ever %v; minor faults %v", name,
 					f.grown(targetCPU), truth, f.grown(targetCPU)/truth,
 					f.grown(targetUser)+f.grown(targetSystem), f.last[targetProcessesEver], f.grown(targetMinorFaults))
+				if f.last[targetOutside] > 0 {
+					t.Errorf("%s: %v processes outside the cgroup", name, f.last[targetOutside])
+				}
 				// A Go process that starts others first starts one to test the kernel (os.checkClonePidfd).
 				if ever, most := f.last[targetProcessesEver], children+1+1+2*c.unseen; ever < 1 || ever > float64(most) {
 					t.Errorf("%s: %v processes ever, want 1 to %d", name, ever, most)
@@ -643,6 +703,7 @@ func TestTargetMemoryTruth(t *testing.T) {
 	}{
 		{"5 share 100 MiB", "shares 100", 1, 100, 12},
 		{"4 of 60 MiB each", "private 60", 4, 240, 30},
+		{"4 of 60 MiB of shared memory each", "mapped 60", 4, 240, 40},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := start(t, c.as)
@@ -656,6 +717,9 @@ func TestTargetMemoryTruth(t *testing.T) {
 					if got < c.held || got > c.held+c.more {
 						t.Errorf("%s: %s is %.1f MiB, want %v to %v", name, f.Sensors()[i].Name, got, c.held, c.held+c.more)
 					}
+				}
+				if outside := f.last[targetOutside]; outside > 0 || math.IsNaN(outside) != (name != "cgroup") {
+					t.Errorf("%s: %v processes outside the cgroup", name, outside)
 				}
 				if f.last[targetProcesses] != processes || f.last[targetProcessesEver] < processes || f.last[targetProcessesEver] > processes+1 {
 					t.Errorf("%s: %v processes, %v ever; want %v", name, f.last[targetProcesses], f.last[targetProcessesEver], processes)
@@ -672,6 +736,69 @@ func TestTargetMemoryTruth(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTargetFirstThreadEnded checks that a process whose first thread has ended is read like any other.
+func TestTargetFirstThreadEnded(t *testing.T) {
+	exact(t)
+	const mib = 50
+	s := start(t, "headless "+strconv.Itoa(mib))
+	s.awaitReports(1)
+	s.lookAll()
+	for name, f := range s.sources {
+		for i, want := range map[int][2]float64{
+			targetMemory: {mib * mebibyte, (mib + 20) * mebibyte}, targetProcesses: {1, 1}, targetThreads: {2, 100},
+			targetProcessesEver: {1, 1},
+		} {
+			if got := f.last[i]; !(got >= want[0] && got <= want[1]) {
+				t.Errorf("%s: %s is %v, want %v", name, f.Sensors()[i].Name, got, want)
+			}
+		}
+		var peak uint64
+		f.Source.(*targetSource).Processes(func(p sensors.Process) { peak = max(peak, p.PeakMemory) })
+		if peak < mib*mebibyte {
+			t.Errorf("%s: the table has a peak of %d bytes", name, peak)
+		}
+	}
+	_ = s.gate.Close()
+	s.beat()
+}
+
+// TestTargetLeavesItsCgroup checks that a process that was moved to another cgroup is followed, with its children, and that its
+// memory counts.
+func TestTargetLeavesItsCgroup(t *testing.T) {
+	exact(t)
+	s := start(t, "later 60")
+	f := s.sources["cgroup"]
+	if f == nil {
+		t.Skip("no cgroup can be made here")
+	}
+	other, err := cgroup.Make(fmt.Sprintf("test-other-%d", os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = other.Leave() })
+	s.awaitReports(1)
+	if err := other.Add(s.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.gate.Write([]byte{0}); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitReports(4)
+	for range 3 { // the second look in which the process is not in the group is certain
+		s.lookAll()
+	}
+	for i, want := range map[int][2]float64{
+		targetMemory: {240 * mebibyte, 280 * mebibyte}, targetMemoryPeak: {240 * mebibyte, 280 * mebibyte},
+		targetProcesses: {5, 5}, targetOutside: {5, 5}, targetThreads: {5, 200},
+	} {
+		if got := f.last[i]; !(got >= want[0] && got <= want[1]) {
+			t.Errorf("%s is %v, want %v", f.Sensors()[i].Name, got, want)
+		}
+	}
+	_ = s.gate.Close()
+	s.beat()
 }
 
 // TestTargetIO checks that a child's writes count once. They are in the child's file while it lives, and afterwards in its

@@ -56,13 +56,51 @@ func TestParseSwitches(t *testing.T) {
 	}
 }
 
+func TestParsePages(t *testing.T) {
+	if resident, shared, ok := parsePages([]byte("730 471 444 5 0 89 0\n")); !ok || resident != 471 || shared != 444 {
+		t.Errorf("got %d, %d, %v, want 471, 444", resident, shared, ok)
+	}
+	for _, bad := range []string{"", "730", "730 471", "730 444 471 5 0 89 0", "730 -1 0 0"} {
+		if resident, shared, ok := parsePages([]byte(bad)); ok {
+			t.Errorf("%q is parsed as %d, %d", bad, resident, shared)
+		}
+	}
+}
+
+func TestParseShares(t *testing.T) {
+	const text = "55f8-7ffd ---p 00000000 00:00 0                          [rollup]\nRss:                1884 kB\n" +
+		"Pss:                 207 kB\nPss_Dirty:           108 kB\nPss_Anon:            108 kB\nPss_File:             99 kB\n"
+	old, _, _ := strings.Cut(text, "Pss_Dirty")
+	for _, c := range []struct {
+		text           string
+		all, anonymous uint64
+	}{{text, 207 << 10, 108 << 10}, {old, 207 << 10, 207 << 10}} {
+		if all, anonymous, ok := parseShares([]byte(c.text)); !ok || all != c.all || anonymous != c.anonymous {
+			t.Errorf("got %d, %d, %v, want %d, %d", all, anonymous, ok, c.all, c.anonymous)
+		}
+	}
+	for _, bad := range []string{"", "Pss: 1 kB", strings.Replace(text, "207", "-1", 1), strings.Replace(text, "108 kB\nPss_File", "208 kB\nPss_File", 1)} {
+		if all, anonymous, ok := parseShares([]byte(bad)); ok {
+			t.Errorf("%q is parsed as %d, %d", bad, all, anonymous)
+		}
+	}
+}
+
 // FuzzProcess checks that the parsers accept only texts with all fields, and that text after the fields changes nothing.
 func FuzzProcess(f *testing.F) {
 	f.Add([]byte("1 (a) S 1 1 1 0 -1 0 1 1 1 1 1 1 1 1 20 0 1 0 5 1 7 9 1 1 140722\n"))
 	f.Add([]byte("rchar: 1\nwchar: 2\nsyscr: 3\nsyscw: 4\nread_bytes: 5\nwrite_bytes: 6\n"))
 	f.Add([]byte("N\nVmHWM:\t    1704 kB\nVmRSS: 1 kB\n"))
 	f.Add([]byte("N\nvoluntary_ctxt_switches:\t1\nnonvoluntary_ctxt_switches:\t2\n"))
+	f.Add([]byte("730 471 444 5 0 89 0\n"))
+	f.Add([]byte("1-2 ---p 0 00:00 0 [rollup]\nPss: 207 kB\nPss_Anon: 108 kB\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
+		if resident, shared, ok := parsePages(b); ok && shared > resident {
+			t.Errorf("%q is parsed as %d shared of %d pages", b, shared, resident)
+		}
+		if all, anonymous, ok := parseShares(b); ok && anonymous > all {
+			t.Errorf("%q is parsed as %d anonymous of %d bytes", b, anonymous, all)
+		}
 		if s, ok := parseProcessStat(b); ok {
 			if more, still := parseProcessStat(append(slices.Clone(b), " 1 2 3\n"...)); !still && s.stack == 0 || s.parent < 0 || !bytes.Contains(b, s.name) {
 				t.Errorf("%q is parsed as %+v, with more text as %+v", b, s, more)

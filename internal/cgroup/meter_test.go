@@ -1,10 +1,12 @@
 package cgroup
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -135,6 +137,65 @@ func TestMemoryMeter(t *testing.T) {
 	if err := m.Close(); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestHeld has memory.stat as the two versions write it. The v1 file also has keys without the groups below, and v2's
+// file_mapped holds mapped shared memory, so shmem is not added.
+func TestHeld(t *testing.T) {
+	const v1 = "cache 90\nrss 1\nshmem 7\nmapped_file 2\nhierarchical_memory_limit 9223372036854771712\n" +
+		"total_cache 900\ntotal_rss 110592\ntotal_shmem 70\ntotal_mapped_file 4096\n"
+	const v2 = "anon 110592\nfile 900\nkernel 5\nkernel_stack 1\nshmem 70\nfile_mapped 4096\nfile_dirty 3\n"
+	for _, files := range []map[string]string{
+		{"memory.current": "5\n", "memory.stat": v2},
+		{"memory.usage_in_bytes": "5\n", "memory.stat": v1},
+	} {
+		m, err := OpenMemory(group(t, files))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := m.Held()
+		if want := (Held{Anonymous: 110592, Mapped: 4096}); err != nil || got != want {
+			t.Errorf("%s: %+v, %v; want %+v", m.Source(), got, err, want)
+		}
+		if n := testing.AllocsPerRun(50, func() { _, err = m.Held() }); n != 0 || err != nil {
+			t.Errorf("reading allocates %v times (%v)", n, err)
+		}
+		if err := errors.Join(m.Close(), m.Close()); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, files := range []map[string]string{
+		{"memory.current": "5\n"},
+		{"memory.current": "5\n", "memory.stat": "anon 1\n"},
+		{"memory.current": "5\n", "memory.stat": "anon -1\nfile_mapped 1\n"},
+		{"memory.current": "5\n", "memory.stat": v1},
+	} {
+		m, err := OpenMemory(group(t, files))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := m.Held(); err == nil {
+			t.Errorf("%v: %+v and no error", files, got)
+		}
+		_ = m.Close()
+	}
+}
+
+// FuzzMemoryStat checks that text after the two lines changes nothing, and that only a text with both is accepted.
+func FuzzMemoryStat(f *testing.F) {
+	f.Add([]byte("anon 1\nfile 3\nfile_mapped 2\n"))
+	f.Add([]byte("anon 18446744073709551616\nfile_mapped 2"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		keys := [2]string{"anon", "file_mapped"}
+		h, err := parseMemoryStat(b, keys)
+		if err != nil {
+			return
+		}
+		more, err := parseMemoryStat(append(bytes.TrimSuffix(slices.Clone(b), []byte("\n")), "\nother 1\n"...), keys)
+		if err != nil || more != h || !bytes.Contains(b, []byte("anon ")) || !bytes.Contains(b, []byte("file_mapped ")) {
+			t.Errorf("%q: %+v, with more text %+v, %v", b, h, more, err)
+		}
+	})
 }
 
 // FuzzCPUStat checks that no text gives a negative time, and that the other parsers do not panic.

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -31,6 +32,56 @@ func TestIO(t *testing.T) {
 	if s.IO.WriteChars != 25*4096 || s.IO.WriteCalls != 25 || s.IO.ReadChars < 25*4096 || s.IO.ReadCalls < 25 {
 		t.Errorf("%+v", *s.IO)
 	}
+}
+
+// TestChildless checks whether an ended process is known to have had no children. A process that ignores the end of its
+// children is not.
+func TestChildless(t *testing.T) {
+	for _, c := range []struct {
+		command []string
+		name    string
+		want    bool
+	}{
+		{[]string{"sh", "-c", "exit"}, "sh", true},
+		{[]string{"sh", "-c", "/bin/true; exit"}, "sh", false},
+		{[]string{"env", "--ignore-signal=CHLD", "true"}, "true", false},
+	} {
+		d := hold(t, c.command...)
+		if err := d.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Exited(); err != nil {
+			t.Fatal(err)
+		}
+		s, err := d.Reap()
+		if err != nil || s.Own == nil || s.Own.Childless != c.want || s.Own.Name != c.name {
+			t.Errorf("%v: %+v, %v; want childless %v", c.command, s.Own, err, c.want)
+		}
+	}
+}
+
+func TestParseOwn(t *testing.T) {
+	const rest = " Z 4241 4242 4242 34816 -1 4194304 150 0 1 0 5 3 40 12 20 0 1 0 812345 0 0 18446744073709551615 0 0 0 0 0 0 0 4096 0 0 0 0 17\n"
+	for stat, want := range map[string]bool{
+		"42 (a) b" + rest: false, "42 (sh)" + rest: true, "42 (sh)" + strings.Replace(rest, "150 0", "150 9", 1): false,
+		"42 (sh)" + strings.Replace(rest, " 1 0 5", " 1 2 5", 1): false, "42 (sh)" + strings.Replace(rest, " 4096", " 69632", 1): false,
+		"42 (sh)" + rest[:60]: false, "42 (sh": false, "": false,
+	} {
+		name, childless := parseOwn([]byte(stat))
+		if childless != want || childless && name != "sh" {
+			t.Errorf("%q: %q, %v; want %v", stat, name, childless, want)
+		}
+	}
+}
+
+// FuzzOwn checks that a process counts as childless only if all fields are there.
+func FuzzOwn(f *testing.F) {
+	f.Add([]byte("42 (sh) Z 1 1 1 0 -1 0 150 0 1 0 5 3 40 12 20 0 1 0 8 0 0 1 0 0 0 0 0 0 0 4096 0 0 0 0 17\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if name, childless := parseOwn(b); childless && (len(bytes.Fields(b)) < 32 || !bytes.Contains(b, []byte(name))) {
+			t.Errorf("%q: %q is childless", b, name)
+		}
+	})
 }
 
 // TestDescendants has a tree of three below a child of ours.
