@@ -87,13 +87,15 @@ type processor struct {
 	seen bool
 }
 
-// reading converts the times in each mode into the values of cpuSensors. Utilization is NaN at the first reading, and if no
-// time was counted since the last: the kernel's ticks are 10 ms apart.
+// reading converts the times in each mode into the values of cpuSensors. A mode that is not counted is NaN. Utilization is
+// NaN at the first reading, and if no time was counted since the last: the kernel's ticks are 10 ms apart.
 func (p *processor) reading(now [nModes]float64, parts float64, dst []float64) {
 	var busy, spare float64
 	for m := range now {
 		dst[m] = now[m] / parts
-		if rise := now[m] - p.last[m]; m == idle || m == iowait {
+		if rise := now[m] - p.last[m]; math.IsNaN(now[m]) && m != idle {
+			continue
+		} else if m == idle || m == iowait {
 			spare += rise
 		} else {
 			busy += rise

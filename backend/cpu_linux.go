@@ -32,8 +32,14 @@ type cpuSource struct {
 	// source was opened. A processor that goes offline later has no line and reads NaN.
 	slot []int
 	cpus []processor // cpus[0] is the whole machine
+	// modes is the number of modes that the kernel counts. Old ones and some imitations count fewer than nModes.
+	modes int
 	// pressure is the last reading, if the kernel has it.
 	pressure pressure
+	// all has a reading of every sensor, and keep the places in it of those in the list. Both are nil if the kernel counts
+	// everything.
+	all  []float64
+	keep []int
 }
 
 func openCPU(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
@@ -46,12 +52,16 @@ func openCPU(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.
 		return nil, nil, errors.Join(unreadable(stat.path, err), stat.close())
 	}
 	c := &cpuSource{stat: stat, list: inSteps(cpuSensors(-1, stat.path), units.Second, 1.0/userHZ), cpus: make([]processor, 1)}
+	whole := b
 	for len(b) > 0 {
 		var l []byte
 		l, b = line(b)
-		n, _, ok := cpuLine(l)
+		n, times, ok := cpuLine(l)
 		if !ok {
 			break
+		}
+		if c.modes == 0 {
+			c.modes = numbers(times)
 		}
 		if n < 0 {
 			continue
@@ -72,11 +82,51 @@ func openCPU(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.
 		Unit: units.Processes, Kind: sensors.Counter, Use: sensors.Forks, Source: stat.path,
 		Doc: "processes and threads started on the whole machine",
 	}))
+	absences := c.leaveOut(whole)
 	if p, ok := openPressure(setup, "cpu"); ok {
 		c.pressure = p
 		c.list = append(c.list, p.sensor("cpu", sensors.CPUPressure, "time in which some task that could run waited for a processor"))
 	}
-	return c, nil, nil
+	return c, absences, nil
+}
+
+// numbers returns how many numbers b begins with, at most nModes.
+func numbers(b []byte) int {
+	for n := range nModes {
+		var ok bool
+		if _, b, ok = number(b); !ok {
+			return n
+		}
+	}
+	return nModes
+}
+
+// leaveOut takes what the kernel does not count out of the list. b is the content of the file.
+func (c *cpuSource) leaveOut(b []byte) []sensors.Absence {
+	first := make([]float64, len(c.list))
+	c.parse(b, first)
+	for i := range c.cpus {
+		c.cpus[i].seen = false
+	}
+	var absences []sensors.Absence
+	var keep []int
+	for i, s := range c.list {
+		if math.IsNaN(first[i]) && s.Kind == sensors.Counter {
+			absences = append(absences, absent(s, c.stat.path, &absenceError{sensors.Unsupported, "not counted by this kernel"}))
+		} else {
+			keep = append(keep, i)
+		}
+	}
+	if len(absences) == 0 {
+		return nil
+	}
+	c.all, c.keep = first, keep
+	list := make([]sensors.Sensor, len(keep))
+	for i, k := range keep {
+		list[i] = c.list[k]
+	}
+	c.list = list
+	return absences
 }
 
 // cpuLine splits a processor's line into its number and its times. The number of the whole machine is -1.
@@ -101,7 +151,14 @@ func (c *cpuSource) Read(dst []float64) error {
 		missing(dst)
 		return err
 	}
-	c.parse(b, dst)
+	if c.keep == nil {
+		c.parse(b, dst)
+	} else {
+		c.parse(b, c.all)
+		for i, k := range c.keep {
+			dst[i] = c.all[k]
+		}
+	}
 	if c.pressure.f != nil {
 		dst[len(dst)-1] = c.pressure.read()
 	}
@@ -130,6 +187,10 @@ func (c *cpuSource) parse(b []byte, dst []float64) {
 		p := &c.cpus[at]
 		var now [nModes]float64
 		for m := range now {
+			if m >= c.modes {
+				now[m] = math.NaN()
+				continue
+			}
 			var ticks uint64
 			if ticks, times, ok = number(times); !ok {
 				break

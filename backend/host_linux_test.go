@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"errors"
+	"maps"
 	"math"
 	"os"
 	"os/exec"
@@ -185,6 +186,67 @@ func TestMemory(t *testing.T) {
 	f("", nan, nan, nan)
 }
 
+// TestMemoryLacks checks that an amount which is missing or impossible costs only the readings that are made of it, and that
+// their reasons are true.
+func TestMemoryLacks(t *testing.T) {
+	const total, available, swap = "MemTotal: 4 kB\n", "MemAvailable: 1 kB\n", "SwapTotal: 4 kB\nSwapFree: 3 kB\n"
+	for _, c := range []struct {
+		text string
+		want map[string]float64 // the readings
+		why  map[string]string  // the reasons of the others
+	}{
+		{total + available + swap, map[string]float64{"memory/used": 3072, "memory/available": 1024, "memory/swap_used": 1024}, nil},
+		{total + swap, map[string]float64{"memory/swap_used": 1024}, map[string]string{
+			"memory/used": "no value of MemAvailable", "memory/available": "no value of MemAvailable",
+		}},
+		{available + swap, map[string]float64{"memory/available": 1024, "memory/swap_used": 1024}, map[string]string{
+			"memory/used": "no value of MemTotal",
+		}},
+		{total + "MemAvailable: 5 kB\n" + swap, map[string]float64{"memory/swap_used": 1024}, map[string]string{
+			"memory/used":      "MemAvailable is above MemTotal: one of them is wrong",
+			"memory/available": "MemAvailable is above MemTotal: one of them is wrong",
+		}},
+		{total + available + "SwapTotal: 4 kB\nSwapFree: 5 kB\n", map[string]float64{"memory/used": 3072, "memory/available": 1024}, map[string]string{
+			"memory/swap_used": "SwapFree is above SwapTotal: one of them is wrong",
+		}},
+		{total + available, map[string]float64{"memory/used": 3072, "memory/available": 1024}, map[string]string{
+			"memory/swap_used": "no value of SwapTotal",
+		}},
+		{"MemTotal: 0 kB\nMemAvailable: 0 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n", map[string]float64{
+			"memory/used": 0, "memory/available": 0, "memory/swap_used": 0,
+		}, nil},
+	} {
+		source, absences := sensortest.Open(t, memory(), fixture.Unpack(t, "-- proc/meminfo --\n"+c.text))
+		if got := values(t, source); !maps.Equal(got, c.want) {
+			t.Errorf("%q: %v, want %v", c.text, got, c.want)
+		}
+		why := map[string]string{}
+		for _, a := range absences {
+			why[a.ID] = a.Reason
+		}
+		if len(why) != len(c.why) || len(why) > 0 && !maps.Equal(why, c.why) {
+			t.Errorf("%q: absent %v, want %v", c.text, why, c.why)
+		}
+	}
+}
+
+// TestCPULacks checks that a mode which the kernel does not count costs itself: a kernel without steal time.
+func TestCPULacks(t *testing.T) {
+	host := fixture.Unpack(t, "-- proc/stat --\ncpu  10 0 5 100 3 1 1\ncpu0 10 0 5 100 3 1 1\n")
+	source, absences := sensortest.Open(t, cpu(), host)
+	for _, s := range source.Sensors() {
+		if s.Name == "steal" || s.Name == "forks" {
+			t.Errorf("%s is in the list", s.ID)
+		}
+	}
+	if len(absences) != 3 {
+		t.Errorf("absent: %+v; want steal of both devices, and forks", absences)
+	}
+	check(t, values(t, source), map[string]float64{"cpu/user": 0.1, "cpu/cpu0/softirq": 0.01})
+	rewrite(t, filepath.Join(host.Proc, "stat"), "cpu  20 0 5 110 3 1 1\ncpu0 20 0 5 110 3 1 1\n")
+	check(t, values(t, source), map[string]float64{"cpu/utilization": 0.5, "cpu/cpu0/utilization": 0.5, "cpu/cpu0/idle": 1.1})
+}
+
 func TestDisk(t *testing.T) {
 	host := fixture.Host(t, "empty-vm")
 	source, _ := sensortest.Open(t, disk(), host)
@@ -348,7 +410,7 @@ func FuzzCPU(f *testing.F) {
 		[]byte("cpu  7026 0 2962 204202 358 0 58 21 0 0\ncpu1 3219 0 1160 102906 16 0 13 7 0 0\n"))
 	f.Add([]byte("cpu 1 18446744073709551615 1 1 1 1 1 1"), []byte("cpu 18446744073709551615 1 0 0 0 0 0 0\ncpu"))
 	f.Fuzz(func(t *testing.T, first, second []byte) {
-		c := &cpuSource{slot: []int{1, -1, 2}, cpus: make([]processor, 3)}
+		c := &cpuSource{modes: nModes, slot: []int{1, -1, 2}, cpus: make([]processor, 3)}
 		for _, n := range []int{-1, 0, 2} {
 			c.list = append(c.list, cpuSensors(n, "fuzz")...)
 		}
@@ -363,10 +425,8 @@ func FuzzCPU(f *testing.F) {
 func FuzzMeminfo(f *testing.F) {
 	f.Add([]byte("MemTotal:       24684084 kB\nMemAvailable:   24236140 kB\nSwapTotal: 2 kB\nSwapFree: 1 kB\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		list := memorySensors("fuzz")
-		dst := make([]float64, len(list))
-		parseMeminfo(b, dst)
-		sane(t, list, dst)
+		r := parseMeminfo(b).readings()
+		sane(t, memorySensors("fuzz"), r[:])
 	})
 }
 

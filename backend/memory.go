@@ -17,7 +17,15 @@ func memory() sensors.Backend {
 	}
 }
 
-// memorySensors returns the sensors in the order in which memoryReading fills them.
+// The places of memorySensors.
+const (
+	memoryUsed = iota
+	memoryAvailable
+	swapUsed
+	memoryReadings
+)
+
+// memorySensors returns the sensors in the order of memoryAmounts.readings.
 func memorySensors(source string) []sensors.Sensor {
 	gauge := func(name, doc string) sensors.Sensor {
 		return placed("memory", "", name, sensors.Sensor{
@@ -25,22 +33,56 @@ func memorySensors(source string) []sensors.Sensor {
 		})
 	}
 	return []sensors.Sensor{
-		gauge("used", "memory that cannot be freed without swapping: total less available"),
-		gauge("available", "memory that can be had without swapping, including caches that can be dropped"),
-		gauge("swap_used", "swap space in use"),
+		memoryUsed:      gauge("used", "memory that cannot be freed without swapping: total less available"),
+		memoryAvailable: gauge("available", "memory that can be had without swapping, including caches that can be dropped"),
+		swapUsed:        gauge("swap_used", "swap space in use"),
 	}
 }
 
-// memoryReading fills dst from amounts in bytes, NaN if one is unknown. Amounts that contradict each other give NaN.
-func memoryReading(dst []float64, total, available, swapTotal, swapFree float64) {
-	missing(dst)
-	if used := total - available; used >= 0 {
-		dst[0] = used
+// memoryAmount is an amount of memory in bytes, NaN if it is unknown, and its name in the source.
+type memoryAmount struct {
+	name  string
+	bytes float64
+}
+
+// memoryAmounts is what the memory's readings are made of.
+type memoryAmounts struct{ total, available, swapTotal, swapFree memoryAmount }
+
+// readings returns the values of memorySensors. Amounts that are unknown or contradict each other give NaN.
+func (m memoryAmounts) readings() (r [memoryReadings]float64) {
+	nan := math.NaN()
+	r = [...]float64{nan, nan, nan}
+	if used := m.total.bytes - m.available.bytes; used >= 0 {
+		r[memoryUsed] = used
 	}
-	if !(available > total) && !math.IsInf(available, 0) {
-		dst[1] = available
+	if !(m.available.bytes > m.total.bytes) && !math.IsInf(m.available.bytes, 0) {
+		r[memoryAvailable] = m.available.bytes
 	}
-	if used := swapTotal - swapFree; used >= 0 {
-		dst[2] = used
+	if used := m.swapTotal.bytes - m.swapFree.bytes; used >= 0 {
+		r[swapUsed] = used
 	}
+	return r
+}
+
+// why returns for each of memorySensors why it has no reading, nil if it has one.
+func (m memoryAmounts) why() (why [memoryReadings]error) {
+	above := func(part, whole memoryAmount, need ...memoryAmount) error {
+		for _, a := range need {
+			if math.IsNaN(a.bytes) {
+				return &absenceError{sensors.Unsupported, "no value of " + a.name}
+			}
+		}
+		return &absenceError{sensors.Unreadable, part.name + " is above " + whole.name + ": one of them is wrong"}
+	}
+	reasons := [memoryReadings]error{
+		memoryUsed:      above(m.available, m.total, m.total, m.available),
+		memoryAvailable: above(m.available, m.total, m.available),
+		swapUsed:        above(m.swapFree, m.swapTotal, m.swapTotal, m.swapFree),
+	}
+	for i, r := range m.readings() {
+		if math.IsNaN(r) {
+			why[i] = reasons[i]
+		}
+	}
+	return why
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"os"
+	"slices"
 
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
@@ -15,6 +16,8 @@ import (
 type memorySource struct {
 	meminfo *file
 	list    []sensors.Sensor
+	// gauges are the places in memorySensors of the first sensors of the list.
+	gauges []int
 	// pressure and swap follow the gauges in dst, each only if the machine has it.
 	pressure pressure
 	swap     swap
@@ -25,81 +28,84 @@ func openMemory(_ context.Context, setup sensors.Setup) (sensors.Source, []senso
 	if err != nil {
 		return nil, nil, unreadable(setup.Proc+"/meminfo", err)
 	}
-	m := &memorySource{meminfo: meminfo, list: inSteps(memorySensors(meminfo.path), units.Byte, 1024)}
-	dst := make([]float64, len(m.list))
-	swapTotal, err := m.gauges(dst)
-	if err == nil && math.IsNaN(dst[1]) {
-		// MemAvailable exists since Linux 3.14.
-		err = &absenceError{sensors.Unsupported, "no MemTotal and MemAvailable"}
-	}
+	m := &memorySource{meminfo: meminfo}
+	b, err := meminfo.read()
 	if err != nil {
 		return nil, nil, errors.Join(unreadable(meminfo.path, err), m.Close())
+	}
+	now := parseMeminfo(b)
+	// MemAvailable exists since Linux 3.14. lxcfs and balloons may leave it above MemTotal.
+	why := now.why()
+	var absences []sensors.Absence
+	for i, s := range inSteps(memorySensors(meminfo.path), units.Byte, 1024) {
+		if why[i] != nil {
+			absences = append(absences, absent(s, meminfo.path, why[i]))
+			continue
+		}
+		m.gauges, m.list = append(m.gauges, i), append(m.list, s)
 	}
 	if p, ok := openPressure(setup, "memory"); ok {
 		m.pressure = p
 		m.list = append(m.list, p.sensor("memory", sensors.MemoryPressure, "time in which some task waited for memory: for swap, for pages to be freed"))
 	}
-	if swapTotal > 0 { // /proc/vmstat takes three times as long to read as meminfo
+	if now.swapTotal.bytes > 0 { // /proc/vmstat takes three times as long to read as meminfo
 		if f, err := openQuick(setup.Proc, "vmstat"); err == nil {
 			m.swap = swap{f, float64(os.Getpagesize())}
 			m.list = append(m.list, inSteps(swapSensors(f.path), units.Byte, m.swap.page)...)
 		}
 	}
-	return m, nil, nil
+	if len(m.list) == 0 {
+		return nil, absences, errors.Join(noneOf(absences), m.Close())
+	}
+	return m, absences, nil
 }
 
 func (m *memorySource) Sensors() []sensors.Sensor { return m.list }
 
+// Read fails only if nothing can be read.
 func (m *memorySource) Read(dst []float64) error {
-	n := len(m.list)
-	if m.swap.f != nil {
-		n -= 2
-		m.swap.read(dst[n:])
-	}
-	if m.pressure.f != nil {
-		n--
-		dst[n] = m.pressure.read()
-	}
-	if _, err := m.gauges(dst[:n]); err != nil {
-		missing(dst)
-		return err
-	}
-	return nil
-}
-
-// gauges sets dst to the values of memorySensors and returns the size of the swap space in bytes.
-func (m *memorySource) gauges(dst []float64) (swapTotal float64, err error) {
+	missing(dst)
 	b, err := m.meminfo.read()
-	if err != nil {
-		missing(dst)
-		return math.NaN(), err
+	if err == nil {
+		now := parseMeminfo(b).readings()
+		for at, i := range m.gauges {
+			dst[at] = now[i]
+		}
 	}
-	return parseMeminfo(b, dst), nil
+	rest := dst[len(m.gauges):]
+	if m.pressure.f != nil {
+		rest[0] = m.pressure.read()
+		rest = rest[1:]
+	}
+	if m.swap.f != nil {
+		m.swap.read(rest)
+	}
+	if err != nil && slices.ContainsFunc(dst, func(v float64) bool { return !math.IsNaN(v) }) {
+		return nil
+	}
+	return err
 }
 
-// parseMeminfo sets dst in the order of memorySensors and returns the size of the swap space in bytes, NaN if it is
-// unknown. It stops at the last line it needs.
-func parseMeminfo(b []byte, dst []float64) (swapTotal float64) {
+// parseMeminfo stops at the last line it needs.
+func parseMeminfo(b []byte) memoryAmounts {
 	nan := math.NaN()
-	total, available, swapFree := nan, nan, nan
-	swapTotal = nan
-	for len(b) > 0 && math.IsNaN(swapFree) {
+	m := memoryAmounts{memoryAmount{"MemTotal", nan}, memoryAmount{"MemAvailable", nan}, memoryAmount{"SwapTotal", nan}, memoryAmount{"SwapFree", nan}}
+	for len(b) > 0 && math.IsNaN(m.swapFree.bytes) {
 		var l []byte
 		l, b = line(b)
 		key, rest := word(l)
 		switch string(key) {
 		case "MemTotal:":
-			total = kibibytes(rest)
+			m.total.bytes = kibibytes(rest)
 		case "MemAvailable:":
-			available = kibibytes(rest)
+			m.available.bytes = kibibytes(rest)
 		case "SwapTotal:":
-			swapTotal = kibibytes(rest)
+			m.swapTotal.bytes = kibibytes(rest)
 		case "SwapFree:":
-			swapFree = kibibytes(rest)
+			m.swapFree.bytes = kibibytes(rest)
 		}
 	}
-	memoryReading(dst, total, available, swapTotal, swapFree)
-	return swapTotal
+	return m
 }
 
 // kibibytes parses "24684084 kB" to bytes, NaN if the text has another form.

@@ -17,11 +17,13 @@ func openMemory(context.Context, sensors.Setup) (sensors.Source, []sensors.Absen
 		if err != nil {
 			return err
 		}
-		swapTotal, swapFree := math.NaN(), math.NaN()
+		nan := math.NaN()
+		now := memoryAmounts{memoryAmount{"Total", float64(m.Total)}, memoryAmount{"Available", float64(m.Available)}, memoryAmount{"swap", nan}, memoryAmount{"free swap", nan}}
 		if s, err := mem.SwapMemory(); err == nil {
-			swapTotal, swapFree = float64(s.Total), float64(s.Free)
+			now.swapTotal.bytes, now.swapFree.bytes = float64(s.Total), float64(s.Free)
 		}
-		memoryReading(dst, float64(m.Total), float64(m.Available), swapTotal, swapFree)
+		r := now.readings()
+		copy(dst, r[:])
 		return nil
 	})
 }
