@@ -42,6 +42,9 @@ func placed(family, device, name string, s sensors.Sensor) sensors.Sensor {
 	if s.Resolution == 0 {
 		s.Resolution = resolution(family, s.Unit)
 	}
+	if s.Kind == sensors.Gauge && s.Range == (sensors.Range{}) {
+		s.Range = gaugeRange(s.Unit)
+	}
 	s.ID = family + "/" + name
 	if device != "" {
 		s.ID = family + "/" + strings.Map(plain, device) + "/" + name
@@ -69,6 +72,23 @@ func resolution(family string, unit units.Unit) float64 {
 		return 1
 	}
 	return 0
+}
+
+// gaugeRange returns the range of a gauge that declares none: what no machine exceeds.
+func gaugeRange(unit units.Unit) sensors.Range {
+	switch unit {
+	case units.Ratio:
+		return sensors.Range{Most: 1}
+	case units.Celsius:
+		return sensors.Range{Least: -273.15, Most: 1000}
+	case units.Hertz:
+		return sensors.Range{Most: 1e12}
+	case units.Watt:
+		return sensors.Range{Most: 1e6}
+	case units.Byte:
+		return sensors.Range{Most: 1 << 60}
+	}
+	return sensors.Range{Most: 1e15} // counts, times and energies
 }
 
 // inSteps sets the resolution of all sensors that have the given unit.

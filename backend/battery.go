@@ -31,6 +31,13 @@ func battery() sensors.Backend {
 	}
 }
 
+// mostBattery is a power in W, and mostStored an energy in J, that no battery of a machine has. ACPI's word for "unknown"
+// is far above (ACPI 6.5, 10.2.2.11: 0xffffffff mW).
+const (
+	mostBattery = 10_000
+	mostStored  = 1e9
+)
+
 const supplyClass = "class/power_supply"
 
 // discharging is the content of the file status while the machine runs on the battery.
@@ -48,6 +55,9 @@ type cell struct {
 	power, voltage, current *file
 	// stored is in µWh.
 	stored *file
+	// discharges and idle are what status said last. Both are false if the state is unknown. failed is why it said nothing.
+	discharges, idle bool
+	failed           error
 }
 
 // batterySource has one or two sensors for each battery: power if status is set, stored if stored is set.
@@ -121,11 +131,11 @@ func (b *batterySource) add(dir, name string) []sensors.Absence {
 	b.cells = append(b.cells, c)
 	whole := sensors.Domain{Kind: sensors.BatteryDomain, Part: name}
 	power := placed("battery", name, "power", sensors.Sensor{
-		Domain: whole, Unit: units.Watt, Kind: sensors.Gauge,
-		Doc: "power that the whole machine draws from the battery; no reading unless the battery discharges",
+		Domain: whole, Unit: units.Watt, Kind: sensors.Gauge, Range: sensors.Range{Most: mostBattery},
+		Doc: "power that the whole machine draws from the battery; no reading unless a battery discharges",
 	})
 	stored := placed("battery", name, "stored", sensors.Sensor{
-		Unit: units.Joule, Kind: sensors.Gauge, Doc: "energy left in the battery, by its own gauge",
+		Unit: units.Joule, Kind: sensors.Gauge, Range: sensors.Range{Most: mostStored}, Doc: "energy left in the battery, by its own gauge",
 	})
 	if present, err := readString(filepath.Join(dir, "present")); err == nil && present == "0" {
 		return []sensors.Absence{absent(power, dir, errNoBattery)}
@@ -139,12 +149,7 @@ func (b *batterySource) add(dir, name string) []sensors.Absence {
 		}
 		b.list = append(b.list, power)
 	}
-	f, err := open(filepath.Join(dir, "energy_now"))
-	if err == nil {
-		if _, err = f.number(); err != nil {
-			_ = f.close() // nothing was written, and the first error says more
-		}
-	}
+	f, err := openSigned(filepath.Join(dir, "energy_now"))
 	switch {
 	case err == nil:
 		c.stored, stored.Source = f, f.path
@@ -180,20 +185,36 @@ func (c *cell) openPower(dir string) (err error) {
 	if c.status, err = open(filepath.Join(dir, "status")); err != nil {
 		return err
 	}
-	if c.power, err = open(filepath.Join(dir, "power_now")); err == nil {
-		if _, err = signed(c.power); err == nil || temporary(err) {
+	// A file counts only if it can be read. A reading that is not possible lets the others be tried first.
+	var power *file
+	if power, err = open(filepath.Join(dir, "power_now")); err == nil {
+		var microwatts float64
+		if microwatts, err = signed(power); err == nil && microwatts/1e6 <= mostBattery || temporary(err) {
+			c.power = power
 			return nil
 		}
-		if err = c.power.close(); err != nil {
-			return err
-		}
-		c.power = nil
 	}
-	if c.voltage, err = open(filepath.Join(dir, "voltage_now")); err != nil {
-		return err
+	readable := err == nil
+	if c.voltage, err = openSigned(filepath.Join(dir, "voltage_now")); err == nil {
+		c.current, err = openSigned(filepath.Join(dir, "current_now"))
 	}
-	c.current, err = open(filepath.Join(dir, "current_now"))
-	return err
+	if err != nil && readable {
+		c.power = power
+		return nil
+	}
+	return errors.Join(err, power.close())
+}
+
+// openSigned opens a file and reads it once.
+func openSigned(path string) (*file, error) {
+	f, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = signed(f); err != nil && !temporary(err) {
+		return nil, errors.Join(err, f.close())
+	}
+	return f, nil
 }
 
 // signed reads the absolute value of a number. Discharge is negative in some drivers, as the kernel documents, and positive in
@@ -223,15 +244,8 @@ func amount(b []byte) (float64, bool) {
 	return float64(n), true
 }
 
-// watts returns the power drawn from the battery, NaN if it does not discharge.
+// watts returns the power that the battery's files tell, in either direction.
 func (c *cell) watts() (float64, error) {
-	status, err := c.status.read()
-	if err != nil {
-		return math.NaN(), err
-	}
-	if string(bytes.TrimSpace(status)) != discharging {
-		return math.NaN(), nil
-	}
 	if c.power != nil {
 		microwatts, err := signed(c.power)
 		return microwatts / 1e6, err
@@ -244,10 +258,44 @@ func (c *cell) watts() (float64, error) {
 	return microvolts / 1e6 * (microamperes / 1e6), err
 }
 
+// drawn returns the power drawn from the battery. What discharges gives more than 0 W. A battery that does not discharge
+// gives 0 W while another one feeds the machine, else NaN. If its state is unknown, it gives nothing if its power is 0.
+func (c *cell) drawn(another bool) (float64, error) {
+	if c.failed != nil {
+		return math.NaN(), c.failed
+	}
+	switch w, err := c.watts(); {
+	case c.discharges && !(w > 0):
+		return math.NaN(), err
+	case c.discharges:
+		return w, err
+	case another && (c.idle || w == 0):
+		return 0, nil
+	}
+	return math.NaN(), nil
+}
+
+// look reads what state the battery is in.
+func (c *cell) look() {
+	if c.status == nil {
+		return
+	}
+	var text []byte
+	text, c.failed = c.status.read()
+	text = bytes.TrimSpace(text)
+	c.discharges = string(text) == discharging
+	c.idle = string(text) == "Charging" || string(text) == "Not charging" || string(text) == "Full"
+}
+
 func (b *batterySource) Sensors() []sensors.Sensor { return b.list }
 
 func (b *batterySource) Read(dst []float64) error {
 	missing(dst)
+	feeds := false // a battery feeds the machine
+	for _, c := range b.cells {
+		c.look()
+		feeds = feeds || c.discharges
+	}
 	var first error
 	i, answered := 0, false
 	put := func(v float64, err error) {
@@ -260,7 +308,7 @@ func (b *batterySource) Read(dst []float64) error {
 	}
 	for _, c := range b.cells {
 		if c.status != nil {
-			put(c.watts())
+			put(c.drawn(feeds))
 		}
 		if c.stored != nil {
 			n, err := signed(c.stored)

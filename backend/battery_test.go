@@ -58,7 +58,7 @@ func TestBatteryStatus(t *testing.T) {
 	}{
 		{"Discharging\n", "8411000\n", 8.411},
 		{"Discharging\n", "-8411000\n", 8.411},
-		{"Discharging\n", "0\n", 0},
+		{"Discharging\n", "0\n", math.NaN()}, // what discharges gives more
 		{"Discharging\n", "", math.NaN()},
 		{"Discharging\n", "much\n", math.NaN()},
 		{"Charging\n", "30000000\n", math.NaN()},
@@ -109,7 +109,7 @@ func TestBatteryKinds(t *testing.T) {
 		supply("hidpp_battery_0", "type=Battery", "scope=Device", "status=Discharging", "power_now=1")+
 		supply("AC", "type=Mains", "online=1")+supply("usb", "type=USB", "current_now=1", "voltage_now=1"), "",
 		map[string]float64{
-			"battery/BAT0/power": 1, "battery/BAT0/stored": 3600, "battery/CMB1/power": math.NaN(), "battery/CMB1/stored": 7200,
+			"battery/BAT0/power": 1, "battery/BAT0/stored": 3600, "battery/CMB1/power": 0, "battery/CMB1/stored": 7200,
 		})
 	// The status is missing, so the direction of the power is unknown.
 	f(supply("BAT0", "type=Battery", "power_now=1000000", "energy_now=1000000"), "battery/BAT0/power",
@@ -120,6 +120,65 @@ func TestBatteryKinds(t *testing.T) {
 	f(supply("BAT0", "type=Battery", "present=0", "status=Unknown")+
 		supply("BAT1", "type=Battery", "present=1", "energy_now=1000000"), "battery/BAT0/power battery/BAT1/power",
 		map[string]float64{"battery/BAT1/stored": 3600})
+}
+
+// TestBatteriesTakeTurns checks that a battery which gives nothing counts as 0 W while another one feeds the machine.
+func TestBatteriesTakeTurns(t *testing.T) {
+	host := fixture.Unpack(t, supply("BAT0", "type=Battery", "status=Full", "power_now=1")+supply("BAT1", "type=Battery", "status=Full", "power_now=1"))
+	source, _ := sensortest.Open(t, battery(), host)
+	nan := math.NaN()
+	for _, c := range []struct {
+		status0, power0, status1, power1 string
+		want0, want1                     float64
+	}{
+		{"Discharging", "9000000", "Not charging", "0", 9, 0},
+		{"Full", "0", "Discharging", "7000000", 0, 7},
+		{"Charging", "5000000", "Discharging", "7000000", 0, 7},
+		{"Discharging", "4000000", "Discharging", "5000000", 4, 5},
+		{"Discharging", "9000000", "Unknown", "0", 9, 0},
+		{"Discharging", "9000000", "Unknown", "3000000", 9, nan}, // in which direction?
+		{"Discharging", "0", "Not charging", "0", nan, 0},
+		{"Full", "0", "Not charging", "0", nan, nan}, // from the mains
+		{"Unknown", "0", "Unknown", "0", nan, nan},
+	} {
+		for name, texts := range map[string][2]string{"BAT0": {c.status0, c.power0}, "BAT1": {c.status1, c.power1}} {
+			dir := filepath.Join(host.Sys, "class/power_supply", name)
+			rewrite(t, filepath.Join(dir, "status"), texts[0]+"\n")
+			rewrite(t, filepath.Join(dir, "power_now"), texts[1]+"\n")
+		}
+		got := readings(t, source)
+		if !same(got["battery/BAT0/power"], c.want0) || !same(got["battery/BAT1/power"], c.want1) {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
+// TestBatteryPrefers checks that a preferred file counts only if it can be read and its reading is possible.
+func TestBatteryPrefers(t *testing.T) {
+	const other = "-- sys/class/power_supply/BAT0/power_now (unreadable) --\n"
+	files := []string{"type=Battery", "status=Discharging", "voltage_now=10000000", "current_now=2000000"}
+	for _, c := range []struct {
+		name, archive string
+		want          float64
+		absent        int
+	}{
+		{"an unreadable power", other + supply("BAT0", files...), 20, 1},
+		{"ACPI's unknown, 0xffffffff mW", supply("BAT0", append(files, "power_now=4294967295000")...), 20, 1},
+		{"only that", supply("BAT0", "type=Battery", "status=Discharging", "power_now=4294967295000"), 4294967.295, 1},
+	} {
+		source, absences := sensortest.Open(t, battery(), fixture.Unpack(t, c.archive))
+		if got := readings(t, source)["battery/BAT0/power"]; !same(got, c.want) || len(absences) != c.absent {
+			t.Errorf("%s: %v, want %v; %+v", c.name, got, c.want, absences)
+		}
+		if s := source.Sensors()[0]; s.Range.Holds(c.want) != (c.want == 20) {
+			t.Errorf("%s: the range is %+v", c.name, s.Range)
+		}
+	}
+	// A current that cannot be read is the reason, although the voltage can.
+	source, absences := sensortest.Open(t, battery(), fixture.Unpack(t, supply("BAT0", "type=Battery", "status=Full", "voltage_now=1", "current_now=", "energy_now=1")))
+	if len(source.Sensors()) != 1 || len(absences) != 1 || absences[0].Cause != sensors.Unreadable {
+		t.Errorf("%+v, %+v", source.Sensors(), absences)
+	}
 }
 
 func TestBatteryUnavailable(t *testing.T) {

@@ -256,7 +256,8 @@ func openCPUFreq(_ context.Context, setup sensors.Setup) (sensors.Source, []sens
 			continue
 		}
 		s := placed("cpu", device, "frequency", sensors.Sensor{
-			Unit: units.Hertz, Kind: sensors.Gauge, Use: sensors.CPUFrequency, CPUs: strconv.Itoa(n), Resolution: 1e3, Doc: "clock frequency, as last known to the kernel",
+			Unit: units.Hertz, Kind: sensors.Gauge, Use: sensors.CPUFrequency, CPUs: strconv.Itoa(n), Resolution: 1e3,
+			Range: sensors.Range{Most: 1e11, Runs: true}, Doc: "clock frequency, as last known to the kernel",
 		})
 		if err == nil {
 			_, err = f.read()

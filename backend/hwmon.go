@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path"
 	"path/filepath"
@@ -53,6 +54,9 @@ func noMeter(sys string) error {
 
 const hwmonClass = "class/hwmon"
 
+// mostBoard is a power in W that no board draws. ACPI's word for an error is far above: 0xffffffff mW.
+const mostBoard = 100_000
+
 // hwmonSource reads the file of each meter, in µW or µJ.
 type hwmonSource struct {
 	files []*file
@@ -69,11 +73,16 @@ type chip struct {
 	path string
 }
 
-// meter is one channel of a chip, such as power1 or energy3, and its file.
+// meter is one channel of a chip, such as power1 or energy3, and its files, the best first.
 type meter struct {
-	energy  bool
+	energy bool
+	number int
+	files  []meterFile
+}
+
+// meterFile is a file with the reading of a channel. average means that the chip averages it.
+type meterFile struct {
 	average bool
-	number  int
 	path    string
 }
 
@@ -92,21 +101,14 @@ func openHWMon(_ context.Context, setup sensors.Setup) (sensors.Source, []sensor
 			continue
 		}
 		for _, m := range meters {
-			source, err := resolve(setup.Sys, m.path)
+			source, err := resolve(setup.Sys, m.files[0].path)
 			if err != nil || files[source] { // two chips of one device show the same files
 				continue
 			}
 			files[source] = true
-			s := hwmonSensor(setup.Sys, c, m, source, ids)
-			f, err := open(source)
-			if err == nil {
-				if _, err = f.number(); temporary(err) {
-					err = nil
-				}
-			}
+			s, f, err := openMeter(setup.Sys, c, m, ids)
 			if err != nil {
-				_ = f.close() // nothing was written, and the first error says more
-				absences = append(absences, absent(s, source, err))
+				absences = append(absences, absent(s, s.Source, err))
 				continue
 			}
 			h.files, h.list = append(h.files, f), append(h.list, s)
@@ -119,6 +121,53 @@ func openHWMon(_ context.Context, setup sensors.Setup) (sensors.Source, []sensor
 		return nil, absences, noneOf(absences)
 	}
 	return nil, nil, noMeter(setup.Sys)
+}
+
+// openMeter opens the first file of a channel that has a possible reading. If there is none, it opens the first that can be
+// read, because its reading may become possible. The error is that of the best file.
+func openMeter(sys string, c chip, m meter, ids map[string]int) (s sensors.Sensor, f *file, err error) {
+	described := hwmonSensor(sys, c, m, ids)
+	for i, candidate := range m.files {
+		this, next, possible, failed := described.open(sys, candidate)
+		switch {
+		case failed != nil && i == 0:
+			s, err = this, failed
+		case failed != nil:
+		case possible:
+			return this, next, f.close()
+		case f == nil:
+			s, f = this, next
+		default:
+			_ = next.close() // it was only read from
+		}
+	}
+	if f != nil {
+		return s, f, nil
+	}
+	return s, nil, err
+}
+
+// open opens a file of the channel, and tells whether it has a possible reading.
+func (s meterSensor) open(sys string, from meterFile) (this sensors.Sensor, f *file, possible bool, err error) {
+	this = s.Sensor
+	if from.average {
+		this.Doc = s.averaged
+	}
+	if this.Source, err = resolve(sys, from.path); err != nil {
+		return this, nil, false, err
+	}
+	if f, err = open(this.Source); err != nil {
+		return this, nil, false, err
+	}
+	n, err := f.number()
+	switch {
+	case temporary(err):
+		return this, f, false, nil
+	case err != nil:
+		_ = f.close() // nothing was written, and the first error says more
+		return this, nil, false, err
+	}
+	return this, f, this.Kind == sensors.Counter || this.Range.Holds(watts(n)), nil
 }
 
 // temporary reports whether an error is temporary: a busy bus, a sleeping graphics card.
@@ -185,7 +234,7 @@ func hwmonChips(sys string) ([]chip, error) {
 }
 
 // meters lists the channels of power and energy, in order. The files are in the chip's folder, or with older drivers in the
-// device's folder. If a power has an average over the meter's interval, the average is used: between readings it misses
+// device's folder. If a power has an average over the meter's interval, the average is preferred: between readings it misses
 // less than momentary values do.
 func (c chip) meters(sys string) ([]meter, error) {
 	found := map[string]meter{}
@@ -209,14 +258,23 @@ func (c chip) meters(sys string) ([]meter, error) {
 			if !ok {
 				continue
 			}
-			m.path = folder + "/" + e.Name()
-			if known, again := found[m.channel()]; !again || m.average && !known.average {
-				found[m.channel()] = m
-			}
+			known := found[m.channel()]
+			m.files[0].path = folder + "/" + e.Name()
+			m.files = append(known.files, m.files...)
+			found[m.channel()] = m
 		}
 	}
 	var meters []meter
 	for _, m := range found {
+		slices.SortStableFunc(m.files, func(a, b meterFile) int {
+			switch {
+			case a.average == b.average:
+				return 0
+			case a.average:
+				return -1
+			}
+			return 1
+		})
 		meters = append(meters, m)
 	}
 	slices.SortFunc(meters, func(a, b meter) int {
@@ -253,15 +311,21 @@ func parseMeter(name string) (m meter, ok bool) {
 	if err != nil {
 		return meter{}, false
 	}
-	m.number, m.average = int(n), item == "average"
+	m.number, m.files = int(n), []meterFile{{average: item == "average"}}
 	return m, m.channel() == channel
 }
 
+// meterSensor is the sensor of a channel, before its file is chosen.
+type meterSensor struct {
+	sensors.Sensor
+	averaged string // the doc of an average
+}
+
 // hwmonSensor describes a meter: by its label, by the maker's text of an ACPI meter, or else by its channel.
-func hwmonSensor(sys string, c chip, m meter, source string, ids map[string]int) sensors.Sensor {
+func hwmonSensor(sys string, c chip, m meter, ids map[string]int) meterSensor {
 	label := m.channel()
 	for _, item := range []string{"_label", "_oem_info"} {
-		if file, err := resolve(sys, path.Dir(m.path)+"/"+m.channel()+item); err == nil {
+		if file, err := resolve(sys, path.Dir(m.files[0].path)+"/"+m.channel()+item); err == nil {
 			if text, err := readString(file); err == nil && text != "" {
 				label = raplName(text, label)
 				break
@@ -269,23 +333,34 @@ func hwmonSensor(sys string, c chip, m meter, source string, ids map[string]int)
 		}
 	}
 	name := "power"
-	s := sensors.Sensor{Unit: units.Watt, Kind: sensors.Gauge, Source: source}
 	device := c.instance + "/" + label
-	switch {
-	case m.energy:
+	s := sensors.Sensor{
+		Unit: units.Watt, Kind: sensors.Gauge, Range: sensors.Range{Most: mostBoard},
+		Doc: fmt.Sprintf("power at %s of the chip %s", label, c.name),
+	}
+	if m.energy {
 		name = "energy"
-		s.Unit, s.Kind, s.MaxRate = units.Joule, sensors.Counter, likelyRate
-		s.Doc = fmt.Sprintf("energy counted at %s of the chip %s", label, c.name)
-	case m.average:
-		s.Doc = fmt.Sprintf("power at %s of the chip %s, averaged by the chip", label, c.name)
-	default:
-		s.Doc = fmt.Sprintf("power at %s of the chip %s", label, c.name)
+		s = sensors.Sensor{
+			Unit: units.Joule, Kind: sensors.Counter, MaxRate: likelyRate,
+			Doc: fmt.Sprintf("energy counted at %s of the chip %s", label, c.name),
+		}
 	}
 	if ids[device+name]++; ids[device+name] > 1 {
 		device += "#" + strconv.Itoa(ids[device+name])
 	}
 	s.Domain = c.domain(label, device)
-	return placed("hwmon", device, name, s)
+	// The machine, its modules and processors run. A rail of a chip may be off.
+	s.Range.Runs = !m.energy && s.Domain.Kind != sensors.UnknownDomain
+	s = placed("hwmon", device, name, s)
+	return meterSensor{s, s.Doc + ", averaged by the chip"}
+}
+
+// watts converts a reading in µW. 0xffffffff is a driver's word for an error.
+func watts(n uint64) float64 {
+	if n == math.MaxUint32 {
+		return math.NaN()
+	}
+	return float64(n) / 1e6
 }
 
 // domain tells what a channel of the chip measures. The driver amd_energy shows the processors' own counters
@@ -340,6 +415,9 @@ func (h *hwmonSource) Read(dst []float64) error {
 		n, err := f.number()
 		if err == nil {
 			dst[i] = float64(n) / 1e6
+			if h.list[i].Kind == sensors.Gauge {
+				dst[i] = watts(n)
+			}
 			read++
 			continue
 		}

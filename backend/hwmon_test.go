@@ -138,6 +138,33 @@ func TestHWMonReadings(t *testing.T) {
 	}
 }
 
+// TestHWMonPrefers checks that a preferred file counts only if it can be read and its reading is possible.
+func TestHWMonPrefers(t *testing.T) {
+	const unreadable = "-- sys/class/hwmon/hwmon0/power1_average (unreadable) --\n"
+	for _, c := range []struct {
+		name, archive, item string
+		want                float64
+	}{
+		{"both", chipAt(0, "", "name=power_meter", "power1_average=47000000", "power1_input=51000000"), "power1_average", 47},
+		{"an unreadable average", unreadable + chipAt(0, "", "name=power_meter", "power1_input=51000000"), "power1_input", 51},
+		{"an average that is no number", chipAt(0, "", "name=ina226", "power1_average=N/A", "power1_input=51000000"), "power1_input", 51},
+		{"ACPI's error, 0xffffffff mW", chipAt(0, "", "name=power_meter", "power1_average=4294967295000", "power1_input=51000000"), "power1_input", 51},
+		{"an average of 0 W", chipAt(0, "", "name=power_meter", "power1_average=0", "power1_input=51000000"), "power1_input", 51},
+		{"nothing possible", chipAt(0, "", "name=power_meter", "power1_average=0", "power1_input=4294967295000"), "power1_average", 0},
+		{"an error of 32 bits", chipAt(0, "", "name=ina226", "power1_input=4294967295"), "power1_input", math.NaN()},
+		{"a rail that is off", chipAt(0, "", "name=ina226", "power1_input=0"), "power1_input", 0},
+	} {
+		source, absences := sensortest.Open(t, hwmon(), fixture.Unpack(t, c.archive))
+		s := source.Sensors()[0]
+		if got := sensortest.Read(t, source)[0]; filepath.Base(s.Source) != c.item || !same(got, c.want) || len(absences) > 0 {
+			t.Errorf("%s: %s reads %v, want %s and %v; %+v", c.name, s.Source, got, c.item, c.want, absences)
+		}
+		if s.Range.Runs != (s.Domain.Kind == sensors.MachineMeter) {
+			t.Errorf("%s: %+v", c.name, s)
+		}
+	}
+}
+
 // TestTemporary checks which errors are temporary, so that a meter is kept although its first reading fails.
 func TestTemporary(t *testing.T) {
 	for err, want := range map[error]bool{
@@ -163,10 +190,10 @@ func FuzzHWMonMeter(f *testing.F) {
 			return
 		}
 		item := "_input"
-		if m.average {
+		if m.files[0].average {
 			item = "_average"
 		}
-		if m.channel()+item != name || m.average && m.energy {
+		if m.channel()+item != name || m.files[0].average && m.energy {
 			t.Fatalf("%q is parsed as %+v", name, m)
 		}
 	})

@@ -47,6 +47,9 @@ const (
 	aMean = ", averaged over a second"
 )
 
+// errImpossible is the reason of a sensor whose only answer is not possible, such as 0 W.
+var errImpossible = &absenceError{sensors.Unreadable, "the answer is not possible"}
+
 // errNoAnswer is Read's error if no GPU gave a reading.
 var errNoAnswer = errors.New("nvml: no GPU answers")
 
@@ -98,6 +101,8 @@ type gpuReading struct {
 	averages bool
 	// rare means that few GPUs have it, so its absence is not reported.
 	rare bool
+	// anyway accepts a first reading that is not possible: nothing else answers, and it may become possible.
+	anyway bool
 }
 
 // gpuPart is a domain of a GPU that is filled in when the GPU is known.
@@ -111,7 +116,10 @@ func gpuReadings() []gpuReading {
 		Doc: "energy of the GPU and its memory since the driver was loaded; Volta and later",
 	}}
 	watts := func(name string, use sensors.Use, of sensors.DomainKind, doc string, window time.Duration) []sensors.Sensor {
-		return []sensors.Sensor{{Name: name, Use: use, Domain: gpuPart(of), Unit: units.Watt, Update: gpuUpdate, Window: window, Doc: doc}}
+		return []sensors.Sensor{{
+			Name: name, Use: use, Domain: gpuPart(of), Unit: units.Watt, Range: sensors.Range{Most: gpuRate, Runs: true},
+			Update: gpuUpdate, Window: window, Doc: doc,
+		}}
 	}
 	const ofGPU, ofModule = "power drawn by the GPU and its memory", "power drawn by the module: GPU, memory and processor"
 	memory := []sensors.Sensor{
@@ -120,11 +128,11 @@ func gpuReadings() []gpuReading {
 	}
 	clock := func(name, doc string, kind nvml.ClockType) gpuReading {
 		return gpuReading{
-			sensors: []sensors.Sensor{{Name: name, Unit: units.Hertz, Doc: doc}},
+			sensors: []sensors.Sensor{{Name: name, Unit: units.Hertz, Range: sensors.Range{Most: 1e11}, Doc: doc}},
 			symbol:  "nvmlDeviceGetClockInfo", call: "nvmlDeviceGetClockInfo",
 			read: func(d nvml.Device, dst []float64) nvml.Return {
 				megahertz, ret := d.GetClockInfo(kind)
-				dst[0] = float64(megahertz) * 1e6
+				dst[0] = given(megahertz) * 1e6
 				return ret
 			},
 		}
@@ -156,7 +164,7 @@ func gpuReadings() []gpuReading {
 			averages: true,
 			read: func(d nvml.Device, dst []float64) nvml.Return {
 				n, ret := d.GetPowerUsage()
-				dst[0] = float64(units.Milliwatts(uint64(n)))
+				dst[0] = given(n) / 1e3
 				return ret
 			},
 		},
@@ -183,10 +191,7 @@ func gpuReadings() []gpuReading {
 			symbol: "nvmlDeviceGetUtilizationRates", call: "nvmlDeviceGetUtilizationRates",
 			read: func(d nvml.Device, dst []float64) nvml.Return {
 				u, ret := d.GetUtilizationRates()
-				dst[0] = float64(u.Gpu) / 100
-				if u.Gpu > 100 {
-					dst[0] = math.NaN()
-				}
+				dst[0] = given(u.Gpu) / 100
 				return ret
 			},
 		},
@@ -207,11 +212,16 @@ func gpuReadings() []gpuReading {
 			},
 		},
 		{
-			sensors: []sensors.Sensor{{Name: "temperature", Unit: units.Celsius, Doc: "temperature of the GPU's die"}},
-			symbol:  "nvmlDeviceGetTemperature", call: "nvmlDeviceGetTemperature",
+			sensors: []sensors.Sensor{{
+				Name: "temperature", Unit: units.Celsius, Range: sensors.Range{Least: -50, Most: 200}, Doc: "temperature of the GPU's die",
+			}},
+			symbol: "nvmlDeviceGetTemperature", call: "nvmlDeviceGetTemperature",
 			read: func(d nvml.Device, dst []float64) nvml.Return {
 				degrees, ret := d.GetTemperature(nvml.TEMPERATURE_GPU)
 				dst[0] = float64(int32(degrees)) // only the interface is unsigned
+				if math.IsNaN(given(degrees)) {
+					dst[0] = math.NaN()
+				}
 				return ret
 			},
 		},
@@ -369,14 +379,23 @@ func (n *nvmlSource) add(device nvml.Device, id gpuIdentity) []sensors.Absence {
 	refused := map[string]sensors.Absence{}
 	var order []string
 	taken := map[string]bool{}
-	for _, row := range gpuReadings() {
+	rows := gpuReadings()
+	for i := 0; i < len(rows); i++ {
+		row := rows[i]
 		if taken[row.sensors[0].Name] {
 			continue
 		}
 		why := noFunction(row.symbol)
 		if n.has(row.symbol) {
-			if why = nvmlError(row.probe(device)); why == nil {
+			possible, ret := row.probe(device)
+			switch why = nvmlError(ret); {
+			case why != nil:
+			case possible || row.anyway:
 				g.take(row)
+			default:
+				why = errImpossible
+				row.anyway = true
+				rows = append(rows, row) // after all others
 			}
 		}
 		for _, s := range row.sensors {
@@ -453,11 +472,26 @@ func (n *nvmlSource) averages(device nvml.Device) bool {
 	return ret == nvml.SUCCESS && (major > 8 || major == 8 && minor > 0)
 }
 
-// probe tries the reading once.
-func (r gpuReading) probe(device nvml.Device) nvml.Return {
+// probe tries the reading once. It also tells whether the reading is possible.
+func (r gpuReading) probe(device nvml.Device) (possible bool, ret nvml.Return) {
+	dst := make([]float64, len(r.sensors))
 	if r.field == 0 {
-		return r.read(device, make([]float64, len(r.sensors)))
+		ret = r.read(device, dst)
+	} else {
+		dst[0], ret = r.probeField(device)
 	}
+	possible = true
+	for i, s := range r.sensors {
+		if s.Range == (sensors.Range{}) {
+			s.Range = gaugeRange(s.Unit)
+		}
+		possible = possible && (s.Kind == sensors.Counter || s.Range.Holds(dst[i]))
+	}
+	return possible, ret
+}
+
+// probeField tries a field once.
+func (r gpuReading) probeField(device nvml.Device) (float64, nvml.Return) {
 	v := []nvml.FieldValue{
 		{FieldId: r.field, ScopeId: r.scope, NvmlReturn: uint32(nvml.ERROR_UNKNOWN)},
 		{FieldId: r.field, NvmlReturn: uint32(nvml.ERROR_UNKNOWN)},
@@ -466,17 +500,17 @@ func (r gpuReading) probe(device nvml.Device) nvml.Return {
 		v = v[:1]
 	}
 	if ret := device.GetFieldValues(v); ret != nvml.SUCCESS {
-		return ret
+		return 0, ret
 	}
 	if ret := nvml.Return(v[0].NvmlReturn); ret != nvml.SUCCESS {
-		return ret
+		return 0, ret
 	}
 	n := fieldNumber(&v[0])
 	// Older drivers ignore the scope and return the power of the GPU. Nothing that exists draws 0 W.
 	if math.IsNaN(n) || r.scope != 0 && (n == 0 || n == fieldNumber(&v[1])) {
-		return nvml.ERROR_NOT_SUPPORTED
+		return 0, nvml.ERROR_NOT_SUPPORTED
 	}
-	return nvml.SUCCESS
+	return n / r.unit, nvml.SUCCESS
 }
 
 // take adds a reading. Its sensors come next in the list.
@@ -490,7 +524,15 @@ func (g *gpu) take(r gpuReading) {
 	g.n += len(r.sensors)
 }
 
-// fieldNumber returns the value of a field, NaN if its type is unknown.
+// given returns a number, NaN for NVML's word for "not available" (NVML_VALUE_NOT_AVAILABLE, -1).
+func given(n uint32) float64 {
+	if n == math.MaxUint32 {
+		return math.NaN()
+	}
+	return float64(n)
+}
+
+// fieldNumber returns the value of a field, NaN if its type is unknown or the value is not available.
 func fieldNumber(v *nvml.FieldValue) float64 {
 	bits := binary.NativeEndian.Uint64(v.Value[:])
 	low := binary.NativeEndian.Uint32(v.Value[:])
@@ -498,8 +540,11 @@ func fieldNumber(v *nvml.FieldValue) float64 {
 	case nvml.VALUE_TYPE_DOUBLE:
 		return math.Float64frombits(bits)
 	case nvml.VALUE_TYPE_UNSIGNED_INT:
-		return float64(low)
+		return given(low)
 	case nvml.VALUE_TYPE_UNSIGNED_LONG, nvml.VALUE_TYPE_UNSIGNED_LONG_LONG: // long has 64 bits on every Linux system with NVML
+		if bits == math.MaxUint64 {
+			return math.NaN()
+		}
 		return float64(bits)
 	case nvml.VALUE_TYPE_SIGNED_LONG_LONG:
 		return float64(int64(bits))

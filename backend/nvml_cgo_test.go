@@ -123,8 +123,40 @@ func TestNVML(t *testing.T) {
 		t.Errorf("a reading of 2 GPUs allocates %v times, want at most %d", n, most)
 	}
 	t.Setenv("STUB_NVML_UTILIZATION", "101")
-	if got := gpuValues(t, source)[gpu0+"/utilization"]; !math.IsNaN(got) {
-		t.Errorf("a utilization of 101 %% reads %v", got)
+	for i, v := range sensortest.Read(t, source) {
+		if s := source.Sensors()[i]; s.Name == "utilization" && s.Range.Holds(v) {
+			t.Errorf("a utilization of %v is in the range %+v", v, s.Range)
+		}
+	}
+}
+
+// TestNVMLImpossible checks that a call whose answer is not possible gives way to the next one, and that such an answer is
+// outside the sensor's range.
+func TestNVMLImpossible(t *testing.T) {
+	host, ok := inChild(t, nil)
+	if !ok {
+		return
+	}
+	for _, c := range []struct {
+		power, instant, call string
+		want                 float64
+		possible             bool
+	}{
+		{"250000", "250000", "NVML field POWER_INSTANT", 250, true},
+		{"250000", "0", "nvmlDeviceGetPowerUsage", 250, true},
+		{"250000", "4294967295", "nvmlDeviceGetPowerUsage", 250, true},
+		{"250000", "4294967000", "nvmlDeviceGetPowerUsage", 250, true},
+		{"0", "0", "NVML field POWER_INSTANT", 0, false}, // nothing answers better
+	} {
+		t.Setenv("STUB_NVML_POWER", c.power)
+		t.Setenv("STUB_NVML_INSTANT", c.instant)
+		source, absences := sensortest.Open(t, nvmlBackend(), host)
+		got := gpuValues(t, source)[gpu0+"/power"]
+		i := slices.IndexFunc(source.Sensors(), func(s sensors.Sensor) bool { return s.Use == sensors.GPUPower })
+		s := source.Sensors()[i]
+		if got != c.want || s.Source != c.call || s.Range.Holds(got) != c.possible || len(absences) > 0 {
+			t.Errorf("power %s, instant %s: %v by %s, %+v; absent %+v", c.power, c.instant, got, s.Source, s.Range, absences)
+		}
 	}
 }
 

@@ -52,16 +52,21 @@ func clockSensors(source string) []sensors.Sensor {
 		clockSuspended: row("suspended", sensors.Counter, sensors.Suspended,
 			"time since the start in which the machine was suspended; the monotonic clock does not count it"),
 	}
+	all[clockOffset].Range = sensors.Range{Least: -1e10, Most: 1e10} // 300 years
 	return all[:]
 }
 
 // profilerSensors returns the sensors of both processes, or without a runner those of the sampler.
 func profilerSensors(cpu, memory string, runner bool) ([]sensors.Sensor, []sensors.Absence) {
 	row := func(name string, unit units.Unit, kind sensors.Kind, use sensors.Use, source, doc string) sensors.Sensor {
-		return sensors.Sensor{
+		s := sensors.Sensor{
 			ID: "profiler/" + name, Family: "profiler", Name: name, Unit: unit, Kind: kind, Use: use,
 			Sparse: true, Source: source, Doc: doc,
 		}
+		if kind == sensors.Gauge {
+			s.Range = gaugeRange(unit)
+		}
+		return s
 	}
 	all := [profilerReadings]sensors.Sensor{
 		profilerCPU: row("cpu_time", units.Second, sensors.Counter, sensors.SamplerCPU, cpu,

@@ -64,7 +64,7 @@ func targetSensors(source string) []sensors.Sensor {
 	}
 	gauge := func(name string, unit units.Unit, use sensors.Use, doc string) sensors.Sensor {
 		s := counter(name, unit, use, doc)
-		s.Kind = sensors.Gauge
+		s.Kind, s.Range = sensors.Gauge, gaugeRange(unit)
 		return s
 	}
 	all := [targetReadings]sensors.Sensor{

@@ -5,6 +5,7 @@ package sensors
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -89,6 +90,8 @@ type Sensor struct {
 	// MaxRate is the fastest rise that is physically possible for a counter, in Unit/s, or 0 if it is unknown. A faster
 	// rise is a gap, and gives a warning.
 	MaxRate float64 `json:"max_rate,omitempty"`
+	// Range holds the possible readings of a gauge. Another value is a fault of the driver or the hardware.
+	Range Range `json:"range,omitzero"`
 	// Resolution is the smallest difference between two readings, in Unit, or 0 if it is unknown. It is the step of the
 	// file or call that is read. The hardware behind it may have larger steps.
 	Resolution float64 `json:"resolution,omitempty"`
@@ -116,6 +119,28 @@ type Sensor struct {
 	Source string `json:"source"`
 	// Doc is one sentence for people.
 	Doc string `json:"doc"`
+}
+
+// Range bounds the possible readings of a gauge, in its unit. The zero value means 0 and more.
+type Range struct {
+	// Least and Most are the smallest and the largest possible reading. A Most of 0 means that there is no upper bound.
+	Least float64 `json:"least,omitempty"`
+	Most  float64 `json:"most,omitempty"`
+	// Runs means that 0 is not possible either, because what is measured runs, or nothing would be read.
+	Runs bool `json:"runs,omitempty"`
+}
+
+// Holds reports whether v can be a reading. NaN and infinity cannot.
+func (r Range) Holds(v float64) bool {
+	return v >= r.Least && v <= r.Top() && !(r.Runs && v == 0)
+}
+
+// Top returns the largest possible reading, the largest number if there is no upper bound.
+func (r Range) Top() float64 {
+	if r.Most == 0 {
+		return math.MaxFloat64
+	}
+	return r.Most
 }
 
 // Origin returns the provenance, with the zero value replaced by what it means.

@@ -284,6 +284,12 @@ func TestMetersStandIn(t *testing.T) {
 	f("Grace", 1500+1000, sensors.Integrated, "hwmon power meter (integrated): hwmon/power_meter-ACPI000D:01/Grace_Power_Socket_0; GPUs: GPU-a (power over time)",
 		gauge("hwmon/power_meter-ACPI000D:01/Grace_Power_Socket_0/power", 150), gauge("hwmon/power_meter-ACPI000D:02/CPU_Power_Socket_0/power", 90), card)
 	f("battery", 80, sensors.Integrated, "battery (integrated): battery/BAT0", gauge("battery/BAT0/power", 8))
+	turns := func(id string, watts ...float64) *series.Series {
+		return seriesOf(sensor(id, sensors.Gauge, units.Watt, "test"), every(sec, len(watts)), watts)
+	}
+	// The second takes over within a second. What draws nothing counts as 0 W, or the sum would count both all the time.
+	f("batteries take turns", 8*5, sensors.Integrated, "battery (integrated): battery/BAT0, battery/BAT1",
+		turns("battery/BAT0/power", 8, 8, 8, 0, 0, 0), turns("battery/BAT1/power", 0, 0, 0, 8, 8, 8))
 }
 
 // FuzzResolve takes any IDs. Nothing is summed twice, and everything has its reason.

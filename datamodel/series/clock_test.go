@@ -13,7 +13,7 @@ import (
 // between two clocks that are read one after the other is not reported.
 func TestClock(t *testing.T) {
 	nan := math.NaN()
-	offset := sensors.Sensor{ID: "profiler/clock_offset", Use: sensors.ClockOffset, Unit: units.Second, Kind: sensors.Gauge}
+	offset := sensors.Sensor{ID: "profiler/clock_offset", Use: sensors.ClockOffset, Unit: units.Second, Kind: sensors.Gauge, Range: sensors.Range{Least: -1e10, Most: 1e10}}
 	suspended := sensors.Sensor{ID: "profiler/suspended", Use: sensors.Suspended, Unit: units.Second, Kind: sensors.Counter}
 	f := func(s sensors.Sensor, values []float64, want ...string) {
 		t.Helper()

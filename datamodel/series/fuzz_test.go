@@ -37,7 +37,7 @@ func FuzzAdd(f *testing.F) {
 		case 1:
 			s.Family, s.Unit, s.Name = "target", units.Second, "cpu_time"
 		case 2:
-			s.Family, s.Unit, s.Name = "gpu", units.Celsius, "temperature"
+			s.Family, s.Unit, s.Name, s.Range = "gpu", units.Celsius, "temperature", sensors.Range{Least: -273.15, Most: 1000}
 		case 3:
 			s.Unit, s.Name = units.Watt, "power"
 		}

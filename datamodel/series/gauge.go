@@ -8,7 +8,7 @@ import (
 func (s *Series) addGauge(at []time.Duration, values []float64) {
 	for i, v := range values {
 		t := at[i]
-		if !(v >= s.lowest && v <= math.MaxFloat64) {
+		if !(v >= s.lowest && v <= s.highest) {
 			s.refuse(v)
 			continue
 		}

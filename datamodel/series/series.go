@@ -7,11 +7,7 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/sensors"
-	"github.com/ergon-energy/ergon/units"
 )
-
-// absoluteZero is the lowest temperature, in Cel. Every other quantity here is at least 0, except the time of a clock.
-const absoluteZero = -273.15
 
 // Series folds the readings of one sensor, in the order they were made. Its results are available at any time. It
 // stores no readings, so its size does not grow with the run. Only this type computes differences of counters.
@@ -34,8 +30,8 @@ const absoluteZero = -273.15
 type Series struct {
 	sensor sensors.Sensor
 	readBy string
-	// lowest is the lowest reading that is accepted.
-	lowest float64
+	// lowest and highest are the bounds of the readings that are accepted.
+	lowest, highest float64
 	// wrap is Sensor.Wrap, or 0. maxRate is Sensor.MaxRate per nanosecond, or +Inf. blind is the time in nanoseconds
 	// after which a counter may have wrapped unseen.
 	wrap, maxRate, blind float64
@@ -106,12 +102,11 @@ func New(sensor sensors.Sensor) *Series {
 	inf := math.Inf(1)
 	s := &Series{sensor: sensor, maxRate: inf, blind: inf, tally: tally{min: inf, max: -inf}}
 	s.clock = clockOf(sensor)
-	switch {
-	case sensor.Kind != sensors.Gauge:
-	case sensor.Unit == units.Celsius:
-		s.lowest = absoluteZero
-	case s.clock != nil: // it may be set back
-		s.lowest = -math.MaxFloat64
+	s.highest = math.MaxFloat64
+	if sensor.Kind == sensors.Gauge {
+		if s.lowest, s.highest = sensor.Range.Least, sensor.Range.Top(); sensor.Range.Runs {
+			s.lowest = max(s.lowest, math.SmallestNonzeroFloat64)
+		}
 	}
 	if sensor.Wrap > 0 && sensor.Wrap <= math.MaxFloat64 {
 		s.wrap = sensor.Wrap
@@ -233,6 +228,9 @@ func (s *Series) Add(at []time.Duration, values []float64) {
 func (s *Series) refuse(v float64) {
 	s.missed++
 	if !math.IsNaN(v) {
+		if s.doubt.junk == 0 {
+			s.doubt.refused = v
+		}
 		s.doubt.junk++
 	}
 }

@@ -306,7 +306,7 @@ func TestGauge(t *testing.T) {
 	nan := math.NaN()
 	memory := sensors.Sensor{ID: "memory/used", Family: "memory", Name: "used", Unit: units.Byte, Kind: sensors.Gauge}
 	busy := sensors.Sensor{ID: "cpu/utilization", Family: "cpu", Name: "utilization", Unit: units.Ratio, Kind: sensors.Gauge, Spans: true}
-	heat := sensors.Sensor{ID: "gpu/0/temperature", Family: "gpu", Name: "temperature", Unit: units.Celsius, Kind: sensors.Gauge}
+	heat := sensors.Sensor{ID: "gpu/0/temperature", Family: "gpu", Name: "temperature", Unit: units.Celsius, Kind: sensors.Gauge, Range: sensors.Range{Least: -50, Most: 200}}
 	for _, c := range []struct {
 		name                string
 		sensor              sensors.Sensor
@@ -554,4 +554,36 @@ func TestAddDoesNotAllocate(t *testing.T) {
 	if got := testing.AllocsPerRun(5, func() { s.Add(at, values) }); got != 0 {
 		t.Errorf("%v allocations", got)
 	}
+}
+
+// TestRange checks that a value which a gauge cannot have costs itself, and that a gauge with nothing else says why.
+func TestRange(t *testing.T) {
+	power := sensors.Sensor{
+		ID: "hwmon/power_meter/power", Family: "hwmon", Name: "power", Unit: units.Watt, Kind: sensors.Gauge,
+		Range: sensors.Range{Most: 100_000, Runs: true},
+	}
+	f := func(values []float64, mean float64, refused int64, text string) {
+		t.Helper()
+		s := seriesOf(power, every(sec, len(values)), values)
+		m := s.Metrics()[0]
+		if m.Value != mean && !(math.IsNaN(m.Value) && math.IsNaN(mean)) || m.Gaps != refused {
+			t.Errorf("%v: %v with %d gaps, want %v with %d", values, m.Value, m.Gaps, mean, refused)
+		}
+		said := m.Reason
+		for _, w := range s.Warnings() {
+			said += w.Text
+		}
+		if !strings.Contains(said, text) {
+			t.Errorf("%v: %q, want %q", values, said, text)
+		}
+	}
+	f([]float64{50, 50, 50}, 50, 0, "")
+	f([]float64{50, 4294967.295, 50}, 50, 1, "the reading was refused: 4.29 MW is above 100 kW")
+	f([]float64{50, 0, 50}, 50, 1, "the reading was refused: 0 W is no reading of what runs")
+	f([]float64{-1, 50, 50}, 50, 1, "the reading was refused: -1.00 W is below 0 W")
+	f([]float64{50, math.Inf(1), 50}, 50, 1, "the reading was refused: it was infinite")
+	f([]float64{0, 0, 0}, math.NaN(), 3, "no possible reading in 3 tries: 0 W is no reading of what runs")
+	f([]float64{4294967.295, math.NaN()}, math.NaN(), 2, "no possible reading in 2 tries: 4.29 MW is above 100 kW")
+	power.Range.Runs = false
+	f([]float64{0, 0, 10, 0, 0}, 2.5, 0, "") // batteries take turns
 }

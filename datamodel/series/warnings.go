@@ -12,12 +12,32 @@ import (
 // doubts counts the anomalies by kind.
 type doubts struct {
 	junk, disorder, back, fast, resets, blind int64
+	// refused is the first value that is not possible.
+	refused float64
+}
+
+// impossible says why the refused value cannot be a reading.
+func (s *Series) impossible() string {
+	v := s.doubt.refused
+	value := units.Format(v, s.sensor.Unit)
+	switch {
+	case math.IsInf(v, 0):
+		return "it was infinite"
+	case v == 0:
+		return value + " is no reading of what runs"
+	case v < s.lowest:
+		return value + " is below " + units.Format(s.sensor.Range.Least, s.sensor.Unit)
+	}
+	return value + " is above " + units.Format(s.highest, s.sensor.Unit)
 }
 
 // whyNone returns the reason why there is no reading at all.
 func (s *Series) whyNone() string {
 	if s.rows == 0 {
 		return "never read"
+	}
+	if s.doubt.junk > 0 && s.doubt.disorder == 0 {
+		return fmt.Sprintf("no possible reading in %d tries: %s", s.rows, s.impossible())
 	}
 	return fmt.Sprintf("no reading in %d tries", s.rows)
 }
@@ -60,7 +80,9 @@ func (s *Series) Warnings() []datamodel.Warning {
 	add(s.doubt.fast, "the counter rose faster than %g %s/s, which is not possible; the reading was set aside",
 		s.sensor.MaxRate, unit)
 	add(s.doubt.resets, "the counter was reset; what it counted in the %s before is lost", units.Brief(s.lost))
-	add(s.doubt.junk, "the reading was infinite or below %g %s and was refused", s.lowest, unit)
+	if s.doubt.junk > 0 {
+		add(s.doubt.junk, "the reading was refused: %s", s.impossible())
+	}
 	add(s.doubt.disorder, "the reading had an earlier time than the one before and was refused")
 	out = append(out, s.clock.warnings()...)
 	if s.bridged > 0 && unit == units.Watt {

@@ -339,7 +339,7 @@ func list(r *reader, interval time.Duration) []Listed {
 	out := make([]Listed, len(r.list))
 	for i, sensor := range r.list {
 		out[i] = Listed{Sensor: sensor, Backend: r.name, Interval: interval}
-		if read && !math.IsNaN(r.row[i]) {
+		if read && (sensor.Kind == sensors.Counter || sensor.Range.Holds(r.row[i])) && !math.IsNaN(r.row[i]) {
 			v := r.row[i]
 			out[i].Reading = &v
 		}

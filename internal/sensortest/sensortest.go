@@ -124,6 +124,9 @@ func described(t *testing.T, backend sensors.Backend, host sensors.Setup) {
 		if s.Wrap < 0 || s.MaxRate < 0 || s.Kind == sensors.Gauge && (s.Wrap != 0 || s.MaxRate != 0) {
 			t.Errorf("%s: wrap %v and greatest rate %v do not fit a %v", s.ID, s.Wrap, s.MaxRate, s.Kind)
 		}
+		if s.Kind == sensors.Gauge && !(s.Range.Most > s.Range.Least) || s.Kind == sensors.Counter && s.Range != (sensors.Range{}) {
+			t.Errorf("%s: the range %+v does not fit a %v", s.ID, s.Range, s.Kind)
+		}
 		if s.Source == "" || !sentence(s.Doc) {
 			t.Errorf("%s: source %q or doc %q is not a line of text", s.ID, s.Source, s.Doc)
 		}

@@ -16,6 +16,7 @@
  *     STUB_NVML_ORIGIN=12.5         second of CLOCK_MONOTONIC at which curves begin (when the library was loaded)
  *     STUB_NVML_UPDATE=100          ms between two new values of counter and power (0: always new)
  *     STUB_NVML_WINDOW=25           ms before a new value over which POWER_INSTANT is the mean (0: momentary)
+ *     STUB_NVML_INSTANT=0           mW that POWER_INSTANT answers, whatever the power is
  *     STUB_NVML_AVERAGE=1000        ms over which nvmlDeviceGetPowerUsage and POWER_AVERAGE are the mean. Without it, the
  *                                   first equals POWER_INSTANT, and the second is NOT_SUPPORTED
  *     STUB_NVML_RESET=1.5           s after ORIGIN at which the counter restarts from 0
@@ -330,6 +331,8 @@ static int power_field(void *device, struct field *f)
 	f->type = 1;
 	f->value.ull = ~0ull; /* the upper half is not part of the value */
 	f->value.u = f->id == 185 ? usual(device) : instant(device);
+	if (f->id == 186 && getenv("STUB_NVML_INSTANT"))
+		f->value.u = (unsigned)setting("STUB_NVML_INSTANT", 0);
 	switch (scope) {
 	case 0:
 		return SUCCESS;
