@@ -12,6 +12,7 @@ import (
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 	"golang.org/x/sys/unix"
 
+	"github.com/ergon-energy/ergon/internal/procfs"
 	"github.com/ergon-energy/ergon/internal/quick"
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
@@ -100,6 +101,8 @@ func newGPUUsers(setup sensors.Setup) gpuUsers {
 		u.foreign = &absenceError{
 			sensors.OtherNamespace, "NVML names processes by their numbers outside this container (run the container with --pid=host)",
 		}
+	} else if err := procfs.Check(); err != nil {
+		u.foreign = foreignProc(err)
 	}
 	return u
 }

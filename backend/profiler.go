@@ -56,8 +56,13 @@ func clockSensors(source string) []sensors.Sensor {
 	return all[:]
 }
 
-// profilerSensors returns the sensors of both processes, or without a runner those of the sampler.
-func profilerSensors(cpu, memory string, runner bool) ([]sensors.Sensor, []sensors.Absence) {
+// errNoRunner means that ergon measures nothing, as for a list of sensors.
+func errNoRunner() error {
+	return &absenceError{sensors.NotPresent, "there is no runner: nothing is being measured"}
+}
+
+// profilerSensors returns the sensors of both processes. If runner is not nil, it says why the runner's are absent.
+func profilerSensors(cpu, memory string, runner error) ([]sensors.Sensor, []sensors.Absence) {
 	row := func(name string, unit units.Unit, kind sensors.Kind, use sensors.Use, source, doc string) sensors.Sensor {
 		s := sensors.Sensor{
 			ID: "profiler/" + name, Family: "profiler", Name: name, Unit: unit, Kind: kind, Use: use,
@@ -78,12 +83,10 @@ func profilerSensors(cpu, memory string, runner bool) ([]sensors.Sensor, []senso
 		profilerRunnerMemory: row("runner_memory", units.Byte, sensors.Gauge, sensors.RunnerMemory, memory,
 			"resident memory of the runner, including shared pages of its program file"),
 	}
-	if runner {
+	if runner == nil {
 		return all[:], nil
 	}
-	const reason = "there is no runner: nothing is being measured"
 	return all[:profilerRunnerCPU], []sensors.Absence{
-		{ID: all[profilerRunnerCPU].ID, Family: "profiler", Source: cpu, Cause: sensors.NotPresent, Reason: reason},
-		{ID: all[profilerRunnerMemory].ID, Family: "profiler", Source: memory, Cause: sensors.NotPresent, Reason: reason},
+		absent(all[profilerRunnerCPU], cpu, runner), absent(all[profilerRunnerMemory], memory, runner),
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ergon-energy/ergon/internal/procfs"
 	"github.com/ergon-energy/ergon/internal/quick"
 
 	"github.com/ergon-energy/ergon/sensors"
@@ -37,12 +38,22 @@ func openProfiler(setup sensors.Setup) (sensors.Source, []sensors.Absence, error
 	}
 	s := &ownCost{clocks: [2]int32{unix.CLOCK_PROCESS_CPUTIME_ID, cpuClock(setup.Runner)}}
 	s.statm[0], s.alone = own, setup.InRunner
-	if setup.Runner > 0 {
+	var runner error
+	switch {
+	case setup.Runner <= 0:
+		runner = errNoRunner()
+	case setup.InRunner:
+		s.statm[1], _ = openQuick("/proc", "self/statm")
+	default:
+		if err := procfs.Check(); err != nil {
+			runner = foreignProc(err)
+			break
+		}
 		// If the runner is gone, there is no file. Its sensors are listed all the same and read NaN.
 		s.statm[1], _ = openQuick("/proc", strconv.Itoa(setup.Runner)+"/statm")
 	}
 	var absences []sensors.Absence
-	s.list, absences = profilerSensors("CPU clock of the process", "/proc/PID/statm", setup.Runner > 0)
+	s.list, absences = profilerSensors("CPU clock of the process", "/proc/PID/statm", runner)
 	s.list = append(s.list, clockSensors("clock_gettime")...)
 	for i := range clockReadings {
 		_, _ = s.gone(i) // from now on

@@ -29,7 +29,11 @@ func openProfiler(setup sensors.Setup) (sensors.Source, []sensors.Absence, error
 		}
 		ours = append(ours, runner)
 	}
-	list, absences := profilerSensors("gopsutil process.Times", "gopsutil process.MemoryInfo", setup.Runner > 0)
+	var runner error
+	if setup.Runner <= 0 {
+		runner = errNoRunner()
+	}
+	list, absences := profilerSensors("gopsutil process.Times", "gopsutil process.MemoryInfo", runner)
 	clocks := clockSensors("time.Now")
 	absences = append(absences, sensors.Absence{
 		ID: clocks[clockSuspended].ID, Family: "profiler", Source: clocks[clockSuspended].Source, Cause: sensors.Unsupported, Reason: "not available on " + runtime.GOOS,

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ergon-energy/ergon/internal/cgroup"
+	"github.com/ergon-energy/ergon/internal/procfs"
 	"github.com/ergon-energy/ergon/internal/quick"
 	"github.com/ergon-energy/ergon/sensors"
 )
@@ -55,9 +57,6 @@ type targetSource struct {
 }
 
 func openTarget(setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
-	if _, err := os.Stat("/proc/self/stat"); err != nil {
-		return nil, nil, unreadable("/proc", err)
-	}
 	s := newTargetSource(setup.Target)
 	if s.cpu == nil {
 		if clock := taskClock(); clock.probe() == nil {
@@ -66,7 +65,57 @@ func openTarget(setup sensors.Setup) (sensors.Source, []sensors.Absence, error) 
 	}
 	s.settle(setup)
 	s.sparing = setup.InRunner
-	return s, nil, nil
+	if s.tree.foreign == nil {
+		return s, nil, nil
+	}
+	return s.withoutLooks(foreignProc(s.tree.foreign))
+}
+
+// foreignProc returns why the processes in /proc are not looked at.
+func foreignProc(err error) error {
+	if errors.Is(err, procfs.ErrForeign) {
+		return &absenceError{sensors.OtherNamespace, err.Error()}
+	}
+	return err
+}
+
+// groupsOnly is a targetSource that has only what needs no look at processes: what the cgroups and perf count.
+type groupsOnly struct {
+	*targetSource
+	list []sensors.Sensor
+	from []int     // the place of each sensor among those of the targetSource
+	all  []float64 // a row of the targetSource
+}
+
+// withoutLooks leaves out the sensors that need a look, with the reason.
+func (s *targetSource) withoutLooks(why error) (sensors.Source, []sensors.Absence, error) {
+	g := &groupsOnly{targetSource: s, all: make([]float64, len(s.list))}
+	var absences []sensors.Absence
+	for i, sensor := range s.list {
+		inGroup := i >= targetReadings || sensor.Method != sensors.ByWalk ||
+			s.memory != nil && slices.Contains([]int{targetMemory, targetMemoryPeak, targetCharge, targetChargePeak}, i)
+		if inGroup {
+			g.list, g.from = append(g.list, sensor), append(g.from, i)
+		} else {
+			absences = append(absences, absent(sensor, sensor.Source, why))
+		}
+	}
+	if len(g.list) == 0 {
+		return nil, nil, errors.Join(unreadable("/proc", why), s.Close())
+	}
+	return g, absences, nil
+}
+
+// Sensors implements sensors.Source.
+func (g *groupsOnly) Sensors() []sensors.Sensor { return g.list }
+
+// Read implements sensors.Source.
+func (g *groupsOnly) Read(dst []float64) error {
+	err := g.targetSource.Read(g.all)
+	for i, at := range g.from {
+		dst[i] = g.all[at]
+	}
+	return err
 }
 
 // newTargetSource opens the counters of the cgroups.
@@ -150,7 +199,11 @@ func (s *targetSource) Follow(pid int) error {
 	}
 	s.tree.follow(pid)
 	if s.clock != nil && !s.ended {
-		if err := s.clock.follow(s.tree.threadsOf(pid)); err != nil {
+		threads := []int{pid}
+		if s.tree.procs != nil {
+			threads = s.tree.threadsOf(pid)
+		}
+		if err := s.clock.follow(threads); err != nil {
 			return fmt.Errorf("follow process %d: %w", pid, err)
 		}
 	}
@@ -174,13 +227,13 @@ func (s *targetSource) Read(dst []float64) error {
 	now := time.Since(s.began)
 	s.looking = false
 	maySpare := s.sparing && s.looked && !s.ended
-	if !s.looked || s.ended || !maySpare && s.looks.due(now) {
+	if s.tree.procs != nil && (!s.looked || s.ended || !maySpare && s.looks.due(now)) {
 		s.looked, s.looking = true, true
 		s.looks.charge(now, timed(&s.spec, s.look))
 		s.readLook(dst)
 	}
 	s.readMemory(dst, now)
-	if s.ended || !maySpare && s.switches.due(now) {
+	if s.tree.procs != nil && (s.ended || !maySpare && s.switches.due(now)) {
 		s.switches.charge(now, timed(&s.spec, s.lookSwitches))
 		s.switches.next = max(s.switches.next, now+switchesPause-switchesPause/20)
 		if s.tree.switchesSeen {

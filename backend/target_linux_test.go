@@ -117,6 +117,9 @@ func play(name string) {
 	case "user":
 		asUser()
 		return
+	case "undumpable", "refused", "foreign":
+		playSighting(name)
+		return
 	case "holds": // holds n MiB until the gate closes
 		hold(n)
 		return

@@ -188,7 +188,7 @@ func (t *tree) readPages(p *process) {
 
 // readThread reads a file of the living thread of a process whose first thread has ended. It returns the length, or 0.
 func (t *tree) readThread(p *process, name string) int {
-	fd := openIn(t.inProc(p.pid, "task", p.thread, name))
+	fd := t.openProc(p.pid, "task", p.thread, name)
 	if fd < 0 {
 		return 0
 	}
@@ -268,7 +268,7 @@ func (t *tree) sharesOf(p *process) (all, anonymous uint64, ok bool) {
 	if p.thread != 0 {
 		n = t.readThread(p, "smaps_rollup")
 	} else {
-		fd := openIn(t.inProc(p.pid, "smaps_rollup", 0, ""))
+		fd := t.openProc(p.pid, "smaps_rollup", 0, "")
 		if fd < 0 {
 			return 0, 0, false
 		}

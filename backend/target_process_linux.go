@@ -79,7 +79,7 @@ func (t *tree) title(p *process) {
 	if !t.arguments && len(p.comm) < cutName {
 		return
 	}
-	fd := openIn(t.inProc(p.pid, "cmdline", 0, ""))
+	fd := t.openProc(p.pid, "cmdline", 0, "")
 	if fd < 0 {
 		return
 	}

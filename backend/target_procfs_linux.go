@@ -18,7 +18,7 @@ func (t *tree) proc(p *process, fd *int, name string) (int, unix.Errno) {
 	if *fd >= 0 {
 		return quick.Pread(*fd, t.buf, 0)
 	}
-	opened := openIn(t.inProc(p.pid, name, 0, ""))
+	opened := t.openProc(p.pid, name, 0, "")
 	if opened < 0 {
 		return 0, unix.Errno(-opened)
 	}
@@ -74,7 +74,7 @@ func appendNumbers(to []int, b []byte) []int {
 // threadsOf lists /proc/PID/task. The result is valid until the next call.
 func (t *tree) threadsOf(pid int) []int {
 	t.tids = t.tids[:0]
-	fd := openIn(t.inProc(pid, "task", 0, ""))
+	fd := t.openProc(pid, "task", 0, "")
 	if fd < 0 {
 		return nil
 	}
@@ -135,10 +135,10 @@ func (t *tree) named(path string) []byte {
 	return t.path
 }
 
-// inProc returns /proc/PID/NAME, /proc/PID/NAME/TID or /proc/PID/NAME/TID/FILE with the zero byte that system calls need.
-func (t *tree) inProc(pid int, name string, tid int, file string) []byte {
-	b := append(t.path[:0], "/proc/"...)
-	b = strconv.AppendInt(b, int64(pid), 10)
+// openProc opens PID/NAME, PID/NAME/TID or PID/NAME/TID/FILE below /proc. It returns the descriptor, or the negative error
+// number.
+func (t *tree) openProc(pid int, name string, tid int, file string) int {
+	b := strconv.AppendInt(t.path[:0], int64(pid), 10)
 	b = append(append(b, '/'), name...)
 	if tid > 0 {
 		b = strconv.AppendInt(append(b, '/'), int64(tid), 10)
@@ -147,13 +147,16 @@ func (t *tree) inProc(pid int, name string, tid int, file string) []byte {
 		b = append(append(b, '/'), file...)
 	}
 	t.path = append(b, 0)
-	return t.path
+	return openAt(t.procs.FD(), t.path)
 }
 
-// openIn opens a file for reading, without the allocations of os.Open. The path ends with a zero byte. It returns the
-// descriptor, or the negative error number.
-func openIn(path []byte) int {
-	fd, _, err := unix.Syscall6(unix.SYS_OPENAT, ^uintptr(0)-99 /* AT_FDCWD, -100 */, uintptr(unsafe.Pointer(&path[0])),
+// openIn opens a file for reading; see openAt.
+func openIn(path []byte) int { return openAt(unix.AT_FDCWD, path) }
+
+// openAt opens a file below a folder for reading, without the allocations of os.Open. The path ends with a zero byte. It
+// returns the descriptor, or the negative error number.
+func openAt(dir int, path []byte) int {
+	fd, _, err := unix.Syscall6(unix.SYS_OPENAT, uintptr(dir), uintptr(unsafe.Pointer(&path[0])),
 		unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0, 0, 0)
 	if err != 0 {
 		return -int(err)

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ergon-energy/ergon/internal/procfs"
 	"github.com/ergon-energy/ergon/internal/quick"
 	"github.com/ergon-energy/ergon/sensors"
 )
@@ -71,6 +72,10 @@ type tree struct {
 	runner int    // the process that adopts orphans of the target if it is a subreaper; 0 is none
 	// arguments asks for the command lines.
 	arguments bool
+	// procs is the open /proc. It is nil if there is none, or if it belongs to another PID namespace. Then no process is
+	// known, and foreign says why.
+	procs   *procfs.Dir
+	foreign error
 
 	known map[int]*process
 	order []*process // by start: parents before children
@@ -89,7 +94,6 @@ type tree struct {
 	switches [2]uint64 // of ended processes: voluntary, involuntary
 
 	ever, alive, threads uint64
-	ioSeen, switchesSeen bool
 	memory               holdings
 
 	// round is the number of the look. outside counts the processes that were seen outside the group. searching says that
@@ -97,6 +101,8 @@ type tree struct {
 	round     uint64
 	outside   uint64
 	searching bool
+	// ioSeen says that the bytes of some process are known: of one that is not refused now, or of one that has ended.
+	ioSeen, ioEnded, switchesSeen bool
 
 	ended  []sensors.Process // not yet asked for
 	epoch  time.Time         // times of looks count from here
@@ -153,6 +159,7 @@ func newTree(group string, runner int) *tree {
 		group:  group, runner: runner, epoch: time.Now(), page: pageSize(), known: map[int]*process{}, groupFD: -1, dirFD: -1, adopted: -1,
 		path: make([]byte, 0, 256), buf: make([]byte, 8192),
 	}
+	t.procs, t.foreign = procfs.Open()
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) == nil && limit.Cur > spareFiles {
 		t.mayKeep = int(min((limit.Cur-spareFiles)/keptFiles, mostKept))
@@ -162,6 +169,9 @@ func newTree(group string, runner int) *tree {
 
 // follow starts with the target. From now on the group is used, if there is one.
 func (t *tree) follow(pid int) {
+	if t.procs == nil {
+		return
+	}
 	if t.group != "" {
 		t.dirFD = openIn(t.named(t.group))
 		// Every v2 group except the root has cgroup.events. In v2, cgroup.procs is listed anew when it is read from
@@ -176,7 +186,7 @@ func (t *tree) follow(pid int) {
 		t.begin(p)
 	}
 	if t.runner > 0 && t.runner != pid {
-		t.adopted = openIn(t.inProc(t.runner, "task", t.runner, "children"))
+		t.adopted = t.openProc(t.runner, "task", t.runner, "children")
 		t.others = append(slices.Clone(t.listed(t.adopted)), os.Getpid())
 	}
 }
@@ -190,6 +200,7 @@ func (t *tree) close() {
 		closeFD(fd)
 	}
 	t.known, t.order = map[int]*process{}, nil
+	t.procs.Close()
 }
 
 // look reads each known process, then finds new processes and reads them.
@@ -211,7 +222,9 @@ func (t *tree) look() {
 	t.memory.begin()
 	sum := t.retired
 	runs := false
+	t.ioSeen = t.ioEnded
 	for _, p := range t.order {
+		t.ioSeen = t.ioSeen || p.hasIO
 		if p.alive() {
 			runs = runs || p.state != 'T'
 			t.alive++
@@ -284,6 +297,7 @@ func (t *tree) bury() {
 		}
 	}
 	for _, p := range t.lost {
+		t.ioEnded = t.ioEnded || p.hasIO
 		t.keepEnded(p)
 		t.memory.forget(p)
 		delete(t.known, p.pid)
@@ -410,7 +424,7 @@ func (t *tree) findChildren() {
 				t.meetListed(p.kids)
 				continue
 			}
-			fd := openIn(t.inProc(p.pid, "task", p.pid, "children"))
+			fd := t.openProc(p.pid, "task", p.pid, "children")
 			t.meetListed(fd)
 			if p.keep && p.threads == 1 {
 				p.kids = fd
@@ -421,7 +435,7 @@ func (t *tree) findChildren() {
 		}
 		// Each thread has children of its own.
 		for _, tid := range t.threadsOf(p.pid) {
-			fd := openIn(t.inProc(p.pid, "task", tid, "children"))
+			fd := t.openProc(p.pid, "task", tid, "children")
 			t.meetListed(fd)
 			closeFD(&fd)
 		}
@@ -513,7 +527,7 @@ func (t *tree) stat(p *process) (processStat, bool) {
 
 // statOf reads the stat file of one thread.
 func (t *tree) statOf(pid, tid int) (processStat, bool) {
-	fd := openIn(t.inProc(pid, "task", tid, "stat"))
+	fd := t.openProc(pid, "task", tid, "stat")
 	if fd < 0 {
 		return processStat{}, false
 	}
@@ -553,7 +567,7 @@ func (t *tree) read(p *process) bool {
 	p.count[countMinor], p.inherited[countMinor] = s.minor+s.childMinor, s.childMinor
 	p.count[countMajor], p.inherited[countMajor] = s.major+s.childMajor, s.childMajor
 	if !p.noIO {
-		t.readIO(p)
+		t.readIO(p, s.dead())
 	}
 	if s.dead() {
 		t.keepEnded(p)
@@ -564,12 +578,16 @@ func (t *tree) read(p *process) bool {
 	return true
 }
 
-// readIO reads /proc/PID/io. The kernel refuses it after the process changes its user (setuid), and then it is not read
-// again. If the process has just ended, the next look notices.
-func (t *tree) readIO(p *process) {
+// readIO reads /proc/PID/io. The kernel refuses it to ordinary users once the process has the rights of another user or may
+// not be dumped. Then it is not read again, and its bytes are unknown: those from before say little. Of a dead process the
+// kernel refuses it too, but the bytes from before say most. If the process has just ended, the next look notices.
+func (t *tree) readIO(p *process, dead bool) {
 	n, err := t.proc(p, &p.ioFD, "io")
 	if err == unix.EACCES || err == unix.EPERM {
 		p.noIO = true
+		if !dead {
+			p.hasIO, p.life.tell = false, true
+		}
 		closeFD(&p.ioFD)
 	}
 	if err != 0 {
@@ -579,7 +597,7 @@ func (t *tree) readIO(p *process) {
 	if !ok {
 		return
 	}
-	t.ioSeen, p.hasIO = true, true
+	p.hasIO = true
 	if io.read != p.count[countRead] || io.written != p.count[countWritten] {
 		p.life.tell = true
 	}
@@ -612,7 +630,7 @@ func (t *tree) lookAtSwitches() (voluntary, involuntary uint64) {
 }
 
 func (t *tree) addSwitches(sum *[2]uint64, p *process, tid int) {
-	fd := openIn(t.inProc(p.pid, "task", tid, "status"))
+	fd := t.openProc(p.pid, "task", tid, "status")
 	if fd < 0 {
 		return
 	}

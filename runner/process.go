@@ -142,6 +142,7 @@ func digest(
 	align(readings.series, run.Sources)
 	made = account.Account(account.OneHost(*run, ledger, readings.series, seen))
 	run.Warnings = append(run.Warnings, made.Warnings...)
+	run.Missing = append(run.Missing, made.Missing...)
 	if unreadable != nil {
 		warn("processes", unreadable.Error())
 	}

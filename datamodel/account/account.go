@@ -58,6 +58,8 @@ type Result struct {
 	// Spark is the content of Run.Spark.
 	Spark    map[string][]*float64
 	Warnings []datamodel.Warning
+	// Missing lists absences that show only in the readings.
+	Missing []sensors.Absence
 }
 
 // Account makes the result of a run. It does not change its input.
@@ -74,6 +76,7 @@ func Account(in Input) Result {
 		out.Courses = append(out.Courses, r.courses...)
 		out.Processes = append(out.Processes, r.processes...)
 		out.Warnings = append(out.Warnings, r.warnings...)
+		out.Missing = append(out.Missing, r.missing...)
 		if out.Spark == nil { // from the first host; a sum over hosts would need a chart of its own
 			out.Spark = r.spark
 		}
@@ -100,6 +103,8 @@ type host struct {
 	left bool
 	// unwaited says that wait4's counts of the ended target leave out processes of the command, or may do so.
 	unwaited bool
+	// refused lists the bytes of the command that the kernel did not show.
+	refused []sensors.Absence
 }
 
 // hostResult is the result of one host.
@@ -110,6 +115,7 @@ type hostResult struct {
 	processes []datamodel.Process
 	spark     map[string][]*float64
 	warnings  []datamodel.Warning
+	missing   []sensors.Absence
 }
 
 // accountHost runs all steps of the accounting for one host, from its series to its node of the tree.
@@ -118,6 +124,8 @@ func accountHost(run datamodel.Run, of Host) hostResult {
 	h := &host{Host: of, run: run, energy: chooseEnergy(of.Series)}
 	h.left = h.findLeft()
 	h.unwaited = h.findUnwaited()
+	h.refused = h.findRefused()
+	h.Missing = append(slices.Clip(h.Missing), h.refused...)
 	w := &doubts{}
 	for _, s := range h.Series {
 		w.list = append(w.list, s.Warnings()...)
@@ -144,10 +152,10 @@ func accountHost(run datamodel.Run, of Host) hostResult {
 	h.interference(busy, made, w)
 	h.doubtContainer(w)
 
-	r := hostResult{summary: made.summary(), spark: sparks(h.Series, h.energy)}
+	r := hostResult{summary: made.summary(), missing: h.refused, spark: sparks(h.Series, h.energy)}
 	r.node = h.node(r.summary, cpus, gpus)
 	r.courses = courses(append(cpus.shares(), gpus.shares()...))
-	rows, warnings := processes(h.Seen, run, h.Ledger, r.summary)
+	rows, warnings := processes(h.seen(), run, h.Ledger, r.summary)
 	r.processes, r.warnings = rows, append(w.list, warnings...)
 	return r
 }

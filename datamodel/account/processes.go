@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"path"
 	"slices"
 	"time"
 
@@ -44,6 +45,28 @@ func processes(
 	}
 	rows, w := balance(rows, summary)
 	return rows, append(warnings, w...)
+}
+
+// seen returns what the looks saw. If no process could be looked at, as in the /proc of another PID namespace, it has the
+// command's first process alone, as the runner knows it: by its number, its CPU clock and the name of the executed file.
+func (h *host) seen() *datamodel.SeenProcesses {
+	l := h.Ledger
+	used, hasTime := have(l.TargetTime)
+	wall, hasWall := have(l.WallTime)
+	if h.Seen != nil && len(h.Seen.Processes) > 0 || !h.unlooked() || !hasTime || !hasWall || len(h.run.Command) == 0 {
+		return h.Seen
+	}
+	ended := time.Duration(wall * float64(time.Second))
+	return &datamodel.SeenProcesses{Anchor: h.run.Start, Processes: []datamodel.SeenProcess{{
+		PID: l.TargetPID, Parent: -1, Count: 1, Name: cmp.Or(l.TargetName, path.Base(h.run.Command[0])),
+		LastSeen: ended, Gone: ended, Ended: true, CPU: time.Duration(used * float64(time.Second)),
+	}}}
+}
+
+// unlooked reports whether the command's processes could not be looked at on this host.
+func (h *host) unlooked() bool {
+	d, _ := datamodel.Lookup(datamodel.ProcessCount)
+	return h.absence(d.Family+"/"+d.Sensor) != why{}
 }
 
 // began returns when the target began, by the clock of the looks. The process that becomes the target exists long

@@ -1,6 +1,8 @@
 package account
 
 import (
+	"slices"
+
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/series"
 	"github.com/ergon-energy/ergon/sensors"
@@ -49,6 +51,29 @@ func (h *host) findUnwaited() bool {
 	return h.left || counted-waited > unwaitedTime+unwaitedShare*waited
 }
 
+// findRefused returns the absences of the bytes of the command, if the kernel showed them of none of its processes and the
+// runner does not know them either. A process that had no bytes yet may have been read before it was refused.
+func (h *host) findRefused() (list []sensors.Absence) {
+	if h.Seen == nil || len(h.Seen.Processes) == 0 ||
+		slices.ContainsFunc(h.Seen.Processes, func(p datamodel.SeenProcess) bool { return p.HasIO }) {
+		return nil
+	}
+	for _, f := range []struct {
+		name  string
+		known *float64
+	}{{datamodel.DiskRead, h.Ledger.ReadBytes}, {datamodel.DiskWrite, h.Ledger.WriteBytes}} {
+		if _, ok := have(f.known); ok {
+			continue
+		}
+		d, _ := datamodel.Lookup(f.name)
+		list = append(list, sensors.Absence{
+			ID: d.Family + "/" + d.Sensor, Family: d.Family, Source: "/proc/PID/io", Cause: sensors.Denied,
+			Reason: "the command runs with the rights of another user or may not be dumped, and then only root may read its bytes",
+		})
+	}
+	return list
+}
+
 // ledgerOr returns a metric of the command from the ledger, or from the sensor with this use if the ledger lacks it.
 //
 // The ledger's count is a counter of the whole command if every process was waited for. Otherwise it is a lower bound, and
@@ -61,7 +86,7 @@ func (h *host) ledgerOr(name string, known *float64, aggregation, source string,
 	}
 	v, ok := have(known)
 	if !ok {
-		if s == nil {
+		if s == nil || h.absence(d.Family+"/"+d.Sensor) != (why{}) {
 			return missing(name, d.Unit, h.whyMissing("target", d.Family+"/"+d.Sensor))
 		}
 		m := h.ofCommand(s)

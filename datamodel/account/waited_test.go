@@ -3,6 +3,7 @@ package account
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -107,5 +108,54 @@ func TestBytesOfRandomTrees(t *testing.T) {
 	}
 	if exact < 1000 {
 		t.Errorf("only %d trees had a counter", exact)
+	}
+}
+
+// TestBytesThatTheKernelRefuses checks that 0 bytes of processes that may not be read are missing, with the cause.
+func TestBytesThatTheKernelRefuses(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		hasIO bool
+		known *float64
+		want  sensors.Provenance
+	}{
+		{"refused", false, nil, sensors.Missing},
+		{"read", true, nil, sensors.Sampled},
+		{"refused, but wait4 tells", false, new(7.0), sensors.FromCounter},
+	} {
+		p := process(10, 1, 0, 100)
+		p.HasIO = c.hasIO
+		r := Account(Input{Hosts: []Host{{
+			Ledger: datamodel.Ledger{WriteBytes: c.known, ReadBytes: c.known},
+			Series: ofTarget("target/written", sensors.TargetWritten, sensors.ByWalk, units.Byte, 0),
+			Seen:   &datamodel.SeenProcesses{Processes: []datamodel.SeenProcess{p}},
+		}}})
+		m := datamodel.Pick(r.Summary, datamodel.DiskWrite)
+		if m.Provenance != c.want {
+			t.Errorf("%s: %v by %s (%s), want %s", c.name, m.Value, m.Provenance, m.Reason, c.want)
+		}
+		refused := slices.ContainsFunc(r.Missing, func(a sensors.Absence) bool { return a.ID == m.Absence && a.Cause == sensors.Denied })
+		if refused != (c.want == sensors.Missing) {
+			t.Errorf("%s: absences %v", c.name, r.Missing)
+		}
+	}
+}
+
+// TestProcessesThatCannotBeLookedAt checks that the command itself is in the table if /proc shows strangers.
+func TestProcessesThatCannotBeLookedAt(t *testing.T) {
+	run := datamodel.Run{Command: []string{"/usr/bin/sleep", "2"}}
+	l := datamodel.Ledger{WallTime: new(2.0), TargetPID: 7, TargetTime: new(0.25), UserTime: new(0.2), SystemTime: new(0.1)}
+	names := func(missing ...sensors.Absence) (out []string) {
+		for _, p := range Account(Input{Run: run, Hosts: []Host{{Ledger: l, Missing: missing}}}).Processes {
+			out = append(out, p.Name)
+		}
+		return out
+	}
+	if got := names(); got != nil {
+		t.Errorf("nobody looked: %q", got)
+	}
+	foreign := sensors.Absence{ID: "target/processes_ever", Family: "target", Cause: sensors.OtherNamespace, Reason: "another /proc"}
+	if got := names(foreign); !slices.Equal(got, []string{"sleep", ""}) { // the second row is what was not seen
+		t.Errorf("the /proc of another namespace: %q", got)
 	}
 }
