@@ -21,7 +21,7 @@ type ConfigOptions struct {
 func (p *program) configCommand() *subcommand {
 	var o ConfigOptions
 	return &subcommand{
-		name: configName, example: "ergon config --schema", usage: "each setting and where it came from, as a settings file", arguments: "[SUBCOMMAND]",
+		name: configName, takes: aSubcommand, example: "ergon config --schema", usage: "each setting and where it came from, as a settings file", arguments: "[SUBCOMMAND]",
 		options: table{{name: "schema", scope: once, usage: "the JSON Schema of settings files, for editors", value: toggle{&o.Schema}}},
 		run: func(_ context.Context, words []string) error {
 			switch {

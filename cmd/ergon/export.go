@@ -61,7 +61,7 @@ type ExportOptions struct {
 func (p *program) exportCommand() *subcommand {
 	o := ExportOptions{Results: defaultResults, Format: "csv"}
 	return &subcommand{
-		name: "export", example: "ergon export last -f csv --to readings.csv", usage: "write all readings of a run to stdout or a file", arguments: "[RUN]",
+		name: "export", takes: aRun, example: "ergon export last -f csv --to readings.csv", usage: "write all readings of a run to stdout or a file", arguments: "[RUN]",
 		options: table{
 			resultsOption(&o.Results),
 			formatOption(&o.Format, exportNames()),

@@ -18,7 +18,7 @@ const (
 
 func (p *program) helpCommand() *subcommand {
 	return &subcommand{
-		name: "help", usage: "show this help, or the help of a subcommand", arguments: "[SUBCOMMAND]", example: "ergon help report",
+		name: "help", takes: aSubcommand, usage: "show this help, or the help of a subcommand", arguments: "[SUBCOMMAND]", example: "ergon help report",
 	}
 }
 

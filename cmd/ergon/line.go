@@ -13,9 +13,21 @@ type subcommand struct {
 	options                                      table
 	// prefix says that the words are a command to measure, with options of its own: ours end at the first word.
 	prefix bool
+	// takes says what the first argument is.
+	takes argument
 	// run is called with the words once the options are set.
 	run func(ctx context.Context, words []string) error
 }
+
+// argument is what a subcommand takes as its first argument, for completion.
+type argument int
+
+const (
+	nothing argument = iota
+	aRun
+	aSubcommand
+	aShell
+)
 
 // line is the command line after its one parse.
 type line struct {

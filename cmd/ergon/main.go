@@ -67,7 +67,7 @@ func run(ctx context.Context, argv []string, std stdio, backends []sensors.Backe
 func (p *program) commands() []*subcommand {
 	list := []*subcommand{
 		p.runCommand(), p.recordCommand(), p.sensorsCommand(), p.doctorCommand(), p.reportCommand(), p.lsCommand(), p.exportCommand(),
-		p.recoverCommand(), p.configCommand(), p.initCommand(), p.versionCommand(), p.helpCommand(),
+		p.recoverCommand(), p.configCommand(), p.initCommand(), p.completionCommand(), p.versionCommand(), p.helpCommand(),
 	}
 	for _, c := range list {
 		if len(c.options) > 0 {

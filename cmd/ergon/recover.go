@@ -23,7 +23,7 @@ type RecoverOptions struct {
 func (p *program) recoverCommand() *subcommand {
 	o := RecoverOptions{Results: defaultResults}
 	return &subcommand{
-		name: "recover", example: "ergon recover", usage: "finish a run whose ergon was killed", arguments: "[RUN]",
+		name: "recover", takes: aRun, example: "ergon recover", usage: "finish a run whose ergon was killed", arguments: "[RUN]",
 		description: "Without RUN, every unfinished run of the results folder is finished.",
 		options: table{
 			resultsOption(&o.Results),

@@ -26,7 +26,7 @@ func (p *program) reportCommand() *subcommand {
 	names := reportFormats()
 	o := ReportOptions{Results: defaultResults, Format: names[0]}
 	return &subcommand{
-		name: "report", example: "ergon report last -f markdown", usage: "show a run again", arguments: "[RUN]",
+		name: "report", takes: aRun, example: "ergon report last -f markdown", usage: "show a run again", arguments: "[RUN]",
 		description: "RUN is a folder, a run id, the beginning of one, or last (the default).",
 		options:     table{resultsOption(&o.Results), formatOption(&o.Format, names)},
 		run: func(ctx context.Context, words []string) (err error) {

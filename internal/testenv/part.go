@@ -8,12 +8,13 @@ import (
 // Part is something that a test needs but not every machine has.
 type Part string
 
-// The parts. .ci/run installs the first four.
+// The parts. .ci/run installs the first five.
 const (
 	Compiler  Part = "C compiler"
 	Readers   Part = "Python environment"
 	Git       Part = "git"
 	Bash      Part = "bash"
+	Shells    Part = "bash, zsh and fish"
 	Root      Part = "root"
 	CgroupV1  Part = "cgroup v1 to write in"
 	CgroupV2  Part = "cgroup v2 to write in"

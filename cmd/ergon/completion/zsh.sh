@@ -1,0 +1,23 @@
+#compdef ergon
+# Completion of ergon for zsh: eval "$(ergon completion zsh)", after compinit
+_ergon() {
+	local -a reply offered
+	local also line word meaning
+	reply=("${(@f)$("$words[1]" completion words -- "${(@)words[2,CURRENT]}" 2>/dev/null)}")
+	also=$reply[1]
+	for line in "${(@)reply[2,-1]}"; do
+		word=${line%%$'\t'*} meaning=${line#*$'\t'}
+		offered+=("${word//:/\\:}:$meaning")
+	done
+	((${#offered})) && _describe ergon offered
+	case $also in
+	files) _files ;;
+	command\ *)
+		local n=${also#command }
+		shift $((n + 1)) words
+		((CURRENT -= n + 1))
+		_normal
+		;;
+	esac
+}
+compdef _ergon ergon
