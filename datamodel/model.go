@@ -312,8 +312,20 @@ type Run struct {
 	Estimate bool `json:"estimate,omitempty"`
 	// Version is the version of the ergon that measured.
 	Version string `json:"version"`
+	// Files lists the other files in the run's folder, as they were written. It is nil if the run was made by an ergon that
+	// kept no digests, and empty if there are no files yet.
+	Files []File `json:"files"`
 	// Replayed is set if the result was made from a tape. Then nothing was measured here.
 	Replayed *Replay `json:"replayed,omitempty"`
+}
+
+// File is a file in a run's folder.
+type File struct {
+	Name string `json:"name"`
+	// Size is in bytes.
+	Size int64 `json:"size"`
+	// SHA256 is the digest of its content, in hexadecimal.
+	SHA256 string `json:"sha256"`
 }
 
 // Figure is a metric in its short form.

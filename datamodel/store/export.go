@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"math"
 	"path/filepath"
@@ -36,7 +37,7 @@ const batchRows = 16 << 10
 func Samples(dir string) iter.Seq2[Batch, error] {
 	return func(yield func(Batch, error) bool) {
 		stopped := false
-		err := samples(filepath.Join(dir, SamplesFile), func(b Batch) bool {
+		err := samples(dir, func(b Batch) bool {
 			stopped = !yield(b, nil)
 			return !stopped
 		})
@@ -46,8 +47,12 @@ func Samples(dir string) iter.Seq2[Batch, error] {
 	}
 }
 
-func samples(path string, yield func(Batch) bool) error {
-	s, err := openSamples(path)
+func samples(dir string, yield func(Batch) bool) error {
+	run, err := LoadManifest(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // readings without a manifest are better than none
+		return err
+	}
+	s, err := openSamples(folderFiles{dir, run.Files})
 	if err != nil {
 		return err
 	}
@@ -78,8 +83,8 @@ type samplesReader struct {
 	batch        Batch
 }
 
-func openSamples(path string) (*samplesReader, error) {
-	p, err := openParquet(path, samplesSchema)
+func openSamples(in folderFiles) (*samplesReader, error) {
+	p, err := openParquet(in, SamplesFile, samplesSchema)
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +194,7 @@ func ExportArrow(w io.Writer, dir string) error {
 	rows := array.NewRecordBuilder(memory.DefaultAllocator, sch)
 	defer rows.Release()
 	var failed error
-	err := samples(path, func(b Batch) bool {
+	err := samples(dir, func(b Batch) bool {
 		rows.Field(0).(*array.StringBuilder).AppendValues(b.Host, nil)
 		rows.Field(1).(*array.StringBuilder).AppendValues(b.Sensor, nil)
 		for _, t := range b.Time {

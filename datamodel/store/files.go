@@ -2,9 +2,12 @@ package store
 
 import (
 	"bufio"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -24,12 +27,13 @@ func (f *Folder) Files() *Files { return &Files{dir: f} }
 
 // written is a file that has its content but not its final name yet.
 type written struct {
-	dir    *Folder
-	file   *os.File
-	buffer *bufio.Writer
-	temp   string // its name in dir
-	final  string // the name that it gets
-	err    error
+	dir     *Folder
+	file    *os.File
+	content *tee // the file and its digest
+	buffer  *bufio.Writer
+	temp    string // its name in dir
+	final   string // the name that it gets
+	err     error
 }
 
 // write writes a file under a temporary name. An error is a *fs.PathError with the final name.
@@ -59,7 +63,9 @@ func (f *Folder) begin(name string) (*written, error) {
 	if err != nil {
 		return nil, f.fault("write", name, err)
 	}
-	return &written{dir: f, file: file, buffer: bufio.NewWriterSize(file, 16<<10), temp: temp, final: name}, nil // large pages bypass it
+	content := &tee{file: file, sum: sha256.New()}
+	buffer := bufio.NewWriterSize(content, 16<<10) // large pages bypass it
+	return &written{dir: f, file: file, content: content, buffer: buffer, temp: temp, final: name}, nil
 }
 
 // sync writes the content to the disk and closes the file.
@@ -117,6 +123,16 @@ func (b *Files) Drop() {
 // manifest renamed last, and the names are durable. If another file cannot be written, there is no manifest, since it
 // would be wrong.
 func (b *Files) SaveManifest(run datamodel.Run) error {
+	run.Files = []datamodel.File{}
+	for _, w := range b.files {
+		run.Files = append(run.Files, w.content.entry(w.final))
+	}
+	return b.saveManifest(run)
+}
+
+// saveManifest is SaveManifest with the list of files as it is in run.
+func (b *Files) saveManifest(run datamodel.Run) error {
+	slices.SortFunc(run.Files, func(a, b datamodel.File) int { return strings.Compare(a.Name, b.Name) })
 	text, err := manifestText(b.dir, run)
 	if err == nil {
 		err = b.put(ManifestFile, func(w io.Writer) error {

@@ -83,6 +83,9 @@ func saveProcesses(dir string, run datamodel.Run, rows []datamodel.Process, colu
 	return errors.Join(files.SaveProcesses(run, rows, columns), files.Keep())
 }
 
+// saveManifest writes the manifest with the digests of the files that are there.
+func saveManifest(dir string, run datamodel.Run) error { return store.SaveManifest(folderAt(dir), run) }
+
 func TestMain(m *testing.M) {
 	dir := os.Getenv(dirVariable)
 	var err error

@@ -3,7 +3,6 @@ package store
 import (
 	"errors"
 	"math"
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -32,12 +31,12 @@ func TestMetricsWithoutUncertainty(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer dir.Close()
-	batch, path := dir.Files(), filepath.Join(dir.Path(), MetricsFile)
+	batch := dir.Files()
 	if err := errors.Join(table.save(batch, MetricsFile, metricsSchema, datamodel.Run{ID: "id"}), batch.Keep()); err != nil {
 		t.Fatal(err)
 	}
 	node := &datamodel.Node{}
-	if err := loadMetrics(path, []*datamodel.Node{node}); err != nil {
+	if err := loadMetrics(folderFiles{dir: dir.Path()}, []*datamodel.Node{node}); err != nil {
 		t.Fatal(err)
 	}
 	if m := node.Metric("energy"); m.Value != 12 || !math.IsNaN(m.Uncertainty) || !math.IsNaN(m.AtMost) || m.Parts != nil {

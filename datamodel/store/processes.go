@@ -88,8 +88,8 @@ func processFields() []field[processRow] {
 }
 
 // loadProcesses reads the table back. It is nil if the run has none.
-func loadProcesses(path string) ([]datamodel.Process, error) {
-	rows, err := readTable(path, processesSchema, processFields())
+func loadProcesses(in folderFiles) ([]datamodel.Process, error) {
+	rows, err := readTable(in, ProcessesFile, processesSchema, processFields())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -198,7 +198,7 @@ func TestProcessesFile(t *testing.T) {
 		t.Errorf("nothing of what end is in the file; %v", err)
 	}
 	// A run of before there was such a table has none.
-	if err := os.Remove(filepath.Join(dir, store.ProcessesFile)); err != nil {
+	if err := errors.Join(os.Remove(filepath.Join(dir, store.ProcessesFile)), saveManifest(dir, run)); err != nil {
 		t.Fatal(err)
 	}
 	if got, err = store.Load(dir); err != nil || got.Processes != nil {

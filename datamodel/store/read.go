@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/apache/arrow/go/v15/parquet"
@@ -26,11 +27,12 @@ const (
 	pageLimit   = 64 << 20
 )
 
-// openParquet opens a file of the given schema. The caller guards against panics. Whatever the file claims, at most
+// openParquet opens a file of the given schema and checks its digest. The caller guards against panics. Whatever the file claims, at most
 // pageLimit bytes are allocated at once.
-func openParquet(path, want string) (p *parquetFile, err error) {
+func openParquet(in folderFiles, name, want string) (p *parquetFile, err error) {
+	path := filepath.Join(in.dir, name)
 	defer guard("read "+path, &err)
-	f, err := openFile(path)
+	f, err := in.open(name)
 	if err != nil {
 		return nil, err
 	}

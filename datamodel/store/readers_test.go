@@ -127,6 +127,9 @@ func TestReaders(t *testing.T) {
 		want.count(ticks)
 		want.tree(tree)
 		want.saveProcesses(t, dir, run, 5+1000*i)
+		if err := saveManifest(dir, run); err != nil {
+			t.Fatal(err)
+		}
 		if run.ID == "r1" {
 			want.oneRows = int64(ticks)
 			for tick := range ticks {

@@ -79,6 +79,7 @@ func unescape(name string) string {
 // NoteManifest writes the first manifest.json of a run that goes on. It survives the end of the process, though not that of
 // the machine: it does not sync.
 func NoteManifest(dir *Folder, run datamodel.Run) error {
+	run.Files = []datamodel.File{}
 	text, err := manifestText(dir, run)
 	if err != nil {
 		return err
@@ -97,8 +98,14 @@ func NoteManifest(dir *Folder, run datamodel.Run) error {
 }
 
 // SaveManifest writes manifest.json into a run's folder and makes the names in the folder durable. It is called after the
-// other files are written, since the manifest says whether that worked.
-func SaveManifest(dir *Folder, run datamodel.Run) error { return dir.Files().SaveManifest(run) }
+// other files are written, since the manifest says whether that worked. It reads them for their digests.
+func SaveManifest(dir *Folder, run datamodel.Run) error {
+	var err error
+	if run.Files, err = dir.listFiles(); err != nil {
+		return err
+	}
+	return dir.Files().saveManifest(run)
+}
 
 // manifestText is what the file holds.
 func manifestText(dir *Folder, run datamodel.Run) ([]byte, error) {
@@ -109,16 +116,20 @@ func manifestText(dir *Folder, run datamodel.Run) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", filepath.Join(dir.path, ManifestFile), err)
 	}
-	return append(screen.CleanJSON(text), '\n'), nil
+	return sealed(screen.CleanJSON(text), digestStart), nil
 }
 
-// LoadManifest reads manifest.json from a run's folder. The error wraps fs.ErrNotExist if there is none, and ErrForeign
-// if it has another version.
+// LoadManifest reads manifest.json from a run's folder. The error wraps fs.ErrNotExist if there is none, ErrForeign if it has
+// another version, and ErrDamaged if it is not as ergon wrote it. Run.Files is nil if an older ergon made the run.
 func LoadManifest(dir string) (datamodel.Run, error) {
 	path := filepath.Join(dir, ManifestFile)
 	text, err := readLimited(path, manifestLimit)
 	if err != nil {
 		return datamodel.Run{}, err
+	}
+	sealed, err := unsealed(text)
+	if err != nil {
+		return datamodel.Run{}, fmt.Errorf("read %s: %w", path, err)
 	}
 	var run datamodel.Run
 	if err := json.Unmarshal(text, &run); err != nil {
@@ -126,6 +137,9 @@ func LoadManifest(dir string) (datamodel.Run, error) {
 	}
 	if run.Schema != datamodel.ManifestSchema {
 		return datamodel.Run{}, fmt.Errorf("read %s: schema %q: %w", path, run.Schema, ErrForeign)
+	}
+	if !sealed && run.Files != nil {
+		return datamodel.Run{}, fmt.Errorf("read %s: its digest is missing: %w", path, ErrDamaged)
 	}
 	return run, nil
 }

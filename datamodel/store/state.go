@@ -54,6 +54,7 @@ func (r *Room) Save(s State) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", r.path, err)
 	}
+	text = sealed(text, ","+digestKey)
 	text = append(text, bytes.Repeat([]byte{' '}, max(0, r.used-len(text)))...)
 	if _, err := r.file.WriteAt(text, 0); err != nil {
 		return fmt.Errorf("write: %w", err)
@@ -76,7 +77,10 @@ func LoadState(spool *Folder) (s State, err error) {
 	if len(bytes.TrimLeft(text, " ")) == 0 {
 		return s, fmt.Errorf("read %s: nothing was written: %w", path, fs.ErrNotExist)
 	}
-	if err := json.Unmarshal(text, &s); err != nil { // spaces may follow
+	if _, err := unsealed(text); err != nil { // spaces may follow
+		return s, fmt.Errorf("read %s: %w", path, err)
+	}
+	if err := json.Unmarshal(text, &s); err != nil {
 		return s, fmt.Errorf("read %s: %w", path, err)
 	}
 	if s.Run.Schema != datamodel.ManifestSchema {

@@ -201,9 +201,9 @@ func (t *table) write(group file.SerialRowGroupWriter) error {
 }
 
 // readTable reads the rows of a file back. The error wraps fs.ErrNotExist if there is no such file.
-func readTable[R any](path, version string, fields []field[R]) (rows []R, err error) {
-	defer guard("read "+path, &err)
-	p, err := openParquet(path, version)
+func readTable[R any](in folderFiles, name, version string, fields []field[R]) (rows []R, err error) {
+	defer guard("read "+filepath.Join(in.dir, name), &err)
+	p, err := openParquet(in, name, version)
 	if err != nil {
 		return nil, err
 	}

@@ -144,17 +144,23 @@ func Load(dir string) (datamodel.Result, error) {
 	if err != nil {
 		return datamodel.Result{}, err
 	}
-	nodes, err := loadNodes(filepath.Join(dir, NodesFile))
+	in := folderFiles{dir, run.Files}
+	if run.Files == nil {
+		run.Warnings = append(run.Warnings, datamodel.Warning{
+			Subject: "run", Text: "an older ergon made it, without digests: damage to its files would not be seen",
+		})
+	}
+	nodes, err := loadNodes(in)
 	if errors.Is(err, fs.ErrNotExist) {
 		return datamodel.Result{Run: run}, nil
 	}
 	if err != nil {
 		return datamodel.Result{}, err
 	}
-	if err := loadMetrics(filepath.Join(dir, MetricsFile), nodes); err != nil {
+	if err := loadMetrics(in, nodes); err != nil {
 		return datamodel.Result{}, err
 	}
-	processes, err := loadProcesses(filepath.Join(dir, ProcessesFile))
+	processes, err := loadProcesses(in)
 	if err != nil {
 		return datamodel.Result{}, err
 	}
@@ -162,8 +168,9 @@ func Load(dir string) (datamodel.Result, error) {
 }
 
 // loadNodes reads the nodes and links them to a tree with the root first.
-func loadNodes(path string) ([]*datamodel.Node, error) {
-	rows, err := readTable(path, nodesSchema, nodeFields())
+func loadNodes(in folderFiles) ([]*datamodel.Node, error) {
+	path := filepath.Join(in.dir, NodesFile)
+	rows, err := readTable(in, NodesFile, nodesSchema, nodeFields())
 	if err != nil {
 		return nil, err
 	}
@@ -195,8 +202,9 @@ func loadNodes(path string) ([]*datamodel.Node, error) {
 }
 
 // loadMetrics reads the metrics and gives them to their nodes.
-func loadMetrics(path string, nodes []*datamodel.Node) error {
-	rows, err := readTable(path, metricsSchema, metricFields())
+func loadMetrics(in folderFiles, nodes []*datamodel.Node) error {
+	path := filepath.Join(in.dir, MetricsFile)
+	rows, err := readTable(in, MetricsFile, metricsSchema, metricFields())
 	if err != nil {
 		return err
 	}
