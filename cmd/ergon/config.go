@@ -138,7 +138,7 @@ func (t table) schema() map[string]any {
 		}
 		one := map[string]any{"type": []string{"string", "number"}}
 		switch v := o.value.(type) {
-		case toggle:
+		case toggle, posix:
 			one = map[string]any{"type": "boolean"}
 		case choice:
 			one = map[string]any{"enum": v.among}

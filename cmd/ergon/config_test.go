@@ -72,7 +72,7 @@ func TestSettingsTemplate(t *testing.T) {
 	for line := range strings.Lines(b.String()) {
 		entry := strings.TrimPrefix(line, "# ")
 		key, value, _ := strings.Cut(strings.TrimSpace(entry), ":")
-		if named(p.commands(), "run").options.find(key) == nil || value == "" {
+		if named(p.commands(), "run").options.find(key) == nil || value == "" || entry[0] == ' ' {
 			continue
 		}
 		entries++

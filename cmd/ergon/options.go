@@ -11,8 +11,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/sampler"
+	"github.com/ergon-energy/ergon/report"
 	"github.com/ergon-energy/ergon/runner"
 	"github.com/ergon-energy/ergon/sensors"
 )
@@ -231,6 +233,37 @@ type BaselineOptions struct {
 	Duration time.Duration
 	Both     bool
 }
+
+// lineFormat is a format of GNU time.
+type lineFormat struct{ to *string }
+
+func (v lineFormat) Set(given string) error {
+	_, err := report.Line(datamodel.Result{}, given)
+	*v.to = given
+	return err
+}
+
+func (v lineFormat) String() string { return "" }
+
+func (v lineFormat) Current() string { return *v.to }
+
+// posix is the switch that chooses the format of POSIX.
+type posix struct{ to *string }
+
+func (v posix) Set(given string) error {
+	on, err := strconv.ParseBool(given)
+	switch {
+	case err != nil:
+		return fmt.Errorf("invalid value %q (true or false)", given)
+	case on:
+		*v.to = report.Posix
+	}
+	return nil
+}
+
+func (v posix) String() string { return "" }
+
+func (v posix) Current() string { return strconv.FormatBool(*v.to == report.Posix) }
 
 // baseline is 10s or 10s,both.
 type baseline struct{ to *BaselineOptions }

@@ -51,7 +51,7 @@ func (p *program) record(ctx context.Context, o RecordOptions) error {
 	if err != nil {
 		return err
 	}
-	rep, err := p.measure(ctx, o.RunOptions, tape)
+	rep, err := p.measure(ctx, &o.RunOptions, tape)
 	return p.conclude(o.RunOptions, rep, err, func() { p.tellTape(o, rep) })
 }
 

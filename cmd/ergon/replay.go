@@ -14,7 +14,7 @@ type ReplayOptions struct {
 	File string
 	// Results is the absolute folder that the run is kept below; empty keeps nothing.
 	Results string
-	Quiet   bool
+	SummaryOptions
 }
 
 // replayInstead replays the tape in o. A command, or an option of a measurement, is an error: it would have no effect.
@@ -23,7 +23,7 @@ func (p *program) replayInstead(ctx context.Context, o RunOptions, options table
 		return &usage{fmt.Errorf("--replay: takes no command, not %q: the tape has one", o.Command[0])}
 	}
 	for _, option := range options {
-		takes := slices.Contains([]string{"replay", "results", "no-save", "quiet", "progress"}, option.name)
+		takes := slices.Contains([]string{"replay", "results", "no-save", "quiet", "format", "posix", "summary-to", "append", "progress"}, option.name)
 		if option.from.kind == commandLine && !takes {
 			return &usage{fmt.Errorf("--replay: takes no %s: the tape has what was measured, and it does not change", option.from.place)}
 		}
@@ -32,7 +32,10 @@ func (p *program) replayInstead(ctx context.Context, o RunOptions, options table
 	if err != nil {
 		return err
 	}
-	return p.replay(ctx, ReplayOptions{File: o.Replay, Results: results, Quiet: o.Quiet})
+	if err := o.open(); err != nil {
+		return err
+	}
+	return p.replay(ctx, ReplayOptions{File: o.Replay, Results: results, SummaryOptions: o.SummaryOptions})
 }
 
 // replay makes the result of a tape, keeps it and prints its summary.
@@ -41,6 +44,6 @@ func (p *program) replay(_ context.Context, o ReplayOptions) error {
 	if err != nil {
 		return fmt.Errorf("replay: %w", err)
 	}
-	p.summarize(o.Quiet, result, dir)
+	p.summarize(o.SummaryOptions, result, dir)
 	return nil
 }

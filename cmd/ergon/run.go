@@ -8,10 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/sampler"
-	"github.com/ergon-energy/ergon/report"
 	"github.com/ergon-energy/ergon/runner"
 	"github.com/ergon-energy/ergon/sensors"
 )
@@ -29,8 +27,8 @@ type RunOptions struct {
 	RunID string
 	// User is the name of the user who runs the command, or sudo for whoever called sudo. Empty is the user of ergon.
 	User string
-	// Quiet prints no summary. Progress says when there is a status line: auto, off or plain.
-	Quiet    bool
+	SummaryOptions
+	// Progress says when there is a status line: auto, off or plain.
 	Progress string
 	Baseline BaselineOptions
 	// Arguments keeps the arguments of processes. Env names further variables of the environment to keep.
@@ -53,7 +51,7 @@ func defaultRunOptions() RunOptions {
 
 // table lists the options, bound to o.
 func (o *RunOptions) table(backends []sensors.Backend) table {
-	return append(table{
+	return append(append(table{
 		resultsOption(&o.Results),
 		{name: "project", group: forResults, usage: "`NAME` that the run is filed under (default: the command's)", value: text{&o.Project}},
 		{
@@ -65,7 +63,6 @@ func (o *RunOptions) table(backends []sensors.Backend) table {
 			usage: "as root: read the counters as root and run the command as this user: `NAME`, or sudo for who called sudo",
 		},
 		{name: "no-save", group: forResults, usage: "keep nothing", value: toggle{&o.NoSave}},
-		{name: "quiet", group: forSummary, short: "q", usage: "print no summary", value: toggle{&o.Quiet}},
 		{
 			name: "progress", group: forSummary, value: choice{&o.Progress, []string{"auto", "off", "plain"}},
 			usage: "a status line while the command runs, `HOW`: auto, off or plain",
@@ -92,7 +89,7 @@ func (o *RunOptions) table(backends []sensors.Backend) table {
 			name: "replay", group: forSettings, scope: once, value: required{&o.Replay, "file"},
 			usage: "make the result of a tape instead of measuring a command: `FILE` (see ergon record)",
 		},
-	}, o.SensorOptions.table(backends)...)
+	}, o.SummaryOptions.table()...), o.SensorOptions.table(backends)...)
 }
 
 func (p *program) runCommand() *subcommand {
@@ -113,12 +110,12 @@ func (p *program) runCommand() *subcommand {
 
 // run measures the command and prints its summary to stderr.
 func (p *program) run(ctx context.Context, o RunOptions) error {
-	rep, err := p.measure(ctx, o, runner.Tape{})
+	rep, err := p.measure(ctx, &o, runner.Tape{})
 	return p.conclude(o, rep, err, nil)
 }
 
 // measure runs the command. A run without a command is an error of the call.
-func (p *program) measure(ctx context.Context, o RunOptions, tape runner.Tape) (runner.Report, error) {
+func (p *program) measure(ctx context.Context, o *RunOptions, tape runner.Tape) (runner.Report, error) {
 	if len(o.Command) == 0 {
 		return runner.Report{}, &usage{errNoCommand}
 	}
@@ -130,8 +127,11 @@ func (p *program) measure(ctx context.Context, o RunOptions, tape runner.Tape) (
 	if err != nil {
 		return runner.Report{}, err
 	}
+	if err := o.open(); err != nil {
+		return runner.Report{}, err
+	}
 	show := p.progress(o.Progress)
-	r := p.runner(ctx, o, results, tape, show)
+	r := p.runner(ctx, *o, results, tape, show)
 	if as != nil {
 		r.User, r.Env = &as.User, as.environment()
 	}
@@ -164,7 +164,7 @@ func (p *program) conclude(o RunOptions, rep runner.Report, err error, last func
 			p.complain(e)
 		}
 	}
-	p.summarize(o.Quiet, rep.Result, rep.Dir)
+	p.summarize(o.SummaryOptions, rep.Result, rep.Dir)
 	if last != nil {
 		last()
 	}
@@ -177,18 +177,6 @@ func (p *program) conclude(o RunOptions, rep runner.Report, err error, last func
 		return status(rep.State.ExitCode)
 	}
 	return nil
-}
-
-// summarize prints the summary of a run. dir is its folder; empty if the run was not kept.
-func (p *program) summarize(quiet bool, result datamodel.Result, dir string) {
-	if quiet || result.Tree == nil {
-		return
-	}
-	options := reportOptions(p.err.File())
-	if dir != "" {
-		options.Results = shortest(dir)
-	}
-	_ = report.All()[0].Write(p.err.Styled(), result, options) // if nobody listens, the target's verdict still counts
 }
 
 // wrongSensors names the option if the sampler refused the configuration. All other options were checked before.

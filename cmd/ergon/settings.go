@@ -63,8 +63,11 @@ type value interface {
 
 // isSwitch reports whether the option stands alone: --quiet.
 func (o *option) isSwitch() bool {
-	_, ok := o.value.(toggle)
-	return ok
+	switch o.value.(type) {
+	case toggle, posix:
+		return true
+	}
+	return false
 }
 
 // repeats reports whether the option may be given several times.
