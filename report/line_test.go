@@ -13,9 +13,15 @@ import (
 func TestLine(t *testing.T) {
 	code := 3
 	r := datamodel.Result{Run: datamodel.Run{Command: []string{"a", "b c"}, ExitCode: &code}, Summary: []datamodel.Metric{
-		{Name: datamodel.WallTime, Value: 3661.239}, {Name: datamodel.CPUTime, Value: 7000}, {Name: datamodel.CPUUserTime, Value: 1.005},
-		{Name: datamodel.CPUSystemTime, Value: 0.25}, {Name: datamodel.PeakMemory, Value: 3 << 20}, {Name: datamodel.Energy, Value: 400},
-		{Name: datamodel.TargetEnergy, Value: math.NaN()}, {Name: datamodel.Power, Value: 12.345}, {Name: datamodel.DiskRead, Value: 1024},
+		{Name: datamodel.WallTime, Value: 3661.239},
+		{Name: datamodel.CPUTime, Value: 7000},
+		{Name: datamodel.CPUUserTime, Value: 1.005},
+		{Name: datamodel.CPUSystemTime, Value: 0.25},
+		{Name: datamodel.PeakMemory, Value: 3 << 20},
+		{Name: datamodel.Energy, Value: 400},
+		{Name: datamodel.TargetEnergy, Value: math.NaN()},
+		{Name: datamodel.Power, Value: 12.345},
+		{Name: datamodel.DiskRead, Value: 1024},
 	}}
 	f := func(format, want string) {
 		t.Helper()
