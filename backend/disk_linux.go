@@ -80,11 +80,8 @@ func openDisk(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors
 // memory or empty.
 func wanted(setup sensors.Setup, device string, own [perDisk]float64, all map[string][perDisk]float64) bool {
 	// loop is on a file and zd on a ZFS pool, although they have no slaves. ram and zram are memory.
-	for _, prefix := range []string{"loop", "zd", "ram", "zram"} {
-		digits, ok := strings.CutPrefix(device, prefix)
-		if n, rest, number := number([]byte(digits)); ok && number && n < 1<<20 && len(rest) == 0 {
-			return false
-		}
+	if notADisk(device) {
+		return false
 	}
 	attribute := func(name string) string {
 		path, err := reach(setup.Sys, "block/"+device+"/"+name)

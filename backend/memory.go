@@ -46,7 +46,11 @@ type memoryAmount struct {
 }
 
 // memoryAmounts is what the memory's readings are made of.
-type memoryAmounts struct{ total, available, swapTotal, swapFree memoryAmount }
+type memoryAmounts struct {
+	total, available, swapTotal, swapFree memoryAmount
+	// dirty waits to be written to disks, and writeback is being written, both in bytes. NaN if they are unknown.
+	dirty, writeback float64
+}
 
 // readings returns the values of memorySensors. Amounts that are unknown or contradict each other give NaN.
 func (m memoryAmounts) readings() (r [memoryReadings]float64) {

@@ -18,7 +18,9 @@ type memorySource struct {
 	list    []sensors.Sensor
 	// gauges are the places in memorySensors of the first sensors of the list.
 	gauges []int
-	// pressure and swap follow the gauges in dst, each only if the machine has it.
+	// dirty says that the amount that waits for the disks follows the gauges in dst. pressure and swap follow it. Each is
+	// there only if the machine has it.
+	dirty    bool
 	pressure pressure
 	swap     swap
 }
@@ -44,6 +46,12 @@ func openMemory(_ context.Context, setup sensors.Setup) (sensors.Source, []senso
 		}
 		m.gauges, m.list = append(m.gauges, i), append(m.list, s)
 	}
+	if m.dirty = !math.IsNaN(now.dirty + now.writeback); m.dirty {
+		m.list = append(m.list, inSteps([]sensors.Sensor{placed("memory", "", "dirty", sensors.Sensor{
+			Unit: units.Byte, Kind: sensors.Gauge, Use: sensors.MemoryDirty, Source: meminfo.path,
+			Doc: "memory that waits to be written to disks, or is being written",
+		})}, units.Byte, 1024)...)
+	}
 	if p, ok := openPressure(setup, "memory"); ok {
 		m.pressure = p
 		m.list = append(m.list, p.sensor("memory", sensors.MemoryPressure, "time in which some task waited for memory: for swap, for pages to be freed"))
@@ -65,14 +73,21 @@ func (m *memorySource) Sensors() []sensors.Sensor { return m.list }
 // Read fails only if nothing can be read.
 func (m *memorySource) Read(dst []float64) error {
 	missing(dst)
+	rest := dst[len(m.gauges):]
 	b, err := m.meminfo.read()
 	if err == nil {
-		now := parseMeminfo(b).readings()
+		amounts := parseMeminfo(b)
+		now := amounts.readings()
 		for at, i := range m.gauges {
 			dst[at] = now[i]
 		}
+		if m.dirty {
+			rest[0] = amounts.dirty + amounts.writeback
+		}
 	}
-	rest := dst[len(m.gauges):]
+	if m.dirty {
+		rest = rest[1:]
+	}
 	if m.pressure.f != nil {
 		rest[0] = m.pressure.read()
 		rest = rest[1:]
@@ -89,8 +104,10 @@ func (m *memorySource) Read(dst []float64) error {
 // parseMeminfo stops at the last line it needs.
 func parseMeminfo(b []byte) memoryAmounts {
 	nan := math.NaN()
-	m := memoryAmounts{memoryAmount{"MemTotal", nan}, memoryAmount{"MemAvailable", nan}, memoryAmount{"SwapTotal", nan}, memoryAmount{"SwapFree", nan}}
-	for len(b) > 0 && math.IsNaN(m.swapFree.bytes) {
+	m := memoryAmounts{
+		memoryAmount{"MemTotal", nan}, memoryAmount{"MemAvailable", nan}, memoryAmount{"SwapTotal", nan}, memoryAmount{"SwapFree", nan}, nan, nan,
+	}
+	for len(b) > 0 && math.IsNaN(m.writeback) {
 		var l []byte
 		l, b = line(b)
 		key, rest := word(l)
@@ -103,6 +120,10 @@ func parseMeminfo(b []byte) memoryAmounts {
 			m.swapTotal.bytes = kibibytes(rest)
 		case "SwapFree:":
 			m.swapFree.bytes = kibibytes(rest)
+		case "Dirty:":
+			m.dirty = kibibytes(rest)
+		case "Writeback:":
+			m.writeback = kibibytes(rest)
 		}
 	}
 	return m

@@ -18,7 +18,7 @@ func openMemory(context.Context, sensors.Setup) (sensors.Source, []sensors.Absen
 			return err
 		}
 		nan := math.NaN()
-		now := memoryAmounts{memoryAmount{"Total", float64(m.Total)}, memoryAmount{"Available", float64(m.Available)}, memoryAmount{"swap", nan}, memoryAmount{"free swap", nan}}
+		now := memoryAmounts{memoryAmount{"Total", float64(m.Total)}, memoryAmount{"Available", float64(m.Available)}, memoryAmount{"swap", nan}, memoryAmount{"free swap", nan}, nan, nan}
 		if s, err := mem.SwapMemory(); err == nil {
 			now.swapTotal.bytes, now.swapFree.bytes = float64(s.Total), float64(s.Free)
 		}

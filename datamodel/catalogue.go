@@ -512,6 +512,7 @@ func deviceMetrics() []Definition {
 			{"used", "memory used", units.Byte, Mean, "memory in use on the machine"},
 			{"available", "memory available", units.Byte, Min, "memory that a new program could get without swapping"},
 			{"swap_used", "swap used", units.Byte, Mean, "swap space in use"},
+			{"dirty", "memory dirty", units.Byte, Mean, "memory that waits to be written to disks"},
 			{"swap_in", "swapped in", units.Byte, Sum, "bytes read back from swap space"},
 			{"swap_out", "swapped out", units.Byte, Sum, "bytes written to swap space"},
 			{"pressure", "memory pressure", units.Second, Sum, "time in which some task waited for memory"},

@@ -35,6 +35,8 @@ type Ledger struct {
 	WriteCalls *float64 `json:"write_calls,omitempty"`
 	ReadBytes  *float64 `json:"read_bytes,omitempty"`
 	WriteBytes *float64 `json:"write_bytes,omitempty"`
+	// CancelledBytes is the part of WriteBytes whose file was removed or cut before the bytes were sent, in By.
+	CancelledBytes *float64 `json:"cancelled_bytes,omitempty"`
 
 	// TargetPID is the target's process ID, 0 if unknown. TargetName is its name at its end, truncated by the kernel.
 	// TargetTime is its own CPU time from start to end, without its children, in s. Childless says that it waited for no

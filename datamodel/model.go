@@ -243,7 +243,15 @@ type Warning struct {
 	Text    string `json:"text"`
 	// Count is how often the problem was seen. It is 0 if counting makes no sense.
 	Count int64 `json:"count,omitempty"`
+	// Cause says for programs what is wrong. It is "" if Subject says it.
+	Cause WarningCause `json:"cause,omitempty"`
 }
+
+// WarningCause is what is wrong, as a word that is stored in files.
+type WarningCause string
+
+// KernelCount means that a counter of the kernel contradicts other counters of the kernel.
+const KernelCount WarningCause = "kernel_count"
 
 // Outcome is how a run ended. It is data: the result says what failed, not only the exit code.
 type Outcome string

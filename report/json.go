@@ -108,6 +108,8 @@ type (
 		Subject string `json:"subject"`
 		Text    string `json:"text"`
 		Count   int64  `json:"count"`
+		// Cause is null if the subject says what is wrong.
+		Cause *string `json:"cause"`
 	}
 	jsonSource struct {
 		Name     string   `json:"name"`
@@ -173,7 +175,7 @@ func writeJSON(w io.Writer, r datamodel.Result, _ Options) error {
 		out.Tree = &tree
 	}
 	for _, m := range run.Warnings {
-		out.Warnings = append(out.Warnings, jsonWarning{m.Subject, m.Text, m.Count})
+		out.Warnings = append(out.Warnings, jsonWarning{m.Subject, m.Text, m.Count, text(string(m.Cause))})
 	}
 	for _, s := range run.Sources {
 		out.Sources = append(out.Sources, jsonSource{

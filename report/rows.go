@@ -93,7 +93,7 @@ func rows(r datamodel.Result) []row {
 		charge(s[datamodel.PeakMemoryCharge]),
 		line(datamodel.ProcessCount, show(datamodel.ProcessCount), forks(r.Tree, s[datamodel.ProcessCount].Value)),
 		line(datamodel.DiskRead, perSecond(datamodel.DiskRead), cell{}),
-		line(datamodel.DiskWrite, perSecond(datamodel.DiskWrite), cell{}),
+		line(datamodel.DiskWrite, perSecond(datamodel.DiskWrite), disksBeside(r.Tree, s[datamodel.DiskWrite])),
 		line(datamodel.NetworkReceive, cell{}, perSecond(datamodel.NetworkReceive)),
 		line(datamodel.NetworkTransmit, cell{}, perSecond(datamodel.NetworkTransmit)),
 	}
@@ -263,6 +263,30 @@ func steal(r datamodel.Result, wall float64) cell {
 	c := cellOf(m)
 	c.note = units.Format(part, units.Ratio) + " of all CPU time"
 	return c
+}
+
+// disksBeside returns what all disks wrote, if the command's figure is only an upper bound. Otherwise the cell is empty.
+func disksBeside(n *datamodel.Node, command datamodel.Metric) cell {
+	if n == nil || command.Bound != datamodel.UpperBound {
+		return cell{}
+	}
+	var parts []datamodel.Metric
+	var add func(*datamodel.Node)
+	add = func(n *datamodel.Node) {
+		if n.Sensor != nil && n.Sensor.Use == sensors.DiskWritten {
+			if m := settled(n.Metric(n.Sensor.Name)); m.Provenance != sensors.Missing {
+				parts = append(parts, m)
+			}
+		}
+		for _, child := range n.Children {
+			add(child)
+		}
+	}
+	add(n)
+	if len(parts) == 0 {
+		return cell{}
+	}
+	return cellOf(datamodel.Total(datamodel.DiskWrite, units.Byte, parts, "all disks"))
 }
 
 // known returns the rows that have a value in at least one cell.

@@ -28,7 +28,7 @@ func entries(wall, before time.Duration, s launch.State, g *cgroup.Group) datamo
 			l.ReadChars, l.WriteChars = count(io.ReadChars), count(io.WriteChars)
 			l.ReadCalls, l.WriteCalls = count(io.ReadCalls), count(io.WriteCalls)
 		}
-		l.ReadBytes, l.WriteBytes = count(io.Read), count(io.Written)
+		l.ReadBytes, l.WriteBytes, l.CancelledBytes = count(io.Read), count(io.Written), count(io.Cancelled)
 	}
 	if own := s.Own; own != nil {
 		l.TargetPID, l.TargetName, l.TargetTime = int64(own.PID), own.Name, seconds(max(0, own.CPU-before))

@@ -38,8 +38,9 @@ type Machine struct {
 	GPUs      []string `json:"gpus,omitempty"`
 	GPUDriver string   `json:"gpu_driver,omitempty"`
 	// Cgroup is the path of the cgroup in which the command was started.
-	Cgroup string `json:"cgroup,omitempty"`
-	Limits Limits `json:"limits,omitzero"`
+	Cgroup  string  `json:"cgroup,omitempty"`
+	Storage Storage `json:"storage,omitzero"`
+	Limits  Limits  `json:"limits,omitzero"`
 	// Git is the repository of the working folder, nil if there is none.
 	Git *Git `json:"git,omitempty"`
 	// Environment has the variables that say how the command was launched, and those that the user asked for, by name.
@@ -98,6 +99,18 @@ func (l Limits) CPUs() (n float64, by string) {
 	}
 	return n, by
 }
+
+// Storage tells whether the counters of the disks bound what a program writes.
+type Storage struct {
+	// Listed is true if the mounted file systems and the block devices were listed after the command.
+	Listed bool `json:"listed,omitempty"`
+	// Elsewhere names what takes writes that no disk counts byte for byte: types of file systems on a network, of a
+	// process or with compression ("nfs4", "btrfs"), and block devices in memory or on a file ("zram0", "loop3").
+	Elsewhere []string `json:"elsewhere,omitempty"`
+}
+
+// AllOnDisks reports whether the disks count all bytes that a program can write to storage.
+func (s Storage) AllOnDisks() bool { return s.Listed && len(s.Elsewhere) == 0 }
 
 // Git is the state of a working tree.
 type Git struct {

@@ -21,11 +21,13 @@ const (
 	PackageThrottles Use = "package_throttles"
 	Forks            Use = "forks"
 	MemoryPressure   Use = "memory_pressure"
-	SwapIn           Use = "swap_in"
-	SwapOut          Use = "swap_out"
-	DiskRead         Use = "disk_read"
-	DiskWritten      Use = "disk_written"
-	DiskPressure     Use = "disk_pressure"
+	// MemoryDirty is what programs have written and memory still holds for the disks.
+	MemoryDirty  Use = "memory_dirty"
+	SwapIn       Use = "swap_in"
+	SwapOut      Use = "swap_out"
+	DiskRead     Use = "disk_read"
+	DiskWritten  Use = "disk_written"
+	DiskPressure Use = "disk_pressure"
 	// NetworkReceived and NetworkSent are the bytes of an interface that leads out of the machine.
 	NetworkReceived Use = "network_received"
 	NetworkSent     Use = "network_sent"

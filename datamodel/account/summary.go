@@ -28,7 +28,7 @@ func (h *host) sizes(w *doubts) []datamodel.Metric {
 		memory, charge,
 		h.processCount(),
 		h.ledgerOr(datamodel.DiskRead, l.ReadBytes, "delta", cmp.Or(l.IOSource, fromIO), sensors.TargetRead),
-		h.ledgerOr(datamodel.DiskWrite, l.WriteBytes, "delta", cmp.Or(l.IOSource, fromIO), sensors.TargetWritten),
+		h.plausible(h.ledgerOr(datamodel.DiskWrite, l.WriteBytes, "delta", cmp.Or(l.IOSource, fromIO), sensors.TargetWritten), w),
 		h.gpuMemory(),
 	}
 }

@@ -154,7 +154,7 @@ func (e *ended) enter(s *State, own *IO) {
 		return
 	}
 	if now := ownIO(); now != nil {
-		s.IO = &IO{StorageOnly: true, Read: now.Read - min(own.Read, now.Read), Written: now.Written - min(own.Written, now.Written)}
+		s.IO = &IO{StorageOnly: true, Read: now.Read - min(own.Read, now.Read), Written: now.Written - min(own.Written, now.Written), Cancelled: now.Cancelled - min(own.Cancelled, now.Cancelled)}
 	}
 }
 
@@ -245,7 +245,7 @@ func exited(fd int) bool {
 //	write_bytes: 323932160
 //	cancelled_write_bytes: 0
 //
-// and returns nil if one of the first six is missing.
+// and returns nil if one is missing.
 func parseIO(data []byte) *IO {
 	var io IO
 	fields := []struct {
@@ -258,6 +258,7 @@ func parseIO(data []byte) *IO {
 		{"syscw", &io.WriteCalls},
 		{"read_bytes", &io.Read},
 		{"write_bytes", &io.Written},
+		{"cancelled_write_bytes", &io.Cancelled},
 	}
 	found := 0 // a bit for each
 	for line := range bytes.Lines(data) {

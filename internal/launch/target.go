@@ -109,6 +109,8 @@ type IO struct {
 	ReadChars, WriteChars, ReadCalls, WriteCalls uint64
 	// Read and Written are the bytes fetched from and sent to storage.
 	Read, Written uint64
+	// Cancelled is the part of Written that never reaches storage, because the file was removed or cut before.
+	Cancelled uint64
 }
 
 // Code is the exit status a shell would show: the command's own, or 128+n after signal n.

@@ -86,7 +86,7 @@ func uses() map[string]sensors.Use {
 		"cpu steal": sensors.CPUSteal, "cpu utilization": sensors.CPUUtilization, "cpu frequency": sensors.CPUFrequency,
 		"cpu pressure": sensors.CPUPressure, "cpu core_throttles": sensors.CoreThrottles,
 		"cpu package_throttles": sensors.PackageThrottles, "cpu forks": sensors.Forks,
-		"memory pressure": sensors.MemoryPressure, "memory swap_in": sensors.SwapIn, "memory swap_out": sensors.SwapOut,
+		"memory pressure": sensors.MemoryPressure, "memory dirty": sensors.MemoryDirty, "memory swap_in": sensors.SwapIn, "memory swap_out": sensors.SwapOut,
 		"disk read": sensors.DiskRead, "disk written": sensors.DiskWritten, "disk pressure": sensors.DiskPressure,
 		"network receive": sensors.NetworkReceived, "network transmit": sensors.NetworkSent,
 		"target cpu_time": sensors.TargetCPU, "target user_time": sensors.TargetUser, "target system_time": sensors.TargetSystem,
