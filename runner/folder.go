@@ -19,12 +19,13 @@ type folder struct {
 }
 
 // make makes the folder of a run below results. It reserves the space that is needed at the end, because the command may
-// fill the disk. If results is empty, make only checks that a temporary folder can be made. newDir explains fresh.
-func (f *folder) make(results string, run *datamodel.Run, fresh func() string) (err error) {
+// fill the disk. If results is empty, make only checks that a temporary folder can be made. newDir explains fresh, and
+// a says whom the run belongs to and who may read it.
+func (f *folder) make(results string, run *datamodel.Run, fresh func() string, a store.Access) (err error) {
 	if results == "" {
 		return mayWrite(os.TempDir())
 	}
-	f.run, err = newDir(results, run, fresh)
+	f.run, err = newDir(results, run, fresh, a)
 	if errors.Is(err, os.ErrExist) {
 		return err
 	} else if err != nil {

@@ -50,7 +50,7 @@ func CheckID(id string) error {
 
 // newDir makes the folder of a run. If a run has its id already, the run gets the next id that fresh returns. If fresh is
 // nil, the caller chose the id, and no other run of the results folder may have it.
-func newDir(results string, run *datamodel.Run, fresh func() string) (dir *store.Folder, err error) {
+func newDir(results string, run *datamodel.Run, fresh func() string, a store.Access) (dir *store.Folder, err error) {
 	if fresh == nil {
 		switch by, err := store.FindID(results, run.ID); {
 		case err != nil:
@@ -60,7 +60,7 @@ func newDir(results string, run *datamodel.Run, fresh func() string) (dir *store
 		}
 	}
 	for range idTries {
-		dir, err = store.NewRun(results, run.Project, run.Start, run.ID)
+		dir, err = store.NewRun(results, run.Project, run.Start, run.ID, a)
 		switch {
 		case !errors.Is(err, os.ErrExist):
 			return dir, err

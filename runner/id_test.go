@@ -36,7 +36,7 @@ func TestFolders(t *testing.T) {
 	for i := range dirs {
 		all.Go(func() {
 			run := datamodel.Run{ID: fresh(), Project: "p", Start: at}
-			dir, err := newDir(results, &run, fresh)
+			dir, err := newDir(results, &run, fresh, store.Access{})
 			if errs[i] = err; err == nil {
 				dirs[i], errs[i] = dir.Path(), dir.Close()
 			}
@@ -65,12 +65,12 @@ func TestAnotherTry(t *testing.T) {
 		return id
 	}
 	for _, id := range []string{"a", "b"} {
-		if _, err := store.NewRun(results, "p", at, id); err != nil {
+		if _, err := store.NewRun(results, "p", at, id, store.Access{}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	run := datamodel.Run{ID: "a", Project: "p", Start: at}
-	dir, err := newDir(results, &run, fresh)
+	dir, err := newDir(results, &run, fresh, store.Access{})
 	if err != nil || run.ID != "c" || filepath.Base(dir.Path()) != "run=c" {
 		t.Errorf("%v, id %q, %v: want c, since a and b are taken", dir, run.ID, err)
 	}
@@ -81,13 +81,13 @@ func TestAnotherTry(t *testing.T) {
 		at      time.Time
 	}{{"p", at}, {"other", at}, {"p", at.AddDate(0, 0, 1)}} {
 		chosen := datamodel.Run{ID: "a", Project: c.project, Start: c.at}
-		dir, err := newDir(results, &chosen, nil)
+		dir, err := newDir(results, &chosen, nil, store.Access{})
 		if !errors.Is(err, os.ErrExist) || !strings.Contains(err.Error(), "run id a: ") || dir != nil || chosen.ID != "a" {
 			t.Errorf("%s, %v: %v, id %q, %v", c.project, c.at, dir, chosen.ID, err)
 		}
 	}
 	chosen := datamodel.Run{ID: "d", Project: "p", Start: at}
-	if dir, err := newDir(results, &chosen, nil); err != nil || filepath.Base(dir.Path()) != "run=d" {
+	if dir, err := newDir(results, &chosen, nil, store.Access{}); err != nil || filepath.Base(dir.Path()) != "run=d" {
 		t.Errorf("%v, %v", dir, err)
 	}
 
@@ -95,7 +95,7 @@ func TestAnotherTry(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(results, "file"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := newDir(filepath.Join(results, "file"), &run, fresh); err == nil || len(ids) != 1 {
+	if _, err := newDir(filepath.Join(results, "file"), &run, fresh, store.Access{}); err == nil || len(ids) != 1 {
 		t.Errorf("below a file: %v, %d ids left", err, len(ids))
 	}
 }

@@ -122,7 +122,7 @@ func (o *round) setup(ctx context.Context) error {
 	if o.ID != "" {
 		fresh = nil
 	}
-	err := o.folder.make(o.Results, &o.run, fresh)
+	err := o.folder.make(o.Results, &o.run, fresh, o.Access)
 	if err = errors.Join(err, <-held); err != nil {
 		return err
 	}

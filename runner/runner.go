@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/sampler"
 	"github.com/ergon-energy/ergon/sensors"
@@ -37,6 +38,8 @@ type Options struct {
 	ID string
 	// Results is the results folder. If it is empty, nothing is kept.
 	Results string
+	// Access says whom the run and its tape belong to, and who may read them.
+	Access store.Access
 	// User runs the command, in the runner's environment with the changes in Env; see launch.Command.
 	User *launch.User
 	Env  []string

@@ -48,13 +48,13 @@ func (o *round) saveTape(t *taken) error {
 		tape.Run.Command = []string{filepath.Base(o.run.Command[0])}
 		tape.LeftOut = append(tape.LeftOut, "the command's arguments")
 	}
-	return store.SaveTape(o.Tape.File, tape, o.folder.spool, hide)
+	return store.SaveTape(o.Tape.File, tape, o.folder.spool, hide, o.Access)
 }
 
 // Replay makes the result of a tape, as if its readings had been taken now. It keeps the result below results, in the folder
 // dir. If results is empty, it keeps nothing. The run's id is the tape's id followed by "-replay" and, if that id is taken, a
 // number.
-func Replay(file, results, version string) (result datamodel.Result, dir string, err error) {
+func Replay(file, results, version string, a store.Access) (result datamodel.Result, dir string, err error) {
 	tape, err := store.OpenTape(file)
 	if err != nil {
 		return result, "", err
@@ -70,7 +70,7 @@ func Replay(file, results, version string) (result datamodel.Result, dir string,
 		made, err := replay(tape, &run, spool, nil)
 		return resultOf(run, made), "", errors.Join(err, spool.Discard(), spool.Close())
 	}
-	folder, err := replayDir(results, &run)
+	folder, err := replayDir(results, &run, a)
 	if err != nil {
 		return result, "", fmt.Errorf("results folder: %w: choose another with -o DIR, or keep nothing with --no-save", err)
 	}
@@ -110,7 +110,7 @@ func replay(tape *store.TapeFile, run *datamodel.Run, spool *store.Folder, files
 }
 
 // replayDir makes the folder of a replayed run and gives the run the first free id.
-func replayDir(results string, run *datamodel.Run) (dir *store.Folder, err error) {
+func replayDir(results string, run *datamodel.Run, a store.Access) (dir *store.Folder, err error) {
 	id := run.ID + "-replay"
 	// As for every run, the date comes from the id. The command may start a day later, after its baseline.
 	word, _, _ := strings.Cut(run.ID, "-")
@@ -123,7 +123,7 @@ func replayDir(results string, run *datamodel.Run) (dir *store.Folder, err error
 		if n > 1 {
 			run.ID += "-" + strconv.Itoa(n)
 		}
-		dir, err = store.NewRun(results, run.Project, called, run.ID)
+		dir, err = store.NewRun(results, run.Project, called, run.ID, a)
 		if !errors.Is(err, os.ErrExist) || n == 1000 {
 			return dir, err
 		}

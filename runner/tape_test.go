@@ -47,7 +47,7 @@ func FuzzReplay(f *testing.F) {
 		if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		result, at, err := runner.Replay(file, results, "test")
+		result, at, err := runner.Replay(file, results, "test", store.Access{})
 		if err != nil {
 			return
 		}
@@ -86,10 +86,10 @@ func TestReplayDate(t *testing.T) {
 			Schema: datamodel.ManifestSchema, ID: id, Project: "p", Command: []string{"c"}, Outcome: datamodel.Done,
 			Start: time.Date(2026, 3, 15, 0, 0, 8, 0, time.UTC),
 		}, LeftOut: []string{}}
-		if err := store.SaveTape(file, tape, spool, nil); err != nil {
+		if err := store.SaveTape(file, tape, spool, nil, store.Access{}); err != nil {
 			t.Fatal(err)
 		}
-		_, at, err := runner.Replay(file, results, "test")
+		_, at, err := runner.Replay(file, results, "test", store.Access{})
 		if err != nil || filepath.Base(filepath.Dir(at)) != want {
 			t.Errorf("%s is kept in %s, want %s; %v", id, at, want, err)
 		}
@@ -137,7 +137,7 @@ func strangers(f *testing.F) (manifest, spool []byte) {
 		Ledger: datamodel.Ledger{WallTime: &wall}, LeftOut: []string{},
 	}
 	file := filepath.Join(dir, "t.zip")
-	if err := store.SaveTape(file, tape, spoolIn(f, dir), nil); err != nil {
+	if err := store.SaveTape(file, tape, spoolIn(f, dir), nil, store.Access{}); err != nil {
 		f.Fatal(err)
 	}
 	archive, err := zip.OpenReader(file)

@@ -322,7 +322,7 @@ func (p played) tape(t *testing.T) (file string, truth units.Energy) {
 		Ledger: datamodel.Ledger{WallTime: &wall},
 	}
 	file = filepath.Join(dir, "played.tape.zip")
-	if err := store.SaveTape(file, tape, spool, nil); err != nil {
+	if err := store.SaveTape(file, tape, spool, nil, store.Access{}); err != nil {
 		t.Fatal(err)
 	}
 	end := p.d

@@ -3,12 +3,16 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/ergon-energy/ergon/internal/testenv"
@@ -156,5 +160,96 @@ func TestAsUser(t *testing.T) {
 	}
 	if code := asNobody.ProcessState.ExitCode(); code != 125 || !strings.Contains(string(out), "--user: only root can run a command as another user") {
 		t.Errorf("an ordinary user: code %d, %s", code, out)
+	}
+}
+
+// TestResultsBelong checks whom the results of root's runs belong to: the command's user with --user, else who called sudo if
+// that user could have made them. It looks during the run and after it, and at the tape.
+func TestResultsBelong(t *testing.T) {
+	if os.Getuid() != 0 {
+		testenv.Lacks(t, testenv.Root, "it takes root to give files away")
+	}
+	if _, err := user.Lookup("nobody"); err != nil {
+		t.Skipf("this machine has no user nobody: %v", err)
+	}
+	dir, program := openToAll(t)
+	sudo := []string{"SUDO_UID=65534", "SUDO_GID=65534", "SUDO_USER=nobody"}
+	run := func(at string, env []string, words ...string) (out string) {
+		t.Helper()
+		c := exec.CommandContext(t.Context(), program, words...)
+		c.Dir, c.Env = at, append(os.Environ(), env...)
+		var stderr strings.Builder
+		c.Stderr = &stderr
+		b, err := c.Output()
+		if err != nil || stderr.Len() > 0 && words[0] != "recover" {
+			t.Fatalf("%q: %v: %s", words, err, stderr.String())
+		}
+		return string(b)
+	}
+	// owners returns the owners and modes of all files below a folder, each once, and how many files there are.
+	owners := func(at string) (list []string, n int) {
+		t.Helper()
+		err := filepath.WalkDir(at, func(_ string, e fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			info, err := e.Info()
+			if err != nil {
+				return err
+			}
+			st, _ := info.Sys().(*syscall.Stat_t)
+			if text := fmt.Sprintf("%v %d:%d", info.Mode(), st.Uid, st.Gid); !slices.Contains(list, text) {
+				list = append(list, text)
+			}
+			n++
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(list)
+		return list, n
+	}
+	const during = `until [ -e ergon-results/project=*/date=*/run=*/spool/processes.table ]; do sleep 0.01; done
+		find ergon-results/project=*/date=*/run=* -printf '%M %U:%G\n' | sort -u; exit 0`
+	for _, c := range []struct {
+		name  string
+		owner int
+		env   []string
+		words []string
+		want  string
+	}{
+		{"root", 0, nil, nil, "0:0"},
+		{"sudo in a user's folder", 65534, sudo, nil, "65534:65534"},
+		{"sudo in root's folder", 0, sudo, nil, "0:0"},
+		{"sudo in another user's folder", 65533, sudo, nil, "0:0"},
+		{"sudo by root", 65534, []string{"SUDO_UID=0", "SUDO_USER=root"}, nil, "0:0"},
+		{"another user in root's folder", 0, nil, []string{"--user", "nobody"}, "65534:65534"},
+		{"who called sudo", 65534, sudo, []string{"--user", "sudo"}, "65534:65534"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			at := filepath.Join(dir, strings.ReplaceAll(c.name, " ", "-"))
+			if err := errors.Join(os.Mkdir(at, 0o755), os.Chown(at, c.owner, c.owner)); err != nil {
+				t.Fatal(err)
+			}
+			want := []string{"-rw------- " + c.want, "drwx------ " + c.want}
+			early := run(at, c.env, slices.Concat([]string{"record", "-q", "--tape", "run.zip"}, c.words, []string{"sh", "-c", during})...)
+			if got := strings.Fields(early); strings.Join(got, " ") != strings.Join(want, " ") {
+				t.Errorf("during the run: %q, want %q", early, want)
+			}
+			runs, err := filepath.Glob(filepath.Join(at, "ergon-results/project=*/date=*/run=*"))
+			if err != nil || len(runs) != 1 {
+				t.Fatal(runs, err)
+			}
+			if got, n := owners(runs[0]); !slices.Equal(got, want) || n < 6 {
+				t.Errorf("afterwards: %q of %d files, want %q", got, n, want)
+			}
+			if got, n := owners(filepath.Join(at, "run.zip")); n != 1 || got[0] != want[0] {
+				t.Errorf("the tape: %q, want %q", got, want[0])
+			}
+			if got, _ := owners(filepath.Join(at, "ergon-results")); !slices.Equal(got, slices.Concat(want, []string{"drwxr-xr-x " + c.want})) {
+				t.Errorf("the folders above: %q", got)
+			}
+		})
 	}
 }

@@ -66,7 +66,7 @@ func tainted(v reflect.Value, text string) {
 func hostileRun(t *testing.T, results, id string, outcome datamodel.Outcome) string {
 	t.Helper()
 	at := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
-	folder, err := store.NewRun(results, "p", at, id)
+	folder, err := store.NewRun(results, "p", at, id, store.Access{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestNothingControlsTheTerminal(t *testing.T) {
 	taped.LeftOut = []string{""}
 	tainted(reflect.ValueOf(&taped), evil)
 	taped.Run.Schema, taped.Run.ID, taped.Run.Outcome = datamodel.ManifestSchema, "20261128T120001-000002", datamodel.Done
-	if err := store.SaveTape(tape, taped, spool, nil); err != nil {
+	if err := store.SaveTape(tape, taped, spool, nil, store.Access{}); err != nil {
 		t.Fatal(err)
 	}
 	const run = "20261128T120000-000001"

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/sampler"
 	"github.com/ergon-energy/ergon/runner"
@@ -27,6 +28,8 @@ type RunOptions struct {
 	RunID string
 	// User is the name of the user who runs the command, or sudo for whoever called sudo. Empty is the user of ergon.
 	User string
+	// Share says who besides the owner may read the run: nobody, group or all.
+	Share string
 	SummaryOptions
 	// Progress says when there is a status line: auto, off or plain.
 	Progress string
@@ -45,8 +48,24 @@ type RunOptions struct {
 	SensorOptions
 }
 
+// shareNobody is the word for store.Private.
+const shareNobody = "nobody"
+
+// access says who may read the run, and whom it belongs to: owner, or the user of this process if that is nil.
+func (o RunOptions) access(owner *person) store.Access {
+	share := store.Share(o.Share)
+	if o.Share == shareNobody {
+		share = store.Private
+	}
+	a := store.Access{Share: share}
+	if owner != nil {
+		a.Owner = &store.Owner{UID: int(owner.UID), GID: int(owner.GID)}
+	}
+	return a
+}
+
 func defaultRunOptions() RunOptions {
-	return RunOptions{Results: defaultResults, Progress: "auto", SensorOptions: defaultSensorOptions()}
+	return RunOptions{Results: defaultResults, Progress: "auto", Share: shareNobody, SensorOptions: defaultSensorOptions()}
 }
 
 // table lists the options, bound to o.
@@ -61,6 +80,11 @@ func (o *RunOptions) table(backends []sensors.Backend) table {
 		{
 			name: "user", group: forCommand, scope: inTrusted, value: required{&o.User, "user"},
 			usage: "as root: read the counters as root and run the command as this user: `NAME`, or sudo for who called sudo",
+		},
+		{
+			name: "share", group: forPrivacy, scope: inTrusted, variable: "ERGON_SHARE",
+			value: choice{&o.Share, []string{shareNobody, string(store.ShareGroup), string(store.ShareAll)}},
+			usage: "who besides you may read the run, `WHO`: nobody, group or all; the folders of project and date follow the umask",
 		},
 		{name: "no-save", group: forResults, usage: "keep nothing", value: toggle{&o.NoSave}},
 		{
@@ -130,8 +154,12 @@ func (p *program) measure(ctx context.Context, o *RunOptions, tape runner.Tape) 
 	if err := o.open(); err != nil {
 		return runner.Report{}, err
 	}
+	owner := as
+	if owner == nil {
+		owner = here().owner(results, tape.File)
+	}
 	show := p.progress(o.Progress)
-	r := p.runner(ctx, *o, results, tape, show)
+	r := p.runner(ctx, *o, results, tape, show, owner)
 	if as != nil {
 		r.User, r.Env = &as.User, as.environment()
 	}

@@ -49,7 +49,7 @@ func TestOptionsWithoutParser(t *testing.T) {
 	}
 	results := t.TempDir()
 	at := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
-	folder, err := store.NewRun(results, "demo", at, "20261128T120000-abcdef")
+	folder, err := store.NewRun(results, "demo", at, "20261128T120000-abcdef", store.Access{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestRunnerOptions(t *testing.T) {
 	o.Command, o.Timeout, o.Align, o.Arguments, o.Sensors = []string{"/bin/true"}, time.Minute, true, true, []string{"+cpu"}
 	o.Intervals = map[string]time.Duration{"nvml": 500 * time.Millisecond}
 	o.Baseline = BaselineOptions{time.Second, true}
-	r := p.runner(t.Context(), o, "", runner.Tape{}, nil)
+	r := p.runner(t.Context(), o, "", runner.Tape{}, nil, nil)
 	if r.Project != "true" || r.Timeout != time.Minute || r.Baseline.Duration != time.Second || !r.Baseline.Both || r.Results != "" {
 		t.Errorf("%+v", r)
 	}
@@ -89,7 +89,7 @@ func TestRunnerOptions(t *testing.T) {
 	}
 	o.Project = "named"
 	results := t.TempDir()
-	if r := p.runner(t.Context(), o, filepath.Join(results, "new", "folder"), runner.Tape{}, nil); r.Project != "named" || r.Config.Setup.Dirs[0] != results {
+	if r := p.runner(t.Context(), o, filepath.Join(results, "new", "folder"), runner.Tape{}, nil, nil); r.Project != "named" || r.Config.Setup.Dirs[0] != results {
 		t.Errorf("%+v", r)
 	}
 }

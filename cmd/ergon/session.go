@@ -26,8 +26,9 @@ func (o SensorOptions) config() sampler.Config {
 	}
 }
 
-// runner converts the options of a run. results is the absolute results folder; empty keeps nothing.
-func (p *program) runner(ctx context.Context, o RunOptions, results string, tape runner.Tape, show *progress) runner.Options {
+// runner converts the options of a run. results is the absolute results folder; empty keeps nothing. The run belongs to owner,
+// or to the user of this process if that is nil.
+func (p *program) runner(ctx context.Context, o RunOptions, results string, tape runner.Tape, show *progress, owner *person) runner.Options {
 	config := o.config()
 	config.Align = o.Align
 	config.Setup.Arguments = o.Arguments
@@ -40,7 +41,7 @@ func (p *program) runner(ctx context.Context, o RunOptions, results string, tape
 		project = filepath.Base(o.Command[0])
 	}
 	return runner.Options{
-		Project: project, ID: o.RunID, Results: results, Config: config, Backends: p.backends,
+		Project: project, ID: o.RunID, Results: results, Access: o.access(owner), Config: config, Backends: p.backends,
 		Launcher: p.launcher, Sampler: p.spawnSampler,
 		Signals: func() (<-chan launch.Signal, error) { return launch.Signals(prelaunch.Ignored) },
 		Tape:    tape, Timeout: o.Timeout, Version: version(), OnStatus: show.status, Estimate: o.Estimate,
@@ -54,7 +55,7 @@ func (p *program) runner(ctx context.Context, o RunOptions, results string, tape
 				backend.CompleteBounds(config.Setup, h) // nobody will read the rest
 				return
 			}
-			complete(ctx, config.Setup, o.Env, wall, h)
+			complete(ctx, config.Setup, o.Env, wall, h, owner)
 		},
 	}
 }
@@ -77,13 +78,14 @@ const (
 )
 
 // complete adds the slow parts of the machine's description once the command has ended: the repository of the working folder,
-// the variables that say how the command was launched, and the variables that were asked for.
-func complete(ctx context.Context, host sensors.Setup, asked []string, wall time.Duration, m *sensors.Machine) {
+// the variables that say how the command was launched, and the variables that were asked for. git runs as owner, unless nil:
+// a repository may name programs that git executes.
+func complete(ctx context.Context, host sensors.Setup, asked []string, wall time.Duration, m *sensors.Machine, owner *person) {
 	dirty := make(chan sensors.Git, 1)
 	dir, err := os.Getwd()
 	tree, found := git.Find(dir)
 	if found = found && err == nil; found {
-		go func() { dirty <- gitState(ctx, tree, min(wall, gitMost)) }() // git takes the longest of all this
+		go func() { dirty <- gitState(ctx, tree, min(wall, gitMost), owner) }() // git takes the longest of all this
 	}
 	backend.Complete(host, m)
 	m.Environment = launched(os.Environ(), asked)
@@ -94,7 +96,7 @@ func complete(ctx context.Context, host sensors.Setup, asked []string, wall time
 }
 
 // gitState returns the commit, and whether files differ from it.
-func gitState(ctx context.Context, tree git.Tree, limit time.Duration) sensors.Git {
+func gitState(ctx context.Context, tree git.Tree, limit time.Duration, owner *person) sensors.Git {
 	var g sensors.Git
 	var err error
 	if g.Commit, g.Branch, err = tree.Head(); err != nil {
@@ -105,7 +107,7 @@ func gitState(ctx context.Context, tree git.Tree, limit time.Duration) sensors.G
 		g.Reason = "git was not asked for changes after so short a command"
 		return g
 	}
-	dirty, err := tree.Dirty(ctx, limit)
+	dirty, err := tree.Dirty(ctx, limit, owner.become)
 	if err != nil {
 		g.Reason = err.Error()
 		return g

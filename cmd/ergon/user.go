@@ -168,3 +168,31 @@ func (p *person) environment() []string {
 		"DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR",
 	}
 }
+
+// become lets a command run as the user. For nil it does nothing.
+func (p *person) become(c *exec.Cmd) {
+	if p == nil {
+		return
+	}
+	c.SysProcAttr = p.Attributes()
+	for _, change := range p.environment() {
+		if strings.Contains(change, "=") {
+			c.Env = append(c.Env, change) // of two with a name, the last one counts
+		}
+	}
+}
+
+// owner returns who called sudo, if that user could have made these files or folders too. Then they are made for that user.
+// It returns nil if they belong to the user of this process. An empty path counts as none.
+func (s surroundings) owner(paths ...string) *person {
+	p, err := s.caller()
+	if err != nil || p == nil || p.UID == 0 {
+		return nil
+	}
+	for _, path := range paths {
+		if path != "" && !p.mayWrite(standing(path)) {
+			return nil
+		}
+	}
+	return p
+}

@@ -58,8 +58,10 @@ func (w *written) fill(fill func(w io.Writer) error) error {
 
 // begin makes a file under a temporary name. Its buffer is flushed by the caller. The error is a *fs.PathError with the
 // final name.
-func (f *Folder) begin(name string) (*written, error) {
-	file, temp, err := f.createTemp(name)
+func (f *Folder) begin(name string) (*written, error) { return f.beginAs(name, f.rights()) }
+
+func (f *Folder) beginAs(name string, r rights) (*written, error) {
+	file, temp, err := f.createTemp(name, r)
 	if err != nil {
 		return nil, f.fault("write", name, err)
 	}

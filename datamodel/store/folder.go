@@ -19,15 +19,14 @@ import (
 type Folder struct {
 	handle
 	path string
-	// files and folders are the permissions of what is made in it, before the umask. A folder in it inherits them.
-	files, folders fs.FileMode
-	up             *Folder // the folder that it was made in, if this handle owns that one too
+	// ofRun says that the folder is a run's or temporary, and decides about what is made in it. A folder in it inherits this.
+	ofRun bool
+	// owner gets what is made in a folder that is not a run's; nil is the user of this process.
+	owner *Owner
+	up    *Folder // the folder that it was made in, if this handle owns that one too
 }
 
 const (
-	// fileMode and folderMode are the usual permissions, before the umask.
-	fileMode   = 0o666
-	folderMode = 0o777
 	// tempNames is how many random names are tried. Each has 64 random bits, so only an attacker could make them collide.
 	tempNames = 10
 	// tempSuffix ends the name of a file that is not finished.
@@ -39,6 +38,9 @@ const (
 // ErrLocked means that another process works on a folder.
 var ErrLocked = errors.New("the run has not ended yet")
 
+// errReplaced means that somebody put another folder in the place of the new one.
+var errReplaced = errors.New("somebody put another folder in its place")
+
 // errLink means that there is a link or something else in the place of a file or a folder.
 var errLink = errors.New("a link or a special file stands in its place")
 
@@ -48,7 +50,7 @@ func OpenFolder(path string) (*Folder, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	return &Folder{handle: h, path: path, files: fileMode, folders: folderMode}, nil
+	return &Folder{handle: h, path: path}, nil
 }
 
 // Path is how the folder was named. It is for messages and for readers of results.
@@ -60,15 +62,54 @@ func (f *Folder) Open(name string) (*Folder, error) {
 	if err != nil {
 		return nil, f.fault("open", name, err)
 	}
-	return &Folder{handle: h, path: filepath.Join(f.path, name), files: f.files, folders: f.folders}, nil
+	return &Folder{handle: h, path: filepath.Join(f.path, name), ofRun: f.ofRun, owner: f.owner}, nil
 }
 
 // Make makes a folder in this one and opens it. If the name is taken, by whatever, the error wraps fs.ErrExist.
 func (f *Folder) Make(name string) (*Folder, error) {
-	if err := f.mkdir(name, f.folders); err != nil {
+	return f.makeAs(name, f.rights())
+}
+
+func (f *Folder) makeAs(name string, r rights) (*Folder, error) {
+	if err := f.mkdir(name, r.folder()); err != nil {
 		return nil, f.fault("make", name, err)
 	}
-	return f.Open(name)
+	return f.openMade(name, r)
+}
+
+// openMade opens a folder that this process has just made, and gives it the rights.
+func (f *Folder) openMade(name string, r rights) (*Folder, error) {
+	sub, err := f.Open(name)
+	if err != nil || r.owner == nil && !r.exact {
+		return sub, err
+	}
+	// Whoever may write in this folder could have put another one in its place. An empty one gives nothing away.
+	if names, err := sub.list(); err != nil || len(names) > 0 || !sub.own() {
+		_ = sub.Close() // nothing was written
+		return nil, f.fault("make", name, errReplaced)
+	}
+	if err := sub.settle(r, f.keepsGroup()); err != nil {
+		return nil, errors.Join(f.fault("make", name, err), sub.Close())
+	}
+	return sub, nil
+}
+
+// rights returns what a new file in the folder gets.
+func (f *Folder) rights() rights {
+	if !f.ofRun {
+		return byUmask(f.owner)
+	}
+	mode, owner, err := f.mode()
+	if err != nil {
+		return rights{mode: 0o600}
+	}
+	return inside(mode, owner, os.Geteuid())
+}
+
+// keepsGroup reports whether what is made in the folder gets the folder's group.
+func (f *Folder) keepsGroup() bool {
+	mode, _, err := f.mode()
+	return err == nil && mode&fs.ModeSetgid != 0
 }
 
 // within opens a folder in this one, and makes it if it is missing. The new handle owns this one.
@@ -88,18 +129,25 @@ func (f *Folder) within(name string) (*Folder, error) {
 
 // Create makes a new file for reading and writing. If the name is taken, by whatever, the error wraps fs.ErrExist.
 func (f *Folder) Create(name string) (*os.File, error) {
-	file, err := f.create(name, filepath.Join(f.path, name), f.files)
+	return f.createAs(name, f.rights())
+}
+
+func (f *Folder) createAs(name string, r rights) (*os.File, error) {
+	file, err := f.create(name, filepath.Join(f.path, name), r.mode)
 	if err != nil {
 		return nil, f.fault("create", name, err)
+	}
+	if err := r.apply(file, r.owner != nil && f.keepsGroup()); err != nil {
+		return nil, errors.Join(f.fault("create", name, err), file.Close(), f.Remove(name))
 	}
 	return file, nil
 }
 
 // createTemp makes a new file under a name that cannot be foretold. Rename then gives it its name.
-func (f *Folder) createTemp(name string) (file *os.File, temp string, err error) {
+func (f *Folder) createTemp(name string, r rights) (file *os.File, temp string, err error) {
 	for range tempNames {
 		temp = "." + name + "." + randomName() + tempSuffix
-		if file, err = f.Create(temp); !errors.Is(err, fs.ErrExist) {
+		if file, err = f.createAs(temp, r); !errors.Is(err, fs.ErrExist) {
 			break
 		}
 	}
@@ -254,31 +302,31 @@ func TempFolder() (*Folder, error) {
 	if err != nil {
 		return nil, errors.Join(err, temp.Close())
 	}
-	f.up = temp
+	f.up, f.ofRun = temp, true
 	return f, nil
 }
 
 // NewRun makes the folder of a run below results, opens it and locks it. Results, as the caller names it, may be a link;
 // nothing below may be one. The date in the path is the day of called in UTC. If the folder exists, the error wraps
-// fs.ErrExist: an earlier run is never overwritten.
-func NewRun(results, project string, called time.Time, id string) (*Folder, error) {
+// fs.ErrExist: an earlier run is never overwritten. a says whom the run belongs to and who may read it.
+func NewRun(results, project string, called time.Time, id string, a Access) (*Folder, error) {
 	if project == "" {
 		project = "unnamed"
 	}
 	if id == "" {
 		return nil, errors.New("new run folder: no run id")
 	}
-	run, err := newRun(results, projectPrefix+escape(project), datePrefix+called.UTC().Format(time.DateOnly), runPrefix+escape(id))
+	run, err := newRun(results, projectPrefix+escape(project), datePrefix+called.UTC().Format(time.DateOnly), runPrefix+escape(id), a)
 	if err != nil {
 		return nil, fmt.Errorf("new run folder: %w", err)
 	}
 	return run, nil
 }
 
-func newRun(results, project, date, name string) (_ *Folder, err error) {
+func newRun(results, project, date, name string, a Access) (_ *Folder, err error) {
 	at, err := OpenFolder(results)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = os.MkdirAll(results, folderMode); err == nil {
+		if err = makeAll(results, a.Owner); err == nil {
 			at, err = OpenFolder(results)
 		}
 	}
@@ -290,6 +338,7 @@ func newRun(results, project, date, name string) (_ *Folder, err error) {
 			_ = at.Close() // nothing was written
 		}
 	}()
+	at.owner = a.Owner
 	for _, name := range []string{project, date} {
 		sub, err := at.within(name)
 		if err != nil {
@@ -297,10 +346,11 @@ func newRun(results, project, date, name string) (_ *Folder, err error) {
 		}
 		at = sub
 	}
-	run, err := at.Make(name)
+	run, err := at.makeAs(name, a.run())
 	if err != nil {
 		return nil, err
 	}
+	run.ofRun = true
 	// Until it was locked, the folder looked like one that a killed run has left, and Recover may have removed it.
 	err = run.Lock()
 	if err == nil && !at.holds(name, run.handle) {
@@ -314,6 +364,30 @@ func newRun(results, project, date, name string) (_ *Folder, err error) {
 	}
 	run.up = at
 	return run, nil
+}
+
+// makeAll makes a folder that the caller has named, and those above it that are missing.
+func makeAll(path string, owner *Owner) error {
+	above := filepath.Dir(path)
+	at, err := OpenFolder(above)
+	if errors.Is(err, fs.ErrNotExist) && above != path {
+		if err = makeAll(above, owner); err == nil {
+			at, err = OpenFolder(above)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = at.Close() }() // nothing was written through it
+	at.owner = owner
+	made, err := at.Make(filepath.Base(path))
+	if errors.Is(err, fs.ErrExist) { // another run has just made it
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return made.Close()
 }
 
 // OpenRun opens the folder of a run. The levels below the results folder, which are called project=, date= and run=, may
@@ -342,5 +416,6 @@ func OpenRun(dir string) (*Folder, error) {
 		}
 		return nil, fmt.Errorf("run folder: %w", err)
 	}
+	at.ofRun = true
 	return at, nil
 }

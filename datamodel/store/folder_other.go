@@ -98,5 +98,20 @@ func (h handle) holds(name string, sub handle) bool {
 	return err == nil && os.SameFile(there, open)
 }
 
+// mode returns the permissions of the folder. These systems have no owners.
+func (h handle) mode() (fs.FileMode, Owner, error) {
+	info, err := h.root.Stat(".")
+	if err != nil {
+		return 0, Owner{}, err
+	}
+	return info.Mode(), Owner{-1, -1}, nil
+}
+
+// own returns true: these systems do not tell.
+func (h handle) own() bool { return true }
+
+// settle does nothing: what a folder lets others do is not in its mode on these systems.
+func (h handle) settle(rights, bool) error { return nil }
+
 // Owner returns -1 and true: these systems do not tell.
 func (f *Folder) Owner() (uid int, own bool) { return -1, true }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -50,9 +51,9 @@ func (h handle) fd() int { return int(h.file.Fd()) }
 // Descriptor returns the descriptor of the folder, to hand it to another process.
 func (f *Folder) Descriptor() int { return f.fd() }
 
-// Inherit takes over the descriptor of a folder that another process has opened. path is its name in messages.
+// Inherit takes over the descriptor of a run's folder that another process has opened. path is its name in messages.
 func Inherit(descriptor int, path string) *Folder {
-	return &Folder{handle: handle{os.NewFile(uintptr(descriptor), path)}, path: path, files: fileMode, folders: folderMode}
+	return &Folder{handle: handle{os.NewFile(uintptr(descriptor), path)}, path: path, ofRun: true}
 }
 
 func (h handle) open(name string) (handle, error) {
@@ -140,6 +141,28 @@ func (h handle) holds(name string, sub handle) bool {
 	return unix.Fstatat(h.fd(), name, &there, unix.AT_SYMLINK_NOFOLLOW) == nil && unix.Fstat(sub.fd(), &open) == nil &&
 		there.Dev == open.Dev && there.Ino == open.Ino
 }
+
+// mode returns the permissions of the folder and its owner.
+func (h handle) mode() (fs.FileMode, Owner, error) {
+	info, err := h.file.Stat()
+	if err != nil {
+		return 0, Owner{}, err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, Owner{}, errors.ErrUnsupported
+	}
+	return info.Mode(), Owner{int(st.Uid), int(st.Gid)}, nil
+}
+
+// own reports whether the folder belongs to the user of this process.
+func (h handle) own() bool {
+	_, owner, err := h.mode()
+	return err == nil && owner.UID == os.Geteuid()
+}
+
+// settle gives a new folder what its creation could not.
+func (h handle) settle(r rights, keepsGroup bool) error { return r.apply(h.file, keepsGroup) }
 
 // Owner returns the user id of the folder's owner, and whether that is the user of this process.
 func (f *Folder) Owner() (uid int, own bool) {

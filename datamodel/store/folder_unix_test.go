@@ -171,7 +171,7 @@ func TestNewRunRefusesLinks(t *testing.T) {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(link), 0o700), os.Symlink(outside, link)); err != nil {
 			t.Fatal(err)
 		}
-		if f, err := store.NewRun(results, "p", at, "id"); err == nil {
+		if f, err := store.NewRun(results, "p", at, "id", store.Access{}); err == nil {
 			t.Errorf("level %d: made %s", level, f.Path())
 		}
 		if f, err := store.OpenRun(filepath.Join(results, project, date, id)); err == nil {
@@ -183,7 +183,7 @@ func TestNewRunRefusesLinks(t *testing.T) {
 	if err := os.Symlink(real, link); err != nil {
 		t.Fatal(err)
 	}
-	f, err := store.NewRun(link, "p", at, "id")
+	f, err := store.NewRun(link, "p", at, "id", store.Access{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +195,7 @@ func TestNewRunRefusesLinks(t *testing.T) {
 	} else if err := again.Lock(); !errors.Is(err, store.ErrLocked) {
 		t.Errorf("the lock of a run that goes on: %v", err)
 	}
-	if _, err := store.NewRun(link, "p", at, "id"); !errors.Is(err, fs.ErrExist) {
+	if _, err := store.NewRun(link, "p", at, "id", store.Access{}); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("the same id twice: %v", err)
 	}
 	if err := errors.Join(f.Discard(), f.Close()); err != nil {

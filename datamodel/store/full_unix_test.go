@@ -216,7 +216,7 @@ func tapeChild(dir string) error {
 	if err := errors.Join(err, s.Close(), limitFiles(4<<10)); err != nil {
 		return err
 	}
-	if err := store.SaveTape(filepath.Join(dir, "run.zip"), store.Tape{}, folderAt(spool), nil); err != nil {
+	if err := store.SaveTape(filepath.Join(dir, "run.zip"), store.Tape{}, folderAt(spool), nil, store.Access{}); err != nil {
 		fmt.Fprintln(os.Stdout, "refused:", err)
 	}
 	return nil

@@ -38,7 +38,7 @@ func folderAt(dir string) *store.Folder {
 
 // newRun makes the folder of a run and returns its path. The run does not go on.
 func newRun(results, project string, called time.Time, id string) (string, error) {
-	f, err := store.NewRun(results, project, called, id)
+	f, err := store.NewRun(results, project, called, id, store.Access{})
 	if err != nil {
 		return "", err
 	}

@@ -42,24 +42,18 @@ var ErrForeign = errors.New("not a file of this version of ergon")
 
 // replace lets fill write a file under a temporary name beside path. Once the content is on the disk it gives the file its
 // name, and makes the name durable. If anything fails, it removes the temporary file and returns a *fs.PathError with path.
-// If mode is not 0, the file gets these permissions.
-func replace(path string, mode fs.FileMode, fill func(w io.Writer) error) error {
+// The file gets the rights.
+func replace(path string, r rights, fill func(w io.Writer) error) error {
 	dir, err := OpenFolder(filepath.Dir(path))
 	if err != nil {
 		return &fs.PathError{Op: "write", Path: path, Err: causeAt(filepath.Dir(path), err)}
 	}
 	defer func() { _ = dir.Close() }() // what was written is synced
-	w, err := dir.begin(filepath.Base(path))
+	w, err := dir.beginAs(filepath.Base(path), r)
 	if err != nil {
 		return err
 	}
-	if mode != 0 {
-		err = w.file.Chmod(mode)
-	}
-	if err == nil {
-		err = w.fill(fill)
-	}
-	if err != nil {
+	if err := w.fill(fill); err != nil {
 		return w.fail(err)
 	}
 	if err := w.sync(); err != nil {
@@ -90,7 +84,7 @@ func WriteFile(path string, fill func(w io.Writer) error) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return replace(path, 0, fill)
+		return replace(path, byUmask(nil), fill)
 	case err != nil:
 		return fmt.Errorf("write: %w", err)
 	}
@@ -112,7 +106,7 @@ func WriteFile(path string, fill func(w io.Writer) error) error {
 	if path, err = filepath.EvalSymlinks(path); err != nil { // a link stays one
 		return fmt.Errorf("write: %w", err)
 	}
-	return replace(path, info.Mode().Perm(), fill)
+	return replace(path, rights{mode: info.Mode().Perm(), exact: true}, fill)
 }
 
 // writeTo lets fill write to an open file and closes it.

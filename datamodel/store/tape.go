@@ -52,8 +52,9 @@ type tapeMeta struct {
 
 // SaveTape writes a tape: a zip archive of tape.json and of the files in a spool folder as they are. Every string in t and
 // in the headers of the spools goes through hide, unless hide is nil. The host in the headers becomes the host of t. If
-// file exists already, SaveTape returns an error. If anything fails, it leaves no file.
-func SaveTape(file string, t Tape, spool *Folder, hide func(string) string) error {
+// file exists already, SaveTape returns an error. a says whom the tape belongs to and who may read it. If anything fails,
+// SaveTape leaves no file.
+func SaveTape(file string, t Tape, spool *Folder, hide func(string) string, a Access) error {
 	if _, err := os.Lstat(file); err == nil {
 		return fmt.Errorf("write %s: %w", file, os.ErrExist)
 	}
@@ -73,7 +74,7 @@ func SaveTape(file string, t Tape, spool *Folder, hide func(string) string) erro
 		return fmt.Errorf("write %s: %w", file, err)
 	}
 	slices.Sort(names)
-	return replace(file, 0, func(w io.Writer) error {
+	return replace(file, a.run(), func(w io.Writer) error {
 		archive := zip.NewWriter(w)
 		out, err := archive.Create(tapeManifest)
 		if err != nil {

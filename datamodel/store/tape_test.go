@@ -50,7 +50,7 @@ func tapeOfTwo(t testing.TB) (file string, tape store.Tape, spool string) {
 		Ledger:  datamodel.Ledger{WallTime: &wall},
 		LeftOut: []string{"the environment"},
 	}
-	if err := store.SaveTape(file, tape, folderAt(spool), nil); err != nil {
+	if err := store.SaveTape(file, tape, folderAt(spool), nil, store.Access{}); err != nil {
 		t.Fatal(err)
 	}
 	return file, tape, spool
@@ -101,7 +101,7 @@ func TestTape(t *testing.T) {
 			t.Errorf("the first reading of sensor %d is %v, want %v", i, v, want)
 		}
 	}
-	if err := store.SaveTape(file, tape, folderAt(spool), nil); !errors.Is(err, os.ErrExist) {
+	if err := store.SaveTape(file, tape, folderAt(spool), nil, store.Access{}); !errors.Is(err, os.ErrExist) {
 		t.Errorf("written over: %v", err)
 	}
 }
@@ -113,7 +113,7 @@ func TestTapeHides(t *testing.T) {
 	hide := func(s string) string {
 		return strings.ReplaceAll(strings.ReplaceAll(s, "/home/alice/secret", "."), "/sys", "/gone")
 	}
-	if err := store.SaveTape(file, tape, folderAt(spool), hide); err != nil {
+	if err := store.SaveTape(file, tape, folderAt(spool), hide, store.Access{}); err != nil {
 		t.Fatal(err)
 	}
 	archive, err := zip.OpenReader(file)

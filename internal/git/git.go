@@ -146,8 +146,9 @@ func isHash(s string) bool {
 }
 
 // Dirty asks git whether tracked files differ from the commit, staged or not. It waits at most for limit. Untracked files
-// do not count, because ergon's own results are untracked. Nothing is written to the repository.
-func (t Tree) Dirty(ctx context.Context, limit time.Duration) (bool, error) {
+// do not count, because ergon's own results are untracked. Nothing is written to the repository. change may change the
+// command before it starts.
+func (t Tree) Dirty(ctx context.Context, limit time.Duration, change func(*exec.Cmd)) (bool, error) {
 	git, err := exec.LookPath("git")
 	if err != nil {
 		return false, errors.New("look for changed files: no git in PATH")
@@ -158,6 +159,7 @@ func (t Tree) Dirty(ctx context.Context, limit time.Duration) (bool, error) {
 	cmd.Dir = t.Dir
 	cmd.Env = append(slices.DeleteFunc(os.Environ(), elsewhere), "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")
 	cmd.WaitDelay = limit
+	change(cmd)
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.Output()

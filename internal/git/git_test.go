@@ -94,7 +94,7 @@ func TestDirty(t *testing.T) {
 	t.Setenv("GIT_DIR", "/nowhere") // as in a hook of another repository
 	dirty := func(want bool) {
 		t.Helper()
-		if got, err := tree.Dirty(t.Context(), 10*time.Second); err != nil || got != want {
+		if got, err := tree.Dirty(t.Context(), 10*time.Second, func(*exec.Cmd) {}); err != nil || got != want {
 			t.Errorf("dirty: %v, %v", got, err)
 		}
 	}
@@ -103,11 +103,11 @@ func TestDirty(t *testing.T) {
 	dirty(false)
 	write(t, filepath.Join(dir, "a/b"), "two and more")
 	dirty(true)
-	if _, err := tree.Dirty(t.Context(), time.Nanosecond); err == nil || !strings.Contains(err.Error(), "within 1ns") {
+	if _, err := tree.Dirty(t.Context(), time.Nanosecond, func(*exec.Cmd) {}); err == nil || !strings.Contains(err.Error(), "within 1ns") {
 		t.Errorf("without time left: %v", err)
 	}
 	t.Setenv("PATH", t.TempDir())
-	if _, err := tree.Dirty(t.Context(), time.Second); err == nil || !strings.Contains(err.Error(), "no git") {
+	if _, err := tree.Dirty(t.Context(), time.Second, func(*exec.Cmd) {}); err == nil || !strings.Contains(err.Error(), "no git") {
 		t.Errorf("without git: %v", err)
 	}
 }

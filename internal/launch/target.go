@@ -178,7 +178,7 @@ func (d *direct) Start() error {
 		}
 		return &ExecError{argv[0], err}
 	}
-	attr := &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}, Env: d.environment(), Sys: as(d.command.User)}
+	attr := &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}, Env: d.environment(), Sys: d.command.User.Attributes()}
 	d.process, err = os.StartProcess(path, argv, attr)
 	if errors.Is(err, syscall.ENOEXEC) { // a script without #!, which execvp gives to the shell
 		d.process, err = os.StartProcess("/bin/sh", append([]string{"/bin/sh", path}, argv[1:]...), attr)

@@ -4,8 +4,8 @@ package launch
 
 import "syscall"
 
-// as returns the attributes that make a new process another user's; nil for no other user.
-func as(u *User) *syscall.SysProcAttr {
+// Attributes returns the attributes that make a new process another user's; nil for no other user.
+func (u *User) Attributes() *syscall.SysProcAttr {
 	if u == nil {
 		return nil
 	}
