@@ -149,8 +149,9 @@ func (m Metric) Least(most float64) Metric {
 	return m
 }
 
-// most returns the largest value that the quantity can have, or NaN if that is unknown.
-func (m Metric) most() float64 {
+// Most returns the largest value that the quantity can have, or NaN if that is unknown. If the uncertainty is unknown, it
+// returns the value.
+func (m Metric) Most() float64 {
 	if m.Bound == LowerBound {
 		return m.AtMost
 	}
@@ -175,7 +176,7 @@ func Total(name string, unit units.Unit, parts []Metric, source string) Metric {
 		default:
 			m.Uncertainty = math.NaN()
 		}
-		most += p.most()
+		most += p.Most()
 		m.Value += p.Value
 		m.Uncertainty += p.Uncertainty
 		m.Count += p.Count
@@ -415,6 +416,10 @@ type Edge struct {
 	// not move while ergon waited.
 	First *float64 `json:"first"`
 	Last  *float64 `json:"last"`
+	// After is how much the counter rose from the last row to its next move, in J. So it bounds what the counter had not
+	// yet shown in that row. It is below 0 if the counter wrapped, or if the last row was wrong. It is nil if nobody
+	// waited for that move.
+	After *float64 `json:"after,omitempty"`
 }
 
 // Course is a counter that no sensor read. A model derived it from other counters. It has one value at each end of the

@@ -178,6 +178,25 @@ func (r *readings) alone() time.Duration {
 	return min(least/2, mostAlone)
 }
 
+// soon returns a channel that tells when to call readSoon, or nil if there is nothing to read.
+func (r *readings) soon() <-chan time.Time {
+	if r.engine == nil {
+		return nil
+	}
+	after := r.engine.Soon()
+	if after <= 0 || 2*after > r.alone() {
+		return nil
+	}
+	return time.After(after - time.Since(r.engine.Began()))
+}
+
+// readSoon takes the reading soon after the first one, unless the engine reads at the beats already.
+func (r *readings) readSoon() {
+	if r.engine != nil && r.joining == nil && !r.reading {
+		r.engine.ReadSoon()
+	}
+}
+
 // join starts to let the sampler take over. It sends the outcome to r.joining. The caller then calls settle with it.
 func (r *readings) join(ctx context.Context, s sampler.Subject) {
 	if r.engine == nil {

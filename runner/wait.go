@@ -40,6 +40,7 @@ func (o *round) wait(ctx context.Context, began time.Time) error {
 	}
 	lives := time.NewTimer(o.readings.alone())
 	defer lives.Stop()
+	soon := o.readings.soon()
 	cancelled := ctx.Done()
 	var before launch.Signal
 	var limit, last <-chan time.Time
@@ -62,6 +63,8 @@ func (o *round) wait(ctx context.Context, began time.Time) error {
 				o.pass(s)
 			}
 			before = s
+		case <-soon:
+			o.readings.readSoon()
 		case <-lives.C:
 			o.join(ctx)
 		case j := <-o.readings.joining:

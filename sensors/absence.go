@@ -34,6 +34,8 @@ const (
 	TimedOut Cause = "timed_out"
 	// TooShort means that the command ended before the first reading was due.
 	TooShort Cause = "too_short"
+	// NoMeter means that a counter is shown and never moves, so that nothing is behind it. Hypervisors show such counters.
+	NoMeter Cause = "no_meter"
 	// Gone means that the thing was there and has been removed, or has failed permanently.
 	Gone Cause = "gone"
 	// Unreadable means that the thing is there, but reading it fails for another reason: an I/O error, unknown text, too
@@ -46,7 +48,7 @@ func (c Cause) Present() bool {
 	switch c {
 	case Denied, Masked, Hidden, UnknownOrder, VersionMismatch, TimedOut, TooShort, Unreadable:
 		return true
-	case NotPresent, Unsupported, OtherNamespace, NoDriver, NoLibrary, Gone:
+	case NotPresent, Unsupported, OtherNamespace, NoDriver, NoLibrary, NoMeter, Gone:
 	}
 	return false
 }

@@ -30,18 +30,19 @@ type cpuShares struct {
 // Without a baseline idle energy is shared out with the rest, as if the running processes caused it. The CPUs' idle
 // time does not say how much energy they used in it. With a baseline idle energy is the baseline's power times the
 // time, and the rest is shared out. The GPUs' energy is not shared out here, because CPU time says nothing about it.
+//
+// A share has no uncertainty: the counters' is small, and the model's is a factor of 2 to 3, which the source names.
 func (h *host) shareCPUs(t busyTime, used datamodel.Metric, w *doubts) cpuShares {
 	none := func(y why, idle datamodel.Metric) cpuShares {
 		return cpuShares{
 			target: missing(datamodel.TargetEnergy, units.Joule, y), other: missing(datamodel.OtherEnergy, units.Joule, y), idle: idle,
 		}
 	}
-	parts := energies(h.energy.cpu)
-	if len(parts) == 0 {
+	if len(h.energy.cpu) == 0 {
 		y := h.whyNoEnergy()
 		return none(y, missing(datamodel.IdleEnergy, units.Joule, y))
 	}
-	whole := datamodel.Total("", units.Joule, parts, "")
+	whole := h.sum("", h.energy.cpu, "")
 	if whole.Reason != "" {
 		return none(whyOf(whole), missing(datamodel.IdleEnergy, units.Joule, whyOf(whole)))
 	}
@@ -49,17 +50,17 @@ func (h *host) shareCPUs(t busyTime, used datamodel.Metric, w *doubts) cpuShares
 		m := whole
 		m.Name, m.Value, m.Source, m.Aggregation = name, v, source, "share"
 		m.Provenance = sensors.Attributed.Weaker(whole.Provenance)
+		m.Uncertainty, m.AtMost = math.NaN(), math.NaN() // the model's error, a factor, is not known better
 		return m
 	}
 	within := fmt.Sprintf("%.6g J of %s", whole.Value, h.energy.sourceCPU())
 	idle := h.idle(whole.Value, w)
-	idling, open := 0.0, whole.Uncertainty
+	idling := 0.0
 	if idle.Reason == "" {
 		idling = idle.Value
 		source, uncertainty := fmt.Sprintf("%s, in %s", idle.Source, within), idle.Uncertainty
 		idle = share(idle.Name, idle.Value, source)
 		idle.Uncertainty = uncertainty
-		open += uncertainty
 		within += fmt.Sprintf(" less %.6g J idle", idle.Value)
 	}
 	var y why
@@ -88,16 +89,8 @@ func (h *host) shareCPUs(t busyTime, used datamodel.Metric, w *doubts) cpuShares
 	if idle.Reason == "" {
 		idle.Value = summed
 	}
-	out := cpuShares{
+	return cpuShares{
 		target: share(datamodel.TargetEnergy, target, model), other: share(datamodel.OtherEnergy, other, "the rest after the "+model),
 		idle: idle, division: d,
 	}
-	// Each share has its part of the counters' uncertainty. In addition, an error of one tick per CPU moves energy between
-	// the shares. The error of the model is excluded; the source names it.
-	most := whole.Value + whole.Uncertainty
-	between := target * tick.Seconds() * float64(max(1, h.Machine.CPUs)) / t.busy
-	for _, m := range []*datamodel.Metric{&out.target, &out.other} {
-		m.Uncertainty = datamodel.Finite(min(open*m.Value/max(target+other, math.SmallestNonzeroFloat64)+between, most))
-	}
-	return out
 }

@@ -136,7 +136,7 @@ func (h *host) net(energy, idle, gpusIdle datamodel.Metric) datamodel.Metric {
 	m := energy
 	m.Name, m.Aggregation, m.Source = name, "share", fmt.Sprintf("energy less idle_energy: %.6g J", energy.Value)
 	m.Min, m.Max, m.Mean, m.Std = math.NaN(), math.NaN(), math.NaN(), math.NaN()
-	m.Parts = nil
+	m.Parts, m.AtMost = nil, math.NaN()
 	for _, i := range idling {
 		if i.Reason != "" {
 			return missing(name, units.Joule, whyOf(i))

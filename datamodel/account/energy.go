@@ -142,6 +142,78 @@ func (c *energyChoice) warnDead(all []*series.Series) {
 	}
 }
 
+// lack is a part of the machine that a sum of energies should include and does not.
+type lack struct {
+	// series is what was read of the part without a result. It is nil if the part was not read.
+	series *series.Series
+}
+
+// lacks returns the parts of the machine that a sum over list lacks, although it includes others of their kind: a package
+// or a GPU whose counter is dead, cannot be read, or does not exist.
+func (h *host) lacks(list []*series.Series) []lack {
+	kinds, seen := make(map[sensors.DomainKind]bool), make(map[sensors.Domain]bool)
+	sockets := make(map[int]bool)
+	see := func(d sensors.Domain) {
+		seen[d.Thing()] = true
+		if d.Kind == sensors.PackageDomain {
+			sockets[d.Socket] = true
+		}
+	}
+	for _, s := range list {
+		d := s.Sensor().Domain
+		if isOwnCounter(s.Sensor()) && d.Kind != sensors.PlatformDomain || d.Kind == sensors.GPUDomain {
+			kinds[d.Kind] = true
+		}
+		see(d)
+	}
+	for s, v := range h.energy.verdict { // a domain that is summed by another sensor, or twice
+		if v.summed || s.Energy().Reason == "" {
+			see(s.Sensor().Domain)
+		}
+	}
+	var out []lack
+	var all []*series.Series
+	for _, s := range h.Series {
+		if isEnergy(s.Sensor()) {
+			all = append(all, s)
+		}
+	}
+	for i, d := range Resolve(sensorsOf(all), nil).Domains {
+		thing := d.Sensor.Domain.Thing()
+		if d.Covered && kinds[thing.Kind] && !seen[thing] {
+			see(thing)
+			out = append(out, lack{all[i]})
+		}
+	}
+	for _, a := range h.Missing {
+		thing := a.Domain.Thing()
+		if kinds[thing.Kind] && !seen[thing] && a.Cause != sensors.Hidden {
+			see(thing)
+			out = append(out, lack{})
+		}
+	}
+	if kinds[sensors.PackageDomain] {
+		for range h.Machine.Sockets - len(sockets) {
+			out = append(out, lack{})
+		}
+	}
+	return out
+}
+
+// noMeters returns the energy counters that never moved, as absences.
+func (h *host) noMeters() []sensors.Absence {
+	var out []sensors.Absence
+	for _, s := range h.Series {
+		if s.Dead() {
+			of := s.Sensor()
+			out = append(out, sensors.Absence{
+				ID: of.ID, Family: of.Family, Source: of.Source, Cause: sensors.NoMeter, Reason: s.WhyNoDelta(), Domain: of.Domain, Device: of.Device,
+			})
+		}
+	}
+	return out
+}
+
 // warnUnreadable warns about packages and memory that could not be read although others could. The sum lacks them.
 func (c *energyChoice) warnUnreadable(missing []sensors.Absence) []datamodel.Warning {
 	if len(c.cpu) == 0 || !isOwnCounter(c.cpu[0].Sensor()) {

@@ -175,11 +175,11 @@ func gpuTotal(name string, each []gpuShare, of func(gpuShare) datamodel.Metric) 
 
 // shareGPU shares out the energy of the GPU that s measures.
 func (h *host) shareGPU(s *series.Series, w *doubts) gpuShare {
-	whole := s.Energy()
+	whole := h.whole(s)
 	device := s.Sensor().Device
 	part := func(name string, v float64, source string) datamodel.Metric {
 		m := datamodel.Value(name, v, units.Joule, "share", sensors.Attributed.Weaker(whole.Provenance), source)
-		m.Count, m.Gaps = whole.Count, whole.Gaps
+		m.Count, m.Gaps, m.Bound = whole.Count, whole.Gaps, whole.Bound
 		return m
 	}
 	g := gpuShare{device: device, idle: h.gpuIdle(s, whole.Value, w)}

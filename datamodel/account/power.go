@@ -15,13 +15,13 @@ import (
 func (h *host) energies(w *doubts) []datamodel.Metric {
 	c := h.energy
 	var energy, gpu datamodel.Metric
-	if parts := energies(c.gpus); len(parts) > 0 {
-		gpu = datamodel.Total(datamodel.GPUEnergy, units.Joule, parts, c.sourceGPU())
+	if len(c.gpus) > 0 {
+		gpu = h.sum(datamodel.GPUEnergy, c.gpus, c.sourceGPU())
 	} else {
 		gpu = missing(datamodel.GPUEnergy, units.Joule, h.whyNoGPUEnergy())
 	}
-	if parts := energies(c.summed()); len(parts) > 0 {
-		energy = datamodel.Total(datamodel.Energy, units.Joule, parts, c.source())
+	if len(c.summed()) > 0 {
+		energy = h.sum(datamodel.Energy, c.summed(), c.source())
 		energy.Parts = c.parts()
 	} else {
 		energy = missing(datamodel.Energy, units.Joule, h.whyNoEnergy())
@@ -37,6 +37,49 @@ func (h *host) energies(w *doubts) []datamodel.Metric {
 	return []datamodel.Metric{energy, power, gpu}
 }
 
+// sum returns the energy of the series together. It is a lower bound if it lacks a part of the machine, or if readings
+// are missing at an end of the command.
+func (h *host) sum(name string, list []*series.Series, source string) datamodel.Metric {
+	parts := make([]datamodel.Metric, len(list))
+	for i, s := range list {
+		parts[i] = h.whole(s)
+	}
+	wall, _ := h.wall()
+	return h.short(datamodel.Total(name, units.Joule, parts, source), list, func(s *series.Series) float64 {
+		return s.Most(max(s.Window(), time.Duration(wall*1e9)))
+	})
+}
+
+// short returns a sum over the series as a lower bound if it lacks a part of the machine. most bounds what a sensor of
+// such a part would have given.
+func (h *host) short(m datamodel.Metric, list []*series.Series, most func(*series.Series) float64) datamodel.Metric {
+	for _, l := range h.lacks(list) {
+		if m.Reason != "" {
+			break
+		}
+		more := math.NaN()
+		if l.series != nil {
+			more = most(l.series)
+		}
+		m = m.Least(m.Most() + more)
+	}
+	return m
+}
+
+// whole returns the energy of a series. If it has no readings for a part of the command's time, its energy is a lower
+// bound.
+func (h *host) whole(s *series.Series) datamodel.Metric {
+	m := s.Energy()
+	bare := s.Bare()
+	if wall, ok := h.wall(); ok {
+		bare = max(bare, time.Duration(wall*1e9)-s.Span())
+	}
+	if bare <= 0 || m.Reason != "" {
+		return m
+	}
+	return m.Least(m.Most() + s.Most(bare))
+}
+
 // power returns the sum of the mean powers of all summed series. Each is an energy divided by the time between its own
 // readings. That time differs from the command's: for a command of a millisecond it is twice as long.
 func (h *host) power() datamodel.Metric {
@@ -44,23 +87,25 @@ func (h *host) power() datamodel.Metric {
 	parts := make([]datamodel.Metric, 0, len(c.cpu)+len(c.gpus))
 	for _, s := range c.summed() {
 		m := s.Energy()
-		if s.Counted() == 0 {
+		t := s.Counted()
+		if t == 0 {
 			return datamodel.Missing(datamodel.Power, units.Watt, "no time passed between the readings")
 		}
-		m.Value, m.Uncertainty = s.MeanPower(), m.Uncertainty/s.Counted()
+		m.Value, m.Uncertainty, m.AtMost = s.MeanPower(), m.Uncertainty/t, m.AtMost/t
 		parts = append(parts, m)
 	}
 	power := datamodel.Total(datamodel.Power, units.Watt, parts, c.source())
+	power = h.short(power, c.summed(), func(s *series.Series) float64 { return s.Sensor().MaxRate })
 	power.Aggregation = "mean"
 	return power
 }
 
-// energyOutside returns an energy in J, at the greatest power seen. It is the energy of the time by which the readings of the
-// summed series span more or less than the command. Whether the command ran in that time is unknown.
+// energyOutside returns an energy in J, at the power of the readings' ends. It is the energy of the time by which the
+// readings of the summed series span more than the command. Whether the command ran in that time is unknown.
 func (h *host) energyOutside(wall float64) float64 {
 	sum := 0.0
 	for _, s := range h.energy.summed() {
-		sum += math.Abs(s.Span().Seconds()-wall) * max(s.Greatest(), 0)
+		sum += max(0, s.Span().Seconds()-wall) * max(s.PowerAtEnds(), 0)
 	}
 	return datamodel.Finite(sum)
 }
@@ -74,7 +119,7 @@ func (h *host) whyNoEnergy() why {
 	for _, s := range h.Series {
 		if s.Sensor().Method == sensors.ByPowercap && isEnergy(s.Sensor()) {
 			if m := s.Energy(); m.Reason != "" {
-				return whyOf(m)
+				return whyDead(s)
 			}
 		}
 	}
@@ -86,11 +131,20 @@ func (h *host) whyNoGPUEnergy() why {
 	for _, s := range h.Series {
 		if isEnergy(s.Sensor()) && ofGPUs(s.Sensor().Domain) {
 			if m := s.Energy(); m.Reason != "" {
-				return whyOf(m)
+				return whyDead(s)
 			}
 		}
 	}
 	return h.whyMissing("gpu", "nvml")
+}
+
+// whyDead returns why a series gives no energy.
+func whyDead(s *series.Series) why {
+	y := whyOf(s.Energy())
+	if s.Dead() {
+		y.absence = s.Sensor().ID
+	}
+	return y
 }
 
 // doubtWindow warns if the energy covers clearly more or less time than the command ran, or if a counter stood still in
@@ -125,8 +179,9 @@ func (h *host) doubtWindow(wall float64, w *doubts) {
 	}
 }
 
-// stoodStill returns the reason of a missing energy if none of the counters to be summed moved. The energy is below the
-// sum of their bounds. stoodStill returns an empty reason if a counter moved or a bound is unknown.
+// stoodStill returns the reason of a missing energy if none of the counters to be summed moved. If the counters may
+// still be meters, the energy is below the sum of their bounds. A bound for less than the command's time is none.
+// stoodStill returns an empty reason if a counter moved or was not read.
 func (h *host) stoodStill() why {
 	var all []*series.Series
 	for _, s := range h.Series {
@@ -135,34 +190,38 @@ func (h *host) stoodStill() why {
 		}
 	}
 	var still []*series.Series
+	wall, _ := h.wall()
+	y := why{}
 	most, window := 0.0, time.Duration(0)
 	for i, d := range Resolve(sensorsOf(all), nil).Domains {
 		if !d.Covered {
 			continue
 		}
-		bound := all[i].AtMost()
-		if math.IsNaN(bound) {
+		s := all[i]
+		if !s.Stood() {
 			return why{}
 		}
-		still = append(still, all[i])
-		most, window = most+bound, max(window, all[i].Span())
+		if s.Dead() && y.absence == "" {
+			y.absence = s.Sensor().ID
+		}
+		still = append(still, s)
+		most, window = most+s.AtMost(), max(window, s.Span())
+		if s.Span().Seconds() < wall {
+			most = math.NaN()
+		}
 	}
-	switch len(still) {
-	case 0:
+	if len(still) == 0 {
 		return why{}
-	case 1:
-		return why{text: still[0].Energy().Reason, atMost: most}
 	}
-	return why{
-		text: fmt.Sprintf("the %d counters did not move in %s", len(still), units.Brief(window)), atMost: most,
+	y.text = still[0].Energy().Reason
+	if len(still) > 1 {
+		y.text = fmt.Sprintf("the %d counters did not move in %s", len(still), units.Brief(window))
+		if y.absence != "" {
+			y.text += ": no meters"
+		}
 	}
-}
-
-// energies returns the energy metrics of the series.
-func energies(list []*series.Series) []datamodel.Metric {
-	out := make([]datamodel.Metric, len(list))
-	for i, s := range list {
-		out[i] = s.Energy()
+	if most > 0 {
+		y.atMost = most
 	}
-	return out
+	return y
 }

@@ -119,15 +119,20 @@ func TestABoundInPlaceOfZero(t *testing.T) {
 	}
 }
 
-// TestUncertaintyOfLosses checks the bound after losses. A reset loses the count of the time around it. A counter that
-// stands still says nothing about that time. The bound includes both, at the greatest power seen.
+// TestUncertaintyOfLosses checks the bounds after losses. A reset loses the count of the time around it. A counter that
+// stands still says nothing about that time. The energy is then a lower bound. The greatest rate of 1 kW bounds what may
+// be lost.
 func TestUncertaintyOfLosses(t *testing.T) {
-	f := func(values []float64, want, bound float64, warn string) {
+	f := func(values []float64, want, off, lost float64, warn string) {
 		t.Helper()
 		list := seriesOf(updating("package-0"), every(sec, len(values)), values)
 		m := metricOf(t, list, "energy")
-		if !(math.Abs(m.Value-want) < 1e-6 && m.Uncertainty >= bound && m.Uncertainty <= bound+1) {
-			t.Errorf("%v: %v ± %v J, want %v ± %v", values, m.Value, m.Uncertainty, want, bound)
+		if !(math.Abs(m.Value-want) < 1e-6 && m.Uncertainty <= off) || (m.Bound == datamodel.LowerBound) != (lost > 0) ||
+			lost > 0 && math.Abs(m.AtMost-want-off-lost) > 10 {
+			t.Errorf("%v: %v ± %v J (%s, at most %v), want %v, at most %v more", values, m.Value, m.Uncertainty, m.Bound, m.AtMost, want, lost)
+		}
+		if p := metricOf(t, list, "power"); p.Bound != m.Bound {
+			t.Errorf("%v: the power is %v W (%s)", values, p.Value, p.Bound)
 		}
 		in := input{Series: []*series.Series{list}, Ledger: datamodel.Ledger{WallTime: new(float64(len(values) - 1))}}
 		var all strings.Builder
@@ -139,10 +144,12 @@ func TestUncertaintyOfLosses(t *testing.T) {
 			t.Errorf("%v: warns %q, want %q", values, all.String(), warn)
 		}
 	}
-	f([]float64{1000, 1100, 1200, 10, 110, 210}, 400, 100, "in the 1s before is lost")
-	f([]float64{1000, 1100, 1200, 1200, 1200, 1200}, 200, 300, "did not move for 3s")
-	f([]float64{1000, 1100, 1100, 1100, 1200, 1300}, 300, 200, "did not move for 2s")
-	f([]float64{1000, 1100, 1100, 1100, 1400, 1500}, 500, 0, "") // it caught up
+	f([]float64{10_000, 10_100, 10_200, 10, 110, 210}, 400, 100.2, 1000, "in the 1s before is lost")
+	f([]float64{1000, 1100, 1200, 1200, 1200, 1200}, 200, 1.2, 4000, "did not move for 3s")
+	f([]float64{1000, 1100, 1100, 1100, 1200, 1300}, 300, 1.2, 3900, "did not move for 2s")
+	f([]float64{1000, 1100, 1100, 1100, 1400, 1500}, 500, 1.2, 3700, "did not move for 2s") // it may have caught up
+	f([]float64{1000, 1100, 1100, 1100, 2105, 2205}, 1205, 1.2, 0, "")                      // nothing draws 1005 W, so it did
+	f([]float64{1000, 1100, 1200, 1300, 1400, 1500}, 500, 1.2, 0, "")
 }
 
 // TestBurstAcrossTheWrap checks steep rises across the wrap point. A burst, or a counter that catches up after standing
@@ -164,8 +171,9 @@ func TestBurstAcrossTheWrap(t *testing.T) {
 		values := []float64{start, start + calm, start + 2*calm, start + 3*calm, start + 4*calm, c.after, c.after + calm, c.after + 2*calm}
 		truth := 6*calm + c.before + c.after
 		m := metricOf(t, seriesOf(sensor, every(sec, len(values)), values), "energy")
-		if c.sure && math.Abs(m.Value-truth) > 1e-6 || !(math.Abs(m.Value-truth) <= m.Uncertainty) {
-			t.Errorf("%s: %v ± %v J of %v", c.name, m.Value, m.Uncertainty, truth)
+		if c.sure && math.Abs(m.Value-truth) > 1e-6 || c.sure == (m.Bound == datamodel.LowerBound) ||
+			!(math.Abs(m.Value-truth) <= m.Uncertainty) && !(truth <= m.AtMost && truth > m.Value) {
+			t.Errorf("%s: %v ± %v J (%s, at most %v) of %v", c.name, m.Value, m.Uncertainty, m.Bound, m.AtMost, truth)
 		}
 	}
 	sensor := updating("package-0")

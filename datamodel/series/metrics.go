@@ -58,19 +58,41 @@ func (s *Series) deltaMetric(name string) datamodel.Metric {
 		return m
 	}
 	m.Uncertainty = s.Uncertainty()
-	return s.described(m, 1e9).WithValue(s.delta())
+	m = s.described(m, 1e9).WithValue(s.delta())
+	if hidden := s.Hidden(); hidden > 0 && m.Reason == "" {
+		m = m.Least(m.Value + max(0, m.Uncertainty) + hidden)
+	}
+	return m
 }
 
-// Uncertainty bounds the error of the energy of a counter, in J. It is NaN if the update period is unknown.
+// Hidden bounds what an energy counter did not count between its first and its last reading, in J: in resets, in
+// standstills, and in wraps that nobody saw. Its greatest rate gives the bound. Hidden is +Inf if that is unknown. It is
+// 0 for other sensors, and if nothing was lost.
+func (s *Series) Hidden() float64 {
+	if s.sensor.Unit != units.Joule || s.sensor.Kind != sensors.Counter {
+		return 0
+	}
+	hidden := s.hidden
+	if s.standsAtLast() {
+		hidden += s.mostIn(s.lastAt - s.movedFrom)
+	}
+	if s.wraps > 0 && s.sensor.MaxRate <= 0 {
+		hidden = math.Inf(1)
+	}
+	return hidden
+}
+
+// Uncertainty bounds the error of the energy of a counter in both directions, in J. It is NaN if the update period is
+// unknown. It excludes what Hidden bounds.
 //
 // A value may be as old as one update period. So the energy of up to one period may be missing at the end, and as much
-// from before the start may be included. The two errors have opposite signs, so the greater one is the bound. The
-// energy of a period is estimated from the increment at that end, but it is at least the mean of the run. The counter
-// may not have moved in an increment as short as a period. If the age of the value at an end is known, it replaces the
-// period.
+// from before the start may be included. The two errors have opposite signs, so the greater one is the bound.
 //
-// The bound also includes energy lost around a reset or while the counter stood still, at the greatest power seen. It
-// includes wraps that nobody saw or that were mistaken for a reset.
+// No period holds more than the greatest rate allows. The period before the first reading ends in the first rise. So it
+// holds no more than that rise, which is a narrow bound if another reading follows soon. The period at the end holds no
+// more than the counter rose from the last reading to its next move, if that was read (Edge.After). If neither helps,
+// the power within the period at an end is taken to be the power of the increment at that end, or the mean of the run if
+// that is more. If the age of the value at an end is known, it replaces the period.
 func (s *Series) Uncertainty() float64 {
 	update := s.sensor.Update
 	if update <= 0 && s.Aligned() {
@@ -82,35 +104,77 @@ func (s *Series) Uncertainty() float64 {
 	// A time w holds at least floor(w / update) full periods, and the counter moved on by the energy of each.
 	period := func(rise, w float64) float64 { return rise / max(1, math.Floor(w/float64(update))) }
 	mean := period(s.delta(), s.weight)
-	end := func(rise, w float64, age time.Duration) float64 {
+	end := func(rise, w float64, age time.Duration, next float64) float64 {
 		part := 1.0
 		if age > 0 {
 			part = min(1, float64(age)/float64(update))
 		}
-		return max(period(rise, w), mean) * part
+		most := max(period(rise, w), mean) * part
+		if next >= 0 {
+			most = next
+		}
+		return min(most, s.maxRate*float64(update)*part)
 	}
-	ends := max(end(s.firstRise, s.firstTime, s.firstAge), end(s.lastRise, s.lastTime, s.lastAge))
-	return datamodel.Finite(ends + s.max*float64(s.lost+s.Standing()) + s.hidden)
+	next := math.NaN()
+	if s.readSoon() {
+		next = s.firstRise
+	}
+	first := end(s.firstRise, s.firstTime, s.firstAge, next)
+	if s.stoodFirst() {
+		first = s.firstRise // its first value may be older than a period
+	}
+	return datamodel.Finite(max(first, end(s.lastRise, s.lastTime, s.lastAge, s.after)) + s.mistaken + s.unconfirmed())
 }
 
-// stuckAfter returns how long an energy counter must stand still to count as stuck: 100 of its update periods, at least
-// 200 ms. That is longer than any pause seen. It is 0 if the update period is unknown.
+// stoodFirst reports whether the counter stood still at the first reading for longer than its usual pauses.
+func (s *Series) stoodFirst() bool {
+	stuck := s.stuckAfter()
+	return stuck > 0 && s.firstStill >= float64(stuck)
+}
+
+// unconfirmed returns the last rise if another reading would have to confirm it and did not: it wrapped at an unusual
+// power, or the counter then showed less.
+func (s *Series) unconfirmed() float64 {
+	if s.less || s.isOdd && s.movedAt == s.lastAt || s.undo != nil && s.undo.wrapped && !s.undo.usual && !(s.after >= 0) && s.Span() >= enough {
+		return s.lastRise
+	}
+	return 0
+}
+
+// enough is the time from which a run has more readings than the first and the last one.
+const enough = 200 * time.Millisecond
+
+// readSoon reports whether the first rise is a useful bound of the period before the first reading: it came soon, or is
+// small. A short command has only two readings, so its first rise is all of its energy.
+func (s *Series) readSoon() bool {
+	const soon, small = 10 * time.Millisecond, 0.01
+	return s.Span() >= enough && (s.firstTime <= float64(soon) || s.firstRise <= small*s.delta())
+}
+
+// stuckAfter returns how long an energy counter must stand still to count as stuck: 20 of its update periods, at least
+// 50 ms. It is 0 if the update period is unknown.
 func (s *Series) stuckAfter() time.Duration {
-	const least, most = 200 * time.Millisecond, 100
+	const least, most = 50 * time.Millisecond, 20
 	if s.updates() <= 0 {
 		return 0
 	}
 	return max(least, most*s.updates())
 }
 
+// standsAtLast reports whether the counter stands at the last reading for longer than its usual pauses. It is false if
+// the counter never moved; WhyNoDelta reports that.
+func (s *Series) standsAtLast() bool {
+	still, stuck := s.lastAt-s.movedAt, s.stuckAfter()
+	return (s.less || stuck > 0 && still >= stuck) && still != s.lastAt-s.firstAt
+}
+
 // Standing returns the time in which the counter did not move, if that exceeds its usual pauses. It covers the time up
-// to the last reading and earlier. It is 0 if the counter never moved; WhyNoDelta reports that.
+// to the last reading and earlier.
 func (s *Series) Standing() time.Duration {
-	stood, stuck := s.lastAt-s.movedAt, s.stuckAfter()
-	if stuck == 0 || stood < stuck || stood == s.lastAt-s.firstAt {
-		return s.stuck
+	if s.standsAtLast() {
+		return s.stuck + s.lastAt - s.movedAt
 	}
-	return s.stuck + stood
+	return s.stuck
 }
 
 // rateMetric returns the mean rate of a counter over the time that it was counted in.
@@ -124,7 +188,11 @@ func (s *Series) rateMetric(name string, unit units.Unit) datamodel.Metric {
 	}
 	m = s.described(m, 1e9)
 	m.Uncertainty = s.Uncertainty() / (s.weight / 1e9)
-	return m.WithValue(m.Mean)
+	m = m.WithValue(m.Mean)
+	if hidden := s.Hidden(); hidden > 0 && m.Reason == "" {
+		m = m.Least(m.Value + max(0, m.Uncertainty) + hidden/(s.weight/1e9))
+	}
+	return m
 }
 
 // Gauge returns the mean of a gauge, or its greatest reading if the sensor is a high-water mark, as a metric with this

@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/sensors"
 )
 
@@ -41,8 +42,11 @@ type Series struct {
 	undo *undo
 
 	// firstAge and lastAge bound the age of the counter's value in the first and the last row. 0 means the age that the
-	// sensor declares.
+	// sensor declares. after is what the counter rose from the last row to its next move. It is NaN if that is unknown.
 	firstAge, lastAge time.Duration
+	after             float64
+	// less is true if the counter showed less than its last reading after it.
+	less bool
 
 	clock *clock // nil unless the sensor reads a clock
 }
@@ -74,8 +78,9 @@ type tally struct {
 	area, areaLow float64
 	bridged       time.Duration
 	// The first and the last increment of a counter above 0, with the nanoseconds since the rise before it. The field
-	// still is the nanoseconds since the last rise.
-	firstRise, firstTime, lastRise, lastTime, still float64
+	// still is the nanoseconds since the last rise, and firstStill those between the first reading and the last one
+	// before the first rise.
+	firstRise, firstTime, firstStill, lastRise, lastTime, still float64
 
 	// Up to the last reset the counter counted carry. Since then it counted last - origin + wraps × wrap.
 	origin, carry float64
@@ -84,10 +89,12 @@ type tally struct {
 	steps int64
 	loose float64
 	// lost is the time whose count a reset took away. stuck is the time in which the counter stood still although it
-	// must have moved. movedAt is the time of the last reading above the one before.
-	lost, stuck, movedAt time.Duration
-	// hidden is how much may have been counted by unseen wraps between readings too far apart.
-	hidden float64
+	// must have moved. movedAt is the time of the last reading above the one before, and movedFrom the time of the one
+	// before.
+	lost, stuck, movedAt, movedFrom time.Duration
+	// hidden bounds what was not counted: in resets, in standstills, and in wraps that nobody saw. It is +Inf if the
+	// greatest rate is unknown. mistaken bounds what was counted of readings that may have been junk.
+	hidden, mistaken float64
 	// odd is the reading set aside, if isOdd is true.
 	odd   float64
 	oddAt time.Duration
@@ -100,7 +107,7 @@ type tally struct {
 // New returns an empty series for the readings of sensor.
 func New(sensor sensors.Sensor) *Series {
 	inf := math.Inf(1)
-	s := &Series{sensor: sensor, maxRate: inf, blind: inf, tally: tally{min: inf, max: -inf}}
+	s := &Series{sensor: sensor, maxRate: inf, blind: inf, after: math.NaN(), tally: tally{min: inf, max: -inf}}
 	s.clock = clockOf(sensor)
 	s.highest = math.MaxFloat64
 	if sensor.Kind == sensors.Gauge {
@@ -162,6 +169,22 @@ func (s *Series) Greatest() float64 {
 		return s.max * 1e9
 	}
 	return s.max
+}
+
+// Bare returns the time of rows before the first reading and after the last one.
+func (s *Series) Bare() time.Duration {
+	if s.count == 0 {
+		return s.Window()
+	}
+	return s.firstAt - s.from + s.End() - s.lastAt
+}
+
+// PowerAtEnds returns the greater of the powers at the first and the last reading, in W. It returns NaN if none is known.
+func (s *Series) PowerAtEnds() float64 {
+	if s.sensor.Kind != sensors.Counter {
+		return datamodel.Finite(max(s.first, s.last))
+	}
+	return datamodel.Finite(1e9 * max(s.firstRise/s.firstTime, s.lastRise/s.lastTime))
 }
 
 // MeanPower returns the energy of the series divided by the time between its first and last reading, in W. It returns
@@ -239,7 +262,7 @@ func (s *Series) refuse(v float64) {
 func (s *Series) begin(t time.Duration, v float64) {
 	s.count = 1
 	s.first, s.last, s.origin = v, v, v
-	s.firstAt, s.lastAt, s.movedAt = t, t, t
+	s.firstAt, s.lastAt, s.movedAt, s.movedFrom = t, t, t, t
 	if !s.sensor.OfTarget {
 		s.gaps += s.missed
 	} else if s.sensor.Kind == sensors.Counter {

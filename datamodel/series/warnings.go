@@ -91,8 +91,8 @@ func (s *Series) Warnings() []datamodel.Warning {
 	return out
 }
 
-// Align sets how stale the first and the last reading may be. A nil age is unknown. An age without a reading is
-// ignored.
+// Align sets what is known of the first and the last reading: how stale they may be, and what the counter did after the
+// last one. A nil age is unknown. What belongs to a row without a reading is ignored.
 func (s *Series) Align(e datamodel.Edge) {
 	age := func(known *float64, useful bool) time.Duration {
 		if !useful || known == nil || !(*known > 0 && *known < math.MaxInt64/1e9) {
@@ -100,7 +100,27 @@ func (s *Series) Align(e datamodel.Edge) {
 		}
 		return max(1, time.Duration(*known*1e9))
 	}
-	s.firstAge, s.lastAge = age(e.First, s.firstAt == s.from), age(e.Last, s.lastAt == s.End())
+	last := s.lastAt == s.End()
+	s.firstAge, s.lastAge = age(e.First, s.firstAt == s.from), age(e.Last, last)
+	if e.After != nil && math.Abs(*e.After) <= math.MaxFloat64 && last && s.count > 0 {
+		s.confirm(*e.After)
+	}
+}
+
+// confirm checks the last reading by how much the counter rose to its next move. The next move may also show that the
+// last reading was junk.
+func (s *Series) confirm(rise float64) {
+	if s.undo != nil {
+		at := s.lastAt
+		s.reconsider(at+max(1, s.sensor.Update), s.last+rise)
+		if s.lastAt != at {
+			return
+		}
+	}
+	if rise < 0 && s.wrap > 0 && s.possible(rise+s.wrap, s.sensor.Update) {
+		rise += s.wrap
+	}
+	s.after, s.less = rise, rise < 0
 }
 
 // Alignment describes how exact the ends are. It returns "" if no edge was awaited.

@@ -114,6 +114,7 @@ func (e *Engine) reader(name string, src sensors.Source) *reader {
 	if e.config.Align {
 		r.edges = energyCounters(r.list)
 	}
+	r.fine = fineCounters(r.list)
 	r.stats = datamodel.SourceStats{Name: name, Sensors: len(r.list)}
 	r.header = store.SpoolHeader{Source: name, Host: e.config.Node, Sensors: r.list}
 	return r
@@ -282,6 +283,9 @@ func (e *Engine) Close() {
 		}
 		if l.beat != nil {
 			l.beat.close()
+		}
+		if l.soon != nil {
+			l.soon.close()
 		}
 	}
 }

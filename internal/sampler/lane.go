@@ -17,6 +17,7 @@ type lane struct {
 	ending   atomic.Bool
 	target   atomic.Int64 // the process to follow from the next reading on; 0 for none
 	beat     *beat
+	soon     *beat         // wakes once, for the reading soon after the first one; nil if there is none
 	beats    int64         // the number of beats since the first reading
 	first    chan struct{} // closed after the first reading
 	done     chan struct{} // closed after the last reading
@@ -47,10 +48,18 @@ func (l *lane) start(began time.Time, stands int64) (err error) {
 func (l *lane) run(began time.Time) {
 	defer close(l.done)
 	l.open(began)
+	if l.isFine() && time.Since(began) < soonAfter && l.interval > 2*soonAfter {
+		l.soon, _ = newBeat(soonAfter, soonAfter) // without it, the bound is wider
+	}
 	close(l.first)
 	runtime.Gosched() // the answer to begin goes out before the files are made
 	for _, r := range l.readers {
 		r.record(began)
+	}
+	if l.soon != nil {
+		if _, err := l.soon.wait(); err == nil && !l.ending.Load() {
+			l.readSoon(began)
+		}
 	}
 	l.loop(began)
 	l.finish(began)
@@ -122,6 +131,11 @@ func (l *lane) finish(began time.Time) {
 			r.read(began)
 		}
 	}
+	if time.Since(began) >= confirmFrom {
+		for _, r := range l.readers {
+			r.confirm()
+		}
+	}
 }
 
 // follow passes the target's process id on to the sources that follow it.
@@ -138,6 +152,9 @@ func (l *lane) follow(pid int) {
 // end asks for the last reading. The beat stays open until done, so that hurry cannot meet a reused descriptor.
 func (l *lane) end() {
 	l.ending.Store(true)
+	if l.soon != nil {
+		l.soon.hurry()
+	}
 	if l.beat != nil {
 		l.beat.hurry()
 	}

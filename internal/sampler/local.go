@@ -67,6 +67,23 @@ func (e *Engine) ReadFirst() {
 	}
 }
 
+// Soon returns when the reading soon after the first one is due, or 0 if there is none.
+func (e *Engine) Soon() time.Duration {
+	for _, l := range e.lanes {
+		if l.isFine() {
+			return soonAfter
+		}
+	}
+	return 0
+}
+
+// ReadSoon takes the reading soon after the first one. The engine must be paused.
+func (e *Engine) ReadSoon() {
+	for _, l := range e.lanes {
+		l.readSoon(e.began)
+	}
+}
+
 // Beat starts to read at the beats, in parallel, until Pause.
 func (e *Engine) Beat() error {
 	for _, l := range e.lanes {

@@ -3,6 +3,7 @@ package sampler
 import (
 	"errors"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +32,8 @@ type reader struct {
 	told      record // a copy of stats, readable while the lane runs or hangs
 	gone      bool
 	edges     []int         // the sensors whose edges align waits for; empty without --align
+	fine      []int         // the energy counters that move often
+	begun     []float64     // the first row, if there are such counters
 	unaligned []string      // which of these sensors did not move, and at which end
 	doubt     string        // why the target could not be followed
 	lost      error         // the first error of the spool
@@ -93,6 +96,9 @@ func (r *reader) take(began time.Time) bool {
 		}
 	}
 	r.at = t0.Sub(began)
+	if r.begun == nil && len(r.fine) > 0 {
+		r.begun = slices.Clone(r.row)
+	}
 	return true
 }
 
