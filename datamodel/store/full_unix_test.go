@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"sort"
 	"strconv"
 	"strings"
 	"syscall"
@@ -90,63 +91,113 @@ func limitFiles(bytes uint64) error {
 	return setFileLimit(&r, bytes)
 }
 
-// fullChild writes a spool until it may not grow, and then for long.
+// fullChild writes a spool while the disk is full for a time. It says how many ticks were read, how many the spool counted as
+// lost, and the ticks of the first and the last of these.
 func fullChild(dir string) error {
-	if err := limitFiles(64 << 10); err != nil {
-		return err
-	}
 	s, err := store.CreateSpool(folderAt(dir), header("cpu", 3))
 	if err != nil {
 		return err
 	}
+	const ticks, full, free = 60_000, 20_000, 40_000
 	var first error
-	written := 0
 	values := make([]float64, 3)
 	var before, after runtime.MemStats
-	for tick := range 400_000 {
+	runtime.ReadMemStats(&before)
+	for tick := range ticks {
+		switch tick {
+		case full:
+			err = limitFiles(64 << 10)
+		case free:
+			err = limitFiles(1 << 30)
+		}
+		if err != nil {
+			return err
+		}
 		for i := range values {
 			values[i] = reading(tick, i)
 		}
+		if tick%50 == 49 || s.Full() {
+			switch err := s.Flush(); {
+			case err == nil && tick >= full && tick < free:
+				return fmt.Errorf("tick %d was written to a full disk", tick)
+			case err != nil && (tick < full || tick > free):
+				return fmt.Errorf("tick %d was not written: %w", tick, err)
+			case first == nil:
+				first = err
+			}
+		}
 		if !s.Append(tickTime(tick), values) {
 			return fmt.Errorf("tick %d refused", tick)
-		}
-		if tick%50 != 49 {
-			continue
-		}
-		switch err := s.Flush(); {
-		case first == nil && err == nil:
-			written = tick + 1
-		case first == nil:
-			first = err
-			runtime.ReadMemStats(&before)
-		case err == nil:
-			return fmt.Errorf("tick %d was written after %w", tick, first)
 		}
 	}
 	runtime.ReadMemStats(&after)
 	if !errors.Is(first, syscall.EFBIG) {
 		return fmt.Errorf("no error of a full disk but %w", first)
 	}
-	if grown := after.TotalAlloc - before.TotalAlloc; grown > 64<<10 {
-		return fmt.Errorf("%d bytes allocated after the error", grown)
+	if grown := int64(after.HeapInuse) - int64(before.HeapInuse); grown > 8<<20 {
+		return fmt.Errorf("the heap grew by %d bytes", grown)
 	}
-	if err := s.Close(); !errors.Is(err, syscall.EFBIG) {
-		return fmt.Errorf("close: %w", err)
+	if err := s.Close(); err != nil {
+		return err
 	}
-	_, err = fmt.Fprintln(os.Stdout, written)
+	lost := s.Lost()
+	if !errors.Is(lost.Err, syscall.EFBIG) {
+		return fmt.Errorf("lost: %w", lost.Err)
+	}
+	_, err = fmt.Fprintln(os.Stdout, ticks, lost.Rows, tickOf(lost.First), tickOf(lost.Last))
 	return err
 }
 
+// tickOf is the inverse of tickTime.
+func tickOf(at time.Duration) int {
+	return sort.Search(1<<20, func(tick int) bool { return tickTime(tick) >= at })
+}
+
+// TestSpoolDiskFull fills the disk for a time. What was read before and after is there, and a row without values marks the
+// gap.
 func TestSpoolDiskFull(t *testing.T) {
 	dir := t.TempDir()
-	written, err := strconv.Atoi(strings.TrimSpace(child(t, childFull, dir)))
-	if err != nil || written == 0 {
-		t.Fatalf("%d written, %v", written, err)
+	var ticks, lost, first, last int
+	out := child(t, childFull, dir)
+	if _, err := fmt.Sscan(out, &ticks, &lost, &first, &last); err != nil || lost == 0 || last-first+1 != lost {
+		t.Fatalf("%q: %v", out, err)
 	}
-	// What was written before is all there, and the file does not even end in a torn batch.
-	ticks, complete, err := read(filepath.Join(dir, "cpu.arrows"), 3)
-	if ticks != written || complete || !errors.Is(err, io.EOF) {
-		t.Errorf("%d ticks, want %d; complete %v, %v", ticks, written, complete, err)
+	r, err := store.OpenSpool(filepath.Join(dir, "cpu.arrows"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	next, marks := 0, 0
+	for {
+		at, values, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for row := range at {
+			if at[row] != tickTime(next) {
+				t.Fatalf("tick %d is at %v", next, at[row])
+			}
+			mark := next == first
+			for i := range 3 {
+				v, want := values[3*row+i], reading(next, i)
+				if mark {
+					want = math.NaN()
+				}
+				if v != want && !(math.IsNaN(v) && math.IsNaN(want)) {
+					t.Fatalf("tick %d, sensor %d: %g, want %g", next, i, v, want)
+				}
+			}
+			next++
+			if mark {
+				next, marks = last+1, marks+1
+			}
+		}
+	}
+	if next != ticks || marks != 1 || !r.Complete() {
+		t.Errorf("%d ticks of %d, %d gaps, complete %t", next, ticks, marks, r.Complete())
 	}
 }
 

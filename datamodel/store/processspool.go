@@ -75,6 +75,7 @@ type ProcessSpool struct {
 	ended        leastFirst // all that have ended
 	heaped       bool
 	next         int64 // the first slot never used
+	spare        []int64 // slots whose record could not be written
 	places       map[string]int64
 	size         int64 // of the texts
 	buf          []byte
@@ -96,20 +97,32 @@ func CreateProcessSpool(dir *Folder, anchor time.Time, most int) (*ProcessSpool,
 		name string
 	}{{&s.table, processTable}, {&s.texts, processTexts}} {
 		if *f.to, err = dir.Create(f.name); err != nil {
-			return nil, errors.Join(fmt.Errorf("spool processes: %w", err), s.Close())
+			return nil, s.abandon(dir, fmt.Errorf("spool processes: %w", err))
 		}
 	}
 	copy(s.head.Magic[:], processMagic)
 	s.head.AnchorS, s.head.AnchorNS = anchor.Unix(), int32(anchor.Nanosecond())
 	s.head.Last = none
 	if err := s.write(0, s.head); err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, s.abandon(dir, err)
 	}
 	return s, nil
 }
 
-// Put stores what is known of a process and replaces what was known before.
-func (s *ProcessSpool) Put(p sensors.Process) error {
+// abandon removes the files that were made, so that another try can make them.
+func (s *ProcessSpool) abandon(dir *Folder, err error) error {
+	if s.table != nil {
+		_ = dir.Remove(processTable)
+	}
+	if s.texts != nil {
+		_ = dir.Remove(processTexts)
+	}
+	return errors.Join(err, s.Close())
+}
+
+// Put stores what is known of a process and replaces what was known before. If it fails, such as on a full disk, what was
+// known before remains, and the caller may try again.
+func (s *ProcessSpool) Put(p sensors.Process) (err error) {
 	r := processRecord{
 		Count: 1, PID: int64(p.PID), Parent: int64(p.Parent), Start: s.since(p.Start), First: s.since(p.FirstSeen),
 		Last: s.since(p.LastSeen), Gone: s.since(p.Gone), CPU: int64(p.CPU), Peak: int64(p.PeakMemory),
@@ -121,10 +134,14 @@ func (s *ProcessSpool) Put(p sensors.Process) error {
 	key := processKey{p.PID, r.Start}
 	slot, known := s.living[key]
 	if !known {
-		var err error
 		if slot, err = s.slot(); err != nil {
 			return err
 		}
+		defer func() {
+			if err != nil {
+				s.spare = append(s.spare, slot)
+			}
+		}()
 	}
 	if slot == 0 { // the table is full, and every process in it is alive
 		s.head.PID++
@@ -132,12 +149,14 @@ func (s *ProcessSpool) Put(p sensors.Process) error {
 	}
 	name, line := cut(p.Name, 1<<12), cut(p.CommandLine, 1<<13)
 	r.NameSize, r.LineSize = uint16(len(name)), uint16(len(line))
-	var err error
 	if r.Text, err = s.text(name + line); err != nil {
 		return err
 	}
 	if r.Text < 0 {
 		r.Text, r.NameSize, r.LineSize = 0, 0, 0
+	}
+	if err = s.write(slot, r); err != nil {
+		return err
 	}
 	if p.Gone.IsZero() {
 		s.living[key] = slot
@@ -145,7 +164,7 @@ func (s *ProcessSpool) Put(p sensors.Process) error {
 		delete(s.living, key)
 		s.end(slot, r.CPU)
 	}
-	return s.write(slot, r)
+	return nil
 }
 
 // since converts a time to the run's clock, and the zero time to none.
@@ -180,6 +199,11 @@ func (s *ProcessSpool) text(text string) (int64, error) {
 
 // slot returns the slot for another process, or 0 if there is none.
 func (s *ProcessSpool) slot() (int64, error) {
+	if n := len(s.spare); n > 0 {
+		slot := s.spare[n-1]
+		s.spare = s.spare[:n-1]
+		return slot, nil
+	}
 	if s.next <= int64(s.most) {
 		s.next++
 		return s.next - 1, nil

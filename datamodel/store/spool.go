@@ -60,9 +60,10 @@ type spoolMeta struct {
 // reading. With a list in place of a column per sensor, the cost of a batch does not grow with the number of sensors. It
 // is not safe for concurrent use.
 type Spool struct {
-	file    *os.File
-	path    string
-	size    int64 // of the whole batches in the file
+	dir     *Folder
+	name    string   // the file's name in dir
+	file    *os.File // nil until it is made
+	size    int64    // of the whole batches in the file
 	sensors int
 	elapsed []int64
 	values  []float64
@@ -71,13 +72,23 @@ type Spool struct {
 	list    *arrow.FixedSizeListType
 	message bytes.Buffer // one batch on its way to the file, in one write
 	stream  *ipc.Writer
-	err     error // the first failed write; it stays
+	lost    Lost
+	gap     bool // the first row in the buffer marks a gap
 	closed  bool
 }
 
-// CreateSpool starts the spool of a source in a folder. The file is SOURCE.arrows, or SOURCE.PART.arrows for a later part. When CreateSpool returns, the header is in the file, so a crash after that
-// leaves a file that can be read.
-func CreateSpool(dir *Folder, h SpoolHeader) (*Spool, error) {
+// Lost says which readings a spool has lost because they could not be written in time, such as on a full disk.
+type Lost struct {
+	// Rows is how many readings of all sensors were lost in all gaps. First and Last are the times of the first and the last.
+	Rows        int64
+	First, Last time.Duration
+	// Err is the last error.
+	Err error
+}
+
+// NewSpool prepares the spool of a source in a folder. The file is SOURCE.arrows, or SOURCE.PART.arrows for a later part.
+// Start or the first Flush makes it.
+func NewSpool(dir *Folder, h SpoolHeader) (*Spool, error) {
 	if len(h.Sensors) == 0 {
 		return nil, fmt.Errorf("spool %s: no sensors", h.Source)
 	}
@@ -85,21 +96,52 @@ func CreateSpool(dir *Folder, h SpoolHeader) (*Spool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("spool %s: %w", h.Source, err)
 	}
-	name := escape(h.Source)
+	s.dir, s.name = dir, escape(h.Source)
 	if h.Part > 0 {
-		name += "." + strconv.Itoa(h.Part)
+		s.name += "." + strconv.Itoa(h.Part)
 	}
-	s.path = filepath.Join(dir.path, name+spoolExt)
-	s.file, err = dir.Create(name + spoolExt)
+	s.name += spoolExt
+	return s, nil
+}
+
+// CreateSpool prepares the spool of a source and starts its file.
+func CreateSpool(dir *Folder, h SpoolHeader) (*Spool, error) {
+	s, err := NewSpool(dir, h)
+	if err == nil {
+		err = s.Start()
+	}
 	if err != nil {
-		return nil, fmt.Errorf("spool %s: %w", h.Source, err)
-	}
-	if err := s.startStream(); err != nil {
-		_ = s.file.Close()
-		_ = dir.Remove(name + spoolExt)
-		return nil, fmt.Errorf("spool %s: %w", h.Source, err)
+		return nil, err
 	}
 	return s, nil
+}
+
+// Start makes the file with the header, unless it is there. A crash after that leaves a file that can be read. If it fails,
+// a later Flush tries again.
+func (s *Spool) Start() error {
+	if s.file != nil {
+		return nil
+	}
+	file, err := s.dir.Create(s.name)
+	if err != nil {
+		return fmt.Errorf("spool: %w", err)
+	}
+	schema, err := s.schemaMessage()
+	if err == nil {
+		_, err = file.WriteAt(schema, 0)
+	}
+	if err != nil {
+		_ = errors.Join(file.Close(), s.dir.Remove(s.name)) // it has no reading
+		return s.fault(err)
+	}
+	s.file, s.size = file, int64(len(schema))
+	return nil
+}
+
+// fault names the file in an error.
+func (s *Spool) fault(err error) error {
+	path := filepath.Join(s.dir.path, s.name)
+	return fmt.Errorf("spool %s: %w", path, causeAt(path, err))
 }
 
 // newSpool makes a spool without a file.
@@ -119,7 +161,6 @@ func newSpool(h SpoolHeader) (*Spool, error) {
 		list: arrow.FixedSizeListOf(int32(n), arrow.PrimitiveTypes.Float64),
 	}
 	s.schema = spoolArrowSchema(s.list, string(meta))
-	s.stream = ipc.NewWriter(&s.message, ipc.WithSchema(s.schema))
 	return s, nil
 }
 
@@ -131,26 +172,20 @@ func spoolArrowSchema(list *arrow.FixedSizeListType, meta string) *arrow.Schema 
 	}, &md)
 }
 
-func (s *Spool) startStream() error {
-	schema, err := s.schemaMessage()
-	if err != nil {
-		return err
-	}
-	n, err := s.file.Write(schema)
-	s.size = int64(n)
-	return err
-}
-
 // schemaMessage returns the first message of the stream, which has the header. Arrow's writer writes it only together with
-// the first batch, and here a batch without rows is the end mark. So it encodes a batch twice in memory and keeps what the
-// first time has more.
+// the first batch, and here a batch without rows is the end mark. So it encodes such a batch twice in memory and keeps what
+// the first time has more.
 func (s *Spool) schemaMessage() ([]byte, error) {
+	elapsed, values := s.elapsed, s.values
+	s.elapsed, s.values = nil, nil
+	defer func() { s.elapsed, s.values = elapsed, values }()
+	s.message.Reset()
+	s.stream = ipc.NewWriter(&s.message, ipc.WithSchema(s.schema))
 	if err := s.encode(); err != nil {
 		return nil, err
 	}
 	with := s.message.Len()
 	schema := bytes.Clone(s.message.Bytes())
-	s.message.Reset()
 	if err := s.encode(); err != nil {
 		return nil, err
 	}
@@ -173,48 +208,89 @@ func (s *Spool) Append(at time.Duration, values []float64) bool {
 func (s *Spool) Full() bool { return len(s.elapsed) == cap(s.elapsed) }
 
 // Path is the spool's file.
-func (s *Spool) Path() string { return s.path }
+func (s *Spool) Path() string { return filepath.Join(s.dir.path, s.name) }
 
 // Flush writes what was appended as one batch, in one write. It does not sync: what it wrote survives the end of the
-// process, but not a crash of the machine. After a failed write, such as on a full disk, the file is as it was before.
-// The readings are dropped, and this and all later calls return the error.
+// process, but not a crash of the machine. After a failed write, such as on a full disk, the file is as it was before. The
+// readings stay in the buffer, and the next Flush tries again. If the buffer is full, they are dropped: one row without
+// values marks the gap, and Lost has their number.
 func (s *Spool) Flush() error {
-	if s.err == nil && len(s.elapsed) > 0 {
-		s.err = s.write()
+	if len(s.elapsed) == 0 {
+		return nil
 	}
-	s.elapsed, s.values = s.elapsed[:0], s.values[:0]
-	return s.err
+	err := s.Start()
+	if err == nil {
+		err = s.write()
+	}
+	switch {
+	case err == nil:
+		s.elapsed, s.values, s.gap = s.elapsed[:0], s.values[:0], false
+	case s.Full():
+		s.drop(err)
+	}
+	return err
 }
+
+// drop drops the buffered readings and leaves a row without values in their place.
+func (s *Spool) drop(err error) {
+	rows := s.elapsed
+	if s.gap {
+		rows = rows[1:]
+	}
+	if len(rows) == 0 {
+		return
+	}
+	if s.lost.Rows == 0 {
+		s.lost.First = time.Duration(rows[0])
+	}
+	s.lost.Rows, s.lost.Last, s.lost.Err = s.lost.Rows+int64(len(rows)), time.Duration(rows[len(rows)-1]), err
+	s.elapsed, s.values, s.gap = s.elapsed[:1], s.values[:s.sensors], true
+	for i := range s.values {
+		s.values[i] = math.NaN()
+	}
+}
+
+// Lost says what was lost so far.
+func (s *Spool) Lost() Lost { return s.lost }
 
 // Close writes what was appended and the end mark, a batch without rows. Arrow's own end of stream, which follows, cannot
-// be told from a file that was cut off there. A second call only returns the same error.
+// be told from a file that was cut off there. The error says that something could not be written. A second call does
+// nothing.
 func (s *Spool) Close() error {
 	if s.closed {
-		return s.err
+		return nil
 	}
 	s.closed = true
-	if s.Flush() == nil {
-		s.err = s.write()
+	err := s.Flush()
+	if err != nil {
+		s.drop(err)
+	} else if err = s.Start(); err == nil {
+		err = s.write() // the end mark
 	}
-	if s.err == nil {
+	if err == nil {
 		s.message.Reset()
-		if s.err = s.stream.Close(); s.err == nil {
-			_, s.err = s.file.Write(s.message.Bytes())
+		if err = s.stream.Close(); err == nil {
+			_, err = s.file.WriteAt(s.message.Bytes(), s.size)
+		}
+		if err != nil {
+			err = s.fault(err)
 		}
 	}
-	if err := s.file.Close(); s.err == nil && err != nil {
-		s.err = fmt.Errorf("spool %s: %w", s.path, causeAt(s.path, err))
+	if s.file != nil {
+		if closed := s.file.Close(); err == nil && closed != nil {
+			err = s.fault(closed)
+		}
 	}
 	s.elapsed, s.values, s.valid = nil, nil, nil
-	return s.err
+	return err
 }
 
-// write writes the buffered rows as one batch. Without rows that is the end mark.
+// write writes the buffered rows as one batch behind those in the file. Without rows that is the end mark.
 func (s *Spool) write() error {
 	if err := s.encode(); err != nil {
-		return fmt.Errorf("spool %s: %w", s.path, causeAt(s.path, err))
+		return s.fault(err)
 	}
-	n, err := s.file.Write(s.message.Bytes())
+	n, err := s.file.WriteAt(s.message.Bytes(), s.size)
 	if err == nil {
 		s.size += int64(n)
 		return nil
@@ -223,7 +299,7 @@ func (s *Spool) write() error {
 	if n > 0 {
 		err = errors.Join(err, s.file.Truncate(s.size))
 	}
-	return fmt.Errorf("spool %s: %w", s.path, causeAt(s.path, err))
+	return s.fault(err)
 }
 
 // encode encodes the buffered rows as a batch in s.message.

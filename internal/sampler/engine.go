@@ -310,8 +310,13 @@ func (e *Engine) Summary() *Ended {
 			if r.lostList != nil {
 				e.warn("processes", fmt.Sprintf("the list of processes is incomplete: %v", r.lostList))
 			}
+			if r.spool != nil {
+				if lost := r.spool.Lost(); lost.Rows > 0 {
+					e.warn(r.name, fmt.Sprintf("%d readings from %.1f s to %.1f s were lost: %v", lost.Rows, lost.First.Seconds(), lost.Last.Seconds(), lost.Err))
+				}
+			}
 			if r.lost != nil {
-				e.warn(r.name, fmt.Sprintf("readings after %.1f s were lost: %v", r.lostAt.Seconds(), r.lost))
+				e.warn(r.name, fmt.Sprintf("its last readings, after %.1f s, may be lost: %v", r.lostAt.Seconds(), r.lost))
 			}
 		}
 	}

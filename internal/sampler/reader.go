@@ -36,12 +36,16 @@ type reader struct {
 	begun     []float64     // the first row, if there are such counters
 	unaligned []string      // which of these sensors did not move, and at which end
 	doubt     string        // why the target could not be followed
-	lost      error         // the first error of the spool
-	lostAt    time.Duration // the time of the last flush before that error
+	lost      error         // why the spool could not be closed
+	lostAt    time.Duration // the time of the last flush that worked
 	// processes records what the source knows of processes. It is nil until there is one.
 	processes *store.ProcessSpool
-	lostList  error // the first error of processes
+	later     []sensors.Process // those that could not be written yet
+	lostList  error             // why processes are missing from the list
 }
+
+// mostLater is how many processes wait for a disk that is full.
+const mostLater = 10_000
 
 // record is a copy of a reader's stats that others may read while its lane runs.
 type record struct {
@@ -108,7 +112,7 @@ func (r *reader) append(began time.Time) {
 		r.kept.Append(r.at, r.row)
 		return
 	}
-	if r.spool == nil || r.lost != nil {
+	if r.spool == nil {
 		return
 	}
 	if !r.spool.Append(r.at, r.row) {
@@ -123,9 +127,10 @@ func (r *reader) record(began time.Time) {
 	if r.dir == nil {
 		return
 	}
-	if r.spool, r.lost = store.CreateSpool(r.dir, r.header); r.lost != nil {
+	if r.spool, r.lost = store.NewSpool(r.dir, r.header); r.lost != nil {
 		return
 	}
+	_ = r.spool.Start() // flush tries again
 	at, row, n := r.at, r.row, len(r.list)
 	for i, t := range r.kept.At {
 		r.at, r.row = t, r.kept.Values[i*n:(i+1)*n]
@@ -139,39 +144,54 @@ func (r *reader) record(began time.Time) {
 	}
 }
 
-// keepProcesses records what the source knows of processes.
-func (r *reader) keepProcesses(began time.Time) {
+// keepProcesses records what the source knows of processes. last says that there is no other try.
+func (r *reader) keepProcesses(began time.Time, last bool) {
 	lister, ok := r.source.(sensors.ProcessLister)
-	if !ok || r.dir == nil || r.lostList != nil {
+	if !ok || r.dir == nil {
 		return
 	}
-	looked := lister.Processes(func(p sensors.Process) {
-		if r.processes == nil && r.lostList == nil {
-			r.processes, r.lostList = store.CreateProcessSpool(r.dir, began, store.MostProcesses)
+	waiting := r.later
+	r.later = nil
+	var failed error
+	put := func(p sensors.Process) {
+		if failed == nil && r.processes == nil {
+			r.processes, failed = store.CreateProcessSpool(r.dir, began, store.MostProcesses)
 		}
-		if r.lostList == nil {
-			r.lostList = r.processes.Put(p)
+		if failed == nil {
+			failed = r.processes.Put(p)
 		}
-	})
-	if r.processes != nil && r.lostList == nil && !looked.IsZero() {
-		r.lostList = r.processes.Flush(looked)
+		if failed == nil {
+			return
+		}
+		if len(r.later) < mostLater {
+			r.later = append(r.later, p) // the next flush tries again
+		} else {
+			r.lostList = failed
+		}
+	}
+	for _, p := range waiting {
+		put(p)
+	}
+	looked := lister.Processes(put)
+	if r.processes != nil && !looked.IsZero() {
+		_ = r.processes.Flush(looked) // the next flush tells the time of the last look as well
+	}
+	if last && failed != nil {
+		r.lostList = failed
 	}
 }
 
 // flush writes the appended rows.
 func (r *reader) flush(began time.Time) {
-	r.keepProcesses(began)
-	if r.spool == nil || r.lost != nil {
-		return
-	}
-	if r.lost = r.spool.Flush(); r.lost == nil {
+	r.keepProcesses(began, false)
+	if r.spool != nil && r.spool.Flush() == nil {
 		r.lostAt = time.Since(began)
 	}
 }
 
 // end closes the files.
 func (r *reader) end(began time.Time) {
-	r.keepProcesses(began)
+	r.keepProcesses(began, true)
 	if r.processes != nil {
 		if err := r.processes.Close(); r.lostList == nil {
 			r.lostList = err
