@@ -79,7 +79,7 @@ func (o *round) idle(ctx context.Context, after bool) datamodel.Baseline {
 	if err := client.Begin(); err != nil {
 		return none(err)
 	}
-	if err := client.Begun(ctx); err != nil {
+	if _, err := client.Begun(ctx); err != nil {
 		return none(err)
 	}
 	start := time.Now()

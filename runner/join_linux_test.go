@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -212,7 +213,8 @@ func TestJoin(t *testing.T) {
 	}
 }
 
-// TestBadJoin checks that a sampler that fails before or after the take-over costs neither the first nor the last reading.
+// TestBadJoin checks that a sampler that fails before or after the take-over costs neither the first nor the last reading. One
+// that dies is started again, twice at most.
 func TestBadJoin(t *testing.T) {
 	for _, how := range []string{
 		"cannot start", "dies at once", "hangs at once", "talks nonsense", "dies at take-over", "hangs at take-over", "refuses to take over", "dies later",
@@ -221,7 +223,10 @@ func TestBadJoin(t *testing.T) {
 			if how == "dies later" {
 				t.Setenv("ERGON_TEST_DIES", "150")
 			}
-			samplers := 0
+			samplers, due := 0, 3
+			if how == "cannot start" || strings.HasPrefix(how, "hangs") {
+				due = 1
+			}
 			o := joining(t, how, &samplers)
 			// The command goes on for 30 beats after the runner has dropped the sampler, or after the sampler has died.
 			gone, start := filepath.Join(t.TempDir(), "gone"), o.Sampler
@@ -229,11 +234,15 @@ func TestBadJoin(t *testing.T) {
 			o.Backends = counted(&reads)
 			o.Sampler = func() (*sampler.Client, error) {
 				c, err := start()
+				last := samplers == due
 				go func() {
 					if how == "dies later" {
 						awaitEnd(c.PID())
 					} else if c != nil {
 						c.Wait()
+					}
+					if !last {
+						return
 					}
 					before.Store(reads.Load())
 					if err := os.WriteFile(gone, nil, 0o600); err != nil {
@@ -243,8 +252,8 @@ func TestBadJoin(t *testing.T) {
 				return c, err
 			}
 			rep, err := runner.Run(t.Context(), o, []string{"sh", "-c", "until [ -e " + gone + " ]; do sleep 0.01; done; sleep 0.3; exit 4"})
-			if err != nil || rep.Run.Outcome != datamodel.SamplerFailed || rep.State.ExitCode != 4 || samplers != 1 {
-				t.Fatalf("%v, outcome %s (%s), exit code %d", err, rep.Run.Outcome, rep.Run.Reason, rep.State.ExitCode)
+			if err != nil || rep.Run.Outcome != datamodel.SamplerFailed || rep.State.ExitCode != 4 || samplers != due {
+				t.Fatalf("%v, outcome %s (%s), exit code %d, %d samplers", err, rep.Run.Outcome, rep.Run.Reason, rep.State.ExitCode, samplers)
 			}
 			whole(t, rep)
 			if n := reads.Load() - before.Load(); n < 1 || n > 15 { // the last reading, and those before the runner stopped
@@ -254,6 +263,49 @@ func TestBadJoin(t *testing.T) {
 				t.Errorf("spool: %v, want it removed", err)
 			}
 		})
+	}
+}
+
+// TestSamplerRestart lets the first sampler die. Another one reads on, in a new part. The counter loses nothing, and the gap
+// is told.
+func TestSamplerRestart(t *testing.T) {
+	for _, kept := range []bool{true, false} {
+		t.Setenv("ERGON_TEST_DIES", "250")
+		samplers := 0
+		o := joining(t, "dies later", &samplers)
+		if !kept {
+			o.Results = ""
+		}
+		start, again := o.Sampler, filepath.Join(t.TempDir(), "again")
+		o.Sampler = func() (*sampler.Client, error) {
+			if samplers == 1 {
+				t.Setenv("ERGON_TEST_DIES", "")
+				if err := os.WriteFile(again, nil, 0o600); err != nil {
+					t.Error(err)
+				}
+			}
+			return start()
+		}
+		rep, err := runner.Run(t.Context(), o, []string{"sh", "-c", "until [ -e " + again + " ]; do sleep 0.01; done; sleep 1.5; exit 4"})
+		if err != nil || rep.Run.Outcome != datamodel.TargetFailed || rep.State.ExitCode != 4 || samplers != 2 {
+			t.Fatalf("%v, outcome %s (%s), exit code %d, %d samplers", err, rep.Run.Outcome, rep.Run.Reason, rep.State.ExitCode, samplers)
+		}
+		m := sensor(t, rep, "held/time") // it counts seconds from the start
+		if wall := *rep.Run.WallTime; math.Abs(m.Value-wall) > 0.1 {
+			t.Errorf("the counter came to %v s in %v s", m.Value, wall)
+		}
+		if m.Gaps != 1 {
+			t.Errorf("%d gaps, want 1", m.Gaps)
+		}
+		if late := sensor(t, rep, "late/ticks"); late.Count < 100 {
+			t.Errorf("the gauge has %d readings", late.Count)
+		}
+		told := slices.ContainsFunc(rep.Run.Warnings, func(w datamodel.Warning) bool {
+			return w.Subject == "sampler" && strings.Contains(w.Text, "was started again: no readings from ")
+		})
+		if !told {
+			t.Errorf("warnings: %v", rep.Run.Warnings)
+		}
 	}
 }
 

@@ -120,11 +120,16 @@ func digest(
 		run.Warnings = append(run.Warnings, datamodel.Warning{Subject: subject, Text: text})
 	}
 	var readings fold
+	var restarts []store.Gap
 	conversion, err := files.Convert(t.spool, readings.observe, t.rows...)
 	if err == nil {
 		for _, s := range conversion.Spools() {
 			if s.Unread {
 				unread = errors.Join(unread, s.Err)
+			}
+			restarts = widest(restarts, s.Gaps)
+			if len(s.Gaps) > 0 {
+				recount(run.Sources, s)
 			}
 			switch {
 			case s.Err != nil:
@@ -133,6 +138,9 @@ func digest(
 				warn(s.Header.Source, fmt.Sprintf("its readings end at %.1f s: the sampler did not close its file", s.Last.Seconds()))
 			}
 		}
+	}
+	for _, g := range restarts {
+		warn("sampler", fmt.Sprintf("it ended and was started again: no readings from %.1f s to %.1f s", g.From.Seconds(), g.To.Seconds()))
 	}
 	seen, unreadable := t.seen()
 	unread = errors.Join(unread, unreadable)
@@ -153,6 +161,32 @@ func digest(
 	conversion.Append(made.Courses)
 	_, err = conversion.Close()
 	return made, unread, err
+}
+
+// widest joins the gaps of one more source to those of the others. Each restart of the sampler makes a gap in every source.
+func widest(all, more []store.Gap) []store.Gap {
+	for i, g := range more {
+		if i == len(all) {
+			all = append(all, g)
+		}
+		all[i].From, all[i].To = min(all[i].From, g.From), max(all[i].To, g.To)
+	}
+	return all
+}
+
+// recount counts the readings of a source that several samplers have read. Each knows only its own and the runner's. The row
+// that marks a gap is no reading.
+func recount(sources []datamodel.SourceStats, s store.SpoolStats) {
+	for i := range sources {
+		src := &sources[i]
+		if src.Name != s.Header.Source || src.Interval <= 0 {
+			continue
+		}
+		src.Readings = s.Rows - int64(len(s.Gaps))
+		for _, g := range s.Gaps {
+			src.Missed += max(0, int64((g.To-g.From).Seconds()/src.Interval)-1)
+		}
+	}
 }
 
 // resultOf joins a run and its accounting into the result.

@@ -13,6 +13,10 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
+// mostDeaths is how often a sampler may die in a round before the round goes on without one. The first is followed by
+// another like it. The last one leaves out the sources that may crash it.
+const mostDeaths = 2
+
 // mostAlone is the longest time for which the runner reads alone. Then the sampler is started. At intervals of at least
 // twice this time, the sampler has joined before the first beat.
 const mostAlone = 50 * time.Millisecond
@@ -26,13 +30,14 @@ type samplerProcess struct {
 	gone   []*sampler.Client // the samplers that were dropped
 }
 
-// get returns the sampler. If there is none, get starts and configures one.
-func (p *samplerProcess) get() (*sampler.Client, error) {
+// get returns the sampler. If there is none, get starts and configures one. cautious leaves out the sources that may crash it.
+func (p *samplerProcess) get(cautious bool) (*sampler.Client, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.client != nil {
 		return p.client, nil
 	}
+	p.config.Cautious = cautious
 	c, err := p.start()
 	if err != nil {
 		return nil, err
@@ -41,14 +46,16 @@ func (p *samplerProcess) get() (*sampler.Client, error) {
 	return c, c.Configure(p.config)
 }
 
-// pid returns the sampler's process id, or 0 without a sampler.
-func (p *samplerProcess) pid() int {
+// pids returns the process ids of the sampler and of those that were dropped.
+func (p *samplerProcess) pids() (list []int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.client == nil {
-		return 0
+	for _, c := range append(p.gone[:len(p.gone):len(p.gone)], p.client) {
+		if c != nil {
+			list = append(list, c.PID())
+		}
 	}
-	return p.client.PID()
+	return list
 }
 
 // drop closes a sampler that does not answer. The next round starts another.
@@ -83,6 +90,15 @@ type readings struct {
 	failed  error // why the sampler's record is incomplete
 	last    bool  // the engine took the last readings
 
+	parts  int             // how many samplers were told to write the spool
+	handed bool            // the rows in the engine were handed to the last of them
+	clock  sampler.Begun   // the clock of the readings, if the sampler took the first ones
+	died   <-chan struct{} // closed when the sampler that reads has died; nil if none reads
+	deaths int             // how many samplers have died
+	death  error           // how the last of them died
+	again  bool            // another sampler is to be started
+	over   bool            // no other sampler is started any more
+
 	missing    []sensors.Absence
 	accounting string
 	sources    []datamodel.SourceStats
@@ -108,7 +124,7 @@ func (r *readings) open(before bool, backends []sensors.Backend) {
 // startSampler starts the sampler, which then takes the first readings.
 func (r *readings) startSampler() {
 	r.engine = nil
-	_, err := r.process.get()
+	_, err := r.process.get(false)
 	r.fail(err)
 }
 
@@ -124,6 +140,7 @@ func (r *readings) attach(ctx context.Context, s sampler.Subject, begin bool) er
 		r.engine.Close()
 		r.startSampler()
 	}
+	r.parts = 1
 	r.order(func(c *sampler.Client) error { return c.Attach(s) })
 	if begin {
 		r.order((*sampler.Client).Begin)
@@ -149,8 +166,18 @@ func (r *readings) begin(ctx context.Context) {
 		r.engine.ReadFirst()
 		return
 	}
-	r.order(func(c *sampler.Client) error { return c.Begun(ctx) })
-	r.reading = r.failed == nil
+	r.order(func(c *sampler.Client) (err error) {
+		r.clock, err = c.Begun(ctx)
+		return err
+	})
+	if r.process.client != nil && r.failed == nil {
+		r.took()
+	}
+}
+
+// took notes that the sampler reads from now on.
+func (r *readings) took() {
+	r.reading, r.died = true, r.process.client.Died()
 }
 
 // order gives the sampler an order, unless there is no sampler or an order has failed.
@@ -192,16 +219,23 @@ func (r *readings) soon() <-chan time.Time {
 
 // readSoon takes the reading soon after the first one, unless the engine reads at the beats already.
 func (r *readings) readSoon() {
-	if r.engine != nil && r.joining == nil && !r.reading {
+	if r.engine != nil && r.joining == nil && !r.reading && !r.again {
 		r.engine.ReadSoon()
 	}
 }
 
+// restart starts another sampler in place of one that has died. Until it joins, the runner reads what it can.
+func (r *readings) restart(ctx context.Context, s sampler.Subject) {
+	r.again = false
+	if r.engine != nil && r.handed {
+		r.engine.Again(store.Written(s.Spool, r.parts-1))
+		r.handed = false
+	}
+	r.join(ctx, s)
+}
+
 // join starts to let the sampler take over. It sends the outcome to r.joining. The caller then calls settle with it.
 func (r *readings) join(ctx context.Context, s sampler.Subject) {
-	if r.engine == nil {
-		return
-	}
 	ctx, r.cancel = context.WithCancel(ctx)
 	r.joining = make(chan joined, 1)
 	go func() {
@@ -216,10 +250,12 @@ func (r *readings) join(ctx context.Context, s sampler.Subject) {
 
 // takeOver starts the sampler and hands over to it. Until then the runner reads at the beats.
 func (r *readings) takeOver(ctx context.Context, s sampler.Subject) (ready sampler.Ready, err error) {
-	if err := r.engine.Beat(); err != nil {
-		return ready, err
+	if r.engine != nil {
+		if err := r.engine.Beat(); err != nil {
+			return ready, err
+		}
 	}
-	c, err := r.process.get()
+	c, err := r.process.get(r.deaths == mostDeaths)
 	if err != nil {
 		return ready, err
 	}
@@ -230,20 +266,41 @@ func (r *readings) takeOver(ctx context.Context, s sampler.Subject) (ready sampl
 	if ready, err = c.Ready(ctx); err != nil {
 		return ready, err
 	}
-	if err := r.engine.Pause(); err != nil {
+	if err := r.handOver(c); err != nil {
 		return ready, err
 	}
-	t, err := r.engine.HandOver()
+	clock, err := c.Begun(ctx)
 	if err != nil {
-		return ready, err
-	}
-	if err := errors.Join(c.TakeOver(t), c.Begun(ctx)); err != nil {
 		return ready, err
 	}
 	if !release() {
 		return ready, ctx.Err()
 	}
+	r.clock = clock
 	return ready, nil
+}
+
+// handOver tells the sampler to read, from where the runner or another sampler has stopped.
+func (r *readings) handOver(c *sampler.Client) error {
+	switch {
+	case r.engine != nil:
+		if err := r.engine.Pause(); err != nil {
+			return err
+		}
+		t, err := r.engine.HandOver()
+		if err != nil {
+			return err
+		}
+		r.parts++
+		r.handed = true
+		return c.TakeOver(t)
+	case r.clock.Wall.IsZero(): // no sampler has begun
+		return c.Begin()
+	case r.clock.Monotonic == 0:
+		return errors.New("this system has no clock that two processes share")
+	}
+	r.parts++
+	return c.TakeOver(&sampler.Takeover{Monotonic: r.clock.Monotonic, Wall: r.clock.Wall})
 }
 
 // settle records the outcome of an attempt to join.
@@ -251,15 +308,21 @@ func (r *readings) settle(j joined) {
 	r.joining = nil
 	r.cancel()
 	if j.err == nil {
-		r.reading, r.missing, r.accounting = true, j.ready.Missing, j.ready.Accounting
+		r.missing, r.accounting = j.ready.Missing, j.ready.Accounting
+		r.took()
 		return
 	}
 	if errors.Is(j.err, context.Canceled) { // the command ended before the sampler had joined
 		r.process.drop()
+		if r.engine != nil && r.deaths == 0 {
+			r.parts, r.handed = 0, false // the engine has all rows
+		}
 		return
 	}
 	r.fail(fmt.Errorf("the sampler could not take over: %w", j.err))
-	r.fail(r.engine.Pause()) // a long command would fill the memory; the runner still takes the last readings
+	if r.failed != nil && r.engine != nil {
+		r.fail(r.engine.Pause()) // a long command would fill the memory; the runner still takes the last readings
+	}
 }
 
 // end takes the last readings, and collects the statistics and warnings of all sources.
@@ -268,6 +331,7 @@ func (r *readings) end(ctx context.Context) {
 		r.cancel()
 		r.settle(<-r.joining)
 	}
+	r.over = true
 	if r.reading && r.failed == nil {
 		r.order(func(c *sampler.Client) error {
 			ended, err := c.End(ctx)
@@ -279,6 +343,9 @@ func (r *readings) end(ctx context.Context) {
 		}
 	}
 	if r.engine == nil {
+		if !r.reading && r.failed == nil {
+			r.failed = r.death // no sampler was there to take the last readings
+		}
 		return
 	}
 	if err := r.engine.Pause(); err != nil {
@@ -289,19 +356,26 @@ func (r *readings) end(ctx context.Context) {
 	r.last = true
 	ended := r.engine.Summary()
 	r.sources, r.warnings = ended.Sources, ended.Warnings
-	if !r.reading {
+	if r.parts == 0 {
 		r.missing = r.engine.Missing()
 	}
 }
 
-// fail records the sampler's first error and drops the sampler. nil does nothing.
+// fail drops the sampler after an error. If the sampler has died, another one is to be started, unless too many have. Any
+// other error, or one too many, is recorded, and the round goes on without a sampler. nil does nothing.
 func (r *readings) fail(err error) {
 	if err == nil {
 		return
 	}
-	if r.failed == nil {
+	switch {
+	case r.failed != nil:
+	case errors.Is(err, sampler.ErrDied) && r.deaths < mostDeaths && !r.over:
+		r.deaths++
+		r.death, r.again, r.reading = err, true, false
+	default:
 		r.failed = err
 	}
+	r.died = nil
 	r.process.drop()
 }
 
@@ -332,8 +406,11 @@ func (r *readings) taken(spool *store.Folder) taken {
 		return taken{spool: spool}
 	}
 	t := taken{rows: r.engine.Rows(), anchor: r.engine.Began()}
-	if r.reading {
-		t.spool, t.rows = spool, store.Behind(spool, t.rows)
+	if r.parts > 0 {
+		t.spool = spool
+		if r.handed {
+			t.rows = store.Behind(spool, r.parts-1, t.rows)
+		}
 		return t
 	}
 	t.looked = r.engine.Processes(func(p sensors.Process) { t.processes = append(t.processes, p) })

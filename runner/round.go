@@ -148,7 +148,7 @@ func (o *round) setup(ctx context.Context) error {
 func (o *round) subject() sampler.Subject {
 	return sampler.Subject{
 		Target: sensors.Target{CPUGroup: o.group.CPU, MemoryGroup: o.group.Memory},
-		PID:    o.target.PID(), Spool: o.folder.spool, Ephemeral: o.folder.run == nil,
+		PID:    o.target.PID(), Spool: o.folder.spool, Ephemeral: o.folder.run == nil && o.readings.parts == 0, Part: o.readings.parts,
 	}
 }
 
@@ -166,6 +166,9 @@ func (o *round) noteFolder() error {
 
 // join lets the sampler take over from the runner.
 func (o *round) join(ctx context.Context) {
+	if o.readings.engine == nil || o.readings.deaths > 0 {
+		return // the sampler reads, or another one is joining
+	}
 	if err := o.noteFolder(); err != nil {
 		o.warn("run", err.Error())
 	}

@@ -3,12 +3,14 @@ package runner
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel/account"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/launch"
+	"github.com/ergon-energy/ergon/internal/sampler"
 )
 
 // grace is the time that a target has to end by itself. Then its whole tree is killed.
@@ -54,6 +56,11 @@ func (o *round) wait(ctx context.Context, began time.Time) error {
 		orphans = t.C
 	}
 	for {
+		if o.readings.again {
+			stopWatching()
+			stopWatching = func() {}
+			o.readings.restart(ctx, o.subject())
+		}
 		select {
 		case err := <-ended:
 			o.lastSignals()
@@ -67,6 +74,8 @@ func (o *round) wait(ctx context.Context, began time.Time) error {
 			o.readings.readSoon()
 		case <-lives.C:
 			o.join(ctx)
+		case <-o.readings.died:
+			o.readings.fail(fmt.Errorf("%w after %.1f s", sampler.ErrDied, time.Since(began).Seconds()))
 		case j := <-o.readings.joining:
 			o.readings.settle(j)
 			if o.readings.reading {
@@ -116,13 +125,9 @@ func (o *round) reapOrphans() {
 	o.orphans.user += user
 }
 
-// ours lists the children of this process that do not belong to the target: the launcher and the sampler.
+// ours lists the children of this process that do not belong to the target: the launcher and the samplers.
 func (o *round) ours() []int {
-	list := []int{o.Launcher.PID()}
-	if pid := o.sampler.pid(); pid != 0 {
-		list = append(list, pid)
-	}
-	return list
+	return append(o.sampler.pids(), o.Launcher.PID())
 }
 
 // sameRequest is the time within which two equal signals from our group's leader count as one. On a busy machine, the two

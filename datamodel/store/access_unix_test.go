@@ -48,7 +48,7 @@ func finishRun(t *testing.T, folder *store.Folder) (spool *store.Folder) {
 		t.Fatal(err)
 	}
 	run := datamodel.Run{ID: "id", Project: "p", Start: anchor}
-	processes, err := store.CreateProcessSpool(spool, anchor, 3)
+	processes, err := store.CreateProcessSpool(spool, 0, anchor, 3)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,14 +43,19 @@ type SpoolStats struct {
 	// Rows counts the readings of all sensors together, First and Last are the times of the first and the last.
 	Rows        int64
 	First, Last time.Duration
-	// Complete reports whether the writer closed every part.
+	// Complete reports whether the writer closed every part. A part that was not closed, but was followed by another, is a
+	// gap: the sampler ended there, and another one was started.
 	Complete bool
+	Gaps     []Gap
 	// Err says why some of the spool could not be read; nil if nothing is there that was not read.
 	Err error
 	// Unread reports whether something in the files was not read that could be read another time, or by another ergon. A
 	// part of a batch at the end, which a killed writer leaves, cannot.
 	Unread bool
 }
+
+// Gap is a time without readings: after the last one before it until the first one behind it.
+type Gap struct{ From, To time.Duration }
 
 // Observer is handed the readings of one sensor, source.Sensors[sensor], in the order of time and in several calls. The
 // slices hold one time for each value, NaN if there was no reading. They are valid during the call. If a source has
@@ -307,7 +312,7 @@ func (f *Folder) emptySpool() error {
 		return fmt.Errorf("remove spool: %w", err)
 	}
 	for _, name := range names {
-		if !strings.HasSuffix(name, spoolExt) && !slices.Contains([]string{processTable, processTexts, stateFile}, name) {
+		if !strings.HasSuffix(name, spoolExt) && !isProcessFile(name) && name != stateFile {
 			continue
 		}
 		if err := f.Remove(name); err != nil {

@@ -26,6 +26,7 @@ type feed struct {
 	headers []SpoolHeader  // of the parts
 	reading int            // the part that is read
 	whole   int            // parts that were read and that their writer has closed
+	torn    bool           // the part before this one was not closed, and no reading came since
 	started bool           // a batch was read
 	bytes   int64          // of readings in all parts when they were opened
 }
@@ -134,6 +135,10 @@ func (s *feed) next(over bool) (part int, at []time.Duration, values []float64, 
 		case r.Complete():
 			s.whole++
 		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+			if s.reading+1 < len(s.parts) { // its writer has ended, and another has gone on
+				s.torn = true
+				break
+			}
 			if !over {
 				return 0, nil, nil, io.EOF
 			}
@@ -148,13 +153,19 @@ func (s *feed) next(over bool) (part int, at []time.Duration, values []float64, 
 	return 0, nil, nil, io.EOF
 }
 
-// complete reports whether every part was read to its end and closed by its writer.
-func (s *feed) complete() bool { return len(s.headers) > 0 && s.whole == len(s.headers) }
+// complete reports whether every part was read to its end and closed by its writer, or followed by another part.
+func (s *feed) complete() bool {
+	return len(s.headers) > 0 && s.whole+len(s.stats.Gaps) == len(s.headers)
+}
 
 // count adds a batch to the statistics.
 func (s *feed) count(at []time.Duration) {
 	if !s.started {
 		s.started, s.stats.First = true, at[0]
+	}
+	if s.torn {
+		s.torn = false
+		s.stats.Gaps = append(s.stats.Gaps, Gap{s.stats.Last, at[0]})
 	}
 	s.stats.Rows += int64(len(at))
 	s.stats.Last = at[len(at)-1]

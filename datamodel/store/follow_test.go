@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -233,7 +234,8 @@ func TestFollowProperty(t *testing.T) {
 	}
 }
 
-// A part is read when the one before it is closed, whichever is found first; and at the end even if it never was.
+// TestFollowParts writes parts. A part waits for the one before it. If there is a later part, the writer of the one before has
+// ended, even if it did not close it; that makes a gap.
 func TestFollowParts(t *testing.T) {
 	dir := spoolFolder(t)
 	got := log{}
@@ -261,26 +263,29 @@ func TestFollowParts(t *testing.T) {
 	second := write(1, 20)
 	poll("")
 	first := write(0, 10)
-	poll("10:10")
-	if err := first.Close(); err != nil {
-		t.Fatal(err)
-	}
 	poll("10:10 20:20")
-	third := write(2, 30) // as after a crash: the second is never closed
-	poll("10:10 20:20")
+	third := write(2, 30)
+	poll("10:10 20:20 30:30")
 	end(t, dir)
-	if over, err := f.Poll(); !over || err != nil || !strings.HasSuffix(got["cpu cpu/device0/energy"], "30:30 ") {
+	if over, err := f.Poll(); !over || err != nil {
 		t.Errorf("over %v, %v, saw %v", over, err, got)
 	}
 	c, err := convert(dir, "", nil)
 	if err != nil || len(c.Spools) != 1 || c.Spools[0].Rows != 3 || c.Spools[0].Complete || c.Spools[0].Last != 30 {
 		t.Errorf("%+v, %v", c, err)
 	}
-	if err := errors.Join(second.Close(), third.Close()); err != nil {
+	if err := third.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if c, err := convert(dir, "", nil); err != nil || !c.Spools[0].Complete {
-		t.Errorf("closed: %+v, %v", c, err)
+	c, err = convert(dir, "", nil)
+	if err != nil || !c.Spools[0].Complete || !slices.Equal(c.Spools[0].Gaps, []store.Gap{{10, 20}, {20, 30}}) {
+		t.Errorf("the last one closed: %+v, %v", c, err)
+	}
+	if err := errors.Join(first.Close(), second.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := convert(dir, "", nil); err != nil || !c.Spools[0].Complete || c.Spools[0].Gaps != nil {
+		t.Errorf("all closed: %+v, %v", c, err)
 	}
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"container/heap"
 	"encoding/binary"
 	"errors"
@@ -10,6 +11,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -21,6 +24,7 @@ import (
 const (
 	processTable = "processes.table"
 	processTexts = "processes.texts"
+	processStem  = "processes."
 )
 
 const (
@@ -34,6 +38,10 @@ const (
 	textsLimit = 64 << 20
 	// sharedTexts is how many texts are remembered, to store equal ones only once.
 	sharedTexts = 4096
+	// mostParts is more than the samplers of one run can be.
+	mostParts = 8
+	// sameStart is the step of the kernel's start times. Two samplers see the start of a process within it.
+	sameStart = 10 * time.Millisecond
 	// none stands for an unknown time.
 	none = -1 << 63
 )
@@ -74,7 +82,7 @@ type ProcessSpool struct {
 	living       map[processKey]int64
 	ended        leastFirst // all that have ended
 	heaped       bool
-	next         int64 // the first slot never used
+	next         int64   // the first slot never used
 	spare        []int64 // slots whose record could not be written
 	places       map[string]int64
 	size         int64 // of the texts
@@ -89,33 +97,35 @@ type processKey struct {
 
 // CreateProcessSpool starts the table in an existing spool folder. Times are stored relative to anchor, which must have a
 // monotonic clock reading. most is MostProcesses, except in tests.
-func CreateProcessSpool(dir *Folder, anchor time.Time, most int) (*ProcessSpool, error) {
+func CreateProcessSpool(dir *Folder, part int, anchor time.Time, most int) (*ProcessSpool, error) {
+	table, texts := processFiles(part)
 	s := &ProcessSpool{anchor: anchor, most: most, living: map[processKey]int64{}, next: 1, places: map[string]int64{}}
 	var err error
 	for _, f := range []struct {
 		to   **os.File
 		name string
-	}{{&s.table, processTable}, {&s.texts, processTexts}} {
+	}{{&s.table, table}, {&s.texts, texts}} {
 		if *f.to, err = dir.Create(f.name); err != nil {
-			return nil, s.abandon(dir, fmt.Errorf("spool processes: %w", err))
+			return nil, s.abandon(dir, part, fmt.Errorf("spool processes: %w", err))
 		}
 	}
 	copy(s.head.Magic[:], processMagic)
 	s.head.AnchorS, s.head.AnchorNS = anchor.Unix(), int32(anchor.Nanosecond())
 	s.head.Last = none
 	if err := s.write(0, s.head); err != nil {
-		return nil, s.abandon(dir, err)
+		return nil, s.abandon(dir, part, err)
 	}
 	return s, nil
 }
 
 // abandon removes the files that were made, so that another try can make them.
-func (s *ProcessSpool) abandon(dir *Folder, err error) error {
+func (s *ProcessSpool) abandon(dir *Folder, part int, err error) error {
+	table, texts := processFiles(part)
 	if s.table != nil {
-		_ = dir.Remove(processTable)
+		_ = dir.Remove(table)
 	}
 	if s.texts != nil {
-		_ = dir.Remove(processTexts)
+		_ = dir.Remove(texts)
 	}
 	return errors.Join(err, s.Close())
 }
@@ -300,23 +310,84 @@ func (h *leastFirst) Pop() any {
 	return last
 }
 
+// processFiles returns the names of the two files of a part: processes.table, processes.1.table and so on.
+func processFiles(part int) (table, texts string) {
+	if part == 0 {
+		return processTable, processTexts
+	}
+	n := strconv.Itoa(part)
+	return processStem + n + ".table", processStem + n + ".texts"
+}
+
+// isProcessFile reports whether a name is that of a file of processes, in any part.
+func isProcessFile(name string) bool {
+	return strings.HasPrefix(name, processStem) && (strings.HasSuffix(name, ".table") || strings.HasSuffix(name, ".texts"))
+}
+
 // ReadProcesses reads the processes from a spool folder, whatever ended its writing. It returns nil if none were recorded.
-// It leaves damaged records out and counts them as dropped.
+// It leaves damaged records out and counts them as dropped. If several samplers have written, one after another, it joins
+// what they have of a process. It reads at most mostParts.
 func ReadProcesses(spool *Folder) (*datamodel.SeenProcesses, error) {
-	table, err := spool.readLimited(processTable, (MostProcesses+1)*recordSize)
+	var all *datamodel.SeenProcesses
+	var errs []error
+	for part := range mostParts {
+		seen, err := readProcesses(spool, part)
+		errs = append(errs, err)
+		all = joined(all, seen)
+	}
+	return all, errors.Join(errs...)
+}
+
+// joined adds what a later part has to what is known. Either may be nil.
+func joined(all, later *datamodel.SeenProcesses) *datamodel.SeenProcesses {
+	if all == nil || later == nil {
+		return cmp.Or(all, later)
+	}
+	known := make(map[int64]int, len(all.Processes)) // the last process with an id
+	for i, p := range all.Processes {
+		known[p.PID] = i
+	}
+	for _, p := range later.Processes {
+		i, ok := known[p.PID]
+		if !ok || (p.Start-all.Processes[i].Start).Abs() >= sameStart {
+			all.Processes = append(all.Processes, p)
+			continue
+		}
+		q := &all.Processes[i]
+		q.LastSeen, q.Gone, q.Ended = p.LastSeen, p.Gone, p.Ended
+		q.CPU, q.PeakMemory = max(q.CPU, p.CPU), max(q.PeakMemory, p.PeakMemory)
+		q.Read, q.Written, q.HasIO = max(q.Read, p.Read), max(q.Written, p.Written), q.HasIO || p.HasIO
+	}
+	all.Dropped += later.Dropped
+	if m := later.Merged; m != nil && all.Merged != nil {
+		all.Merged.Count += m.Count
+		all.Merged.CPU += m.CPU
+		all.Merged.Read, all.Merged.Written = all.Merged.Read+m.Read, all.Merged.Written+m.Written
+		all.Merged.PeakMemory = max(all.Merged.PeakMemory, m.PeakMemory)
+		all.Merged.Gone, all.Merged.LastSeen = max(all.Merged.Gone, m.Gone), max(all.Merged.LastSeen, m.LastSeen)
+	} else if m != nil {
+		all.Merged = m
+	}
+	return all
+}
+
+// readProcesses reads one part. It returns nil if there is none.
+func readProcesses(spool *Folder, part int) (*datamodel.SeenProcesses, error) {
+	tableName, textsName := processFiles(part)
+	table, err := spool.readLimited(tableName, (MostProcesses+1)*recordSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil //nolint:nilnil // nothing was recorded
 	}
 	if err != nil {
 		return nil, fmt.Errorf("processes: %w", err)
 	}
-	texts, err := spool.readLimited(processTexts, textsLimit)
+	texts, err := spool.readLimited(textsName, textsLimit)
 	if err != nil {
 		return nil, fmt.Errorf("processes: %w", err)
 	}
 	seen, err := decodeProcesses(table, texts)
 	if err != nil {
-		return nil, fmt.Errorf("processes: read %s: %w", filepath.Join(spool.path, processTable), err)
+		return nil, fmt.Errorf("processes: read %s: %w", filepath.Join(spool.path, tableName), err)
 	}
 	return seen, nil
 }

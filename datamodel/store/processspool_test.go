@@ -32,7 +32,7 @@ func seenProcess(anchor time.Time, pid int, cpu time.Duration, ended bool) senso
 func createProcesses(t *testing.T, dir string, most int) (*store.ProcessSpool, time.Time) {
 	t.Helper()
 	anchor := time.Now()
-	s, err := store.CreateProcessSpool(folderAt(dir), anchor, most)
+	s, err := store.CreateProcessSpool(folderAt(dir), 0, anchor, most)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +211,7 @@ func TestProcessesFile(t *testing.T) {
 func FuzzProcessSpool(f *testing.F) {
 	dir := f.TempDir()
 	anchor := time.Now()
-	s, err := store.CreateProcessSpool(folderAt(dir), anchor, 3)
+	s, err := store.CreateProcessSpool(folderAt(dir), 0, anchor, 3)
 	if err != nil {
 		f.Fatal(err)
 	}

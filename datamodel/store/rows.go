@@ -33,16 +33,27 @@ func (r Rows) last(n int) Rows {
 	return r
 }
 
-// Behind returns the rows that the spools in a folder lack; without a folder these are all. The writer of a spool was handed all rows of its source but the
-// last one. So it returns the last row of a source that has a spool with readings, and all rows of any other source.
-func Behind(spool *Folder, rows []Rows) []Rows {
-	written, _ := FirstReadings(spool) // without a folder, no row is in a spool
+// Written returns the sources that have a reading in a certain part of the spools in a folder.
+func Written(spool *Folder, part int) map[string]bool {
+	list, _ := FirstReadings(spool) // without a folder, none has
+	written := make(map[string]bool)
+	for _, w := range list {
+		if w.Part == part && slices.ContainsFunc(w.Values, func(v float64) bool { return !math.IsNaN(v) }) {
+			written[w.Source] = true
+		}
+	}
+	return written
+}
+
+// Behind returns the rows that the spools in a folder lack; without a folder these are all. The writer of a certain part was
+// handed all rows of its source but the last one. So Behind returns the last row of a source that has a reading in this
+// part, and all rows of any other source.
+func Behind(spool *Folder, part int, rows []Rows) []Rows {
+	written := Written(spool, part)
 	var out []Rows
 	for _, r := range rows {
-		for _, w := range written {
-			if w.Source == r.Header.Source && slices.ContainsFunc(w.Values, func(v float64) bool { return !math.IsNaN(v) }) {
-				r = r.last(1)
-			}
+		if written[r.Header.Source] {
+			r = r.last(1)
 		}
 		out = append(out, r)
 	}
@@ -99,7 +110,7 @@ func Seen(anchor, looked time.Time, list []sensors.Process) *datamodel.SeenProce
 
 // SaveSeen writes processes into a spool folder.
 func SaveSeen(spool *Folder, anchor, looked time.Time, list []sensors.Process) error {
-	s, err := CreateProcessSpool(spool, anchor, MostProcesses)
+	s, err := CreateProcessSpool(spool, 0, anchor, MostProcesses)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -185,7 +184,10 @@ func (s *subject) sample(b *bench, config sampler.Config, length time.Duration) 
 	if _, err := client.Ready(context.Background()); err != nil {
 		return got, nil, err
 	}
-	if err := errors.Join(client.Begin(), client.Begun(context.Background())); err != nil {
+	if err := client.Begin(); err != nil {
+		return got, nil, err
+	}
+	if _, err := client.Begun(context.Background()); err != nil {
 		return got, nil, err
 	}
 	began := time.Now()

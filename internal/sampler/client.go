@@ -34,8 +34,9 @@ type Client struct {
 	Limits  Limits
 	in      io.WriteCloser
 	process *os.Process
-	files   *os.File   // the socket for descriptors; nil if they cannot be handed over
-	replies chan reply // closed when the sampler's stdout ends
+	files   *os.File      // the socket for descriptors; nil if they cannot be handed over
+	replies chan reply    // closed when the sampler's stdout ends
+	died    chan struct{} // closed with replies
 	exited  chan struct{}
 	closing sync.Once
 }
@@ -75,8 +76,9 @@ func Spawn(executable string, stderr *os.File) (*Client, error) {
 }
 
 func hold(in io.WriteCloser, out io.ReadCloser, p *os.Process) *Client {
-	c := &Client{Limits: DefaultLimits(), in: in, process: p, replies: make(chan reply, 4), exited: make(chan struct{})}
+	c := &Client{Limits: DefaultLimits(), in: in, process: p, replies: make(chan reply, 4), died: make(chan struct{}), exited: make(chan struct{})}
 	go func() {
+		defer close(c.died)
 		defer close(c.replies)
 		lines := bufio.NewReader(out)
 		for {
@@ -144,10 +146,16 @@ func (c *Client) TakeOver(t *Takeover) error {
 }
 
 // Begun waits for the answer to Begin or TakeOver: the sampler has read every source.
-func (c *Client) Begun(ctx context.Context) error {
-	_, err := c.await(ctx, opBegun, c.Limits.Answer)
-	return err
+func (c *Client) Begun(ctx context.Context) (Begun, error) {
+	r, err := c.await(ctx, opBegun, c.Limits.Answer)
+	if err != nil || r.Begun == nil {
+		return Begun{}, errors.Join(err, missingIn(r.Begun == nil && err == nil, opBegun))
+	}
+	return *r.Begun, nil
 }
+
+// Died is closed when the process has ended, or says what no sampler says.
+func (c *Client) Died() <-chan struct{} { return c.died }
 
 // End asks for the last readings. It returns when the sampler has taken them and closed the spools.
 func (c *Client) End(ctx context.Context) (Ended, error) {

@@ -116,7 +116,7 @@ func (e *Engine) reader(name string, src sensors.Source) *reader {
 	}
 	r.fine = fineCounters(r.list)
 	r.stats = datamodel.SourceStats{Name: name, Sensors: len(r.list)}
-	r.header = store.SpoolHeader{Source: name, Host: e.config.Node, Sensors: r.list}
+	r.header = store.SpoolHeader{Source: name, Host: e.config.Node, Sensors: r.list, Part: e.subject.Part}
 	return r
 }
 
@@ -156,10 +156,15 @@ func (e *Engine) openAll(wanted func(sensors.Backend) bool) []opening {
 	setup := e.config.Setup // a copy: a backend that hangs in Open must not see later changes
 	late := make([]chan opening, len(e.backends))
 	open := func(b sensors.Backend) bool {
-		return wanted(b) && (!e.local || b.First == sensors.AtStart) && !e.choice.excluded(b.Name) && (b.Baseline || !e.config.Baseline)
+		return wanted(b) && !(e.config.Cautious && b.First == sensors.InSampler) && (!e.local || b.First == sensors.AtStart) && !e.choice.excluded(b.Name) && (b.Baseline || !e.config.Baseline)
 	}
 	for i, b := range e.backends {
 		opened[i].backend = b
+		if wanted(b) && e.config.Cautious && b.First == sensors.InSampler && !e.choice.excluded(b.Name) {
+			opened[i].absences = []sensors.Absence{{
+				ID: b.Name, Family: b.Name, Cause: sensors.Gone, Reason: "left out after the sampler had died twice: it may be what crashes it",
+			}}
+		}
 		if open(b) && !e.local && (b.Alone || !e.config.shared()) {
 			late[i] = make(chan opening, 1)
 			go func() { late[i] <- openOne(b, setup) }()

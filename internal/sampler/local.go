@@ -86,6 +86,9 @@ func (e *Engine) ReadSoon() {
 
 // Beat starts to read at the beats, in parallel, until Pause.
 func (e *Engine) Beat() error {
+	if e.running {
+		return nil
+	}
 	for _, l := range e.lanes {
 		if err := l.start(e.began, 0); err != nil {
 			return err
@@ -138,6 +141,28 @@ func (e *Engine) ReadLast() {
 	for _, l := range e.lanes {
 		l.finish(e.began)
 		l.closed = true
+	}
+}
+
+// Clock returns the clock from which the readings count.
+func (e *Engine) Clock() *Begun {
+	monotonic, _ := toMonotonic(e.began) // 0 if the system does not tell it
+	return &Begun{Monotonic: monotonic, Wall: e.wall}
+}
+
+// Again prepares the paused engine to read until another sampler joins, because the last one has died. written has the
+// sources whose rows are in that sampler's spool: they are forgotten, and a row without values marks the gap. The beats
+// until now count as the dead sampler's.
+func (e *Engine) Again(written map[string]bool) {
+	now := time.Since(e.began)
+	for _, l := range e.lanes {
+		l.beats = int64(now / l.interval)
+		for _, r := range l.readers {
+			if written[r.name] {
+				r.kept = store.Rows{}
+				r.kept.Append(now, nans(len(r.list)))
+			}
+		}
 	}
 }
 

@@ -24,6 +24,8 @@ type Config struct {
 	Align bool `json:"align,omitempty"`
 	// Baseline opens only the backends that a baseline needs.
 	Baseline bool `json:"baseline,omitempty"`
+	// Cautious leaves out the sources that may crash the sampler: those that only the sampler may read.
+	Cautious bool `json:"cautious,omitempty"`
 	// List asks for every sensor, with a current reading, in Ready.
 	List bool `json:"list,omitempty"`
 }
@@ -39,6 +41,8 @@ type Subject struct {
 	// SpoolPath is the path of Spool, and SpoolSent says that its handle travels. Attach sets both.
 	SpoolPath string `json:"spool,omitempty"`
 	SpoolSent bool   `json:"spool_sent,omitempty"`
+	// Part is the number of the part that this sampler writes of each source's spool: how many samplers wrote before it.
+	Part int `json:"part,omitempty"`
 	// Ephemeral asks the sampler to remove the spool if the runner ends without the order end.
 	Ephemeral bool `json:"ephemeral,omitempty"`
 }
@@ -81,6 +85,13 @@ type Listed struct {
 	Reading  *float64      `json:"reading"`
 }
 
+// Begun is the answer to begin: the clock from which the readings count, for another sampler if this one dies.
+type Begun struct {
+	// Monotonic is in ns of the kernel's monotonic clock. It is 0 if the system does not tell it.
+	Monotonic int64     `json:"monotonic"`
+	Wall      time.Time `json:"wall"`
+}
+
 // Ended is the answer to end.
 type Ended struct {
 	Sources  []datamodel.SourceStats `json:"sources"`
@@ -100,6 +111,7 @@ type request struct {
 type reply struct {
 	Op    string `json:"op"`
 	Ready *Ready `json:"ready,omitempty"`
+	Begun *Begun `json:"begun,omitempty"`
 	Ended *Ended `json:"ended,omitempty"`
 }
 

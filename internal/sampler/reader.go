@@ -132,6 +132,10 @@ func (r *reader) record(began time.Time) {
 	}
 	_ = r.spool.Start() // flush tries again
 	at, row, n := r.at, r.row, len(r.list)
+	if r.header.Part > 0 && len(r.kept.At) == 0 { // another sampler has read it before; a row without values marks the gap
+		r.at, r.row = at-1, nans(n)
+		r.append(began)
+	}
 	for i, t := range r.kept.At {
 		r.at, r.row = t, r.kept.Values[i*n:(i+1)*n]
 		r.append(began)
@@ -142,6 +146,15 @@ func (r *reader) record(began time.Time) {
 		r.kept = store.Rows{}
 		r.flush(began) // the runner's readings go to disk at once, not at a beat
 	}
+}
+
+// nans returns a row without values.
+func nans(n int) []float64 {
+	row := make([]float64, n)
+	for i := range row {
+		row[i] = math.NaN()
+	}
+	return row
 }
 
 // keepProcesses records what the source knows of processes. last says that there is no other try.
@@ -155,7 +168,7 @@ func (r *reader) keepProcesses(began time.Time, last bool) {
 	var failed error
 	put := func(p sensors.Process) {
 		if failed == nil && r.processes == nil {
-			r.processes, failed = store.CreateProcessSpool(r.dir, began, store.MostProcesses)
+			r.processes, failed = store.CreateProcessSpool(r.dir, r.header.Part, began, store.MostProcesses)
 		}
 		if failed == nil {
 			failed = r.processes.Put(p)

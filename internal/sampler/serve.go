@@ -132,7 +132,7 @@ func (s *server) obey(r request) error {
 		if err := s.begin(r.Takeover); err != nil {
 			return err
 		}
-		return s.out.Encode(reply{Op: opBegun})
+		return s.out.Encode(reply{Op: opBegun, Begun: s.engine.Clock()})
 	case opEnd:
 		ended := &Ended{}
 		if s.engine != nil {
