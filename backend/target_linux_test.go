@@ -59,6 +59,11 @@ func report() *os.File {
 
 // play runs a process of the truth table from start to end. Standard input is a gate that the test closes.
 func play(name string) {
+	name, waits := strings.CutPrefix(name, "held ")
+	if waits { // for a byte from the gate
+		tell(0)
+		_, _ = os.Stdin.Read(make([]byte, 1))
+	}
 	name, arg, _ := strings.Cut(name, " ")
 	n, _ := strconv.Atoi(arg)
 	switch name {
@@ -1154,10 +1159,22 @@ func TestTargetSources(t *testing.T) {
 	}
 }
 
-// BenchmarkTarget measures readings of a waiting process, with and without a look.
+// BenchmarkTarget measures readings of a waiting process, and of one with 8 children, with and without a look.
 func BenchmarkTarget(b *testing.B) {
+	for as, ready := range map[string]int{"holds 0": 1, "family 8": 8} {
+		b.Run(strings.Fields(as)[0], func(b *testing.B) { benchmarkTarget(b, as, ready) })
+	}
+}
+
+func benchmarkTarget(b *testing.B, as string, ready int) {
 	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), noExitSleep, role+"=holds 0")
+	c.Env = append(os.Environ(), noExitSleep, role+"=held "+as)
+	r, w, err := os.Pipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	c.ExtraFiles = []*os.File{w}
 	gate, err := c.StdinPipe()
 	if err != nil {
 		b.Fatal(err)
@@ -1172,6 +1189,15 @@ func BenchmarkTarget(b *testing.B) {
 	}
 	b.Cleanup(func() { _, _ = group.Leave() })
 	_ = group.Add(c.Process.Pid) // without a cgroup, both rows measure perf or the walk
+	_ = w.Close()
+	for _, n := range []int{1, ready} { // it starts its children after a byte from the gate
+		if _, err := io.ReadFull(r, make([]byte, 8*n)); err != nil {
+			b.Fatal(err)
+		}
+		if n == 1 {
+			_, err = gate.Write([]byte{0})
+		}
+	}
 	for _, host := range []sensors.Setup{{Target: sensors.Target{CPUGroup: group.CPU, MemoryGroup: group.Memory}}, {}} {
 		source, _ := sensortest.Open(b, target(), host)
 		if err := source.(sensors.Follower).Follow(c.Process.Pid); err != nil {

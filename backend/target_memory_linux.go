@@ -10,7 +10,7 @@ import (
 const (
 	// sharesShare is the share of one processor that reading the shares of pages may take, and groupShare the share that
 	// reading the group's memory.stat may take.
-	sharesShare, groupShare = 0.0005, 0.0005
+	sharesShare, groupShare = 0.0002, 0.0002
 	// leastDoubt is the part of the memory that must be in doubt before the shares of pages are read.
 	leastDoubt = 0.05
 	sharesFile = "/proc/PID/smaps_rollup"

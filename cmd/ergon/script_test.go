@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
@@ -52,6 +53,28 @@ func subjectMain(args []string) int {
 			b[i] = 1
 		}
 		<-time.After(d)
+		runtime.KeepAlive(b)
+	case "spike": // spike BYTES: touches that much memory and gives it back at once
+		n, _ := strconv.Atoi(args[1])
+		b, err := syscall.Mmap(-1, 0, n, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
+		if err != nil {
+			return 1
+		}
+		for i := 0; i < n; i += 4096 {
+			b[i] = 1
+		}
+		_ = syscall.Munmap(b)
+	case "large": // large BYTES COMMAND...: runs the command while it holds that much memory
+		n, _ := strconv.Atoi(args[1])
+		b := make([]byte, n)
+		for i := 0; i < n; i += 4096 {
+			b[i] = 1
+		}
+		c := exec.Command(args[2], args[3:]...)
+		c.Stdout, c.Stderr = os.Stdout, os.Stderr
+		if c.Run() != nil {
+			return 1
+		}
 		runtime.KeepAlive(b)
 	case "survive": // survive SIGNAL: prints ready, waits for the signal, prints its number and exits with code 7
 		n, _ := strconv.Atoi(args[1])
