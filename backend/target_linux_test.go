@@ -413,6 +413,7 @@ func countsOf(pid int) (of kernelCounts, alive bool) {
 type followed struct {
 	sensors.Source
 	first, last, largest []float64
+	kernel               kernelCounts // the kernel's counts of the process just before the source's last look
 }
 
 // start starts a process in a role. It is followed by a source of each kind that this machine allows: "cgroup", "perf" and
@@ -551,6 +552,9 @@ func (s *subject) readAll() {
 	s.looked = false
 	for _, f := range s.sources {
 		f.read(s.t)
+		if f.Source.(*targetSource).looking && alive {
+			f.kernel = now
+		}
 	}
 	if s.looked && alive {
 		s.kernel = now
@@ -692,7 +696,7 @@ func TestTargetCPUAgainstWait(t *testing.T) {
 		if share < limits[0] || share > limits[1] {
 			t.Errorf("%s sees %.4f of the %v s of wait4, want %v", name, share, truth, limits)
 		}
-		least, most := s.kernel.faults-f.first[targetMinorFaults], float64(usage.Minflt)
+		least, most := f.kernel.faults-f.first[targetMinorFaults], float64(usage.Minflt)
 		if faults := f.grown(targetMinorFaults); faults > most || faults < least {
 			t.Errorf("%s: %v minor faults, want %v (before the last look) to %v (by wait4)", name, faults, least, most)
 		}
