@@ -10,10 +10,10 @@ import (
 	"github.com/ergon-energy/ergon/datamodel"
 )
 
-// writeCSV writes one row for each metric of each node, and one for each figure of the most expensive processes. Numbers
-// are written in full. A missing value is an empty field. Fields are quoted as in RFC 4180, but lines end with a bare line
-// feed, as line-oriented tools expect.
-func writeCSV(w io.Writer, r datamodel.Result, _ Options) error {
+// writeCSV writes one row for each metric of the summary. With Options.All it writes one for each metric of each node instead, and
+// one for each figure of the most expensive processes. Numbers are written in full. A missing value is an empty field. Fields are
+// quoted as in RFC 4180, but lines end with a bare line feed, as line-oriented tools expect.
+func writeCSV(w io.Writer, r datamodel.Result, o Options) error {
 	out := csv.NewWriter(w)
 	rows := [][]string{{
 		"run", "path", "level", "metric", "value", "unit", "aggregation", "provenance", "source",
@@ -22,12 +22,19 @@ func writeCSV(w io.Writer, r datamodel.Result, _ Options) error {
 	add := func(path, level string, m datamodel.Metric) {
 		m = settled(m)
 		rows = append(rows, []string{
-			printable(r.Run.ID), printable(path), printable(level), printable(m.Name),
-			plainNumber(m.Value), printable(string(m.Unit)), printable(m.Aggregation), string(m.Provenance),
-			printable(m.Source), strconv.FormatInt(m.Count, 10), strconv.FormatInt(m.Gaps, 10),
-			plainNumber(m.Min), plainNumber(m.Max), plainNumber(m.Mean), plainNumber(m.Std), printable(reasonOf(m)),
+			harmless(r.Run.ID), harmless(path), harmless(level), harmless(m.Name),
+			plainNumber(m.Value), harmless(string(m.Unit)), harmless(m.Aggregation), string(m.Provenance),
+			harmless(m.Source), strconv.FormatInt(m.Count, 10), strconv.FormatInt(m.Gaps, 10),
+			plainNumber(m.Min), plainNumber(m.Max), plainNumber(m.Mean), plainNumber(m.Std), harmless(reasonOf(m)),
 			plainNumber(m.Uncertainty), plainNumber(m.AtMost), string(m.Bound),
 		})
+	}
+	if !o.All {
+		all := summary(r)
+		for _, f := range datamodel.Summary() {
+			add("", string(datamodel.RunLevel), all[f.Name])
+		}
+		return out.WriteAll(rows)
 	}
 	walk(r.Tree, "", func(n *datamodel.Node, path string) {
 		for _, m := range n.Metrics {
@@ -36,6 +43,15 @@ func writeCSV(w io.Writer, r datamodel.Result, _ Options) error {
 	})
 	processMetrics(r, func(path string, m datamodel.Metric) { add(path, "process", m) })
 	return out.WriteAll(rows)
+}
+
+// harmless returns a text as a cell that no spreadsheet takes for a formula: names of commands and devices are somebody else's (CWE-1236).
+func harmless(text string) string {
+	text = printable(text)
+	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
+		return "'" + text
+	}
+	return text
 }
 
 // walk calls f for n and all its descendants, parents first. The path is the names joined by '/'. A '/' within a name

@@ -82,8 +82,23 @@ func checkCSV(t *testing.T, doc string) [][]string {
 	return rows
 }
 
+// TestCSVIsNoFormula: no cell that somebody else named begins with what a spreadsheet takes for a formula.
+func TestCSVIsNoFormula(t *testing.T) {
+	for _, name := range []string{`=HYPERLINK("x")`, "+1", "-1+2", "@SUM(1)"} {
+		for _, o := range []report.Options{{}, {All: true}} {
+			for _, row := range checkCSV(t, render(t, "csv", hostile(name), o))[1:] {
+				for i, c := range row {
+					if _, err := strconv.ParseFloat(c, 64); err != nil && c != "" && strings.ContainsAny(c[:1], "=+-@") {
+						t.Errorf("column %d is %q", i, c)
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestCSV(t *testing.T) {
-	rows := checkCSV(t, render(t, "csv", vm(), report.Options{}))
+	rows := checkCSV(t, render(t, "csv", vm(), report.Options{All: true}))
 	if want := 1 + len(datamodel.Summary()) + 1; len(rows) != want {
 		t.Errorf("there are %d rows, want %d", len(rows), want)
 	}
@@ -93,7 +108,7 @@ func TestCSV(t *testing.T) {
 	if got != want {
 		t.Errorf("the sensor's row is\n%s, want\n%s", got, want)
 	}
-	if doc := render(t, "csv", killed(), report.Options{}); strings.Count(doc, "\n") != 1 {
+	if doc := render(t, "csv", killed(), report.Options{All: true}); strings.Count(doc, "\n") != 1 {
 		t.Errorf("without a tree the CSV has more than the header: %q", doc)
 	}
 }
@@ -198,10 +213,10 @@ func FuzzNumbers(f *testing.F) {
 			r.Tree.First(datamodel.RunLevel).Metrics[i] = m
 		}
 		r.Run.Spark = map[string][]*float64{"cpu": course(v, wall, v, 1, wall), "power": course(wall, v, -v, v)}
-		if err := s.Validate(parse(t, render(t, "json", r, report.Options{}))); err != nil {
+		if err := s.Validate(parse(t, render(t, "json", r, report.Options{All: true}))); err != nil {
 			t.Fatal(err)
 		}
-		checkCSV(t, render(t, "csv", r, report.Options{}))
+		checkCSV(t, render(t, "csv", r, report.Options{All: true}))
 		checkHTML(t, render(t, "html", r, report.Options{}))
 		for _, format := range []string{"text", "markdown", "html"} {
 			out := render(t, format, r, report.Options{Unicode: true})

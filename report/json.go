@@ -17,18 +17,19 @@ import (
 const Schema = "ergon.report/2"
 
 // The types below are the contract of report -f json. In run, summary and tree every key is present, and null means unknown.
+// tree and processes are there only with Options.All.
 // host and missing are as in manifest.json, which leaves unknown keys out.
 type (
 	jsonReport struct {
 		Schema   string            `json:"schema"`
 		Run      jsonRun           `json:"run"`
 		Summary  jsonSummary       `json:"summary"`
-		Tree     *jsonNode         `json:"tree"`
+		Tree     any               `json:"tree,omitempty"` // a *jsonNode; nil leaves it out
 		Missing  []sensors.Absence `json:"missing"`
 		Warnings []jsonWarning     `json:"warnings"`
 		Sources  []jsonSource      `json:"sources"`
-		// Processes is null if the processes of the command were not read.
-		Processes *jsonProcesses `json:"processes"`
+		// Processes is a *jsonProcesses, which is null if the processes of the command were not read; nil leaves it out.
+		Processes any `json:"processes,omitempty"`
 	}
 	jsonRun struct {
 		ID         string    `json:"id"`
@@ -147,8 +148,8 @@ func encoder(w io.Writer) *json.Encoder {
 	return e
 }
 
-// writeJSON writes the whole result as one object, with numbers in full.
-func writeJSON(w io.Writer, r datamodel.Result, _ Options) error {
+// writeJSON writes the result as one object, with numbers in full.
+func writeJSON(w io.Writer, r datamodel.Result, o Options) error {
 	run := r.Run
 	out := jsonReport{
 		Schema: Schema,
@@ -158,10 +159,9 @@ func writeJSON(w io.Writer, r datamodel.Result, _ Options) error {
 			Start: run.Start.UTC(),
 			Host:  host(run.Host), Accounting: text(run.Accounting), Version: run.Version,
 		},
-		Processes: processesJSON(r),
-		Missing:   append([]sensors.Absence{}, run.Missing...),
-		Warnings:  []jsonWarning{},
-		Sources:   []jsonSource{},
+		Missing:  append([]sensors.Absence{}, run.Missing...),
+		Warnings: []jsonWarning{},
+		Sources:  []jsonSource{},
 	}
 	if re := run.Replayed; re != nil {
 		out.Run.Replayed = &jsonReplay{re.Tape, append([]string{}, re.LeftOut...), re.Version}
@@ -170,9 +170,13 @@ func writeJSON(w io.Writer, r datamodel.Result, _ Options) error {
 	for _, f := range datamodel.Summary() {
 		out.Summary = append(out.Summary, jsonField{f.Name, entry(all[f.Name])})
 	}
-	if r.Tree != nil {
-		tree := node(r.Tree)
-		out.Tree = &tree
+	if o.All {
+		var tree *jsonNode
+		if r.Tree != nil {
+			top := node(r.Tree)
+			tree = &top
+		}
+		out.Tree, out.Processes = tree, processesJSON(r)
 	}
 	for _, m := range run.Warnings {
 		out.Warnings = append(out.Warnings, jsonWarning{m.Subject, m.Text, m.Count, text(string(m.Cause))})

@@ -51,14 +51,14 @@ func TestJSONIsValid(t *testing.T) {
 		"vm": vm(), "server": server(), "failed": failed(), "sampler failed": samplerFailed(), "killed": killed(),
 		"not found": notFound(), "hostile": hostile(evil), "build": build(), "empty": {Run: datamodel.Run{Outcome: datamodel.Unfinished}},
 	} {
-		if err := s.Validate(parse(t, render(t, "json", r, report.Options{}))); err != nil {
+		if err := s.Validate(parse(t, render(t, "json", r, report.Options{All: true}))); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for _, o := range append(datamodel.Outcomes(), datamodel.Unfinished) {
 		r := vm()
 		r.Run.Outcome = o
-		if err := s.Validate(parse(t, render(t, "json", r, report.Options{}))); err != nil {
+		if err := s.Validate(parse(t, render(t, "json", r, report.Options{All: true}))); err != nil {
 			t.Errorf("%s: %v", o, err)
 		}
 	}
@@ -93,7 +93,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"a metric without its name": func(doc any) { delete(firstMetric(doc), "name") },
 		"a key more in a metric":    func(doc any) { firstMetric(doc)["extra"] = 1 },
 	} {
-		doc := parse(t, render(t, "json", vm(), report.Options{}))
+		doc := parse(t, render(t, "json", vm(), report.Options{All: true}))
 		if err := s.Validate(doc); err != nil {
 			t.Fatal(err)
 		}
@@ -225,7 +225,7 @@ func keys(t *testing.T, doc string, path ...string) []string {
 
 // TestJSONOrder tests the names and the order of the keys, which are part of the contract.
 func TestJSONOrder(t *testing.T) {
-	doc := render(t, "json", vm(), report.Options{})
+	doc := render(t, "json", vm(), report.Options{All: true})
 	f := func(want string, path ...string) {
 		t.Helper()
 		if got := strings.Join(keys(t, doc, path...), " "); got != want {
@@ -268,7 +268,7 @@ func TestJSONValues(t *testing.T) {
 			Reason     *string
 		}
 	}
-	if err := json.Unmarshal([]byte(render(t, "json", r, report.Options{})), &doc); err != nil {
+	if err := json.Unmarshal([]byte(render(t, "json", r, report.Options{All: true})), &doc); err != nil {
 		t.Fatal(err)
 	}
 	f := func(name string, want *float64, provenance, reason string) {
@@ -298,7 +298,7 @@ func TestJSONWithoutTree(t *testing.T) {
 		Summary map[string]struct{ Value *float64 }
 		Tree    any
 	}
-	if err := json.Unmarshal([]byte(render(t, "json", killed(), report.Options{})), &doc); err != nil {
+	if err := json.Unmarshal([]byte(render(t, "json", killed(), report.Options{All: true})), &doc); err != nil {
 		t.Fatal(err)
 	}
 	if v := doc.Summary["wall_time"].Value; v == nil || *v != 5.0031 {

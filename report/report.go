@@ -19,6 +19,8 @@ import (
 type Format struct {
 	// Name is what -f takes.
 	Name string
+	// Extension is the end of a file's name that stands for the format, with the dot.
+	Extension string
 	// Doc is one line for people.
 	Doc string
 	// Write writes the result. It returns the first error of the writer.
@@ -26,7 +28,7 @@ type Format struct {
 }
 
 // Options says what the reader of a report can see. The zero value is for a file: no color, any width, ASCII only. JSON and
-// CSV ignore it.
+// CSV look at All only.
 type Options struct {
 	// Color allows ANSI colors.
 	Color bool
@@ -38,6 +40,8 @@ type Options struct {
 	Results string
 	// Processes asks the text for the table of the most expensive processes. Otherwise the text has one line about them.
 	Processes bool
+	// All asks JSON and CSV for the whole tree and for the processes. Otherwise they have the summary.
+	All bool
 	// Setup asks the text for the settings of the machine. Markdown and HTML always have them.
 	Setup bool
 }
@@ -45,11 +49,11 @@ type Options struct {
 // All lists the formats, the default first.
 func All() []Format {
 	return []Format{
-		{"text", "the summary for people", writeText},
-		{"json", "one object, schema ergon.report/2", writeJSON},
-		{"csv", "one row for each metric of each node", writeCSV},
-		{"markdown", "the summary for a pull request or a job's summary page", writeMarkdown},
-		{"html", "a self-contained page with the whole tree", writeHTML},
+		{"text", ".txt", "the summary for people", writeText},
+		{"json", ".json", "one object, schema ergon.report/2", writeJSON},
+		{"csv", ".csv", "one row for each metric", writeCSV},
+		{"markdown", ".md", "the summary for a pull request or a job's summary page", writeMarkdown},
+		{"html", ".html", "a self-contained page with the whole tree", writeHTML},
 	}
 }
 

@@ -424,7 +424,7 @@ func TestGolden(t *testing.T) {
 	term := report.Options{
 		Width: 80, Unicode: true, Results: "ergon-results/project=go/date=2026-03-14/run=20260314T092653-7f3a",
 	}
-	wide := report.Options{Width: 120, Unicode: true}
+	wide, all := report.Options{Width: 120, Unicode: true}, report.Options{All: true}
 	for _, tt := range []struct {
 		name, format string
 		result       datamodel.Result
@@ -434,23 +434,25 @@ func TestGolden(t *testing.T) {
 		{"vm-ascii.txt", "text", vm(), report.Options{}},
 		{"vm-color.txt", "text", vm(), report.Options{Width: 100, Unicode: true, Color: true}},
 		{"vm-narrow.txt", "text", vm(), report.Options{Width: 48, Unicode: true}},
-		{"vm.json", "json", vm(), report.Options{}},
-		{"vm.csv", "csv", vm(), report.Options{}},
+		{"vm.json", "json", vm(), all},
+		{"vm.csv", "csv", vm(), all},
+		{"vm-summary.json", "json", vm(), wide},
+		{"vm-summary.csv", "csv", vm(), wide},
 		{"vm.md", "markdown", vm(), wide},
 		{"vm.html", "html", vm(), wide},
 		{"build.txt", "text", build(), report.Options{Width: 100, Unicode: true, Processes: true}},
 		{"build-narrow.txt", "text", build(), report.Options{Width: 48, Unicode: true, Processes: true}},
 		{"build-ascii.txt", "text", build(), report.Options{Width: 100, Processes: true}},
 		{"build-line.txt", "text", build(), term},
-		{"build.json", "json", build(), wide},
-		{"build.csv", "csv", build(), wide},
+		{"build.json", "json", build(), all},
+		{"build.csv", "csv", build(), all},
 		{"build.md", "markdown", build(), wide},
 		{"build.html", "html", build(), wide},
 		{"server.txt", "text", server(), term},
 		{"server-wide.txt", "text", server(), wide},
 		{"server-setup.txt", "text", server(), report.Options{Width: 80, Unicode: true, Setup: true}},
 		{"server-ascii.txt", "text", server(), report.Options{Width: 80}},
-		{"server.json", "json", server(), report.Options{}},
+		{"server.json", "json", server(), all},
 		{"server.md", "markdown", server(), wide},
 		{"server.html", "html", server(), wide},
 		{"failed.txt", "text", failed(), wide},
@@ -460,12 +462,12 @@ func TestGolden(t *testing.T) {
 		{"short-ascii.txt", "text", short(), report.Options{}},
 		{"short.md", "markdown", short(), wide},
 		{"killed.txt", "text", killed(), term},
-		{"killed.json", "json", killed(), term},
+		{"killed.json", "json", killed(), all},
 		{"not-found.txt", "text", notFound(), term},
 		{"hostile.txt", "text", hostile(evil), report.Options{Width: 120, Unicode: true, Processes: true, Setup: true}},
 		{"hostile-ascii.txt", "text", hostile(evil), report.Options{}},
-		{"hostile.json", "json", hostile(evil), wide},
-		{"hostile.csv", "csv", hostile(evil), wide},
+		{"hostile.json", "json", hostile(evil), all},
+		{"hostile.csv", "csv", hostile(evil), all},
 		{"hostile.md", "markdown", hostile(evil), wide},
 		{"hostile.html", "html", hostile(evil), wide},
 	} {

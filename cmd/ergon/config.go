@@ -142,7 +142,7 @@ func (t table) schema() map[string]any {
 			one = map[string]any{"type": "boolean"}
 		case choice:
 			one = map[string]any{"enum": v.among}
-		case list:
+		case list, exports:
 			one = map[string]any{"oneOf": []any{map[string]any{"type": "string"}, map[string]any{"type": "array", "items": map[string]any{"type": "string"}}}}
 		case *intervals:
 			one = map[string]any{"oneOf": []any{

@@ -205,6 +205,7 @@ func TestNothingControlsTheTerminal(t *testing.T) {
 		{"report", unreadable},
 		{"report", "-o", results, "2026"},
 		{"report", "-o", results, "-f", "json", run},
+		{"report", "-o", results, "-f", "json", "--all", run},
 		{"report", "-o", results, "-f", "csv", run},
 		{"report", "-o", results, "-f", "markdown", run},
 		{"report", "-o", results, "-f", "html", run},

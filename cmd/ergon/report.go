@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -18,8 +17,9 @@ type ReportOptions struct {
 	Results string
 	// Run names the run, as store.Resolve takes it.
 	Run string
-	// Format is a name of report.All.
+	// Format is a name of report.All. All asks JSON and CSV for the tree and the processes too.
 	Format string
+	All    bool
 }
 
 func (p *program) reportCommand() *subcommand {
@@ -28,7 +28,7 @@ func (p *program) reportCommand() *subcommand {
 	return &subcommand{
 		name: "report", takes: aRun, example: "ergon report last -f markdown", usage: "show a run again", arguments: "[RUN]",
 		description: "RUN is a folder, a run id, the beginning of one, or last (the default).",
-		options:     table{resultsOption(&o.Results), formatOption(&o.Format, names)},
+		options:     table{resultsOption(&o.Results), formatOption(&o.Format, names), allOption(&o.All)},
 		run: func(ctx context.Context, words []string) (err error) {
 			if o.Run, err = oneRun("report", words); err != nil {
 				return err
@@ -40,7 +40,7 @@ func (p *program) reportCommand() *subcommand {
 
 // report prints a run that was kept.
 func (p *program) report(_ context.Context, o ReportOptions) error {
-	format := report.All()[slices.Index(reportFormats(), o.Format)]
+	as := format(o.Format)
 	dir, err := store.Resolve(o.Results, o.Run, p.note)
 	if err != nil {
 		return err
@@ -50,8 +50,8 @@ func (p *program) report(_ context.Context, o ReportOptions) error {
 		return fmt.Errorf("run %s: %w%s", shortest(dir), err, wayOut(dir))
 	}
 	options := reportOptions(p.out.File())
-	options.Results, options.Processes, options.Setup = shortest(dir), true, true
-	return format.Write(p.out.Styled(), result, options)
+	options.Results, options.Processes, options.Setup, options.All = shortest(dir), true, true, o.All
+	return as.Write(p.out.Styled(), result, options)
 }
 
 func reportFormats() []string {
@@ -65,6 +65,11 @@ func reportFormats() []string {
 // formatOption chooses one of the formats.
 func formatOption(to *string, names []string) *option {
 	return &option{name: "format", short: "f", usage: "the `FORMAT`: " + strings.Join(names, ", "), value: choice{to, names}}
+}
+
+// allOption asks JSON and CSV for more than the summary.
+func allOption(to *bool) *option {
+	return &option{name: "all", usage: "in json and csv: also every sensor, as a tree, and the processes", value: toggle{to}}
 }
 
 // oneRun returns the name of the run among the words; the last run if there is none.

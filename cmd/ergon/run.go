@@ -151,6 +151,9 @@ func (p *program) measure(ctx context.Context, o *RunOptions, tape runner.Tape) 
 	if err != nil {
 		return runner.Report{}, err
 	}
+	if o.IDFile != "" && o.NoSave {
+		return runner.Report{}, &usage{errors.New("--id-file: a run that is not kept has no id (leave out --no-save)")}
+	}
 	if err := o.open(); err != nil {
 		return runner.Report{}, err
 	}

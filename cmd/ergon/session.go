@@ -48,7 +48,7 @@ func (p *program) runner(ctx context.Context, o RunOptions, results string, tape
 		Baseline: runner.Baseline{
 			Duration: o.Baseline.Duration, Both: o.Baseline.Both, Sampler: p.spawnSampler, OnWait: show.idle,
 		},
-		Unread: o.Quiet,
+		Unread: o.unread(),
 		Host:   func() datamodel.HostInfo { return backend.Describe(config.Setup) },
 		Complete: func(h *datamodel.HostInfo, wall time.Duration) {
 			if results == "" && tape.File == "" && !o.Estimate {

@@ -73,7 +73,7 @@ func (o *option) isSwitch() bool {
 // repeats reports whether the option may be given several times.
 func (o *option) repeats() bool {
 	switch o.value.(type) {
-	case list, *intervals:
+	case list, exports, *intervals:
 		return true
 	}
 	return false

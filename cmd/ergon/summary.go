@@ -4,9 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/screen"
 	"github.com/ergon-energy/ergon/report"
 )
@@ -20,8 +25,26 @@ type SummaryOptions struct {
 	// To is a file that is written instead of stderr. Append adds to the file.
 	To     string
 	Append bool
-	// file is To after open.
+	// Exports are more files, each in a format of report.All.
+	Exports []export
+	// IDFile is a file for the run's id; empty writes none.
+	IDFile string
+	// NoCI writes nothing to the job's page of GitHub Actions.
+	NoCI bool
+	// file is To after open. page is the job's page; empty if there is none.
 	file *os.File
+	page string
+}
+
+// unread reports whether nobody will read the result.
+func (o SummaryOptions) unread() bool {
+	return o.Quiet && len(o.Exports) == 0 && o.page == ""
+}
+
+// export is a file to write, and its format.
+type export struct {
+	format report.Format
+	path   string
 }
 
 // table lists the options, bound to o.
@@ -35,11 +58,89 @@ func (o *SummaryOptions) table() table {
 		{name: "posix", short: "p", group: forSummary, usage: "print the three lines of time -p instead", value: posix{&o.Line}},
 		{name: "summary-to", group: forSummary, scope: inTrusted, usage: "write the summary to `FILE` instead of stderr", value: required{&o.To, "file"}},
 		{name: "append", short: "a", group: forSummary, usage: "add to the file of --summary-to, do not replace it", value: toggle{&o.Append}},
+		{
+			name: "export", group: forSummary, scope: inTrusted, value: exports{&o.Exports},
+			usage: "also write the report to `FILE`: .txt, .json, .csv, .md or .html, or FORMAT=FILE; may be repeated",
+		},
+		{name: "id-file", group: forResults, scope: inTrusted, usage: "write the run's id to `FILE`", value: required{&o.IDFile, "file"}},
+		{name: "no-ci", group: forSummary, usage: "in GitHub Actions: do not add the report to the job's summary page", value: toggle{&o.NoCI}},
 	}
 }
 
-// open opens the file before the command starts, so that a file that cannot be written costs no measurement.
+// exports collects the files of --export.
+type exports struct{ to *[]export }
+
+func (v exports) Set(given string) error {
+	name, path, named := strings.Cut(given, "=")
+	at := slices.IndexFunc(report.All(), func(f report.Format) bool { return named && f.Name == name })
+	if at < 0 {
+		path = given
+		at = slices.IndexFunc(report.All(), func(f report.Format) bool { return f.Extension == filepath.Ext(given) })
+	}
+	switch {
+	case path == "":
+		return errors.New("no file given")
+	case at < 0:
+		var known []string
+		for _, f := range report.All() {
+			known = append(known, f.Extension)
+		}
+		return fmt.Errorf("cannot tell the format of %q (%s, or FORMAT=FILE with a FORMAT of ergon report)", given, strings.Join(known, " "))
+	}
+	*v.to = append(*v.to, export{report.All()[at], path})
+	return nil
+}
+
+func (v exports) String() string { return "" }
+
+func (v exports) Current() string {
+	var list []string
+	for _, e := range *v.to {
+		list = append(list, e.format.Name+"="+e.path)
+	}
+	return strings.Join(list, ",")
+}
+
+// writable returns an error if a file cannot be written. It changes nothing.
+func writable(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err == nil && info.IsDir():
+		return fmt.Errorf("%s: a folder, not a file", path)
+	case err == nil && !info.Mode().IsRegular():
+		return nil // opening a pipe would wait for its reader
+	case err == nil:
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return f.Close()
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), ".ergon-*.tmp")
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return &fs.PathError{Op: "create", Path: path, Err: e.Err} // the user knows this name
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// open opens and checks the files before the command starts, so that a file that cannot be written costs no measurement.
 func (o *SummaryOptions) open() (err error) {
+	if os.Getenv("GITHUB_ACTIONS") == "true" && !o.NoCI {
+		o.page = os.Getenv("GITHUB_STEP_SUMMARY")
+	}
+	for _, e := range o.Exports {
+		if err := writable(e.path); err != nil {
+			return &usage{fmt.Errorf("--export: %w", err)}
+		}
+	}
+	if o.IDFile != "" {
+		if err := writable(o.IDFile); err != nil {
+			return &usage{fmt.Errorf("--id-file: %w", err)}
+		}
+	}
 	switch {
 	case o.To == "" && o.Append:
 		return &usage{errors.New("--append: needs --summary-to FILE")}
@@ -59,6 +160,7 @@ func (o *SummaryOptions) open() (err error) {
 // summarize prints the summary of a run. dir is its folder; empty if the run was not kept. A file that cannot be written after the
 // command has run is an error in a line: the command's verdict still counts.
 func (p *program) summarize(o SummaryOptions, result datamodel.Result, dir string) {
+	p.toFiles(o, result, dir)
 	if o.file == nil {
 		_ = write(p.err, o, result, dir) // if nobody listens, the target's verdict still counts
 		return
@@ -88,4 +190,39 @@ func write(to *screen.Screen, o SummaryOptions, result datamodel.Result, dir str
 		options.Results = shortest(dir)
 	}
 	return report.All()[0].Write(to.Styled(), result, options)
+}
+
+// toFiles writes what goes to files beside the summary.
+func (p *program) toFiles(o SummaryOptions, result datamodel.Result, dir string) {
+	options := report.Options{Unicode: true, Processes: true, Setup: true}
+	if dir != "" {
+		options.Results = shortest(dir)
+	}
+	for _, e := range o.Exports {
+		err := store.WriteFile(e.path, func(w io.Writer) error { return e.format.Write(w, result, options) })
+		if err != nil {
+			p.complain(fmt.Errorf("--export: %w", err))
+		}
+	}
+	if o.IDFile != "" {
+		if err := os.WriteFile(o.IDFile, []byte(result.Run.ID+"\n"), 0o666); err != nil { // the umask decides
+			p.complain(fmt.Errorf("--id-file: %w", err))
+		}
+	}
+	if o.page == "" || result.Tree == nil {
+		return
+	}
+	// GitHub makes the file, and each step of a job adds to its own.
+	page, err := os.OpenFile(o.page, os.O_WRONLY|os.O_APPEND, 0)
+	if err == nil {
+		err = errors.Join(format("markdown").Write(page, result, options), page.Close())
+	}
+	if err != nil {
+		p.complain(fmt.Errorf("GITHUB_STEP_SUMMARY: %w (--no-ci leaves the job's page alone)", err))
+	}
+}
+
+// format returns the format of that name.
+func format(name string) report.Format {
+	return report.All()[slices.Index(reportFormats(), name)]
 }

@@ -60,7 +60,7 @@ func TestReplayIsTheRun(t *testing.T) {
 // that it is a replay, and the environment, which is not on a tape.
 func wholeReport(t *testing.T, results string) (all map[string]any) {
 	t.Helper()
-	if err := json.Unmarshal(runErgon(t, results, "report", "-f", "json"), &all); err != nil {
+	if err := json.Unmarshal(runErgon(t, results, "report", "-f", "json", "--all"), &all); err != nil {
 		t.Fatal(err)
 	}
 	run, _ := all["run"].(map[string]any)
