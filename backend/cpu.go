@@ -83,27 +83,68 @@ func cpuSensors(n int, source string) []sensors.Sensor {
 
 // processor is the last reading of one processor, in the unit of the source.
 type processor struct {
-	last [nModes]float64
-	seen bool
+	// last is what was read last. shown is what the sensors got last, which keeps idle and iowait from small steps back.
+	last, shown [nModes]float64
+	seen        bool
+	// busy and spare are the times with and without work since the reading before last, 0 after the first reading. back is
+	// true if idle or iowait stepped back. ahead is how much more time was counted so far than has passed.
+	busy, spare float64
+	back        bool
+	ahead       float64
 }
 
-// reading converts the times in each mode into the values of cpuSensors. A mode that is not counted is NaN. Utilization is
-// NaN at the first reading, and if no time was counted since the last: the kernel's ticks are 10 ms apart.
-func (p *processor) reading(now [nModes]float64, parts float64, dst []float64) {
-	var busy, spare float64
+// read takes a reading and converts the times into those of cpuSensors. A mode that is not counted is NaN. second is the
+// number of the source's units in a second.
+//
+// The kernel computes idle and iowait from two clocks, so they may step back (proc_stat(5)): mostly by a tick, at times by
+// 0.1 to 0.3 s. The sensors then keep the previous value, unless the step is of a second and more.
+func (p *processor) read(now [nModes]float64, second float64, dst []float64) {
+	p.busy, p.spare, p.back = 0, 0, false
 	for m := range now {
-		dst[m] = now[m] / parts
-		if rise := now[m] - p.last[m]; math.IsNaN(now[m]) && m != idle {
-			continue
-		} else if m == idle || m == iowait {
-			spare += rise
-		} else {
-			busy += rise
+		shown, rise := now[m], now[m]-p.last[m]
+		switch {
+		case math.IsNaN(now[m]) && m != idle || !p.seen:
+		case m == idle || m == iowait:
+			p.spare += rise
+			p.back = p.back || rise < 0
+		default:
+			p.busy += rise
 		}
-	}
-	dst[nModes] = math.NaN()
-	if p.seen && busy >= 0 && spare >= 0 && busy+spare > 0 {
-		dst[nModes] = busy / (busy + spare)
+		if back := p.shown[m] - now[m]; (m == idle || m == iowait) && p.seen && back > 0 && back < second {
+			shown = p.shown[m]
+		}
+		p.shown[m], dst[m] = shown, shown/second
 	}
 	p.last, p.seen = now, true
+}
+
+// settle returns how much spare time the counters took back in this interval, and adds it to spare. elapsed is the length of
+// the interval.
+//
+// A step back of idle takes back what was counted twice before. A processor without work would then seem to have had work
+// all the time, although only the earlier interval is wrong. The processor was online, so all its time is counted. What is
+// missing is spare time, if idle was seen to step back, or if more time than there was had been counted before. A virtual
+// machine that loses ticks has neither sign.
+func (p *processor) settle(elapsed, second float64) (taken float64) {
+	short := elapsed - p.busy - p.spare
+	switch {
+	case !p.seen || !(elapsed > 0) || math.IsNaN(short):
+		return 0
+	case short > 0 && p.back:
+		taken = short
+	case short > 0:
+		taken = min(short, p.ahead)
+	}
+	p.ahead = min(max(p.ahead-short, 0), second)
+	p.spare += taken
+	return taken
+}
+
+// utilization returns the share of the time between the last two readings in which there was work. It is NaN after the first
+// reading, and if no time was counted: the kernel's ticks are 10 ms apart.
+func (p *processor) utilization() float64 {
+	if p.busy >= 0 && p.spare >= 0 && p.busy+p.spare > 0 {
+		return p.busy / (p.busy + p.spare)
+	}
+	return math.NaN()
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
@@ -36,6 +37,9 @@ type cpuSource struct {
 	modes int
 	// pressure is the last reading, if the kernel has it.
 	pressure pressure
+	// began is when the source was opened, and readAt is the time of the last reading since then.
+	began  time.Time
+	readAt time.Duration
 	// all has a reading of every sensor, and keep the places in it of those in the list. Both are nil if the kernel counts
 	// everything.
 	all  []float64
@@ -51,7 +55,7 @@ func openCPU(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.
 	if err != nil {
 		return nil, nil, errors.Join(unreadable(stat.path, err), stat.close())
 	}
-	c := &cpuSource{stat: stat, list: inSteps(cpuSensors(-1, stat.path), units.Second, 1.0/userHZ), cpus: make([]processor, 1)}
+	c := &cpuSource{began: time.Now(), stat: stat, list: inSteps(cpuSensors(-1, stat.path), units.Second, 1.0/userHZ), cpus: make([]processor, 1)}
 	whole := b
 	for len(b) > 0 {
 		var l []byte
@@ -104,7 +108,7 @@ func numbers(b []byte) int {
 // leaveOut takes what the kernel does not count out of the list. b is the content of the file.
 func (c *cpuSource) leaveOut(b []byte) []sensors.Absence {
 	first := make([]float64, len(c.list))
-	c.parse(b, first)
+	c.parse(b, 0, first)
 	for i := range c.cpus {
 		c.cpus[i].seen = false
 	}
@@ -152,9 +156,9 @@ func (c *cpuSource) Read(dst []float64) error {
 		return err
 	}
 	if c.keep == nil {
-		c.parse(b, dst)
+		c.parse(b, time.Since(c.began), dst)
 	} else {
-		c.parse(b, c.all)
+		c.parse(b, time.Since(c.began), c.all)
 		for i, k := range c.keep {
 			dst[i] = c.all[k]
 		}
@@ -168,8 +172,13 @@ func (c *cpuSource) Read(dst []float64) error {
 // parse sets dst from the lines of the processors, which come first, and from the count of forks far below them:
 //
 //	processes 26442
-func (c *cpuSource) parse(b []byte, dst []float64) {
+//
+// read is the time of the reading.
+func (c *cpuSource) parse(b []byte, read time.Duration, dst []float64) {
 	missing(dst)
+	elapsed := (read - c.readAt).Seconds() * userHZ
+	c.readAt = read
+	taken, whole := 0.0, false
 	for len(b) > 0 {
 		var l []byte
 		l, b = line(b)
@@ -196,15 +205,23 @@ func (c *cpuSource) parse(b []byte, dst []float64) {
 				break
 			}
 			now[m] = float64(ticks)
-			// The kernel computes idle and iowait from two clocks, so they sometimes step back by a tick
-			// (proc_stat(5): "iowait … may decrease"). Then the previous value is kept. A larger step is passed on.
-			if back := p.last[m] - now[m]; (m == idle || m == iowait) && p.seen && back > 0 && back < userHZ {
-				now[m] = p.last[m]
-			}
 		}
-		if ok {
-			p.reading(now, userHZ, dst[at*perCPU:(at+1)*perCPU])
+		if !ok {
+			continue
 		}
+		p.read(now, userHZ, dst[at*perCPU:(at+1)*perCPU])
+		if at == 0 {
+			whole = true
+			continue
+		}
+		if elapsed >= 1 { // a tick
+			taken += p.settle(elapsed, userHZ)
+		}
+		dst[at*perCPU+nModes] = p.utilization()
+	}
+	if whole { // its spare time is the sum over the processors
+		c.cpus[0].spare += taken
+		dst[nModes] = c.cpus[0].utilization()
 	}
 	if i := bytes.Index(b, []byte("\nprocesses ")); i >= 0 {
 		if n, _, ok := number(b[i+len("\nprocesses "):]); ok {

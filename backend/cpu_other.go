@@ -57,9 +57,11 @@ func openCPU(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence,
 		}
 		for i, t := range append(whole[:1:1], each...) {
 			if i < len(cpus) {
-				cpus[i].reading([nModes]float64{
+				row := all[i*perCPU : (i+1)*perCPU]
+				cpus[i].read([nModes]float64{
 					t.User, t.Nice, t.System, t.Idle, t.Iowait, t.Irq, t.Softirq, t.Steal,
-				}, 1, all[i*perCPU:(i+1)*perCPU])
+				}, 1, row)
+				row[nModes] = cpus[i].utilization()
 			}
 		}
 		for i, at := range from {

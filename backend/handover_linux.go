@@ -54,6 +54,7 @@ func (c *cpuSource) TakeOver(h sensors.Handover) error {
 		p.seen = true
 		for m := range p.last {
 			p.last[m] = float64(numbers[1+m])
+			p.shown[m] = p.last[m]
 		}
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -415,8 +416,8 @@ func FuzzCPU(f *testing.F) {
 			c.list = append(c.list, cpuSensors(n, "fuzz")...)
 		}
 		dst := make([]float64, len(c.list))
-		for _, b := range [][]byte{first, second, first} {
-			c.parse(b, dst)
+		for i, b := range [][]byte{first, second, first} {
+			c.parse(b, time.Duration(i)*time.Second, dst)
 			sane(t, c.list, dst)
 		}
 	})
