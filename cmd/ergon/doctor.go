@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"io"
+	"os"
+	"os/user"
 	"strings"
 
 	"github.com/ergon-energy/ergon/internal/screen"
@@ -15,6 +17,8 @@ type DoctorOptions struct {
 	// Results is the results folder; its file system has a sensor in a run.
 	Results string
 	JSON    bool
+	// Script prints a script of shell with all changes.
+	Script bool
 	SensorOptions
 }
 
@@ -22,9 +26,11 @@ func (p *program) doctorCommand() *subcommand {
 	o := DoctorOptions{Results: defaultResults, SensorOptions: defaultSensorOptions()}
 	return &subcommand{
 		name: "doctor", example: "ergon doctor", usage: "what cannot be read here, why, and how to change that; it changes nothing itself",
-		description: "The exit code is 0 if everything that exists can be read, else 1.",
+		description: "The exit code is 0 if everything that exists can be read, else 1. With --script it is 0.",
 		options: append(table{
-			resultsOption(&o.Results), {name: "json", usage: "one JSON object", value: toggle{&o.JSON}},
+			resultsOption(&o.Results),
+			{name: "json", usage: "one JSON object", value: toggle{&o.JSON}},
+			{name: "script", usage: "all changes as one commented script with its undo, to be read and then run by root", value: toggle{&o.Script}},
 		}, o.table(p.backends)...),
 		run: func(ctx context.Context, words []string) error {
 			if len(words) > 0 {
@@ -46,6 +52,9 @@ func (p *program) doctor(ctx context.Context, o DoctorOptions) error {
 		readings[i] = doctor.Reading{Backend: s.Backend, Family: s.Family}
 	}
 	found := doctor.Examine(doctor.Probe(host, readings, ready.Missing))
+	if o.Script {
+		return p.printScript(found)
+	}
 	if err := p.printDiagnosis(found, o.JSON); err != nil {
 		return err
 	}
@@ -64,5 +73,22 @@ func (p *program) printDiagnosis(found doctor.Report, asJSON bool) error {
 		b.WriteString(screen.Clean(line) + "\n")
 	}
 	_, err := io.WriteString(p.out, b.String())
+	return err
+}
+
+// printScript prints the changes for the user who asks, or who called sudo.
+func (p *program) printScript(found doctor.Report) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	name := ""
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if who, err := here().caller(); err == nil && who != nil {
+		name = who.name
+	}
+	_, err = io.WriteString(p.out, found.Script(name, self))
 	return err
 }

@@ -36,11 +36,11 @@ func nvidia(host sensors.Setup) NVIDIA {
 	n := NVIDIA{}
 	vendors, _ := filepath.Glob(filepath.Join(host.Sys, "bus/pci/devices/*/vendor")) // an error means a bad pattern, which only the root's name could hold
 	for _, file := range vendors {
-		if word(file) != "0x10de" {
+		if content(file) != "0x10de" {
 			continue
 		}
 		// 0x0300 is a VGA controller and 0x0302 a 3D controller (PCI Code and ID Assignment Specification).
-		if class := word(filepath.Join(filepath.Dir(file), "class")); strings.HasPrefix(class, "0x0300") || strings.HasPrefix(class, "0x0302") {
+		if class := content(filepath.Join(filepath.Dir(file), "class")); strings.HasPrefix(class, "0x0300") || strings.HasPrefix(class, "0x0302") {
 			n.GPUs++
 		}
 	}
@@ -51,8 +51,8 @@ func nvidia(host sensors.Setup) NVIDIA {
 	return n
 }
 
-// word returns the only word of a file, empty if the file cannot be read.
-func word(file string) string {
+// content returns the only word of a file, empty if the file cannot be read.
+func content(file string) string {
 	b, err := os.ReadFile(file)
 	if err != nil {
 		return ""

@@ -60,7 +60,7 @@ func groups() []Group {
 			}
 		}
 		if p.Version == 2 {
-			g.Memory = slices.Contains(strings.Fields(word(filepath.Join(p.Dir, "cgroup.subtree_control"))), "memory")
+			g.Memory = slices.Contains(strings.Fields(content(filepath.Join(p.Dir, "cgroup.subtree_control"))), "memory")
 		}
 		all = append(all, g)
 	}

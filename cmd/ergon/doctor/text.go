@@ -145,7 +145,7 @@ func (f Fix) text(head string) []string {
 		lines = append(lines, indent+"then:")
 	}
 	for _, c := range f.Commands {
-		lines = append(lines, indent+"    "+c)
+		lines = append(lines, indent+"    "+c.String())
 	}
 	lines = append(lines, wrap(indent, "risk: "+f.Risk)...)
 	if f.Note != "" {
