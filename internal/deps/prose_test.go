@@ -47,6 +47,7 @@ func names() [][2]string {
 		{"datamodel/rule/", "Text"},        // the rule as typed, for the position of the caret
 		{"datamodel/store/", "Source"},     // the name of a spool's source
 		{"cmd/ergon/sensors.go", "Source"}, // the same
+		{"runner/process.go", "Source"},    // the same
 		{"datamodel/store/", "Text"},       // a position in a file of texts
 	}
 }
