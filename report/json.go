@@ -17,7 +17,7 @@ import (
 const Schema = "ergon.report/2"
 
 // The types below are the contract of report -f json. In run, summary and tree every key is present, and null means unknown.
-// tree and processes are there only with Options.All.
+// tree is there only with Options.All.
 // host and missing are as in manifest.json, which leaves unknown keys out.
 type (
 	jsonReport struct {
@@ -28,8 +28,8 @@ type (
 		Missing  []sensors.Absence `json:"missing"`
 		Warnings []jsonWarning     `json:"warnings"`
 		Sources  []jsonSource      `json:"sources"`
-		// Processes is a *jsonProcesses, which is null if the processes of the command were not read; nil leaves it out.
-		Processes any `json:"processes,omitempty"`
+		// Processes is null if the processes of the command were not read.
+		Processes *jsonProcesses `json:"processes"`
 	}
 	jsonRun struct {
 		ID         string    `json:"id"`
@@ -159,9 +159,10 @@ func writeJSON(w io.Writer, r datamodel.Result, o Options) error {
 			Start: run.Start.UTC(),
 			Host:  host(run.Host), Accounting: text(run.Accounting), Version: run.Version,
 		},
-		Missing:  append([]sensors.Absence{}, run.Missing...),
-		Warnings: []jsonWarning{},
-		Sources:  []jsonSource{},
+		Processes: processesJSON(r, o),
+		Missing:   append([]sensors.Absence{}, run.Missing...),
+		Warnings:  []jsonWarning{},
+		Sources:   []jsonSource{},
 	}
 	if re := run.Replayed; re != nil {
 		out.Run.Replayed = &jsonReplay{re.Tape, append([]string{}, re.LeftOut...), re.Version}
@@ -176,7 +177,7 @@ func writeJSON(w io.Writer, r datamodel.Result, o Options) error {
 			top := node(r.Tree)
 			tree = &top
 		}
-		out.Tree, out.Processes = tree, processesJSON(r)
+		out.Tree = tree
 	}
 	for _, m := range run.Warnings {
 		out.Warnings = append(out.Warnings, jsonWarning{m.Subject, m.Text, m.Count, text(string(m.Cause))})

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// shownProcesses is the number of processes and of names in a report for people. keptProcesses is the number in a report
-	// for scripts.
+	// shownProcesses is the number of processes and of names in a report for people and in JSON. keptProcesses is the number in
+	// CSV and JSON with Options.All.
 	shownProcesses = 10
 	keptProcesses  = 100
 	// namedProcesses is the number of names in the summary. A name needs leastNamed of the CPU time to be in it. The share
@@ -237,9 +237,13 @@ type (
 )
 
 // processesJSON returns nil if the processes of the command were not read.
-func processesJSON(r datamodel.Result) *jsonProcesses {
+func processesJSON(r datamodel.Result, o Options) *jsonProcesses {
 	if r.Processes == nil {
 		return nil
+	}
+	most := shownProcesses
+	if o.All {
+		most = keptProcesses
 	}
 	out := &jsonProcesses{Figures: []jsonFigure{}, Rows: []jsonProcess{}, Names: []jsonProcess{}}
 	for _, p := range r.Processes {
@@ -250,10 +254,10 @@ func processesJSON(r datamodel.Result) *jsonProcesses {
 	for _, c := range datamodel.ProcessColumns(r.Summary) {
 		out.Figures = append(out.Figures, jsonFigure{c.Name, string(c.Unit), text(string(c.Provenance)), c.Source})
 	}
-	for _, p := range costliest(r.Processes, keptProcesses) {
+	for _, p := range costliest(r.Processes, most) {
 		out.Rows = append(out.Rows, processJSON(p))
 	}
-	for _, p := range byName(r.Processes, keptProcesses) {
+	for _, p := range byName(r.Processes, most) {
 		out.Names = append(out.Names, processJSON(p))
 	}
 	return out

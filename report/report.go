@@ -40,7 +40,8 @@ type Options struct {
 	Results string
 	// Processes asks the text for the table of the most expensive processes. Otherwise the text has one line about them.
 	Processes bool
-	// All asks JSON and CSV for the whole tree and for the processes. Otherwise they have the summary.
+	// All asks JSON and CSV for the whole tree, and CSV for the processes. Otherwise they have the summary, and JSON the processes
+	// that cost most.
 	All bool
 	// Setup asks the text for the settings of the machine. Markdown and HTML always have them.
 	Setup bool

@@ -437,6 +437,7 @@ func TestGolden(t *testing.T) {
 		{"vm.json", "json", vm(), all},
 		{"vm.csv", "csv", vm(), all},
 		{"vm-summary.json", "json", vm(), wide},
+		{"build-summary.json", "json", build(), wide},
 		{"vm-summary.csv", "csv", vm(), wide},
 		{"vm.md", "markdown", vm(), wide},
 		{"vm.html", "html", vm(), wide},

@@ -69,7 +69,7 @@ func formatOption(to *string, names []string) *option {
 
 // allOption asks JSON and CSV for more than the summary.
 func allOption(to *bool) *option {
-	return &option{name: "all", usage: "in json and csv: also every sensor, as a tree, and the processes", value: toggle{to}}
+	return &option{name: "all", usage: "in json and csv: also every sensor, as a tree; in csv: also the processes", value: toggle{to}}
 }
 
 // oneRun returns the name of the run among the words; the last run if there is none.
