@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -12,9 +14,11 @@ import (
 	"github.com/ergon-energy/ergon/internal/cgroup"
 )
 
-// Sweep removes the empty cgroups that killed runs have left behind. It keeps cgroups younger than an hour: a new run may
-// be about to use one.
-func Sweep() { cgroup.Sweep(time.Hour) }
+// Sweep removes the empty cgroups that killed runs have left behind.
+func Sweep() { cgroup.Sweep() }
+
+// SweepTemp removes the temporary folders that killed runs have left behind.
+func SweepTemp() { store.SweepTemp() }
 
 // ForeignError says that a run's folder belongs to another user. Whoever owns the folder chooses what is in it.
 type ForeignError struct {
@@ -37,10 +41,10 @@ func Recover(dir string, others bool) (datamodel.Result, error) {
 		return datamodel.Result{}, err
 	}
 	defer func() { _ = f.Close() }() // what was written is synced
-	if err := own(f, others); err != nil {
+	if err := errors.Join(own(f, others), f.Lock()); err != nil {
 		return datamodel.Result{}, err
 	}
-	run, err := store.LoadManifest(f.Path())
+	run, err := f.Manifest()
 	if err != nil {
 		return datamodel.Result{}, err
 	}
@@ -71,10 +75,8 @@ func finish(f *store.Folder, run *datamodel.Run, others bool) (made account.Resu
 		return made, err
 	}
 	defer func() { _ = spool.Close() }() // nothing is written through it
-	for _, folder := range []*store.Folder{f, spool} {
-		if err := errors.Join(own(folder, others), folder.Lock()); err != nil {
-			return made, err
-		}
+	if err := errors.Join(own(spool, others), awaitLock(spool)); err != nil {
+		return made, err
 	}
 	s, err := store.LoadState(spool)
 	var ledger datamodel.Ledger
@@ -106,9 +108,40 @@ func finish(f *store.Folder, run *datamodel.Run, others bool) (made account.Resu
 		return made, fmt.Errorf("the result is incomplete, so the readings stay in %s: %w (make them readable, then recover the run again)", spool.Path(), unread)
 	}
 	if err == nil {
-		err = store.RemoveSpool(f)
+		err = errors.Join(store.RemoveSpool(f), f.RemoveTemps())
 	}
 	return made, err
+}
+
+// awaitLock locks the spool of a run whose runner has ended. Its sampler holds the lock until it has noticed that and closed
+// its files.
+func awaitLock(spool *store.Folder) error {
+	for deadline := time.Now().Add(samplerEnds); ; time.Sleep(10 * time.Millisecond) {
+		if err := spool.Lock(); err == nil || time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
+// samplerEnds is how long a sampler may take to end after its runner. A source that hangs takes the longest.
+const samplerEnds = 4 * time.Second
+
+// Unused removes the folder of a run that was killed while it started: one without a manifest and without readings. It
+// reports whether it did. It leaves a folder that is in use or, unless others is true, another user's.
+func Unused(dir string, others bool) bool {
+	f, err := store.OpenRun(dir)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }() // it is removed, or was only read
+	return own(f, others) == nil && f.Dead() && f.Unused() && f.Discard() == nil
+}
+
+// Leftovers reports whether the folder of a finished run has a spool, because the run was killed just before its end or
+// because not all of the spool could be read.
+func Leftovers(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, store.SpoolFolder))
+	return err == nil
 }
 
 // begun estimates the start of an interrupted run: its first reading or, without one, the time when ergon was called.

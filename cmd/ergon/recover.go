@@ -50,13 +50,19 @@ func (p *program) recover(ctx context.Context, o RecoverOptions) error {
 		return foreign(p.recoverOne(dir, o.Others))
 	}
 	runner.Sweep()
+	runner.SweepTemp()
 	entries, err := store.ListRuns(o.Results, p.note)
 	if err != nil {
 		return err
 	}
 	found, failed, others := 0, 0, 0
 	for _, e := range entries {
-		if e.Err == nil && e.Run.Outcome != datamodel.Unfinished {
+		if e.Err == nil && e.Run.Outcome != datamodel.Unfinished && !runner.Leftovers(e.Dir) {
+			continue
+		}
+		if errors.Is(e.Err, fs.ErrNotExist) && runner.Unused(e.Dir, o.Others) {
+			p.err.Linef("ergon: removed %s: its ergon was killed before the command was started", e.Dir)
+			found++
 			continue
 		}
 		if errors.Is(e.Err, fs.ErrPermission) { // somebody else's, in a shared folder
@@ -70,6 +76,8 @@ func (p *program) recover(ctx context.Context, o RecoverOptions) error {
 		err := p.recoverOne(e.Dir, o.Others)
 		if _, ok := errors.AsType[*runner.ForeignError](err); ok {
 			others++
+		} else if errors.Is(err, store.ErrLocked) {
+			p.note(fmt.Errorf("left out: %w", err))
 		} else if err != nil {
 			failed++
 			p.complain(err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/sampler"
+	"github.com/ergon-energy/ergon/runner"
 	"github.com/ergon-energy/ergon/sensors"
 )
 
@@ -26,6 +27,7 @@ func sample(in, out *os.File, backends []sensors.Backend) error {
 	time.AfterFunc(time.Second, func() { debug.SetGCPercent(25) })
 	_ = os.WriteFile("/proc/self/comm", []byte("ergon-sampler"), 0) // for ps; other systems have no such file
 	launch.Quiet(false)
+	go runner.Sweep() // here it costs the command nothing
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	return sampler.Serve(in, out, backends)
 }

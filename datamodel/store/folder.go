@@ -240,10 +240,53 @@ func (f *Folder) List() ([]string, error) {
 // Lock locks the folder until it is closed or this process ends. If another process has the lock, the error is ErrLocked.
 // A file system without locks (some network ones) gives no error: there is no lock then.
 func (f *Folder) Lock() error {
-	if err := f.lock(); err != nil {
+	if _, err := f.lock(); err != nil {
 		return fmt.Errorf("%s: %w", f.path, err)
 	}
 	return nil
+}
+
+// Dead locks the folder and reports whether that proves that no other process works on it.
+func (f *Folder) Dead() bool {
+	held, err := f.lock()
+	return held && err == nil
+}
+
+// RemoveTemps removes the files that were not finished. The folder must be locked.
+func (f *Folder) RemoveTemps() error {
+	names, err := f.List()
+	for _, name := range names {
+		if isTemp(name) {
+			err = errors.Join(err, f.Remove(name))
+		}
+	}
+	return err
+}
+
+// isTemp reports whether a name is one that createTemp makes.
+func isTemp(name string) bool {
+	return strings.HasPrefix(name, ".") && strings.HasSuffix(name, tempSuffix)
+}
+
+// Unused reports whether nothing was ever kept in the folder of a run: no manifest, no readings. A run that is killed while
+// it starts leaves such a folder. The folder must be locked.
+func (f *Folder) Unused() bool {
+	names, err := f.List()
+	if err != nil {
+		return false
+	}
+	for _, name := range names {
+		if name != SpoolFolder && !isTemp(name) {
+			return false
+		}
+	}
+	spool, err := f.Open(SpoolFolder)
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	defer func() { _ = spool.Close() }() // it was only read
+	names, err = spool.List()
+	return err == nil && spool.Dead() && (len(names) == 0 || len(names) == 1 && names[0] == stateFile)
 }
 
 // Sync makes the names in the folder durable.
@@ -294,7 +337,7 @@ func TempFolder() (*Folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := "ergon-" + randomName()
+	name := tempPrefix + randomName()
 	if err := temp.mkdir(name, 0o700); err != nil {
 		return nil, errors.Join(temp.fault("make", name, err), temp.Close())
 	}
@@ -303,7 +346,39 @@ func TempFolder() (*Folder, error) {
 		return nil, errors.Join(err, temp.Close())
 	}
 	f.up, f.ofRun = temp, true
+	// Until it was locked, the folder looked like one that a killed run has left.
+	if err := f.Lock(); err != nil || !temp.holds(name, f.handle) {
+		return nil, errors.Join(temp.fault("lock", name, errReplaced), err, f.Close())
+	}
 	return f, nil
+}
+
+// tempPrefix begins the name of a temporary folder.
+const tempPrefix = "ergon-"
+
+// SweepTemp removes the temporary folders of this user that killed runs have left. It returns how many.
+func SweepTemp() (removed int) {
+	temp, err := OpenFolder(os.TempDir())
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = temp.Close() }() // what is removed is gone
+	names, _ := temp.List()             // those that could be read
+	for _, name := range names {
+		random, ok := strings.CutPrefix(name, tempPrefix)
+		if _, err := hex.DecodeString(random); !ok || err != nil || len(random) != 16 {
+			continue
+		}
+		f, err := temp.Open(name)
+		if err != nil {
+			continue
+		}
+		if _, own := f.Owner(); own && f.Dead() && temp.RemoveTree(name) == nil {
+			removed++
+		}
+		_ = f.Close() // it is removed
+	}
+	return removed
 }
 
 // NewRun makes the folder of a run below results, opens it and locks it. Results, as the caller names it, may be a link;

@@ -82,7 +82,7 @@ func (h handle) list() ([]string, error) {
 	return dir.Readdirnames(-1)
 }
 
-func (h handle) lock() error { return nil }
+func (h handle) lock() (held bool, err error) { return false, nil }
 
 // sync does nothing: on Windows a folder cannot be opened for writing, and NTFS journals its names.
 func (h handle) sync() error { return nil }

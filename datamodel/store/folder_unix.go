@@ -124,11 +124,12 @@ func (h handle) list() ([]string, error) {
 	return own.file.Readdirnames(-1)
 }
 
-func (h handle) lock() error {
-	if err := again(func() error { return unix.Flock(h.fd(), unix.LOCK_EX|unix.LOCK_NB) }); errors.Is(err, unix.EWOULDBLOCK) {
-		return ErrLocked
+func (h handle) lock() (held bool, err error) {
+	err = again(func() error { return unix.Flock(h.fd(), unix.LOCK_EX|unix.LOCK_NB) })
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return false, ErrLocked
 	}
-	return nil
+	return err == nil, nil
 }
 
 func (h handle) sync() error { return h.file.Sync() }

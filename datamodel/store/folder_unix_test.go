@@ -205,3 +205,90 @@ func TestNewRunRefusesLinks(t *testing.T) {
 		t.Errorf("left after Discard: %v, %v", left, err)
 	}
 }
+
+// killedEarly makes the folder of a run as a run leaves it that is killed before its manifest is written.
+func killedEarly(t *testing.T, results string) (f *store.Folder, spool *store.Folder) {
+	t.Helper()
+	f, err := store.NewRun(results, "p", time.Now(), "id", store.Access{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if spool, err = f.Make(store.SpoolFolder); err != nil {
+		t.Fatal(err)
+	}
+	room, err := store.ReserveState(spool, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	temp, err := f.Create(".manifest.json.0123456789abcdef.tmp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(room.Close(), temp.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return f, spool
+}
+
+// TestUnused holds that only a folder without a manifest, readings and other files counts as unused.
+func TestUnused(t *testing.T) {
+	for what, add := range map[string]func(f, spool *store.Folder) error{
+		"nothing":            func(_, _ *store.Folder) error { return nil },
+		"a manifest":         func(f, _ *store.Folder) error { return store.NoteManifest(f, sampleRun()) },
+		"a spool":            func(_, spool *store.Folder) error { _, err := store.CreateSpool(spool, header("cpu", 1)); return err },
+		"somebody's file":    func(f, _ *store.Folder) error { _, err := f.Create("notes.txt"); return err },
+		"a folder of others": func(f, _ *store.Folder) error { _, err := f.Make("plots"); return err },
+	} {
+		results := filepath.Join(t.TempDir(), "results")
+		f, spool := killedEarly(t, results)
+		if err := add(f, spool); err != nil {
+			t.Fatal(err)
+		}
+		if err := spool.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := f.Unused(), what == "nothing"; got != want {
+			t.Errorf("%s: unused is %t", what, got)
+		}
+		if err := f.RemoveTemps(); err != nil {
+			t.Error(err)
+		}
+		if left, _ := filepath.Glob(filepath.Join(f.Path(), ".*.tmp")); len(left) > 0 {
+			t.Errorf("%s: left %v", what, left)
+		}
+		f.Close()
+	}
+}
+
+// TestSweepTemp removes the temporary folders of killed runs, and nothing else.
+func TestSweepTemp(t *testing.T) {
+	outside, check := treasure(t)
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	used, err := store.TempFolder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer used.Close()
+	killed, err := store.TempFolder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.CreateSpool(killed, header("cpu", 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(killed.Close(), os.Symlink(outside, filepath.Join(tmp, "ergon-0123456789abcdef")),
+		os.Mkdir(filepath.Join(tmp, "ergon-notes"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	if n := store.SweepTemp(); n != 1 {
+		t.Errorf("%d were removed, want the one of the killed run", n)
+	}
+	if _, err := os.Stat(killed.Path()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder of the killed run: %v", err)
+	}
+	if left, err := os.ReadDir(tmp); err != nil || len(left) != 3 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+	check()
+}

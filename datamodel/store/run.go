@@ -127,6 +127,20 @@ func LoadManifest(dir string) (datamodel.Run, error) {
 	if err != nil {
 		return datamodel.Run{}, err
 	}
+	return manifest(path, text)
+}
+
+// Manifest reads manifest.json from the folder of a run; see LoadManifest.
+func (f *Folder) Manifest() (datamodel.Run, error) {
+	text, err := f.readLimited(ManifestFile, manifestLimit)
+	if err != nil {
+		return datamodel.Run{}, err
+	}
+	return manifest(filepath.Join(f.path, ManifestFile), text)
+}
+
+// manifest decodes the text of a manifest. path is its name in errors.
+func manifest(path string, text []byte) (datamodel.Run, error) {
 	sealed, err := unsealed(text)
 	if err != nil {
 		return datamodel.Run{}, fmt.Errorf("read %s: %w", path, err)

@@ -31,6 +31,8 @@ const prefix = "ergon-"
 const (
 	attempts   = 10
 	firstPause = 100 * time.Microsecond
+	// lockTries bounds how often a group is made again if Sweep of another run has just removed it.
+	lockTries = 5
 )
 
 // Group is the target's group: one child folder in each useful hierarchy. Calls must not overlap.
@@ -54,6 +56,7 @@ type Group struct {
 type parent struct {
 	hierarchy
 	child   string
+	lock    *os.File // locks the child while its run goes on
 	refused string
 }
 
@@ -131,17 +134,49 @@ func (p *parent) make(name string) error {
 		return nil
 	}
 	child := filepath.Join(p.dir, name)
-	if err := os.Mkdir(child, 0o755); err != nil {
-		p.refused = text(err)
-		return err
+	for range lockTries {
+		if err := os.Mkdir(child, 0o755); err != nil {
+			p.refused = text(err)
+			return err
+		}
+		// Until it was locked, the group looked like one that a killed run has left, and Sweep may have removed it.
+		lock, err := lockDir(child)
+		if err == nil && there(child, lock) {
+			p.child, p.lock = child, lock
+			return nil
+		}
+		p.unlock()
+		if !errors.Is(err, errLocked) && !errors.Is(err, fs.ErrNotExist) && err != nil { // there are no locks here
+			p.child = child
+			return nil
+		}
 	}
-	p.child = child
-	return nil
+	p.refused = "mkdir " + child + ": it was removed again and again"
+	return errors.New(p.refused)
+}
+
+// unlock releases the lock.
+func (p *parent) unlock() {
+	if p.lock != nil {
+		_ = p.lock.Close() // it was only locked
+		p.lock = nil
+	}
+}
+
+// there reports whether an open folder is still under its name.
+func there(dir string, f *os.File) bool {
+	named, err := os.Stat(dir)
+	if err != nil {
+		return false
+	}
+	open, err := f.Stat()
+	return err == nil && os.SameFile(named, open)
 }
 
 // refuse gives up a child. With an empty reason it may be made again.
 func (p *parent) refuse(why string) {
 	_ = os.Remove(p.child) // it is empty; if not, Leave could not remove it either
+	p.unlock()
 	p.child, p.refused = "", why
 }
 
@@ -258,6 +293,7 @@ func (g *Group) Leave() (survivors int, err error) {
 		survivors = max(survivors, n)
 		if err == nil {
 			p.child = ""
+			p.unlock()
 		}
 		errs = append(errs, err)
 	}
@@ -266,9 +302,9 @@ func (g *Group) Leave() (survivors int, err error) {
 }
 
 // Sweep removes groups that killed runs have left below the groups of this process. It removes only groups that are empty,
-// with everything below them, and at least as old as given: a younger group may be waiting for its target. It returns how
-// many it removed. A group that cannot be removed is in use or belongs to another user.
-func Sweep(age time.Duration) int {
+// with everything below them. A lock says that the run of a group goes on. It returns how many it removed. A group that
+// cannot be removed is in use or belongs to another user.
+func Sweep() int {
 	here, err := located()
 	if err != nil {
 		return 0
@@ -277,22 +313,33 @@ func Sweep(age time.Duration) int {
 	for _, h := range here {
 		entries, _ := os.ReadDir(h.dir) // the entries that could be read
 		for _, e := range entries {
-			info, err := e.Info()
-			if err != nil || !e.IsDir() || !strings.HasPrefix(e.Name(), prefix) || time.Since(info.ModTime()) < age {
-				continue
-			}
-			dirs, _ := subtree(filepath.Join(h.dir, e.Name())) // the kernel refuses to remove a group in use
-			for _, d := range slices.Backward(dirs) {
-				if err = os.Remove(d); err != nil {
-					break
-				}
-			}
-			if err == nil {
+			if e.IsDir() && strings.HasPrefix(e.Name(), prefix) && sweep(filepath.Join(h.dir, e.Name())) == nil {
 				removed++
 			}
 		}
 	}
 	return removed
+}
+
+// sweep removes a group and the groups below it. It stops at the first one that is in use.
+func sweep(dir string) error {
+	dirs, err := subtree(dir)
+	if err != nil {
+		return err
+	}
+	for _, d := range slices.Backward(dirs) {
+		if strings.HasPrefix(filepath.Base(d), prefix) {
+			lock, err := lockDir(d)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = lock.Close() }() // it was only locked
+		}
+		if err := os.Remove(d); err != nil { // the kernel refuses to remove a group in use
+			return err
+		}
+	}
+	return nil
 }
 
 // dissolve moves the processes in dir and in ergon's groups below it into another group, and removes these groups.
@@ -353,6 +400,9 @@ func subtree(dir string) ([]string, error) {
 	}
 	return dirs, nil
 }
+
+// errLocked means that the run of a group goes on.
+var errLocked = errors.New("the run of the group goes on")
 
 // members lists the processes of one group. Processes outside the PID namespace read as 0 and are left out.
 func members(dir string) ([]int, error) {

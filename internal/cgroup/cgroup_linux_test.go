@@ -216,19 +216,52 @@ func TestSweep(t *testing.T) {
 		_, err := os.Stat(dir)
 		return err == nil
 	}
-	if Sweep(time.Hour); !there(empty) || !there(used) {
-		t.Error("a young group was removed")
+	young, err := Make("sweep-young")
+	if err != nil || young.CPU == "" {
+		t.Fatal(err, young.CPUReason)
 	}
-	// A young group may belong to a run that is just starting. These two groups are old enough.
-	old := time.Now().Add(-24 * time.Hour)
-	for _, dir := range []string{used, empty} {
-		if err := os.Chtimes(dir, old, old); err != nil {
-			t.Skip(err)
+	defer young.Leave()
+	if n := Sweep(); n < 1 || there(empty) || !there(used) || !there(young.CPU) {
+		t.Errorf("%d groups removed; there are: the empty one %v, the used one %v, the one of a run that is just starting %v", n, there(empty), there(used), there(young.CPU))
+	}
+	// As if its run had been killed, while the target lives on.
+	for _, p := range g.parents {
+		p.unlock()
+	}
+	if Sweep(); !there(used) {
+		t.Error("a group with a process was removed")
+	}
+}
+
+// TestSweepRace makes groups while others are swept away. No run loses its group.
+func TestSweepRace(t *testing.T) {
+	own(t)
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				Sweep()
+			}
+		}
+	}()
+	for i := range 300 {
+		g, err := Make("race-" + strconv.Itoa(i))
+		if err != nil || g.CPU == "" {
+			t.Fatal(err, g.CPUReason)
+		}
+		if _, err := os.Stat(g.CPU); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := g.Leave(); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if n := Sweep(23 * time.Hour); n < 1 || there(empty) || !there(used) {
-		t.Errorf("%d groups removed; the empty one is there: %v, the used one is there: %v", n, there(empty), there(used))
-	}
+	close(stop)
+	<-done
 }
 
 func TestAddFallsBack(t *testing.T) {
