@@ -20,8 +20,9 @@ import (
 // while the battery discharges: the power into a battery does not tell the power of the machine.
 func battery() sensors.Backend {
 	return sensors.Backend{
-		Name: "battery",
-		Doc:  "power drawn from batteries, and the energy left in them",
+		Name:   "battery",
+		Energy: true,
+		Doc:    "power drawn from batteries, and the energy left in them",
 		// A reading asks the firmware. That takes milliseconds on some machines, and the firmware updates every few seconds.
 		Alone:    true,
 		Baseline: true,

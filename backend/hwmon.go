@@ -23,8 +23,9 @@ import (
 // whatever its driver. Only the label tells what a meter covers. Meters overlap each other and the counters of rapl.
 func hwmon() sensors.Backend {
 	return sensors.Backend{
-		Name: "hwmon",
-		Doc:  "power and energy meters on the board: ACPI, Grace, INA, graphics cards",
+		Name:   "hwmon",
+		Energy: true,
+		Doc:    "power and energy meters on the board: ACPI, Grace, INA, graphics cards",
 		// A driver may wait for its chip on a slow bus, or for the firmware.
 		Alone:    true,
 		Baseline: true,

@@ -17,6 +17,8 @@ import (
 func nvmlBackend() sensors.Backend {
 	return sensors.Backend{
 		Name:     "nvml",
+		Family:   "gpu",
+		Energy:   true,
 		Doc:      "NVIDIA GPUs: energy, power, load, memory, temperature, clocks (NVML)",
 		Alone:    true,
 		Baseline: true,

@@ -30,6 +30,7 @@ import (
 func perf() sensors.Backend {
 	return sensors.Backend{
 		Name:     "perf",
+		Energy:   true,
 		Doc:      "energy counters of processors, memory and platform (perf events)",
 		First:    sensors.AtStart,
 		Baseline: true,

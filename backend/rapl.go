@@ -27,6 +27,7 @@ import (
 func rapl() sensors.Backend {
 	return sensors.Backend{
 		Name:     "rapl",
+		Energy:   true,
 		Doc:      "energy counters of processors, memory and platform (powercap)",
 		First:    sensors.AtStart,
 		Baseline: true,

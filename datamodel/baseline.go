@@ -17,6 +17,9 @@ type Baseline struct {
 	Reason string `json:"reason,omitempty"`
 	// Cover names what was summed (Resolution.Cover). A baseline with another cover is not used.
 	Cover string `json:"cover"`
+	// Sensors are the IDs of what was summed without GPUs. A baseline of other sensors is not used. It is empty in older
+	// runs.
+	Sensors []string `json:"sensors,omitempty"`
 	// Power is the mean power without GPUs, in W. Spread is the standard deviation of its readings, in W.
 	Power  float64 `json:"power"`
 	Spread float64 `json:"spread"`

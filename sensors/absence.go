@@ -1,6 +1,7 @@
 package sensors
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -58,9 +59,9 @@ func (c Cause) Refused() bool { return c == Denied || c == Masked }
 
 // Absence is a sensor, or a whole family, that cannot be read on this host.
 type Absence struct {
-	// ID is the ID of the sensor, or the name of the family if none of its sensors can be read.
+	// ID is the ID of the sensor, or the name of the backend if none of its sensors can be read.
 	ID string
-	// Family is the family of the sensor. If a whole backend is absent, it is the name of the backend, as ID is.
+	// Family is the family of the sensor or of the backend's sensors.
 	Family string
 	// Source is the file or call that was tried. It may be empty.
 	Source string
@@ -79,6 +80,21 @@ func AbsenceOf(family string, err error) Absence {
 		return Absence{ID: family, Family: family, Cause: u.Cause, Reason: u.Reason}
 	}
 	return Absence{ID: family, Family: family, Cause: Unreadable, Reason: err.Error()}
+}
+
+// FamilyName returns the family of the backend's sensors.
+func (b Backend) FamilyName() string { return cmp.Or(b.Family, b.Name) }
+
+// Absent returns the absence of all of the backend's sensors.
+func (b Backend) Absent(cause Cause, reason string) Absence {
+	return Absence{ID: b.Name, Family: b.FamilyName(), Cause: cause, Reason: reason}
+}
+
+// AbsenceOf returns the absence of all of the backend's sensors, given the error of Open.
+func (b Backend) AbsenceOf(err error) Absence {
+	a := AbsenceOf(b.Name, err)
+	a.Family = b.FamilyName()
+	return a
 }
 
 // Present reports whether the thing exists although it cannot be read.

@@ -169,8 +169,10 @@ type Source interface {
 
 // Backend opens the sources of one family. It is a row of the table backend.All, not a type to implement.
 type Backend struct {
-	// Name is the name of the family for --interval and --sensors: "cpu", "rapl", "nvml".
+	// Name is the name of the backend for --interval and --sensors: "cpu", "rapl", "nvml".
 	Name string
+	// Family is the family of its sensors, if that is not Name: "gpu" for "nvml".
+	Family string
 	// Doc is one line for people.
 	Doc string
 	// Alone asks for a thread of its own, because a reading may block or take long: a driver, a network file system.
@@ -180,6 +182,8 @@ type Backend struct {
 	// Baseline asks to be opened for a baseline, because the sensors may give the energy of the machine or of its GPUs, or
 	// tell how busy its CPUs are.
 	Baseline bool
+	// Energy means that its sensors may measure the energy or the power of a part of the machine.
+	Energy bool
 	// Interval is the shortest useful time between readings. 0 means that any interval is useful.
 	Interval time.Duration
 	// First tells which process takes the first reading, and when.

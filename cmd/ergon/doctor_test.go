@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/ergon-energy/ergon/cmd/ergon/doctor"
 	"github.com/ergon-energy/ergon/internal/fixture"
@@ -83,7 +84,9 @@ func TestDoctorByUser(t *testing.T) {
 		}
 		return all
 	}
+	stop := tick(t, filepath.Join(zone, "energy_uj")) // a counter that never moves is no meter
 	code, found := ask(0)
+	stop()
 	if all := rapl(found); code != 0 || len(all) != 1 || !all[0].Readable {
 		t.Errorf("root: code %d, %+v", code, found)
 	}
@@ -99,6 +102,35 @@ func TestDoctorByUser(t *testing.T) {
 	}
 	if info, err := os.Stat(filepath.Join(zone, "energy_uj")); err != nil || info.Mode() != 0o400 {
 		t.Errorf("the doctor changed something: %v, %v", info, err)
+	}
+}
+
+// tick moves a counter of one digit every millisecond, until stop is called.
+func tick(t *testing.T, path string) (stop func()) {
+	t.Helper()
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ticker, ended, done := time.NewTicker(time.Millisecond), make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for n := byte(0); ; n = (n + 1) % 10 {
+			select {
+			case <-ticker.C:
+				_, _ = file.WriteAt([]byte{'0' + n}, 0) // the reader sees whether it moves
+			case <-ended:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(ended)
+		<-done
+		ticker.Stop()
+		if err := file.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -34,7 +34,7 @@ type energyRow struct {
 }
 
 // energyTree prints what the energy sensors measure, which of them are summed, and why the others are not.
-func energyTree(to io.Writer, list []sampler.Listed, missing []sensors.Absence, asJSON bool) error {
+func energyTree(to io.Writer, backends []sensors.Backend, list []sampler.Listed, missing []sensors.Absence, asJSON bool) error {
 	all := make([]sensors.Sensor, len(list))
 	readings := make(map[string]*float64)
 	for i, s := range list {
@@ -59,7 +59,7 @@ func energyTree(to io.Writer, list []sampler.Listed, missing []sensors.Absence, 
 			Domains []energyRow `json:"domains"`
 		}{"ergon.energy/1", orNull(r.Name()), rows})
 	}
-	return energyText(to, r, readings, missing)
+	return energyText(to, r, readings, missing, energyFamilies(backends))
 }
 
 func orNull(s string) *string {
@@ -69,7 +69,7 @@ func orNull(s string) *string {
 	return &s
 }
 
-func energyText(to io.Writer, r account.Resolution, readings map[string]*float64, missing []sensors.Absence) error {
+func energyText(to io.Writer, r account.Resolution, readings map[string]*float64, missing []sensors.Absence, families map[string]bool) error {
 	if name := r.Name(); name != "" {
 		fmt.Fprintf(to, "Energy of this machine: %s\n", screen.Clean(name))
 	} else {
@@ -88,7 +88,7 @@ func energyText(to io.Writer, r account.Resolution, readings map[string]*float64
 	}
 	first := true
 	for _, a := range missing {
-		if strings.Count(a.ID, "/") > 1 || !isEnergySource(a.Family) {
+		if strings.Count(a.ID, "/") > 1 || !families[a.Family] {
 			continue
 		}
 		if first {
@@ -97,19 +97,20 @@ func energyText(to io.Writer, r account.Resolution, readings map[string]*float64
 		}
 		fmt.Fprintf(to, "%s: %s\n", screen.Clean(a.ID), screen.Clean(a.Reason))
 	}
-	if slices.ContainsFunc(missing, func(a sensors.Absence) bool { return a.Present() && isEnergySource(a.Family) }) {
+	if slices.ContainsFunc(missing, func(a sensors.Absence) bool { return a.Present() && families[a.Family] }) {
 		fmt.Fprintln(to, "\nergon doctor tells what would help.")
 	}
 	return nil
 }
 
-// isEnergySource reports whether a family can measure energy.
-func isEnergySource(family string) bool {
-	switch family {
-	case "perf", "rapl", "hwmon", "battery", "gpu", "nvml":
-		return true
+// energyFamilies returns the families that can measure energy.
+func energyFamilies(backends []sensors.Backend) map[string]bool {
+	families := make(map[string]bool)
+	for _, b := range backends {
+		families[b.FamilyName()] = families[b.FamilyName()] || b.Energy
+		families[b.Name] = families[b.FamilyName()] // as older tapes have it
 	}
-	return false
+	return families
 }
 
 // energyLine is a domain in the order of the tree.

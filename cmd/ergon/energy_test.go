@@ -28,10 +28,10 @@ func TestEnergyOfRecordedMachines(t *testing.T) {
 			host := fixture.Host(t, name)
 			list, missing := energySensors(t, host)
 			var text, object bytes.Buffer
-			if err := energyTree(&text, list, missing, false); err != nil {
+			if err := energyTree(&text, backend.All(), list, missing, false); err != nil {
 				t.Fatal(err)
 			}
-			if err := energyTree(&object, list, missing, true); err != nil {
+			if err := energyTree(&object, backend.All(), list, missing, true); err != nil {
 				t.Fatal(err)
 			}
 			got := strings.NewReplacer(host.Sys, "/sys",

@@ -64,7 +64,7 @@ func (p *program) sensors(ctx context.Context, o SensorsOptions) (err error) {
 		return err
 	}
 	if o.Energy {
-		return energyTree(p.out, ready.Sensors, ready.Missing, o.JSON)
+		return energyTree(p.out, p.backends, ready.Sensors, ready.Missing, o.JSON)
 	}
 	rows := make([]sensorRow, 0, len(ready.Sensors)+len(ready.Missing))
 	for _, s := range ready.Sensors {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -40,6 +42,7 @@ func BaselineOf(list []*series.Series, start time.Time, missing []sensors.Absenc
 			return datamodel.Baseline{Reason: "no time passed between the readings"}
 		}
 		base.Duration = max(base.Duration, window)
+		base.Sensors = append(base.Sensors, s.Sensor().ID)
 		base.Power += m.Value / window
 		base.Spread += m.Std // as if all rose and fell together, which is the worst case
 	}
@@ -106,8 +109,13 @@ func (h *host) idle(whole float64, w *doubts) datamodel.Metric {
 			cmp.Or(base.Cover, "nothing"), h.energy.name))
 	}
 	var window time.Duration
+	var ids []string
 	for _, s := range h.energy.cpu {
-		window += s.Span()
+		window, ids = window+s.Span(), append(ids, s.Sensor().ID)
+	}
+	if len(base.Sensors) > 0 && !slices.Equal(base.Sensors, ids) {
+		return datamodel.Missing(name, units.Joule, fmt.Sprintf("the baseline covers %s, but the energy covers %s",
+			strings.Join(base.Sensors, ", "), strings.Join(ids, ", ")))
 	}
 	length := window.Seconds() / float64(len(h.energy.cpu))
 	v := base.Power * length

@@ -37,10 +37,12 @@ type Domain struct {
 	Why string
 }
 
-// summedWhy is the Why of a domain in the sum. unreadableWhy starts the Why of a domain that cannot be read.
+// summedWhy is the Why of a domain in the sum. unreadableWhy starts the Why of a domain that cannot be read, and noMeterWhy
+// that of a counter that never moves.
 const (
 	summedWhy     = "summed"
 	unreadableWhy = "unreadable: "
+	noMeterWhy    = "not summed: "
 )
 
 // Name returns the name of everything that is summed: the cover and, if there are any, the GPUs.
@@ -122,7 +124,11 @@ func Resolve(list []sensors.Sensor, missing []sensors.Absence) Resolution {
 	}
 	for _, a := range missing {
 		if s, ok := unreadable(a); ok && !slices.ContainsFunc(r.entries, func(e entry) bool { return e.sensor.ID == s.ID }) {
-			r.add(s, cmp.Or(a.Reason, "no reason given"))
+			prefix := unreadableWhy
+			if a.Cause == sensors.NoMeter {
+				prefix = noMeterWhy
+			}
+			r.add(s, prefix+cmp.Or(a.Reason, "no reason given"))
 		}
 	}
 	r.choose()
@@ -149,7 +155,7 @@ type entry struct {
 	kind   sensors.DomainKind
 	// thing is equal for all sensors that read the same domain.
 	thing sensors.Domain
-	// reason says why the sensor cannot be read. It is "" if it can be read.
+	// reason is the Why of a sensor that cannot be read. It is "" if it can be read.
 	reason  string
 	covered bool
 }
@@ -269,7 +275,7 @@ func (r *resolver) domain(i int) Domain {
 	}
 	switch {
 	case e.reason != "":
-		d.Why = unreadableWhy + e.reason
+		d.Why = e.reason
 	case d.Same != "":
 		d.Why = "same as " + d.Same
 	case e.covered:

@@ -75,8 +75,11 @@ func (l *Live) power(list []*series.Series, oldest time.Duration) float64 {
 		if !ok {
 			before = meter{at: first, power: math.NaN()}
 		}
-		if last > before.at {
-			energy := s.Energy().Value
+		energy := s.Energy().Value
+		if s.Stands() { // its energy so far is known, but not its power
+			return math.NaN()
+		}
+		if last > before.at && !(energy == before.energy && s.Sensor().Kind == sensors.Counter) {
 			power := (energy - before.energy) / (last - before.at).Seconds()
 			if power < 0 { // a wrap that was not one was undone
 				power = math.NaN()

@@ -73,7 +73,7 @@ func (s *Series) Hidden() float64 {
 		return 0
 	}
 	hidden := s.hidden
-	if s.standsAtLast() {
+	if s.Stands() {
 		hidden += s.mostIn(s.lastAt - s.movedFrom)
 	}
 	if s.wraps > 0 && s.sensor.MaxRate <= 0 {
@@ -161,9 +161,9 @@ func (s *Series) stuckAfter() time.Duration {
 	return max(least, most*s.updates())
 }
 
-// standsAtLast reports whether the counter stands at the last reading for longer than its usual pauses. It is false if
+// Stands reports whether the counter stands at the last reading for longer than its usual pauses. It is false if
 // the counter never moved; WhyNoDelta reports that.
-func (s *Series) standsAtLast() bool {
+func (s *Series) Stands() bool {
 	still, stuck := s.lastAt-s.movedAt, s.stuckAfter()
 	return (s.less || stuck > 0 && still >= stuck) && still != s.lastAt-s.firstAt
 }
@@ -171,7 +171,7 @@ func (s *Series) standsAtLast() bool {
 // Standing returns the time in which the counter did not move, if that exceeds its usual pauses. It covers the time up
 // to the last reading and earlier.
 func (s *Series) Standing() time.Duration {
-	if s.standsAtLast() {
+	if s.Stands() {
 		return s.stuck + s.lastAt - s.movedAt
 	}
 	return s.stuck

@@ -42,6 +42,9 @@ const (
 	// keeps the file open would never see a renamed file, and would often find a truncated one empty.
 	width = 12
 
+	// shareFile has the part of the curve's power that the zone draws. No kernel has this file.
+	shareFile = "fakerapl_share"
+
 	class   = "class/powercap"
 	devices = "devices/virtual/powercap"
 )
@@ -53,6 +56,12 @@ type Machine struct {
 	// Dies replaces the package by two dies that both show the whole package's counter, as some EPYCs do. core and psys
 	// are left out. Twin adds the package a second time as an MMIO zone.
 	Dies, Twin bool
+	// Sockets is the number of packages without core and psys. 0 means the laptop.
+	Sockets int
+	// Platform leaves psys alone, as some hypervisors do.
+	Platform bool
+	// Dead names zones whose counters never move.
+	Dead []string
 }
 
 // zone is a zone of the tree: its path below devices, its name, the start of its counter in µJ, and the part of the
@@ -64,6 +73,17 @@ type zone struct {
 }
 
 func (m Machine) zones() []zone {
+	list := m.living()
+	for i := range list {
+		if slices.Contains(m.Dead, list[i].name) {
+			list[i].share = 0
+		}
+	}
+	return list
+}
+
+// living lists the zones as if all counters moved.
+func (m Machine) living() []zone {
 	start := m.Range - min(100e6, m.Range/2)
 	if m.Dies {
 		return []zone{
@@ -71,10 +91,22 @@ func (m Machine) zones() []zone {
 			{path: "intel-rapl/intel-rapl:1", name: "package-0-die-1", start: start, share: 1},
 		}
 	}
+	psys := zone{path: "intel-rapl/intel-rapl:1", name: "psys", start: 0, share: 1.4}
+	if m.Platform {
+		return []zone{psys}
+	}
+	if m.Sockets > 0 {
+		var list []zone
+		for i := range m.Sockets {
+			n := strconv.Itoa(i)
+			list = append(list, zone{path: "intel-rapl/intel-rapl:" + n, name: "package-" + n, start: start, share: 1})
+		}
+		return list
+	}
 	list := []zone{
 		{path: "intel-rapl/intel-rapl:0", name: "package-0", start: start, share: 1},
 		{path: "intel-rapl/intel-rapl:0/intel-rapl:0:0", name: "core", start: 5e6, share: 0.6},
-		{path: "intel-rapl/intel-rapl:1", name: "psys", start: 0, share: 1.4},
+		psys,
 	}
 	if m.Twin {
 		list = append(list, zone{path: "intel-rapl-mmio/intel-rapl-mmio:0", name: "package-0", start: start, share: 1})
@@ -100,6 +132,7 @@ func (m Machine) Create(dir string) error {
 			"name":                z.name,
 			"energy_uj":           fmt.Sprintf("%0*d", width, z.start),
 			"max_energy_range_uj": strconv.FormatUint(m.Range, 10),
+			shareFile:             strconv.FormatFloat(z.share, 'g', -1, 64),
 		} {
 			if err := os.WriteFile(filepath.Join(at, name), []byte(text+"\n"), 0o644); err != nil {
 				return fmt.Errorf("fakerapl: %w", err)
@@ -134,17 +167,6 @@ type counter struct {
 	gone       units.Energy
 }
 
-// shares returns the part of the curve's power that a zone draws, by the zone's name.
-func shares() map[string]float64 {
-	list := map[string]float64{}
-	for _, m := range []Machine{{}, {Dies: true}} {
-		for _, z := range m.zones() {
-			list[z.name] = z.share
-		}
-	}
-	return list
-}
-
 // Open opens the counters of a tree that Create has written. They go on from their present values. The faults happen
 // while the tree is driven.
 func Open(dir string, faults ...Fault) (*Tree, error) {
@@ -167,11 +189,14 @@ func Open(dir string, faults ...Fault) (*Tree, error) {
 }
 
 func openCounter(path string) (counter, error) {
-	name, err := os.ReadFile(filepath.Join(filepath.Dir(path), "name"))
+	part, err := os.ReadFile(filepath.Join(filepath.Dir(path), shareFile))
 	if err != nil {
 		return counter{}, err
 	}
-	share, known := shares()[strings.TrimSuffix(string(name), "\n")]
+	share, err := strconv.ParseFloat(strings.TrimSuffix(string(part), "\n"), 64)
+	if err != nil {
+		return counter{}, err
+	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return counter{}, err
@@ -182,7 +207,7 @@ func openCounter(path string) (counter, error) {
 	}
 	wrap, _ := strconv.ParseUint(strings.TrimSuffix(string(most), "\n"), 10, 64)
 	base, err := strconv.ParseUint(strings.TrimSuffix(string(text), "\n"), 10, 64)
-	if err != nil || len(text) != width+1 || base > wrap || wrap == 0 || !known {
+	if err != nil || len(text) != width+1 || base > wrap || wrap == 0 {
 		return counter{}, fmt.Errorf("%s: %q is not a counter of fakerapl", path, text)
 	}
 	file, err := os.OpenFile(path, os.O_WRONLY, 0)

@@ -21,6 +21,9 @@ const (
 	confirmFrom = 200 * time.Millisecond
 	// awaited is the number of update periods that a counter is awaited after the last reading.
 	awaited = 3
+	// lookFor is how long a list of sensors waits for a counter to move. It judges counters that move five times as
+	// often.
+	lookFor = 100 * time.Millisecond
 )
 
 // fineCounters returns the indices of the energy counters that move so often that one can wait for it.
@@ -74,5 +77,28 @@ func (r *reader) confirm() {
 			r.stats.Edges = append(r.stats.Edges, datamodel.Edge{Sensor: r.list[i].ID, After: &rise})
 			return true
 		})
+	}
+}
+
+// still waits until the energy counters move, at most lookFor, and returns those that did not. It does not judge counters
+// that may stand for a good part of that time.
+func (r *reader) still() []int {
+	left := slices.DeleteFunc(energyCounters(r.list), func(i int) bool {
+		return r.list[i].Update <= 0 || r.list[i].Update > lookFor/5 || math.IsNaN(r.row[i])
+	})
+	if len(left) == 0 {
+		return nil
+	}
+	row := make([]float64, len(r.row))
+	for end := time.Now().Add(lookFor); ; {
+		late := time.Now().After(end)
+		if r.source.Read(row) != nil {
+			return nil
+		}
+		left = slices.DeleteFunc(left, func(i int) bool { return row[i] != r.row[i] })
+		if late || len(left) == 0 {
+			return left
+		}
+		time.Sleep(time.Millisecond)
 	}
 }

@@ -92,7 +92,8 @@ func (e *Engine) Attach(subject Subject) (*Ready, error) {
 			}
 		}
 		if e.config.List {
-			ready.Sensors = append(ready.Sensors, list(r, interval)...)
+			present, absent := list(r, interval)
+			ready.Sensors, e.missing = append(ready.Sensors, present...), append(e.missing, absent...)
 		}
 		e.place(r, interval, !e.local && (o.backend.Alone || !e.config.shared()))
 	}
@@ -183,9 +184,7 @@ func (e *Engine) openAll(wanted func(sensors.Backend) bool) []opening {
 		select {
 		case opened[i] = <-late[i]:
 		case <-deadline:
-			opened[i].absences = []sensors.Absence{{
-				ID: b.Name, Family: b.Name, Cause: sensors.TimedOut, Reason: fmt.Sprintf("did not open within %v", openTimeout),
-			}}
+			opened[i].absences = []sensors.Absence{b.Absent(sensors.TimedOut, fmt.Sprintf("did not open within %v", openTimeout))}
 			expired := make(chan time.Time)
 			close(expired)
 			deadline = expired
@@ -197,7 +196,7 @@ func (e *Engine) openAll(wanted func(sensors.Backend) bool) []opening {
 func openOne(b sensors.Backend, setup sensors.Setup) opening {
 	src, absences, err := b.Open(context.Background(), setup)
 	if err != nil {
-		absences = append(absences, sensors.AbsenceOf(b.Name, err))
+		absences = append(absences, b.AbsenceOf(err))
 		src = nil
 	}
 	return opening{b, src, absences}
@@ -334,29 +333,37 @@ func (e *Engine) warn(subject, text string) {
 }
 
 // list describes the reader's sensors with one reading each. If a source hangs, its sensors have no reading. list abandons its
-// goroutine, because the process ends soon.
-func list(r *reader, interval time.Duration) []Listed {
-	done := make(chan struct{})
+// goroutine, because the process ends soon. A counter that is no meter is listed as absent.
+func list(r *reader, interval time.Duration) (present []Listed, absent []sensors.Absence) {
+	done := make(chan []int, 1)
 	go func() {
-		defer close(done)
 		if r.source.Read(r.row) == nil && slices.ContainsFunc(r.row, math.IsNaN) {
 			time.Sleep(settle) // a difference needs two readings
 			_ = r.source.Read(r.row)
 		}
+		done <- r.still()
 	}()
+	var still []int
 	read := false
 	select {
-	case <-done:
+	case still = <-done:
 		read = true
 	case <-time.After(readTimeout):
 	}
-	out := make([]Listed, len(r.list))
 	for i, sensor := range r.list {
-		out[i] = Listed{Sensor: sensor, Backend: r.name, Interval: interval}
-		if read && (sensor.Kind == sensors.Counter || sensor.Range.Holds(r.row[i])) && !math.IsNaN(r.row[i]) {
-			v := r.row[i]
-			out[i].Reading = &v
+		if slices.Contains(still, i) {
+			absent = append(absent, sensors.Absence{
+				ID: sensor.ID, Family: sensor.Family, Source: sensor.Source, Cause: sensors.NoMeter,
+				Reason: fmt.Sprintf("the counter did not move in %v: no meter", lookFor), Domain: sensor.Domain, Device: sensor.Device,
+			})
+			continue
 		}
+		l := Listed{Sensor: sensor, Backend: r.name, Interval: interval}
+		if read && !math.IsNaN(r.row[i]) {
+			v := r.row[i]
+			l.Reading = &v
+		}
+		present = append(present, l)
 	}
-	return out
+	return present, absent
 }

@@ -48,13 +48,11 @@ func (e *Engine) Missing() []sensors.Absence {
 		}
 		if b.There != nil {
 			if err := b.There(e.config.Setup); err != nil {
-				list = append(list, sensors.AbsenceOf(b.Name, err))
+				list = append(list, b.AbsenceOf(err))
 				continue
 			}
 		}
-		list = append(list, sensors.Absence{
-			ID: b.Name, Family: b.Name, Cause: sensors.TooShort, Reason: "read from the first beat on, but the sampler did not join",
-		})
+		list = append(list, b.Absent(sensors.TooShort, "read from the first beat on, but the sampler did not join"))
 	}
 	return list
 }
