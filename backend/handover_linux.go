@@ -104,7 +104,7 @@ const (
 	handedFirst          // the time of the first look, in ns of the monotonic clock
 	handedStopped        // 1 if the target was stopped then
 	handedLargest        // the largest memory seen, in By
-	handedOthers         // to the end: the runner's children that do not belong to the target
+	handedOthers         // to the end: children of the target's parent that do not belong to the target
 )
 
 // HandOver hands over the first readings of the clocks, with which later ones are compared.

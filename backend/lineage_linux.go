@@ -8,14 +8,14 @@ import (
 )
 
 // lineage tells whether a process belongs to the target: it is in the target's cgroup, descends from the target, or is
-// an orphan of the target that the runner has adopted. It is for the few processes that a driver names. The target family
+// an orphan of the target that the target's parent has adopted. It is for the few processes that a driver names. The target family
 // follows all processes (see tree).
 type lineage struct {
-	target, runner int
+	target, parent int
 	// groups are the lines of the target's /proc/PID/cgroup that this process does not have: the cgroups that the runner
 	// made for the target.
 	groups []string
-	// others are children of the runner that do not belong to the target: the sampler, and earlier children.
+	// others are children of the target's parent that do not belong to the target: the runner or the sampler, and earlier children.
 	others []int
 	// known has the answer for each process that was asked for, by process id.
 	known map[int]kin
@@ -30,12 +30,12 @@ type kin struct {
 // mostKin is the most answers that are kept. Then all are dropped and found again.
 const mostKin = 4096
 
-// newLineage returns the lineage of the target. The runner's children of this moment, except the target, are others.
-func newLineage(target, runner int) *lineage {
-	l := &lineage{target: target, runner: runner, known: map[int]kin{}}
+// newLineage returns the lineage of the target. The children of its parent at this moment, except the target, are others.
+func newLineage(target, parent int) *lineage {
+	l := &lineage{target: target, parent: parent, known: map[int]kin{}}
 	own := groupsOf(os.Getpid())
 	l.groups = slices.DeleteFunc(groupsOf(target), func(line string) bool { return slices.Contains(own, line) })
-	path := "/proc/" + strconv.Itoa(runner) + "/task/" + strconv.Itoa(runner) + "/children"
+	path := "/proc/" + strconv.Itoa(parent) + "/task/" + strconv.Itoa(parent) + "/children"
 	if b, err := os.ReadFile(path); err == nil {
 		l.others = slices.DeleteFunc(appendNumbers(nil, b), func(pid int) bool { return pid == target })
 	}
@@ -62,16 +62,16 @@ func (l *lineage) has(pid int) (member, known bool) {
 	return k.member, true
 }
 
-// descends goes up from a process to the target or to the runner. A process that reaches the runner through one of its
+// descends goes up from a process to the target or to its parent. A process that reaches the parent through one of its
 // other children does not belong to the target.
 func (l *lineage) descends(pid, parent int) bool {
 	for range 1000 { // no tree is that deep, and a tree that changes during the loop could make a circle
 		switch {
 		case pid == l.target:
 			return true
-		case slices.Contains(l.others, pid) || pid == l.runner || pid <= 1:
+		case slices.Contains(l.others, pid) || pid == l.parent || pid <= 1:
 			return false
-		case parent == l.runner && l.runner > 0:
+		case parent == l.parent && l.parent > 0:
 			return true
 		}
 		s, ok := processStatOf(parent)

@@ -38,7 +38,7 @@ var errMIGUse = &absenceError{sensors.Unsupported, "in MIG mode the driver does 
 // usersPause, and once more when the target has ended. Between two looks, the use stays as it is, and memory and processes
 // are NaN.
 type gpuUsers struct {
-	runner int
+	parent int
 	// foreign says why NVML's process ids mean nothing here; nil if they are valid.
 	foreign error
 	kin     *lineage
@@ -94,7 +94,7 @@ func processSensors() []sensors.Sensor {
 
 func newGPUUsers(setup sensors.Setup) gpuUsers {
 	u := gpuUsers{
-		runner: setup.Runner, pidfd: -1, began: time.Now(), looks: budget{share: usersShare},
+		parent: setup.Parent, pidfd: -1, began: time.Now(), looks: budget{share: usersShare},
 	}
 	// The first PID namespace has this number on every Linux (PROC_PID_INIT_INO in include/linux/proc_ns.h).
 	if ns, err := os.Readlink("/proc/self/ns/pid"); err != nil || ns != "pid:[4026531836]" {
@@ -176,7 +176,7 @@ func (u *gpuUsers) follow(pid int) {
 	if u.foreign != nil || u.kin != nil {
 		return
 	}
-	u.kin = newLineage(pid, u.runner)
+	u.kin = newLineage(pid, u.parent)
 	if fd, err := unix.PidfdOpen(pid, 0); err == nil {
 		u.pidfd = fd
 	} else if errors.Is(err, unix.ESRCH) {

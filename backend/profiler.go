@@ -79,7 +79,7 @@ func profilerSensors(cpu, memory string, runner error) ([]sensors.Sensor, []sens
 		profilerMemory: row("memory", units.Byte, sensors.Gauge, sensors.SamplerMemory, memory,
 			"resident memory of the sampler, including shared pages of its program file"),
 		profilerRunnerCPU: row("runner_cpu_time", units.Second, sensors.Counter, sensors.RunnerCPU, cpu,
-			"CPU time of the runner, the process that starts the command and writes the results"),
+			"CPU time of the runner, which writes the results, and of the launcher, which starts the command"),
 		profilerRunnerMemory: row("runner_memory", units.Byte, sensors.Gauge, sensors.RunnerMemory, memory,
 			"resident memory of the runner, including shared pages of its program file"),
 	}

@@ -20,7 +20,9 @@ type ownCost struct {
 	list   []sensors.Sensor
 	statm  [2]*file // of the sampler, of the runner
 	clocks [2]int32
-	spec   unix.Timespec
+	// launcher is the CPU clock of the launcher, whose time counts as the runner's; 0 if there is none.
+	launcher int32
+	spec     unix.Timespec
 	// since is how far the clocks were ahead of the monotonic clock at the first reading. suspended is the last reported
 	// suspended time. Both are in ns.
 	since     [clockReadings]int64
@@ -38,6 +40,9 @@ func openProfiler(setup sensors.Setup) (sensors.Source, []sensors.Absence, error
 	}
 	s := &ownCost{clocks: [2]int32{unix.CLOCK_PROCESS_CPUTIME_ID, cpuClock(setup.Runner)}}
 	s.statm[0], s.alone = own, setup.InRunner
+	if setup.Parent > 0 && setup.Parent != setup.Runner {
+		s.launcher = cpuClock(setup.Parent)
+	}
 	var runner error
 	switch {
 	case setup.Runner <= 0:
@@ -143,8 +148,12 @@ func (s *ownCost) Read(dst []float64) error {
 		if pages, ok := parseResident(b); ok {
 			dst[profilerRunnerCPU*i+profilerMemory] = float64(pages * pageSize())
 		}
-		if quick.ClockGettime(s.clocks[i], &s.spec) == 0 {
-			dst[profilerRunnerCPU*i+profilerCPU] = float64(s.spec.Nano()) / 1e9
+		if ns, ok := s.time(s.clocks[i]); ok {
+			if i == 1 && s.launcher != 0 {
+				launcher, _ := s.time(s.launcher) // the runner ends with it
+				ns += launcher
+			}
+			dst[profilerRunnerCPU*i+profilerCPU] = float64(ns) / 1e9
 		}
 	}
 	return nil

@@ -139,7 +139,7 @@ func (s *targetSource) settle(setup sensors.Setup) {
 	if group == "" {
 		group = setup.Target.MemoryGroup
 	}
-	s.tree = newTree(group, setup.Runner)
+	s.tree = newTree(group, setup.Parent)
 	s.tree.arguments = setup.Arguments
 	s.list = s.sensors()
 	if s.cpu != nil {

@@ -465,20 +465,20 @@ func (s *subject) follow() {
 	})
 	runner := os.Getpid()
 	if group.Add(s.Process.Pid) == nil && group.CPU != "" {
-		host := sensors.Setup{Runner: runner, Target: sensors.Target{CPUGroup: group.CPU, MemoryGroup: group.Memory}}
+		host := sensors.Setup{Parent: runner, Target: sensors.Target{CPUGroup: group.CPU, MemoryGroup: group.Memory}}
 		source, _ := sensortest.Open(s.t, target(), host)
 		s.sources["cgroup"] = &followed{Source: source}
 	} else {
 		testenv.Without(s.t, testenv.CgroupV2, group.CPUReason)
 	}
-	source, _ := sensortest.Open(s.t, target(), sensors.Setup{Runner: runner})
+	source, _ := sensortest.Open(s.t, target(), sensors.Setup{Parent: runner})
 	if source.(*targetSource).clock != nil {
 		s.sources["perf"] = &followed{Source: source}
 	} else {
 		testenv.Without(s.t, testenv.PerfEvent, source.Sensors()[targetCPU].Source)
 	}
 	walk := newTargetSource(sensors.Target{})
-	walk.settle(sensors.Setup{Runner: runner})
+	walk.settle(sensors.Setup{Parent: runner})
 	s.t.Cleanup(func() { _ = walk.Close() })
 	s.sources["walk"] = &followed{Source: walk}
 	s.look = walk.look

@@ -69,7 +69,7 @@ func (c *counts) add(d *counts) {
 // A look does not allocate once it has seen all processes.
 type tree struct {
 	group  string // the cgroup that lists the processes; if empty, they are found as children
-	runner int    // the process that adopts orphans of the target if it is a subreaper; 0 is none
+	parent int    // the target's parent, which adopts orphans of the target if it is a subreaper; 0 is none
 	// arguments asks for the command lines.
 	arguments bool
 	// procs is the open /proc. It is nil if there is none, or if it belongs to another PID namespace. Then no process is
@@ -84,7 +84,7 @@ type tree struct {
 
 	groupFD  int   // cgroup.procs (v2), kept open
 	dirFD    int   // the group's folder
-	adopted  int   // children of the runner
+	adopted  int   // children of parent
 	others   []int // children from before the target, and the sampler
 	unified  bool
 	kept     int
@@ -153,10 +153,10 @@ type process struct {
 }
 
 // newTree returns a tree that follows no process yet.
-func newTree(group string, runner int) *tree {
+func newTree(group string, parent int) *tree {
 	t := &tree{
 		memory: holdings{shares: budget{share: sharesShare}},
-		group:  group, runner: runner, epoch: time.Now(), page: pageSize(), known: map[int]*process{}, groupFD: -1, dirFD: -1, adopted: -1,
+		group:  group, parent: parent, epoch: time.Now(), page: pageSize(), known: map[int]*process{}, groupFD: -1, dirFD: -1, adopted: -1,
 		path: make([]byte, 0, 256), buf: make([]byte, 8192),
 	}
 	t.procs, t.foreign = procfs.Open()
@@ -185,8 +185,8 @@ func (t *tree) follow(pid int) {
 	if p := t.known[pid]; p != nil {
 		t.begin(p)
 	}
-	if t.runner > 0 && t.runner != pid {
-		t.adopted = t.openProc(t.runner, "task", t.runner, "children")
+	if t.parent > 0 && t.parent != pid {
+		t.adopted = t.openProc(t.parent, "task", t.parent, "children")
 		t.others = append(slices.Clone(t.listed(t.adopted)), os.Getpid())
 	}
 }

@@ -69,6 +69,6 @@ type Ledger struct {
 	// Survivors is the number of descendants that were still alive after the target ended.
 	Survivors *float64 `json:"survivors,omitempty"`
 
-	// RunnerTime is the CPU time of the runner, in s.
+	// RunnerTime is the CPU time of the runner and the launcher, in s.
 	RunnerTime *float64 `json:"runner_time,omitempty"`
 }

@@ -102,3 +102,12 @@ func count[N int | int64 | uint64](n N) *float64 {
 	f := float64(n)
 	return &f
 }
+
+// ownTime returns the CPU time of this process and of the launcher, in s, or nil if it is unknown.
+func (o *round) ownTime() *float64 {
+	t := ownTime()
+	if launcher, ok := launch.CPUTime(o.Launcher.PID()); t != nil && ok && o.Launcher.PID() != 0 {
+		*t += launcher.Seconds()
+	}
+	return t
+}

@@ -30,7 +30,7 @@ func (o *round) process() (account.Result, error) {
 		// Little is in memory, so collecting garbage is not worth its 1.5 ms.
 		defer debug.SetGCPercent(debug.SetGCPercent(400))
 	}
-	o.ledger.RunnerTime = ownTime()
+	o.ledger.RunnerTime = o.ownTime()
 	if o.folder.room != nil && t.spool != nil {
 		_ = o.folder.room.Save(store.State{Run: o.run, Ledger: o.ledger}) // only Recover needs it
 	}

@@ -41,7 +41,7 @@ type round struct {
 }
 
 func newRound(s *Session, command []string) *round {
-	now := time.Now()
+	now := time.Now().UTC() // not in the zone that TZ gives the command
 	o := &round{Session: s, group: &cgroup.Group{}, unit: newID(now)}
 	o.run = datamodel.Run{
 		Schema: datamodel.ManifestSchema, ID: o.unit, Project: o.Project, Command: command,
@@ -53,7 +53,7 @@ func newRound(s *Session, command []string) *round {
 	}
 	o.run.Folder, _ = os.Getwd()
 	config := o.Config
-	config.Setup.Runner = os.Getpid()
+	config.Setup.Runner, config.Setup.Parent = os.Getpid(), o.parent()
 	config.Setup.Dirs = append([]string{o.run.Folder}, config.Setup.Dirs...)
 	o.sampler.config = config
 	o.readings = readings{process: o.sampler, config: config}
@@ -84,7 +84,7 @@ func (o *round) measure(ctx context.Context) (Report, error) {
 	if o.held {
 		o.before, _ = launch.CPUTime(o.target.PID())
 	}
-	began := time.Now()
+	began := time.Now().UTC()
 	if err := o.target.Start(); err != nil {
 		o.refused(err)
 		o.endReadings(ctx)
@@ -206,10 +206,18 @@ func (o *round) hold() error {
 func (o *round) begin(ctx context.Context) {
 	if o.group.CPU == "" {
 		// Without a cgroup, only perf or the process that reaps an orphan knows the orphan's CPU time.
-		o.orphans.adopted = launch.Adopt() == nil
+		o.orphans.adopted = o.Launcher.Adopt() == nil
 	}
 	o.quota.watch(o.group)
 	o.readings.begin(ctx)
+}
+
+// parent returns the process id of the target's parent: the launcher, or this process.
+func (o *round) parent() int {
+	if pid := o.Launcher.PID(); pid != 0 {
+		return pid
+	}
+	return os.Getpid()
 }
 
 // known says whether the target has a process id before it is started.

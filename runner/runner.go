@@ -24,10 +24,15 @@ type Launcher interface {
 	// Hold makes the process of a command. It may be called again after the command has ended. A *launch.GroupError
 	// names a cgroup that the process could not be put into.
 	Hold(launch.Command) (launch.Target, error)
-	// PID returns the process id of the launcher itself, a child of this process. It returns 0 if the launcher is closed
-	// or has no process.
+	// PID returns the process id of the launcher itself, which is the parent of the commands. It returns 0 if this process
+	// is their parent.
 	PID() int
-	// Close ends the launcher, not the processes that it has made. A second call does nothing.
+	// Adopt makes the parent of the commands the parent of their orphans as well.
+	Adopt() error
+	// Orphans returns the CPU time of the adopted processes that have ended since the last call. If this process is the
+	// parent, Orphans reaps them, except those named.
+	Orphans(except ...int) (user, system time.Duration)
+	// Close says that no further commands follow. Processes that the launcher has made are not affected.
 	Close() error
 }
 

@@ -49,11 +49,12 @@ func (o *round) wait(ctx context.Context, began time.Time) error {
 	if o.Timeout > 0 {
 		limit = time.After(o.Timeout - time.Since(began))
 	}
-	var orphans <-chan time.Time
-	if o.orphans.adopted {
-		t := time.NewTicker(time.Second)
-		defer t.Stop()
-		orphans = t.C
+	var orphans <-chan os.Signal
+	if o.orphans.adopted && o.parent() == os.Getpid() {
+		var stop func()
+		orphans, stop = launch.ChildrenEnd()
+		defer stop()
+		o.reapOrphans() // one may have ended before
 	}
 	for {
 		if o.readings.again {
@@ -118,16 +119,11 @@ func (o *round) reap(began time.Time) error {
 	return err
 }
 
-// reapOrphans reaps the target's orphans that have ended.
+// reapOrphans reaps the target's orphans that have ended, and counts their CPU time.
 func (o *round) reapOrphans() {
-	_, user, system := launch.Orphans(append(o.ours(), o.target.PID())...)
+	user, system := o.Launcher.Orphans(append(o.sampler.pids(), o.target.PID())...)
 	o.orphans.time += user + system
 	o.orphans.user += user
-}
-
-// ours lists the children of this process that do not belong to the target: the launcher and the samplers.
-func (o *round) ours() []int {
-	return append(o.sampler.pids(), o.Launcher.PID())
 }
 
 // sameRequest is the time within which two equal signals from our group's leader count as one. On a busy machine, the two
@@ -172,14 +168,14 @@ func (o *round) lastSignals() {
 	}
 }
 
-// endTree kills the command and all its processes: those in its cgroup or, without one, our descendants except the launcher
-// and the sampler. It repeats this until none is left, because they may fork in between.
+// endTree kills the command and all its processes: those in its cgroup or, without one, the descendants of its parent except ours. It
+// repeats this until none is left, because they may fork in between.
 func (o *round) endTree() {
 	_ = o.target.Signal(os.Kill)
 	for range 100 {
 		pids, err := o.group.Pids()
 		if o.group.CPU == "" && o.group.Memory == "" {
-			pids, err = launch.Descendants(o.ours()...)
+			pids, err = launch.Descendants(o.parent(), append(o.sampler.pids(), os.Getpid())...)
 		}
 		if err != nil || len(pids) == 0 {
 			return

@@ -213,6 +213,9 @@ type Setup struct {
 	Arguments bool `json:"arguments,omitempty"`
 	// Runner is the process id of the runner, whose cost the profiler family reads. 0 means that there is none.
 	Runner int `json:"runner,omitempty"`
+	// Parent is the process id of the target's parent, which may adopt the target's orphans: the launcher, or without one
+	// the runner. 0 means that there is none.
+	Parent int `json:"parent,omitempty"`
 	// InRunner is true if the runner itself reads, because there is no sampler yet.
 	InRunner bool `json:"-"`
 	// Target tells the target family what to follow.

@@ -26,7 +26,7 @@ func TestRatedMachines(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			host := fixture.Host(t, c.name)
 			info := backend.Describe(host)
-			complete(t.Context(), host, nil, time.Second, &info, nil)
+			complete(t.Context(), host, nil, nil, time.Second, &info, nil)
 			r := account.Rate(info)
 			if r.Power != c.power || !strings.Contains(r.Of+r.Reason, c.says) {
 				t.Errorf("%q: %+v, want %g W, %q", info.CPU, r, c.power, c.says)

@@ -32,24 +32,22 @@ func (u *usage) Error() string { return u.err.Error() }
 
 func (u *usage) Unwrap() error { return u.err }
 
-// exit prints what is wrong in one line and returns the exit code. If a signal ended the target, it does not return: ergon dies
-// of that signal.
-func (p *program) exit(err error) int {
+// exit prints what is wrong in one line and returns the exit code. If a signal ended the target, it also returns the signal,
+// which ergon dies of.
+func (p *program) exit(err error) (code, signal int) {
 	var s status
 	var d died
 	switch {
 	case err == nil:
-		return 0
+		return 0, 0
 	case errors.As(err, &s):
-		return int(s)
+		return int(s), 0
 	case errors.As(err, &d):
-		_ = p.launcher.Close()
-		launch.Die(int(d))
-		return launch.State{Signal: int(d)}.Code() // not reached where a signal can end us
+		return launch.State{Signal: int(d)}.Code(), int(d)
 	default:
 		p.complain(err)
 	}
-	return runner.ExitErgon
+	return runner.ExitErgon, 0
 }
 
 // complain writes an error to stderr, joined errors in one line.

@@ -21,7 +21,7 @@ import (
 )
 
 func main() {
-	os.Exit(run(context.Background(), os.Args, stdio{os.Stdin, screen.New(os.Stdout), screen.New(os.Stderr)}, backend.All()))
+	os.Exit(run(context.Background(), os.Args, stdio{os.Stdin, screen.New(os.Stdout), screen.New(prelaunch.Stderr())}, backend.All()))
 }
 
 // stdio holds what a command reads and writes. All text goes through a screen, which escapes what could control a terminal.
@@ -37,6 +37,8 @@ type program struct {
 	launcher runner.Launcher
 	// configFile is the settings file that --config or ERGON_CONFIG names.
 	configFile string
+	// aside holds NAME=VALUE of variables that the caller has set for the command. This process does not have them.
+	aside []string
 }
 
 // run is the whole program; it returns the exit code.
@@ -53,14 +55,23 @@ func run(ctx context.Context, argv []string, std stdio, backends []sensors.Backe
 		}
 		return 0
 	}
-	p := &program{stdio: std, backends: backends, launcher: launch.Direct{}}
-	if l := prelaunch.Take(); l != nil {
-		p.launcher = l
+	aside := prelaunch.SetAside()
+	p := &program{stdio: std, backends: backends, aside: aside, launcher: launch.Direct{Env: aside}}
+	first := prelaunch.Take()
+	if first != nil {
+		p.launcher = first
 	}
-	defer func() { _ = p.launcher.Close() }()
-	defer std.out.Flush()
-	defer std.err.Flush()
-	return p.exit(p.dispatch(ctx, argv))
+	code, signal := p.exit(p.dispatch(ctx, argv))
+	_ = p.launcher.Close()
+	std.out.Flush()
+	std.err.Flush()
+	switch {
+	case first != nil:
+		first.Finish(code, signal)
+	case signal != 0:
+		launch.Die(signal)
+	}
+	return code
 }
 
 // commands lists the subcommands, in the order of the help.

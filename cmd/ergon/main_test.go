@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -20,7 +21,8 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && strings.HasPrefix(os.Args[1], "-test.") { // the tests, not one of the programs below
 		hearSignals()
 		// The other programs in this binary must not have a fork server: it would count as one of their processes.
-		if err := os.Setenv("ERGON_EARLY", "ergon"); err != nil {
+		// ERGON_TRACE shows what a crash or the race detector writes.
+		if err := errors.Join(os.Setenv("ERGON_EARLY", "ergon"), os.Setenv("ERGON_TRACE", "1")); err != nil {
 			panic(err)
 		}
 	}
@@ -48,6 +50,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("ERGON_RESULTS", e.Cd+"/results")
 			e.Setenv("LC_ALL", "C.UTF-8")
 			e.Setenv("ERGON_EARLY", "ergon")
+			e.Setenv("ERGON_TRACE", "1")
 			e.Values[machineKey{}] = testenv.Begin(scriptTB{t, e.T(), filepath.Base(e.WorkDir)})
 			return nil
 		},

@@ -34,7 +34,10 @@ func (p *program) recordCommand() *subcommand {
 	}
 	c.run = func(ctx context.Context, words []string) error {
 		o.Command = words
-		if o.Replay == "" {
+		switch {
+		case o.off():
+			return p.pass(o.RunOptions)
+		case o.Replay == "":
 			return p.record(ctx, o)
 		}
 		return p.replayInstead(ctx, o.RunOptions, c.options)

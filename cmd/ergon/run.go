@@ -43,6 +43,8 @@ type RunOptions struct {
 	Estimate bool
 	// Timeout ends the command; 0 does not.
 	Timeout time.Duration
+	// Off executes the command and does nothing else.
+	Off bool
 	// Replay is a tape. If it is set, the result is made from it and no command is measured.
 	Replay string
 	SensorOptions
@@ -108,6 +110,10 @@ func (o *RunOptions) table(backends []sensors.Backend) table {
 			name: "estimate", group: forEnergy, variable: "ERGON_ESTIMATE", value: toggle{&o.Estimate},
 			usage: "also estimate the CPUs' energy from their rated power and load; works without a sensor, but is far less sure",
 		},
+		{
+			name: "off", group: forCommand, scope: once, value: toggle{&o.Off},
+			usage: "execute the command and measure nothing; ERGON=off does the same",
+		},
 		{name: "timeout", group: forCommand, usage: "end the command after this `TIME`, with exit code 124", value: limit{&o.Timeout}},
 		{
 			name: "replay", group: forSettings, scope: once, value: required{&o.Replay, "file"},
@@ -124,7 +130,10 @@ func (p *program) runCommand() *subcommand {
 	}
 	c.run = func(ctx context.Context, words []string) error {
 		o.Command = words
-		if o.Replay == "" {
+		switch {
+		case o.off():
+			return p.pass(o)
+		case o.Replay == "":
 			return p.run(ctx, o)
 		}
 		return p.replayInstead(ctx, o, c.options)
@@ -188,6 +197,9 @@ func (p *program) conclude(o RunOptions, rep runner.Report, err error, last func
 		return err
 	}
 	if _, ok := errors.AsType[*runner.SetupError](err); ok {
+		if p.leave(o, err) {
+			return nil
+		}
 		return wrongSensors(err)
 	}
 	for _, e := range []error{rep.Refused, err, rep.NoTape} {

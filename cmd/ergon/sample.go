@@ -38,5 +38,5 @@ func (p *program) spawnSampler() (*sampler.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the sampler: %w", err)
 	}
-	return sampler.Spawn(self, p.err.File())
+	return sampler.Spawn(self, os.Stderr)
 }

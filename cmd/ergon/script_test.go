@@ -76,6 +76,9 @@ func subjectMain(args []string) int {
 			return 1
 		}
 		runtime.KeepAlive(b)
+	case "without-clone3": // without-clone3 COMMAND: executes it under a filter of system calls
+		fmt.Fprintln(os.Stderr, refuseClone3(args[1:]))
+		return 99
 	case "survive": // survive SIGNAL: prints ready, waits for the signal, prints its number and exits with code 7
 		n, _ := strconv.Atoi(args[1])
 		c := make(chan os.Signal, 1)

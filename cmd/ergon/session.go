@@ -43,7 +43,7 @@ func (p *program) runner(ctx context.Context, o RunOptions, results string, tape
 	return runner.Options{
 		Project: project, ID: o.RunID, Results: results, Access: o.access(owner), Config: config, Backends: p.backends,
 		Launcher: p.launcher, Sampler: p.spawnSampler,
-		Signals: func() (<-chan launch.Signal, error) { return launch.Signals(prelaunch.Ignored) },
+		Signals: func() (<-chan launch.Signal, error) { return p.relaySignals(o.Command) },
 		Tape:    tape, Timeout: o.Timeout, Version: version(), OnStatus: show.status, Estimate: o.Estimate,
 		Baseline: runner.Baseline{
 			Duration: o.Baseline.Duration, Both: o.Baseline.Both, Sampler: p.spawnSampler, OnWait: show.idle,
@@ -55,9 +55,17 @@ func (p *program) runner(ctx context.Context, o RunOptions, results string, tape
 				backend.CompleteBounds(config.Setup, h) // nobody will read the rest
 				return
 			}
-			complete(ctx, config.Setup, o.Env, wall, h, owner)
+			complete(ctx, config.Setup, append(os.Environ(), p.aside...), o.Env, wall, h, owner)
 		},
 	}
+}
+
+// relaySignals begins to receive the signals that are sent to ergon: to the launcher, or without one to this process.
+func (p *program) relaySignals(command []string) (<-chan launch.Signal, error) {
+	if l, ok := p.launcher.(*prelaunch.Launcher); ok {
+		return l.Signals(len(command))
+	}
+	return launch.Signals(prelaunch.Ignored)
 }
 
 // standing returns the folder itself, or the nearest folder above it that exists. What is made below it is on its file system.
@@ -80,7 +88,7 @@ const (
 // complete adds the slow parts of the machine's description once the command has ended: the repository of the working folder,
 // the variables that say how the command was launched, and the variables that were asked for. git runs as owner, unless nil:
 // a repository may name programs that git executes.
-func complete(ctx context.Context, host sensors.Setup, asked []string, wall time.Duration, m *sensors.Machine, owner *person) {
+func complete(ctx context.Context, host sensors.Setup, environ, asked []string, wall time.Duration, m *sensors.Machine, owner *person) {
 	dirty := make(chan sensors.Git, 1)
 	dir, err := os.Getwd()
 	tree, found := git.Find(dir)
@@ -88,7 +96,7 @@ func complete(ctx context.Context, host sensors.Setup, asked []string, wall time
 		go func() { dirty <- gitState(ctx, tree, min(wall, gitMost), owner) }() // git takes the longest of all this
 	}
 	backend.Complete(host, m)
-	m.Environment = launched(os.Environ(), asked)
+	m.Environment = launched(environ, asked)
 	if found {
 		g := <-dirty
 		m.Git = &g

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/ergon-energy/ergon/cmd/ergon/prelaunch"
 )
 
 // release is the version of the source. A build of a tagged module has its own version.
@@ -23,9 +25,12 @@ func (p *program) versionCommand() *subcommand {
 	}
 }
 
-// version prints the version of ergon and of Go, and the system.
+// version prints the version of ergon and of Go, and the system. A build without the launcher in C says what it cannot do.
 func (p *program) version() {
 	fmt.Fprintf(p.out, "ergon %s\n%s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	if _, early := prelaunch.Aside(); !early {
+		fmt.Fprintln(p.out, "built without the launcher in C (cgo and glibc): where a limit is too small for Go, such as ulimit -v, the command does not run")
+	}
 }
 
 // version returns the module's version, as the Go toolchain recorded it. A source archive has no version, so there it is the

@@ -182,7 +182,7 @@ func initialisation(b *bench) (figure, error) {
 	var sums []float64
 	for range max(b.rounds/10, 1) {
 		cmd := exec.Command(b.ergon, "--version")
-		cmd.Env = append(os.Environ(), "GODEBUG=inittrace=1")
+		cmd.Env = append(os.Environ(), "GODEBUG=inittrace=1", "ERGON_EARLY=none") // else ergon would set GODEBUG aside
 		var told strings.Builder
 		cmd.Stderr = &told
 		if err := cmd.Run(); err != nil {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,93 +14,33 @@ import (
 	"github.com/ergon-energy/ergon/internal/procfs"
 )
 
-// Child is a child process of ours that package os does not know. Signal may be called during Exited; no other methods may
-// be called at the same time.
-type Child struct {
-	pid    int
-	ended  ended
-	reaped bool
-}
-
-// NewChild takes charge of a child.
-func NewChild(pid int) *Child { return &Child{pid: pid, ended: ended{ioFile: -1}} }
-
-// PID is the process id.
-func (c *Child) PID() int { return c.pid }
-
-// Watch opens the file that says at the end how much the process has read and written. It must be called while the process is
-// alive and belongs to our user.
-func (c *Child) Watch() { c.ended = watch(c.pid) }
-
-// Exited returns when the process has ended. It is a zombie then, whose files below /proc can be read.
-func (c *Child) Exited() error { return c.ended.await(c.pid) }
-
-// Reap returns the state of the ended process and removes the zombie.
-func (c *Child) Reap() (State, error) {
-	own := c.ended.before()
-	for {
-		var status syscall.WaitStatus
-		var usage syscall.Rusage
-		_, err := syscall.Wait4(c.pid, &status, 0, &usage)
-		if errors.Is(err, syscall.EINTR) {
-			continue
-		}
-		c.reaped = true
-		if err != nil {
-			return State{ExitCode: -1}, fmt.Errorf("wait for process %d: %w", c.pid, err)
-		}
-		s := stateFrom(status, usage)
-		c.ended.enter(&s, own)
-		return s, nil
-	}
-}
-
-// Discard waits for the end of the process and removes the zombie.
-func (c *Child) Discard() {
-	c.ended.close()
-	awaitExit(c.pid)
-	_, _ = c.Reap()
-}
-
-// Signal sends a signal to the process, unless it is reaped: its process id may be another process's by then.
-func (c *Child) Signal(s os.Signal) error {
-	if c.reaped {
-		return os.ErrProcessDone
-	}
-	number, ok := s.(syscall.Signal)
-	if !ok {
-		return errors.ErrUnsupported
-	}
-	return syscall.Kill(c.pid, number)
-}
-
-// ended is what the files of an ended process say about it.
-type ended struct {
+// Ended is what the files of an ended process say about it.
+type Ended struct {
 	proc *procfs.Dir // nil if there is no /proc of our PID namespace
-	// ioFile is /proc/PID/io, or -1. The file of a zombie belongs to root (task_dump_owner in fs/proc/base.c): an ordinary
+	// ioFile is /proc/PID/io if it is open. The file of a zombie belongs to root (task_dump_owner in fs/proc/base.c): an ordinary
 	// user cannot open it, but can read a descriptor that was opened before.
 	ioFile int
+	open   bool
 	io     *IO
 	own    *Own
 }
 
-// watch opens the file of a living process. It does not open the file of a stranger that has the process's number in the
+// Watch opens the file of a living process of our user. It does not open the file of a stranger that has the process's number in the
 // /proc of another PID namespace.
-func watch(pid int) ended {
-	e := ended{ioFile: -1}
+func Watch(pid int) Ended {
+	var e Ended
 	var err error
 	if e.proc, err = procfs.Open(); err != nil {
 		return e
 	}
 	if fd, err := e.proc.Open(strconv.Itoa(pid) + "/io"); err == nil {
-		e.ioFile = fd
+		e.ioFile, e.open = fd, true
 	}
 	return e
 }
 
 // await waits until the child has ended, and leaves it as a zombie (waitid(2), WNOWAIT). Then it reads the zombie's files.
-func (e *ended) await(pid int) error {
-	defer e.close()
+func (e *Ended) await(pid int) error {
 	awaitExit(pid)
 	for {
 		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
@@ -109,12 +48,20 @@ func (e *ended) await(pid int) error {
 			break
 		}
 		if !errors.Is(err, unix.EINTR) {
+			e.close()
 			return fmt.Errorf("wait for process %d: %w", pid, err)
 		}
 	}
+	e.Read(pid)
+	return nil
+}
+
+// Read reads the files of the zombie, and closes them.
+func (e *Ended) Read(pid int) {
+	defer e.close()
 	e.own = ownOf(pid, e.proc)
-	if e.ioFile < 0 {
-		return nil
+	if !e.open {
+		return
 	}
 	var data [512]byte
 	n, err := unix.Pread(e.ioFile, data[:], 0)
@@ -122,46 +69,61 @@ func (e *ended) await(pid int) error {
 		n = 0 // a target that has become another user's, or a kernel without task accounting
 	}
 	e.io = parseIO(data[:n])
-	return nil
 }
 
 // close closes the files. A second call does nothing.
-func (e *ended) close() {
+func (e *Ended) close() {
 	e.proc.Close()
-	if e.ioFile >= 0 {
+	if e.open {
 		_ = unix.Close(e.ioFile) // only read from
 	}
-	e.ioFile = -1
+	e.open = false
 }
 
-// before returns this process's own counts, if they are needed to find the target's.
-func (e *ended) before() *IO {
+// Before returns the counts of the process that will wait for the target, if they are needed to find the target's.
+func (e *Ended) Before(parent int) *IO {
 	if e.io != nil {
 		return nil
 	}
-	return ownIO()
+	return ioOf(parent)
 }
 
-// enter puts into a state what is known. own has this process's counts from just before it waited for the target.
+// Enter puts into a state what is known. before has the counts of the target's parent from just before it waited for the
+// target.
 //
 // The kernel does not let an ordinary user read the counts of a process that has the rights of another user or may not be
-// dumped: a setuid program, one with capabilities, ssh-agent. But wait4 adds them to the counts of the process that waits,
-// and these are ours. The number of bytes from and to storage is then ours after less ours before. In these microseconds
-// our other threads may make system calls, so the number of calls stays unknown.
-func (e *ended) enter(s *State, own *IO) {
+// dumped: a setuid program, one with capabilities, ssh-agent. But wait4 adds them to the counts of the parent, and these
+// can be read. The number of bytes from and to storage is then the parent's after less the parent's before. The parent may
+// make system calls in between, so the number of calls stays unknown.
+func (e *Ended) Enter(s *State, parent int, before *IO) {
 	s.IO, s.Own = e.io, e.own
-	if own == nil {
+	if before == nil {
 		return
 	}
-	if now := ownIO(); now != nil {
-		s.IO = &IO{StorageOnly: true, Read: now.Read - min(own.Read, now.Read), Written: now.Written - min(own.Written, now.Written), Cancelled: now.Cancelled - min(own.Cancelled, now.Cancelled)}
+	if now := ioOf(parent); now != nil {
+		s.IO = &IO{
+			StorageOnly: true, Read: now.Read - min(before.Read, now.Read), Written: now.Written - min(before.Written, now.Written),
+			Cancelled: now.Cancelled - min(before.Cancelled, now.Cancelled),
+		}
 	}
 }
 
-// ownIO returns the counts of this process and of the children it has waited for. /proc/self is this process in any /proc in
-// which it can be seen. It returns nil if the file cannot be read.
-func ownIO() *IO {
-	data, err := os.ReadFile("/proc/self/io")
+// ioOf returns the counts of a process and of the children it has waited for, or nil if the file cannot be read. /proc/self
+// is this process in any /proc in which it can be seen.
+func ioOf(pid int) *IO {
+	if pid == os.Getpid() {
+		data, err := os.ReadFile("/proc/self/io")
+		if err != nil {
+			return nil
+		}
+		return parseIO(data)
+	}
+	proc, err := procfs.Open()
+	if err != nil {
+		return nil
+	}
+	defer proc.Close()
+	data, err := proc.ReadFile(strconv.Itoa(pid) + "/io")
 	if err != nil {
 		return nil
 	}
@@ -284,16 +246,16 @@ func parseIO(data []byte) *IO {
 // Adopt makes this process the new parent of the target's orphans (PR_SET_CHILD_SUBREAPER). Their CPU time is then known
 // without a cgroup or perf. An orphan sees another parent than it would without ergon. Orphans are found in /proc, so it is
 // an error if /proc belongs to another PID namespace.
-func Adopt() error {
+func (Direct) Adopt() error {
 	if err := procfs.Check(); err != nil {
 		return fmt.Errorf("adopt orphans: %w", err)
 	}
 	return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 }
 
-// Orphans reaps the adopted processes that have ended, except those named. It returns how many there were and their CPU
-// time. It does not wait for processes that are alive.
-func Orphans(except ...int) (n int, user, system time.Duration) {
+// Orphans reaps the adopted processes that have ended, except those named. It returns their CPU time. It
+// does not wait for processes that are alive.
+func (Direct) Orphans(except ...int) (user, system time.Duration) {
 	var children []byte
 	tasks, _ := os.ReadDir("/proc/self/task")
 	for _, t := range tasks {
@@ -308,18 +270,17 @@ func Orphans(except ...int) (n int, user, system time.Duration) {
 		var status unix.WaitStatus
 		var usage unix.Rusage
 		if got, err := unix.Wait4(pid, &status, unix.WNOHANG, &usage); err == nil && got == pid {
-			n++
 			user += time.Duration(usage.Utime.Nano())
 			system += time.Duration(usage.Stime.Nano())
 		}
 	}
-	return n, user, system
+	return user, system
 }
 
-// Descendants lists the living processes below this one, without the named children and what is below these. After Adopt
-// that is everything the target has started. It is an error if /proc belongs to another PID namespace, because the numbers
+// Descendants lists the living processes below the process of, without the named ones and what is below these. If of has
+// adopted the target's orphans, that is everything the target has started. It is an error if /proc belongs to another PID namespace, because the numbers
 // there are those of strangers.
-func Descendants(except ...int) ([]int, error) {
+func Descendants(of int, except ...int) ([]int, error) {
 	if err := procfs.Check(); err != nil {
 		return nil, fmt.Errorf("list descendants: %w", err)
 	}
@@ -341,7 +302,7 @@ func Descendants(except ...int) ([]int, error) {
 			children[parent] = append(children[parent], pid)
 		}
 	}
-	found := slices.Clone(children[os.Getpid()])
+	found := slices.Clone(children[of])
 	for i := 0; i < len(found); i++ {
 		found = append(found, children[found[i]]...)
 	}

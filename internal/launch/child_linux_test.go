@@ -108,13 +108,13 @@ func TestDescendants(t *testing.T) {
 		}
 		pids = append(pids, pid)
 	}
-	all, err := Descendants()
+	all, err := Descendants(os.Getpid())
 	for _, pid := range pids {
 		if err != nil || !slices.Contains(all, pid) {
 			t.Errorf("%v, %v: without %d", all, err, pid)
 		}
 	}
-	but, err := Descendants(c.Process.Pid)
+	but, err := Descendants(os.Getpid(), c.Process.Pid)
 	for _, pid := range pids {
 		if err != nil || slices.Contains(but, pid) {
 			t.Errorf("%v, %v: with %d", but, err, pid)
@@ -127,7 +127,7 @@ func TestDescendants(t *testing.T) {
 	if err := awaitDead(c.Process.Pid); err != nil { // it is now a zombie, not a living descendant
 		t.Error(err)
 	}
-	if all, err = Descendants(); err != nil || slices.Contains(all, c.Process.Pid) {
+	if all, err = Descendants(os.Getpid()); err != nil || slices.Contains(all, c.Process.Pid) {
 		t.Errorf("%v, %v: with the dead %d", all, err, c.Process.Pid)
 	}
 	if err := c.Wait(); err != nil {
@@ -136,7 +136,7 @@ func TestDescendants(t *testing.T) {
 }
 
 func awaitDead(pid int) error {
-	e := watch(pid)
+	e := Watch(pid)
 	return e.await(pid)
 }
 

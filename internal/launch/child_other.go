@@ -7,26 +7,29 @@ import (
 	"time"
 )
 
-// ended holds nothing on this system: there is no /proc.
-type ended struct{}
+// Ended holds nothing on this system: there is no /proc.
+type Ended struct{}
 
-func watch(int) ended { return ended{} }
+// Watch returns nothing: this system has no such files.
+func Watch(int) Ended { return Ended{} }
 
 // await does nothing: Reap waits.
-func (*ended) await(int) error { return nil }
+func (*Ended) await(int) error { return nil }
 
-func (*ended) before() *IO { return nil }
+// Before returns nil: this system does not report it.
+func (*Ended) Before(int) *IO { return nil }
 
-func (*ended) enter(*State, *IO) {}
+// Enter does nothing.
+func (*Ended) Enter(*State, int, *IO) {}
 
 // CPUTime returns false: this system does not report it.
 func CPUTime(int) (time.Duration, bool) { return 0, false }
 
 // Descendants returns an error: this system does not list them.
-func Descendants(...int) ([]int, error) { return nil, errors.ErrUnsupported }
+func Descendants(int, ...int) ([]int, error) { return nil, errors.ErrUnsupported }
 
 // Adopt returns an error: this system cannot do it.
-func Adopt() error { return errors.ErrUnsupported }
+func (Direct) Adopt() error { return errors.ErrUnsupported }
 
 // Orphans returns nothing: there are none without Adopt.
-func Orphans(...int) (n int, user, system time.Duration) { return 0, 0, 0 }
+func (Direct) Orphans(...int) (user, system time.Duration) { return 0, 0 }

@@ -22,6 +22,9 @@ func Signals(func(os.Signal) bool) (<-chan Signal, error) {
 // Deadly is true: the only signal here ends a process.
 func (s Signal) Deadly() bool { return true }
 
+// ChildrenEnd returns nil: no process adopts others here.
+func ChildrenEnd() (ended <-chan os.Signal, stop func()) { return nil, func() {} }
+
 // Quiet does nothing: there is no SIGPIPE here.
 func Quiet(bool) {}
 

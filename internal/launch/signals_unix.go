@@ -32,6 +32,14 @@ func Quiet(children bool) {
 	}
 }
 
+// ChildrenEnd returns a channel that gets a value when a child of this process has ended, until stop is called. Several
+// ends may give one value.
+func ChildrenEnd() (ended <-chan os.Signal, stop func()) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGCHLD)
+	return c, func() { signal.Stop(c) }
+}
+
 // Die ends this process by the signal, without a core file, so that a shell sees what it would see without ergon. It
 // returns if that is not possible.
 func Die(number int) {

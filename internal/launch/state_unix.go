@@ -18,10 +18,11 @@ func stateOf(ps *os.ProcessState) State {
 	if u, ok := ps.SysUsage().(*syscall.Rusage); ok && u != nil {
 		usage = *u
 	}
-	return stateFrom(status, usage)
+	return StateOf(status, usage)
 }
 
-func stateFrom(status syscall.WaitStatus, u syscall.Rusage) State {
+// StateOf converts what wait4(2) gives. The IO and what the process itself used are missing.
+func StateOf(status syscall.WaitStatus, u syscall.Rusage) State {
 	s := State{
 		ExitCode: -1, Rusage: true,
 		User:        time.Duration(u.Utime.Nano()),

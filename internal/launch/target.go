@@ -140,13 +140,17 @@ func (e *ExecError) NotFound() bool {
 // command's process id is not known before Start; it joins no cgroup by itself; signals that were ignored are at their
 // default (without cgo all but SIGHUP and SIGINT; with cgo those that ergon does not pass on); descriptors 0 to 2 that
 // were closed are /dev/null; and SIGUSR1 and SIGUSR2 in ergon's first milliseconds are lost.
-type Direct struct{}
+type Direct struct {
+	// Env holds NAME=VALUE of variables that ergon's caller has set, and that this process no longer has.
+	Env []string
+}
 
 // Hold keeps the command for Start. There is no process yet.
-func (Direct) Hold(c Command) (Target, error) {
+func (d Direct) Hold(c Command) (Target, error) {
 	if len(c.Argv) == 0 {
 		return nil, errors.New("hold: no command")
 	}
+	c.Env = append(slices.Clone(d.Env), c.Env...)
 	return &direct{command: c}, nil
 }
 
@@ -159,7 +163,7 @@ func (Direct) PID() int { return 0 }
 type direct struct {
 	command Command
 	process *os.Process
-	ended   ended
+	ended   Ended
 }
 
 func (d *direct) PID() int {
@@ -171,12 +175,9 @@ func (d *direct) PID() int {
 
 func (d *direct) Start() error {
 	argv := d.command.Argv
-	path, err := exec.LookPath(argv[0])
-	if err != nil && !errors.Is(err, exec.ErrDot) {
-		if lookup, ok := errors.AsType[*exec.Error](err); ok {
-			err = lookup.Err
-		}
-		return &ExecError{argv[0], err}
+	path, err := lookPath(argv[0])
+	if err != nil {
+		return err
 	}
 	attr := &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}, Env: d.environment(), Sys: d.command.User.Attributes()}
 	d.process, err = os.StartProcess(path, argv, attr)
@@ -189,8 +190,20 @@ func (d *direct) Start() error {
 		}
 		return &ExecError{argv[0], err}
 	}
-	d.ended = watch(d.process.Pid)
+	d.ended = Watch(d.process.Pid)
 	return nil
+}
+
+// lookPath finds a program as execvp does. Its error is an *ExecError.
+func lookPath(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if err != nil && !errors.Is(err, exec.ErrDot) {
+		if lookup, ok := errors.AsType[*exec.Error](err); ok {
+			err = lookup.Err
+		}
+		return "", &ExecError{name, err}
+	}
+	return path, nil
 }
 
 // environment returns our environment with the changes. Without changes it returns nil, which means our environment.
@@ -212,13 +225,13 @@ func (d *direct) environment() []string {
 func (d *direct) Exited() error { return d.ended.await(d.process.Pid) }
 
 func (d *direct) Reap() (State, error) {
-	own := d.ended.before()
+	own := d.ended.Before(os.Getpid())
 	ps, err := d.process.Wait()
 	if err != nil {
 		return State{ExitCode: -1}, err
 	}
 	s := stateOf(ps)
-	d.ended.enter(&s, own)
+	d.ended.Enter(&s, os.Getpid(), own)
 	return s, nil
 }
 

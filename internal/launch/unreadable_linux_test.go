@@ -65,7 +65,7 @@ func write(t *testing.T, path string) {
 }
 
 func measureUnreadable(t *testing.T) {
-	before := ownIO()
+	before := ioOf(os.Getpid())
 	if before == nil {
 		t.Skip("no task accounting in this kernel")
 	}

@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -45,7 +47,7 @@ type Client struct {
 func Spawn(executable string, stderr *os.File) (*Client, error) {
 	cmd := exec.Command(executable, "sample")
 	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+	cmd.Env = environment(os.Environ())
 	cmd.Stderr = stderr
 	cmd.SysProcAttr = detached()
 	in, err := cmd.StdinPipe()
@@ -73,6 +75,15 @@ func Spawn(executable string, stderr *os.File) (*Client, error) {
 	c := hold(in, out, cmd.Process)
 	c.files = ours
 	return c, nil
+}
+
+// environment returns the sampler's environment. The variables that load libraries into every program are meant for the
+// command.
+func environment(ours []string) []string {
+	preloads := func(variable string) bool {
+		return strings.HasPrefix(variable, "LD_PRELOAD=") || strings.HasPrefix(variable, "LD_AUDIT=")
+	}
+	return append(slices.DeleteFunc(ours, preloads), "GOMAXPROCS=1")
 }
 
 func hold(in io.WriteCloser, out io.ReadCloser, p *os.Process) *Client {

@@ -2,7 +2,9 @@
 
 package prelaunch
 
+// #include <stdlib.h>
 // #include "prelaunch.h"
+// #include "words.h"
 import "C"
 
 import (
@@ -12,9 +14,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -28,40 +35,169 @@ func Ignored(s os.Signal) bool {
 	return ok && C.prelaunch.ignored&(1<<(number-1)) != 0
 }
 
-// Launcher controls the fork server. Its methods must not be called at the same time.
-type Launcher struct {
-	pid    int
-	orders *os.File // nil after Close
+// Words returns the command to measure, as the C part finds it in the arguments of a program. It returns nil if there is
+// none. off says that the command is only executed.
+func Words(argv []string) (words []string, off bool) {
+	list := make([]*C.char, len(argv)+1)
+	for i, a := range argv {
+		list[i] = C.CString(a)
+		defer C.free(unsafe.Pointer(list[i]))
+	}
+	var on C.struct_prelaunch_switches
+	at := C.prelaunch_words(C.int(len(argv)), &list[0], &on)
+	if at == nil {
+		return nil, false
+	}
+	n := (uintptr(unsafe.Pointer(at)) - uintptr(unsafe.Pointer(&list[0]))) / unsafe.Sizeof(list[0])
+	return argv[n:], on.off != 0
 }
 
-// Take returns the launcher that the constructor forked, nil if it forked none. Only the first call returns one.
+// Known lists the options that the C part knows, long and short: those that take a value, or the others.
+func Known(value bool) (names []string) {
+	var which C.int
+	if value {
+		which = 1
+	}
+	const most = 1 << 10
+	for _, name := range unsafe.Slice(C.prelaunch_options(which), most) {
+		if name == nil {
+			break
+		}
+		names = append(names, C.GoString(name))
+	}
+	return names
+}
+
+// Aside returns the variables that the C part has taken out of this process's environment, as NAME=VALUE. It returns false
+// if there is no C part here, with another libc than glibc.
+func Aside() ([]string, bool) {
+	var list []string
+	for _, variable := range C.prelaunch.aside {
+		if variable == nil {
+			break
+		}
+		list = append(list, C.GoString(variable))
+	}
+	return list, C.prelaunch.looked != 0
+}
+
+// Stderr is the caller's stderr. Descriptor 2 is not: what a crash of ergon writes there goes to the launcher.
+func Stderr() *os.File {
+	switch {
+	case C.prelaunch.launcher == 0:
+		return os.Stderr
+	case C.prelaunch.errors < 0: // the caller had closed it
+		none, _ := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+		return none
+	}
+	return os.NewFile(uintptr(C.prelaunch.errors), "/dev/stderr")
+}
+
+// Launcher is the runner's view of the launcher, which is this process's parent. Signals may be called at any time; no other
+// methods may be called at the same time.
+type Launcher struct {
+	pid     int
+	orders  *os.File
+	closed  bool
+	ends    sync.Map // of chan end by process id: how the children end
+	signals chan launch.Signal
+}
+
+// end is how a child ended.
+type end struct {
+	status syscall.WaitStatus
+	usage  syscall.Rusage
+}
+
+// Take returns the launcher, nil if there is none. Only the first call returns one.
 func Take() *Launcher {
 	p := &C.prelaunch
 	if p.launcher <= 0 {
 		return nil
 	}
-	l := &Launcher{pid: int(p.launcher), orders: os.NewFile(uintptr(p.orders), "launcher's socket")}
+	l := &Launcher{
+		pid: int(p.launcher), orders: os.NewFile(uintptr(p.orders), "launcher's orders"), signals: make(chan launch.Signal, 16),
+	}
+	go l.listen(os.NewFile(uintptr(p.events), "launcher's events"))
+	p.orders = -1
 	p.launcher = 0
 	return l
 }
 
-// PID is the process id of the fork server, 0 after Close.
-func (l *Launcher) PID() int {
-	if l.orders == nil {
-		return 0
+// listen receives what the launcher tells, until the launcher ends. This process ends with it.
+func (l *Launcher) listen(events *os.File) {
+	var e C.struct_prelaunch_event
+	buf := unsafe.Slice((*byte)(unsafe.Pointer(&e)), unsafe.Sizeof(e))
+	for {
+		if n, err := events.Read(buf); err != nil || n != len(buf) {
+			return
+		}
+		if e.signal != 0 {
+			l.signals <- launch.Signal{
+				Number: syscall.Signal(e.signal), Typed: e.code == siKernel, Leader: int(e.pid) == unix.Getpgrp(), At: time.Now(),
+			}
+			continue
+		}
+		l.ended(int(e.pid)) <- end{syscall.WaitStatus(e.status), *(*syscall.Rusage)(unsafe.Pointer(&e.usage))}
 	}
-	return l.pid
 }
 
-// Close ends the fork server. Commands that are held or run are not affected. A second call does nothing.
+// siKernel is si_code of a signal that the terminal sent to the whole process group.
+const siKernel = 0x80
+
+// ended returns the channel that gets how a child ended.
+func (l *Launcher) ended(pid int) chan end {
+	c, _ := l.ends.LoadOrStore(pid, make(chan end, 1))
+	return c.(chan end)
+}
+
+// Signals relays the signals that are sent to ergon. Before the first call a signal that ends processes ends ergon. This
+// process no longer obeys those that a terminal sends to the whole process group. words is how many of the last arguments
+// are the command.
+func (l *Launcher) Signals(words int) (<-chan launch.Signal, error) {
+	signal.Ignore(syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGINT, syscall.SIGHUP)
+	_, err := l.order(C.struct_prelaunch_order{what: C.PRELAUNCH_WATCH, number: C.int32_t(words)})
+	return l.signals, err
+}
+
+// PID is the process id of the launcher. It is the parent of the commands.
+func (l *Launcher) PID() int { return l.pid }
+
+// Close takes no further commands. Commands that are held or run are not affected.
 func (l *Launcher) Close() error {
-	if l.orders == nil {
-		return nil
-	}
-	err := l.orders.Close()
-	l.orders = nil
-	launch.NewChild(l.pid).Discard()
+	l.closed = true
+	return nil
+}
+
+// Adopt makes the launcher the parent of the commands' orphans. It reaps them as soon as they end.
+func (l *Launcher) Adopt() error {
+	_, err := l.order(C.struct_prelaunch_order{what: C.PRELAUNCH_ADOPT})
 	return err
+}
+
+// Orphans returns the CPU time of the orphans that were reaped since the last call.
+func (l *Launcher) Orphans(...int) (user, system time.Duration) {
+	a, _ := l.order(C.struct_prelaunch_order{what: C.PRELAUNCH_ORPHANS}) // a launcher that has gone takes this process with it
+	return time.Duration(a.user), time.Duration(a.system)
+}
+
+// Follow says that ergon ends as the started command does. The first word on how ergon ends counts.
+func (l *Launcher) Follow() {
+	_ = l.send(C.struct_prelaunch_order{what: C.PRELAUNCH_FOLLOW}, -1)
+}
+
+// Finish says how ergon ends as soon as this process has: with the code or, if it is not 0, by the signal.
+func (l *Launcher) Finish(code, signal int) {
+	_ = l.send(C.struct_prelaunch_order{what: C.PRELAUNCH_FINISH, number: C.int32_t(code), signal: C.int32_t(signal)}, -1) // a launcher that has gone has killed us
+}
+
+// Unmeasured asks the launcher to become the command as soon as this process has ended, and to say why in one line.
+func (l *Launcher) Unmeasured(why string) {
+	o := C.struct_prelaunch_order{what: C.PRELAUNCH_UNMEASURED}
+	for i := range min(len(why), len(o.text)-1) {
+		o.text[i] = C.char(why[i])
+	}
+	_ = l.send(o, -1)
 }
 
 // Hold makes a process that becomes the command at Start. A *launch.GroupError says that one of the cgroups could not be
@@ -71,7 +207,7 @@ func (l *Launcher) Hold(c launch.Command) (launch.Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.orders == nil {
+	if l.closed {
 		return nil, fmt.Errorf("hold %s: the launcher is closed: %w", c.Argv[0], os.ErrClosed)
 	}
 	ours, theirs, err := pair()
@@ -82,16 +218,16 @@ func (l *Launcher) Hold(c launch.Command) (launch.Target, error) {
 	_ = unix.Close(theirs) // only the child may hold it open
 	if err != nil {
 		_ = ours.Close()
-		return nil, fmt.Errorf("hold %s: the launcher has ended: %w", c.Argv[0], err)
+		return nil, fmt.Errorf("hold %s: %w", c.Argv[0], err)
 	}
-	// The child gets the command before its process id is known, so it works while the server answers.
+	// The child gets the command before its process id is known, so it works while the launcher answers.
 	_, _ = ours.Write(command) // it fails if the child has ended
-	pid, err := l.answer()
+	a, err := l.answer()
 	if err != nil {
 		_ = ours.Close()
 		return nil, fmt.Errorf("hold %s: %w", c.Argv[0], err)
 	}
-	t := &target{Child: launch.NewChild(pid), command: c.Argv[0], conn: ours}
+	t := &target{by: l, pid: int(a.number), command: c.Argv[0], conn: ours}
 	v, err := t.verdict()
 	if err != nil || v.failed == 0 { // an error means that a signal ended the child, and Reap reports that
 		return t, nil //nolint:nilerr // Reap reports it
@@ -120,58 +256,53 @@ func position(groups []launch.Group, n int) int {
 	panic(fmt.Sprintf("the child names cgroup %d of %d", n, len(groups)))
 }
 
-// encode makes the message to the server and the one to the child.
-func encode(c launch.Command) (order, command []byte, err error) {
+// encode makes the order to the launcher and the message to the child.
+func encode(c launch.Command) (order C.struct_prelaunch_order, command []byte, err error) {
+	order.what = C.PRELAUNCH_HOLD
 	if len(c.Argv) == 0 {
-		return nil, nil, errors.New("hold: no command")
+		return order, nil, errors.New("hold: no command")
 	}
-	order = make([]byte, unsafe.Sizeof(C.struct_prelaunch_order{}))
 	var files []string
 	for _, g := range c.Groups {
 		switch {
 		case g.Version == 1:
 			files = append(files, filepath.Join(g.Dir, "tasks"))
-		case order[0] != 0:
-			return nil, nil, errors.New("hold: two v2 cgroups, and a process can be in one only")
-		case len(g.Dir) >= len(order):
-			return nil, nil, &launch.GroupError{Group: g, Err: syscall.ENAMETOOLONG}
+		case order.text[0] != 0:
+			return order, nil, errors.New("hold: two v2 cgroups, and a process can be in one only")
+		case len(g.Dir) >= len(order.text):
+			return order, nil, &launch.GroupError{Group: g, Err: syscall.ENAMETOOLONG}
 		default:
-			copy(order, g.Dir)
+			for i := range g.Dir {
+				order.text[i] = C.char(g.Dir[i])
+			}
 		}
 	}
 	var text bytes.Buffer
 	for _, list := range [][]string{files, c.Argv, c.Env} {
 		for _, s := range list {
 			if strings.IndexByte(s, 0) >= 0 {
-				return nil, nil, fmt.Errorf("hold: %q: a zero byte cannot be passed on", s)
+				return order, nil, fmt.Errorf("hold: %q: a zero byte cannot be passed on", s)
 			}
 			text.WriteString(s)
 			text.WriteByte(0)
 		}
 	}
-	head := make([]byte, unsafe.Sizeof(C.struct_prelaunch_command{}))
-	var h C.struct_prelaunch_command
-	for _, field := range []struct {
-		at    uintptr
-		value int
-	}{
-		{unsafe.Offsetof(h.files), len(files)},
-		{unsafe.Offsetof(h.words), len(c.Argv)},
-		{unsafe.Offsetof(h.changes), len(c.Env)},
-		{unsafe.Offsetof(h.size), text.Len()},
-	} {
-		binary.NativeEndian.PutUint32(head[field.at:], uint32(field.value))
+	head := C.struct_prelaunch_command{
+		files: C.uint32_t(len(files)), words: C.uint32_t(len(c.Argv)), changes: C.uint32_t(len(c.Env)), size: C.uint32_t(text.Len()),
 	}
+	var groups []byte
 	if u := c.User; u != nil {
-		binary.NativeEndian.PutUint32(head[unsafe.Offsetof(h.other):], 1)
-		binary.NativeEndian.PutUint32(head[unsafe.Offsetof(h.uid):], u.UID)
-		binary.NativeEndian.PutUint32(head[unsafe.Offsetof(h.gid):], u.GID)
-		binary.NativeEndian.PutUint32(head[unsafe.Offsetof(h.groups):], uint32(len(u.Groups)))
+		head.other, head.uid, head.gid, head.groups = 1, C.uint32_t(u.UID), C.uint32_t(u.GID), C.uint32_t(len(u.Groups))
 		for _, g := range u.Groups {
-			head = binary.NativeEndian.AppendUint32(head, g)
+			groups = binary.NativeEndian.AppendUint32(groups, g)
 		}
 	}
-	return order, append(head, text.Bytes()...), nil
+	return order, slices.Concat(bytesOf(&head), groups, text.Bytes()), nil
+}
+
+// bytesOf returns a copy of what a message holds in memory.
+func bytesOf[T any](message *T) []byte {
+	return bytes.Clone(unsafe.Slice((*byte)(unsafe.Pointer(message)), unsafe.Sizeof(*message)))
 }
 
 // pair makes the socket between the runner and a child. The runner's end is read through the poller.
@@ -186,38 +317,93 @@ func pair() (ours *os.File, theirs int, err error) {
 	return os.NewFile(uintptr(ends[0]), "held command's socket"), ends[1], nil
 }
 
-// send sends an order, and with it a descriptor. One order is under way at a time, so the socket is never full.
-func (l *Launcher) send(order []byte, descriptor int) error {
+// send sends an order, and with it a descriptor unless that is -1. One order is under way at a time, so the socket is never
+// full.
+func (l *Launcher) send(order C.struct_prelaunch_order, descriptor int) error {
 	conn, err := l.orders.SyscallConn()
 	if err != nil {
 		return err
 	}
+	message := bytesOf(&order)
+	used := int(unsafe.Offsetof(order.text)) + bytes.IndexByte(message[unsafe.Offsetof(order.text):], 0)
+	var rights []byte
+	if descriptor >= 0 {
+		rights = unix.UnixRights(descriptor)
+	}
 	var sent error
 	err = conn.Write(func(fd uintptr) bool {
-		sent = unix.Sendmsg(int(fd), order, unix.UnixRights(descriptor), nil, unix.MSG_NOSIGNAL)
+		sent = unix.Sendmsg(int(fd), message[:used+1], rights, nil, unix.MSG_NOSIGNAL)
 		return !errors.Is(sent, unix.EAGAIN)
 	})
 	return errors.Join(err, sent)
 }
 
-// answer reads what the server says: the process id of the child.
-func (l *Launcher) answer() (pid int, err error) {
-	var word [4]byte
-	if _, err := io.ReadFull(l.orders, word[:]); err != nil {
-		return 0, fmt.Errorf("the launcher has ended: %w", err)
+// answer reads what the launcher answers.
+func (l *Launcher) answer() (a C.struct_prelaunch_answer, err error) {
+	if _, err := io.ReadFull(l.orders, unsafe.Slice((*byte)(unsafe.Pointer(&a)), unsafe.Sizeof(a))); err != nil {
+		return a, fmt.Errorf("the launcher has ended: %w", err)
 	}
-	n := int32(binary.NativeEndian.Uint32(word[:]))
-	if n <= 0 {
-		return 0, syscall.Errno(-n)
+	if a.number < 0 {
+		return a, syscall.Errno(-a.number)
 	}
-	return int(n), nil
+	return a, nil
 }
 
-// target is a command that is held back by its socket.
+// order gives an order without a descriptor and returns its answer.
+func (l *Launcher) order(o C.struct_prelaunch_order) (C.struct_prelaunch_answer, error) {
+	if err := l.send(o, -1); err != nil {
+		return C.struct_prelaunch_answer{}, err
+	}
+	return l.answer()
+}
+
+// target is a command that is held back by its socket. It is a child of the launcher.
 type target struct {
-	*launch.Child
+	by      *Launcher
+	pid     int
 	command string
 	conn    *os.File // nil after Start and Abandon
+	reaped  atomic.Bool
+	files   launch.Ended
+	end     *end // nil before Exited
+}
+
+func (t *target) PID() int { return t.pid }
+
+func (t *target) Exited() error {
+	if t.end == nil {
+		e := <-t.by.ended(t.pid)
+		t.end = &e
+		t.files.Read(t.pid)
+	}
+	return nil
+}
+
+func (t *target) Reap() (launch.State, error) {
+	if err := t.Exited(); err != nil {
+		return launch.State{ExitCode: -1}, err
+	}
+	before := t.files.Before(t.by.pid)
+	_, err := t.by.order(C.struct_prelaunch_order{what: C.PRELAUNCH_REAP, number: C.int32_t(t.pid)})
+	t.reaped.Store(true)
+	t.by.ends.Delete(t.pid)
+	s := launch.StateOf(t.end.status, t.end.usage)
+	t.files.Enter(&s, t.by.pid, before)
+	if err != nil {
+		err = fmt.Errorf("reap process %d: %w", t.pid, err)
+	}
+	return s, err
+}
+
+func (t *target) Signal(s os.Signal) error {
+	if t.reaped.Load() { // its process id may be another process's by now
+		return os.ErrProcessDone
+	}
+	number, ok := s.(syscall.Signal)
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return syscall.Kill(t.pid, number)
 }
 
 // verdict is the child's answer. errno is 0 for success.
@@ -229,14 +415,10 @@ type verdict struct {
 // verdict waits for one. io.EOF is the end of the child, or of its socket at its execve.
 func (t *target) verdict() (verdict, error) {
 	var v C.struct_prelaunch_verdict
-	buf := make([]byte, unsafe.Sizeof(v))
-	if _, err := io.ReadFull(t.conn, buf); err != nil {
+	if _, err := io.ReadFull(t.conn, unsafe.Slice((*byte)(unsafe.Pointer(&v)), unsafe.Sizeof(v))); err != nil {
 		return verdict{}, err
 	}
-	return verdict{
-		failed: syscall.Errno(binary.NativeEndian.Uint32(buf[unsafe.Offsetof(v.failed):])),
-		group:  int32(binary.NativeEndian.Uint32(buf[unsafe.Offsetof(v.group):])),
-	}, nil
+	return verdict{failed: syscall.Errno(v.failed), group: int32(v.group)}, nil
 }
 
 func (t *target) Start() error {
@@ -245,14 +427,14 @@ func (t *target) Start() error {
 	}
 	conn := t.conn
 	defer func() { _ = conn.Close() }()
-	t.Watch()
+	t.files = launch.Watch(t.pid)
 	_, err := t.conn.Write([]byte{1}) // it fails if a signal has ended the child, and then there is no verdict
 	v, noVerdict := t.verdict()
 	t.conn = nil
 	if err != nil || noVerdict != nil {
 		return nil // Reap tells how it ended
 	}
-	t.Discard()
+	_, _ = t.Reap()
 	return &launch.ExecError{Command: t.command, Err: v.failed}
 }
 
@@ -262,5 +444,5 @@ func (t *target) Abandon() {
 	}
 	_ = t.conn.Close()
 	t.conn = nil
-	t.Discard()
+	_, _ = t.Reap()
 }

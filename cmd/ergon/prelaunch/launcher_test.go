@@ -3,6 +3,7 @@
 package prelaunch
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -34,8 +35,9 @@ const role = "PRELAUNCH_ROLE"
 // The programs that TestMain can be.
 const (
 	asRounds = "rounds" // rounds N COMMAND: launches the command that often, one after another
-	asHolder = "holder" // holder: holds `true`, says both process ids, and starts it when stdin says so
+	asHolder = "holder" // holder COMMAND: holds it, says the process ids, and starts it when stdin says so
 	asCloser = "closer" // closer: closes the launcher between Hold and Start
+	asTeller = "teller" // teller COMMAND: runs it, and says which signals came
 )
 
 func TestMain(m *testing.M) {
@@ -44,19 +46,29 @@ func TestMain(m *testing.M) {
 	switch {
 	case err != nil:
 	case as == "":
-		os.Exit(m.Run())
+		exit(m.Run())
 	case as == asRounds:
 		err = roundsMain(os.Args[1:])
 	case as == asHolder:
-		err = holderMain()
+		err = holderMain(os.Args[1:])
 	case as == asCloser:
 		err = closerMain()
+	case as == asTeller:
+		err = tellerMain(os.Args[1:])
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, as+":", err)
-		os.Exit(1)
+		exit(1)
 	}
-	os.Exit(0)
+	exit(0)
+}
+
+// exit ends this process, and tells the launcher that this is meant.
+func exit(code int) {
+	if l := taken(); l != nil {
+		l.Finish(code, 0)
+	}
+	os.Exit(code)
 }
 
 // named executes this binary again unless ERGON_EARLY says that it is one with a launcher.
@@ -81,7 +93,7 @@ func roundsMain(args []string) error {
 	if err != nil {
 		return err
 	}
-	l := Take()
+	l := taken()
 	if l == nil {
 		return errors.New("no launcher")
 	}
@@ -94,27 +106,62 @@ func roundsMain(args []string) error {
 	return l.Close()
 }
 
-func holderMain() error {
-	l := Take()
-	t, err := l.Hold(launch.Command{Argv: []string{"true"}})
+func holderMain(args []string) error {
+	l := taken()
+	t, err := l.Hold(launch.Command{Argv: args})
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(os.Stdout, l.PID(), t.PID())
+	fmt.Fprintln(os.Stdout, l.PID(), os.Getpid(), t.PID())
 	var word string
 	if _, err := fmt.Scan(&word); err != nil {
 		return err
 	}
-	if _, err := l.Hold(launch.Command{Argv: []string{"true"}}); err == nil {
-		return errors.New("a launcher that was killed holds a command")
+	if err := t.Start(); err != nil {
+		return err
 	}
-	s, err := finish(t)
-	fmt.Fprintln(os.Stdout, s.Code(), err)
-	return l.Close()
+	fmt.Fprintln(os.Stdout, "started")
+	if err := t.Exited(); err != nil {
+		return err
+	}
+	_, err = t.Reap()
+	if word == "wait" {
+		fmt.Fprintln(os.Stdout, "reaped")
+		_, _ = fmt.Scan(&word)
+	}
+	return err
+}
+
+func tellerMain(args []string) error {
+	l := taken()
+	signals, err := l.Signals(len(args))
+	if err != nil {
+		return err
+	}
+	t, err := l.Hold(launch.Command{Argv: args})
+	if err != nil {
+		return err
+	}
+	if err := t.Start(); err != nil {
+		return err
+	}
+	ended := make(chan error)
+	go func() { ended <- t.Exited() }()
+	for {
+		select {
+		case s := <-signals:
+			fmt.Fprintln(os.Stdout, s.Number, s.Typed)
+		case err := <-ended:
+			if state, reaped := t.Reap(); err == nil && reaped == nil {
+				exit(state.ExitCode)
+			}
+			return err
+		}
+	}
 }
 
 func closerMain() error {
-	l := Take()
+	l := taken()
 	if Take() != nil {
 		return errors.New("there is a second launcher")
 	}
@@ -122,14 +169,10 @@ func closerMain() error {
 	if err != nil {
 		return err
 	}
-	pid := l.PID()
 	for range 2 {
 		if err := l.Close(); err != nil {
 			return err
 		}
-	}
-	if !gone(pid) || l.PID() != 0 {
-		return fmt.Errorf("launcher %d is left", pid)
 	}
 	if _, err := l.Hold(launch.Command{Argv: []string{"true"}}); !errors.Is(err, os.ErrClosed) {
 		return fmt.Errorf("hold after the close: %w", err)
@@ -209,10 +252,10 @@ func descriptors(t *testing.T) int {
 	return len(list)
 }
 
-// children lists our children, zombies included.
+// children lists the launcher's children, zombies included. One of them is this process.
 func children(t *testing.T) []string {
 	t.Helper()
-	files, err := filepath.Glob("/proc/self/task/*/children")
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", launcher(t).PID()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,7 +395,7 @@ func TestHeld(t *testing.T) {
 		t.Errorf("process group %d, %v; ours is %d", group, err, syscall.Getpgrp())
 	}
 	if !slices.Contains(children(t), strconv.Itoa(h.PID())) {
-		t.Errorf("%d is not our child", h.PID())
+		t.Errorf("%d is not a child of the launcher", h.PID())
 	}
 	if _, err := os.Stat(mark); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("it runs already: %v", err)
@@ -360,8 +403,8 @@ func TestHeld(t *testing.T) {
 	if s, err := finish(h); err != nil || s.Code() != 0 {
 		t.Fatalf("code %d, %v", s.Code(), err)
 	}
-	if b, err := os.ReadFile(mark); err != nil || strings.TrimSpace(string(b)) != strconv.Itoa(os.Getpid()) {
-		t.Errorf("its parent was %s, %v; we are %d", b, err, os.Getpid())
+	if b, err := os.ReadFile(mark); err != nil || strings.TrimSpace(string(b)) != strconv.Itoa(launcher(t).PID()) {
+		t.Errorf("its parent was %s, %v; the launcher is %d", b, err, launcher(t).PID())
 	}
 	if err := h.Start(); err == nil {
 		t.Error("started twice")
@@ -426,16 +469,60 @@ func TestKilledWhileHeld(t *testing.T) {
 	}
 }
 
-// TestSignalsSpareTheLauncher sends it what a terminal sends to the whole process group.
-func TestSignalsSpareTheLauncher(t *testing.T) {
-	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGTSTP, syscall.SIGPIPE} {
-		if err := syscall.Kill(launcher(t).PID(), s); err != nil {
-			t.Fatal(err)
-		}
-		if state, err := once(launcher(t), launch.Command{Argv: []string{"true"}}); err != nil || state.Code() != 0 {
-			t.Errorf("after %v: code %d, %v", s, state.Code(), err)
+// TestSignalsAreTold sends signals to the launcher. They end neither it nor the command, and the runner hears of them.
+func TestSignalsAreTold(t *testing.T) {
+	t.Parallel()
+	c := program(t, asTeller, "sh", "-c", "echo up; read word; exit 6")
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(out)
+	expect := func(want string) {
+		t.Helper()
+		if line, err := lines.ReadString('\n'); err != nil || line != want+"\n" {
+			t.Errorf("%q, %v; want %q", line, err, want)
 		}
 	}
+	expect("up")
+	for _, s := range []syscall.Signal{
+		syscall.SIGPIPE, syscall.SIGALRM, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGCONT,
+	} {
+		if err := c.Process.Signal(s); err != nil {
+			t.Fatal(err)
+		}
+		if s != syscall.SIGPIPE && s != syscall.SIGALRM { // these are nobody's business
+			expect(s.String() + " false")
+		}
+	}
+	if _, err := fmt.Fprintln(in, "end"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Wait(); c.ProcessState.ExitCode() != 6 {
+		t.Error(err)
+	}
+}
+
+// TestEarlySignal sends a signal before the runner has asked for signals: it ends ergon, and the held command.
+func TestEarlySignal(t *testing.T) {
+	t.Parallel()
+	h := holder(t, "true")
+	if err := h.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_ = h.Wait()
+	if status, ok := h.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGTERM {
+		t.Errorf("became %v", h.ProcessState)
+	}
+	ends(t, "command", h.held)
+	ends(t, "runner", h.runner)
 }
 
 // TestGroups puts commands into cgroups, as far as this machine lets us make some.
@@ -711,60 +798,125 @@ func TestEndOfFile(t *testing.T) {
 	}
 }
 
-// holder starts the program of that role and returns the process ids of its launcher and of the command it holds.
-func holder(t *testing.T) (c *exec.Cmd, in io.Writer, out io.Reader, server, held int) {
+// held is the program of that role, with the process ids of the runner and of the command it holds.
+type held struct {
+	*exec.Cmd
+	in           io.Writer
+	out          *bufio.Reader
+	errors       bytes.Buffer
+	runner, held int
+}
+
+// holder starts the program that holds a command.
+func holder(t *testing.T, command ...string) *held {
 	t.Helper()
-	c = program(t, asHolder, "as said")
-	in, err := c.StdinPipe()
+	h := &held{Cmd: program(t, asHolder, command...)}
+	h.Env = append(h.Env, "ERGON_TRACE=") // the line as users see it
+	h.Stderr = &h.errors
+	var err error
+	if h.in, err = h.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := h.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out, err = c.StdoutPipe(); err != nil {
+	h.out = bufio.NewReader(out)
+	if err := h.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
+	var launcher int
+	if _, err := fmt.Fscanln(h.out, &launcher, &h.runner, &h.held); err != nil || launcher != h.Process.Pid {
+		t.Fatalf("the launcher is %d, %v", launcher, err)
 	}
-	if _, err := fmt.Fscan(out, &server, &held); err != nil {
-		t.Fatal(err)
-	}
-	return c, in, out, server, held
+	return h
 }
 
-// TestRunnerKilled leaves neither launcher nor held command.
-func TestRunnerKilled(t *testing.T) {
-	t.Parallel()
-	c, _, _, server, held := holder(t)
-	if gone(server) || gone(held) {
-		t.Fatalf("launcher %d, command %d: gone before their time", server, held)
-	}
-	if err := c.Process.Kill(); err != nil {
+// say gives the program a word, and returns what it answers.
+func (h *held) say(t *testing.T, word string) string {
+	t.Helper()
+	if _, err := fmt.Fprintln(h.in, word); err != nil {
 		t.Fatal(err)
 	}
-	_ = c.Wait() // killed, as it should be
-	for name, pid := range map[string]int{"launcher": server, "command": held} {
-		eventually(t, name+" ended", func() bool {
-			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-			return err != nil || bytes.Contains(stat, []byte(") Z ")) // the process that adopts orphans may reap late, or never
-		})
+	line, err := h.out.ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
 	}
+	return strings.TrimSpace(line)
 }
 
-// TestLauncherKilled checks that the end of the launcher does not harm a held command, and that further commands get an error.
+// ends waits until a process has ended.
+func ends(t *testing.T, name string, pid int) {
+	t.Helper()
+	eventually(t, name+" ended", func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return err != nil || bytes.Contains(stat, []byte(") Z ")) // the process that adopts orphans may reap late, or never
+	})
+}
+
+// TestLauncherKilled leaves neither runner nor held command.
 func TestLauncherKilled(t *testing.T) {
 	t.Parallel()
-	c, in, out, server, _ := holder(t)
-	if err := syscall.Kill(server, syscall.SIGKILL); err != nil {
+	h := holder(t, "true")
+	if gone(h.runner) || gone(h.held) {
+		t.Fatalf("runner %d, command %d: gone before their time", h.runner, h.held)
+	}
+	if err := h.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := fmt.Fprintln(in, "go"); err != nil {
-		t.Fatal(err)
-	}
-	if b, err := io.ReadAll(out); err != nil || string(b) != "0 <nil>\n" {
-		t.Errorf("%q, %v", b, err)
-	}
-	if err := c.Wait(); err != nil {
-		t.Error(err)
+	_ = h.Wait() // killed, as it should be
+	ends(t, "runner", h.runner)
+	ends(t, "command", h.held)
+}
+
+// TestRunnerEnds kills the runner at every stage. The command runs once, and its exit code is ergon's.
+func TestRunnerEnds(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		stage string
+		until func(t *testing.T, h *held)
+		says  string
+	}{
+		{"held", func(*testing.T, *held) {}, "the command is not measured"},
+		{"started", func(t *testing.T, h *held) { h.say(t, "go") }, "the measurement is incomplete"},
+		{"reaped", func(t *testing.T, h *held) {
+			h.say(t, "wait")
+			if line, err := h.out.ReadString('\n'); err != nil || line != "reaped\n" {
+				t.Errorf("%q, %v", line, err)
+			}
+		}, "the measurement is incomplete"},
+	} {
+		for name, end := range map[string]string{"code": "exit 9", "signal": "kill -KILL $$"} {
+			t.Run(c.stage+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				ran := filepath.Join(t.TempDir(), "ran")
+				wait := ""
+				if c.stage == "started" {
+					wait = "while kill -0 $RUNNER 2>/dev/null; do :; done; "
+				}
+				// RUNNER is known to the command only after it was held
+				pid := filepath.Join(t.TempDir(), "pid")
+				h := holder(t, "sh", "-c", "read -r RUNNER <"+pid+"; "+wait+"echo >>"+ran+"; "+end)
+				if err := os.WriteFile(pid, []byte(strconv.Itoa(h.runner)+"\n"), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				c.until(t, h)
+				if err := syscall.Kill(h.runner, syscall.SIGKILL); err != nil {
+					t.Fatal(err)
+				}
+				_ = h.Wait()
+				status, ok := h.ProcessState.Sys().(syscall.WaitStatus)
+				if !ok || name == "signal" && status.Signal() != syscall.SIGKILL || name == "code" && status.ExitStatus() != 9 {
+					t.Errorf("became %v", h.ProcessState)
+				}
+				if b, err := os.ReadFile(ran); err != nil || string(b) != "\n" {
+					t.Errorf("it ran %d times, %v", len(b), err)
+				}
+				if text := h.errors.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, c.says) {
+					t.Errorf("stderr has %q", text)
+				}
+			})
+		}
 	}
 }
 
@@ -775,7 +927,7 @@ func TestIgnored(t *testing.T) {
 	}
 }
 
-// TestClose ends the launcher. A command it has held can still be started.
+// TestClose takes no further commands. A command that was held before can still be started.
 func TestClose(t *testing.T) {
 	t.Parallel()
 	if out, err := program(t, asCloser, "as said").CombinedOutput(); err != nil {

@@ -13,17 +13,29 @@ import (
 // Ignored reports whether a signal was ignored when this process began.
 func Ignored(s os.Signal) bool { return signal.Ignored(s) }
 
-// Launcher controls a fork server. There is none in this build.
-type Launcher struct{}
+// Words returns nil: nothing looks at the arguments before Go in this build.
+func Words([]string) (words []string, off bool) { return nil, false }
+
+// Aside returns false: nothing runs before the Go runtime in this build.
+func Aside() ([]string, bool) { return nil, false }
+
+// Stderr is the caller's stderr.
+func Stderr() *os.File { return os.Stderr }
+
+// Launcher is the runner's view of the launcher. There is none in this build.
+type Launcher struct{ launch.Direct }
 
 // Take returns nil: nothing runs before the Go runtime in this build.
 func Take() *Launcher { return nil }
 
-// PID is 0.
-func (*Launcher) PID() int { return 0 }
+// Signals relays nothing.
+func (*Launcher) Signals(words int) (<-chan launch.Signal, error) { return nil, errors.ErrUnsupported }
 
-// Close does nothing.
-func (*Launcher) Close() error { return nil }
+// Follow does nothing.
+func (*Launcher) Follow() {}
 
-// Hold holds nothing.
-func (*Launcher) Hold(launch.Command) (launch.Target, error) { return nil, errors.ErrUnsupported }
+// Finish does nothing.
+func (*Launcher) Finish(code, signal int) {}
+
+// Unmeasured does nothing.
+func (*Launcher) Unmeasured(why string) {}

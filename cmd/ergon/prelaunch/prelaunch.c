@@ -5,21 +5,26 @@
 #define _GNU_SOURCE
 #include "prelaunch.h"
 #include "secure.h"
+#include "words.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <features.h>
 #include <linux/capability.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct prelaunch prelaunch;
@@ -60,8 +65,8 @@ static int receive(int orders, struct prelaunch_order *order, int *child) {
 	ssize_t n;
 	while ((n = recvmsg(orders, &m, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
 		;
-	if (n != (ssize_t)sizeof *order) return -1;
-	order->group[sizeof order->group - 1] = 0;
+	if (n < (ssize_t)offsetof(struct prelaunch_order, text)) return -1;
+	order->text[n < (ssize_t)sizeof *order ? n - (ssize_t)offsetof(struct prelaunch_order, text) : (ssize_t)sizeof order->text - 1] = 0;
 	*child = -1;
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) memcpy(child, CMSG_DATA(c), sizeof *child);
@@ -69,15 +74,16 @@ static int receive(int orders, struct prelaunch_order *order, int *child) {
 	return 0;
 }
 
-// born_in makes a child of the runner that is born in a v2 cgroup, because moving it later takes time. It returns -1 if the
-// kernel cannot or may not.
+// born_in makes a child that is born in a v2 cgroup, because moving it later takes time. It returns -1 if the kernel
+// cannot or may not.
 static pid_t born_in(const char *group) {
 #if defined(SYS_clone3) && defined(CLONE_INTO_CGROUP)
 	int fd = open(group, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0) return -1;
 	struct clone_args a;
 	memset(&a, 0, sizeof a);
-	a.flags = CLONE_INTO_CGROUP | CLONE_PARENT;
+	a.flags = CLONE_INTO_CGROUP;
+	a.exit_signal = SIGCHLD;
 	a.cgroup = (unsigned long long)fd;
 	pid_t pid = (pid_t)syscall(SYS_clone3, &a, sizeof a);
 	close(fd);
@@ -88,9 +94,9 @@ static pid_t born_in(const char *group) {
 #endif
 }
 
-// born makes a child of the runner.
+// born makes a child. fork of libc would also call what preloaded libraries have registered.
 static pid_t born(void) {
-	unsigned long flags = CLONE_PARENT | SIGCHLD;
+	unsigned long flags = SIGCHLD;
 #ifdef __s390x__
 	return (pid_t)syscall(SYS_clone, 0UL, flags, 0UL, 0UL, 0UL);
 #else
@@ -171,16 +177,19 @@ static char *slice(char *text, const char *end, uint32_t n, char **list) {
 	return text;
 }
 
+// started is shared with the held children: the process that is executing or has executed the command. 0 is none.
+static volatile pid_t *started;
+
 // become is the child: the process as the caller made it. It joins the cgroups, waits, and becomes the command. group is
 // the v2 cgroup that it was not born in and must join itself; empty for none.
 static void become(int fd, struct prelaunch_order *order) {
-	if (order->group[0]) {
-		size_t n = strlen(order->group);
+	if (order->text[0]) {
+		size_t n = strlen(order->text);
 		const char file[] = "/cgroup.procs";
-		int failed = n + sizeof file > sizeof order->group ? ENAMETOOLONG : 0;
+		int failed = n + sizeof file > sizeof order->text ? ENAMETOOLONG : 0;
 		if (!failed) {
-			memcpy(order->group + n, file, sizeof file);
-			failed = join(order->group);
+			memcpy(order->text + n, file, sizeof file);
+			failed = join(order->text);
 		}
 		if (failed) {
 			tell(fd, failed, 0);
@@ -224,40 +233,323 @@ static void become(int fd, struct prelaunch_order *order) {
 	}
 	char go;
 	if (tell(fd, words[0] ? 0 : EINVAL, PRELAUNCH_NO_GROUP) || get(fd, &go, 1)) _exit(0);
+	*started = getpid();
 	execvp(words[0], words);
+	*started = 0;
 	tell(fd, errno, PRELAUNCH_NO_GROUP);
 	_exit(126);
 }
 
-// serve is the fork server. It makes one child for each order until the runner's end of the socket closes. All signals
-// stay blocked here, so that none that is meant for the commands ends it. mask is what the caller had blocked.
-static void serve(int orders, const sigset_t *mask) {
-	secure_as_given();
-	struct prelaunch_order order;
-	int child;
-	while (!receive(orders, &order, &child)) {
-		pid_t pid = -1;
-		if (child >= 0) {
-			if (order.group[0] && !(pid = born_in(order.group))) order.group[0] = 0;
-			if (pid < 0) pid = born();
-			if (!pid) {
-				close(orders); // or the runner would not see that the server has ended
-				set_mask(mask, NULL);
-				become(child, &order);
-			}
-		} else {
-			errno = EMFILE; // the kernel had no place for the descriptor
-		}
-		int32_t answer = pid < 0 ? -errno : pid;
-		close(child);
-		if (send(orders, &answer, sizeof answer, MSG_NOSIGNAL) < 0) break;
-	}
-	_exit(0);
+// The launcher's state. It is one process with one thread, and it allocates nothing.
+static struct {
+	pid_t runner;
+	int argc;
+	char **argv;
+	char **words;     // the command; NULL if none is measured
+	int other_user;   // the command must not run as the user of this process
+	sigset_t mask;    // what the caller had blocked
+	sigset_t relayed; // the signals that the runner is told of
+	int orders, events, errors;
+	int watched;            // the runner has asked for signals
+	pid_t held[16];         // the children that the runner has not reaped; 0 is a free place
+	int told[16];           // the end of this child was told
+	pid_t target;           // the child that has executed the command, once it was reaped
+	int verdict;            // how it ended, as wait4 says
+	int64_t user, system;   // CPU time of orphans, in ns
+	struct prelaunch_order end; // FINISH, FOLLOW or UNMEASURED
+	int finished;               // end was received
+} l;
+
+static int ignored(int number) { return prelaunch.ignored >> (number - 1) & 1; }
+
+// as_given gives this process what the caller had set.
+static void as_given(void) {
+	if (ignored(SIGCHLD)) signal(SIGCHLD, SIG_IGN);
+	set_mask(&l.mask, NULL);
 }
 
-// wanted says whether a command may be measured. Only the sampler knows for sure that none is. For the other subcommands
-// the server is forked without need. ERGON_EARLY names the only program that forks one: "off" means none. The tests, one binary
-// under many names, say "ergon"; and without a name no test binary forks.
+// die ends this process by a signal, without a core file, so that a shell sees what it would see without ergon.
+static void die(int number) {
+	struct rlimit none = {0, 0};
+	setrlimit(RLIMIT_CORE, &none);
+	prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL); // with a limit of 0 the kernel still starts a core handler (core(5))
+	signal(number, SIG_DFL);
+	sigset_t set;
+	sigemptyset(&set);
+	set_mask(&set, NULL);
+	kill(getpid(), number);
+	_exit(128 + number); // the first process of a container does not die of a signal
+}
+
+// end_as ends this process as a child has ended.
+static void end_as(int status) {
+	if (WIFSIGNALED(status)) die(WTERMSIG(status));
+	_exit(WEXITSTATUS(status));
+}
+
+// execute becomes the command, with what the caller has given.
+static void execute(char **words) {
+	secure_as_given();
+	execvp(words[0], words);
+	int failed = errno;
+	dprintf(2, "ergon: %s: %s\n", words[0], strerror(failed));
+	_exit(failed == ENOENT ? 127 : 126);
+}
+
+// limits adds to text which limits are set that may be the reason.
+static void limits(char *text, size_t size) {
+	const struct {
+		int which;
+		const char *flag;
+		unsigned unit;
+	} list[] = {{RLIMIT_AS, "-v", 1024}, {RLIMIT_DATA, "-d", 1024}, {RLIMIT_CPU, "-t", 1}, {RLIMIT_FSIZE, "-f", 1024}};
+	for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+		struct rlimit r;
+		if (getrlimit(list[i].which, &r) || r.rlim_max == RLIM_INFINITY) continue;
+		size_t n = strlen(text);
+		snprintf(text + n, size - n, " (ulimit %s %llu)", list[i].flag, (unsigned long long)r.rlim_max / list[i].unit);
+	}
+}
+
+// unmeasured becomes the command without measuring it, and says why in one line. Without a command it is an error of ergon.
+static void unmeasured(char **words, const char *why) {
+	char set[256] = "";
+	limits(set, sizeof set);
+	if (!words || l.other_user) {
+		dprintf(2, "ergon: %s: %s%s\n", words ? "the command cannot be run as another user" : "it cannot run here", why, set);
+		_exit(125);
+	}
+	dprintf(2, "ergon: the command is not measured: %s%s\n", why, set);
+	execute(words);
+}
+
+// tell_end sends the end of a child to the runner, with what it used. The child stays a zombie.
+static int tell_end(pid_t pid) {
+	struct prelaunch_event e;
+	siginfo_t info;
+	memset(&e, 0, sizeof e);
+	memset(&info, 0, sizeof info);
+	// waitid of libc gives no usage
+	if (syscall(SYS_waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT, &e.usage) || info.si_pid != pid) return 0;
+	e.pid = pid;
+	e.status = info.si_code == CLD_EXITED ? info.si_status << 8 : info.si_status; // without the bit for a core file
+	send(l.events, &e, sizeof e, MSG_NOSIGNAL);
+	return 1;
+}
+
+static int64_t ns(struct timeval t) { return t.tv_sec * INT64_C(1000000000) + t.tv_usec * INT64_C(1000); }
+
+// collect tells the runner which of its children have ended, and reaps all others.
+static void collect(void) {
+	for (int i = 0; i < 16; i++) {
+		if (l.held[i] && !l.told[i]) l.told[i] = tell_end(l.held[i]);
+	}
+	for (;;) {
+		siginfo_t info;
+		memset(&info, 0, sizeof info);
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) || !info.si_pid || info.si_pid == l.runner) return;
+		for (int i = 0; i < 16; i++) {
+			if (l.held[i] == info.si_pid) return; // it stands before the others until the runner has read its files
+		}
+		int status;
+		struct rusage usage;
+		if (wait4(info.si_pid, &status, WNOHANG, &usage) != info.si_pid) return;
+		l.user += ns(usage.ru_utime);
+		l.system += ns(usage.ru_stime);
+	}
+}
+
+// hold makes a child of this process, which becomes the command. It returns the process id or a negative errno.
+static int hold(struct prelaunch_order *order, int child) {
+	int place = 0;
+	while (place < 16 && l.held[place]) place++;
+	if (child < 0) return -EMFILE; // the kernel had no place for the descriptor
+	if (place == 16) return -EAGAIN;
+	pid_t pid = -1;
+	if (order->text[0] && !(pid = born_in(order->text))) order->text[0] = 0;
+	if (pid < 0) pid = born();
+	if (pid < 0) return -errno;
+	if (!pid) {
+		close(l.orders); // or the runner would not see that the launcher has ended
+		close(l.events);
+		as_given();
+		become(child, order);
+	}
+	l.held[place] = pid;
+	l.told[place] = 0;
+	return pid;
+}
+
+// reap reaps a child. Only a child that has ended, or was told to, is reaped, so this does not wait for long.
+static int reap(pid_t pid) {
+	for (int i = 0; i < 16; i++) {
+		if (l.held[i] != pid) continue;
+		int status;
+		pid_t got;
+		while ((got = waitpid(pid, &status, 0)) < 0 && errno == EINTR)
+			;
+		l.held[i] = 0;
+		if (got < 0) return -errno;
+		if (*started == pid) {
+			l.target = pid;
+			l.verdict = status;
+		}
+		return 0;
+	}
+	return -ECHILD;
+}
+
+// obey carries out an order; 0 if there will be no more.
+static int obey(void) {
+	struct prelaunch_order order;
+	int child;
+	if (receive(l.orders, &order, &child)) return 0;
+	struct prelaunch_answer a;
+	memset(&a, 0, sizeof a);
+	switch (order.what) {
+	case PRELAUNCH_HOLD:
+		a.number = hold(&order, child);
+		if (child >= 0) close(child);
+		break;
+	case PRELAUNCH_REAP:
+		a.number = reap(order.number);
+		break;
+	case PRELAUNCH_ORPHANS:
+		collect();
+		a.user = l.user;
+		a.system = l.system;
+		l.user = l.system = 0;
+		break;
+	case PRELAUNCH_ADOPT:
+		a.number = prctl(PR_SET_CHILD_SUBREAPER, 1UL, 0UL, 0UL, 0UL) ? -errno : 0;
+		break;
+	case PRELAUNCH_WATCH:
+		l.watched = 1;
+		// words.c may not know a new option
+		if (!l.words && order.number > 0 && order.number < l.argc) l.words = l.argv + l.argc - order.number;
+		break;
+	default:
+		if (!l.finished) l.end = order;
+		l.finished = 1;
+		return 1;
+	}
+	return send(l.orders, &a, sizeof a, MSG_NOSIGNAL) == (ssize_t)sizeof a;
+}
+
+static int deadly(int number) { return number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT; }
+
+// forward passes a signal on. The terminal sends its own to the whole process group, but a hang-up to the session's leader
+// alone.
+static void forward(const struct signalfd_siginfo *s) {
+	int number = (int)s->ssi_signo;
+	int typed = s->ssi_code == SI_KERNEL && (number != SIGHUP || getsid(0) != getpid());
+	if (!l.words) {
+		if (!typed) kill(l.runner, number);
+	} else if (!l.watched && deadly(number)) {
+		kill(l.runner, SIGKILL); // a held child ends with it
+		die(number);
+	} else if (l.orders < 0) { // the runner has gone
+		if (!typed && *started > 0) kill(*started, number);
+	} else {
+		struct prelaunch_event e;
+		memset(&e, 0, sizeof e);
+		e.signal = number;
+		e.code = typed ? SI_KERNEL : SI_USER;
+		e.pid = s->ssi_code == SI_USER ? (int32_t)s->ssi_pid : 0;
+		send(l.events, &e, sizeof e, MSG_NOSIGNAL | MSG_DONTWAIT); // a full socket holds a hundred signals already
+	}
+}
+
+// said reads what the runner and its children have written to their stderr: all of it if whole, else the first line.
+static void said(char *line, size_t size, int whole) {
+	size_t n = 0;
+	char buf[4096];
+	ssize_t k;
+	while ((k = read(l.errors, buf, sizeof buf)) > 0 || (k < 0 && errno == EINTR)) {
+		for (ssize_t i = 0, out; whole && i < k; i += out) {
+			if ((out = write(2, buf + i, (size_t)(k - i))) <= 0) break;
+		}
+		for (ssize_t i = 0; i < k && n < size - 1; i++) {
+			if (buf[i] == '\n' && n) size = n + 1; // the line is complete
+			else if (buf[i] >= ' ') line[n++] = buf[i];
+		}
+	}
+	line[n] = 0;
+}
+
+// conclude ends the launcher after the runner. The command's own end counts, whatever became of the runner.
+static void conclude(int status) {
+	char line[512], why[640];
+	const char *trace = getenv("ERGON_TRACE");
+	int whole = trace && *trace;
+	said(line, sizeof line, whole);
+	if (l.finished && l.end.what == PRELAUNCH_FINISH) {
+		if (l.end.signal) die(l.end.signal);
+		_exit(l.end.number);
+	}
+	if (l.finished && l.end.what == PRELAUNCH_FOLLOW) end_as(l.verdict);
+	if (l.finished) {
+		snprintf(why, sizeof why, "%.500s", l.end.text);
+	} else if (line[0] && !whole) {
+		snprintf(why, sizeof why, "ergon failed: %s", line);
+	} else if (WIFSIGNALED(status)) {
+		snprintf(why, sizeof why, "ergon was ended by signal %d (%s)", WTERMSIG(status), strsignal(WTERMSIG(status)));
+	} else {
+		snprintf(why, sizeof why, "ergon failed: exit code %d", WEXITSTATUS(status));
+	}
+	if (!l.words && !WIFSIGNALED(status) && WEXITSTATUS(status) != 2) _exit(WEXITSTATUS(status)); // 2 is a crash of Go
+	if (!l.words && WIFSIGNALED(status) && (deadly(WTERMSIG(status)) || WTERMSIG(status) == SIGKILL)) die(WTERMSIG(status));
+	if (l.words && *started) {
+		char set[256] = "";
+		limits(set, sizeof set);
+		dprintf(2, "ergon: the measurement is incomplete: %s%s; the exit code is the command's\n", why, set);
+		end_as(l.verdict);
+	}
+	as_given();
+	unmeasured(l.words, why);
+}
+
+// all_ended reaps the children of a runner that has gone; 0 if one still lives. A held child ends at once.
+static int all_ended(void) {
+	for (int i = 0; i < 16; i++) {
+		siginfo_t info;
+		memset(&info, 0, sizeof info);
+		if (!l.held[i]) continue;
+		if (!waitid(P_PID, (id_t)l.held[i], &info, WEXITED | WNOHANG | WNOWAIT) && !info.si_pid) return 0;
+		reap(l.held[i]);
+	}
+	return 1;
+}
+
+// serve is the launcher after it has made the runner. It makes the commands' processes, reaps them and their orphans, and
+// passes signals on, until the runner has ended. Then it ends as the command has ended.
+static void serve(int signals) {
+	int status = 0; // the runner's
+	for (;;) {
+		struct pollfd p[2] = {{signals, POLLIN, 0}, {l.orders, POLLIN, 0}}; // a negative descriptor is left out
+		if (poll(p, 2, -1) < 0) continue;
+		struct signalfd_siginfo s;
+		if (p[0].revents && read(signals, &s, sizeof s) == (ssize_t)sizeof s) {
+			if (s.ssi_signo == SIGCHLD)
+				collect();
+			else
+				forward(&s);
+		}
+		if (p[1].revents && !obey()) {
+			close(l.orders);
+			l.orders = -1;
+			while (waitpid(l.runner, &status, 0) < 0 && errno == EINTR)
+				;
+		}
+		if (l.orders >= 0) continue;
+		if (!(l.finished && l.end.what == PRELAUNCH_FINISH) && !all_ended()) continue;
+		conclude(status);
+	}
+}
+
+// wanted says whether a command may be measured. Only the sampler knows for sure that none is. ERGON_EARLY names the only
+// program that has a launcher: "off" means none. The tests, one binary under many names, say "ergon"; and without a name no
+// test binary has one.
 static int wanted(int argc, char **argv) {
 	if (argc < 2) return 0;
 	const char *only = getenv("ERGON_EARLY");
@@ -269,22 +561,22 @@ static int wanted(int argc, char **argv) {
 // calm lets the kernel wake the threads of this process up to SLACK ns late from their own timeouts. Else Go's monitor
 // thread wakes every 20 µs while there is work, and takes the CPU from the thread that works. That was a fifth of the
 // time that it takes to measure `true`. The timers of the beats (timerfd) are not affected. The target is not either: the
-// slack is per thread and inherited (PR_SET_TIMERSLACK in prctl(2)), and its server is forked before.
+// slack is per thread and inherited (PR_SET_TIMERSLACK in prctl(2)), and the launcher keeps what the caller set.
 #define SLACK 1000000UL
 static void calm(void) { prctl(PR_SET_TIMERSLACK, SLACK, 0UL, 0UL, 0UL); }
 
 // LEAST_FILES is how many descriptors the runner and the sampler need each: 38 here, while the sampler is started. With 11
-// the Go runtime crashes before main. The hard limit counts, because Go raises the soft one.
+// the Go runtime crashes before main; with 25 the sampler has no timers. The hard limit counts, because Go raises the soft one.
 #define LEAST_FILES 48
-static void need_files(void) {
+static int too_few_files(char *why, size_t size) {
 	struct rlimit files;
-	if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_max >= LEAST_FILES) return;
-	dprintf(2, "ergon: the limit of open files is %u: at least %u are needed (ulimit -n)\n", (unsigned)files.rlim_max, LEAST_FILES);
-	_exit(125);
+	if (getrlimit(RLIMIT_NOFILE, &files) || files.rlim_max >= LEAST_FILES) return 0;
+	snprintf(why, size, "at most %u files may be open, and ergon needs %u (ulimit -n)", (unsigned)files.rlim_max, LEAST_FILES);
+	return 1;
 }
 
 // keep_descriptors marks every descriptor that was inherited as one of this process alone (Linux 5.11). The target gets
-// them from the server. Other children, the sampler for one, must not hold them open.
+// them from the launcher. Other children, the sampler for one, must not hold them open.
 static void keep_descriptors(void) {
 #if defined(SYS_close_range)
 	const unsigned cloexec = 1U << 2; // CLOSE_RANGE_CLOEXEC, which older headers lack
@@ -292,32 +584,118 @@ static void keep_descriptors(void) {
 #endif
 }
 
-// start forks the server.
-static void start(void) {
-	int ends[2];
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends)) return;
-	if ((ends[0] = above(ends[0])) < 0 || (ends[1] = above(ends[1])) < 0) return;
-	sigset_t all, mask;
-	memset(&all, 0xff, sizeof all);
-	set_mask(&all, &mask);
-	pid_t pid = fork();
-	if (!pid) {
-		close(ends[0]);
-		serve(ends[1], &mask);
+// raise_limits uses all that the caller allows, in the runner alone. A crash of ergon leaves no core file.
+static void raise_limits(void) {
+	const int list[] = {RLIMIT_AS, RLIMIT_DATA, RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_NPROC};
+	struct rlimit r;
+	for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+		if (getrlimit(list[i], &r) || r.rlim_cur == r.rlim_max) continue;
+		r.rlim_cur = r.rlim_max;
+		setrlimit(list[i], &r);
 	}
-	close(ends[1]);
-	if (pid < 0) {
-		close(ends[0]);
-	} else {
-		prelaunch.launcher = pid;
-		prelaunch.orders = ends[0];
-		fcntl(ends[0], F_SETFL, fcntl(ends[0], F_GETFL) | O_NONBLOCK); // Go then waits through its poller, without a thread
-		sigaddset(&mask, SIGUSR1); // the Go runtime ignores these two until somebody asks for them: they wait for the relay
-		sigaddset(&mask, SIGUSR2);
-		keep_descriptors();
-		calm();
+	r.rlim_cur = r.rlim_max = 0;
+	setrlimit(RLIMIT_CORE, &r);
+}
+
+// set_aside takes the variables out of the runner's environment that are meant for commands written in Go. The Go runtime
+// reads them from the memory behind argv, and what the kernel says behind them, so the list keeps its length. The launcher has
+// its own copy, which the command gets.
+static void set_aside(char **variables) {
+	static const char *const names[] = {"GOGC", "GOMEMLIMIT", "GOMAXPROCS", "GODEBUG", "GOTRACEBACK"};
+	static char none[] = "";
+	for (int n = 0; *variables && n < PRELAUNCH_ASIDE; variables++) {
+		for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+			if (!replaces(*variables, names[i])) continue;
+			prelaunch.aside[n++] = *variables;
+			*variables = none;
+			break;
+		}
 	}
+}
+
+// run is the runner: it returns, and the Go runtime starts.
+static void run(pid_t launcher, char **variables, int orders, int events, int errors) {
+	prctl(PR_SET_PDEATHSIG, (unsigned long)SIGKILL, 0UL, 0UL, 0UL);
+	if (getppid() != launcher) _exit(0);
+	prelaunch.launcher = launcher;
+	prelaunch.orders = orders;
+	prelaunch.events = events;
+	prelaunch.errors = fcntl(2, F_DUPFD_CLOEXEC, 3);
+	dup2(errors, 2); // a crash writes pages there; the launcher makes one line of them
+	raise_limits();
+	set_aside(variables);
+	// The launcher is told of signals. Here they only wait, or those of a terminal would end the runner before the command.
+	// The Go runtime unblocks those that end a process; it leaves these two ignored.
+	sigset_t mask = l.mask;
+	for (int s = 1; l.words && s < 32; s++) {
+		if (sigismember(&l.relayed, s)) sigaddset(&mask, s);
+		if (s == SIGINT || s == SIGHUP) signal(s, SIG_IGN);
+	}
+	keep_descriptors();
+	const int ours[] = {orders, events};
+	for (int i = 0; i < 2; i++) fcntl(ours[i], F_SETFL, fcntl(ours[i], F_GETFL) | O_NONBLOCK); // Go waits through its poller
+	calm();
 	set_mask(&mask, NULL);
+}
+
+// launch makes the runner. This process becomes the launcher, and does not return.
+static void launch(char **words, int argc, char **argv) {
+	int orders[2], events[2], errors[2];
+	started = mmap(NULL, sizeof *started, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (started == MAP_FAILED || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, orders) ||
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, events) || pipe2(errors, O_CLOEXEC | O_NONBLOCK))
+		unmeasured(words, strerror(errno));
+	int *const ends[] = {&orders[0], &orders[1], &events[0], &events[1], &errors[0], &errors[1]};
+	for (int i = 0; i < 6; i++) {
+		if ((*ends[i] = above(*ends[i])) < 0) unmeasured(words, strerror(errno));
+	}
+	const int relayed[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGCONT, SIGWINCH};
+	sigemptyset(&l.relayed);
+	for (size_t i = 0; i < sizeof relayed / sizeof *relayed; i++) {
+		if (!ignored(relayed[i])) sigaddset(&l.relayed, relayed[i]);
+	}
+	// Other signals wait here for good, but those that stop a process, as they stop the command.
+	sigset_t all;
+	memset(&all, 0xff, sizeof all);
+	sigdelset(&all, SIGTSTP);
+	sigdelset(&all, SIGTTIN);
+	sigdelset(&all, SIGTTOU);
+	set_mask(&all, &l.mask);
+	l.words = words;
+	l.argc = argc;
+	l.argv = argv;
+	pid_t launcher = getpid();
+	l.runner = fork();
+	if (!l.runner) {
+		close(orders[1]);
+		close(events[1]);
+		close(errors[0]);
+		run(launcher, argv + argc + 1, orders[0], events[0], errors[1]);
+		close(errors[1]);
+		return;
+	}
+	int failed = errno;
+	close(orders[0]);
+	close(events[0]);
+	close(errors[1]);
+	sigset_t heard = l.relayed;
+	sigaddset(&heard, SIGCHLD);
+	int signals = l.runner < 0 ? -1 : signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (l.runner > 0 && signals < 0) {
+		failed = errno;
+		kill(l.runner, SIGKILL);
+		waitpid(l.runner, NULL, 0);
+	}
+	if (signals < 0 || (signals = above(signals)) < 0) {
+		set_mask(&l.mask, NULL);
+		unmeasured(words, strerror(failed));
+	}
+	secure_as_given();
+	signal(SIGCHLD, SIG_DFL); // a caller may ignore it, and then no child could be waited for
+	l.orders = orders[1];
+	l.events = events[1];
+	l.errors = errors[0];
+	serve(signals);
 }
 
 __attribute__((constructor)) static void early(int argc, char **argv) {
@@ -329,10 +707,24 @@ __attribute__((constructor)) static void early(int argc, char **argv) {
 		struct sigaction a;
 		if (!sigaction(s, NULL, &a) && a.sa_handler == SIG_IGN) prelaunch.ignored |= 1UL << (s - 1);
 	}
-	need_files();
-	if (argc > 1 && !strcmp(argv[1], "sample"))
+	prelaunch.looked = 1;
+	if (argc > 1 && !strcmp(argv[1], "sample")) {
 		calm();
-	else if (wanted(argc, argv))
-		start();
+		return;
+	}
+	if (!wanted(argc, argv)) {
+		const char *only = getenv("ERGON_EARLY");
+		if (only && !strcmp(only, "off")) set_aside(argv + argc + 1);
+		return;
+	}
+	struct prelaunch_switches on;
+	char **words = prelaunch_words(argc, argv, &on);
+	if (getuid() != geteuid() || getgid() != getegid()) words = NULL; // a setuid ergon starts nothing
+	const char *word = getenv("ERGON");
+	if (words && !on.user && (on.off || (word && !strcmp(word, "off")))) execute(words);
+	l.other_user = on.user;
+	char why[128];
+	if (too_few_files(why, sizeof why)) unmeasured(words, why);
+	launch(words, argc, argv);
 #endif
 }

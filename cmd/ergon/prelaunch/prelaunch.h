@@ -1,23 +1,59 @@
-// What the constructor in prelaunch.c leaves behind for Go, and the messages of the fork server. See doc.go.
+// What the constructor in prelaunch.c leaves behind for Go, and the messages between the launcher and the runner. See doc.go.
 #ifndef ERGON_PRELAUNCH_H
 #define ERGON_PRELAUNCH_H
 
 #include <limits.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
+#define PRELAUNCH_ASIDE 16
+
 struct prelaunch {
-	pid_t launcher;        // process id of the fork server; 0 if there is none
-	int orders;            // the runner's end of the socket to it
+	pid_t launcher;        // process id of the launcher, our parent; 0 if there is none
+	int orders;            // the runner's end of the socket for orders
+	int events;            // the runner's end of the socket for events
+	int errors;            // the caller's stderr; -1 if it was closed
+	int looked;            // the constructor has run with the arguments: it does so with glibc alone
 	unsigned long ignored; // bit n-1 is set if signal n was ignored on entry
+	// NAME=VALUE of the variables that the caller has set for commands, and not for ergon. The list ends with NULL.
+	const char *aside[PRELAUNCH_ASIDE + 1];
 };
 
 extern struct prelaunch prelaunch;
 
-// prelaunch_order asks the fork server for one child. The child's end of a socket comes with it. The answer is an int32:
-// the child's process id, or an errno as a negative number.
+// What the runner asks of the launcher.
+enum {
+	PRELAUNCH_HOLD,       // make a child, born in the v2 cgroup whose folder is text; the child's end of a socket comes with it
+	PRELAUNCH_REAP,       // reap the child number, which has ended or will at once
+	PRELAUNCH_ADOPT,      // become the parent of the commands' orphans, and reap them as soon as they end
+	PRELAUNCH_ORPHANS,    // say how much CPU time the orphans have used that were reaped since the last time
+	PRELAUNCH_WATCH,      // from now on a signal that ends processes is an event; the last number arguments are the command
+	PRELAUNCH_FINISH,     // end as soon as the runner has: with the exit code number, or by the signal
+	PRELAUNCH_FOLLOW,     // end as the started command ends
+	PRELAUNCH_UNMEASURED, // as soon as the runner has ended, become the command; text says why it is not measured
+};
+
+// prelaunch_order is sent without what is behind the end of text. Each order but the last three has an answer.
 struct prelaunch_order {
-	char group[PATH_MAX]; // folder of the v2 cgroup in which the child is born; empty for none
+	int32_t what, number, signal;
+	char text[PATH_MAX];
+};
+
+// prelaunch_answer is the child's process id or 0 in number, or an errno as a negative number. The CPU
+// times are in ns.
+struct prelaunch_answer {
+	int32_t number;
+	int64_t user, system;
+};
+
+// prelaunch_event is a signal, or the end of a child that HOLD made. The child is a zombie until REAP.
+struct prelaunch_event {
+	int32_t signal;       // 0 for the end of a child
+	int32_t code;         // si_code of the signal
+	int32_t pid;          // who sent the signal, 0 if that is unknown; or the child
+	int32_t status;       // the child's, as wait4 gives it
+	struct rusage usage;  // the child's, with the children it has waited for
 };
 
 // prelaunch_command tells the child what it becomes. The numbers of the groups follow, as int32, and then size bytes of
