@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"math"
 	"strings"
 
@@ -72,6 +73,10 @@ func energyRows(r datamodel.Result, s map[string]datamodel.Metric, power cell) [
 		// The command's energy and the power have no better bound than the machine's energy.
 		machine, command, power = c, cell{}, cell{}
 	}
+	if vague(all) { // so are its parts and the power
+		machine.note = strings.Join(nonEmpty("at most "+units.Format(all.Most(), all.Unit), machine.note), ", ")
+		return []row{line(datamodel.Energy, cell{}, machine)}
+	}
 	out := append([]row{line(datamodel.Energy, command, machine)}, parts...)
 	return append(out, line(datamodel.Power, overTime(share, counted(s)), power))
 }
@@ -100,9 +105,14 @@ func whoseGPU(r datamodel.Result) whose {
 	return whose{other: of(datamodel.GPUOtherEnergy), idle: of(datamodel.GPUIdleEnergy)}
 }
 
+// vague reports whether an energy is not above its uncertainty. Then no digit of it is known.
+func vague(m datamodel.Metric) bool {
+	return m.Bound == "" && m.Provenance != sensors.Missing && m.Uncertainty >= math.Abs(m.Value)
+}
+
 // net returns the energy without the idle energy, as a note.
 func net(m datamodel.Metric) string {
-	if m.Provenance == sensors.Missing {
+	if m.Provenance == sensors.Missing || vague(m) {
 		return ""
 	}
 	return "net " + cellOf(m).value.String() + " ≈"
@@ -129,7 +139,8 @@ func plus(a, b datamodel.Metric) datamodel.Metric {
 	if b.Provenance == sensors.Missing {
 		return b
 	}
-	a.Value, a.Uncertainty = a.Value+b.Value, a.Uncertainty+b.Uncertainty
+	a.Value, a.Uncertainty, a.AtMost = a.Value+b.Value, a.Uncertainty+b.Uncertainty, math.NaN()
+	a.Bound = cmp.Or(a.Bound, b.Bound)
 	return settled(a)
 }
 

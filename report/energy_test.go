@@ -168,3 +168,27 @@ func TestBoundsInTheTable(t *testing.T) {
 		}
 	}
 }
+
+// TestEnergyBelowItsUncertainty tests that an energy of which no digit is known is not shown as a number. Programs get it
+// in full.
+func TestEnergyBelowItsUncertainty(t *testing.T) {
+	r := withEnergy(0, entry{"energy", 0.1, sensors.FromCounter, "packages: package-0"}, entry{"power", 50, sensors.FromCounter, ""},
+		entry{"target_energy", 0.08, sensors.Attributed, ""}, entry{"other_energy", 0.02, sensors.Attributed, ""})
+	for i, m := range r.Tree.First(datamodel.RunLevel).Metrics {
+		if m.Name == "energy" {
+			m.Uncertainty = 0.1
+			m.Parts = []datamodel.Part{{Kind: datamodel.CPUPart, Name: "packages"}}
+			r.Tree.First(datamodel.RunLevel).Metrics[i] = m
+		}
+	}
+	r.Summary = r.Tree.First(datamodel.RunLevel).Metrics
+	shows(t, r, "energy – at most 200 mJ, packages")
+	for format, want := range map[string]string{
+		"markdown": "| energy |  |  | – | at most 200 mJ, packages |", "html": ">–</td><td class=\"dim\">at most 200 mJ",
+		"json": `"value": 0.1,`, "csv": ",energy,0.1,J,",
+	} {
+		if got := render(t, format, r, report.Options{Unicode: true}); !strings.Contains(got, want) {
+			t.Errorf("%s: no %q in\n%s", format, want, got)
+		}
+	}
+}

@@ -339,7 +339,7 @@ func TestLegend(t *testing.T) {
 	}
 	f("")
 	f("~ sampled", sensors.Sampled)
-	f("≈ modelled share, ± of counters   ? estimated, no sensor", sensors.Estimated, sensors.Attributed)
+	f("≈ modelled share   ? estimated, no sensor", sensors.Estimated, sensors.Attributed)
 	f("~ sampled   ∫ integrated", sensors.Integrated, sensors.Integrated, sensors.Sampled)
 }
 

@@ -69,7 +69,8 @@ func processes(r datamodel.Result) []listing {
 }
 
 func processTable(heading string, r datamodel.Result, rows []datamodel.Process) listing {
-	total := summary(r)[datamodel.CPUTime].Value
+	s := summary(r)
+	total, unknown := s[datamodel.CPUTime].Value, vague(s[datamodel.Energy])
 	all := listing{
 		heading: heading,
 		columns: []header{
@@ -88,6 +89,9 @@ func processTable(heading string, r datamodel.Result, rows []datamodel.Process) 
 		pid := ""
 		if p.PID >= 0 {
 			pid = strconv.FormatInt(p.PID, 10)
+		}
+		if unknown { // shares of an energy of which no digit is known
+			p.Energy = math.NaN()
 		}
 		from, _ := mark(p.Provenance)
 		if p.Provenance == sensors.FromCounter {

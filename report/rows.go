@@ -386,7 +386,7 @@ func mark(p sensors.Provenance) (sign, meaning string) {
 	case sensors.Integrated:
 		return "∫", "integrated"
 	case sensors.Attributed:
-		return "≈", "modelled share, ± of counters"
+		return "≈", "modelled share"
 	case sensors.Estimated:
 		return "?", "estimated, no sensor"
 	case sensors.FromCounter, sensors.Missing:

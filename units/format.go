@@ -9,6 +9,9 @@ import (
 // None is shown if there is no value. It is never a number.
 const None = "–"
 
+// leastEnergy is the power of ten of the smallest energy or power that is shown. Counters count in steps of 15 µJ and more.
+const leastEnergy = -6
+
 // Text is a formatted value in two parts, so that a table can align numbers and units: "1 min 23.4" and "s". A count has no
 // Unit.
 type Text struct{ Number, Unit string }
@@ -51,8 +54,9 @@ func (u Unit) noun() (string, bool) {
 }
 
 // Format formats a value of the base unit u for people: "1.00 kW", "1.50 GiB", "83.4 ms", "1 min 23.4 s", "2 h 03 min",
-// "81.2 %", "45.3 °C", "1,234". It gives three significant digits, or more if the whole part has more (1023 KiB). A value
-// that is not finite gives None.
+// "81.2 %", "45.3 °C", "1,234". It gives three significant digits, or more if the whole part has more (1023 KiB). It never
+// gives more than three decimal places. A value too small for that is shown as less than a bound: "<1 µJ", "<0.01 %". A
+// value that is not finite gives None.
 //
 // The prefix is chosen after rounding, so it always fits the printed digits: there is no "1000 W".
 func Format(v float64, u Unit) string { return TextOf(v, u).String() }
@@ -63,7 +67,11 @@ func TextOf(v float64, u Unit) Text {
 		return Text{Number: None}
 	}
 	t := magnitude(math.Abs(v), u)
-	if v < 0 && strings.ContainsAny(t.Number, "123456789") { // a value that rounds to 0 has no sign: -0.04 °C is 0.0 °C
+	switch {
+	case v >= 0:
+	case strings.HasPrefix(t.Number, "<"):
+		t.Number = "0" // "-<1" says nothing
+	case strings.ContainsAny(t.Number, "123456789"): // a value that rounds to 0 has no sign: -0.04 °C is 0.0 °C
 		t.Number = "-" + t.Number
 	}
 	return t
@@ -74,7 +82,7 @@ func magnitude(v float64, u Unit) Text {
 	_, counts := u.noun()
 	switch {
 	case u == Joule, u == Watt:
-		return prefixed(v, -9, u)
+		return prefixed(v, leastEnergy, u)
 	case u == Hertz:
 		return prefixed(v, 0, u)
 	case u == Byte && v < 1024 && v == math.Trunc(v):
@@ -135,7 +143,7 @@ func scaled(v float64, least int) (number string, power int) {
 	point := exp - power + 1
 	switch {
 	case point < 1 && power < 0:
-		number = three(v * math.Pow10(-power))
+		number = "<1"
 	case point < 1:
 		number = three(v)
 	case point == 1, point == 2:
@@ -172,16 +180,20 @@ func threeDigits(v float64) (digits string, exp int) {
 }
 
 // three formats v, which is not negative, with three significant digits, or with its whole part if that has more. It uses
-// an exponent if there would be many zeros.
+// an exponent if there would be many zeros behind, and at most three decimal places.
 func three(v float64) string {
+	const decimals, least = 3, 0.001
 	if v == 0 {
 		return "0"
 	}
 	_, exp := threeDigits(v)
-	if exp < -4 || exp > 15 {
+	switch {
+	case v < least:
+		return "<0.001"
+	case exp > 15:
 		return strconv.FormatFloat(v, 'e', 2, 64)
 	}
-	return fixed(v, max(0, 2-exp))
+	return fixed(v, min(decimals, max(0, 2-exp)))
 }
 
 // seconds formats a duration. Below a minute it is scaled like other quantities.
@@ -205,8 +217,8 @@ func seconds(v float64) Text {
 // percent formats the number of a ratio in percent. A very small ratio is shown as less than a bound. Only 0 is shown as 0.
 func percent(v float64) string {
 	p := v * 100
-	if p != 0 && p < 0.001 {
-		return "<0.001"
+	if p != 0 && p < 0.01 {
+		return "<0.01"
 	}
 	return three(p)
 }
@@ -240,8 +252,9 @@ func two(n int64) string {
 
 func fixed(v float64, decimals int) string { return strconv.FormatFloat(v, 'f', decimals, 64) }
 
-// printed parses the result of three.
+// printed parses the result of three. A bound is parsed as its value.
 func printed(s string) float64 {
+	s = strings.TrimPrefix(s, "<")
 	v, err := strconv.ParseFloat(s, 64)
 	if err != nil {
 		return math.Inf(1)

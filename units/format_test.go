@@ -79,8 +79,10 @@ func TestFormat(t *testing.T) {
 	f(1, units.Ratio, "100 %")
 	f(0.8123, units.Ratio, "81.2 %")
 	f(0.00251, units.Ratio, "0.251 %")
-	f(1e-5, units.Ratio, "0.00100 %")
-	f(0.99999e-5, units.Ratio, "<0.001 %")
+	f(1.54e-5, units.Ratio, "<0.01 %")
+	f(1e-4, units.Ratio, "0.010 %")
+	f(5.55e-4, units.Ratio, "0.056 %")
+	f(0.99999e-4, units.Ratio, "<0.01 %")
 	f(64, units.Ratio, "6400 %")
 
 	f(0, units.Processes, "0")
@@ -93,7 +95,15 @@ func TestFormat(t *testing.T) {
 	f(2.5, "", "2.50")
 	f(2.5, "lm", "2.50 lm")
 	f(2.5, "{}", "2.50 {}")
-	f(1e-300, units.Watt, "1.00e-291 nW")
+	f(1e-300, units.Watt, "<1 µW")
+	f(6.85e-14, units.Joule, "<1 µJ")
+	f(0.99e-6, units.Joule, "<1 µJ")
+	f(1e-6, units.Joule, "1.00 µJ")
+	f(-6.85e-14, units.Joule, "0 µJ")
+	f(1e-12, units.Second, "<1 ns")
+	f(1e-5, units.Hertz, "<0.001 Hz")
+	f(1e-5, "lm", "<0.001 lm")
+	f(0.0123, "lm", "0.012 lm")
 	for _, u := range append(units.All(), "", "lm") {
 		f(math.NaN(), u, units.None)
 		f(math.Inf(1), u, units.None)
@@ -205,17 +215,22 @@ func readBack(t *testing.T, s string, u units.Unit) float64 {
 func checkRoundTrip(t *testing.T, v float64, u units.Unit) {
 	t.Helper()
 	s := units.Format(v, u)
-	if u == units.Ratio && math.Abs(v)*100 < 0.001 && v != 0 {
-		if strings.TrimPrefix(s, "-") != "<0.001 %" {
+	if digits, _, _ := strings.Cut(s, " "); strings.Contains(s, "<") || v != 0 && digits == "0" {
+		// The bound is the smallest value that is shown.
+		if least := smallest(u); math.Abs(v) >= least || v < 0 && strings.Contains(s, "<") {
 			t.Errorf("Format(%v, %q) = %q", v, u, s)
 		}
 		return
+	}
+	if _, places, _ := strings.Cut(strings.SplitN(s, " ", 2)[0], "."); len(places) > 3 && !strings.Contains(places, "e") {
+		t.Errorf("Format(%v, %q) = %q has %d decimal places", v, u, s, len(places))
 	}
 	got := readBack(t, strings.TrimPrefix(s, "-"), u)
 	if strings.HasPrefix(s, "-") {
 		got = -got
 	}
 	allowed := 0.0051 * math.Abs(v) // half of the third digit, at worst 0.5 of 100
+	allowed = max(allowed, places(u))
 	switch {
 	case u == units.Second && math.Abs(v) > 1e15:
 	case u == units.Second && math.Abs(v) >= 3599:
@@ -226,6 +241,30 @@ func checkRoundTrip(t *testing.T, v float64, u units.Unit) {
 	if math.Abs(got-v) > allowed {
 		t.Errorf("Format(%v, %q) = %q, which reads as %v", v, u, s, got)
 	}
+}
+
+// places returns half of the third decimal place of a value without a prefix.
+func places(u units.Unit) float64 {
+	switch u {
+	case units.Joule, units.Watt, units.Second:
+		return 0
+	case units.Ratio:
+		return 0.51e-5
+	}
+	return 0.51e-3
+}
+
+// smallest returns the smallest value of a unit that has digits.
+func smallest(u units.Unit) float64 {
+	switch u {
+	case units.Joule, units.Watt:
+		return 1e-6
+	case units.Second:
+		return 1e-9
+	case units.Ratio:
+		return 1e-4
+	}
+	return 1e-3
 }
 
 func TestRoundTrip(t *testing.T) {

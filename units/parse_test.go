@@ -84,14 +84,14 @@ func TestParseFormat(t *testing.T) {
 	check := func(v float64, u units.Unit) {
 		t.Helper()
 		s := units.Format(v, u)
-		if strings.Contains(s, "<") { // less than the smallest printed value
+		if strings.Contains(units.Format(math.Abs(v), u), "<") { // less than the smallest printed value
 			return
 		}
 		got, err := units.Parse(s, u)
 		if err != nil {
 			t.Fatal(err)
 		}
-		allowed := 0.0051 * math.Abs(v)
+		allowed := max(0.0051*math.Abs(v), places(u))
 		switch {
 		case u == units.Second && math.Abs(v) >= 3599:
 			allowed = 30.001 + 1e-9*math.Abs(v)

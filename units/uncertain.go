@@ -8,6 +8,8 @@ import (
 // FormatUncertain formats a value with its uncertainty, half, for people: "12.3 ± 0.4 J". Both have the base unit u. half
 // has one significant digit, or two if the first is 1, and the value is rounded to the same place. If half is NaN (unknown)
 // or below the last digit that Format prints, it is left out. It is also left out if u is neither J nor W.
+//
+// A value that is not above its uncertainty is None: no digit of it is known.
 func FormatUncertain(v, half float64, u Unit) string { return TextUncertain(v, half, u).String() }
 
 // TextUncertain is FormatUncertain in two parts: "12.3 ± 0.4" and "J".
@@ -16,8 +18,10 @@ func TextUncertain(v, half float64, u Unit) Text {
 	if u != Joule && u != Watt || plain.Number == None || !(half > 0 && half <= math.MaxFloat64) {
 		return plain
 	}
-	// The larger of the two determines the prefix: 3 mJ with an uncertainty of 1 J is 0.0 ± 1.0 J.
-	number, power := scaled(max(math.Abs(v), half), -9)
+	if half >= math.Abs(v) {
+		return Text{Number: None}
+	}
+	number, power := scaled(math.Abs(v), leastEnergy)
 	_, decimals, _ := strings.Cut(number, ".")
 	digits, exp := threeDigits(half)
 	places := power - exp

@@ -23,7 +23,10 @@ func TestFormatUncertain(t *testing.T) {
 	f(123.4, 12, Joule, "123 ± 12 J")
 	f(1.234, 0.096, Joule, "1.23 ± 0.10 J")
 	f(0.0123, 0.004, Joule, "12 ± 4 mJ")
-	f(0.003, 1, Joule, "0.0 ± 1.0 J")
+	f(0.003, 1, Joule, None)
+	f(1, 1, Joule, None)
+	f(1, 0.999, Joule, "1.0 ± 1.0 J")
+	f(-1, 2, Watt, None)
 	f(18.83e6, 100, Joule, "18.8 MJ")
 	f(1500, 300, Watt, "1.5 ± 0.3 kW")
 	f(12.345, math.NaN(), Joule, "12.3 J")
@@ -32,7 +35,8 @@ func TestFormatUncertain(t *testing.T) {
 	f(math.NaN(), 1, Joule, None)
 	f(12.345, 4, Second, "12.3 s")
 	f(-12.345, 0.4, Joule, "-12.3 ± 0.4 J")
-	f(0, 0.5, Joule, "0 ± 500 mJ")
+	f(0, 0.5, Joule, None)
+	f(6.85e-14, 1e-14, Joule, "<1 µJ")
 	f(999.96, 5, Joule, "1.00 ± 0.01 kJ")
 }
 
