@@ -239,7 +239,7 @@ func TestResultsBelong(t *testing.T) {
 			}
 			want := []string{"-rw------- " + c.want, "drwx------ " + c.want}
 			env := append(slices.Clone(c.env), "WANT="+strings.Join(want, "\n"))
-			early := run(at, env, slices.Concat([]string{"record", "-q", "--tape", "run.zip"}, c.words, []string{"sh", "-c", during})...)
+			early := run(at, env, slices.Concat([]string{"record", "-q", "--tape", "run.zip", "--summary-to", "s.txt", "--export", "r.json", "--id-file", "id"}, c.words, []string{"sh", "-c", during})...)
 			if got := strings.Fields(early); strings.Join(got, " ") != strings.Join(want, " ") {
 				t.Errorf("during the run: %q, want %q", early, want)
 			}
@@ -252,6 +252,11 @@ func TestResultsBelong(t *testing.T) {
 			}
 			if got, n := owners(filepath.Join(at, "run.zip")); n != 1 || got[0] != want[0] {
 				t.Errorf("the tape: %q, want %q", got, want[0])
+			}
+			for _, name := range []string{"s.txt", "r.json", "id"} {
+				if got, _ := owners(filepath.Join(at, name)); got[0] != "-rw-r--r-- "+c.want {
+					t.Errorf("%s: %q", name, got)
+				}
 			}
 			if got, _ := owners(filepath.Join(at, "ergon-results")); !slices.Equal(got, slices.Concat(want, []string{"drwxr-xr-x " + c.want})) {
 				t.Errorf("the folders above: %q", got)

@@ -88,7 +88,7 @@ func (p *program) export(_ context.Context, o ExportOptions) error {
 	}
 	switch {
 	case o.To != "":
-		err = store.WriteFile(o.To, func(w io.Writer) error { return f.write(w, dir) })
+		err = store.WriteFile(o.To, here().owner(o.To).account(), func(w io.Writer) error { return f.write(w, dir) })
 	case f.binary && isTerminal(p.out.File()):
 		return &usage{fmt.Errorf("export: %s is not for a terminal: name a file with --to FILE, or redirect stdout", f.name)}
 	case f.binary:

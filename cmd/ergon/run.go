@@ -59,11 +59,7 @@ func (o RunOptions) access(owner *person) store.Access {
 	if o.Share == shareNobody {
 		share = store.Private
 	}
-	a := store.Access{Share: share}
-	if owner != nil {
-		a.Owner = &store.Owner{UID: int(owner.UID), GID: int(owner.GID)}
-	}
-	return a
+	return store.Access{Share: share, Owner: owner.account()}
 }
 
 func defaultRunOptions() RunOptions {
@@ -163,6 +159,7 @@ func (p *program) measure(ctx context.Context, o *RunOptions, tape runner.Tape) 
 	if o.IDFile != "" && o.NoSave {
 		return runner.Report{}, &usage{errors.New("--id-file: a run that is not kept has no id (leave out --no-save)")}
 	}
+	o.as = as
 	if err := o.open(); err != nil {
 		return runner.Report{}, err
 	}

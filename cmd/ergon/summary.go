@@ -34,6 +34,16 @@ type SummaryOptions struct {
 	// file is To after open. page is the job's page; empty if there is none.
 	file *os.File
 	page string
+	// as is the user that --user names; nil if it names none.
+	as *person
+}
+
+// owner returns whom a new file belongs to; nil is the user of this process.
+func (o SummaryOptions) owner(path string) *store.Owner {
+	if o.as != nil {
+		return o.as.account()
+	}
+	return here().owner(path).account()
 }
 
 // unread reports whether nobody will read the result.
@@ -147,14 +157,26 @@ func (o *SummaryOptions) open() (err error) {
 	case o.To == "":
 		return nil
 	}
-	how := os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	how := os.O_WRONLY | os.O_TRUNC
 	if o.Append {
-		how = os.O_WRONLY | os.O_CREATE | os.O_APPEND
+		how = os.O_WRONLY | os.O_APPEND
 	}
-	if o.file, err = os.OpenFile(o.To, how, 0o666); err != nil { // the umask decides
+	if o.file, err = openFor(o.owner(o.To), o.To, how); err != nil {
 		return &usage{fmt.Errorf("--summary-to: %w", err)}
 	}
 	return nil
+}
+
+// openFor opens a file. If it is new, it belongs to owner, unless nil. Only a file that this call has made is given away.
+func openFor(owner *store.Owner, path string, how int) (*os.File, error) {
+	f, err := os.OpenFile(path, how|os.O_CREATE|os.O_EXCL, 0o666) // the umask decides
+	if errors.Is(err, fs.ErrExist) {
+		return os.OpenFile(path, how|os.O_CREATE, 0o666) // O_CREATE for a link to a file that does not exist
+	}
+	if err == nil && owner != nil {
+		_ = f.Chown(owner.UID, owner.GID) // a file system without owners is no error
+	}
+	return f, err
 }
 
 // summarize prints the summary of a run. dir is its folder; empty if the run was not kept. A file that cannot be written after the
@@ -199,13 +221,18 @@ func (p *program) toFiles(o SummaryOptions, result datamodel.Result, dir string)
 		options.Results = shortest(dir)
 	}
 	for _, e := range o.Exports {
-		err := store.WriteFile(e.path, func(w io.Writer) error { return e.format.Write(w, result, options) })
+		err := store.WriteFile(e.path, o.owner(e.path), func(w io.Writer) error { return e.format.Write(w, result, options) })
 		if err != nil {
 			p.complain(fmt.Errorf("--export: %w", err))
 		}
 	}
 	if o.IDFile != "" {
-		if err := os.WriteFile(o.IDFile, []byte(result.Run.ID+"\n"), 0o666); err != nil { // the umask decides
+		f, err := openFor(o.owner(o.IDFile), o.IDFile, os.O_WRONLY|os.O_TRUNC)
+		if err == nil {
+			_, err = io.WriteString(f, result.Run.ID+"\n")
+			err = errors.Join(err, f.Close())
+		}
+		if err != nil {
 			p.complain(fmt.Errorf("--id-file: %w", err))
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/launch"
 )
 
@@ -167,6 +168,14 @@ func (p *person) environment() []string {
 		"HOME=" + p.home, "LOGNAME=" + p.name, "MAIL=/var/mail/" + p.name, "SHELL=" + p.shell, "USER=" + p.name,
 		"DBUS_SESSION_BUS_ADDRESS", "XDG_RUNTIME_DIR",
 	}
+}
+
+// account returns the user as numbers; nil for nobody.
+func (p *person) account() *store.Owner {
+	if p == nil {
+		return nil
+	}
+	return &store.Owner{UID: int(p.UID), GID: int(p.GID)}
 }
 
 // become lets a command run as the user. For nil it does nothing.

@@ -3,6 +3,7 @@
 package store_test
 
 import (
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -180,5 +181,42 @@ func TestOwner(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestReplacedFile checks that a user's file stays the user's if root replaces it, and that a link to a file of others gives
+// nothing away.
+func TestReplacedFile(t *testing.T) {
+	if os.Getuid() != 0 {
+		testenv.Lacks(t, testenv.Root, "it takes root to replace files of others")
+	}
+	dir := t.TempDir()
+	theirs, ours, link := filepath.Join(dir, "theirs"), filepath.Join(dir, "ours"), filepath.Join(dir, "link")
+	for _, err := range []error{
+		os.WriteFile(theirs, nil, 0o640), os.Chown(theirs, nobody, 4711), os.WriteFile(ours, nil, 0o600),
+		os.Symlink(ours, link), os.Lchown(link, nobody, nobody),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	fill := func(w io.Writer) error {
+		_, err := io.WriteString(w, "new")
+		return err
+	}
+	for _, path := range []string{theirs, link, filepath.Join(dir, "fresh")} {
+		if err := store.WriteFile(path, &store.Owner{UID: 1, GID: 2}, fill); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, owners := modes(t, dir)
+	for name, want := range map[string]struct {
+		mode  fs.FileMode
+		owner [2]uint32
+	}{"theirs": {0o640, [2]uint32{nobody, 4711}}, "ours": {0o600, [2]uint32{0, 0}}, "fresh": {0o644, [2]uint32{1, 2}}} {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if got[name] != want.mode || owners[name] != want.owner || string(b) != "new" {
+			t.Errorf("%s: %v, %v, %q, %v; want %v, %v", name, got[name], owners[name], b, err, want.mode, want.owner)
+		}
 	}
 }

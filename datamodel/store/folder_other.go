@@ -107,6 +107,9 @@ func (h handle) mode() (fs.FileMode, Owner, error) {
 	return info.Mode(), Owner{-1, -1}, nil
 }
 
+// ownerOf returns false: these systems have no owners.
+func (h handle) ownerOf(string) (Owner, bool) { return Owner{}, false }
+
 // own returns true: these systems do not tell.
 func (h handle) own() bool { return true }
 

@@ -156,6 +156,15 @@ func (h handle) mode() (fs.FileMode, Owner, error) {
 	return info.Mode(), Owner{int(st.Uid), int(st.Gid)}, nil
 }
 
+// ownerOf returns the owner of a regular file in the folder; false if there is none of that name.
+func (h handle) ownerOf(name string) (Owner, bool) {
+	var s unix.Stat_t
+	if unix.Fstatat(h.fd(), name, &s, unix.AT_SYMLINK_NOFOLLOW) != nil || s.Mode&unix.S_IFMT != unix.S_IFREG {
+		return Owner{}, false
+	}
+	return Owner{int(s.Uid), int(s.Gid)}, true
+}
+
 // own reports whether the folder belongs to the user of this process.
 func (h handle) own() bool {
 	_, owner, err := h.mode()

@@ -44,12 +44,16 @@ var ErrForeign = errors.New("not a file of this version of ergon")
 // name, and makes the name durable. If anything fails, it removes the temporary file and returns a *fs.PathError with path.
 // The file gets the rights.
 func replace(path string, r rights, fill func(w io.Writer) error) error {
+	name := filepath.Base(path)
 	dir, err := OpenFolder(filepath.Dir(path))
 	if err != nil {
 		return &fs.PathError{Op: "write", Path: path, Err: causeAt(filepath.Dir(path), err)}
 	}
 	defer func() { _ = dir.Close() }() // what was written is synced
-	w, err := dir.beginAs(filepath.Base(path), r)
+	if owner, ok := dir.ownerOf(name); ok && os.Geteuid() == 0 {
+		r.owner = &owner // root leaves a user's file to the user
+	}
+	w, err := dir.beginAs(name, r)
 	if err != nil {
 		return err
 	}
@@ -77,14 +81,15 @@ func causeAt(name string, err error) error {
 	return err
 }
 
-// WriteFile lets fill write a file that a user has named. Either the file is whole and synced, or what was there before
+// WriteFile lets fill write a file that a user has named. A new file belongs to owner, or to the user of this process if that
+// is nil; an older one keeps its owner. Either the file is whole and synced, or what was there before
 // remains; the mode stays. It writes straight to anything that is not a regular file, such as a pipe or a terminal, and
 // to descriptors like /dev/stdout, since another process may go on writing there.
-func WriteFile(path string, fill func(w io.Writer) error) error {
+func WriteFile(path string, owner *Owner, fill func(w io.Writer) error) error {
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return replace(path, byUmask(nil), fill)
+		return replace(path, byUmask(owner), fill)
 	case err != nil:
 		return fmt.Errorf("write: %w", err)
 	}
