@@ -184,6 +184,7 @@ func (c *Client) End(ctx context.Context) (Ended, error) {
 // ended. A second call does nothing.
 func (c *Client) Close() {
 	c.closing.Do(func() {
+		_ = c.send(request{Op: opForget}) // it fails if the sampler has died
 		_ = c.in.Close()
 		if c.files != nil {
 			_ = c.files.Close()

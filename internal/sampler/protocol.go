@@ -125,4 +125,6 @@ const (
 	opBegun   = "begun"
 	opEnd     = "end"
 	opEnded   = "ended"
+	// opForget says that the runner lives and removes the spool itself. It may need the spool.
+	opForget = "forget"
 )

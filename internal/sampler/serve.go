@@ -133,6 +133,11 @@ func (s *server) obey(r request) error {
 			return err
 		}
 		return s.out.Encode(reply{Op: opBegun, Begun: s.engine.Clock()})
+	case opForget:
+		if s.engine != nil {
+			s.engine.subject.Ephemeral = false
+		}
+		return nil
 	case opEnd:
 		ended := &Ended{}
 		if s.engine != nil {

@@ -151,6 +151,35 @@ func TestServeOrphan(t *testing.T) {
 	}
 }
 
+// TestServeForgotten checks that a sampler leaves the spool to a runner that lives, since the runner may put its own readings
+// there.
+func TestServeForgotten(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "ergon-readings")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	orders, runner := io.Pipe()
+	c := &Client{in: runner, process: &os.Process{Pid: -1}, exited: make(chan struct{})}
+	served := make(chan error, 1)
+	go func() { served <- Serve(orders, io.Discard, fakes()) }()
+	for _, r := range []request{
+		{Op: opConfig, Config: &Config{Setup: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Interval: time.Millisecond}},
+		{Op: opSubject, Subject: &Subject{SpoolPath: dir, Ephemeral: true}},
+		{Op: opBegin},
+	} {
+		if err := c.send(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Close()
+	if err := <-served; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Errorf("the spool of a runner that lives: %v", err)
+	}
+}
+
 // FuzzServe checks that no line makes the sampler panic or hang.
 func FuzzServe(f *testing.F) {
 	f.Add([]byte(`{"op":"config","config":{"setup":{"proc":"/proc","sys":"/sys"},"interval":1000000000,"select":["-fake"]}}` + "\n" + `{"op":"status"}` + "\n"))
