@@ -144,6 +144,15 @@ func TestAsUser(t *testing.T) {
 			if code != 0 || said != "" || !strings.HasPrefix(out, want) || !strings.HasSuffix(out, dir+"\n") {
 				t.Errorf("code %d: %s\n%s, want %s", code, said, out, want)
 			}
+			// If ergon cannot run here, it never executes the command as root.
+			tight := `ulimit -v 200000; exec "$0" "$@"`
+			for _, words := range [][]string{{"--user", "nobody"}, {"--user=nobody"}, {"-q", "run", "--user", "nobody", "--"}} {
+				cmd := exec.CommandContext(t.Context(), "sh", slices.Concat([]string{"-c", tight, program, "--no-save"}, words, []string{"id", "-u"})...)
+				cmd.Dir = dir
+				if out, err := cmd.Output(); err == nil || strings.Contains(string(out), "0\n") {
+					t.Errorf("%q with little memory: %v: %s", words, err, out)
+				}
+			}
 			if code, _, said := run("-q", "--no-save", "--timeout", "50ms", "--user", "nobody", "sleep", "60"); code != 124 || said != "" {
 				t.Errorf("a time limit: code %d: %s", code, said)
 			}

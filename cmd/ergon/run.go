@@ -76,7 +76,7 @@ func (o *RunOptions) table(backends []sensors.Backend) table {
 			usage: "the run's `ID`, for scripts that name it later; no run of the results folder may have it",
 		},
 		{
-			name: "user", group: forCommand, scope: inTrusted, value: required{&o.User, "user"},
+			name: "user", group: forCommand, scope: once, value: required{&o.User, "user"},
 			usage: "as root: read the counters as root and run the command as this user: `NAME`, or sudo for who called sudo",
 		},
 		{

@@ -48,7 +48,7 @@ type scope int
 
 const (
 	inEvery   scope = iota
-	inTrusted       // it names a path or a user: not in a file that a stranger may have written
+	inTrusted       // it names a path or opens results: not in a file that a stranger may have written
 	once            // in none: it is of one call
 )
 
