@@ -9,3 +9,6 @@ func joinable() []sensors.Backend { return nil }
 
 // killable is not used on these systems.
 func killable(string) int { return 1 }
+
+// attack is not used on these systems.
+func attack(_, _ string) int { return 1 }

@@ -33,6 +33,9 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "runner" {
 		os.Exit(killable(os.Args[2]))
 	}
+	if len(os.Args) == 4 && os.Args[1] == "attack" {
+		os.Exit(attack(os.Args[2], os.Args[3]))
+	}
 	os.Exit(m.Run())
 }
 
