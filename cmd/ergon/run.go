@@ -59,7 +59,7 @@ func (o RunOptions) access(owner *person) store.Access {
 	if o.Share == shareNobody {
 		share = store.Private
 	}
-	return store.Access{Share: share, Owner: owner.account()}
+	return store.Access{Share: share, Owner: owner.account(), Unnamed: o.Results == defaultResults}
 }
 
 func defaultRunOptions() RunOptions {

@@ -25,6 +25,9 @@ type Access struct {
 	// Owner gets the run's folder, and every folder that is made on the way to it. If it is nil, they belong to the user of
 	// this process. Only root can give them to others.
 	Owner *Owner
+	// Unnamed says that the caller has not named the results folder. Then it may be a link only if nobody but the caller and
+	// root can have made it.
+	Unnamed bool
 }
 
 // rights are what a new file gets. A new folder gets the same, and may be entered by whoever may read it.

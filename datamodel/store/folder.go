@@ -399,10 +399,14 @@ func NewRun(results, project string, called time.Time, id string, a Access) (*Fo
 }
 
 func newRun(results, project, date, name string, a Access) (_ *Folder, err error) {
-	at, err := OpenFolder(results)
+	open := OpenFolder
+	if a.Unnamed {
+		open = openUnnamed
+	}
+	at, err := open(results)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = makeAll(results, a.Owner); err == nil {
-			at, err = OpenFolder(results)
+			at, err = open(results)
 		}
 	}
 	if err != nil {
@@ -439,6 +443,21 @@ func newRun(results, project, date, name string, a Access) (_ *Folder, err error
 	}
 	run.up = at
 	return run, nil
+}
+
+// openUnnamed opens a folder that the caller has not named. A link in its place is followed only if nobody but the user of
+// this process and root can have put it there.
+func openUnnamed(path string) (*Folder, error) {
+	above, err := OpenFolder(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = above.Close() }() // nothing was written through it
+	f, err := above.Open(filepath.Base(path))
+	if errors.Is(err, errLink) && above.trusts(filepath.Base(path)) {
+		return OpenFolder(path)
+	}
+	return f, err
 }
 
 // makeAll makes a folder that the caller has named, and those above it that are missing.

@@ -143,6 +143,20 @@ func (h handle) holds(name string, sub handle) bool {
 		there.Dev == open.Dev && there.Ino == open.Ino
 }
 
+// trusts reports whether only the user of this process and root can have made what is there under a name, and can replace it.
+func (h handle) trusts(name string) bool {
+	mode, owner, err := h.mode()
+	if err != nil || mode&0o022 != 0 && mode&fs.ModeSticky == 0 {
+		return false
+	}
+	var there unix.Stat_t
+	if unix.Fstatat(h.fd(), name, &there, unix.AT_SYMLINK_NOFOLLOW) != nil {
+		return false
+	}
+	ours := func(uid int) bool { return uid == 0 || uid == unix.Geteuid() }
+	return ours(owner.UID) && ours(int(there.Uid))
+}
+
 // mode returns the permissions of the folder and its owner.
 func (h handle) mode() (fs.FileMode, Owner, error) {
 	info, err := h.file.Stat()

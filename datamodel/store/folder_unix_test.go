@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
 // treasure makes a folder that nothing may change, and returns a check of it.
@@ -291,4 +292,48 @@ func TestSweepTemp(t *testing.T) {
 		t.Errorf("left: %v, %v", left, err)
 	}
 	check()
+}
+
+// TestUnnamedResults puts a link in the place of the results folder. A caller who has not named the folder follows only a
+// link that nobody else can have made.
+func TestUnnamedResults(t *testing.T) {
+	if os.Getuid() != 0 {
+		testenv.Lacks(t, testenv.Root, "it takes root to make a link of somebody else's")
+	}
+	const other = 65534
+	for _, c := range []struct {
+		name          string
+		folder        fs.FileMode
+		owner, link   int // of the folder that the link is in, and of the link
+		named, follow bool
+	}{
+		{"mine", 0o755, 0, 0, false, true},
+		{"mine, in a sticky folder", 0o777 | fs.ModeSticky, 0, 0, false, true},
+		{"mine, in a folder open to all", 0o777, 0, 0, false, false},
+		{"mine, in somebody else's folder", 0o755, other, 0, false, false},
+		{"somebody else's", 0o777 | fs.ModeSticky, 0, other, false, false},
+		{"somebody else's, but named", 0o777 | fs.ModeSticky, 0, other, true, true},
+	} {
+		dir, real := t.TempDir(), t.TempDir()
+		link := filepath.Join(dir, "ergon-results")
+		if err := errors.Join(os.Symlink(real, link), os.Lchown(link, c.link, c.link), os.Chown(dir, c.owner, c.owner), os.Chmod(dir, c.folder)); err != nil {
+			t.Fatal(err)
+		}
+		f, err := store.NewRun(link, "p", time.Now(), "id", store.Access{Unnamed: !c.named})
+		if (err == nil) != c.follow {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if left, _ := os.ReadDir(real); (len(left) > 0) != c.follow {
+			t.Errorf("%s: the folder that the link leads to has %v", c.name, left)
+		}
+		if f != nil {
+			f.Close()
+		}
+	}
+	// Without a link, and without a folder, it works as before.
+	f, err := store.NewRun(filepath.Join(t.TempDir(), "new", "ergon-results"), "p", time.Now(), "id", store.Access{Unnamed: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
 }
