@@ -1171,6 +1171,7 @@ func BenchmarkTarget(b *testing.B) {
 }
 
 func benchmarkTarget(b *testing.B, as string, ready int) {
+	b.Helper()
 	c := exec.Command(os.Args[0])
 	c.Env = append(os.Environ(), noExitSleep, role+"=held "+as)
 	r, w, err := os.Pipe()
@@ -1194,14 +1195,16 @@ func benchmarkTarget(b *testing.B, as string, ready int) {
 	b.Cleanup(func() { _, _ = group.Leave() })
 	_ = group.Add(c.Process.Pid) // without a cgroup, both rows measure perf or the walk
 	_ = w.Close()
-	for _, n := range []int{1, ready} { // it starts its children after a byte from the gate
+	await := func(n int) {
 		if _, err := io.ReadFull(r, make([]byte, 8*n)); err != nil {
 			b.Fatal(err)
 		}
-		if n == 1 {
-			_, err = gate.Write([]byte{0})
-		}
 	}
+	await(1)
+	if _, err := gate.Write([]byte{0}); err != nil { // it starts its children now
+		b.Fatal(err)
+	}
+	await(ready)
 	for _, host := range []sensors.Setup{{Target: sensors.Target{CPUGroup: group.CPU, MemoryGroup: group.Memory}}, {}} {
 		source, _ := sensortest.Open(b, target(), host)
 		if err := source.(sensors.Follower).Follow(c.Process.Pid); err != nil {

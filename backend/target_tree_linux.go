@@ -360,19 +360,19 @@ func (t *tree) find() {
 
 // missedAny reports whether a living process is not in the group. A process that is ending leaves the list a moment before it
 // shows that it ends. So a process has left the group only if it is missed at two looks, one after the other.
-func (t *tree) missedAny() (any bool) {
+func (t *tree) missedAny() (missed bool) {
 	for _, p := range t.order {
 		if !p.alive() || p.listed == t.round {
 			p.missed = 0
 			continue
 		}
-		any = true
+		missed = true
 		if p.missed++; p.missed > 1 && !p.strayed {
 			p.strayed = true
 			t.outside++
 		}
 	}
-	return any
+	return missed
 }
 
 func (t *tree) findInGroup() {

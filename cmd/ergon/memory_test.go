@@ -94,6 +94,11 @@ func TestPeakMemoryTruth(t *testing.T) {
 		{"dd of 300 MB", nil, []string{"dd", "if=/dev/zero", "of=file", "bs=1M", "count=300", "status=none"}, 1, 6, true, true},
 		{"sleep", nil, []string{"sleep", "0.2"}, 0.5, 4, true, false},
 		{"sleep below a parent of 300 MiB", []string{subject, "large", fmt.Sprint(300 * mib)}, []string{"sleep", "0.2"}, 0.5, 4, true, false},
+		{
+			"100 MiB below a parent of 300 MiB, without the launcher",
+			[]string{"env", "ERGON_EARLY=off", subject, "large", fmt.Sprint(300 * mib)},
+			[]string{subject, "spike", fmt.Sprint(100 * mib)}, 100, 130, true, false,
+		},
 		{"a spike of 300 MiB", nil, []string{subject, "spike", fmt.Sprint(300 * mib)}, 300, 330, true, false},
 		{"a spike of 300 MiB in a child", nil, []string{"sh", "-c", fmt.Sprintf("%s spike %d; true", subject, 300*mib)}, 300, 330, false, false},
 		{"4 of 60 MiB at once", nil, []string{"sh", "-c", four}, 240, 290, false, false},

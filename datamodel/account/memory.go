@@ -84,13 +84,10 @@ func (h *host) peakMemory(charge datamodel.Metric, w *doubts) datamodel.Metric {
 	return m.Least(max(most, m.Value))
 }
 
-// single reports whether the command was one process, as far as is known: it waited for no child, no look saw another
-// process, and none was left.
+// single reports whether the command was one process, as far as is known: it waited for no child, nothing that was not
+// waited for used CPU time or was left, and no look saw another process.
 func (h *host) single() bool {
-	l := h.Ledger
-	orphans, _ := have(l.OrphansTime)
-	survivors, _ := have(l.Survivors)
-	if !l.Childless || orphans > 0 || survivors > 0 {
+	if !h.Ledger.Childless || h.unwaited {
 		return false
 	}
 	seen := h.most(datamodel.ProcessCount, sensors.TargetProcessesEver)
@@ -101,8 +98,8 @@ func (h *host) single() bool {
 // looks is a lower bound.
 func (h *host) processCount() datamodel.Metric {
 	m := h.ledgerOr(datamodel.ProcessCount, nil, "", "", sensors.TargetProcessesEver)
-	if m.Reason == "" && m.Provenance == sensors.Sampled && !h.single() {
-		m = m.Least(math.NaN())
+	if h.single() {
+		m.Bound, m.AtMost = "", math.NaN()
 	}
 	return m
 }

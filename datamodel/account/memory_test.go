@@ -105,6 +105,11 @@ func TestPeakMemory(t *testing.T) {
 			map[string]float64{"memory_peak": 7, "processes_ever": 1},
 			7, sensors.Sampled, datamodel.LowerBound, none, none,
 		},
+		{
+			"a child without a wait used CPU time",
+			datamodel.Ledger{MaxRSS: new(20.0), Childless: true, GroupTime: new(0.5), UserTime: new(0.1), SystemTime: new(0.1)},
+			nil, 20, sensors.Sampled, datamodel.LowerBound, none, none,
+		},
 		{"only the parent's", datamodel.Ledger{MaxRSS: new(50.0), RSSFloor: new(50.0)}, nil, none, sensors.Missing, "", none, none},
 		{"only the charge", datamodel.Ledger{GroupMemoryPeak: new(9.0)}, nil, none, sensors.Missing, "", 9, 9},
 	} {
@@ -147,6 +152,7 @@ func TestPeakMemoryProperties(t *testing.T) {
 		}
 		h := &host{Host: Host{Ledger: l, Series: gauges(read)}}
 		h.left = h.findLeft()
+		h.unwaited = h.findUnwaited()
 		m := h.peakMemory(h.charge(), &doubts{})
 		least := math.NaN()
 		for _, v := range []*float64{l.MaxRSS, value(read, "memory_peak")} {

@@ -232,8 +232,9 @@ func (m *MemoryMeter) Held() (Held, error) {
 //	…
 //	file_mapped 4096
 func parseMemoryStat(b []byte, keys [2]string) (h Held, err error) {
+	into := [2]*uint64{&h.Anonymous, &h.Mapped}
 	var seen [2]bool
-	for into := [2]*uint64{&h.Anonymous, &h.Mapped}; len(b) > 0 && !(seen[0] && seen[1]); {
+	for len(b) > 0 && seen != [2]bool{true, true} {
 		var line []byte
 		line, b, _ = bytes.Cut(b, []byte("\n"))
 		key, value, _ := bytes.Cut(line, []byte(" "))
@@ -248,7 +249,7 @@ func parseMemoryStat(b []byte, keys [2]string) (h Held, err error) {
 			*into[i], seen[i] = n, true
 		}
 	}
-	if !seen[0] || !seen[1] {
+	if seen != [2]bool{true, true} {
 		return Held{}, errForm
 	}
 	return h, nil
