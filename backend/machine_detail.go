@@ -46,7 +46,6 @@ func Complete(h sensors.Setup, m *sensors.Machine) {
 func CompleteBounds(h sensors.Setup, m *sensors.Machine) {
 	m.Container = container.Look(h.Proc, os.Getenv).Kind
 	m.Cgroup, m.Limits = limits(h, *m)
-	m.Storage = storage(h)
 }
 
 // inList counts the numbers in a list as the kernel writes it, "0-3,8" (Documentation/admin-guide/cputopology.rst). It

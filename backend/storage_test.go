@@ -49,12 +49,12 @@ func TestStorage(t *testing.T) {
 			put(sys+"/block/"+name+"/size", d[0]+"\n")
 			put(sys+"/block/"+name+"/ro", d[1]+"\n")
 		}
-		got := storage(sensors.Setup{Proc: proc, Sys: sys})
+		got := Storage(sensors.Setup{Proc: proc, Sys: sys})
 		if !got.Listed || !slices.Equal(got.Elsewhere, c.want) || got.AllOnDisks() != (len(c.want) == 0) {
 			t.Errorf("%s: %+v, want %q", c.name, got, c.want)
 		}
 	}
-	if got := storage(sensors.Setup{Proc: t.TempDir(), Sys: t.TempDir()}); got.Listed || got.AllOnDisks() {
+	if got := Storage(sensors.Setup{Proc: t.TempDir(), Sys: t.TempDir()}); got.Listed || got.AllOnDisks() {
 		t.Errorf("nothing to read: %+v", got)
 	}
 }

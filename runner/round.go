@@ -252,6 +252,7 @@ func (o *round) complete() {
 		wall = time.Duration(*w * float64(time.Second))
 	}
 	described, h := o.described, o.run.Host
+	storage := o.Storage != nil && account.StorageMatters(o.ledger)
 	o.described = true
 	go func() {
 		if o.Host != nil && !described {
@@ -259,6 +260,9 @@ func (o *round) complete() {
 		}
 		if o.Complete != nil {
 			o.Complete(&h, wall)
+		}
+		if storage {
+			h.Storage = o.Storage()
 		}
 		full <- h
 	}()

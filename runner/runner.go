@@ -70,6 +70,9 @@ type Options struct {
 	// the last readings are taken; wall is the target's wall time. Either may be nil.
 	Host     func() datamodel.HostInfo
 	Complete func(h *datamodel.HostInfo, wall time.Duration)
+	// Storage lists what takes writes besides the disks. It is called after the command if it wrote much. Nil means that
+	// nobody knows.
+	Storage func() sensors.Storage
 	// OnStatus receives the current figures once a second, from the time the sampler joins until the target ends. It may
 	// be nil.
 	OnStatus func(elapsed time.Duration, now datamodel.Now)

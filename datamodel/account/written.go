@@ -14,6 +14,13 @@ const (
 	writtenFactor, writtenSlack = 2, 16 << 20
 )
 
+// StorageMatters reports whether the command wrote so much, by the kernel's count, that the accounting asks if the disks
+// could have got it.
+func StorageMatters(l datamodel.Ledger) bool {
+	v, ok := have(l.WriteBytes)
+	return ok && v > writtenSlack
+}
+
 // plausible returns the bytes that the command wrote, or an upper bound if the kernel's count contradicts the disks.
 //
 // The kernel counts when a page of a file gets its first change, and a large folio as a whole: 1000 writes of 8 KiB with
