@@ -2,7 +2,10 @@ package backend
 
 import (
 	"bytes"
+	"strings"
 	"time"
+
+	"github.com/ergon-energy/ergon/internal/cmdline"
 
 	"golang.org/x/sys/unix"
 
@@ -93,8 +96,28 @@ func (t *tree) title(p *process) {
 		l.name = wholeName(p.comm, words)
 	}
 	if t.arguments {
-		l.line = string(bytes.ReplaceAll(bytes.TrimRight(words, "\x00"), []byte{0}, []byte{' '}))
+		l.line = commandLine(words, n == mostLine)
 	}
+}
+
+// commandLine returns the arguments as one line for a shell, without secrets, in at most mostLine bytes. Each argument ends
+// with a zero byte. If more bytes were there than were read, the last argument is cut off. It is left out, since it may be a
+// part of a secret. An ellipsis stands for what is left out.
+func commandLine(words []byte, cut bool) string {
+	argv := strings.Split(string(bytes.TrimRight(words, "\x00")), "\x00")
+	argv = cmdline.Mask(argv)
+	if cut {
+		argv = argv[:len(argv)-1]
+	}
+	line := cmdline.Line(argv)
+	for len(argv) > 0 && len(line)+len(" …") > mostLine {
+		argv, cut = argv[:len(argv)-1], true
+		line = cmdline.Line(argv)
+	}
+	if cut {
+		line = strings.TrimSpace(line + " …")
+	}
+	return line
 }
 
 // wholeName completes a cut name from a command line. Each word of it ends with a zero byte.

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ergon-energy/ergon/internal/cmdline"
 	"github.com/ergon-energy/ergon/internal/testenv"
 	"github.com/ergon-energy/ergon/sensors"
 )
@@ -244,13 +246,36 @@ func TestProcessesExec(t *testing.T) {
 			if p.Name != hostile {
 				t.Errorf("%s: name %q, want %q", name, p.Name, hostile)
 			}
-			if asked := name == "walk"; asked && !strings.HasPrefix(p.CommandLine, file+" --password xx") ||
+			if asked := name == "walk"; asked && !strings.HasPrefix(p.CommandLine, cmdline.Line([]string{file, "--password"})) ||
 				!asked && p.CommandLine != "" || len(p.CommandLine) > mostLine {
 				t.Errorf("%s: command line %.200q of %d bytes", name, p.CommandLine, len(p.CommandLine))
 			}
 		}
 		if len(told[name]) != 1 {
 			t.Errorf("%s: %d processes, want 1", name, len(told[name]))
+		}
+	}
+}
+
+// TestCommandLine checks that all bytes come back, that secrets do not, and that what is cut off is no part of a secret.
+func TestCommandLine(t *testing.T) {
+	long := strings.Repeat("x", mostLine)
+	for _, c := range []struct {
+		words string
+		cut   bool
+		want  []string
+	}{
+		{"sh\x00-c\x00echo a  b\x00", false, []string{"sh", "-c", "echo a  b"}},
+		{"x\x00\xff\n'\x00", false, []string{"x", "\xff\n'"}},
+		{"x\x00--token\x00abc\x00https://u:p@h/\x00", false, []string{"x", "--token", "***", "https://***@h/"}},
+		{"x\x00https://u:secr", true, []string{"x", "…"}},
+		{"x\x00--token\x00secr", true, []string{"x", "--token", "…"}},
+		{"x\x00" + long, false, []string{"x", "…"}},
+		{"x\x00" + strings.Repeat("\xff", mostLine/2) + "\x00y", false, []string{"x", "…"}},
+	} {
+		got, err := cmdline.Split(commandLine([]byte(c.words), c.cut))
+		if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%.50q: %.200q, %v, want %q", c.words, got, err, c.want)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
@@ -283,10 +284,15 @@ const ManifestSchema = "ergon.run/1"
 
 // Run is everything known about a run except its tree. It is the content of manifest.json.
 type Run struct {
-	Schema  string   `json:"schema"`
-	ID      string   `json:"id"`
-	Project string   `json:"project"`
-	Command []string `json:"command"`
+	Schema  string `json:"schema"`
+	ID      string `json:"id"`
+	Project string `json:"project"`
+	// Command is the command with its arguments. What looked like a secret was masked before it got here. In JSON a byte
+	// that is not UTF-8 becomes U+FFFD; CommandBytes then holds all arguments as they are. SetCommand sets both.
+	Command      []string `json:"command"`
+	CommandBytes [][]byte `json:"command_bytes,omitempty"`
+	// NoArguments is true if the arguments were left out: Command is the program alone.
+	NoArguments bool `json:"no_arguments,omitempty"`
 	// Folder is the working folder of the command.
 	Folder  string  `json:"folder"`
 	Outcome Outcome `json:"outcome"`
@@ -326,6 +332,27 @@ type Run struct {
 	Files []File `json:"files"`
 	// Replayed is set if the result was made from a tape. Then nothing was measured here.
 	Replayed *Replay `json:"replayed,omitempty"`
+}
+
+// SetCommand sets Command, and CommandBytes if an argument is not UTF-8.
+func (r *Run) SetCommand(argv []string) {
+	r.Command, r.CommandBytes = argv, nil
+	if slices.ContainsFunc(argv, func(a string) bool { return !utf8.ValidString(a) }) {
+		for _, a := range argv {
+			r.CommandBytes = append(r.CommandBytes, []byte(a))
+		}
+	}
+}
+
+// RestoreCommand brings back the arguments that JSON could not hold, after a Run was read from JSON.
+func (r *Run) RestoreCommand() {
+	if len(r.CommandBytes) != len(r.Command) {
+		r.CommandBytes = nil // not from SetCommand
+		return
+	}
+	for i, b := range r.CommandBytes {
+		r.Command[i] = string(b)
+	}
 }
 
 // File is a file in a run's folder.

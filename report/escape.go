@@ -6,6 +6,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/ergon-energy/ergon/internal/cmdline"
 	"github.com/ergon-energy/ergon/internal/screen"
 )
 
@@ -56,25 +57,7 @@ func likeness(r rune) (string, bool) {
 }
 
 // commandLine returns argv as one printable line that a shell could run.
-func commandLine(argv []string) string {
-	words := make([]string, len(argv))
-	for i, a := range argv {
-		words[i] = quote(a)
-	}
-	return strings.Join(words, " ")
-}
-
-func quote(a string) string {
-	const safe = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789@%+=:,./_-"
-	switch {
-	case a != "" && strings.Trim(a, safe) == "":
-		return a
-	case printable(a) == a:
-		return "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
-	}
-	q := strconv.Quote(a)
-	return "$'" + strings.ReplaceAll(q[1:len(q)-1], "'", `\'`) + "'"
-}
+func commandLine(argv []string) string { return cmdline.Line(argv) }
 
 // columns returns the number of terminal columns of printable text. It knows only common wide characters, because a full
 // table of widths is larger than this package.

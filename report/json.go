@@ -32,18 +32,20 @@ type (
 		Processes *jsonProcesses `json:"processes"`
 	}
 	jsonRun struct {
-		ID         string    `json:"id"`
-		Project    string    `json:"project"`
-		Command    []string  `json:"command"`
-		Folder     string    `json:"folder"`
-		Outcome    string    `json:"outcome"`
-		Reason     *string   `json:"reason"`
-		ExitCode   *int      `json:"exit_code"`
-		Signal     *string   `json:"signal"`
-		Start      time.Time `json:"start"`
-		Host       jsonHost  `json:"host"`
-		Accounting *string   `json:"accounting"`
-		Version    string    `json:"version"`
+		ID      string   `json:"id"`
+		Project string   `json:"project"`
+		Command []string `json:"command"`
+		// CommandBytes has the arguments in base64 if one is not UTF-8, else it is null.
+		CommandBytes [][]byte  `json:"command_bytes"`
+		Folder       string    `json:"folder"`
+		Outcome      string    `json:"outcome"`
+		Reason       *string   `json:"reason"`
+		ExitCode     *int      `json:"exit_code"`
+		Signal       *string   `json:"signal"`
+		Start        time.Time `json:"start"`
+		Host         jsonHost  `json:"host"`
+		Accounting   *string   `json:"accounting"`
+		Version      string    `json:"version"`
 		// Replayed is null for a run that was measured.
 		Replayed *jsonReplay `json:"replayed"`
 	}
@@ -154,7 +156,7 @@ func writeJSON(w io.Writer, r datamodel.Result, o Options) error {
 	out := jsonReport{
 		Schema: Schema,
 		Run: jsonRun{
-			ID: run.ID, Project: run.Project, Command: append([]string{}, run.Command...), Folder: run.Folder,
+			ID: run.ID, Project: run.Project, Command: append([]string{}, run.Command...), CommandBytes: run.CommandBytes, Folder: run.Folder,
 			Outcome: string(run.Outcome), Reason: text(run.Reason), ExitCode: run.ExitCode, Signal: text(run.Signal),
 			Start: run.Start.UTC(),
 			Host:  host(run.Host), Accounting: text(run.Accounting), Version: run.Version,

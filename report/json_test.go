@@ -233,7 +233,7 @@ func TestJSONOrder(t *testing.T) {
 		}
 	}
 	f("schema run summary tree missing warnings sources processes")
-	f("id project command folder outcome reason exit_code signal start host accounting version replayed", "run")
+	f("id project command command_bytes folder outcome reason exit_code signal start host accounting version replayed", "run")
 	f("wall_time cpu_time cpu_user_time cpu_system_time cpu_utilization cpu_limit_utilization peak_memory peak_memory_charge processes disk_read disk_write "+
 		"network_receive network_transmit energy power target_energy other_energy idle_energy net_energy "+
 		"estimated_energy estimated_target_energy gpu_energy gpu_target_energy "+

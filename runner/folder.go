@@ -37,7 +37,7 @@ func (f *folder) make(results string, run *datamodel.Run, fresh func() string, a
 	if err := f.spool.Lock(); err != nil {
 		return fmt.Errorf("results folder: %w", err)
 	}
-	if f.room, err = store.ReserveState(f.spool, 2*len(strings.Join(run.Command, ""))); err != nil {
+	if f.room, err = store.ReserveState(f.spool, 4*len(strings.Join(run.Command, ""))); err != nil {
 		return fmt.Errorf("results folder: %w", err)
 	}
 	return nil

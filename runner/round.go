@@ -12,6 +12,7 @@ import (
 	"github.com/ergon-energy/ergon/datamodel/account"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/cgroup"
+	"github.com/ergon-energy/ergon/internal/cmdline"
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/sampler"
 	"github.com/ergon-energy/ergon/sensors"
@@ -20,8 +21,9 @@ import (
 // round is the state of the measurement of one command.
 type round struct {
 	*Session
-	target launch.Target // the command; nil until its process exists
-	run    datamodel.Run
+	command []string      // what is executed; run.Command is what is told of it
+	target  launch.Target // the command; nil until its process exists
+	run     datamodel.Run
 	// unit names the cgroup. It is new in each round, even if the caller chose the run's id.
 	unit     string
 	folder   folder
@@ -44,13 +46,19 @@ func newRound(s *Session, command []string) *round {
 	now := time.Now().UTC() // not in the zone that TZ gives the command
 	o := &round{Session: s, group: &cgroup.Group{}, unit: newID(now)}
 	o.run = datamodel.Run{
-		Schema: datamodel.ManifestSchema, ID: o.unit, Project: o.Project, Command: command,
+		Schema: datamodel.ManifestSchema, ID: o.unit, Project: o.Project, NoArguments: o.NoArguments,
 		Outcome: datamodel.Unfinished, Start: now, Version: o.Version, Estimate: o.Estimate,
 		Sources: []datamodel.SourceStats{}, Missing: []sensors.Absence{}, Warnings: []datamodel.Warning{}, // [] in JSON
 	}
 	if o.ID != "" {
 		o.run.ID = o.ID
 	}
+	o.command = command
+	told := cmdline.Mask(command) // before anything is stored
+	if o.NoArguments {
+		told = told[:min(1, len(told))]
+	}
+	o.run.SetCommand(told)
 	o.run.Folder, _ = os.Getwd()
 	config := o.Config
 	config.Setup.Runner, config.Setup.Parent = os.Getpid(), o.parent()
@@ -185,7 +193,7 @@ func (o *round) hold() error {
 		o.group = group
 	}
 	for {
-		c := launch.Command{Argv: o.run.Command, User: o.User, Env: o.Env}
+		c := launch.Command{Argv: o.command, User: o.User, Env: o.Env}
 		for _, f := range o.group.Folders() {
 			c.Groups = append(c.Groups, launch.Group(f))
 		}
@@ -225,7 +233,7 @@ func (o *round) known() bool { return o.target.PID() != 0 }
 
 // refused records why the command could not be executed.
 func (o *round) refused(err error) {
-	o.run.Outcome, o.run.Reason = datamodel.NotExecutable, err.Error()
+	o.run.Outcome, o.run.Reason = datamodel.NotExecutable, cmdline.Text(err.Error())
 	o.state = launch.State{ExitCode: ExitNotExecutable}
 	var e *launch.ExecError
 	if errors.As(err, &e) && e.NotFound() {

@@ -60,6 +60,8 @@ type Options struct {
 	Signals func() (<-chan launch.Signal, error)
 	// Tape says which file the raw readings are also written to.
 	Tape Tape
+	// NoArguments keeps only the first word of the command.
+	NoArguments bool
 	// Timeout is the time after which the target is ended. 0 sets no limit.
 	Timeout time.Duration
 	// Baseline asks for a measurement of the idle machine.

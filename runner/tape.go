@@ -45,7 +45,7 @@ func (o *round) saveTape(t *taken) error {
 		tape.LeftOut = append(tape.LeftOut, "the git commit, and the names of machine, user and folders")
 	}
 	if !o.Tape.Arguments {
-		tape.Run.Command = []string{filepath.Base(o.run.Command[0])}
+		tape.Run.SetCommand([]string{filepath.Base(o.run.Command[0])})
 		tape.LeftOut = append(tape.LeftOut, "the command's arguments")
 	}
 	return store.SaveTape(o.Tape.File, tape, o.folder.spool, hide, o.Access)

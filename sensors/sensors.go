@@ -249,7 +249,7 @@ type Process struct {
 	Start time.Time
 	// Name is the name of the executed file, in any bytes. Names whose end is unknown are cut to 15 bytes.
 	Name string
-	// CommandLine is all its arguments, joined by blanks, in any bytes. It is empty unless Setup.Arguments asks for it.
+	// CommandLine is all its arguments as one line of UTF-8 that a shell could run, with secrets masked. It is empty unless Setup.Arguments asks for it.
 	CommandLine string
 	// FirstSeen is the time of the first look at it, and LastSeen the last time it was seen alive. Gone is the first time it
 	// was missing or dead, so it ended between LastSeen and Gone. Gone is zero while it lives.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/ergon-energy/ergon/internal/cmdline"
 )
 
 // longest is how much of a variable is kept, in bytes.
@@ -63,7 +65,7 @@ func launched(environ, asked []string) map[string]string {
 			begin, more := strings.CutSuffix(pattern, "*")
 			return name == pattern || more && strings.HasPrefix(name, begin)
 		}) {
-			out[name] = value[:min(len(value), longest)]
+			out[name] = cmdline.Text(value[:min(len(value), longest)])
 		}
 	}
 	if len(out) == 0 {

@@ -34,9 +34,10 @@ type RunOptions struct {
 	// Progress says when there is a status line: auto, off or plain.
 	Progress string
 	Baseline BaselineOptions
-	// Arguments keeps the arguments of processes. Env names further variables of the environment to keep.
-	Arguments bool
-	Env       []string
+	// Arguments keeps the arguments of processes. NoArguments keeps only the first word of the command. Env names further variables of the environment to keep.
+	Arguments   bool
+	NoArguments bool
+	Env         []string
 	// Align begins and ends at an edge of the energy counters.
 	Align bool
 	// Estimate adds an estimate of the CPUs' energy.
@@ -97,6 +98,10 @@ func (o *RunOptions) table(backends []sensors.Backend) table {
 			name: "arguments", group: forPrivacy, value: toggle{&o.Arguments},
 			usage: "keep the arguments of every process, not only its name; on a tape also those of the command. They may hold secrets",
 		},
+		{
+			name: "no-arguments", group: forPrivacy, variable: "ERGON_NO_ARGUMENTS", value: toggle{&o.NoArguments},
+			usage: "keep only the command's name, not its arguments; without it, what looks like a secret is masked",
+		},
 		{name: "env", group: forPrivacy, usage: "also store this variable of the environment: `NAME`", value: list{&o.Env, storable}},
 		{
 			name: "align", group: forEnergy, value: toggle{&o.Align},
@@ -147,6 +152,9 @@ func (p *program) run(ctx context.Context, o RunOptions) error {
 func (p *program) measure(ctx context.Context, o *RunOptions, tape runner.Tape) (runner.Report, error) {
 	if len(o.Command) == 0 {
 		return runner.Report{}, &usage{errNoCommand}
+	}
+	if o.Arguments && o.NoArguments {
+		return runner.Report{}, &usage{errors.New("--arguments and --no-arguments contradict each other (--no-arguments=false)")}
 	}
 	as, err := here().chosen(o.User)
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/ergon-energy/ergon/internal/cmdline"
+
 	"github.com/ergon-energy/ergon/backend"
 	"github.com/ergon-energy/ergon/cmd/ergon/prelaunch"
 	"github.com/ergon-energy/ergon/datamodel"
@@ -38,13 +40,13 @@ func (p *program) runner(ctx context.Context, o RunOptions, results string, tape
 	}
 	project := o.Project
 	if project == "" {
-		project = filepath.Base(o.Command[0])
+		project = filepath.Base(cmdline.Text(o.Command[0]))
 	}
 	return runner.Options{
 		Project: project, ID: o.RunID, Results: results, Access: o.access(owner), Config: config, Backends: p.backends,
 		Launcher: p.launcher, Sampler: p.spawnSampler,
 		Signals: func() (<-chan launch.Signal, error) { return p.relaySignals(o.Command) },
-		Tape:    tape, Timeout: o.Timeout, Version: version(), OnStatus: show.status, Estimate: o.Estimate,
+		Tape:    tape, NoArguments: o.NoArguments, Timeout: o.Timeout, Version: version(), OnStatus: show.status, Estimate: o.Estimate,
 		Baseline: runner.Baseline{
 			Duration: o.Baseline.Duration, Both: o.Baseline.Both, Sampler: p.spawnSampler, OnWait: show.idle,
 		},

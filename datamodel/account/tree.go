@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/series"
+	"github.com/ergon-energy/ergon/internal/cmdline"
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
 )
@@ -35,7 +35,7 @@ func (h *host) node(summary []datamodel.Metric, cpus cpuShares, gpus gpuShares) 
 // runMeta returns the metadata of the run's node.
 func runMeta(r datamodel.Run) []datamodel.Pair {
 	meta := []datamodel.Pair{
-		{Key: "command", Value: strings.Join(r.Command, " ")},
+		{Key: "command", Value: cmdline.Line(r.Command)},
 		{Key: "folder", Value: r.Folder},
 		{Key: "outcome", Value: string(r.Outcome)},
 	}

@@ -152,6 +152,7 @@ func manifest(path string, text []byte) (datamodel.Run, error) {
 	if run.Schema != datamodel.ManifestSchema {
 		return datamodel.Run{}, fmt.Errorf("read %s: schema %q: %w", path, run.Schema, ErrForeign)
 	}
+	run.RestoreCommand()
 	if !sealed && run.Files != nil {
 		return datamodel.Run{}, fmt.Errorf("read %s: its digest is missing: %w", path, ErrDamaged)
 	}

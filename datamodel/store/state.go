@@ -83,6 +83,7 @@ func LoadState(spool *Folder) (s State, err error) {
 	if err := json.Unmarshal(text, &s); err != nil {
 		return s, fmt.Errorf("read %s: %w", path, err)
 	}
+	s.Run.RestoreCommand()
 	if s.Run.Schema != datamodel.ManifestSchema {
 		return s, fmt.Errorf("read %s: schema %q: %w", path, s.Run.Schema, ErrForeign)
 	}

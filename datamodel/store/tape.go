@@ -65,6 +65,11 @@ func SaveTape(file string, t Tape, spool *Folder, hide func(string) string, a Ac
 	if err != nil {
 		return fmt.Errorf("write %s: %w", file, err)
 	}
+	command := make([]string, len(t.Run.Command)) // the bytes that JSON has lost
+	for i, a := range t.Run.Command {
+		command[i] = hide(a)
+	}
+	meta.Run.SetCommand(command)
 	text, err := json.MarshalIndent(meta, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", file, err)
@@ -269,6 +274,7 @@ func (t *TapeFile) readManifest(e *zip.File) error {
 	if err := json.Unmarshal(b.Bytes(), &meta); err != nil {
 		return fmt.Errorf("%s: %w", tapeManifest, err)
 	}
+	meta.Run.RestoreCommand()
 	t.Tape = meta.Tape
 	return nil
 }
