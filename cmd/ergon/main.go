@@ -9,7 +9,9 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/ergon-energy/ergon/backend"
 	"github.com/ergon-energy/ergon/cmd/ergon/prelaunch"
@@ -41,6 +43,10 @@ type program struct {
 	aside []string
 }
 
+// muchMemory is how much memory, in bytes, the Go runtime takes before it collects garbage more often than by default. With it,
+// processing 40 s at 1 kHz takes about 140 MB instead of up to 185 MB. It is no hard limit.
+const muchMemory = 128 << 20
+
 // run is the whole program; it returns the exit code.
 func run(ctx context.Context, argv []string, std stdio, backends []sensors.Backend) int {
 	prelaunch.Restrict()
@@ -61,6 +67,8 @@ func run(ctx context.Context, argv []string, std stdio, backends []sensors.Backe
 	if first != nil {
 		p.launcher = first
 	}
+	// The heap of a long run is collected sooner. A start that takes some milliseconds does not pay for the call.
+	defer time.AfterFunc(time.Second, func() { debug.SetMemoryLimit(muchMemory) }).Stop()
 	code, signal := p.exit(p.dispatch(ctx, argv))
 	_ = p.launcher.Close()
 	std.out.Flush()

@@ -116,7 +116,7 @@ func Take() *Launcher {
 		return nil
 	}
 	l := &Launcher{
-		pid: int(p.launcher), orders: os.NewFile(uintptr(p.orders), "launcher's orders"), signals: make(chan launch.Signal, 16),
+		pid: int(p.launcher), orders: os.NewFile(uintptr(p.orders), "launcher's orders"), signals: make(chan launch.Signal, 1000),
 	}
 	go l.listen(os.NewFile(uintptr(p.events), "launcher's events"))
 	p.orders = -1
@@ -133,8 +133,10 @@ func (l *Launcher) listen(events *os.File) {
 			return
 		}
 		if e.signal != 0 {
-			l.signals <- launch.Signal{
-				Number: syscall.Signal(e.signal), Typed: e.code == siKernel, Leader: int(e.pid) == unix.Getpgrp(), At: time.Now(),
+			s := launch.Signal{Number: syscall.Signal(e.signal), Typed: e.code == siKernel, Leader: int(e.pid) == unix.Getpgrp(), At: time.Now()}
+			select {
+			case l.signals <- s:
+			default: // nobody has read a thousand signals; the end of a child must still be told
 			}
 			continue
 		}
