@@ -23,7 +23,7 @@ func entries(wall, before time.Duration, s launch.State, g *cgroup.Group) datamo
 	if io := s.IO; io != nil {
 		l.IOSource = "/proc/PID/io of the ended target, with the children it waited for"
 		if io.StorageOnly {
-			l.IOSource = "ergon's own /proc/self/io before and after wait4, to which the kernel adds the target's with the children it waited for"
+			l.IOSource = "ergon's own /proc/PID/io before and after wait4, to which the kernel adds the target's with the children it waited for"
 		} else {
 			l.ReadChars, l.WriteChars = count(io.ReadChars), count(io.WriteChars)
 			l.ReadCalls, l.WriteCalls = count(io.ReadCalls), count(io.WriteCalls)

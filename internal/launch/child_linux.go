@@ -108,22 +108,20 @@ func (e *Ended) Enter(s *State, parent int, before *IO) {
 	}
 }
 
-// ioOf returns the counts of a process and of the children it has waited for, or nil if the file cannot be read. /proc/self
-// is this process in any /proc in which it can be seen.
+// ioOf returns the counts of this process or of its parent, with the children that it has waited for. It returns nil if the
+// file cannot be read. Both are found in the /proc of any PID namespace in which this process can be seen: /proc/self is
+// this process there, and its stat file has the parent's number there.
 func ioOf(pid int) *IO {
-	if pid == os.Getpid() {
-		data, err := os.ReadFile("/proc/self/io")
-		if err != nil {
+	name := "self"
+	if pid != os.Getpid() {
+		stat, err := os.ReadFile("/proc/self/stat")
+		parent, ok := parseStat(stat)
+		if err != nil || !ok || pid != os.Getppid() {
 			return nil
 		}
-		return parseIO(data)
+		name = strconv.Itoa(parent)
 	}
-	proc, err := procfs.Open()
-	if err != nil {
-		return nil
-	}
-	defer proc.Close()
-	data, err := proc.ReadFile(strconv.Itoa(pid) + "/io")
+	data, err := os.ReadFile("/proc/" + name + "/io")
 	if err != nil {
 		return nil
 	}
