@@ -14,6 +14,7 @@ func cpu() sensors.Backend {
 		Name:     "cpu",
 		Doc:      "processor time by mode and utilization, of each processor and of the whole machine",
 		First:    sensors.AtStart,
+		MayBlock: coveredFiles("stat", "pressure/cpu", "cpuinfo"),
 		Baseline: true,
 		Open:     openCPU,
 	}

@@ -10,10 +10,11 @@ import (
 // count the same bytes. Disks in memory are left out too.
 func disk() sensors.Backend {
 	return sensors.Backend{
-		Name:  "disk",
-		Doc:   "bytes and operations of each whole device; traffic of LVM, RAID and loop devices counts at the devices below them",
-		First: sensors.AtStart,
-		Open:  openDisk,
+		Name:     "disk",
+		Doc:      "bytes and operations of each whole device; traffic of LVM, RAID and loop devices counts at the devices below them",
+		First:    sensors.AtStart,
+		MayBlock: coveredFiles("diskstats", "pressure/io"),
+		Open:     openDisk,
 	}
 }
 

@@ -34,7 +34,12 @@ func pread(f *file, b []byte, at int64) (int, error) {
 // head returns the first 4 KiB of a file, empty if it cannot be read. /proc/cpuinfo of a large machine has hundreds of
 // KiB, and its beginning is enough. Every start of ergon calls head. os.File would add a file of sysfs to the poller and
 // remove it, which costs as much as reading the file.
+//
+// If a process serves the file, as with lxcfs, head waits for it only for a short time.
 func head(path string) []byte {
+	if covered(path) {
+		return served(path)
+	}
 	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC|nonblock, 0)
 	if err != nil {
 		return nil

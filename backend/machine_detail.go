@@ -114,7 +114,11 @@ func countProcessors(sys string, m *sensors.Machine) {
 // packages counts the sockets in /proc/cpuinfo, for machines whose sysfs does not list them. It returns 0 if the file
 // does not name them either, as on ARM.
 func packages(proc string) int {
-	all, err := os.ReadFile(filepath.Join(proc, "cpuinfo"))
+	path := filepath.Join(proc, "cpuinfo")
+	if covered(path) { // it may block, and what a container is shown is not the machine
+		return 0
+	}
+	all, err := os.ReadFile(path)
 	if err != nil {
 		return 0
 	}

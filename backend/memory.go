@@ -10,10 +10,11 @@ import (
 // memory reads the memory use of the whole machine.
 func memory() sensors.Backend {
 	return sensors.Backend{
-		Name:  "memory",
-		Doc:   "memory of the machine: used, available, swap used",
-		First: sensors.AtStart,
-		Open:  openMemory,
+		Name:     "memory",
+		Doc:      "memory of the machine: used, available, swap used",
+		First:    sensors.AtStart,
+		MayBlock: coveredFiles("meminfo", "pressure/memory"),
+		Open:     openMemory,
 	}
 }
 

@@ -177,6 +177,9 @@ type Backend struct {
 	Doc string
 	// Alone asks for a thread of its own, because a reading may block or take long: a driver, a network file system.
 	Alone bool
+	// MayBlock tells whether opening or reading may block on this host, although it answers at once elsewhere: a file of
+	// procfs is covered by that of a process (lxcfs). Nil means no. The call itself never blocks.
+	MayBlock func(Setup) bool
 	// OfTarget asks to be opened only when Setup.Target is known.
 	OfTarget bool
 	// Baseline asks to be opened for a baseline, because the sensors may give the energy of the machine or of its GPUs, or

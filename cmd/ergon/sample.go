@@ -29,7 +29,11 @@ func sample(in, out *os.File, backends []sensors.Backend) error {
 	launch.Quiet(false)
 	go runner.Sweep() // here it costs the command nothing
 	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	return sampler.Serve(in, out, backends)
+	err := sampler.Serve(in, out, backends)
+	if err == nil {
+		launch.LetGo(os.Stderr)
+	}
+	return err
 }
 
 // spawnSampler starts a sampler.

@@ -181,7 +181,8 @@ func (c *Client) End(ctx context.Context) (Ended, error) {
 }
 
 // Close tells the sampler to stop, and kills it after Limits.Close. Close returns at once; Wait returns when the process has
-// ended. A second call does nothing.
+// ended. If a thread of it waits for a driver or a file system, the kernel does not end it. Then Wait returns Limits.Close
+// after the kill, since a killed process writes nothing more. A second call does nothing.
 func (c *Client) Close() {
 	c.closing.Do(func() {
 		_ = c.send(request{Op: opForget}) // it fails if the sampler has died
@@ -191,9 +192,15 @@ func (c *Client) Close() {
 		}
 		go func() {
 			defer close(c.exited)
-			over := time.AfterFunc(c.Limits.Close, func() { _ = c.process.Kill() })
-			defer over.Stop()
-			_, _ = c.process.Wait()
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				_, _ = c.process.Wait()
+			}()
+			if _, ok := received(ended, time.Now().Add(c.Limits.Close)); !ok {
+				_ = c.process.Kill()
+				_, _ = received(ended, time.Now().Add(c.Limits.Close))
+			}
 		}()
 	})
 }

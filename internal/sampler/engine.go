@@ -95,7 +95,7 @@ func (e *Engine) Attach(subject Subject) (*Ready, error) {
 			present, absent := list(r, interval)
 			ready.Sensors, e.missing = append(ready.Sensors, present...), append(e.missing, absent...)
 		}
-		e.place(r, interval, !e.local && (o.backend.Alone || !e.config.shared()))
+		e.place(r, interval, o.alone)
 	}
 	// If only some backends were opened, a pattern may be for the others.
 	if err := e.choice.check(e.backends, "cpu", "memory", "disk", "network", "perf", "rapl", "hwmon", "battery", "gpu", "target", "profiler"); err != nil && !e.config.Baseline {
@@ -146,6 +146,7 @@ func (e *Engine) interval(b sensors.Backend) time.Duration {
 // opening is the outcome of opening one backend.
 type opening struct {
 	backend  sensors.Backend
+	alone    bool // it needs a lane of its own
 	source   sensors.Source
 	absences []sensors.Absence
 }
@@ -166,7 +167,7 @@ func (e *Engine) openAll(wanted func(sensors.Backend) bool) []opening {
 				ID: b.Name, Family: b.Name, Cause: sensors.Gone, Reason: "left out after the sampler had died twice: it may be what crashes it",
 			}}
 		}
-		if open(b) && !e.local && (b.Alone || !e.config.shared()) {
+		if open(b) && e.alone(b) {
 			late[i] = make(chan opening, 1)
 			go func() { late[i] <- openOne(b, setup) }()
 		}
@@ -176,21 +177,39 @@ func (e *Engine) openAll(wanted func(sensors.Backend) bool) []opening {
 			opened[i] = openOne(b, setup)
 		}
 	}
-	deadline := time.After(openTimeout)
+	deadline := time.Now().Add(openTimeout)
 	for i, b := range e.backends {
 		if late[i] == nil {
 			continue
 		}
-		select {
-		case opened[i] = <-late[i]:
-		case <-deadline:
-			opened[i].absences = []sensors.Absence{b.Absent(sensors.TimedOut, fmt.Sprintf("did not open within %v", openTimeout))}
-			expired := make(chan time.Time)
-			close(expired)
-			deadline = expired
+		if o, ok := received(late[i], deadline); ok {
+			opened[i] = o
+			opened[i].alone = true
+			continue
 		}
+		opened[i].absences = []sensors.Absence{b.Absent(sensors.TimedOut, fmt.Sprintf("did not open within %v", openTimeout))}
 	}
 	return opened
+}
+
+// received returns what arrives until the deadline. What is there already counts, even if the deadline has passed.
+func received[T any](c <-chan T, deadline time.Time) (v T, ok bool) {
+	select {
+	case v = <-c:
+		return v, true
+	default:
+	}
+	select {
+	case v = <-c:
+		return v, true
+	case <-time.After(time.Until(deadline)):
+		return v, false
+	}
+}
+
+// alone reports whether a backend needs a lane of its own, because it may block. The runner opens no such backend.
+func (e *Engine) alone(b sensors.Backend) bool {
+	return !e.local && (b.Alone || !e.config.shared() || b.MayBlock != nil && b.MayBlock(e.config.Setup))
 }
 
 func openOne(b sensors.Backend, setup sensors.Setup) opening {
@@ -199,7 +218,7 @@ func openOne(b sensors.Backend, setup sensors.Setup) opening {
 		absences = append(absences, b.AbsenceOf(err))
 		src = nil
 	}
-	return opening{b, src, absences}
+	return opening{backend: b, source: src, absences: absences}
 }
 
 // Follow tells the lanes the target's process id. A running lane passes it on before its next reading, because a source's
@@ -243,9 +262,7 @@ func (e *Engine) run(stands int64) error {
 	}
 	deadline := time.Now().Add(readTimeout)
 	for _, l := range e.lanes {
-		select {
-		case <-l.first:
-		case <-time.After(time.Until(deadline)):
+		if _, ok := received(l.first, deadline); !ok {
 			e.warn(l.readers[0].name, fmt.Sprintf("no first reading within %v: the source hangs", readTimeout))
 		}
 	}
@@ -264,14 +281,12 @@ func (e *Engine) End() {
 	}
 	deadline := time.Now().Add(readTimeout)
 	for _, l := range e.lanes {
-		select {
-		case <-l.done:
-			l.closed = true
-		case <-time.After(time.Until(deadline)):
-			for _, r := range l.readers {
-				missed := r.given(e.ran, l.interval).Missed
-				e.warn(r.name, fmt.Sprintf("no last reading within %v: the source hangs, %d beats were missed", readTimeout, missed))
-			}
+		if _, l.closed = received(l.done, deadline); l.closed {
+			continue
+		}
+		for _, r := range l.readers {
+			missed := r.given(e.ran, l.interval).Missed
+			e.warn(r.name, fmt.Sprintf("no last reading within %v: the source hangs, %d beats were missed", readTimeout, missed))
 		}
 	}
 }

@@ -23,6 +23,9 @@ func NeedsSampler(config Config, backends []sensors.Backend) bool {
 		return true // the sampler reports the error
 	}
 	for _, b := range backends {
+		if b.First == sensors.AtStart && b.MayBlock != nil && !choice.excluded(b.Name) && b.MayBlock(config.Setup) {
+			return true
+		}
 		if b.First == sensors.InSampler && !choice.excluded(b.Name) && (b.There == nil || b.There(config.Setup) == nil) {
 			return true
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/testenv"
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
 )
@@ -184,6 +185,8 @@ func TestHanded(t *testing.T) {
 func TestNeedsSampler(t *testing.T) {
 	plain := Config{Setup: sensors.Setup{Proc: "/proc", Sys: "/sys"}}
 	blocking := sensors.Backend{Name: "meter", There: func(sensors.Setup) error { return nil }}
+	serves := sensors.Backend{Name: "meter", First: sensors.AtStart, MayBlock: func(sensors.Setup) bool { return true }}
+	answers := sensors.Backend{Name: "meter", First: sensors.AtStart, MayBlock: func(sensors.Setup) bool { return false }}
 	absent := sensors.Backend{Name: "meter", There: func(sensors.Setup) error { return sensors.ErrUnavailable }}
 	for name, c := range map[string]struct {
 		change func(*Config)
@@ -196,6 +199,8 @@ func TestNeedsSampler(t *testing.T) {
 		"listed":       {func(c *Config) { c.List = true }, nil, true},
 		"a meter":      {nil, []sensors.Backend{blocking}, true},
 		"no meter":     {nil, []sensors.Backend{absent}, runtime.GOOS != "linux"},
+		"may block":    {nil, []sensors.Backend{serves}, true},
+		"never blocks": {nil, []sensors.Backend{answers}, runtime.GOOS != "linux"},
 		"switched off": {func(c *Config) { c.Select = []string{"-meter"} }, []sensors.Backend{blocking}, runtime.GOOS != "linux"},
 	} {
 		config := plain
@@ -204,6 +209,32 @@ func TestNeedsSampler(t *testing.T) {
 		}
 		if got := NeedsSampler(config, append(seam(), c.add...)); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+// TestOneHangCostsItself checks that a source that never opens costs no other source that also has a lane of its own.
+func TestOneHangCostsItself(t *testing.T) {
+	testenv.Long(t)
+	gate := make(chan struct{})
+	defer close(gate)
+	open := func(wait bool) func(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence, error) {
+		return func(context.Context, sensors.Setup) (sensors.Source, []sensors.Absence, error) {
+			if wait {
+				<-gate
+			}
+			return &counting{}, nil, nil
+		}
+	}
+	backends := []sensors.Backend{{Name: "hangs", Open: open(true), MayBlock: func(sensors.Setup) bool { return true }}}
+	for i := range 20 {
+		backends = append(backends, sensors.Backend{Name: string(rune('a' + i)), Alone: true, Open: open(false)})
+	}
+	e := NewEngine(Config{Setup: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Node: "here", Interval: time.Second}, backends)
+	e.Open()
+	for _, o := range e.opened {
+		if hangs := o.backend.Name == "hangs"; hangs == (o.source != nil) || hangs == o.alone || hangs != (len(o.absences) == 1) {
+			t.Errorf("%s: source %v, alone %t, absent %+v", o.backend.Name, o.source, o.alone, o.absences)
 		}
 	}
 }

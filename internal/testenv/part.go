@@ -22,6 +22,8 @@ const (
 	Quota     Part = "cgroup with a quota"
 	// NetworkNamespaces needs ip, and a kernel with the kind of interface that the test makes.
 	NetworkNamespaces Part = "network namespace with this kind of interface"
+	// FUSE is a file system that a process serves, and the right to mount it.
+	FUSE Part = "file system in user space (FUSE)"
 )
 
 // Lacks skips the test, because the machine lacks the part. reason tells how the test noticed. If the environment variable
