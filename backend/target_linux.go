@@ -49,6 +49,7 @@ type targetSource struct {
 	looked, looking    bool    // a look was taken at any reading, and at this one
 	largest            float64 // the most memory certainly held at once so far, in bytes
 	charged            float64 // the largest charge of the group so far, in bytes
+	noStat             bool    // the group's memory.stat cannot be read
 	groupHolds         float64 // see readHeld
 	spec               unix.Timespec
 	voluntary, yielded uint64

@@ -750,6 +750,79 @@ func TestTargetMemoryTruth(t *testing.T) {
 	}
 }
 
+// TestTargetMemoryOfAGroup reads memory from the files of a group as the two versions write them, as in a container, with five
+// real processes in it. The files of another machine cannot be had here.
+func TestTargetMemoryOfAGroup(t *testing.T) {
+	const v2 = "anon 300000000\nfile 900000000\nshmem 7000000\nfile_mapped 50000000\n"
+	for _, c := range []struct {
+		name         string
+		files        map[string]string
+		memory       float64 // what is held
+		charge, most float64
+		provenance   sensors.Provenance
+		mapped, walk bool // the largest process has mapped more than the group; the processes are walked
+	}{
+		{"version 2", map[string]string{"memory.current": "1300000000", "memory.peak": "1400000000", "memory.stat": v2}, 350e6, 1.3e9, 1.4e9, sensors.FromCounter, false, false},
+		{"before Linux 5.19", map[string]string{"memory.current": "1300000000", "memory.stat": v2}, 350e6, 1.3e9, 1.3e9, sensors.Sampled, false, false},
+		{
+			"version 1",
+			map[string]string{
+				"memory.usage_in_bytes": "1300000000", "memory.max_usage_in_bytes": "1400000000",
+				"memory.stat": "cache 3\nrss 1\nmapped_file 1\ntotal_cache 900000000\ntotal_rss 300000000\ntotal_mapped_file 50000000\n",
+			},
+			350e6, 1.3e9, 1.4e9, sensors.FromCounter, false, false,
+		},
+		{"counts that lag behind the peak", map[string]string{"memory.current": "200000000", "memory.peak": "310000000", "memory.stat": v2}, 310e6, 2e8, 3.1e8, sensors.FromCounter, true, false},
+		{"libraries that others have read", map[string]string{"memory.current": "1300000000", "memory.peak": "1400000000", "memory.stat": "anon 300000000\nfile_mapped 0\n"}, 300e6, 1.3e9, 1.4e9, sensors.FromCounter, true, false},
+		{"no memory.stat", map[string]string{"memory.current": "1300000000", "memory.peak": "1400000000"}, 5e6, 1.3e9, 1.4e9, sensors.FromCounter, false, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := start(t, "private 1")
+			s.awaitReports(4)
+			c.files["cgroup.procs"] = ""
+			for pid := range living(s.Process.Pid) {
+				c.files["cgroup.procs"] += strconv.Itoa(pid) + "\n"
+			}
+			dir := t.TempDir()
+			for name, text := range c.files {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			source, _ := sensortest.Open(t, target(), sensors.Setup{Target: sensors.Target{MemoryGroup: dir}})
+			if err := source.(sensors.Follower).Follow(s.Process.Pid); err != nil {
+				t.Fatal(err)
+			}
+			sensortest.Read(t, source) // the first look finds the children
+			of := source.(*targetSource)
+			of.looks.next, of.held.next = 0, 0
+			got := sensortest.Read(t, source)
+			most := c.memory
+			if c.mapped { // what the largest process has mapped comes on top
+				most += 50e6
+			}
+			if c.walk { // the reading that missed the file has none
+				of.looks.next = 0
+				got, most = sensortest.Read(t, source), 200e6
+			}
+			if m := got[targetMemory]; !(m >= c.memory && m <= most) {
+				t.Errorf("memory is %v, want %v to %v", m, c.memory, most)
+			}
+			if got[targetCharge] != c.charge || got[targetChargePeak] != c.most {
+				t.Errorf("charge %v, at most %v; want %v, %v", got[targetCharge], got[targetChargePeak], c.charge, c.most)
+			}
+			if from := source.Sensors()[targetChargePeak].Origin(); from != c.provenance {
+				t.Errorf("the peak is %s, want %s", from, c.provenance)
+			}
+			if got[targetProcesses] != 5 || got[targetOutside] != 0 {
+				t.Errorf("%v processes, %v outside", got[targetProcesses], got[targetOutside])
+			}
+			_ = s.gate.Close()
+			s.beat()
+		})
+	}
+}
+
 // TestTargetFirstThreadEnded checks that a process whose first thread has ended is read like any other.
 func TestTargetFirstThreadEnded(t *testing.T) {
 	exact(t)

@@ -48,7 +48,7 @@ func (s *targetSource) readMemory(dst []float64, now time.Duration) {
 	switch {
 	case s.looking && t.memory.largest == nil:
 		// No process lives, or the kernel shows the memory of none.
-	case s.memory != nil && t.outside == 0 && !single:
+	case s.memory != nil && t.outside == 0 && !single && !s.noStat:
 		if s.held.due(now) {
 			s.held.charge(now, timed(&s.spec, s.heldByGroup))
 			if s.groupHolds > 0 {
@@ -95,6 +95,7 @@ func (s *targetSource) readHeld() {
 	s.groupHolds = 0
 	h, err := s.memory.Held()
 	if err != nil {
+		s.noStat = true
 		return
 	}
 	t := s.tree

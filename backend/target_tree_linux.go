@@ -343,6 +343,7 @@ func (p *process) settle(retired, sum *counts) {
 // find makes new processes known. In a group it also finds out who has left the group.
 func (t *tree) find() {
 	if t.dirFD < 0 {
+		t.findAdopted()
 		t.findChildren()
 		return
 	}
@@ -408,15 +409,20 @@ func (t *tree) findBelow(dir string) {
 	}
 }
 
-// findChildren goes down from every known process. So orphans and what they start are still followed.
-func (t *tree) findChildren() {
-	if t.adopted >= 0 {
-		for _, pid := range t.listed(t.adopted) {
-			if !slices.Contains(t.others, pid) {
-				t.meet(pid)
-			}
+// findAdopted finds the orphans of the target that the runner has adopted.
+func (t *tree) findAdopted() {
+	if t.adopted < 0 {
+		return
+	}
+	for _, pid := range t.listed(t.adopted) {
+		if !slices.Contains(t.others, pid) {
+			t.meet(pid)
 		}
 	}
+}
+
+// findChildren goes down from every known process. So orphans and what they start are still followed.
+func (t *tree) findChildren() {
 	for i := 0; i < len(t.order); i++ { // the list grows during the loop
 		p := t.order[i]
 		if p.threads <= 1 {
