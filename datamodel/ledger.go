@@ -18,9 +18,10 @@ type Ledger struct {
 	InvoluntarySwitches *float64 `json:"involuntary_switches,omitempty"`
 	// OrphansTime is the CPU time of descendants that no process of the tree waited for, in s. The runner reaped them
 	// as their subreaper, and wait4 gave the time. It is not in UserTime and SystemTime. OrphansUserTime is the part in
-	// user mode.
+	// user mode. OrphansMaxRSS is the largest resident set of a single one, in By.
 	OrphansTime     *float64 `json:"orphans_time,omitempty"`
 	OrphansUserTime *float64 `json:"orphans_user_time,omitempty"`
+	OrphansMaxRSS   *float64 `json:"orphans_max_rss,omitempty"`
 	// RSSFloor is the largest resident set of the process that the target was forked from, in By. Linux passes it on to
 	// the target at execve. A MaxRSS that is not above RSSFloor says nothing about the target.
 	RSSFloor *float64 `json:"rss_floor,omitempty"`

@@ -29,9 +29,9 @@ type Launcher interface {
 	PID() int
 	// Adopt makes the parent of the commands the parent of their orphans as well.
 	Adopt() error
-	// Orphans returns the CPU time of the adopted processes that have ended since the last call. If this process is the
-	// parent, Orphans reaps them, except those named.
-	Orphans(except ...int) (user, system time.Duration)
+	// Orphans returns what the adopted processes used that have ended since the last call. If this process is the parent,
+	// Orphans reaps them, except those named.
+	Orphans(except ...int) launch.Used
 	// Close says that no further commands follow. Processes that the launcher has made are not affected.
 	Close() error
 }

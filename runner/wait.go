@@ -28,6 +28,7 @@ type orphans struct {
 	adopted bool          // this process adopts orphans
 	time    time.Duration // the CPU time of the orphans that were reaped
 	user    time.Duration // the part of time in user mode
+	largest int64         // the largest resident memory of a single one, in bytes
 }
 
 // wait waits for the target's end and reaps the target. Until then it passes signals on, enforces the time limit, and lets
@@ -111,6 +112,9 @@ func (o *round) reap(began time.Time) error {
 	o.quota.enter(&o.ledger)
 	if o.orphans.adopted {
 		o.ledger.OrphansTime, o.ledger.OrphansUserTime = seconds(o.orphans.time), seconds(o.orphans.user)
+		if o.orphans.largest > 0 {
+			o.ledger.OrphansMaxRSS = count(o.orphans.largest)
+		}
 	}
 	if !o.held {
 		o.ledger.RSSFloor = ownPeak()
@@ -119,11 +123,12 @@ func (o *round) reap(began time.Time) error {
 	return err
 }
 
-// reapOrphans reaps the target's orphans that have ended, and counts their CPU time.
+// reapOrphans reaps the target's orphans that have ended, and counts what they used.
 func (o *round) reapOrphans() {
-	user, system := o.Launcher.Orphans(append(o.sampler.pids(), o.target.PID())...)
-	o.orphans.time += user + system
-	o.orphans.user += user
+	used := o.Launcher.Orphans(append(o.sampler.pids(), o.target.PID())...)
+	o.orphans.time += used.User + used.System
+	o.orphans.user += used.User
+	o.orphans.largest = max(o.orphans.largest, used.MaxRSS)
 }
 
 // sameRequest is the time within which two equal signals from our group's leader count as one. On a busy machine, the two

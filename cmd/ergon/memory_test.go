@@ -97,7 +97,8 @@ func TestPeakMemoryTruth(t *testing.T) {
 		{
 			"100 MiB below a parent of 300 MiB, without the launcher",
 			[]string{"env", "ERGON_EARLY=off", subject, "large", fmt.Sprint(300 * mib)},
-			[]string{subject, "spike", fmt.Sprint(100 * mib)}, 100, 130, true, false,
+			[]string{subject, "spike", fmt.Sprint(100 * mib)},
+			100, 130, true, false,
 		},
 		{"a spike of 300 MiB", nil, []string{subject, "spike", fmt.Sprint(300 * mib)}, 300, 330, true, false},
 		{"a spike of 300 MiB in a child", nil, []string{"sh", "-c", fmt.Sprintf("%s spike %d; true", subject, 300*mib)}, 300, 330, false, false},

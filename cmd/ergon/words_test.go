@@ -80,8 +80,21 @@ func TestWordsAsParsed(t *testing.T) {
 		}
 	}
 	for _, words := range [][]string{
-		nil, {"-"}, {"--"}, {"-x", "true"}, {"--nonsense=1", "true"}, {"-h", "true"}, {"--version"}, {"true", "--off"}, {"-q", "-q"},
-		{"--off", "-o", "x", "true"}, {"--off", "--off=false", "true"}, {"-o", "--off", "true"}, {"--off", "ls"}, {"=", "x"}, {"-=", "x"},
+		nil,
+		{"-"},
+		{"--"},
+		{"-x", "true"},
+		{"--nonsense=1", "true"},
+		{"-h", "true"},
+		{"--version"},
+		{"true", "--off"},
+		{"-q", "-q"},
+		{"--off", "-o", "x", "true"},
+		{"--off", "--off=false", "true"},
+		{"-o", "--off", "true"},
+		{"--off", "ls"},
+		{"=", "x"},
+		{"-=", "x"},
 	} {
 		check(words...)
 	}

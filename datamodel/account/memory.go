@@ -62,6 +62,9 @@ func (h *host) peakMemory(charge datamodel.Metric, w *doubts) datamodel.Metric {
 			m = datamodel.Missing(name, units.Byte, fmt.Sprintf("not above the %.3g MB of the process that started it", floor/1e6))
 		}
 	}
+	if orphan, known := have(h.Ledger.OrphansMaxRSS); known && !(ok && rss >= orphan) {
+		rss, ok = orphan, true
+	}
 	mapped := rss
 	if read := h.most(name, sensors.TargetMapped); read.Reason == "" {
 		mapped = read.Value

@@ -60,6 +60,12 @@ func TestPeakMemory(t *testing.T) {
 			nil, 20, sensors.Sampled, datamodel.LowerBound, none, none,
 		},
 		{
+			"a large orphan",
+			datamodel.Ledger{MaxRSS: new(20.0), OrphansTime: new(0.1), OrphansMaxRSS: new(40.0)},
+			map[string]float64{"memory_peak": 30},
+			40, sensors.Sampled, datamodel.LowerBound, none, none,
+		},
+		{
 			"a survivor",
 			datamodel.Ledger{MaxRSS: new(20.0), Childless: true, Survivors: new(1.0)},
 			nil, 20, sensors.Sampled, datamodel.LowerBound, none, none,

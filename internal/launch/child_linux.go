@@ -251,9 +251,9 @@ func (Direct) Adopt() error {
 	return unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 }
 
-// Orphans reaps the adopted processes that have ended, except those named. It returns their CPU time. It
-// does not wait for processes that are alive.
-func (Direct) Orphans(except ...int) (user, system time.Duration) {
+// Orphans reaps the adopted processes that have ended, except those named. It returns what they used. It does not wait for
+// processes that are alive.
+func (Direct) Orphans(except ...int) (used Used) {
 	var children []byte
 	tasks, _ := os.ReadDir("/proc/self/task")
 	for _, t := range tasks {
@@ -268,11 +268,12 @@ func (Direct) Orphans(except ...int) (user, system time.Duration) {
 		var status unix.WaitStatus
 		var usage unix.Rusage
 		if got, err := unix.Wait4(pid, &status, unix.WNOHANG, &usage); err == nil && got == pid {
-			user += time.Duration(usage.Utime.Nano())
-			system += time.Duration(usage.Stime.Nano())
+			used.User += time.Duration(usage.Utime.Nano())
+			used.System += time.Duration(usage.Stime.Nano())
+			used.MaxRSS = max(used.MaxRSS, usage.Maxrss<<10)
 		}
 	}
-	return user, system
+	return used
 }
 
 // Descendants lists the living processes below the process of, without the named ones and what is below these. If of has

@@ -32,4 +32,4 @@ func Descendants(int, ...int) ([]int, error) { return nil, errors.ErrUnsupported
 func (Direct) Adopt() error { return errors.ErrUnsupported }
 
 // Orphans returns nothing: there are none without Adopt.
-func (Direct) Orphans(...int) (user, system time.Duration) { return 0, 0 }
+func (Direct) Orphans(...int) Used { return Used{} }

@@ -90,6 +90,13 @@ type State struct {
 	Own *Own
 }
 
+// Used is what processes used that have ended, with the children that they waited for.
+type Used struct {
+	User, System time.Duration
+	// MaxRSS is the largest resident memory of a single process, in bytes.
+	MaxRSS int64
+}
+
 // Own is what an ended process was and used, without its children.
 type Own struct {
 	PID int

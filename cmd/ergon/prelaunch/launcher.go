@@ -177,10 +177,10 @@ func (l *Launcher) Adopt() error {
 	return err
 }
 
-// Orphans returns the CPU time of the orphans that were reaped since the last call.
-func (l *Launcher) Orphans(...int) (user, system time.Duration) {
+// Orphans returns what the orphans used that were reaped since the last call.
+func (l *Launcher) Orphans(...int) launch.Used {
 	a, _ := l.order(C.struct_prelaunch_order{what: C.PRELAUNCH_ORPHANS}) // a launcher that has gone takes this process with it
-	return time.Duration(a.user), time.Duration(a.system)
+	return launch.Used{User: time.Duration(a.user), System: time.Duration(a.system), MaxRSS: int64(a.peak) << 10}
 }
 
 // Follow says that ergon ends as the started command does. The first word on how ergon ends counts.

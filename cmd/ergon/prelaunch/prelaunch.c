@@ -256,6 +256,7 @@ static struct {
 	pid_t target;           // the child that has executed the command, once it was reaped
 	int verdict;            // how it ended, as wait4 says
 	int64_t user, system;   // CPU time of orphans, in ns
+	int64_t peak;           // the largest resident memory of an orphan, in KiB
 	struct prelaunch_order end; // FINISH, FOLLOW or UNMEASURED
 	int finished;               // end was received
 } l;
@@ -356,6 +357,7 @@ static void collect(void) {
 		if (wait4(info.si_pid, &status, WNOHANG, &usage) != info.si_pid) return;
 		l.user += ns(usage.ru_utime);
 		l.system += ns(usage.ru_stime);
+		if (usage.ru_maxrss > l.peak) l.peak = usage.ru_maxrss;
 	}
 }
 
@@ -418,7 +420,8 @@ static int obey(void) {
 		collect();
 		a.user = l.user;
 		a.system = l.system;
-		l.user = l.system = 0;
+		a.peak = l.peak;
+		l.user = l.system = l.peak = 0;
 		break;
 	case PRELAUNCH_ADOPT:
 		a.number = prctl(PR_SET_CHILD_SUBREAPER, 1UL, 0UL, 0UL, 0UL) ? -errno : 0;

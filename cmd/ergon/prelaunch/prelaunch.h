@@ -27,7 +27,7 @@ enum {
 	PRELAUNCH_HOLD,       // make a child, born in the v2 cgroup whose folder is text; the child's end of a socket comes with it
 	PRELAUNCH_REAP,       // reap the child number, which has ended or will at once
 	PRELAUNCH_ADOPT,      // become the parent of the commands' orphans, and reap them as soon as they end
-	PRELAUNCH_ORPHANS,    // say how much CPU time the orphans have used that were reaped since the last time
+	PRELAUNCH_ORPHANS,    // say what the orphans have used that were reaped since the last time
 	PRELAUNCH_WATCH,      // from now on a signal that ends processes is an event; the last number arguments are the command
 	PRELAUNCH_FINISH,     // end as soon as the runner has: with the exit code number, or by the signal
 	PRELAUNCH_FOLLOW,     // end as the started command ends
@@ -45,6 +45,7 @@ struct prelaunch_order {
 struct prelaunch_answer {
 	int32_t number;
 	int64_t user, system;
+	int64_t peak; // the largest ru_maxrss of the orphans, in KiB
 };
 
 // prelaunch_event is a signal, or the end of a child that HOLD made. The child is a zombie until REAP.
