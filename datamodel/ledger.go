@@ -5,6 +5,9 @@ package datamodel
 type Ledger struct {
 	// WallTime is the time from just before the target's execve to just after it was reaped, in s.
 	WallTime *float64 `json:"wall_time,omitempty"`
+	// LeastWallTime is the time up to the last reading of a run whose end ergon did not see, in s. WallTime is then nil,
+	// and the command may have run on.
+	LeastWallTime *float64 `json:"least_wall_time,omitempty"`
 
 	// These fields are what wait4(2) returned for the target and for the descendants that it and they waited for. CPU
 	// times are in s and exclude the time before the execve. MaxRSS is the largest resident set of any single process,

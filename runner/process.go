@@ -15,6 +15,7 @@ import (
 	"github.com/ergon-energy/ergon/datamodel/account"
 	"github.com/ergon-energy/ergon/datamodel/series"
 	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/sensors"
 )
 
 // process makes the result from the readings and writes the run's files. If files could not be written, it returns an
@@ -147,10 +148,22 @@ func digest(
 	if complete != nil {
 		complete()
 	}
+	if ledger.LeastWallTime != nil && err == nil {
+		last := time.Duration(0)
+		for _, s := range conversion.Spools() {
+			last = max(last, s.Last)
+		}
+		ledger.LeastWallTime = seconds(last)
+	}
 	align(readings.series, run.Sources)
 	made = account.Account(account.OneHost(*run, ledger, readings.series, seen))
 	run.Warnings = append(run.Warnings, made.Warnings...)
-	run.Missing = append(run.Missing, made.Missing...)
+	for _, a := range made.Missing {
+		// A run that is recovered again has them already.
+		if !slices.ContainsFunc(run.Missing, func(known sensors.Absence) bool { return known.ID == a.ID }) {
+			run.Missing = append(run.Missing, a)
+		}
+	}
 	if unreadable != nil {
 		warn("processes", unreadable.Error())
 	}

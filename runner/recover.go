@@ -88,6 +88,7 @@ func finish(f *store.Folder, run *datamodel.Run, others bool) (made account.Resu
 		return made, err
 	case run.Outcome == datamodel.Unfinished:
 		run.Start = begun(spool, run.Start)
+		ledger.LeastWallTime = seconds(0) // the readings tell it
 	}
 	if run.Outcome == datamodel.Unfinished {
 		run.Outcome, run.Reason = datamodel.ProfilerFailed, "ergon did not finish this run"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/units"
 )
@@ -44,6 +45,8 @@ func (p *program) ls(_ context.Context, o LsOptions) error {
 		wall := "-"
 		if run.WallTime != nil {
 			wall = units.Format(*run.WallTime, units.Second)
+		} else if f := run.Summary[datamodel.WallTime]; f.Value != nil && f.Bound == datamodel.LowerBound {
+			wall = "≥ " + units.Format(*f.Value, units.Second) // its end was not seen
 		}
 		c.row(run.ID, run.Start.Local().Format("2006-01-02 15:04:05"), wall, string(run.Outcome), run.Project, strings.Join(run.Command, " "))
 	}

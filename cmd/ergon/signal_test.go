@@ -25,6 +25,7 @@ import (
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/testenv"
+	"github.com/ergon-energy/ergon/units"
 )
 
 // counting is a target that prints each SIGNAL it gets, and exits with code 7 on END. A shell handles all pending signals before
@@ -397,6 +398,20 @@ func TestKilled(t *testing.T) {
 	result, err := store.Load(filepath.Dir(onlyManifest(t, dir)))
 	if err != nil {
 		t.Fatal(err)
+	}
+	// The command runs on, so what is known of it is the least.
+	for _, name := range []string{datamodel.WallTime, datamodel.CPUTime, datamodel.PeakMemory} {
+		if m := datamodel.Pick(result.Summary, name); m.Reason != "" || m.Bound != datamodel.LowerBound {
+			t.Errorf("%+v", m)
+		}
+	}
+	wall := datamodel.Pick(result.Summary, datamodel.WallTime).Value
+	if wall < ran.Seconds()-1.2 || wall > ran.Seconds()+1 { // the readings of the last second may be lost
+		t.Errorf("wall time is at least %v s, but ergon was killed after %v", wall, ran)
+	}
+	text, err := command(t, newMark(), "ergon", "report", "-o", dir, "last").Output()
+	if err != nil || !strings.Contains(string(text), " >= "+units.Format(wall, units.Second)) {
+		t.Errorf("%v, no >= %v s in\n%s", err, wall, text)
 	}
 	if rows := result.Processes; runtime.GOOS == "linux" && (len(rows) == 0 || rows[0].Name != "sh" || rows[0].PID != int64(target) || !rows[0].End.IsZero()) {
 		t.Errorf("the processes are %+v", rows)

@@ -150,6 +150,7 @@ func accountHost(run datamodel.Run, of Host) hostResult {
 	made.add(h.net(made[datamodel.Energy], cpus.idle, gpus.idle))
 	made.add(h.profilerTime(), h.limitUtilization(used))
 	h.interference(busy, made, w)
+	h.unseenEnd(made)
 	h.doubtContainer(w)
 
 	r := hostResult{summary: made.summary(), missing: slices.Concat(h.refused, h.noMeters()), spark: sparks(h.Series, h.energy)}
@@ -158,6 +159,19 @@ func accountHost(run datamodel.Run, of Host) hostResult {
 	rows, warnings := processes(h.seen(), run, h.Ledger, r.summary)
 	r.processes, r.warnings = rows, append(w.list, warnings...)
 	return r
+}
+
+// unseenEnd makes lower bounds of the metrics that grow with time, if ergon did not see the end of the run.
+func (h *host) unseenEnd(made made) {
+	if h.Ledger.LeastWallTime == nil {
+		return
+	}
+	for name, m := range made {
+		d, _ := datamodel.Lookup(name)
+		if m.Reason == "" && m.Bound != datamodel.UpperBound && (d.Adds || d.Aggregate == datamodel.Max) {
+			made[name] = m.Least(math.NaN())
+		}
+	}
 }
 
 // made holds the metrics made so far, by name.

@@ -15,6 +15,8 @@ func (h *host) times(w *doubts) []datamodel.Metric {
 	wall := datamodel.Missing(datamodel.WallTime, units.Second, "the end of the command was not seen")
 	if v, ok := h.wall(); ok {
 		wall = datamodel.Value(datamodel.WallTime, v, units.Second, "delta", sensors.FromCounter, "monotonic clock")
+	} else if v, ok := have(h.Ledger.LeastWallTime); ok {
+		wall = datamodel.Value(datamodel.WallTime, v, units.Second, "delta", sensors.FromCounter, "monotonic clock, up to the last reading")
 	}
 	waited := h.waited()
 	chosen := h.cpuTime(waited)

@@ -453,3 +453,17 @@ func TestNoMeter(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 }
+
+// TestUnseenEnd checks a run whose end ergon did not see. What grows with time is a lower bound, and a mean is not.
+func TestUnseenEnd(t *testing.T) {
+	in := input{Ledger: datamodel.Ledger{LeastWallTime: new(5.0)}, Series: []*series.Series{line(updating("package-0"), 100, 600, 5*sec)}}
+	r := Account(OneHost(in.Run, in.Ledger, in.Series, nil))
+	for name, want := range map[string]float64{datamodel.WallTime: 5, datamodel.Energy: 500} {
+		if m := datamodel.Pick(r.Summary, name); m.Value != want || m.Bound != datamodel.LowerBound || !math.IsNaN(m.AtMost) {
+			t.Errorf("%+v", m)
+		}
+	}
+	if m := datamodel.Pick(r.Summary, datamodel.Power); m.Value != 100 || m.Bound != "" {
+		t.Errorf("%+v", m)
+	}
+}
