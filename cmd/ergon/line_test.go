@@ -65,16 +65,16 @@ func TestParse(t *testing.T) {
 	f("--help", "run help")
 	f("-q -h report", "report help")
 	f("report last --help", "report help")
-	f("-v", "version")
-	f("true -v", "run [] [true -v]")
+	f("-V", "version")
+	f("true -V", "run [] [true -V]")
 
 	// What is wrong names the option as typed.
 	f("--nope true", "error: no option --nope: `ergon --help` lists the options")
 	f("---quiet true", "error: no option ---quiet: `ergon --help` lists the options")
-	f("-q -o", "error: -o: needs a value: the results DIR")
+	f("-q -o", "error: -o: needs a value: the DIR that keeps the results")
 	f("report -v", "error: report has no option -v: `ergon report --help` lists its options; `ergon -- report ...` measures the program report")
 	f("-q ls", "error: ls has no option -q: `ergon ls --help` lists its options; `ergon -- ls ...` measures the program ls")
-	f("-f report", "error: -f: needs a value: the FORMAT: text, json, csv, markdown, html")
+	f("-f report", "run [format=report] []")
 }
 
 // TestTables checks what the parser and the help rely on: names are unique, and every option says what it is.
