@@ -21,7 +21,6 @@ import (
 	"github.com/ergon-energy/ergon/internal/testenv"
 	"github.com/ergon-energy/ergon/runner"
 	"github.com/ergon-energy/ergon/sensors"
-	"github.com/ergon-energy/ergon/units"
 )
 
 // nobody is the user who attacks.
@@ -249,32 +248,9 @@ func reachable(t *testing.T) string {
 // unfinished makes a run that was killed and gives it with all its folders to nobody. An attack may make it incomplete.
 func unfinished(t *testing.T, results, id string) (dir string) {
 	t.Helper()
-	at := time.Now()
-	f, err := store.NewRun(results, "p", at, id, store.Access{})
-	for try := 0; err != nil; try++ { // a link was in its place
-		if try == 20 {
-			t.Fatal(err)
-		}
-		f, err = store.NewRun(results, "p", at, id+"-"+strconv.Itoa(try), store.Access{})
-	}
-	defer f.Close()
-	spool, err := f.Make(store.SpoolFolder)
-	if err == nil {
-		defer spool.Close()
-		err = store.Save(spool, []store.Rows{{
-			Header: store.SpoolHeader{Source: "cpu", Anchor: at, Sensors: []sensors.Sensor{
-				{ID: "cpu/time", Family: "cpu", Name: "time", Unit: units.Second, Kind: sensors.Counter},
-			}},
-			At: []time.Duration{0, time.Second}, Values: []float64{1, 2},
-		}})
-	}
-	if err == nil {
-		err = store.NoteManifest(f, datamodel.Run{ID: id, Project: "p", Start: at, Command: []string{"c"}, Outcome: datamodel.Unfinished})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := killed(t, results, id)
 	dir = f.Path()
+	f.Close()
 	for _, path := range []string{filepath.Join(dir, store.SpoolFolder), dir, filepath.Dir(dir), filepath.Dir(filepath.Dir(dir))} {
 		_ = os.Lchown(path, nobody, nobody) // the attack may have moved it
 	}

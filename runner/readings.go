@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -50,7 +51,7 @@ func (p *samplerProcess) get(cautious bool) (*sampler.Client, error) {
 func (p *samplerProcess) pids() (list []int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, c := range append(p.gone[:len(p.gone):len(p.gone)], p.client) {
+	for _, c := range append(slices.Clip(p.gone), p.client) {
 		if c != nil {
 			list = append(list, c.PID())
 		}

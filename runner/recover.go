@@ -78,14 +78,15 @@ func finish(f *store.Folder, run *datamodel.Run, others bool) (made account.Resu
 	if err := errors.Join(own(spool, others), awaitLock(spool)); err != nil {
 		return made, err
 	}
-	s, err := store.LoadState(spool)
+	s, noState := store.LoadState(spool)
+	if errors.Is(noState, fs.ErrNotExist) {
+		noState = nil // ergon was killed before the command had ended
+	}
 	var ledger datamodel.Ledger
 	switch {
-	case err == nil && s.Run.ID == run.ID: // the command has ended, and only the files are missing
+	case s.Run.ID != "" && noState == nil && s.Run.ID == run.ID: // the command has ended, and only the files are missing
 		s.Run.Outcome, s.Run.Reason, s.Run.Host = run.Outcome, run.Reason, run.Host
 		*run, ledger = s.Run, s.Ledger
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return made, err
 	case run.Outcome == datamodel.Unfinished:
 		run.Start = begun(spool, run.Start)
 		ledger.LeastWallTime = seconds(0) // the readings tell it
@@ -99,6 +100,7 @@ func finish(f *store.Folder, run *datamodel.Run, others bool) (made account.Resu
 	files := f.Files()
 	defer files.Drop()
 	made, unread, err := digest(run, ledger, taken{spool: spool}, files, nil)
+	unread = errors.Join(unread, noState)
 	if err == nil {
 		err = save(files, *run, made)
 	}

@@ -38,7 +38,7 @@ func treasure(t *testing.T) (dir string, check func()) {
 // TestFolderFollowsNoLink plants a link at a name and uses the name in every way.
 func TestFolderFollowsNoLink(t *testing.T) {
 	outside, check := treasure(t)
-	for name, target := range map[string]string{
+	for name, to := range map[string]string{
 		"file": filepath.Join(outside, "precious"), "folder": outside, "nothing": filepath.Join(outside, "new"),
 	} {
 		dir := t.TempDir()
@@ -47,7 +47,7 @@ func TestFolderFollowsNoLink(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer f.Close()
-		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := f.Create(name); !errors.Is(err, fs.ErrExist) {
@@ -73,7 +73,7 @@ func TestFolderFollowsNoLink(t *testing.T) {
 		if info, err := os.Lstat(filepath.Join(dir, name)); err != nil || !info.Mode().IsRegular() {
 			t.Errorf("%s: after rename: %v, %v", name, info, err)
 		}
-		if err := os.Symlink(target, filepath.Join(dir, "again")); err != nil {
+		if err := os.Symlink(to, filepath.Join(dir, "again")); err != nil {
 			t.Fatal(err)
 		}
 		if err := f.RemoveTree("again"); err != nil {
@@ -180,15 +180,15 @@ func TestNewRunRefusesLinks(t *testing.T) {
 		}
 		check()
 	}
-	real, link := t.TempDir(), filepath.Join(t.TempDir(), "link")
-	if err := os.Symlink(real, link); err != nil {
+	target, link := t.TempDir(), filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(target, link); err != nil {
 		t.Fatal(err)
 	}
 	f, err := store.NewRun(link, "p", at, "id", store.Access{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join(real, project, date, id)); err != nil {
+	if _, err := os.Stat(filepath.Join(target, project, date, id)); err != nil {
 		t.Error(err)
 	}
 	if again, err := store.OpenRun(f.Path()); err != nil {
@@ -202,7 +202,7 @@ func TestNewRunRefusesLinks(t *testing.T) {
 	if err := errors.Join(f.Discard(), f.Close()); err != nil {
 		t.Error(err)
 	}
-	if left, err := os.ReadDir(real); err != nil || len(left) != 0 {
+	if left, err := os.ReadDir(target); err != nil || len(left) != 0 {
 		t.Errorf("left after Discard: %v, %v", left, err)
 	}
 }
@@ -314,16 +314,16 @@ func TestUnnamedResults(t *testing.T) {
 		{"somebody else's", 0o777 | fs.ModeSticky, 0, other, false, false},
 		{"somebody else's, but named", 0o777 | fs.ModeSticky, 0, other, true, true},
 	} {
-		dir, real := t.TempDir(), t.TempDir()
+		dir, target := t.TempDir(), t.TempDir()
 		link := filepath.Join(dir, "ergon-results")
-		if err := errors.Join(os.Symlink(real, link), os.Lchown(link, c.link, c.link), os.Chown(dir, c.owner, c.owner), os.Chmod(dir, c.folder)); err != nil {
+		if err := errors.Join(os.Symlink(target, link), os.Lchown(link, c.link, c.link), os.Chown(dir, c.owner, c.owner), os.Chmod(dir, c.folder)); err != nil {
 			t.Fatal(err)
 		}
 		f, err := store.NewRun(link, "p", time.Now(), "id", store.Access{Unnamed: !c.named})
 		if (err == nil) != c.follow {
 			t.Errorf("%s: %v", c.name, err)
 		}
-		if left, _ := os.ReadDir(real); (len(left) > 0) != c.follow {
+		if left, _ := os.ReadDir(target); (len(left) > 0) != c.follow {
 			t.Errorf("%s: the folder that the link leads to has %v", c.name, left)
 		}
 		if f != nil {

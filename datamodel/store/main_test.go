@@ -46,7 +46,7 @@ func newRun(results, project string, called time.Time, id string) (string, error
 }
 
 // convert converts the spools of a folder. If samples is not empty, it writes samples.parquet beside it.
-func convert(spool, samples string, observe store.Observer, rows ...store.Rows) (store.Converted, error) {
+func convert(spool, samples string, observe store.Observer) (store.Converted, error) {
 	var files *store.Files
 	if samples != "" {
 		files = folderAt(filepath.Dir(samples)).Files()
@@ -56,7 +56,7 @@ func convert(spool, samples string, observe store.Observer, rows ...store.Rows) 
 		return store.Converted{}, err
 	}
 	defer folder.Close()
-	c, err := files.Convert(folder, observe, rows...)
+	c, err := files.Convert(folder, observe)
 	if err != nil {
 		return store.Converted{}, err
 	}

@@ -140,14 +140,14 @@ func (p *parent) make(name string) error {
 			return err
 		}
 		// Until it was locked, the group looked like one that a killed run has left, and Sweep may have removed it.
-		lock, err := lockDir(child)
-		if err == nil && there(child, lock) {
-			p.child, p.lock = child, lock
-			return nil
+		lock, unlocked := lockDir(child)
+		swept := errors.Is(unlocked, errLocked) || errors.Is(unlocked, fs.ErrNotExist)
+		if unlocked == nil && !there(child, lock) {
+			_ = lock.Close() // it was only locked
+			swept = true
 		}
-		p.unlock()
-		if !errors.Is(err, errLocked) && !errors.Is(err, fs.ErrNotExist) && err != nil { // there are no locks here
-			p.child = child
+		if !swept { // it is locked, or there are no locks here
+			p.child, p.lock = child, lock
 			return nil
 		}
 	}

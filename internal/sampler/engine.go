@@ -158,7 +158,7 @@ func (e *Engine) openAll(wanted func(sensors.Backend) bool) []opening {
 	setup := e.config.Setup // a copy: a backend that hangs in Open must not see later changes
 	late := make([]chan opening, len(e.backends))
 	open := func(b sensors.Backend) bool {
-		return wanted(b) && !(e.config.Cautious && b.First == sensors.InSampler) && (!e.local || b.First == sensors.AtStart) && !e.choice.excluded(b.Name) && (b.Baseline || !e.config.Baseline)
+		return wanted(b) && (!e.config.Cautious || b.First != sensors.InSampler) && (!e.local || b.First == sensors.AtStart) && !e.choice.excluded(b.Name) && (b.Baseline || !e.config.Baseline)
 	}
 	for i, b := range e.backends {
 		opened[i].backend = b
