@@ -47,23 +47,39 @@ func residentMemory(pid int, file, line string) (float64, error) {
 	return 0, fmt.Errorf("%s: no %s", path, line)
 }
 
-// samplerOf returns the process id of a running ergon's sampler: its child named ergon-sampler.
-func samplerOf(ergon int) (int, error) {
-	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", ergon))
-	if err != nil {
-		return 0, err
+// processesOf returns the process ids of a running ergon: the launcher if there is one, the runner, and the sampler if sampled.
+// A launcher has a child named ergon, and the sampler is the runner's child named ergon-sampler.
+func processesOf(ergon int, sampled bool) ([]int, error) {
+	pids := []int{ergon}
+	if runner, ok := childNamed(ergon, "ergon"); ok {
+		pids = append(pids, runner)
 	}
+	if !sampled {
+		return pids, nil
+	}
+	runner := pids[len(pids)-1]
+	pid, ok := childNamed(runner, "ergon-sampler")
+	if !ok {
+		return nil, fmt.Errorf("process %d: no sampler among its children", runner)
+	}
+	return append(pids, pid), nil
+}
+
+// childNamed returns the process id of a child with that name.
+func childNamed(parent int, name string) (pid int, ok bool) {
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))
 	for _, list := range lists {
 		children, err := os.ReadFile(list)
 		if err != nil {
 			continue // a thread that has ended
 		}
 		for child := range strings.FieldsSeq(string(children)) {
-			name, err := os.ReadFile(filepath.Join("/proc", child, "comm"))
-			if err == nil && string(name) == "ergon-sampler\n" {
-				return strconv.Atoi(child)
+			comm, err := os.ReadFile(filepath.Join("/proc", child, "comm"))
+			if err == nil && string(comm) == name+"\n" {
+				pid, err = strconv.Atoi(child)
+				return pid, err == nil
 			}
 		}
 	}
-	return 0, fmt.Errorf("process %d: no sampler among its children", ergon)
+	return 0, false
 }

@@ -14,9 +14,9 @@ import (
 // simulated is the length of the run at 1 kHz. It takes as many readings as a run at 10 Hz takes in 100 minutes.
 const simulated = 60 * time.Second
 
-// resident measures the memory of runner and sampler together, near the end of a run and after half of it. It measures a
-// usual run, and a run at 1 kHz with the readings of more than an hour. The program's file, which both processes share, counts
-// once (Pss, proportional set size, in proc_pid_smaps(5)). So the two runs follow each other; otherwise four processes would
+// resident measures the memory of launcher, runner and sampler together, near the end of a run and after half of it. It measures a
+// usual run, and a run at 1 kHz with the readings of more than an hour. The program's file, which the processes share, counts
+// once (Pss, proportional set size, in proc_pid_smaps(5)). So the two runs follow each other; otherwise six processes would
 // share the file. The peer is `perf stat`, which has its own file.
 func resident(b *bench) ([]figure, error) {
 	length, hour := 20*time.Second, simulated
@@ -57,9 +57,9 @@ func resident(b *bench) ([]figure, error) {
 
 // held is memory in bytes.
 type held struct {
-	half, end       float64 // both processes, after half of the run and near its end; shared memory counts once
+	half, end       float64 // all processes, after half of the run and near its end; shared memory counts once
 	runner, sampler float64 // each process near the end, with everything mapped (VmRSS)
-	own             float64 // the part of both near the end that does not come from a file: heap and stacks
+	own             float64 // the part of all near the end that does not come from a file: heap and stacks
 }
 
 func (h held) parts() string {
@@ -82,13 +82,9 @@ func (b *bench) hold(length time.Duration, sampled bool, argv ...string) (h held
 		}
 	}()
 	time.Sleep(length / 2)
-	pids := []int{cmd.Process.Pid}
-	if sampled {
-		pid, err := samplerOf(cmd.Process.Pid)
-		if err != nil {
-			return h, err
-		}
-		pids = append(pids, pid)
+	pids, err := processesOf(cmd.Process.Pid, sampled)
+	if err != nil {
+		return h, err
 	}
 	for _, pid := range pids {
 		m, err := residentMemory(pid, "smaps_rollup", "Pss:")
@@ -98,7 +94,7 @@ func (b *bench) hold(length time.Duration, sampled bool, argv ...string) (h held
 		h.half += m
 	}
 	time.Sleep(length / 2 * 9 / 10)
-	parts := make([]float64, 2)
+	parts := make([]float64, len(pids))
 	for i, pid := range pids {
 		m, err := residentMemory(pid, "smaps_rollup", "Pss:")
 		if err != nil {
@@ -114,6 +110,8 @@ func (b *bench) hold(length time.Duration, sampled bool, argv ...string) (h held
 		}
 		h.own += own
 	}
-	h.runner, h.sampler = parts[0], parts[1]
+	if sampled {
+		h.runner, h.sampler = parts[len(pids)-2], parts[len(pids)-1]
+	}
 	return h, nil
 }

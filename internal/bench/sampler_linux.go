@@ -163,7 +163,7 @@ func (s *subject) sample(b *bench, config sampler.Config, length time.Duration) 
 	defer func() { _ = folder.Close() }() // nothing was written through it
 	config.Node = "bench"
 	config.Setup = sensors.Setup{
-		Proc: "/proc", Sys: "/sys", Dirs: []string{b.dir}, Runner: os.Getpid(),
+		Proc: "/proc", Sys: "/sys", Dirs: []string{b.dir}, Runner: os.Getpid(), Parent: os.Getpid(),
 	}
 	client, err := sampler.Spawn(b.ergon, os.Stderr)
 	if err != nil {
