@@ -8,14 +8,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/ergon-energy/ergon/internal/testenv"
 )
@@ -71,7 +67,7 @@ func TestLimits(t *testing.T) {
 }
 
 // unharmed runs ergon with a command that prints "ran" and exits with code 3.
-func unharmed(t *testing.T, name string, c *exec.Cmd) (stderr string) {
+func unharmed(t *testing.T, name string, c *exec.Cmd) {
 	t.Helper()
 	var out, said strings.Builder
 	c.Stdout, c.Stderr = &out, &said
@@ -82,7 +78,6 @@ func unharmed(t *testing.T, name string, c *exec.Cmd) (stderr string) {
 	if text := said.String(); goes.MatchString(text) && strings.Count(text, "\n") > 1 || strings.Count(text, "\n") > 2 {
 		t.Errorf("%s: stderr %q", name, text)
 	}
-	return said.String()
 }
 
 // pidsGroup makes a cgroup that limits the number of processes. A command joins it by the file that is returned.
@@ -149,30 +144,6 @@ func TestAllProcessesTaken(t *testing.T) {
 	if text := said.String(); strings.Count(text, "\n") > 3 {
 		t.Errorf("stderr %q", text)
 	}
-}
-
-// refuseClone3 executes words under a filter that answers EPERM to clone3, as old container runtimes do.
-func refuseClone3(words []string) error {
-	const clone3 = 435 // on every architecture
-	filter := []unix.SockFilter{
-		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 0}, // the number of the system call
-		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: clone3, Jf: 1},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)},
-		{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
-	}
-	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	path, err := exec.LookPath(words[0])
-	if err != nil {
-		return err
-	}
-	runtime.LockOSThread() // the filter is this thread's
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		return err
-	}
-	if err := unix.Prctl(unix.PR_SET_SECCOMP, unix.SECCOMP_MODE_FILTER, uintptr(unsafe.Pointer(&program)), 0, 0); err != nil {
-		return err
-	}
-	return syscall.Exec(path, words, os.Environ())
 }
 
 // TestNoClone3 has a filter of system calls that keeps libc from making threads.

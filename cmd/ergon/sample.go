@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ergon-energy/ergon/cmd/ergon/prelaunch"
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/sampler"
 	"github.com/ergon-energy/ergon/runner"
@@ -42,5 +43,5 @@ func (p *program) spawnSampler() (*sampler.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start the sampler: %w", err)
 	}
-	return sampler.Spawn(self, os.Stderr)
+	return sampler.Spawn(self, prelaunch.Crash())
 }

@@ -93,6 +93,9 @@ func Stderr() *os.File {
 	return os.NewFile(uintptr(C.prelaunch.errors), "/dev/stderr")
 }
 
+// Crash is what the sampler may write a crash to: descriptor 2 of this process, which the launcher makes one line of.
+func Crash() *os.File { return os.Stderr }
+
 // Launcher is the runner's view of the launcher, which is this process's parent. Signals may be called at any time; no other
 // methods may be called at the same time.
 type Launcher struct {

@@ -832,17 +832,15 @@ func holder(t *testing.T, command ...string) *held {
 	return h
 }
 
-// say gives the program a word, and returns what it answers.
-func (h *held) say(t *testing.T, word string) string {
+// say gives the program a word, and waits for its answer.
+func (h *held) say(t *testing.T, word string) {
 	t.Helper()
 	if _, err := fmt.Fprintln(h.in, word); err != nil {
 		t.Fatal(err)
 	}
-	line, err := h.out.ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
+	if line, err := h.out.ReadString('\n'); err != nil || line != "started\n" {
+		t.Fatalf("%q, %v", line, err)
 	}
-	return strings.TrimSpace(line)
 }
 
 // ends waits until a process has ended.

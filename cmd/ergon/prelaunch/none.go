@@ -22,6 +22,9 @@ func Aside() ([]string, bool) { return nil, false }
 // Stderr is the caller's stderr.
 func Stderr() *os.File { return os.Stderr }
 
+// Crash is what the sampler may write a crash to.
+func Crash() *os.File { return os.Stderr }
+
 // Launcher is the runner's view of the launcher. There is none in this build.
 type Launcher struct{ launch.Direct }
 
