@@ -309,6 +309,45 @@ func TestSamplerRestart(t *testing.T) {
 	}
 }
 
+// poison is a source that crashes every sampler that reads it.
+func poison() sensors.Backend {
+	b := ramp("poison", nil)
+	b.First = sensors.InSampler
+	open := b.Open
+	b.There = func(sensors.Setup) error {
+		if os.Getenv(behaviour) != "poison" {
+			return errors.New("not in this test")
+		}
+		return nil
+	}
+	b.Open = func(ctx context.Context, s sensors.Setup) (sensors.Source, []sensors.Absence, error) {
+		if err := b.There(s); err != nil {
+			return nil, nil, err
+		}
+		src, absences, err := open(ctx, s)
+		return &source{src.Sensors(), func([]float64) error { os.Exit(3); return nil }}, absences, err
+	}
+	return b
+}
+
+// TestPoisonousSource has a source that crashes the sampler at each start. The last sampler leaves it out, and the others are
+// measured.
+func TestPoisonousSource(t *testing.T) {
+	samplers := 0
+	o := joining(t, "poison", &samplers)
+	o.Backends = append(o.Backends, poison())
+	rep, err := runner.Run(t.Context(), o, []string{"sleep", "1"})
+	if err != nil || rep.Run.Outcome != datamodel.Done || samplers != 3 {
+		t.Fatalf("%v, outcome %s (%s), %d samplers", err, rep.Run.Outcome, rep.Run.Reason, samplers)
+	}
+	if m := sensor(t, rep, "late/ticks"); m.Count < 20 {
+		t.Errorf("%d readings of another source", m.Count)
+	}
+	if !slices.ContainsFunc(rep.Run.Missing, func(a sensors.Absence) bool { return a.ID == "poison" && strings.Contains(a.Reason, "died twice") }) {
+		t.Errorf("missing: %+v", rep.Run.Missing)
+	}
+}
+
 // awaitEnd returns when a child of this process has ended, even if it has not been waited for.
 func awaitEnd(pid int) {
 	for unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {

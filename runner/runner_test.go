@@ -50,7 +50,7 @@ func badSampler() int {
 		_, _ = os.Stdout.WriteString("hello\n")
 		select {}
 	}
-	if err := sampler.Serve(os.Stdin, os.Stdout, append(fakes(), joinable()...)); err != nil {
+	if err := sampler.Serve(os.Stdin, os.Stdout, append(append(fakes(), joinable()...), poison())); err != nil {
 		return 1
 	}
 	return 0
