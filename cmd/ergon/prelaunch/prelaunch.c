@@ -240,6 +240,9 @@ static void become(int fd, struct prelaunch_order *order) {
 	_exit(126);
 }
 
+// HELD is how many commands may be held or run at a time.
+#define HELD 16
+
 // The launcher's state. It is one process with one thread, and it allocates nothing.
 static struct {
 	pid_t runner;
@@ -247,12 +250,15 @@ static struct {
 	char **argv;
 	char **words;     // the command; NULL if none is measured
 	int other_user;   // the command must not run as the user of this process
-	sigset_t mask;    // what the caller had blocked
+	sigset_t mask;    // what the caller had blocked, once masked
+	int masked;
+	struct rlimit files; // what the caller allowed, once raised
+	int raised;
 	sigset_t relayed; // the signals that the runner is told of
 	int orders, events, errors;
 	int watched;            // the runner has asked for signals
-	pid_t held[16];         // the children that the runner has not reaped; 0 is a free place
-	int told[16];           // the end of this child was told
+	pid_t held[HELD];       // the children that the runner has not reaped; 0 is a free place
+	int told[HELD];         // the end of this child was told
 	pid_t target;           // the child that has executed the command, once it was reaped
 	int verdict;            // how it ended, as wait4 says
 	int64_t user, system;   // CPU time of orphans, in ns
@@ -266,7 +272,8 @@ static int ignored(int number) { return prelaunch.ignored >> (number - 1) & 1; }
 // as_given gives this process what the caller had set.
 static void as_given(void) {
 	if (ignored(SIGCHLD)) signal(SIGCHLD, SIG_IGN);
-	set_mask(&l.mask, NULL);
+	if (l.raised) setrlimit(RLIMIT_NOFILE, &l.files);
+	if (l.masked) set_mask(&l.mask, NULL);
 }
 
 // die ends this process by a signal, without a core file, so that a shell sees what it would see without ergon.
@@ -321,6 +328,7 @@ static void unmeasured(char **words, const char *why) {
 		_exit(125);
 	}
 	dprintf(2, "ergon: the command is not measured: %s%s\n", why, set);
+	as_given();
 	execute(words);
 }
 
@@ -342,14 +350,14 @@ static int64_t ns(struct timeval t) { return t.tv_sec * INT64_C(1000000000) + t.
 
 // collect tells the runner which of its children have ended, and reaps all others.
 static void collect(void) {
-	for (int i = 0; i < 16; i++) {
+	for (int i = 0; i < HELD; i++) {
 		if (l.held[i] && !l.told[i]) l.told[i] = tell_end(l.held[i]);
 	}
 	for (;;) {
 		siginfo_t info;
 		memset(&info, 0, sizeof info);
 		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) || !info.si_pid || info.si_pid == l.runner) return;
-		for (int i = 0; i < 16; i++) {
+		for (int i = 0; i < HELD; i++) {
 			if (l.held[i] == info.si_pid) return; // it stands before the others until the runner has read its files
 		}
 		int status;
@@ -364,9 +372,9 @@ static void collect(void) {
 // hold makes a child of this process, which becomes the command. It returns the process id or a negative errno.
 static int hold(struct prelaunch_order *order, int child) {
 	int place = 0;
-	while (place < 16 && l.held[place]) place++;
+	while (place < HELD && l.held[place]) place++;
 	if (child < 0) return -EMFILE; // the kernel had no place for the descriptor
-	if (place == 16) return -EAGAIN;
+	if (place == HELD) return -EAGAIN;
 	pid_t pid = -1;
 	if (order->text[0] && !(pid = born_in(order->text))) order->text[0] = 0;
 	if (pid < 0) pid = born();
@@ -384,7 +392,7 @@ static int hold(struct prelaunch_order *order, int child) {
 
 // reap reaps a child. Only a child that has ended, or was told to, is reaped, so this does not wait for long.
 static int reap(pid_t pid) {
-	for (int i = 0; i < 16; i++) {
+	for (int i = 0; i < HELD; i++) {
 		if (l.held[i] != pid) continue;
 		int status;
 		pid_t got;
@@ -508,13 +516,12 @@ static void conclude(int status) {
 		dprintf(2, "ergon: the measurement is incomplete: %s%s; the exit code is the command's\n", why, set);
 		end_as(l.verdict);
 	}
-	as_given();
 	unmeasured(l.words, why);
 }
 
 // all_ended reaps the children of a runner that has gone; 0 if one still lives. A held child ends at once.
 static int all_ended(void) {
-	for (int i = 0; i < 16; i++) {
+	for (int i = 0; i < HELD; i++) {
 		siginfo_t info;
 		memset(&info, 0, sizeof info);
 		if (!l.held[i]) continue;
@@ -644,6 +651,10 @@ static void run(pid_t launcher, char **variables, int orders, int events, int er
 // launch makes the runner. This process becomes the launcher, and does not return.
 static void launch(char **words, int argc, char **argv) {
 	int orders[2], events[2], errors[2];
+	if (!getrlimit(RLIMIT_NOFILE, &l.files) && l.files.rlim_cur < LEAST_FILES) {
+		struct rlimit enough = {LEAST_FILES, l.files.rlim_max};
+		l.raised = !setrlimit(RLIMIT_NOFILE, &enough);
+	}
 	started = mmap(NULL, sizeof *started, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (started == MAP_FAILED || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, orders) ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, events) || pipe2(errors, O_CLOEXEC | O_NONBLOCK))
@@ -664,6 +675,7 @@ static void launch(char **words, int argc, char **argv) {
 	sigdelset(&all, SIGTTIN);
 	sigdelset(&all, SIGTTOU);
 	set_mask(&all, &l.mask);
+	l.masked = 1;
 	l.words = words;
 	l.argc = argc;
 	l.argv = argv;
@@ -689,10 +701,7 @@ static void launch(char **words, int argc, char **argv) {
 		kill(l.runner, SIGKILL);
 		waitpid(l.runner, NULL, 0);
 	}
-	if (signals < 0 || (signals = above(signals)) < 0) {
-		set_mask(&l.mask, NULL);
-		unmeasured(words, strerror(failed));
-	}
+	if (signals < 0 || (signals = above(signals)) < 0) unmeasured(words, strerror(failed));
 	secure_as_given();
 	signal(SIGCHLD, SIG_DFL); // a caller may ignore it, and then no child could be waited for
 	l.orders = orders[1];
