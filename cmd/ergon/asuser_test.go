@@ -273,3 +273,61 @@ func TestResultsBelong(t *testing.T) {
 		})
 	}
 }
+
+// TestSharedFolder lets two users keep runs in one results folder. Each sees the own runs and those that the other one shares.
+func TestSharedFolder(t *testing.T) {
+	if os.Getuid() != 0 {
+		testenv.Lacks(t, testenv.Root, "it takes root to become somebody else")
+	}
+	dir, program := openToAll(t)
+	results := filepath.Join(dir, "results")
+	if err := errors.Join(os.Mkdir(results, 0o777), os.Chmod(results, 0o777|fs.ModeSticky)); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Umask(syscall.Umask(0)) // as users who share a folder have it for their group
+	run := func(uid uint32, words ...string) (code int, out string) {
+		t.Helper()
+		c := exec.CommandContext(t.Context(), program, words...)
+		c.Dir, c.Env = dir, append(os.Environ(), "ERGON_RESULTS="+results)
+		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+		b, err := c.CombinedOutput()
+		if errors.Is(err, os.ErrPermission) {
+			t.Skip("the test binary cannot be executed by an ordinary user")
+		}
+		return c.ProcessState.ExitCode(), string(b)
+	}
+	const alice, bob = 65534, 65533
+	for _, words := range [][]string{{"--run-id", "open", "--share", "all"}, {"--run-id", "closed"}} {
+		if code, out := run(alice, slices.Concat([]string{"-q", "--project", "p"}, words, []string{"true"})...); code != 0 || out != "" {
+			t.Fatalf("code %d: %s", code, out)
+		}
+	}
+	if code, out := run(bob, "-q", "--project", "p", "--run-id", "own", "true"); code != 0 || out != "" {
+		t.Fatalf("code %d: %s", code, out)
+	}
+	for _, c := range []struct {
+		uid        uint32
+		sees, lost string
+		words      []string
+	}{
+		{alice, "open closed", "own", []string{"ls"}},
+		{bob, "open own", "closed", []string{"ls"}},
+		{bob, "ergon: true", "", []string{"report", "open"}},
+		{bob, "permission denied", "wall time", []string{"report", "closed"}},
+		{alice, "ergon: true", "", []string{"report", "last"}},
+		{bob, "no unfinished run", "", []string{"recover"}},
+	} {
+		_, out := run(c.uid, c.words...)
+		for word := range strings.FieldsSeq(c.sees) {
+			if !strings.Contains(out, word) {
+				t.Errorf("user %d, %q: no %q in\n%s", c.uid, c.words, word, out)
+			}
+		}
+		if c.lost != "" && strings.Contains(strings.ReplaceAll(out, results, ""), c.lost) {
+			t.Errorf("user %d, %q: %q in\n%s", c.uid, c.words, c.lost, out)
+		}
+		if c.words[0] == "ls" && !strings.Contains(out, "1 more in "+results+" may not be read by you") {
+			t.Errorf("user %d: %s", c.uid, out)
+		}
+	}
+}

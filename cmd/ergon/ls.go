@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -25,7 +28,7 @@ func (p *program) lsCommand() *subcommand {
 	}
 }
 
-// ls prints a line for each run, the earliest first.
+// ls prints a line for each run, the earliest first. It counts the runs that other users do not share, instead of listing them.
 func (p *program) ls(_ context.Context, o LsOptions) error {
 	entries, err := store.ListRuns(o.Results, p.note)
 	if err != nil {
@@ -36,8 +39,13 @@ func (p *program) ls(_ context.Context, o LsOptions) error {
 		return nil
 	}
 	c := newColumns(p.out, "ID", "START", "WALL", "OUTCOME", "PROJECT", "COMMAND")
+	private := 0
 	for _, e := range entries {
 		run := e.Run
+		if errors.Is(e.Err, fs.ErrPermission) {
+			private++
+			continue
+		}
 		if e.Err != nil {
 			c.row(run.ID, "", "", "unreadable", run.Project, e.Err.Error())
 			continue
@@ -50,5 +58,11 @@ func (p *program) ls(_ context.Context, o LsOptions) error {
 		}
 		c.row(run.ID, run.Start.Local().Format("2006-01-02 15:04:05"), wall, string(run.Outcome), run.Project, strings.Join(run.Command, " "))
 	}
-	return c.flush()
+	if err := c.flush(); err != nil {
+		return err
+	}
+	if private > 0 {
+		p.note(fmt.Errorf("%d more in %s may not be read by you (who measures with --share lets others read)", private, o.Results))
+	}
+	return nil
 }

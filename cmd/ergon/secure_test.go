@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -84,14 +83,15 @@ func TestCapabilities(t *testing.T) {
 		return err == nil
 	}
 
-	// Without capabilities the caller may choose, and the test's library would be seen.
+	// Without capabilities the caller may choose, and the test would see that the library was loaded.
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, said := run("", nil, "sensors", "--sensors", "nvml", "--path.nvml", library); !loaded() && runtime.GOOS == "linux" {
-		t.Skipf("this build loads no NVML: %s", said)
-	}
-	if err := errors.Join(os.Remove(sign), os.Chmod(dir, 0o755), os.Chmod(dir, 0o777)); err != nil {
+	_, _, said := run("", nil, "sensors", "--sensors", "nvml", "--path.nvml", library)
+	switch err := os.Remove(sign); {
+	case errors.Is(err, os.ErrNotExist):
+		t.Logf("this build loads no NVML: %s", said)
+	case err != nil:
 		t.Fatal(err)
 	}
 
@@ -140,7 +140,9 @@ func TestCapabilities(t *testing.T) {
 	env := []string{"LD_LIBRARY_PATH=" + dir, "TMPDIR=" + writable, "MALLOC_ARENA_MAX=2"}
 	const script = `grep -E '^Cap(Inh|Prm|Eff|Amb):.*[1-9a-f]' /proc/self/status; printenv LD_LIBRARY_PATH TMPDIR MALLOC_ARENA_MAX; id -u
 		grep -hE '^Cap(Prm|Eff)' /proc/$PPID/status | sort -u; echo 'a b'`
-	code, out, said := run("", env, "-q", "--no-save", "sh", "-c", script)
+	var code int
+	var out string
+	code, out, said = run("", env, "-q", "--no-save", "sh", "-c", script)
 	want := dir + "\n" + writable + "\n2\n65534\nCapEff:\t0000004000000000\nCapPrm:\t0000004000000000\na b\n"
 	launcherAbove := strings.ReplaceAll(want, "4000000000", "0000000000")
 	if code != 0 || said != "" || out != want && out != launcherAbove {

@@ -197,7 +197,7 @@ func fixes() []Fix {
 			// Documentation/admin-guide/perf-security.rst and sysctl/kernel.rst (perf_event_paranoid); capabilities(7);
 			// setcap(8); ld.so(8), secure-execution mode.
 			ID: fixTaskClock, Title: "let ergon count the command's CPU time by perf",
-			Commands: perfCopy(), Undo: []string{"rm -f " + perfFile, leaveGroup}, Risk: riskPerfmon, Note: aboutPerfmon,
+			Commands: perfCopy(), Undo: []string{"rm -f " + perfFile, leaveGroup}, Risk: riskPerfmon, Note: newLogin + " " + aboutPerfmon,
 			Or: []Fix{{
 				ID: "perf-sudo", Title: "without a change: read the counters as root, and run the command as yourself",
 				Commands: []Command{asUser("sudo ergon --user sudo COMMAND")}, Risk: riskPerUse,
@@ -213,7 +213,7 @@ func fixes() []Fix {
 			// The same, and Documentation/ABI/testing/sysfs-bus-event_source-devices-events. Events of a CPU, as those of
 			// energy PMUs are, need perf_event_paranoid 0 or less.
 			ID: fixEnergyPMU, Title: "let ergon read the energy counters by perf",
-			Commands: perfCopy(), Undo: []string{"rm -f " + perfFile, leaveGroup}, Risk: riskPerfmon, Note: aboutPerfmon,
+			Commands: perfCopy(), Undo: []string{"rm -f " + perfFile, leaveGroup}, Risk: riskPerfmon, Note: newLogin + " " + aboutPerfmon,
 			Or: []Fix{{
 				ID: "perf-energy-sudo", Title: "without a change: read the counters as root, and run the command as yourself",
 				Commands: []Command{asUser("sudo ergon --user sudo COMMAND")}, Risk: riskPerUse,
