@@ -16,8 +16,9 @@ type SeenProcesses struct {
 	Processes []SeenProcess
 	// Merged stands for the processes that were too many to be kept apart. It is nil if there are none.
 	Merged *SeenProcess
-	// Dropped is the number of processes whose record is lost.
-	Dropped int64
+	// Dropped is the number of processes whose record is lost. Unnamed is the number of processes whose name was left out,
+	// since all names together were too long.
+	Dropped, Unnamed int64
 }
 
 // SeenProcess is one process as last seen, or several merged into one.

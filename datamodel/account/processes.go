@@ -38,6 +38,11 @@ func processes(
 		rows = append(rows, row)
 	}
 	var warnings []datamodel.Warning
+	if seen.Unnamed > 0 {
+		warnings = append(warnings, datamodel.Warning{
+			Subject: datamodel.ProcessCount, Text: "all command lines together are too long; the names of some processes are left out", Count: seen.Unnamed,
+		})
+	}
 	if seen.Dropped > 0 {
 		warnings = append(warnings, datamodel.Warning{
 			Subject: datamodel.ProcessCount, Text: "the records of some processes are lost; they count as unseen", Count: seen.Dropped,

@@ -250,12 +250,13 @@ func (c *Conversion) read() {
 // take collects a batch and hands on whole chunks.
 func (c *Conversion) take(f *feed, part int, at []time.Duration, values []float64) {
 	n := len(f.headers[part].Sensors)
+	most := min(chunkTicks, max(deltaBlock, blockLimit/8/n/deltaBlock*deltaBlock)) // of many sensors, fewer
 	for len(at) > 0 {
-		ticks := min(len(at), chunkTicks-len(c.rows.at))
+		ticks := min(len(at), most-len(c.rows.at))
 		c.rows.add(at[:ticks], values[:ticks*n], n)
 		at, values = at[ticks:], values[ticks*n:]
-		if len(c.rows.at) == chunkTicks {
-			c.chunk(f, part, 0, chunkTicks)
+		if len(c.rows.at) == most {
+			c.chunk(f, part, 0, most)
 			c.rows.clear()
 		}
 	}

@@ -111,6 +111,7 @@ func digestOf(f *os.File, name string) (datamodel.File, error) {
 type folderFiles struct {
 	dir   string
 	files []datamodel.File // nil if an older ergon made the run
+	left  *budget          // what may be kept of them
 }
 
 // open opens a file and checks that it holds what the manifest says. The error wraps fs.ErrNotExist if there is no such file

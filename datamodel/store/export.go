@@ -52,7 +52,7 @@ func samples(dir string, yield func(Batch) bool) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // readings without a manifest are better than none
 		return err
 	}
-	s, err := openSamples(folderFiles{dir, run.Files})
+	s, err := openSamples(folderFiles{dir: dir, files: run.Files})
 	if err != nil {
 		return err
 	}
@@ -80,6 +80,7 @@ type samplesReader struct {
 	elapsed      *column[float64]
 	value        *column[float64]
 	words        map[string]string // keeps each name in memory once
+	bytes        int               // of all words so far
 	batch        Batch
 }
 
@@ -171,7 +172,7 @@ func (s *samplesReader) strings(dst []string, src []parquet.ByteArray) []string 
 		word, ok := s.words[string(b)]
 		if !ok {
 			word = string(b)
-			if len(s.words) < 1<<16 { // a foreign file may have a new one in every row
+			if s.bytes += len(word); s.bytes < wordsLimit && len(s.words) < 1<<16 { // a foreign file may have a new one in every row
 				s.words[word] = word
 			}
 		}

@@ -17,6 +17,7 @@ type feeds struct {
 	dir   *Folder         // nil: there are none
 	known map[string]bool // the files that were opened, or cannot be read
 	list  []*feed         // in the order of the names
+	cost  int64           // of all headers in memory, at most, in bytes
 }
 
 // feed reads the parts of one source as one stream of batches.
@@ -50,8 +51,26 @@ func (f *feeds) look(over bool) error {
 				continue
 			}
 			f.known[name] = true
+			if err == nil {
+				if err = f.afford(r); err != nil {
+					_ = r.Close() // it was only read
+					r = nil
+				}
+			}
 			f.add(path, r, err)
 		}
+	}
+	return nil
+}
+
+// afford refuses a file with which the folder has more than its sum allows.
+func (f *feeds) afford(r *SpoolReader) error {
+	f.cost += r.cost
+	switch {
+	case len(f.known) > folderFilesLimit:
+		return fmt.Errorf("more than %d files: %w", folderFilesLimit, ErrForeign)
+	case f.cost > jsonLimit:
+		return fmt.Errorf("its header and those before it: more than %d MiB in memory: %w", jsonLimit>>20, ErrForeign)
 	}
 	return nil
 }

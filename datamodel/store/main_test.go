@@ -100,6 +100,8 @@ func TestMain(m *testing.M) {
 		err = fullChild(dir)
 	case childFullRun:
 		err = fullRunChild(dir)
+	case childBomb:
+		err = bombChild(dir)
 	case childTape:
 		err = tapeChild(dir)
 	}

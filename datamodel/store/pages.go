@@ -36,7 +36,7 @@ func checkFooter(r io.ReaderAt, size int64) error {
 	if _, err := r.ReadAt(b, size-tail-n); err != nil {
 		return err
 	}
-	c := compact{b}
+	c := compact{b: b}
 	footer, err := c.record(0)
 	if err != nil {
 		return fmt.Errorf("footer: %w", err)
@@ -69,7 +69,7 @@ type pages struct {
 const maxCompression = 64 << 10
 
 func openPages(r io.ReaderAt, size, offset, length, rows int64, codec compress.Compression, null bool) (*pages, error) {
-	if offset < 4 || length < 0 || rows < 0 || length > size || offset > size-length {
+	if offset < 4 || length < 0 || rows < 0 || length > size || length > chunkLimit || offset > size-length {
 		return nil, fmt.Errorf("%d bytes at %d in a file of %d", length, offset, size)
 	}
 	p := &pages{b: make([]byte, length), rows: rows, codec: codec, null: null}
@@ -111,7 +111,7 @@ func (p *pages) Next() bool {
 
 func (p *pages) next() (file.Page, error) {
 	const dataPage, dictionaryPage = 0, 2
-	c := compact{p.b}
+	c := compact{b: p.b}
 	header, err := c.record(0)
 	if err != nil {
 		return nil, fmt.Errorf("page header: %w", err)
@@ -191,7 +191,7 @@ func checkLevels(data []byte, rows int64) error {
 	if len(data) < 4 || uint64(binary.LittleEndian.Uint32(data)) > uint64(len(data)-4) {
 		return errors.New("definition levels are cut off")
 	}
-	c := compact{data[4 : 4+binary.LittleEndian.Uint32(data)]}
+	c := compact{b: data[4 : 4+binary.LittleEndian.Uint32(data)]}
 	for rows > 0 {
 		head, err := c.varint()
 		if err != nil {
@@ -212,7 +212,7 @@ func checkLevels(data []byte, rows int64) error {
 // checkDelta reads the header of a column in DELTA_BINARY_PACKED without nulls. It refuses block sizes that arrow does not
 // write.
 func checkDelta(data []byte) error {
-	c := compact{data}
+	c := compact{b: data}
 	block, err := c.varint()
 	if err != nil {
 		return err

@@ -359,6 +359,7 @@ func joined(all, later *datamodel.SeenProcesses) *datamodel.SeenProcesses {
 		q.Read, q.Written, q.HasIO = max(q.Read, p.Read), max(q.Written, p.Written), q.HasIO || p.HasIO
 	}
 	all.Dropped += later.Dropped
+	all.Unnamed += later.Unnamed
 	if m := later.Merged; m != nil && all.Merged != nil {
 		all.Merged.Count += m.Count
 		all.Merged.CPU += m.CPU
@@ -412,6 +413,7 @@ func decodeProcesses(table, texts []byte) (*datamodel.SeenProcesses, error) {
 	case bytes.Trim(table[:recordSize], "\x00") != nil:
 		return nil, errDamaged
 	}
+	left := int64(linesLimit)
 	for at := recordSize; at+recordSize <= len(table); at += recordSize {
 		r, ok := decodeRecord(table[at : at+recordSize])
 		if !ok || r.Flags&flagUsed == 0 {
@@ -421,7 +423,13 @@ func decodeProcesses(table, texts []byte) (*datamodel.SeenProcesses, error) {
 		if r.Gone == none && head.Last > r.Last {
 			r.Last = head.Last
 		}
-		seen.Processes = append(seen.Processes, *r.process(texts))
+		p := r.process(texts)
+		// Records may share a text, so a small file could name 13 GB. The names of processes that lost theirs are unknown.
+		if left -= int64(len(p.Name) + len(p.CommandLine)); left < 0 {
+			p.Name, p.CommandLine = "", ""
+			seen.Unnamed++
+		}
+		seen.Processes = append(seen.Processes, *p)
 	}
 	return seen, nil
 }

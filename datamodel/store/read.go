@@ -161,7 +161,7 @@ func (c *column[T]) next(missing T) ([]T, error) {
 }
 
 // all reads a whole, small column over all row groups, at most most rows, and converts each value.
-func all[T physical, V any](p *parquetFile, name string, missing T, most int, convert func(T) V) ([]V, error) {
+func all[T physical, V any](p *parquetFile, name string, missing T, most int, convert func(T) (V, error)) ([]V, error) {
 	var out []V
 	for g := range p.r.NumRowGroups() {
 		c, err := openColumn[T](p, g, name, 1024)
@@ -180,7 +180,11 @@ func all[T physical, V any](p *parquetFile, name string, missing T, most int, co
 				return nil, fmt.Errorf("read %s: more than %d rows: %w", p.path, most, ErrForeign)
 			}
 			for _, v := range values {
-				out = append(out, convert(v))
+				kept, err := convert(v)
+				if err != nil {
+					return nil, err
+				}
+				out = append(out, kept)
 			}
 		}
 	}

@@ -145,6 +145,9 @@ func manifest(path string, text []byte) (datamodel.Run, error) {
 	if err != nil {
 		return datamodel.Run{}, fmt.Errorf("read %s: %w", path, err)
 	}
+	if err := checkJSON(text); err != nil {
+		return datamodel.Run{}, fmt.Errorf("read %s: %w", path, err)
+	}
 	var run datamodel.Run
 	if err := json.Unmarshal(text, &run); err != nil {
 		return datamodel.Run{}, fmt.Errorf("read %s: %w", path, err)

@@ -27,6 +27,7 @@ type SpoolReader struct {
 	meta     []byte
 	body     []byte
 	header   SpoolHeader
+	cost     int64 // of the header in memory, at most, in bytes
 	last     time.Duration
 	at       []time.Duration
 	values   []float64
@@ -114,6 +115,9 @@ func (r *SpoolReader) open() error {
 	}
 	if n := strings.Count(text, "{"); n > spoolSensors {
 		return fmt.Errorf("header: %d objects, more than %d: %w", n, spoolSensors, ErrForeign)
+	}
+	if r.cost = jsonCost([]byte(text)); r.cost > jsonLimit {
+		return fmt.Errorf("header: more than %d MiB in memory: %w", jsonLimit>>20, ErrForeign)
 	}
 	var meta spoolMeta
 	if err := json.Unmarshal([]byte(text), &meta); err != nil {

@@ -80,6 +80,9 @@ func LoadState(spool *Folder) (s State, err error) {
 	if _, err := unsealed(text); err != nil { // spaces may follow
 		return s, fmt.Errorf("read %s: %w", path, err)
 	}
+	if err := checkJSON(text); err != nil {
+		return s, fmt.Errorf("read %s: %w", path, err)
+	}
 	if err := json.Unmarshal(text, &s); err != nil {
 		return s, fmt.Errorf("read %s: %w", path, err)
 	}

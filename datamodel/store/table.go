@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/apache/arrow/go/v15/parquet/compress"
@@ -126,6 +127,10 @@ func fieldOf[R any, T physical, V any](
 			}
 			values := load(l, p, name, missing, unpack)
 			if l.err == nil && *rows == nil {
+				if l.err = l.left.take(int64(len(values)) * int64(unsafe.Sizeof(*new(R)))); l.err != nil {
+					l.err = fmt.Errorf("read %s: %d rows: %w", p.path, len(values), l.err)
+					return
+				}
 				*rows = make([]R, len(values))
 			}
 			for i, v := range values {
@@ -208,7 +213,7 @@ func readTable[R any](in folderFiles, name, version string, fields []field[R]) (
 		return nil, err
 	}
 	defer p.close()
-	var l loader
+	l := loader{left: in.left}
 	for _, f := range fields {
 		if f.read != nil {
 			f.read(&l, p, &rows)
@@ -222,6 +227,7 @@ func readTable[R any](in folderFiles, name, version string, fields []field[R]) (
 
 // loader reads columns of equal length and keeps the first error.
 type loader struct {
+	left   *budget
 	rows   int  // of the first column, plus 1
 	absent bool // the file has no such column
 	err    error
@@ -231,7 +237,15 @@ func load[T physical, V any](l *loader, p *parquetFile, name string, missing T, 
 	if l.err != nil {
 		return nil
 	}
-	values, err := all(p, name, missing, treeRows, convert)
+	values, err := all(p, name, missing, treeRows, func(v T) (V, error) {
+		if text, ok := any(v).(parquet.ByteArray); ok {
+			if err := l.left.take(int64(len(text))); err != nil {
+				var none V
+				return none, fmt.Errorf("read %s: column %s: %w", p.path, name, err)
+			}
+		}
+		return convert(v), nil
+	})
 	if err == nil && l.rows > 0 && len(values) != l.rows-1 {
 		err = fmt.Errorf("read %s: column %s has %d rows of %d", p.path, name, len(values), l.rows-1)
 	}

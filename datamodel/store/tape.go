@@ -205,7 +205,9 @@ func (t *TapeFile) open() error {
 		return err
 	}
 	allowed := uint64(tapeFree + tapeRatio*info.Size())
-	archive, err := zip.NewReader(t.file, info.Size())
+	directory := &sparing{t.file, directoryLimit}
+	archive, err := zip.NewReader(directory, info.Size())
+	directory.left = math.MaxInt64 // for the entries, whose sizes are checked below
 	if err != nil {
 		return fmt.Errorf("cut off, damaged, or no tape at all: %w: %w", err, ErrForeign)
 	}
@@ -259,6 +261,9 @@ func (t *TapeFile) readManifest(e *zip.File) error {
 		Run     struct {
 			Schema string `json:"schema"`
 		} `json:"run"`
+	}
+	if err := checkJSON(b.Bytes()); err != nil {
+		return fmt.Errorf("%s: %w", tapeManifest, err)
 	}
 	if err := json.Unmarshal(b.Bytes(), &kind); err != nil {
 		return fmt.Errorf("%s: %w", tapeManifest, err)
@@ -330,6 +335,7 @@ func FirstReadings(spool *Folder) ([]Readings, error) {
 	}
 	slices.Sort(names)
 	var out []Readings
+	cost := int64(0)
 	for _, name := range names {
 		if !strings.HasSuffix(name, spoolExt) {
 			continue
@@ -337,6 +343,10 @@ func FirstReadings(spool *Folder) ([]Readings, error) {
 		r, err := openSpool(spool, name)
 		if err != nil {
 			continue
+		}
+		if cost += r.cost; cost > jsonLimit || len(out) > folderFilesLimit {
+			_ = r.Close() // it was only read
+			return nil, fmt.Errorf("read spools: %s and those before it: too many sensors: %w", name, ErrForeign)
 		}
 		out = append(out, firstReadings(r))
 		_ = r.Close() // it was only read

@@ -24,7 +24,10 @@ var errThrift = errors.New("malformed thrift")
 // (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md), in which Parquet keeps its
 // footer and page headers. Arrow's generated reader makes lists of whatever length the bytes claim, 800 MB for a few
 // bytes. This one reads first and refuses such lists.
-type compact struct{ b []byte }
+type compact struct {
+	b      []byte
+	values int // read so far
+}
 
 const (
 	compactStop   = 0
@@ -39,7 +42,8 @@ const (
 	compactList   = 9
 	compactSet    = 10
 	compactStruct = 12
-	compactDepth  = 16 // structs within structs; a footer has 6
+	compactDepth  = 16      // structs within structs; a footer has 6
+	compactValues = 1 << 20 // values in all; a footer has about 100 for each row group
 )
 
 func (c *compact) byte() (byte, error) {
@@ -111,6 +115,9 @@ func (c *compact) record(depth int) (record, error) {
 }
 
 func (c *compact) value(kind byte, depth int) (any, error) {
+	if c.values++; c.values > compactValues {
+		return nil, fmt.Errorf("more than %d values: %w", compactValues, errThrift)
+	}
 	switch kind {
 	case compactTrue, compactFalse, compactByte:
 		b, err := c.byte()

@@ -144,7 +144,8 @@ func Load(dir string) (datamodel.Result, error) {
 	if err != nil {
 		return datamodel.Result{}, err
 	}
-	in := folderFiles{dir, run.Files}
+	left := budget(loadLimit)
+	in := folderFiles{dir, run.Files, &left}
 	if run.Files == nil {
 		run.Warnings = append(run.Warnings, datamodel.Warning{
 			Subject: "run", Text: "an older ergon made it, without digests: damage to its files would not be seen",
@@ -185,6 +186,9 @@ func loadNodes(in folderFiles) ([]*datamodel.Node, error) {
 		if r.id != int64(i) || r.parent >= int64(i) || r.parent < 0 != (i == 0) {
 			return nil, fmt.Errorf("read %s: node %d with parent %d in row %d", path, r.id, r.parent, i)
 		}
+		if err := in.left.take(jsonCost([]byte(r.metadata))); err != nil {
+			return nil, fmt.Errorf("read %s: node %d: metadata: %w", path, i, err)
+		}
 		var m nodeMeta
 		if err := json.Unmarshal([]byte(r.metadata), &m); err != nil {
 			return nil, fmt.Errorf("read %s: node %d: metadata: %w", path, i, err)
@@ -211,6 +215,9 @@ func loadMetrics(in folderFiles, nodes []*datamodel.Node) error {
 	for i, r := range rows {
 		if r.node < 0 || r.node >= int64(len(nodes)) {
 			return fmt.Errorf("read %s: row %d: no node %d", path, i, r.node)
+		}
+		if err := in.left.take(jsonCost([]byte(r.parts))); err != nil {
+			return fmt.Errorf("read %s: row %d: parts: %w", path, i, err)
 		}
 		if r.Parts, err = decodeParts(r.parts); err != nil {
 			return fmt.Errorf("read %s: row %d: parts: %w", path, i, err)
