@@ -331,3 +331,42 @@ func TestSharedFolder(t *testing.T) {
 		}
 	}
 }
+
+// TestGitAsOwner measures under sudo in a repository whose settings name a program. git executes it as the user, never as root.
+func TestGitAsOwner(t *testing.T) {
+	if os.Getuid() != 0 {
+		testenv.Lacks(t, testenv.Root, "it takes root to be called by sudo")
+	}
+	if _, err := exec.LookPath("git"); err != nil {
+		testenv.Lacks(t, testenv.Git, err)
+	}
+	dir, program := openToAll(t)
+	repository := filepath.Join(dir, "repository")
+	if err := errors.Join(os.Mkdir(repository, 0o755), os.Chown(repository, 65534, 65534)); err != nil {
+		t.Fatal(err)
+	}
+	sh := func(script string, c *exec.Cmd) {
+		t.Helper()
+		c.Dir = repository
+		c.Env = append(os.Environ(), "HOME="+repository, "ERGON="+program, "SUDO_UID=65534", "SUDO_USER=nobody",
+			"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b")
+		c.Args = append(c.Args, "-euc", script)
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v: %s", script, err, out)
+		}
+	}
+	theirs := exec.CommandContext(t.Context(), "sh")
+	theirs.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	sh(`git init -q; echo a >f; git add f; git commit -qm a; echo "f filter=theirs" >.gitattributes
+		git config filter.theirs.clean "id -u >>ran; cat"; echo b >f`, theirs)
+	sh(`"$ERGON" -q sleep 0.5`, exec.CommandContext(t.Context(), "sh"))
+	ran, err := os.ReadFile(filepath.Join(repository, "ran"))
+	if err != nil {
+		t.Fatalf("git did not execute the filter, so this test proves nothing: %v", err)
+	}
+	for who := range strings.FieldsSeq(string(ran)) {
+		if who != "65534" {
+			t.Errorf("the filter ran as user %s", who)
+		}
+	}
+}
