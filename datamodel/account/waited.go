@@ -47,10 +47,10 @@ func (h *host) findUnwaited() bool {
 	counted, ok := have(l.GroupTime)
 	if !ok {
 		read, how := h.targetTime(datamodel.CPUTime, sensors.TargetCPU)
-		switch counted = read.Value; how {
-		case sensors.ByWalk:
+		if how == sensors.ByWalk {
 			return false
-		case sensors.ByPerf:
+		}
+		if counted = read.Value; how == sensors.ByPerf {
 			slack += h.stolen() + runsOn*waited
 		}
 	}
