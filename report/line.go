@@ -51,7 +51,7 @@ func letters() []letter {
 		{'I', "blocks of 512 bytes read from disks", amount(datamodel.DiskRead, 512, 0)},
 		{'O', "blocks of 512 bytes written to disks", amount(datamodel.DiskWrite, 512, 0)},
 		{'x', "exit code; none if a signal ended the command", exitCode},
-		{'C', "the command and its arguments", func(r datamodel.Result) string { return strings.Join(r.Run.Command, " ") }},
+		{'C', "the command and its arguments", func(r datamodel.Result) string { return printable(strings.Join(r.Run.Command, " ")) }},
 		{'Z', "page size, bytes", func(datamodel.Result) string { return strconv.Itoa(os.Getpagesize()) }},
 		// Linux counts none of these, and GNU time prints 0 for them.
 		{'K', "not counted by Linux", none},
