@@ -13,6 +13,7 @@ import (
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/testenv"
+	"github.com/ergon-energy/ergon/sensors"
 )
 
 // readings returns all rows of samples.parquet as text, and the first error.
@@ -188,4 +189,75 @@ func TestStateFlips(t *testing.T) {
 			t.Errorf("bit %d of byte %d: another state, and no error", i%8, i)
 		}
 	}
+}
+
+// TestTapeFlips flips bits of a tape. A flip is an error, or the tape has the same manifest, readings and processes. So a name
+// that has become another one must not hide a file.
+func TestTapeFlips(t *testing.T) {
+	testenv.Long(t)
+	testenv.Sequential(t)
+	_, tape, spool := tapeOfTwo(t)
+	s, err := store.CreateProcessSpool(folderAt(spool), 0, anchor, store.MostProcesses)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Put(sensors.Process{PID: 5, Name: "make", Start: anchor, FirstSeen: anchor, LastSeen: anchor}), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, "run.zip")
+	if err := store.SaveTape(path, tape, folderAt(spool), nil, store.Access{}); err != nil {
+		t.Fatal(err)
+	}
+	read := func() (string, error) {
+		r, err := store.OpenTape(path)
+		if err != nil {
+			return "", err
+		}
+		defer r.Close()
+		out := filepath.Join(dir, "out")
+		if err := errors.Join(os.RemoveAll(out), os.Mkdir(out, 0o777)); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Unpack(folderAt(out)); err != nil {
+			return "", err
+		}
+		seen, err := store.ReadProcesses(folderAt(out))
+		if err != nil {
+			return "", err
+		}
+		got := log{}
+		if _, err := convert(out, "", got.observe); err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("%+v %+v %+v", r.Tape.Run.ID, seen, got), nil
+	}
+	want, err := read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flips, seen := 0, 0
+	for i := range whole {
+		if i < len(whole)-600 && rand.IntN(len(whole)) > 400 { // the end is the directory
+			continue
+		}
+		bit := rand.IntN(8)
+		whole[i] ^= 1 << bit
+		if err := os.WriteFile(path, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		whole[i] ^= 1 << bit
+		flips++
+		got, err := read()
+		if err != nil {
+			seen++
+		} else if got != want {
+			t.Errorf("bit %d of byte %d of %d: another result, and no error", bit, i, len(whole))
+		}
+	}
+	t.Logf("%d flips, %d seen, the others changed nothing", flips, seen)
 }

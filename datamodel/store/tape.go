@@ -47,6 +47,8 @@ type Tape struct {
 type tapeMeta struct {
 	Schema  string `json:"schema"`
 	Version string `json:"version"`
+	// Spools lists the files of the spool folder that are on the tape. An older ergon wrote no list.
+	Spools []string `json:"spools,omitempty"`
 	Tape
 }
 
@@ -70,10 +72,6 @@ func SaveTape(file string, t Tape, spool *Folder, hide func(string) string, a Ac
 		command[i] = hide(a)
 	}
 	meta.Run.SetCommand(command)
-	text, err := json.MarshalIndent(meta, "", "  ")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", file, err)
-	}
 	names, err := spool.List()
 	if err != nil {
 		return fmt.Errorf("write %s: %w", file, err)
@@ -81,6 +79,22 @@ func SaveTape(file string, t Tape, spool *Folder, hide func(string) string, a Ac
 	slices.Sort(names)
 	return replace(file, a.run(), func(w io.Writer) error {
 		archive := zip.NewWriter(w)
+		for _, name := range names {
+			if name == stateFile { // the tape has what is on it in its manifest
+				continue
+			}
+			added, err := addSpool(archive, spool, name, meta.Run.Host.Name, hide)
+			if err != nil {
+				return err
+			}
+			if added {
+				meta.Spools = append(meta.Spools, name)
+			}
+		}
+		text, err := json.MarshalIndent(meta, "", "  ")
+		if err != nil {
+			return err
+		}
 		out, err := archive.Create(tapeManifest)
 		if err != nil {
 			return err
@@ -88,58 +102,50 @@ func SaveTape(file string, t Tape, spool *Folder, hide func(string) string, a Ac
 		if _, err := out.Write(append(text, '\n')); err != nil {
 			return err
 		}
-		for _, name := range names {
-			if name == stateFile { // the tape has what is on it in its manifest
-				continue
-			}
-			if err := addSpool(archive, spool, name, meta.Run.Host.Name, hide); err != nil {
-				return err
-			}
-		}
 		return archive.Close()
 	})
 }
 
 // addSpool copies a spool byte for byte, except for its header. It leaves out a spool whose header cannot be read, since its
-// readings cannot be read either.
-func addSpool(archive *zip.Writer, spool *Folder, name, host string, hide func(string) string) error {
+// readings cannot be read either, and then returns false.
+func addSpool(archive *zip.Writer, spool *Folder, name, host string, hide func(string) string) (added bool, err error) {
 	in, err := spool.Read(name)
 	if errors.Is(err, errLink) {
-		return nil // no file of ergon's
+		return false, nil // no file of ergon's
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { _ = in.Close() }() // it was only read
 	var header []byte
 	if strings.HasSuffix(name, spoolExt) {
 		r, err := openSpool(spool, name)
 		if err != nil {
-			return nil // there is no reading in it
+			return false, nil // there is no reading in it
 		}
 		defer func() { _ = r.Close() }()
 		h, err := rewritten(r.Header(), hide)
 		if err != nil {
-			return err
+			return false, err
 		}
 		h.Host = host
 		s, err := newSpool(h)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if header, err = s.schemaMessage(); err != nil {
-			return err
+			return false, err
 		}
 		if _, err := in.Seek(r.size-r.left, io.SeekStart); err != nil {
-			return err
+			return false, err
 		}
 	}
 	out, err := archive.Create(tapeSpool + name)
 	if err != nil {
-		return err
+		return false, err
 	}
 	_, err = io.Copy(out, io.MultiReader(bytes.NewReader(header), in))
-	return err
+	return err == nil, err
 }
 
 // rewritten returns v with every string in it replaced by edit.
@@ -280,6 +286,16 @@ func (t *TapeFile) readManifest(e *zip.File) error {
 		return fmt.Errorf("%s: %w", tapeManifest, err)
 	}
 	meta.Run.RestoreCommand()
+	if meta.Spools != nil {
+		var names []string
+		for _, e := range t.spools {
+			names = append(names, strings.TrimPrefix(e.Name, tapeSpool))
+		}
+		slices.Sort(names)
+		if slices.Sort(meta.Spools); !slices.Equal(names, meta.Spools) {
+			return fmt.Errorf("damaged: it has %.200q, and %s lists %.200q: %w", names, tapeManifest, meta.Spools, ErrForeign)
+		}
+	}
 	t.Tape = meta.Tape
 	return nil
 }
