@@ -50,6 +50,8 @@ const (
 	targetMinorFaults
 	targetMajorFaults
 	targetStopped
+	targetReceived
+	targetSent
 	targetReadings
 )
 
@@ -112,6 +114,10 @@ func targetSensors(source string) []sensors.Sensor {
 			"page faults served without storage, of the processes seen and of children they waited for: a lower bound"),
 		targetStopped: counter("stopped_time", units.Second, sensors.TargetStopped,
 			"time in which all living processes were stopped (Ctrl-Z, SIGSTOP); an interval counts half if only one of its two looks saw that"),
+		targetReceived: counter("network_receive", units.Byte, sensors.TargetReceived,
+			"bytes received in the network namespace of the command's first process, if it has one of its own: a lower bound"),
+		targetSent: counter("network_transmit", units.Byte, sensors.TargetSent,
+			"bytes sent in the network namespace of the command's first process, if it has one of its own: a lower bound"),
 		targetMajorFaults: counter("major_faults", units.Faults, sensors.TargetMajorFaults,
 			"page faults that waited for storage, of the processes seen and of children they waited for: a lower bound"),
 	}

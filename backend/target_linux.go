@@ -36,6 +36,7 @@ type targetSource struct {
 	// packages is the CPU time on each of several packages; nil if it is unknown.
 	packages *packageMeter
 	tree     *tree
+	network  ownNetwork
 
 	began      time.Time
 	pid, pidfd int
@@ -199,6 +200,7 @@ func (s *targetSource) Follow(pid int) error {
 		s.ended = true
 	}
 	s.tree.follow(pid)
+	s.network.follow(pid)
 	if s.clock != nil && !s.ended {
 		threads := []int{pid}
 		if s.tree.procs != nil {
@@ -234,6 +236,9 @@ func (s *targetSource) Read(dst []float64) error {
 		s.readLook(dst)
 	}
 	s.readMemory(dst, now)
+	if s.tree.foreign == nil && !s.sparing { // the runner could not hand over where it began
+		s.network.read(&dst[targetReceived], &dst[targetSent])
+	}
 	if s.tree.procs != nil && (s.ended || !maySpare && s.switches.due(now)) {
 		s.switches.charge(now, timed(&s.spec, s.lookSwitches))
 		s.switches.next = max(s.switches.next, now+switchesPause-switchesPause/20)
@@ -306,7 +311,7 @@ func (s *targetSource) Close() error {
 	if s.clock != nil {
 		s.clock.close()
 	}
-	var errs []error
+	errs := []error{s.network.close()}
 	if s.cpu != nil {
 		errs = append(errs, s.cpu.Close())
 	}

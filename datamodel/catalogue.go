@@ -37,6 +37,8 @@ const (
 	VoluntarySwitches     = "voluntary_switches"
 	InvoluntarySwitches   = "involuntary_switches"
 	NetworkReceive        = "network_receive"
+	TargetNetworkReceive  = "target_network_receive"
+	TargetNetworkTransmit = "target_network_transmit"
 	NetworkTransmit       = "network_transmit"
 	Energy                = "energy"
 	Power                 = "power"
@@ -381,6 +383,18 @@ func runMetrics() []Definition {
 			Aggregate: Sum, Adds: true, Summary: true,
 			Doc:    "bytes that the machine sent, each byte once, without loopback",
 			Detail: "The same interfaces count as for network_receive.",
+		},
+		{
+			Name: TargetNetworkReceive, Label: "network in", Unit: units.Byte, Of: OfCommand, Family: "target", Sensor: "network_receive",
+			Aggregate: Sum, Adds: true,
+			Doc:    "bytes that the command's own network namespace received; null if it uses the machine's",
+			Detail: "A lower bound: it counts from when ergon first sees the namespace. Others in the namespace are included. The kernel counts no traffic of single processes.",
+		},
+		{
+			Name: TargetNetworkTransmit, Label: "network out", Unit: units.Byte, Of: OfCommand, Family: "target", Sensor: "network_transmit",
+			Aggregate: Sum, Adds: true,
+			Doc:    "bytes that the command's own network namespace sent; null if it uses the machine's",
+			Detail: "A lower bound like target_network_receive.",
 		},
 		{
 			Name: Energy, Label: "energy", Unit: units.Joule, Of: OfMachine,

@@ -84,7 +84,7 @@ func rows(r datamodel.Result) []row {
 	}
 	out := []row{
 		line(datamodel.WallTime, show(datamodel.WallTime), cell{}),
-		line(datamodel.StoppedTime, stopped(r.Tree), cell{}),
+		line(datamodel.StoppedTime, ofTarget(r.Tree, datamodel.StoppedTime), cell{}),
 		line(datamodel.CPUTime, noted(datamodel.CPUTime, func(v float64) string { return cpus(v/wall, r.Run.Host) }), cpu),
 		line(datamodel.CPUUserTime, show(datamodel.CPUUserTime), cell{}),
 		line(datamodel.CPUSystemTime, show(datamodel.CPUSystemTime), cell{}),
@@ -94,8 +94,8 @@ func rows(r datamodel.Result) []row {
 		line(datamodel.ProcessCount, show(datamodel.ProcessCount), forks(r.Tree, s[datamodel.ProcessCount].Value)),
 		line(datamodel.DiskRead, perSecond(datamodel.DiskRead), cell{}),
 		line(datamodel.DiskWrite, perSecond(datamodel.DiskWrite), disksBeside(r.Tree, s[datamodel.DiskWrite])),
-		line(datamodel.NetworkReceive, cell{}, perSecond(datamodel.NetworkReceive)),
-		line(datamodel.NetworkTransmit, cell{}, perSecond(datamodel.NetworkTransmit)),
+		line(datamodel.NetworkReceive, ofTarget(r.Tree, datamodel.TargetNetworkReceive), perSecond(datamodel.NetworkReceive)),
+		line(datamodel.NetworkTransmit, ofTarget(r.Tree, datamodel.TargetNetworkTransmit), perSecond(datamodel.NetworkTransmit)),
 	}
 	out = append(out, energyRows(r, s, watts)...)
 	out = append(out, line(datamodel.EstimatedEnergy, guess(datamodel.EstimatedTargetEnergy), guess(datamodel.EstimatedEnergy)))
@@ -200,19 +200,20 @@ func forks(n *datamodel.Node, seen float64) cell {
 	return cell{}
 }
 
-// stopped returns the part of the wall time in which the command was stopped. The cell is empty if it never was.
-func stopped(n *datamodel.Node) cell {
+// ofTarget returns a figure of the command that is not in the summary, such as the time in which it was stopped. The cell is
+// empty unless the figure is above 0.
+func ofTarget(n *datamodel.Node, name string) cell {
 	if n == nil {
 		return cell{}
 	}
 	if n.Level == datamodel.DeviceLevel && n.Family == "target" {
-		if m := settled(n.Metric(datamodel.StoppedTime)); m.Value > 0 {
+		if m := settled(n.Metric(name)); m.Value > 0 {
 			return cellOf(m)
 		}
 		return cell{}
 	}
 	for _, child := range n.Children {
-		if c := stopped(child); !c.empty() {
+		if c := ofTarget(child, name); !c.empty() {
 			return c
 		}
 	}

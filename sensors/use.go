@@ -59,6 +59,9 @@ const (
 	TargetMinorFaults         Use = "target_minor_faults"
 	TargetMajorFaults         Use = "target_major_faults"
 	TargetStopped             Use = "target_stopped"
+	// TargetReceived and TargetSent are the bytes of a network namespace of the command's own.
+	TargetReceived Use = "target_received"
+	TargetSent     Use = "target_sent"
 )
 
 // The uses of a GPU's sensors.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/series"
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
 )
@@ -55,5 +56,37 @@ func TestPartOfTheTime(t *testing.T) {
 		if !isNear(energy.Value, 10, 1e-9) || energy.Uncertainty < rest*(1-1e-9) {
 			t.Errorf("read for %v: energy %v ± %v, want ± %v and more", c.read, energy.Value, energy.Uncertainty, rest)
 		}
+	}
+}
+
+// TestOwnNetwork checks that the bytes of the command's own network namespace are a lower bound, and that a command without
+// one has no figure and says why.
+func TestOwnNetwork(t *testing.T) {
+	const d = 10 * sec
+	counted := line(sensor("target/network_receive", sensors.Counter, units.Byte, "test"), 0, 900, d)
+	none := seriesOf(sensor("target/network_transmit", sensors.Counter, units.Byte, "test"), every(sec, 2), []float64{math.NaN(), math.NaN()})
+	tree, warnings := build(t, input{Series: []*series.Series{counted, none}})
+	of := func(name string) datamodel.Metric {
+		var found datamodel.Metric
+		var look func(*datamodel.Node)
+		look = func(n *datamodel.Node) {
+			if n.Level == datamodel.DeviceLevel && n.Family == "target" {
+				found = n.Metric(name)
+			}
+			for _, c := range n.Children {
+				look(c)
+			}
+		}
+		look(tree)
+		return found
+	}
+	if m := of(datamodel.TargetNetworkReceive); m.Value != 900 || m.Bound != datamodel.LowerBound {
+		t.Errorf("%+v", m)
+	}
+	if m := of(datamodel.TargetNetworkTransmit); m.Reason != "no network namespace of its own was seen" {
+		t.Errorf("%+v", m)
+	}
+	if len(warnings) > 0 {
+		t.Errorf("%v", warnings)
 	}
 }

@@ -101,6 +101,20 @@ func (h *host) network(w *doubts) []datamodel.Metric {
 	return out
 }
 
+// ownNetwork returns the bytes of the command's own network namespace. They count from when the namespace was first seen.
+func (h *host) ownNetwork(name string, use sensors.Use) datamodel.Metric {
+	s := h.find(use)
+	if s == nil || s.Count() == 0 {
+		return datamodel.Missing(name, units.Byte, "no network namespace of its own was seen")
+	}
+	m := s.Metrics()[0]
+	m.Name = name
+	if m.Reason == "" {
+		m.Bound = datamodel.LowerBound
+	}
+	return m
+}
+
 // profilerTime returns the CPU time of the runner, from the ledger if known, plus the sampler's.
 func (h *host) profilerTime() datamodel.Metric {
 	const name = datamodel.ProfilerCPUTime

@@ -233,6 +233,8 @@ func (h *host) targetMetrics(summary []datamodel.Metric) []datamodel.Metric {
 	if s := h.find(sensors.TargetThreads); s != nil {
 		out = append(out, s.Metrics()...)
 	}
+	out = append(out, h.ownNetwork(datamodel.TargetNetworkReceive, sensors.TargetReceived),
+		h.ownNetwork(datamodel.TargetNetworkTransmit, sensors.TargetSent))
 	return append(out, h.gpuPeak(sensors.GPUTargetMemory))
 }
 

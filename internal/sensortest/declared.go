@@ -100,6 +100,7 @@ func uses() map[string]sensors.Use {
 		"target threads": sensors.TargetThreads, "target voluntary_switches": sensors.TargetVoluntarySwitches,
 		"target involuntary_switches": sensors.TargetInvoluntarySwitches, "target minor_faults": sensors.TargetMinorFaults,
 		"target major_faults": sensors.TargetMajorFaults, "target stopped_time": sensors.TargetStopped,
+		"target network_receive": sensors.TargetReceived, "target network_transmit": sensors.TargetSent,
 		"gpu energy": sensors.GPUEnergy, "gpu power": sensors.GPUPower, "gpu module_power": sensors.GPUModulePower,
 		"gpu memory_used": sensors.GPUMemory, "gpu update_period": sensors.GPUUpdatePeriod,
 		"gpu target_utilization": sensors.GPUTargetTime, "gpu other_utilization": sensors.GPUOtherTime,
