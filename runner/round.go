@@ -174,11 +174,11 @@ func (o *round) noteFolder() error {
 
 // join lets the sampler take over from the runner.
 func (o *round) join(ctx context.Context) {
-	if o.readings.engine == nil || o.readings.deaths > 0 {
-		return // the sampler reads, or another one is joining
-	}
 	if err := o.noteFolder(); err != nil {
 		o.warn("run", err.Error())
+	}
+	if o.readings.engine == nil || o.readings.deaths > 0 {
+		return // the sampler reads, or another one is joining
 	}
 	if o.folder.spool != nil {
 		o.readings.join(ctx, o.subject())

@@ -220,7 +220,7 @@ func TestSweep(t *testing.T) {
 	if err != nil || young.CPU == "" {
 		t.Fatal(err, young.CPUReason)
 	}
-	defer young.Leave()
+	defer func() { _, _ = young.Leave() }()
 	if n := Sweep(); n < 1 || there(empty) || !there(used) || !there(young.CPU) {
 		t.Errorf("%d groups removed; there are: the empty one %v, the used one %v, the one of a run that is just starting %v", n, there(empty), there(used), there(young.CPU))
 	}
