@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
@@ -194,6 +196,42 @@ func TestUnmeasuredAsAnotherUser(t *testing.T) {
 		out, err := c.CombinedOutput()
 		if status := statusOf(t, err); status.ExitStatus() != 125 || strings.Count(string(out), "\n") != 1 || !strings.Contains(string(out), "as another user") {
 			t.Errorf("%s: %v: %s", limit, err, out)
+		}
+	}
+}
+
+// TestOtherSubcommandsDie ends a subcommand that measures nothing by a signal. ergon dies of the same signal, without a word.
+func TestOtherSubcommandsDie(t *testing.T) {
+	t.Parallel()
+	const size = 4096 // the least that a pipe can hold, less than the help
+	for _, s := range []syscall.Signal{syscall.SIGPIPE, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP} {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, size); err != nil {
+			t.Fatal(err)
+		}
+		c := command(t, newMark(), "ergon", "help")
+		c.Env = append(c.Env, "ERGON_TRACE=")
+		var said strings.Builder
+		c.Stdout, c.Stderr = w, &said
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		_ = w.Close()
+		eventually(t, "the first line", func() bool {
+			n, err := unix.IoctlGetInt(int(r.Fd()), unix.TIOCINQ)
+			return err == nil && n > 0
+		})
+		if s == syscall.SIGPIPE {
+			_ = r.Close()
+		} else {
+			t.Cleanup(func() { _ = r.Close() })
+			_ = c.Process.Signal(s)
+		}
+		if status := statusOf(t, c.Wait()); status.Signal() != s || said.Len() > 0 {
+			t.Errorf("%v: became %#x, stderr %q", s, status, said.String())
 		}
 	}
 }

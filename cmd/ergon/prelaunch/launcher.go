@@ -389,8 +389,8 @@ func (t *target) Reap() (launch.State, error) {
 		return launch.State{ExitCode: -1}, err
 	}
 	before := t.files.Before(t.by.pid)
+	t.reaped.Store(true) // a signal would be lost on a zombie, and a moment later its process id may be another process's
 	_, err := t.by.order(C.struct_prelaunch_order{what: C.PRELAUNCH_REAP, number: C.int32_t(t.pid)})
-	t.reaped.Store(true)
 	t.by.ends.Delete(t.pid)
 	s := launch.StateOf(t.end.status, t.end.usage)
 	t.files.Enter(&s, t.by.pid, before)

@@ -257,6 +257,7 @@ static struct {
 	sigset_t relayed; // the signals that the runner is told of
 	int orders, events, errors;
 	int watched;            // the runner has asked for signals
+	int asked;              // without a command: the last signal that asks ergon to end
 	pid_t held[HELD];       // the children that the runner has not reaped; 0 is a free place
 	int told[HELD];         // the end of this child was told
 	pid_t target;           // the child that has executed the command, once it was reaped
@@ -447,6 +448,12 @@ static int obey(void) {
 	return send(l.orders, &a, sizeof a, MSG_NOSIGNAL) == (ssize_t)sizeof a;
 }
 
+// crash says whether a signal is one that a program sends itself when it fails.
+static int crash(int number) {
+	return number == SIGABRT || number == SIGSEGV || number == SIGBUS || number == SIGILL || number == SIGFPE || number == SIGSYS ||
+	       number == SIGTRAP;
+}
+
 static int deadly(int number) { return number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT; }
 
 // forward passes a signal on. The terminal sends its own to the whole process group, but a hang-up to the session's leader
@@ -455,6 +462,7 @@ static void forward(const struct signalfd_siginfo *s) {
 	int number = (int)s->ssi_signo;
 	int typed = s->ssi_code == SI_KERNEL && (number != SIGHUP || getsid(0) != getpid());
 	if (!l.words) {
+		if (deadly(number)) l.asked = number;
 		if (!typed) kill(l.runner, number);
 	} else if (!l.watched && deadly(number)) {
 		kill(l.runner, SIGKILL); // a held child ends with it
@@ -508,8 +516,9 @@ static void conclude(int status) {
 	} else {
 		snprintf(why, sizeof why, "ergon failed: exit code %d", WEXITSTATUS(status));
 	}
+	if (!l.words && l.asked) die(l.asked); // at SIGQUIT, Go exits with 2
 	if (!l.words && !WIFSIGNALED(status) && WEXITSTATUS(status) != 2) _exit(WEXITSTATUS(status)); // 2 is a crash of Go
-	if (!l.words && WIFSIGNALED(status) && (deadly(WTERMSIG(status)) || WTERMSIG(status) == SIGKILL)) die(WTERMSIG(status));
+	if (!l.words && WIFSIGNALED(status) && !crash(WTERMSIG(status))) die(WTERMSIG(status));
 	if (l.words && *started) {
 		char set[256] = "";
 		limits(set, sizeof set);
