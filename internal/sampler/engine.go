@@ -329,12 +329,14 @@ func (e *Engine) Summary() *Ended {
 			if r.lostList != nil {
 				e.warn("processes", fmt.Sprintf("the list of processes is incomplete: %v", r.lostList))
 			}
+			var lost store.Lost
 			if r.spool != nil {
-				if lost := r.spool.Lost(); lost.Rows > 0 {
-					e.warn(r.name, fmt.Sprintf("%d readings from %.1f s to %.1f s were lost: %v", lost.Rows, lost.First.Seconds(), lost.Last.Seconds(), lost.Err))
-				}
+				lost = r.spool.Lost()
 			}
-			if r.lost != nil {
+			switch {
+			case lost.Rows > 0:
+				e.warn(r.name, fmt.Sprintf("%d readings from %.1f s to %.1f s were lost: %v", lost.Rows, lost.First.Seconds(), lost.Last.Seconds(), lost.Err))
+			case r.lost != nil:
 				e.warn(r.name, fmt.Sprintf("its last readings, after %.1f s, may be lost: %v", r.lostAt.Seconds(), r.lost))
 			}
 		}
