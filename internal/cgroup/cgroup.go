@@ -302,7 +302,7 @@ func (g *Group) Leave() (survivors int, err error) {
 }
 
 // Sweep removes groups that killed runs have left below the groups of this process. It removes only groups that are empty,
-// with everything below them. A lock says that the run of a group goes on. It returns how many it removed. A group that
+// with everything below them, and have the name of a run. A lock says that the run of a group goes on. It returns how many it removed. A group that
 // cannot be removed is in use or belongs to another user.
 func Sweep() int {
 	here, err := located()
@@ -313,12 +313,23 @@ func Sweep() int {
 	for _, h := range here {
 		entries, _ := os.ReadDir(h.dir) // the entries that could be read
 		for _, e := range entries {
-			if e.IsDir() && strings.HasPrefix(e.Name(), prefix) && sweep(filepath.Join(h.dir, e.Name())) == nil {
+			if e.IsDir() && ofRun(e.Name()) && sweep(filepath.Join(h.dir, e.Name())) == nil {
 				removed++
 			}
 		}
 	}
 	return removed
+}
+
+// ofRun reports whether a group has the name of a run: ergon-TIME-RANDOM. Other programs may name groups after ergon too, and
+// do not lock them.
+func ofRun(name string) bool {
+	id, ok := strings.CutPrefix(name, prefix)
+	at, random, cut := strings.Cut(id, "-")
+	_, err := time.Parse("20060102T150405", at)
+	return ok && cut && err == nil && random != "" && !strings.ContainsFunc(random, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9')
+	})
 }
 
 // sweep removes a group and the groups below it. It stops at the first one that is in use.
@@ -328,7 +339,7 @@ func sweep(dir string) error {
 		return err
 	}
 	for _, d := range slices.Backward(dirs) {
-		if strings.HasPrefix(filepath.Base(d), prefix) {
+		if ofRun(filepath.Base(d)) {
 			lock, err := lockDir(d)
 			if err != nil {
 				return err

@@ -203,8 +203,20 @@ func TestLeaveSparesForeignGroups(t *testing.T) {
 // TestSweep checks that an empty group is removed with the empty groups below it. A group in use stays, and so does a young
 // group.
 func TestSweep(t *testing.T) {
-	g := own(t)
-	used, empty := g.CPU, g.CPU+"-left"
+	if own(t).CPU == "" {
+		return
+	}
+	g, err := Make("20260101T000000-used" + strconv.Itoa(os.Getpid()))
+	if err != nil || g.CPU == "" {
+		t.Fatal(err, g.CPUReason)
+	}
+	t.Cleanup(func() { _, _ = g.Leave() })
+	used, empty := g.CPU, filepath.Join(filepath.Dir(g.CPU), "ergon-20260101T000000-left"+strconv.Itoa(os.Getpid()))
+	foreign := filepath.Join(filepath.Dir(g.CPU), "ergon-job-"+strconv.Itoa(os.Getpid()))
+	if err := os.Mkdir(foreign, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = os.Remove(foreign) }()
 	if err := os.MkdirAll(filepath.Join(empty, "below"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -216,13 +228,14 @@ func TestSweep(t *testing.T) {
 		_, err := os.Stat(dir)
 		return err == nil
 	}
-	young, err := Make("sweep-young")
+	young, err := Make("20260101T000000-young" + strconv.Itoa(os.Getpid()))
 	if err != nil || young.CPU == "" {
 		t.Fatal(err, young.CPUReason)
 	}
 	defer func() { _, _ = young.Leave() }()
-	if n := Sweep(); n < 1 || there(empty) || !there(used) || !there(young.CPU) {
-		t.Errorf("%d groups removed; there are: the empty one %v, the used one %v, the one of a run that is just starting %v", n, there(empty), there(used), there(young.CPU))
+	if n := Sweep(); there(empty) || !there(used) || !there(young.CPU) || !there(foreign) {
+		t.Errorf("%d groups removed; there are: the empty one %v, the used one %v, the one of a run that is just starting %v, somebody else's %v",
+			n, there(empty), there(used), there(young.CPU), there(foreign))
 	}
 	// As if its run had been killed, while the target lives on.
 	for _, p := range g.parents {
@@ -249,7 +262,7 @@ func TestSweepRace(t *testing.T) {
 		}
 	}()
 	for i := range 300 {
-		g, err := Make("race-" + strconv.Itoa(i))
+		g, err := Make("20260101T000000-race" + strconv.Itoa(i) + "x" + strconv.Itoa(os.Getpid()))
 		if err != nil || g.CPU == "" {
 			t.Fatal(err, g.CPUReason)
 		}
