@@ -261,3 +261,52 @@ func TestTapeFlips(t *testing.T) {
 	}
 	t.Logf("%d flips, %d seen, the others changed nothing", flips, seen)
 }
+
+// TestSpoolFlips flips bits of a spool. A flip is told, or all readings are the same: whoever recovers a run learns of it.
+func TestSpoolFlips(t *testing.T) {
+	testenv.Long(t)
+	testenv.Sequential(t)
+	dir := t.TempDir()
+	s := create(t, dir, header("cpu", 3))
+	fill(t, s, 3, 100, 20)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	read := func() (string, bool) {
+		got := log{}
+		c, err := convert(dir, "", got.observe)
+		if err != nil {
+			return "", true
+		}
+		told := len(c.Spools) != 1 || c.Spools[0].Err != nil || !c.Spools[0].Complete
+		return fmt.Sprintf("%+v %+v", got, c.Spools[0].Header), told
+	}
+	want, told := read()
+	if told {
+		t.Fatalf("%s is told as damaged", want)
+	}
+	whole, err := os.ReadFile(s.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	flips, seen := 0, 0
+	for i := range whole {
+		if rand.IntN(len(whole)) > 2500 {
+			continue
+		}
+		bit := rand.IntN(8)
+		whole[i] ^= 1 << bit
+		if err := os.WriteFile(s.Path(), whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		whole[i] ^= 1 << bit
+		flips++
+		got, told := read()
+		if told {
+			seen++
+		} else if got != want {
+			t.Errorf("bit %d of byte %d of %d: other readings, and nobody is told", bit, i, len(whole))
+		}
+	}
+	t.Logf("%d flips, %d seen, the others changed nothing", flips, seen)
+}

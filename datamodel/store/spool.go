@@ -2,9 +2,11 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"math"
 	"os"
 	"path/filepath"
@@ -51,6 +53,8 @@ type SpoolHeader struct {
 // spoolMeta is the header as it is stored.
 type spoolMeta struct {
 	Schema string `json:"schema"`
+	// Checked says that each batch ends with a checksum. An older ergon wrote none.
+	Checked bool `json:"checked,omitempty"`
 	SpoolHeader
 }
 
@@ -146,10 +150,11 @@ func (s *Spool) fault(err error) error {
 
 // newSpool makes a spool without a file.
 func newSpool(h SpoolHeader) (*Spool, error) {
-	meta, err := json.Marshal(spoolMeta{Schema: spoolSchema, SpoolHeader: h})
+	meta, err := json.Marshal(spoolMeta{Schema: spoolSchema, Checked: true, SpoolHeader: h})
 	if err != nil {
 		return nil, fmt.Errorf("header: %w", err)
 	}
+	meta = sealed(meta, ","+digestKey)
 	n := len(h.Sensors)
 	rows := min(max(spoolBytes/(8*(n+1)), 16), 4096)
 	if h.Interval > 0 { // not more than two flushes, a second apart, need: memory costs a page fault when first used
@@ -290,7 +295,7 @@ func (s *Spool) write() error {
 	if err := s.encode(); err != nil {
 		return s.fault(err)
 	}
-	n, err := s.file.WriteAt(s.message.Bytes(), s.size)
+	n, err := s.file.WriteAt(checked(s.message.Bytes()), s.size)
 	if err == nil {
 		s.size += int64(n)
 		return nil
@@ -300,6 +305,26 @@ func (s *Spool) write() error {
 		err = errors.Join(err, s.file.Truncate(s.size))
 	}
 	return s.fault(err)
+}
+
+// A checked batch has checkSize more bytes in its body, which Arrow's readers take for padding: checkMark, and a CRC-32C of
+// all bytes of the message before it.
+const (
+	checkMark = "crc\x00"
+	checkSize = 8
+)
+
+// checked returns a message with a checksum at its end. A message without a body, as the end mark may be, stays as it is.
+func checked(message []byte) []byte {
+	const prefix = 8 // the continuation mark, and the size of the metadata
+	f := &flat{b: message[prefix:]}
+	length := f.field(f.root(), messageBodyLength)
+	if f.bad || length == 0 {
+		return message
+	}
+	binary.LittleEndian.PutUint64(f.b[length:], uint64(f.int(length))+checkSize)
+	message = append(message, checkMark...)
+	return binary.LittleEndian.AppendUint32(message, crc32.Checksum(message, crc32.MakeTable(crc32.Castagnoli)))
 }
 
 // encode encodes the buffered rows as a batch in s.message.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"math"
 	"os"
@@ -32,6 +33,7 @@ type SpoolReader struct {
 	at       []time.Duration
 	values   []float64
 	complete bool
+	checked  bool // each batch has a checksum
 	err      error
 }
 
@@ -119,6 +121,10 @@ func (r *SpoolReader) open() error {
 	if r.cost = jsonCost([]byte(text)); r.cost > jsonLimit {
 		return fmt.Errorf("header: more than %d MiB in memory: %w", jsonLimit>>20, ErrForeign)
 	}
+	sealed, err := unsealed([]byte(text))
+	if err != nil {
+		return fmt.Errorf("header: %w", err)
+	}
 	var meta spoolMeta
 	if err := json.Unmarshal([]byte(text), &meta); err != nil {
 		return fmt.Errorf("header: %w", err)
@@ -126,6 +132,10 @@ func (r *SpoolReader) open() error {
 	if meta.Schema != spoolSchema {
 		return fmt.Errorf("schema %q, this ergon reads %s (recover it with the ergon that wrote it): %w", meta.Schema, spoolSchema, ErrForeign)
 	}
+	if meta.Checked && !sealed {
+		return fmt.Errorf("header: its digest is missing: %w", ErrDamaged)
+	}
+	r.checked = meta.Checked
 	if len(meta.Sensors) == 0 {
 		return errors.New("header: no sensors")
 	}
@@ -218,6 +228,8 @@ func (r *SpoolReader) batch() error {
 	buffers, m := f.vector(f.field(batch, batchBuffers), 16)
 	compressed := f.field(batch, batchCompressed)
 	switch {
+	case r.checked && (rows != 0 || len(r.body) > 0) && !r.sound(): // the end mark has neither
+		return fmt.Errorf("a batch: %w", ErrDamaged)
 	case f.bad || rows < 0 || rows > int64(len(r.body)/8):
 		return errDamaged
 	case compressed != 0 || n != 3 || m != 5: // elapsed, values and their doubles; a validity for each, and two of data
@@ -268,6 +280,18 @@ func (r *SpoolReader) batch() error {
 		}
 	}
 	return nil
+}
+
+// sound reports whether the message has the checksum that is at its end.
+func (r *SpoolReader) sound() bool {
+	body, stored := r.body, len(r.body)-checkSize
+	if stored < 0 || string(body[stored:stored+len(checkMark)]) != checkMark {
+		return false
+	}
+	table := crc32.MakeTable(crc32.Castagnoli)
+	prefix := binary.LittleEndian.AppendUint32([]byte{0xff, 0xff, 0xff, 0xff}, uint32(len(r.meta)))
+	sum := crc32.Update(crc32.Update(crc32.Checksum(prefix, table), table, r.meta), table, body[:len(body)-4])
+	return sum == binary.LittleEndian.Uint32(body[len(body)-4:])
 }
 
 // buffer returns the first n bytes of a part of the body. The part's offset and length are at pos.
