@@ -185,3 +185,17 @@ func TestMaskIsLinear(t *testing.T) {
 		t.Logf("%q: %v", part, time.Since(began))
 	}
 }
+
+func BenchmarkMask(b *testing.B) {
+	for name, argv := range map[string][]string{
+		"true": {"true"}, "make": {"make", "-j8", "V=1", "all"},
+		"script": {"sh", "-c", "for i in 1 2 3; do ./train.sh --lr 0.1 --data /data/$i --token x; done"},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				cmdline.Mask(argv)
+			}
+		})
+	}
+}
