@@ -24,7 +24,9 @@ type Ledger struct {
 	// user mode. OrphansMaxRSS is the largest resident set of a single one, in By.
 	OrphansTime     *float64 `json:"orphans_time,omitempty"`
 	OrphansUserTime *float64 `json:"orphans_user_time,omitempty"`
-	OrphansMaxRSS   *float64 `json:"orphans_max_rss,omitempty"`
+	// OrphansLeft is the number of such descendants that had not ended, or not quite, when the target was reaped.
+	OrphansLeft   *float64 `json:"orphans_left,omitempty"`
+	OrphansMaxRSS *float64 `json:"orphans_max_rss,omitempty"`
 	// RSSFloor is the largest resident set of the process that the target was forked from, in By. Linux passes it on to
 	// the target at execve. A MaxRSS that is not above RSSFloor says nothing about the target.
 	RSSFloor *float64 `json:"rss_floor,omitempty"`

@@ -215,6 +215,9 @@ func (o *round) begin(ctx context.Context) {
 	if o.group.CPU == "" {
 		// Without a cgroup, only perf or the process that reaps an orphan knows the orphan's CPU time.
 		o.orphans.adopted = o.Launcher.Adopt() == nil
+		if o.orphans.adopted && o.parent() != os.Getpid() { // the launcher has one thread, this process several
+			o.orphans.others, _ = launch.Children(o.parent())
+		}
 	}
 	o.quota.watch(o.group)
 	o.readings.begin(ctx)

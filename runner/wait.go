@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel/account"
@@ -25,7 +26,8 @@ type ending struct {
 
 // orphans counts the target's orphans, which become children of this process.
 type orphans struct {
-	adopted bool          // this process adopts orphans
+	adopted bool          // the target's parent adopts orphans
+	others  []int         // the children that the target's parent had before the target started, with the target
 	time    time.Duration // the CPU time of the orphans that were reaped
 	user    time.Duration // the part of time in user mode
 	largest int64         // the largest resident memory of a single one, in bytes
@@ -112,6 +114,7 @@ func (o *round) reap(began time.Time) error {
 	o.quota.enter(&o.ledger)
 	if o.orphans.adopted {
 		o.ledger.OrphansTime, o.ledger.OrphansUserTime = seconds(o.orphans.time), seconds(o.orphans.user)
+		o.ledger.OrphansLeft = o.orphansLeft()
 		if o.orphans.largest > 0 {
 			o.ledger.OrphansMaxRSS = count(o.orphans.largest)
 		}
@@ -121,6 +124,21 @@ func (o *round) reap(began time.Time) error {
 	}
 	o.run.WallTime = o.ledger.WallTime
 	return err
+}
+
+// orphansLeft counts the orphans that have not ended, or not quite. It returns nil if that is unknown.
+func (o *round) orphansLeft() *float64 {
+	children, err := launch.Children(o.parent())
+	if err != nil || o.orphans.others == nil {
+		return nil
+	}
+	n := 0
+	for _, pid := range children {
+		if !slices.Contains(o.orphans.others, pid) {
+			n++
+		}
+	}
+	return count(n)
 }
 
 // reapOrphans reaps the target's orphans that have ended, and counts what they used.

@@ -37,6 +37,9 @@ func (h *host) findUnwaited() bool {
 	if t, ok := have(l.OrphansTime); ok && t > 0 {
 		return true
 	}
+	if n, ok := have(l.OrphansLeft); ok && n > 0 {
+		return true
+	}
 	user, hasUser := have(l.UserTime)
 	system, hasSystem := have(l.SystemTime)
 	if !hasUser || !hasSystem {

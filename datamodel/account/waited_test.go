@@ -49,6 +49,7 @@ func TestBytesOfWhatNobodyWaitsFor(t *testing.T) {
 		{"perf's clock runs on", 100, nan, nan, 0.95, 0, nan, 100, sensors.FromCounter, "", 0.7},
 		{"perf misses exits", 100, nan, nan, 0.65, 0, nan, 100, sensors.FromCounter, "", 0.7},
 		{"ergon reaped an orphan", 100, nan, nan, nan, 0, 0.002, 100, sensors.Sampled, "lower", 0.7},
+		{"an orphan is about to end", 100, nan, nan, nan, -1, nan, 100, sensors.Sampled, "lower", 0.7},
 		{"it left its cgroup", 100, 90, 0.1, nan, 0, nan, 100, sensors.Sampled, "lower", 0.7},
 		{"only the walk", nan, 90, nan, nan, 0, nan, 90, sensors.Sampled, "lower", nan},
 	} {
@@ -61,7 +62,9 @@ func TestBytesOfWhatNobodyWaitsFor(t *testing.T) {
 		set(&l.WriteBytes, c.known)
 		set(&l.GroupTime, c.group)
 		set(&l.OrphansTime, c.orphans)
-		set(&l.Survivors, c.survivors)
+		if set(&l.Survivors, max(c.survivors, 0)); c.survivors < 0 {
+			l.OrphansLeft = new(1.0)
+		}
 		if !math.IsNaN(c.waitedForCPU) {
 			l.UserTime, l.SystemTime = new(c.waitedForCPU-0.1), new(0.1)
 		}

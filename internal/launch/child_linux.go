@@ -276,6 +276,28 @@ func (Direct) Orphans(except ...int) (used Used) {
 	return used
 }
 
+// Children lists the children of a process with one thread, also the dead ones that were not waited for. It is an error if
+// /proc belongs to another PID namespace, or if the kernel has no such list.
+func Children(pid int) ([]int, error) {
+	proc, err := procfs.Open()
+	if err != nil {
+		return nil, fmt.Errorf("list children: %w", err)
+	}
+	defer proc.Close()
+	id := strconv.Itoa(pid)
+	text, err := proc.ReadFile(id + "/task/" + id + "/children")
+	if err != nil {
+		return nil, fmt.Errorf("list children: %w", err)
+	}
+	var list []int
+	for word := range bytes.FieldsSeq(text) {
+		if child, err := strconv.Atoi(string(word)); err == nil {
+			list = append(list, child)
+		}
+	}
+	return list, nil
+}
+
 // Descendants lists the living processes below the process of, without the named ones and what is below these. If of has
 // adopted the target's orphans, that is everything the target has started. It is an error if /proc belongs to another PID namespace, because the numbers
 // there are those of strangers.

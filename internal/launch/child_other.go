@@ -25,6 +25,9 @@ func (*Ended) Enter(*State, int, *IO) {}
 // CPUTime returns false: this system does not report it.
 func CPUTime(int) (time.Duration, bool) { return 0, false }
 
+// Children returns an error: this system does not list them.
+func Children(int) ([]int, error) { return nil, errors.ErrUnsupported }
+
 // Descendants returns an error: this system does not list them.
 func Descendants(int, ...int) ([]int, error) { return nil, errors.ErrUnsupported }
 
