@@ -81,8 +81,8 @@ func TestBaseline(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for _, said := range []string{
-		"measures the idle machine for 1s, then starts the command", "for 1s, the command has ended", "net ", "  idle",
+	for _, said := range []string{ // the net energy is below its uncertainty, so it is not said
+		"measures the idle machine for 1s, then starts the command", "for 1s, the command has ended", "  idle",
 	} {
 		if !strings.Contains(string(out), said) {
 			t.Errorf("no %q in %s", said, out)
