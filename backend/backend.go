@@ -76,16 +76,16 @@ func resolution(family string, unit units.Unit) float64 {
 
 // gaugeRange returns the range of a gauge that declares none: what no machine exceeds.
 func gaugeRange(unit units.Unit) sensors.Range {
-	switch unit {
-	case units.Ratio:
+	switch {
+	case unit == units.Ratio:
 		return sensors.Range{Most: 1}
-	case units.Celsius:
+	case unit == units.Celsius:
 		return sensors.Range{Least: -273.15, Most: 1000}
-	case units.Hertz:
+	case unit == units.Hertz:
 		return sensors.Range{Most: 1e12}
-	case units.Watt:
+	case unit == units.Watt:
 		return sensors.Range{Most: 1e6}
-	case units.Byte:
+	case unit == units.Byte:
 		return sensors.Range{Most: 1 << 60}
 	}
 	return sensors.Range{Most: 1e15} // counts, times and energies
