@@ -161,8 +161,7 @@ func (l *Launcher) ended(pid int) chan end {
 // are the command.
 func (l *Launcher) Signals(words int) (<-chan launch.Signal, error) {
 	signal.Ignore(syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGINT, syscall.SIGHUP)
-	_, err := l.order(C.struct_prelaunch_order{what: C.PRELAUNCH_WATCH, number: C.int32_t(words)})
-	return l.signals, err
+	return l.signals, l.send(C.struct_prelaunch_order{what: C.PRELAUNCH_WATCH, number: C.int32_t(words)}, -1)
 }
 
 // PID is the process id of the launcher. It is the parent of the commands.

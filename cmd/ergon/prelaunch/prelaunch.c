@@ -439,7 +439,7 @@ static int obey(void) {
 		l.watched = 1;
 		// words.c may not know a new option
 		if (!l.words && order.number > 0 && order.number < l.argc) l.words = l.argv + l.argc - order.number;
-		break;
+		return 1;
 	default:
 		if (!l.finished) l.end = order;
 		l.finished = 1;

@@ -34,7 +34,7 @@ enum {
 	PRELAUNCH_UNMEASURED, // as soon as the runner has ended, become the command; text says why it is not measured
 };
 
-// prelaunch_order is sent without what is behind the end of text. Each order but the last three has an answer.
+// prelaunch_order is sent without what is behind the end of text. HOLD, REAP, ADOPT and ORPHANS have an answer.
 struct prelaunch_order {
 	int32_t what, number, signal;
 	char text[PATH_MAX];
