@@ -230,7 +230,7 @@ func TestTapeFlips(t *testing.T) {
 		if _, err := convert(out, "", got.observe); err != nil {
 			return "", err
 		}
-		return fmt.Sprintf("%+v %+v %+v", r.Tape.Run.ID, seen, got), nil
+		return fmt.Sprintf("%+v %+v %+v", r.Run.ID, seen, got), nil
 	}
 	want, err := read()
 	if err != nil {
