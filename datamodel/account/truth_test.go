@@ -127,7 +127,7 @@ func randomCurve(r *rand.Rand, length time.Duration) trueCurve {
 		}
 		c.at, c.power = append(c.at, t), append(c.power, p)
 	}
-	longest := float64(2*ms) * math.Pow(1000, r.Float64())
+	longest := max(float64(2*ms)*math.Pow(1000, r.Float64()), float64(length)/500)
 	p := idle
 	for t := -sec; t < length+sec; {
 		add(t, p)
