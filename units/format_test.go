@@ -245,24 +245,16 @@ func checkRoundTrip(t *testing.T, v float64, u units.Unit) {
 
 // places returns half of the third decimal place of a value without a prefix.
 func places(u units.Unit) float64 {
-	switch u {
-	case units.Joule, units.Watt, units.Second:
-		return 0
-	case units.Ratio:
-		return 0.51e-5
+	if half, known := map[units.Unit]float64{units.Joule: 0, units.Watt: 0, units.Second: 0, units.Ratio: 0.51e-5}[u]; known {
+		return half
 	}
 	return 0.51e-3
 }
 
 // smallest returns the smallest value of a unit that has digits.
 func smallest(u units.Unit) float64 {
-	switch u {
-	case units.Joule, units.Watt:
-		return 1e-6
-	case units.Second:
-		return 1e-9
-	case units.Ratio:
-		return 1e-4
+	if least, known := map[units.Unit]float64{units.Joule: 1e-6, units.Watt: 1e-6, units.Second: 1e-9, units.Ratio: 1e-4}[u]; known {
+		return least
 	}
 	return 1e-3
 }
