@@ -76,19 +76,20 @@ func resolution(family string, unit units.Unit) float64 {
 
 // gaugeRange returns the range of a gauge that declares none: what no machine exceeds.
 func gaugeRange(unit units.Unit) sensors.Range {
-	switch {
-	case unit == units.Ratio:
+	switch unit {
+	case units.Ratio:
 		return sensors.Range{Most: 1}
-	case unit == units.Celsius:
+	case units.Celsius:
 		return sensors.Range{Least: -273.15, Most: 1000}
-	case unit == units.Hertz:
+	case units.Hertz:
 		return sensors.Range{Most: 1e12}
-	case unit == units.Watt:
+	case units.Watt:
 		return sensors.Range{Most: 1e6}
-	case unit == units.Byte:
+	case units.Byte:
 		return sensors.Range{Most: 1 << 60}
+	default: // counts, times and energies
+		return sensors.Range{Most: 1e15}
 	}
-	return sensors.Range{Most: 1e15} // counts, times and energies
 }
 
 // inSteps sets the resolution of all sensors that have the given unit.

@@ -30,7 +30,7 @@ func TestWrittenTruth(t *testing.T) {
 	}
 	dir, program := openToAll(t)
 	var fs unix.Statfs_t
-	if err := unix.Statfs(dir, &fs); err != nil || int64(fs.Type) == unix.TMPFS_MAGIC {
+	if err := unix.Statfs(dir, &fs); err != nil || fs.Type == unix.TMPFS_MAGIC {
 		t.Skipf("%s is in memory, so that nothing is written to storage (%v)", dir, err)
 	}
 	const mib, nobody = 1 << 20, 65534

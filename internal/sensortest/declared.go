@@ -58,6 +58,7 @@ func target(s *sensors.Sensor) {
 	switch s.Use {
 	case sensors.TargetMemoryPeak, sensors.TargetChargePeak, sensors.TargetProcessesEver, sensors.TargetOutside:
 		s.HighWater = true
+	default:
 	}
 	if s.Device != "" && s.Use == sensors.TargetCPU {
 		s.Use = sensors.TargetPackageCPU
