@@ -58,12 +58,8 @@ func Known(value bool) (names []string) {
 	if value {
 		which = 1
 	}
-	const most = 1 << 10
-	for _, name := range unsafe.Slice(C.prelaunch_options(which), most) {
-		if name == nil {
-			break
-		}
-		names = append(names, C.GoString(name))
+	for at := C.prelaunch_options(which); *at != nil; at = (**C.char)(unsafe.Add(unsafe.Pointer(at), unsafe.Sizeof(*at))) {
+		names = append(names, C.GoString(*at))
 	}
 	return names
 }
