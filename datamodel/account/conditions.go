@@ -26,8 +26,8 @@ type condition struct {
 // finding is how far a condition holds. The zero value means not at all.
 type finding struct {
 	figure float64
-	// text describes the finding without the figure.
-	text string
+	// text describes the finding up to the figure. after is what follows the figure in the sentence. It may be "".
+	text, after string
 	// count is how often it was seen. It is 0 if counting makes no sense.
 	count int64
 }
@@ -99,7 +99,11 @@ func (h *host) interference(busy busyTime, made made, w *doubts) {
 		reported[c.name] = true
 		text := f.text
 		if c.above > 0 {
-			text += fmt.Sprintf(": %s, more than %s", units.Format(f.figure, c.unit), units.Format(c.above, c.unit))
+			between := ":"
+			if f.after != "" {
+				between = ""
+			}
+			text += fmt.Sprintf("%s %s%s (above %s)", between, units.Format(f.figure, c.unit), f.after, units.Format(c.above, c.unit))
 		}
 		w.list = append(w.list, datamodel.Warning{Subject: c.name, Text: text, Count: f.count})
 	}
@@ -126,7 +130,8 @@ func (s *surroundings) otherOfAllowed() finding {
 	other := s.other()
 	return finding{
 		figure: other / (s.busy.total * s.allowed / s.cpus),
-		text:   fmt.Sprintf("other programs used %s of CPU time, as a share of what the command may use", units.Format(other, units.Second)),
+		text:   "others used",
+		after:  " of the command's CPUs, " + units.Format(other, units.Second),
 	}
 }
 
@@ -138,8 +143,8 @@ func (s *surroundings) otherBesideTarget() finding {
 	}
 	return finding{
 		figure: other / s.used.Value,
-		text: fmt.Sprintf("other programs used %s of CPU time, compared with the command's %s",
-			units.Format(other, units.Second), units.Format(s.used.Value, units.Second)),
+		text:   fmt.Sprintf("others used %s of CPU time,", units.Format(other, units.Second)),
+		after:  " of the command's " + units.Format(s.used.Value, units.Second),
 	}
 }
 
@@ -158,7 +163,7 @@ func (s *surroundings) waited(use sensors.Use, text string) finding {
 	if by < leastWait {
 		return finding{}
 	}
-	return finding{figure: by / in.Seconds(), text: text}
+	return finding{figure: by / in.Seconds(), text: text, after: " of the time"}
 }
 
 // cpuPressure holds only if other programs competed, because the tasks of one command wait for each other as well.
@@ -166,7 +171,7 @@ func (s *surroundings) cpuPressure() finding {
 	if other := s.other(); !(other > conditions()[0].above*s.busy.total*s.allowed/s.cpus) {
 		return finding{}
 	}
-	return s.waited(sensors.CPUPressure, "runnable tasks waited for a processor for part of the time")
+	return s.waited(sensors.CPUPressure, "tasks waited for a CPU")
 }
 
 // ioPressure holds only if most of the disks' traffic was not the target's. Otherwise the target waited for its own
@@ -183,11 +188,11 @@ func (s *surroundings) ioPressure() finding {
 	if !(s.moved < all/2) {
 		return finding{}
 	}
-	return s.waited(sensors.DiskPressure, "tasks waited for disks, which other programs used more than the command, for part of the time")
+	return s.waited(sensors.DiskPressure, "tasks waited for disks, which others used more than the command,")
 }
 
 func (s *surroundings) memoryPressure() finding {
-	return s.waited(sensors.MemoryPressure, "tasks waited for memory for part of the time")
+	return s.waited(sensors.MemoryPressure, "tasks waited for memory")
 }
 
 func (s *surroundings) swapping() finding {
@@ -243,7 +248,7 @@ func (s *surroundings) throttling() finding {
 	if events == 0 {
 		events = most
 	}
-	return finding{events, "processors were slowed down because they were too hot", int64(datamodel.Finite(events))}
+	return finding{figure: events, text: "processors were slowed down because they were too hot", count: int64(datamodel.Finite(events))}
 }
 
 func (s *surroundings) settings() finding {
@@ -251,7 +256,7 @@ func (s *surroundings) settings() finding {
 	if change == "" {
 		return finding{}
 	}
-	return finding{1, "while the command ran " + change, 0}
+	return finding{figure: 1, text: "while the command ran " + change}
 }
 
 // frequency compares the seconds in which a processor was busy, for each processor.
@@ -297,7 +302,9 @@ func (s *surroundings) beats() finding {
 			continue
 		}
 		if part := float64(bad) / float64(all); part > worst.figure {
-			worst = finding{part, fmt.Sprintf("readings of %s were late or skipped because the machine or the source was late", src.Name), bad}
+			worst = finding{
+				figure: part, text: fmt.Sprintf("readings of %s were late or skipped because the machine or the source was late", src.Name), count: bad,
+			}
 		}
 	}
 	return worst

@@ -67,12 +67,12 @@ func TestConditions(t *testing.T) {
 		{"others", "other_load", func(in *input) {
 			in.Series = append(in.Series[6:], procStat(16.5, 3.1, 0.4, 0, d)...)
 			replace(in, counterLine("cpu/pressure", units.Second, 1, d))
-		}, 0, "other programs used 1.40 s of CPU time, as a share of what the command may use: 7.00 %, more than 5.00 %"},
+		}, 0, "others used 7.00 % of the command's CPUs, 1.40 s (above 5.00 %)"},
 		{"others next to a small command", "other_load", func(in *input) {
 			in.Run.Host.CPUs = 64
 			in.Series = append(in.Series[6:], procStat(11, 2, 627, 0, d)...)
 			in.Ledger.GroupTime = new(10.0)
-		}, 0, "other programs used 2.80 s of CPU time, compared with the command's 10.0 s: 28.0 %, more than 10.0 %"},
+		}, 0, "others used 2.80 s of CPU time, 28.0 % of the command's 10.0 s (above 10.0 %)"},
 		{"a walk that has missed most of the command", "", func(in *input) {
 			in.Ledger.GroupTime = nil
 			replace(in, line(sensors.Sensor{
@@ -89,32 +89,32 @@ func TestConditions(t *testing.T) {
 			in.Series = append(in.Series[6:], procStat(5, 0.6, 14.4, 0, d)...)
 			replace(in, counterLine("cpu/pressure", units.Second, 1, d))
 			in.Ledger.GroupTime = new(5.0)
-		}, 0, "other programs used 400 ms of CPU time, as a share of what the command may use: 8.00 %, more than 5.00 %"},
-		{"steal", "steal", counter("cpu/steal", units.Second, 0.3), 0, "the hypervisor gave 300 ms of CPU time to other guests while this one had work: 1.48 %, more than 1.00 %"},
+		}, 0, "others used 8.00 % of the command's CPUs, 400 ms (above 5.00 %)"},
+		{"steal", "steal", counter("cpu/steal", units.Second, 0.3), 0, "the hypervisor gave 300 ms of CPU time to other guests while this one had work: 1.48 % (above 1.00 %)"},
 		{"heat", "throttling", counter("cpu/package-0/package_throttles", units.Events, 31), 31, "processors were slowed down because they were too hot"},
 		{"heat of a core", "throttling", counter("cpu/cpu0/core_throttles", units.Events, 2), 2, "too hot"},
-		{"swap", "swapping", counter("memory/swap_out", units.Byte, 64<<20), 0, "the machine swapped: 64.0 MiB, more than 1.00 MiB"},
+		{"swap", "swapping", counter("memory/swap_out", units.Byte, 64<<20), 0, "the machine swapped: 64.0 MiB (above 1.00 MiB)"},
 		{"swap, with faults", "swapping", func(in *input) {
 			in.Ledger.MajorFaults = new(812.0)
 			replace(in, counterLine("memory/swap_in", units.Byte, 64<<20, d))
 		}, 0, "the machine swapped (major faults of the command: 812): 64.0 MiB"},
-		{"memory", "memory_pressure", counter("memory/pressure", units.Second, 0.5), 0, "tasks waited for memory for part of the time: 5.00 %, more than 1.00 %"},
-		{"disks of others", "io_pressure", counter("disk/vda/written", units.Byte, 4e9), 0, "which other programs used more than the command, for part of the time: 60.0 %, more than 20.0 %"},
+		{"memory", "memory_pressure", counter("memory/pressure", units.Second, 0.5), 0, "tasks waited for memory 5.00 % of the time (above 1.00 %)"},
+		{"disks of others", "io_pressure", counter("disk/vda/written", units.Byte, 4e9), 0, "tasks waited for disks, which others used more than the command, 60.0 % of the time (above 20.0 %)"},
 		{"a wait for its own disk", "", counter("disk/pressure", units.Second, 10), 0, ""},
 		{"a wait for its own processors", "", counter("cpu/pressure", units.Second, 10), 0, ""},
-		{"quota", "quota", func(in *input) { in.Ledger.QuotaStops, in.Ledger.QuotaTime = new(31.0), new(0.9) }, 31, "the quota of 1.5 CPUs in cpu.max throttled processes in part of its 100 periods, for 900 ms: 31.0 %, more than 1.00 %"},
+		{"quota", "quota", func(in *input) { in.Ledger.QuotaStops, in.Ledger.QuotaTime = new(31.0), new(0.9) }, 31, "the quota of 1.5 CPUs in cpu.max throttled processes in part of its 100 periods, for 900 ms: 31.0 % (above 1.00 %)"},
 		{"one period", "", func(in *input) { in.Ledger.QuotaStops = new(1.0) }, 0, ""},
 		{"governor", "settings", func(in *input) { in.Run.Host.Scaling.Change = "turbo was switched off" }, 0, "while the command ran turbo was switched off"},
 		{"beats", "beats", func(in *input) {
 			in.Run.Sources = append(in.Run.Sources, datamodel.SourceStats{Name: "nvml", Readings: 90, Missed: 10, Late: 2})
-		}, 12, "readings of nvml were late or skipped because the machine or the source was late: 12.0 %, more than 1.00 %"},
+		}, 12, "readings of nvml were late or skipped because the machine or the source was late: 12.0 % (above 1.00 %)"},
 		{"a source that hung", "", func(in *input) {
 			in.Run.Sources = append(in.Run.Sources, datamodel.SourceStats{Name: "nvml", Readings: 9, Missed: 10, Hung: true})
 		}, 0, ""},
 		{"frequency", "frequency", func(in *input) {
 			replace(in, gaugeOf("cpu/cpu1/utilization", units.Ratio, func(float64) float64 { return 1 }))
 			replace(in, gaugeOf("cpu/cpu1/frequency", units.Hertz, func(t float64) float64 { return 4e9 - 1.5e9*from(t, 5) }))
-		}, 0, "the frequency of cpu1 while busy was between 2.50 GHz and 4.00 GHz: 37.5 %, more than 20.0 %"},
+		}, 0, "the frequency of cpu1 while busy was between 2.50 GHz and 4.00 GHz: 37.5 % (above 20.0 %)"},
 		{"frequency while idle", "", func(in *input) {
 			replace(in, gaugeOf("cpu/cpu1/utilization", units.Ratio, func(t float64) float64 { return 1 - from(t, 5) }))
 			replace(in, gaugeOf("cpu/cpu1/frequency", units.Hertz, func(t float64) float64 { return 4e9 - 3e9*from(t, 5) }))
@@ -141,7 +141,7 @@ func TestConditions(t *testing.T) {
 	// A warning about tasks that wait for processors accompanies the warning about other programs.
 	in := quiet()
 	in.Ledger.GroupTime = new(17.0)
-	if _, warnings := build(t, in); len(warnings) != 2 || warnings[1].Subject != "cpu_pressure" || !strings.Contains(warnings[1].Text, "90.0 %, more than 20.0 %") {
+	if _, warnings := build(t, in); len(warnings) != 2 || warnings[1].Subject != "cpu_pressure" || !strings.Contains(warnings[1].Text, "tasks waited for a CPU 90.0 % of the time (above 20.0 %)") {
 		t.Errorf("%+v", warnings)
 	}
 	covered["cpu_pressure"] = true
