@@ -315,8 +315,8 @@ type Run struct {
 	Warnings []Warning         `json:"warnings"`
 	// Accounting names the source of the target's CPU time.
 	Accounting string `json:"accounting,omitempty"`
-	// Spark holds the points of the summary's sparklines, by course ("power", "cpu"). Each has at most 60 means over
-	// equal parts of the run. A part without a reading is null.
+	// Spark holds the points of the summary's sparklines, by course ("power", "target_cpu"). Each has at most 60 means
+	// over equal parts of the run, in base units. A part without a reading is null.
 	Spark map[string][]*float64 `json:"spark,omitempty"`
 	// Summary holds the metrics of the summary by name, so that a list of runs needs no other file. It is nil until the
 	// result is made.
@@ -393,10 +393,17 @@ func Figures(summary []Metric) map[string]Figure {
 	return out
 }
 
-// The courses in Run.Spark.
+// The courses in Run.Spark. The first two are the machine's: the power in W of the sensors that make up its energy, and
+// the busy share of its CPUs. The others are the command's, with at most 20 points: its share of the power in W, the CPUs
+// that it kept busy, its memory in bytes, and what it read from and wrote to storage in bytes per second. A course of the
+// command needs 8 readings.
 const (
-	SparkPower = "power"
-	SparkCPU   = "cpu"
+	SparkPower        = "power"
+	SparkCPU          = "cpu"
+	SparkTargetPower  = "target_power"
+	SparkTargetCPU    = "target_cpu"
+	SparkTargetMemory = "target_memory"
+	SparkTargetDisk   = "target_disk"
 )
 
 // Replay describes how a replayed run was made.

@@ -153,7 +153,7 @@ func accountHost(run datamodel.Run, of Host) hostResult {
 	h.unseenEnd(made)
 	h.doubtContainer(w)
 
-	r := hostResult{summary: made.summary(), missing: slices.Concat(h.refused, h.noMeters()), spark: sparks(h.Series, h.energy)}
+	r := hostResult{summary: made.summary(), missing: slices.Concat(h.refused, h.noMeters()), spark: h.sparks(cpus, gpus)}
 	r.node = h.node(r.summary, cpus, gpus)
 	r.courses = courses(append(cpus.shares(), gpus.shares()...))
 	rows, warnings := processes(h.seen(), run, h.Ledger, r.summary)

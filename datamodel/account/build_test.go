@@ -305,7 +305,7 @@ func TestBuildAWholeMachine(t *testing.T) {
 	if got := tree.Metric("energy"); got.Value != 5050 {
 		t.Errorf("app: %+v", got)
 	}
-	sparks := sparks(in.Series, energyOf(in))
+	sparks := Account(OneHost(in.Run, in.Ledger, in.Series, nil)).Spark
 	if p := sparks["power"]; len(p) != 60 || p[30] == nil || !isNear(*p[30], 505, 0.02) {
 		t.Errorf("power spark: %v", p)
 	}

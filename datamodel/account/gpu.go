@@ -266,9 +266,14 @@ func gpuEdges(list ...*series.Series) []time.Duration {
 
 // shares returns the shares of each GPU's energy over time.
 func (g gpuShares) shares() []share {
-	var out []share
+	return slices.Concat(g.eachShares()...)
+}
+
+// eachShares returns the shares of the GPUs' energy over time, one list for each GPU.
+func (g gpuShares) eachShares() [][]share {
+	var out [][]share
 	for _, of := range g.each {
-		out = append(out, of.shares()...)
+		out = append(out, of.shares())
 	}
 	return out
 }
