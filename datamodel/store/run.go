@@ -315,7 +315,7 @@ func named(dir, prefix string) (found []string, err error) {
 }
 
 // Resolve finds the folder of the run that a user means by name: "last" for the latest run, a run's id, an unambiguous
-// beginning of an id, or a path to the folder. An id comes before a path: a path can always be written with a separator.
+// beginning or end of an id, or a path to the folder. An id comes before a path: a path can always be written with a separator.
 // note is told of folders that cannot be listed, as in ListRuns.
 func Resolve(results, name string, note func(error)) (string, error) {
 	if name == "" {
@@ -329,15 +329,17 @@ func Resolve(results, name string, note func(error)) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		var exact, begins []string
+		var exact, begins, ends []string
 		for _, dir := range dirs {
 			if id := idOf(dir); id == name {
 				exact = append(exact, dir)
 			} else if strings.HasPrefix(id, name) {
 				begins = append(begins, dir)
+			} else if strings.HasSuffix(id, name) {
+				ends = append(ends, dir)
 			}
 		}
-		for _, found := range [][]string{exact, begins} {
+		for _, found := range [][]string{exact, begins, ends} {
 			if len(found) == 1 {
 				return found[0], nil
 			}

@@ -319,6 +319,22 @@ func TestResolveLast(t *testing.T) {
 	}
 }
 
+// TestResolveEnd tests that the end of an id names a run, and that a beginning counts first.
+func TestResolveEnd(t *testing.T) {
+	root := t.TempDir()
+	dirs := make(map[string]string)
+	for _, id := range []string{"20261128T120000-aabb", "20261128T120001-aacc", "20261128T120002-ddcc", "bbx"} {
+		run := sampleRun()
+		run.ID = id
+		dirs[id] = saveRun(t, root, run)
+	}
+	for name, want := range map[string]string{"aabb": "20261128T120000-aabb", "aacc": "20261128T120001-aacc", "bb": "bbx", "cc": "", "dd": ""} {
+		if got, err := store.Resolve(root, name, nil); got != dirs[want] || (err == nil) != (want != "") {
+			t.Errorf("%s is %s, %v, want %s", name, got, err, want)
+		}
+	}
+}
+
 // BenchmarkResolveLast finds the last of ten thousand runs.
 func BenchmarkResolveLast(b *testing.B) {
 	root := b.TempDir()
