@@ -41,7 +41,7 @@ func withEnergy(idleGPU float64, entries ...entry) datamodel.Result {
 // shows compares the rows of energy and power with want. Several spaces count as one.
 func shows(t *testing.T, r datamodel.Result, want string) {
 	t.Helper()
-	text := render(t, "text", r, report.Options{Width: 160, Unicode: true})
+	text := render(t, "long", r, report.Options{Width: 160, Unicode: true})
 	var got []string
 	for line := range strings.Lines(text) {
 		if regexp.MustCompile(`^ +(energy|cpus|platform|gpus|gpu energy|other|idle|power) `).MatchString(line) {
@@ -98,7 +98,7 @@ power 302 W`)
 	shows(t, alone, `energy 250 J ≈ 400 ± 2 J GPUs
   other 150 J ≈
 power 125 W ≈ 200 W`)
-	if text := render(t, "text", alone, report.Options{Width: 160}); !strings.Contains(text, "energy outside the gpus (no powercap)") {
+	if text := render(t, "long", alone, report.Options{Width: 160}); !strings.Contains(text, "energy outside the gpus (no powercap)") {
 		t.Errorf("the text does not say that only the GPUs were measured:\n%s", text)
 	}
 
@@ -123,7 +123,8 @@ func TestEnergyBound(t *testing.T) {
 		}
 	}
 	for format, want := range map[string]string{
-		"text":     "  energy                                    < 26.7 J    the counter did not move in 5.33ms\n",
+		"long":     "  energy                                    < 26.7 J    the counter did not move in 5.33ms\n",
+		"text":     "  energy    < 26.7 J of the machine: the counter did not move in 5.33ms\n",
 		"markdown": "| energy |  |  | &lt; 26.7 J | the counter did not move in 5.33ms |\n",
 		"html":     `&lt; 26.7 J</td><td class="dim">the counter did not move in 5.33ms</td>`,
 		"json":     `"reason": "` + reason + `"`,
@@ -152,7 +153,7 @@ func TestBoundsInTheTable(t *testing.T) {
 			node.Metrics[i] = datamodel.Value("processes", 1, units.Processes, "max", sensors.Sampled, "walk").Least(math.NaN())
 		}
 	}
-	text := render(t, "text", r, report.Options{Unicode: true})
+	text := render(t, "long", r, report.Options{Unicode: true})
 	for _, want := range []string{
 		"wall time     ≥ 12.4 s\n", "cpu           ≥ 21.3 s ", "peak memory    ≤ 812 MiB ~", "processes        ≥ 1     ~\n",
 	} {

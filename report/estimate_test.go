@@ -29,7 +29,7 @@ func TestEstimateIsShownAsOne(t *testing.T) {
 	}
 	set("estimated_energy", 120)
 	set("estimated_target_energy", 60)
-	text := render(t, "text", r, report.Options{Unicode: true})
+	text := render(t, "long", r, report.Options{Unicode: true})
 	for _, want := range []string{
 		"  estimated       60.0 J   ?  20.9 J to 176 J", "120 J   ?  41.8 J to 353 J", "? estimated, no sensor", "energy, power (no powercap in this kernel)",
 	} {

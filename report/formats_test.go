@@ -174,7 +174,7 @@ func FuzzWriters(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name string, width int, unicode bool) {
 		r := hostile(name)
 		o := report.Options{Width: width, Unicode: unicode, Results: name}
-		text := render(t, "text", r, o)
+		text := render(t, "long", r, o)
 		checkQuiet(t, text)
 		if !unicode && strings.IndexFunc(text, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
 			t.Fatalf("not ASCII: %q", text)
@@ -230,9 +230,9 @@ func FuzzNumbers(f *testing.F) {
 // TestColor tests that Color adds only colors, and that each ends on its line.
 func TestColor(t *testing.T) {
 	for _, r := range []datamodel.Result{vm(), server(), failed(), samplerFailed(), notFound(), build(), hostile(evil)} {
-		plain := render(t, "text", r, report.Options{Width: 100, Unicode: true})
+		plain := render(t, "long", r, report.Options{Width: 100, Unicode: true})
 		checkQuiet(t, plain)
-		colored := render(t, "text", r, report.Options{Width: 100, Unicode: true, Color: true})
+		colored := render(t, "long", r, report.Options{Width: 100, Unicode: true, Color: true})
 		var stripped strings.Builder
 		for _, line := range strings.SplitAfter(colored, "\n") {
 			parts := strings.Split(line, "\x1b[")
@@ -259,7 +259,7 @@ func TestWidth(t *testing.T) {
 	for _, width := range []int{60, 72, 80, 100, 120, 200} {
 		for _, r := range []datamodel.Result{vm(), server(), failed(), samplerFailed()} {
 			r.Run.Command = append(r.Run.Command, strings.Repeat("日本語", 40))
-			for i, line := range strings.Split(render(t, "text", r, report.Options{Width: width, Unicode: true}), "\n") {
+			for i, line := range strings.Split(render(t, "long", r, report.Options{Width: width, Unicode: true}), "\n") {
 				n := utf8.RuneCountInString(line)
 				for _, c := range line {
 					if unicode.Is(unicode.Han, c) {
@@ -277,7 +277,7 @@ func TestWidth(t *testing.T) {
 func TestTextSaysWhatMatters(t *testing.T) {
 	f := func(r datamodel.Result, want ...string) {
 		t.Helper()
-		got := render(t, "text", r, report.Options{Width: 120, Unicode: true})
+		got := render(t, "long", r, report.Options{Width: 120, Unicode: true})
 		for _, w := range want {
 			if !strings.Contains(got, w) {
 				t.Errorf("%q is not in\n%s", w, got)
@@ -324,7 +324,7 @@ func TestLegend(t *testing.T) {
 		for i, p := range from {
 			metrics[i].Provenance = p
 		}
-		out := render(t, "text", r, report.Options{Unicode: true})
+		out := render(t, "long", r, report.Options{Unicode: true})
 		got := ""
 		for line := range strings.SplitSeq(out, "\n") {
 			for _, meaning := range []string{"sampled", "integrated", "model", "estimated"} {
@@ -348,7 +348,7 @@ func TestSpark(t *testing.T) {
 		t.Helper()
 		r := vm()
 		r.Run.Spark = map[string][]*float64{"cpu": values}
-		out := render(t, "text", r, o)
+		out := render(t, "long", r, o)
 		for line := range strings.SplitSeq(out, "\n") {
 			if strings.HasPrefix(line, "  cpu ") {
 				_, got, _ := strings.Cut(line, "87.3 %")
@@ -374,7 +374,7 @@ func TestSpark(t *testing.T) {
 			r.Tree.First(datamodel.RunLevel).Metrics[i].Count = 3
 		}
 	}
-	if out := render(t, "text", r, u); strings.Contains(out, "▁") || strings.Contains(out, "█") {
+	if out := render(t, "long", r, u); strings.Contains(out, "▁") || strings.Contains(out, "█") {
 		t.Errorf("three readings have a course:\n%s", out)
 	}
 }

@@ -36,8 +36,14 @@ type Options struct {
 	Width int
 	// Unicode allows characters beyond ASCII.
 	Unicode bool
-	// Results is the folder of the run, for the last line of the text. It is empty if the run is not kept.
+	// Verbose asks the text for everything, the machine's figures too. Otherwise it has a few lines about the command, which are
+	// at most 80 columns wide.
+	Verbose bool
+	// Results is the folder of the run, for the last line of the whole text. It is empty if the run is not kept.
 	Results string
+	// Again is what `ergon report` takes to show the run again, for the last line of the short text. It is empty if the run is
+	// not kept.
+	Again string
 	// Processes asks the text for the table of the most expensive processes. Otherwise the text has one line about them.
 	Processes bool
 	// All asks JSON and CSV for the whole tree, and CSV for the processes. Otherwise they have the summary, and JSON the processes

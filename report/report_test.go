@@ -394,6 +394,9 @@ func finished(r datamodel.Result) datamodel.Result {
 func render(t testing.TB, format string, r datamodel.Result, o report.Options) string {
 	t.Helper()
 	r = finished(r)
+	if format == "long" { // the whole text
+		format, o.Verbose = "text", true
+	}
 	for _, f := range report.All() {
 		if f.Name == format {
 			var b bytes.Buffer
@@ -430,10 +433,10 @@ func TestGolden(t *testing.T) {
 		result       datamodel.Result
 		options      report.Options
 	}{
-		{"vm.txt", "text", vm(), term},
-		{"vm-ascii.txt", "text", vm(), report.Options{}},
-		{"vm-color.txt", "text", vm(), report.Options{Width: 100, Unicode: true, Color: true}},
-		{"vm-narrow.txt", "text", vm(), report.Options{Width: 48, Unicode: true}},
+		{"vm.txt", "long", vm(), term},
+		{"vm-ascii.txt", "long", vm(), report.Options{}},
+		{"vm-color.txt", "long", vm(), report.Options{Width: 100, Unicode: true, Color: true}},
+		{"vm-narrow.txt", "long", vm(), report.Options{Width: 48, Unicode: true}},
 		{"vm.json", "json", vm(), all},
 		{"vm.csv", "csv", vm(), all},
 		{"vm-summary.json", "json", vm(), wide},
@@ -441,32 +444,32 @@ func TestGolden(t *testing.T) {
 		{"vm-summary.csv", "csv", vm(), wide},
 		{"vm.md", "markdown", vm(), wide},
 		{"vm.html", "html", vm(), wide},
-		{"build.txt", "text", build(), report.Options{Width: 100, Unicode: true, Processes: true}},
-		{"build-narrow.txt", "text", build(), report.Options{Width: 48, Unicode: true, Processes: true}},
-		{"build-ascii.txt", "text", build(), report.Options{Width: 100, Processes: true}},
-		{"build-line.txt", "text", build(), term},
+		{"build.txt", "long", build(), report.Options{Width: 100, Unicode: true, Processes: true}},
+		{"build-narrow.txt", "long", build(), report.Options{Width: 48, Unicode: true, Processes: true}},
+		{"build-ascii.txt", "long", build(), report.Options{Width: 100, Processes: true}},
+		{"build-line.txt", "long", build(), term},
 		{"build.json", "json", build(), all},
 		{"build.csv", "csv", build(), all},
 		{"build.md", "markdown", build(), wide},
 		{"build.html", "html", build(), wide},
-		{"server.txt", "text", server(), term},
-		{"server-wide.txt", "text", server(), wide},
-		{"server-setup.txt", "text", server(), report.Options{Width: 80, Unicode: true, Setup: true}},
-		{"server-ascii.txt", "text", server(), report.Options{Width: 80}},
+		{"server.txt", "long", server(), term},
+		{"server-wide.txt", "long", server(), wide},
+		{"server-setup.txt", "long", server(), report.Options{Width: 80, Unicode: true, Setup: true}},
+		{"server-ascii.txt", "long", server(), report.Options{Width: 80}},
 		{"server.json", "json", server(), all},
 		{"server.md", "markdown", server(), wide},
 		{"server.html", "html", server(), wide},
-		{"failed.txt", "text", failed(), wide},
-		{"failed-color.txt", "text", failed(), report.Options{Width: 80, Unicode: true, Color: true}},
-		{"sampler-failed.txt", "text", samplerFailed(), term},
-		{"short.txt", "text", short(), wide},
-		{"short-ascii.txt", "text", short(), report.Options{}},
+		{"failed.txt", "long", failed(), wide},
+		{"failed-color.txt", "long", failed(), report.Options{Width: 80, Unicode: true, Color: true}},
+		{"sampler-failed.txt", "long", samplerFailed(), term},
+		{"short.txt", "long", short(), wide},
+		{"short-ascii.txt", "long", short(), report.Options{}},
 		{"short.md", "markdown", short(), wide},
-		{"killed.txt", "text", killed(), term},
+		{"killed.txt", "long", killed(), term},
 		{"killed.json", "json", killed(), all},
-		{"not-found.txt", "text", notFound(), term},
-		{"hostile.txt", "text", hostile(evil), report.Options{Width: 120, Unicode: true, Processes: true, Setup: true}},
-		{"hostile-ascii.txt", "text", hostile(evil), report.Options{}},
+		{"not-found.txt", "long", notFound(), term},
+		{"hostile.txt", "long", hostile(evil), report.Options{Width: 120, Unicode: true, Processes: true, Setup: true}},
+		{"hostile-ascii.txt", "long", hostile(evil), report.Options{}},
 		{"hostile.json", "json", hostile(evil), all},
 		{"hostile.csv", "csv", hostile(evil), all},
 		{"hostile.md", "markdown", hostile(evil), wide},
@@ -496,7 +499,7 @@ func TestWayOn(t *testing.T) {
 	const reason = "operation refused"
 	r := vm()
 	r.Run.Missing = append(r.Run.Missing, sensors.Absence{ID: "rapl/psys/energy", Cause: sensors.Denied, Reason: reason})
-	if got := render(t, "text", r, report.Options{}); strings.Contains(got, "ergon doctor") || !strings.Contains(got, "ergon sensors") {
+	if got := render(t, "long", r, report.Options{}); strings.Contains(got, "ergon doctor") || !strings.Contains(got, "ergon sensors") {
 		t.Errorf("want ergon sensors and not ergon doctor, as no missing metric has that reason:\n%s", got)
 	}
 	energy := func(reason string) {
@@ -508,11 +511,11 @@ func TestWayOn(t *testing.T) {
 		}
 	}
 	energy("energy_uj: " + reason)
-	if got := render(t, "text", r, report.Options{}); !strings.Contains(got, "ergon doctor tells what would help") {
+	if got := render(t, "long", r, report.Options{}); !strings.Contains(got, "ergon doctor tells what would help") {
 		t.Errorf("ergon doctor is not in\n%s", got)
 	}
 	energy(reason + ": see ergon doctor")
-	if got := render(t, "text", r, report.Options{Width: 200}); strings.Count(got, "ergon doctor") != 1 {
+	if got := render(t, "long", r, report.Options{Width: 200}); strings.Count(got, "ergon doctor") != 1 {
 		t.Errorf("want ergon doctor once in\n%s", got)
 	}
 }
@@ -533,7 +536,7 @@ func TestWayOnOfTheRun(t *testing.T) {
 		80:  "cpu of the machine; energy, power, gpu (ergon sensors tells why)",
 		70:  "cpu of the machine, energy, power, gpu",
 	} {
-		if got := render(t, "text", r, report.Options{Width: width, Unicode: true}); !strings.Contains(got, "  not measured: "+want+"\n") {
+		if got := render(t, "long", r, report.Options{Width: width, Unicode: true}); !strings.Contains(got, "  not measured: "+want+"\n") {
 			t.Errorf("%d columns: %q is not in\n%s", width, want, got)
 		}
 	}
@@ -555,7 +558,7 @@ func TestForks(t *testing.T) {
 		host.Children = []*datamodel.Node{{Level: datamodel.SensorLevel, Sensor: &sensors.Sensor{ID: "cpu/forks", Use: sensors.Forks, Name: "forks"}, Metrics: []datamodel.Metric{
 			datamodel.Value("forks", c.forks, units.Processes, "delta", sensors.FromCounter, "/proc/stat"),
 		}}}
-		if got := render(t, "text", r, report.Options{Width: 120, Unicode: true}); !strings.Contains(got, c.line) {
+		if got := render(t, "long", r, report.Options{Width: 120, Unicode: true}); !strings.Contains(got, c.line) {
 			t.Errorf("%v: %q is not in\n%s", c.forks, c.line, got)
 		}
 	}
@@ -570,7 +573,7 @@ func TestSteal(t *testing.T) {
 		line  string
 	}{{0.2, ""}, {1.25, "1.25 s    5.03 % of all CPU time\n"}, {math.NaN(), ""}} {
 		host.Metrics = []datamodel.Metric{datamodel.Value("steal_time", c.steal, units.Second, "delta", sensors.FromCounter, "/proc/stat")}
-		got := render(t, "text", r, report.Options{Width: 120, Unicode: true})
+		got := render(t, "long", r, report.Options{Width: 120, Unicode: true})
 		if strings.Contains(got, "steal") != (c.line != "") || !strings.Contains(got, c.line) {
 			t.Errorf("steal of %v: want the row %q in\n%s", c.steal, c.line, got)
 		}

@@ -58,9 +58,17 @@ func (p *page) look(code, s string) string {
 	return screen.Look(code, s)
 }
 
-// writeText writes the summary: a line with the command and how it ended, one table for the command and the machine, and
-// footnotes.
+// writeText writes the summary for people, in a few lines or in full.
 func writeText(w io.Writer, r datamodel.Result, o Options) error {
+	if o.Verbose {
+		return writeVerbose(w, r, o)
+	}
+	return writeBrief(w, r, o)
+}
+
+// writeVerbose writes the whole summary: a line with the command and how it ended, one table for the command and the machine,
+// and footnotes.
+func writeVerbose(w io.Writer, r datamodel.Result, o Options) error {
 	p := &page{Options: o, out: w, width: o.Width}
 	if p.width <= 0 {
 		p.width = unlimited
@@ -310,7 +318,7 @@ func (p *page) missing(gs []gap, absences []sensors.Absence) {
 			longest = max(longest, columns(g.reason))
 		}
 	}
-	full, onward := byReason(gs), names(absent)
+	full, onward := byReason(gs), labels(absent)
 	if len(absent) > 0 {
 		if !strings.Contains(full, command) { // some reasons name the command themselves
 			full += "; " + command + " " + more
@@ -325,7 +333,7 @@ func (p *page) missing(gs []gap, absences []sensors.Absence) {
 		}
 		lines = append(lines, strings.Join(nonEmpty(byReason(short), onward), "; "))
 	}
-	lines = append(lines, strings.Join(nonEmpty(names(ofRun), onward), "; "), names(gs))
+	lines = append(lines, strings.Join(nonEmpty(labels(ofRun), onward), "; "), labels(gs))
 	for _, s := range lines {
 		if s = p.plain(s); len(label)+columns(s) <= p.width {
 			p.line(label, s)
@@ -336,16 +344,16 @@ func (p *page) missing(gs []gap, absences []sensors.Absence) {
 	if len(ofRun) == 0 {
 		things += " (" + command + ")"
 	}
-	p.line(label, things)
+	p.line(middle(label+things, p.width, p.plain("…")))
 }
 
-// names returns the labels of the gaps.
-func names(gs []gap) string {
-	labels := make([]string, len(gs))
+// labels returns the labels of the gaps.
+func labels(gs []gap) string {
+	list := make([]string, len(gs))
 	for i, g := range gs {
-		labels[i] = g.label
+		list[i] = g.label
 	}
-	return strings.Join(labels, ", ")
+	return strings.Join(list, ", ")
 }
 
 // setup writes the settings of the machine, in as few lines as possible.

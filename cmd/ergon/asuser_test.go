@@ -312,9 +312,9 @@ func TestSharedFolder(t *testing.T) {
 	}{
 		{alice, "open closed", "own", []string{"ls"}},
 		{bob, "open own", "closed", []string{"ls"}},
-		{bob, "ergon: true", "", []string{"report", "open"}},
-		{bob, "permission denied", "wall time", []string{"report", "closed"}},
-		{alice, "ergon: true", "", []string{"report", "last"}},
+		{bob, "true exit ·", "", []string{"report", "open"}},
+		{bob, "permission denied", "exit 0", []string{"report", "closed"}},
+		{alice, "true exit ·", "", []string{"report", "last"}},
 		{bob, "no unfinished run", "", []string{"recover"}},
 	} {
 		_, out := run(c.uid, c.words...)

@@ -46,7 +46,7 @@ func TestDeadCounter(t *testing.T) {
 	check("sensors --energy", said(t, results, "sensors", "--energy", "--path.sysfs", sysfs), "none can be summed", "not summed: the counter did not move", "!  summed\n")
 	check("sensors --json", said(t, results, "sensors", "--json", "--path.sysfs", sysfs), `"cause": "no_meter"`)
 	check("doctor", said(t, results, "doctor", "--path.sysfs", sysfs), "rapl        not here       psys/energy: the counter did not move in 100ms: no meter")
-	text := said(t, results, "--path.sysfs", sysfs, "--baseline", "1s", "sleep", "0.3")
+	text := said(t, results, "-v", "--path.sysfs", sysfs, "--baseline", "1s", "sleep", "0.3")
 	check("summary", text, "not measured: energy, power", "baseline: not measured", "!\n  energy ", "!\n  power ")
 	check("markdown", said(t, results, "report", "-f", "markdown"), "- not measured: energy, power (the counter did not move in ", ": no meter)")
 	var run struct {
@@ -81,7 +81,7 @@ func TestDeadPackage(t *testing.T) {
 	if err := (fakerapl.Machine{Sockets: 2, Dead: []string{"package-1"}}).Create(sysfs); err != nil {
 		t.Fatal(err)
 	}
-	text := said(t, results, "--path.sysfs", sysfs, "--", "fakerapl", "drive", sysfs, "const:100", time.Second.String())
+	text := said(t, results, "-v", "--path.sysfs", sysfs, "--", "fakerapl", "drive", sysfs, "const:100", time.Second.String())
 	if !strings.Contains(text, ">= 100 J") || !strings.Contains(text, "rapl/package-1/energy: not in the machine's energy: the counter did not move") {
 		t.Errorf("%s", text)
 	}

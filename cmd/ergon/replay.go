@@ -25,7 +25,7 @@ func (p *program) replayInstead(ctx context.Context, o RunOptions, options table
 		return &usage{fmt.Errorf("--replay: takes no command, not %q: the tape has one", o.Command[0])}
 	}
 	for _, option := range options {
-		takes := slices.Contains([]string{"replay", "results", "share", "no-save", "quiet", "format", "posix", "summary-to", "append", "export", "id-file", "no-ci", "progress"}, option.name)
+		takes := slices.Contains([]string{"replay", "results", "share", "no-save", "quiet", "verbose", "format", "posix", "summary-to", "append", "export", "id-file", "no-ci", "progress"}, option.name)
 		if option.from.kind == commandLine && !takes {
 			return &usage{fmt.Errorf("--replay: takes no %s: the tape has what was measured, and it does not change", option.from.place)}
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/cmdline"
 	"github.com/ergon-energy/ergon/report"
 )
 
@@ -20,6 +22,8 @@ type ReportOptions struct {
 	// Format is a name of report.All. All asks JSON and CSV for the tree and the processes too.
 	Format string
 	All    bool
+	// Verbose asks the text for the whole summary and the settings of the machine.
+	Verbose bool
 }
 
 func (p *program) reportCommand() *subcommand {
@@ -27,8 +31,8 @@ func (p *program) reportCommand() *subcommand {
 	o := ReportOptions{Results: defaultResults, Format: names[0]}
 	return &subcommand{
 		name: "report", takes: aRun, example: "ergon report last -f markdown", usage: "show a run again", arguments: "[RUN]",
-		description: "RUN is a folder, a run id, the beginning of one, or last (the default).",
-		options:     table{resultsOption(&o.Results), formatOption(&o.Format, names), allOption(&o.All)},
+		description: "RUN is a folder, a run id, its beginning or its end, or last (the default).",
+		options:     table{resultsOption(&o.Results), formatOption(&o.Format, names), allOption(&o.All), verboseOption(&o.Verbose)},
 		run: func(ctx context.Context, words []string) (err error) {
 			if o.Run, err = oneRun("report", words); err != nil {
 				return err
@@ -50,7 +54,8 @@ func (p *program) report(_ context.Context, o ReportOptions) error {
 		return fmt.Errorf("run %s: %w%s", shortest(dir), err, wayOut(dir))
 	}
 	options := reportOptions(p.out.File())
-	options.Results, options.Processes, options.Setup, options.All = shortest(dir), true, true, o.All
+	options.Results, options.Again, options.Processes, options.Setup = shortest(dir), again(dir, result.Run), true, true
+	options.All, options.Verbose = o.All, o.Verbose
 	return as.Write(p.out.Styled(), result, options)
 }
 
@@ -70,6 +75,23 @@ func formatOption(to *string, names []string) *option {
 // allOption asks JSON and CSV for more than the summary.
 func allOption(to *bool) *option {
 	return &option{name: "all", usage: "in json and csv: also every sensor, as a tree; in csv: also the processes", value: toggle{to}}
+}
+
+// verboseOption asks the summary for everything.
+func verboseOption(to *bool) *option {
+	return &option{name: "verbose", short: "v", group: forSummary, usage: "show the whole summary: the machine too, every mark, every warning", value: toggle{to}}
+}
+
+// again returns what `ergon report` takes to show the run in this folder again, as a shell would take it. The results folder is
+// named only if it is not the one that is searched without an option.
+func again(dir string, run datamodel.Run) string {
+	id := report.ShortID(run)
+	results := filepath.Dir(filepath.Dir(filepath.Dir(dir)))
+	searched, err := filepath.Abs(cmp.Or(os.Getenv("ERGON_RESULTS"), defaultResults))
+	if at, err2 := filepath.Abs(results); err == nil && err2 == nil && at == searched {
+		return id
+	}
+	return cmdline.Line([]string{"-o", shortest(results), id})
 }
 
 // oneRun returns the name of the run among the words; the last run if there is none.

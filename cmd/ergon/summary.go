@@ -20,6 +20,8 @@ import (
 type SummaryOptions struct {
 	// Quiet prints nothing.
 	Quiet bool
+	// Verbose prints the whole summary instead of a few lines.
+	Verbose bool
 	// Line is a format of GNU time. If it is set, a line in that format is printed instead of the summary.
 	Line string
 	// To is a file that is written instead of stderr. Append adds to the file.
@@ -61,6 +63,7 @@ type export struct {
 func (o *SummaryOptions) table() table {
 	return table{
 		{name: "quiet", group: forSummary, short: "q", usage: "print no summary", value: toggle{&o.Quiet}},
+		verboseOption(&o.Verbose),
 		{
 			name: "format", short: "f", group: forSummary, value: lineFormat{&o.Line},
 			usage: "print one line in a `FORMAT` of GNU time instead: %e %U %S %P %M …; also %J joules, %W watts, %G joules of GPUs",
@@ -208,15 +211,16 @@ func write(to *screen.Screen, o SummaryOptions, result datamodel.Result, dir str
 		return err
 	}
 	options := reportOptions(to.File())
+	options.Verbose = o.Verbose
 	if dir != "" {
-		options.Results = shortest(dir)
+		options.Results, options.Again = shortest(dir), again(dir, result.Run)
 	}
 	return report.All()[0].Write(to.Styled(), result, options)
 }
 
 // toFiles writes what goes to files beside the summary.
 func (p *program) toFiles(o SummaryOptions, result datamodel.Result, dir string) {
-	options := report.Options{Unicode: true, Processes: true, Setup: true}
+	options := report.Options{Unicode: true, Verbose: true, Processes: true, Setup: true}
 	if dir != "" {
 		options.Results = shortest(dir)
 	}

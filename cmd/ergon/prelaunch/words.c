@@ -13,7 +13,7 @@ static const char *const with_value[] = {
 	"format", "f", "summary-to", "export", "id-file", "share", "config", "interval", "sensors", "path.procfs", "path.sysfs", "path.nvml", NULL,
 };
 static const char *const alone[] = {
-	"no-save", "quiet", "q", "arguments", "align", "estimate", "all-gpus", "names", "off", "posix", "p", "append", "a", "no-ci", "no-arguments", NULL,
+	"no-save", "quiet", "q", "verbose", "v", "arguments", "align", "estimate", "all-gpus", "names", "off", "posix", "p", "append", "a", "no-ci", "no-arguments", NULL,
 };
 
 // measuring lists the subcommands that measure a command. Before any other subcommand there is none to measure.
