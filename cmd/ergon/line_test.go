@@ -72,7 +72,7 @@ func TestParse(t *testing.T) {
 	f("--nope true", "error: no option --nope: `ergon --help` lists the options")
 	f("---quiet true", "error: no option ---quiet: `ergon --help` lists the options")
 	f("-q -o", "error: -o: needs a value: the DIR that keeps the results")
-	f("report -v", "error: report has no option -v: `ergon report --help` lists its options; `ergon -- report ...` measures the program report")
+	f("report -x", "error: report has no option -x: `ergon report --help` lists its options; `ergon -- report ...` measures the program report")
 	f("-q ls", "error: ls has no option -q: `ergon ls --help` lists its options; `ergon -- ls ...` measures the program ls")
 	f("-f report", "run [format=report] []")
 }
@@ -81,7 +81,7 @@ func TestParse(t *testing.T) {
 func TestTables(t *testing.T) {
 	p := &program{backends: backend.All()}
 	for _, c := range p.commands() {
-		seen := map[string]bool{"help": true, "h": true, "version": true, "v": true}
+		seen := map[string]bool{"help": true, "h": true, "version": true, "V": true}
 		for _, o := range c.options {
 			for _, name := range []string{o.name, o.short} {
 				if name != "" && seen[name] {

@@ -79,7 +79,7 @@ func allOption(to *bool) *option {
 
 // verboseOption asks the summary for everything.
 func verboseOption(to *bool) *option {
-	return &option{name: "verbose", short: "v", group: forSummary, usage: "show the whole summary: the machine too, every mark, every warning", value: toggle{to}}
+	return &option{name: "verbose", short: "v", group: forSummary, usage: "show the whole summary: all rows, the machine too, what each mark means", value: toggle{to}}
 }
 
 // again returns what `ergon report` takes to show the run in this folder again, as a shell would take it. The results folder is
