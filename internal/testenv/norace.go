@@ -2,5 +2,5 @@
 
 package testenv
 
-// raceDetector tells whether the race detector is in this test binary.
-const raceDetector = false
+// RaceDetector tells whether the race detector is in this test binary.
+const RaceDetector = false

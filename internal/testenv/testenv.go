@@ -46,7 +46,7 @@ func Long(t testing.TB) {
 // Sequential leaves a long test out of `make race`, because what it tests starts no goroutine.
 func Sequential(t testing.TB) {
 	t.Helper()
-	if raceDetector {
+	if RaceDetector {
 		t.Skip("starts no goroutine, and takes long under the race detector")
 	}
 }
