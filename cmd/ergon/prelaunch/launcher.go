@@ -156,6 +156,10 @@ func (l *Launcher) ended(pid int) chan end {
 // process no longer obeys those that a terminal sends to the whole process group. words is how many of the last arguments
 // are the command.
 func (l *Launcher) Signals(words int) (<-chan launch.Signal, error) {
+	if C.prelaunch_watches() == 0 { // what this process made now would be left behind
+		_, _ = l.orders.Read(make([]byte, 1)) // the launcher says nothing more; it ends, and this process with it
+		return nil, errors.New("ergon was asked to end")
+	}
 	signal.Ignore(syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGINT, syscall.SIGHUP)
 	return l.signals, l.send(C.struct_prelaunch_order{what: C.PRELAUNCH_WATCH, number: C.int32_t(words)}, -1)
 }

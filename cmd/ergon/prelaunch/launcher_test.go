@@ -38,6 +38,7 @@ const (
 	asHolder = "holder" // holder COMMAND: holds it, says the process ids, and starts it when stdin says so
 	asCloser = "closer" // closer: closes the launcher between Hold and Start
 	asTeller = "teller" // teller COMMAND: runs it, and says which signals came
+	asSlow   = "slow"   // slow COMMAND: a teller that says how far it is, and goes on when stdin says so
 )
 
 func TestMain(m *testing.M) {
@@ -54,7 +55,12 @@ func TestMain(m *testing.M) {
 	case as == asCloser:
 		err = closerMain()
 	case as == asTeller:
-		err = tellerMain(os.Args[1:])
+		err = tellerMain(os.Args[1:], func(...any) {})
+	case as == asSlow:
+		err = tellerMain(os.Args[1:], func(words ...any) {
+			fmt.Fprintln(os.Stdout, words...)
+			_, _ = fmt.Scanln()
+		})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, as+":", err)
@@ -132,16 +138,19 @@ func holderMain(args []string) error {
 	return err
 }
 
-func tellerMain(args []string) error {
+func tellerMain(args []string, stage func(...any)) error {
 	l := taken()
+	stage(l.PID(), os.Getpid(), 0)
 	signals, err := l.Signals(len(args))
 	if err != nil {
 		return err
 	}
+	stage("watches")
 	t, err := l.Hold(launch.Command{Argv: args})
 	if err != nil {
 		return err
 	}
+	stage("held")
 	if err := t.Start(); err != nil {
 		return err
 	}
@@ -525,6 +534,111 @@ func TestEarlySignal(t *testing.T) {
 	ends(t, "runner", h.runner)
 }
 
+// TestSignalBeforeWatch has a signal that comes before the launcher reads that the runner watches, and after the runner has
+// said so. The runner has gone on, so the signal is the runner's.
+func TestSignalBeforeWatch(t *testing.T) {
+	t.Parallel()
+	h := speaker(t, asSlow, "sh", "-c", "read word; exit 6")
+	stop(t, h.Process.Pid)
+	if err := h.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	h.hear(t, "", "watches")
+	if err := h.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	h.hear(t, "", "held")
+	h.hear(t, "", "terminated false")
+	_, _ = fmt.Fprintln(h.in, "end")
+	_ = h.Wait()
+	if h.ProcessState.ExitCode() != 6 {
+		t.Errorf("became %v", h.ProcessState)
+	}
+}
+
+// TestSignalBeforeRunnerEnds has a runner that dies before it reads a signal. The command gets the signal; without a
+// command, ergon ends by it.
+func TestSignalBeforeRunnerEnds(t *testing.T) {
+	t.Parallel()
+	for _, started := range []bool{false, true} {
+		t.Run(fmt.Sprint(started), func(t *testing.T) {
+			t.Parallel()
+			ran := filepath.Join(t.TempDir(), "ran")
+			h := speaker(t, asSlow, "sh", "-c", "echo >>"+ran+"; sleep 1000 & trap 'kill -KILL $!; exit 9' TERM; echo up; wait")
+			h.hear(t, "", "watches")
+			h.hear(t, "", "held")
+			if started {
+				h.hear(t, "", "up")
+			}
+			stop(t, h.runner)
+			if err := h.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the launcher has read the signal", func() bool {
+				status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.Process.Pid))
+				return err == nil && bytes.Contains(status, []byte("ShdPnd:\t0000000000000000\n"))
+			})
+			if err := syscall.Kill(h.runner, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			_ = h.Wait()
+			status, ok := h.ProcessState.Sys().(syscall.WaitStatus)
+			if !ok || started && status.ExitStatus() != 9 || !started && status.Signal() != syscall.SIGTERM {
+				t.Errorf("became %v: %s", h.ProcessState, h.errors.String())
+			}
+			if _, err := os.Stat(ran); errors.Is(err, fs.ErrNotExist) == started {
+				t.Errorf("the command ran: %v", err)
+			}
+		})
+	}
+}
+
+// TestFlood sends more signals than the launcher can tell a runner that does not read. The end of the command is told
+// all the same, and the runner's end ends ergon.
+func TestFlood(t *testing.T) {
+	t.Parallel()
+	for _, killed := range []bool{false, true} {
+		t.Run(fmt.Sprint(killed), func(t *testing.T) {
+			t.Parallel()
+			h := speaker(t, asSlow, "sh", "-c", "trap '' USR1; echo up $$; read word; exit 6")
+			h.hear(t, "", "watches")
+			h.hear(t, "", "held")
+			if _, err := fmt.Fprintln(h.in); err != nil {
+				t.Fatal(err)
+			}
+			var command int
+			if _, err := fmt.Fscanf(h.out, "up %d\n", &command); err != nil {
+				t.Fatal(err)
+			}
+			stop(t, h.runner)
+			read := func() bool {
+				status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.Process.Pid))
+				return err == nil && bytes.Contains(status, []byte("ShdPnd:\t0000000000000000\n"))
+			}
+			for range 1500 {
+				if err := h.Process.Signal(syscall.SIGUSR1); err != nil {
+					t.Fatal(err)
+				}
+				eventually(t, "the launcher has read the signal", read)
+			}
+			_, _ = fmt.Fprintln(h.in, "end")
+			ends(t, "command", command)
+			after := syscall.SIGCONT
+			if killed {
+				after = syscall.SIGKILL
+			}
+			if err := syscall.Kill(h.runner, after); err != nil {
+				t.Fatal(err)
+			}
+			_, _ = io.Copy(io.Discard, h.out)
+			_ = h.Wait()
+			if h.ProcessState.ExitCode() != 6 {
+				t.Errorf("became %v: %s", h.ProcessState, h.errors.String())
+			}
+		})
+	}
+}
+
 // TestGroups puts commands into cgroups, as far as this machine lets us make some.
 func TestGroups(t *testing.T) {
 	g, err := cgroup.Make(fmt.Sprintf("prelaunch-test-%d", os.Getpid()))
@@ -810,7 +924,13 @@ type held struct {
 // holder starts the program that holds a command.
 func holder(t *testing.T, command ...string) *held {
 	t.Helper()
-	h := &held{Cmd: program(t, asHolder, command...)}
+	return speaker(t, asHolder, command...)
+}
+
+// speaker starts a program that begins with its process ids.
+func speaker(t *testing.T, as string, command ...string) *held {
+	t.Helper()
+	h := &held{Cmd: program(t, as, command...)}
 	h.Env = append(h.Env, "ERGON_TRACE=") // the line as users see it
 	h.Stderr = &h.errors
 	var err error
@@ -835,12 +955,30 @@ func holder(t *testing.T, command ...string) *held {
 // say gives the program a word, and waits for its answer.
 func (h *held) say(t *testing.T, word string) {
 	t.Helper()
+	h.hear(t, word, "started")
+}
+
+// hear gives the program a word, and waits until it answers what is wanted.
+func (h *held) hear(t *testing.T, word, want string) {
+	t.Helper()
 	if _, err := fmt.Fprintln(h.in, word); err != nil {
 		t.Fatal(err)
 	}
-	if line, err := h.out.ReadString('\n'); err != nil || line != "started\n" {
-		t.Fatalf("%q, %v", line, err)
+	if line, err := h.out.ReadString('\n'); err != nil || line != want+"\n" {
+		t.Fatalf("%q, %v; want %q; %v", line, err, want, h.errors.String())
 	}
+}
+
+// stop stops a process, and returns when it stands.
+func stop(t *testing.T, pid int) {
+	t.Helper()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "stopped", func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return err == nil && bytes.Contains(stat, []byte(") T "))
+	})
 }
 
 // ends waits until a process has ended.

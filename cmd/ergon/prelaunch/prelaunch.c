@@ -177,8 +177,22 @@ static char *slice(char *text, const char *end, uint32_t n, char **list) {
 	return text;
 }
 
-// started is shared with the held children: the process that is executing or has executed the command. 0 is none.
-static volatile pid_t *started;
+// Whose decision it is what becomes of ergon at a signal that ends processes.
+enum { NOBODYS, RUNNERS, LAUNCHERS };
+
+// shared is memory that the launcher, the runner and the held children share.
+static struct {
+	volatile pid_t started; // the process that is executing or has executed the command; 0 is none
+	int decides;            // NOBODYS until the runner watches or the first such signal comes, then whoever was first
+} *shared;
+
+// decides says whether it is who's decision. The first one who asks gets it for good.
+static int decides(int who) {
+	int now = NOBODYS;
+	return __atomic_compare_exchange_n(&shared->decides, &now, who, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST) || now == who;
+}
+
+int prelaunch_watches(void) { return decides(RUNNERS); }
 
 // become is the child: the process as the caller made it. It joins the cgroups, waits, and becomes the command. group is
 // the v2 cgroup that it was not born in and must join itself; empty for none.
@@ -233,9 +247,9 @@ static void become(int fd, struct prelaunch_order *order) {
 	}
 	char go;
 	if (tell(fd, words[0] ? 0 : EINVAL, PRELAUNCH_NO_GROUP) || get(fd, &go, 1)) _exit(0);
-	*started = getpid();
+	shared->started = getpid();
 	execvp(words[0], words);
-	*started = 0;
+	shared->started = 0;
 	tell(fd, errno, PRELAUNCH_NO_GROUP);
 	_exit(126);
 }
@@ -256,8 +270,10 @@ static struct {
 	int raised;
 	sigset_t relayed; // the signals that the runner is told of
 	int orders, events, errors;
+	int full;    // events has no place for the end of a child
+	int unheard; // the runner's end of events: what the runner had not read when it ended
 	int watched;            // the runner has asked for signals
-	int asked;              // without a command: the last signal that asks ergon to end
+	int asked;              // the last signal that asks ergon to end, if no runner decides what becomes of it
 	pid_t held[HELD];       // the children that the runner has not reaped; 0 is a free place
 	int told[HELD];         // the end of this child was told
 	pid_t target;           // the child that has executed the command, once it was reaped
@@ -283,9 +299,10 @@ static void die(int number) {
 	setrlimit(RLIMIT_CORE, &none);
 	prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL); // with a limit of 0 the kernel still starts a core handler (core(5))
 	signal(number, SIG_DFL);
-	sigset_t set;
-	sigemptyset(&set);
-	set_mask(&set, NULL);
+	sigset_t others; // one that came in the meantime must not be the one that ends this process
+	memset(&others, 0xff, sizeof others);
+	sigdelset(&others, number);
+	set_mask(&others, NULL);
 	kill(getpid(), number);
 	_exit(128 + number); // the first process of a container does not die of a signal
 }
@@ -343,7 +360,10 @@ static int tell_end(pid_t pid) {
 	if (syscall(SYS_waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT, &e.usage) || info.si_pid != pid) return 0;
 	e.pid = pid;
 	e.status = info.si_code == CLD_EXITED ? info.si_status << 8 : info.si_status; // without the bit for a core file
-	send(l.events, &e, sizeof e, MSG_NOSIGNAL);
+	if (send(l.events, &e, sizeof e, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EAGAIN) {
+		l.full = 1;
+		return 0;
+	}
 	return 1;
 }
 
@@ -351,6 +371,7 @@ static int64_t ns(struct timeval t) { return t.tv_sec * INT64_C(1000000000) + t.
 
 // collect tells the runner which of its children have ended, and reaps all others.
 static void collect(void) {
+	l.full = 0;
 	for (int i = 0; i < HELD; i++) {
 		if (l.held[i] && !l.told[i]) l.told[i] = tell_end(l.held[i]);
 	}
@@ -383,6 +404,7 @@ static int hold(struct prelaunch_order *order, int child) {
 	if (!pid) {
 		close(l.orders); // or the runner would not see that the launcher has ended
 		close(l.events);
+		close(l.unheard);
 		as_given();
 		become(child, order);
 	}
@@ -401,7 +423,7 @@ static int reap(pid_t pid) {
 			;
 		l.held[i] = 0;
 		if (got < 0) return -errno;
-		if (*started == pid) {
+		if (shared->started == pid) {
 			l.target = pid;
 			l.verdict = status;
 		}
@@ -454,21 +476,39 @@ static int crash(int number) {
 	       number == SIGTRAP;
 }
 
+// deadly says whether a signal asks a process to end.
 static int deadly(int number) { return number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT; }
 
+// pass gives a signal to the commands after the runner has gone. A command that is still held ends by it.
+static void pass(int number, int typed) {
+	if (deadly(number)) l.asked = number;
+	for (int i = 0; i < HELD && !typed; i++) {
+		if (l.held[i]) kill(l.held[i], number);
+	}
+}
+
 // forward passes a signal on. The terminal sends its own to the whole process group, but a hang-up to the session's leader
-// alone.
-static void forward(const struct signalfd_siginfo *s) {
+// alone. Before the runner watches, a signal that ends processes ends ergon: then there is neither a command nor a folder.
+// It returns 1 if it has looked at orders.
+static int forward(const struct signalfd_siginfo *s) {
 	int number = (int)s->ssi_signo;
 	int typed = s->ssi_code == SI_KERNEL && (number != SIGHUP || getsid(0) != getpid());
-	if (!l.words) {
-		if (deadly(number)) l.asked = number;
+	if (l.orders >= 0 && deadly(number) && decides(LAUNCHERS)) {
+		if (l.words) {
+			kill(l.runner, SIGKILL);
+			die(number);
+		}
+		l.asked = number;
 		if (!typed) kill(l.runner, number);
-	} else if (!l.watched && deadly(number)) {
-		kill(l.runner, SIGKILL); // a held child ends with it
-		die(number);
-	} else if (l.orders < 0) { // the runner has gone
-		if (!typed && *started > 0) kill(*started, number);
+		return 0;
+	}
+	int looked = deadly(number) && !l.watched && l.orders >= 0;
+	while (looked && !l.watched && obey()) // the runner has decided to watch, and is about to say so
+		;
+	if (l.orders < 0) {
+		pass(number, typed);
+	} else if (!l.words) {
+		if (!typed) kill(l.runner, number);
 	} else {
 		struct prelaunch_event e;
 		memset(&e, 0, sizeof e);
@@ -477,6 +517,25 @@ static void forward(const struct signalfd_siginfo *s) {
 		e.pid = s->ssi_code == SI_USER ? (int32_t)s->ssi_pid : 0;
 		send(l.events, &e, sizeof e, MSG_NOSIGNAL | MSG_DONTWAIT); // a full socket holds a hundred signals already
 	}
+	return looked;
+}
+
+// bury reaps the runner, and passes on the signals that it was told of and has not read. It returns how the runner ended.
+static int bury(void) {
+	int status = 0;
+	close(l.orders);
+	l.orders = -1;
+	while (waitpid(l.runner, &status, 0) < 0 && errno == EINTR)
+		;
+	struct prelaunch_event e;
+	while (recv(l.unheard, &e, sizeof e, MSG_DONTWAIT) == (ssize_t)sizeof e) {
+		if (e.signal) pass(e.signal, e.code == SI_KERNEL);
+	}
+	close(l.unheard);
+	close(l.events);
+	l.events = -1;
+	l.full = 0;
+	return status;
 }
 
 // said reads what the runner and its children have written to their stderr: all of it if whole, else the first line.
@@ -516,10 +575,10 @@ static void conclude(int status) {
 	} else {
 		snprintf(why, sizeof why, "ergon failed: exit code %d", WEXITSTATUS(status));
 	}
-	if (!l.words && l.asked) die(l.asked); // at SIGQUIT, Go exits with 2
+	if (!shared->started && l.asked) die(l.asked); // also without a command: at SIGQUIT, Go exits with 2
 	if (!l.words && !WIFSIGNALED(status) && WEXITSTATUS(status) != 2) _exit(WEXITSTATUS(status)); // 2 is a crash of Go
 	if (!l.words && WIFSIGNALED(status) && !crash(WTERMSIG(status))) die(WTERMSIG(status));
-	if (l.words && *started) {
+	if (l.words && shared->started) {
 		char set[256] = "";
 		limits(set, sizeof set);
 		dprintf(2, "ergon: the measurement is incomplete: %s%s; the exit code is the command's\n", why, set);
@@ -545,21 +604,18 @@ static int all_ended(void) {
 static void serve(int signals) {
 	int status = 0; // the runner's
 	for (;;) {
-		struct pollfd p[2] = {{signals, POLLIN, 0}, {l.orders, POLLIN, 0}}; // a negative descriptor is left out
-		if (poll(p, 2, -1) < 0) continue;
+		// a negative descriptor is left out
+		struct pollfd p[3] = {{signals, POLLIN, 0}, {l.orders, POLLIN, 0}, {l.full ? l.events : -1, POLLOUT, 0}};
+		if (poll(p, 3, -1) < 0) continue;
+		if (p[2].revents) collect();
 		struct signalfd_siginfo s;
 		if (p[0].revents && read(signals, &s, sizeof s) == (ssize_t)sizeof s) {
 			if (s.ssi_signo == SIGCHLD)
 				collect();
-			else
-				forward(&s);
+			else if (forward(&s))
+				continue; // the order that poll has seen may be carried out already
 		}
-		if (p[1].revents && !obey()) {
-			close(l.orders);
-			l.orders = -1;
-			while (waitpid(l.runner, &status, 0) < 0 && errno == EINTR)
-				;
-		}
+		if (p[1].revents && !obey()) status = bury();
 		if (l.orders >= 0) continue;
 		if (!(l.finished && l.end.what == PRELAUNCH_FINISH) && !all_ended()) continue;
 		conclude(status);
@@ -664,8 +720,8 @@ static void launch(char **words, int argc, char **argv) {
 		struct rlimit enough = {LEAST_FILES, l.files.rlim_max};
 		l.raised = !setrlimit(RLIMIT_NOFILE, &enough);
 	}
-	started = mmap(NULL, sizeof *started, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (started == MAP_FAILED || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, orders) ||
+	shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, orders) ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, events) || pipe2(errors, O_CLOEXEC | O_NONBLOCK))
 		unmeasured(words, strerror(errno));
 	int *const ends[] = {&orders[0], &orders[1], &events[0], &events[1], &errors[0], &errors[1]};
@@ -700,7 +756,6 @@ static void launch(char **words, int argc, char **argv) {
 	}
 	int failed = errno;
 	close(orders[0]);
-	close(events[0]);
 	close(errors[1]);
 	sigset_t heard = l.relayed;
 	sigaddset(&heard, SIGCHLD);
@@ -715,6 +770,7 @@ static void launch(char **words, int argc, char **argv) {
 	signal(SIGCHLD, SIG_DFL); // a caller may ignore it, and then no child could be waited for
 	l.orders = orders[1];
 	l.events = events[1];
+	l.unheard = events[0];
 	l.errors = errors[0];
 	serve(signals);
 }

@@ -22,13 +22,17 @@ struct prelaunch {
 
 extern struct prelaunch prelaunch;
 
+// prelaunch_watches says that the runner is about to send PRELAUNCH_WATCH. It returns 0 if a signal that ends processes was
+// first: then the launcher ends this process.
+int prelaunch_watches(void);
+
 // What the runner asks of the launcher.
 enum {
 	PRELAUNCH_HOLD,       // make a child, born in the v2 cgroup whose folder is text; the child's end of a socket comes with it
 	PRELAUNCH_REAP,       // reap the child number, which has ended or will at once
 	PRELAUNCH_ADOPT,      // become the parent of the commands' orphans, and reap them as soon as they end
 	PRELAUNCH_ORPHANS,    // say what the orphans have used that were reaped since the last time
-	PRELAUNCH_WATCH,      // from now on a signal that ends processes is an event; the last number arguments are the command
+	PRELAUNCH_WATCH,      // prelaunch_watches has said that signals which end processes are events; the last number arguments are the command
 	PRELAUNCH_FINISH,     // end as soon as the runner has: with the exit code number, or by the signal
 	PRELAUNCH_FOLLOW,     // end as the started command ends
 	PRELAUNCH_UNMEASURED, // as soon as the runner has ended, become the command; text says why it is not measured
