@@ -61,6 +61,10 @@ type Ledger struct {
 	GroupTimeSource   string   `json:"group_time_source,omitempty"`
 	GroupMemoryPeak   *float64 `json:"group_memory_peak,omitempty"`
 	GroupMemorySource string   `json:"group_memory_source,omitempty"`
+	// GroupLacks bounds the CPU time that GroupTime lacks because the target began outside its cgroup and was moved into it,
+	// in s. What the target was charged with before the move is not in GroupMemoryPeak. GroupLacks is nil if the target began
+	// in the cgroup.
+	GroupLacks *float64 `json:"group_lacks,omitempty"`
 
 	// These fields describe the effect of a CPU quota on the target. Quota is in s/s, and QuotaSource is its file.
 	// QuotaPeriods counts the periods in which a process of the cgroup ran. QuotaStops counts the periods in which the

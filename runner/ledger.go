@@ -62,6 +62,39 @@ func sinceStart(user, system, before time.Duration) (*float64, *float64) {
 	return &u, &s
 }
 
+// move is what a target used before it was moved into its cgroup. The kernel may take 10 ms and more for the move, and the
+// target runs meanwhile. least and most bound its CPU time outside the cgroup.
+type move struct {
+	moved       bool
+	least, most time.Duration
+}
+
+// watch compares the target's clock with its cgroup's just after the move. The clock runs on while they are read.
+func (m *move) watch(pid int, g *cgroup.Group) {
+	m.moved = true
+	first, ok := launch.CPUTime(pid)
+	counted, err := g.CPUTime()
+	if err != nil || !ok {
+		return
+	}
+	last, ok := launch.CPUTime(pid)
+	if !ok {
+		last = first
+	}
+	m.least, m.most = max(0, first-counted.Total), max(0, last-counted.Total)
+}
+
+// enter adds to the ledger what the cgroup did not count.
+func (m *move) enter(l *datamodel.Ledger) {
+	if !m.moved {
+		return
+	}
+	l.GroupLacks = seconds(m.most - m.least)
+	if l.GroupTime != nil {
+		*l.GroupTime += m.least.Seconds()
+	}
+}
+
 // quota is the limit of CPU time that applies to the target.
 type quota struct {
 	of     *cgroup.Quota // nil without a quota

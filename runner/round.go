@@ -36,6 +36,7 @@ type round struct {
 	quota    quota
 	// before is the CPU time that the target's process had used before it executed the command.
 	before    time.Duration
+	move      move
 	held      bool                      // the target's process id was known before it started
 	described bool                      // Host was called
 	host      <-chan datamodel.HostInfo // gives the full description of the machine
@@ -105,6 +106,8 @@ func (o *round) measure(ctx context.Context) (Report, error) {
 	if !o.held { // its process id was unknown until now
 		if err := o.group.Add(o.target.PID()); err != nil {
 			o.warn("target", "its cgroup could not be used: "+err.Error())
+		} else {
+			o.move.watch(o.target.PID(), o.group)
 		}
 		o.readings.follow(o.target.PID())
 	}

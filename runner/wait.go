@@ -111,6 +111,7 @@ func (o *round) reap(began time.Time) error {
 	}
 	o.state = state
 	o.ledger = entries(wall, o.before, state, o.group)
+	o.move.enter(&o.ledger)
 	o.quota.enter(&o.ledger)
 	if o.orphans.adopted {
 		o.ledger.OrphansTime, o.ledger.OrphansUserTime = seconds(o.orphans.time), seconds(o.orphans.user)

@@ -96,7 +96,7 @@ func (h *host) atLeastRusage(chosen datamodel.Metric, waited modeTimes, w *doubt
 	if chosen.Reason != "" || math.IsNaN(waited.total) || chosen.Value >= waited.total {
 		return chosen
 	}
-	if wellBelow(chosen.Value, waited.total) {
+	if wellBelow(chosen.Value+h.uncounted(), waited.total) {
 		w.add("target/cpu_time", "%s gave %.4g s of CPU time, less than the %.4g s of the processes waited for: "+
 			"the larger value is used", chosen.Source, chosen.Value, waited.total)
 	}
@@ -105,6 +105,12 @@ func (h *host) atLeastRusage(chosen datamodel.Metric, waited modeTimes, w *doubt
 
 // wellBelow reports whether a CPU time is below the CPU time of wait4 by more than the error of both.
 func wellBelow(cpu, waited float64) bool { return cpu < 0.95*waited && waited-cpu > 0.010 }
+
+// uncounted bounds the CPU time in s that the cgroup did not count, because the target was moved into it after its start.
+func (h *host) uncounted() float64 {
+	v, _ := have(h.Ledger.GroupLacks)
+	return orZero(v)
+}
 
 // findLeft reports whether the command, or a part of it, left the cgroup that ergon made for it. Then a look has seen a
 // process outside, or the cgroup counted less CPU time than the processes that were waited for used. It is false if
@@ -116,7 +122,7 @@ func (h *host) findLeft() bool {
 		}
 	}
 	if counted, ok := have(h.Ledger.GroupTime); ok {
-		return wellBelow(counted, h.waited().total)
+		return wellBelow(counted+h.uncounted(), h.waited().total)
 	}
 	read, how := h.targetTime(datamodel.CPUTime, sensors.TargetCPU)
 	return how == sensors.ByCgroup && wellBelow(read.Value, h.waited().total)

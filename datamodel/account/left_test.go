@@ -32,6 +32,8 @@ func TestLeft(t *testing.T) {
 		{"more than was waited for", waited(datamodel.Ledger{GroupTime: new(2.0)}), nil, false},
 		{"the error of both", waited(datamodel.Ledger{GroupTime: new(0.69)}), nil, false},
 		{"left", waited(datamodel.Ledger{GroupTime: new(0.1)}), nil, true},
+		{"moved into it after its start", waited(datamodel.Ledger{GroupTime: new(0.6), GroupLacks: new(0.1)}), nil, false},
+		{"left after it was moved", waited(datamodel.Ledger{GroupTime: new(0.1), GroupLacks: new(0.1)}), nil, true},
 		{"left, as sampled", waited(datamodel.Ledger{}), read(sensors.ByCgroup, 0.1), true},
 		{"perf follows everywhere", waited(datamodel.Ledger{}), read(sensors.ByPerf, 0.1), false},
 		{"the walk sees less", waited(datamodel.Ledger{}), read(sensors.ByWalk, 0.1), false},

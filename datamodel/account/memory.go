@@ -22,7 +22,8 @@ func (h *host) charge() datamodel.Metric {
 	case m.Reason != "" && h.find(sensors.TargetChargePeak) != nil:
 		m = missing(name, units.Byte, because("the command had no memory cgroup of its own"))
 	}
-	if m.Reason == "" && h.left {
+	// What the target was charged with before it was moved into the cgroup stays outside.
+	if m.Reason == "" && (h.left || h.Ledger.GroupLacks != nil) {
 		m = m.Least(math.NaN())
 	}
 	return m

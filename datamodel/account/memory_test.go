@@ -100,6 +100,12 @@ func TestPeakMemory(t *testing.T) {
 			8, sensors.Sampled, datamodel.LowerBound, none, 90,
 		},
 		{
+			"moved into the cgroup after its start: what it was charged with before stays outside",
+			datamodel.Ledger{MaxRSS: new(50.0), GroupMemoryPeak: new(60.0), GroupLacks: new(0.0)},
+			map[string]float64{"memory_peak": 70, "memory_mapped": 3},
+			70, sensors.Sampled, datamodel.LowerBound, none, 60,
+		},
+		{
 			"left the cgroup",
 			datamodel.Ledger{MaxRSS: new(5.0), GroupMemoryPeak: new(1.0)},
 			map[string]float64{"memory_peak": 300, "processes_outside": 2},
