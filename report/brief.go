@@ -120,9 +120,7 @@ func cpuItem(r datamodel.Result, s map[string]datamodel.Metric) *item {
 		return nil
 	}
 	e := figured("cpu", cellOf(m))
-	if m.Bound == "" {
-		e.figure = elapsedTime(m.Value)
-	}
+	e.figure = timeOf(m)
 	if rested(s) {
 		if c := memory(r.Run.Host, s[datamodel.PeakMemory]); c.known() {
 			sign, _ := mark(c.from)
@@ -250,12 +248,13 @@ func decimal(v float64, decimals int) string {
 	return strconv.FormatFloat(v, 'f', decimals, 64)
 }
 
-// elapsedTime formats a time in three digits: "86.0 s", and from 1000 s on "17 h 10 min".
-func elapsedTime(s float64) string {
-	if s >= 59.95 && s < 999.5 {
-		return decimal(s, 1) + " s"
+// timeOf formats a time in three digits: "86.0 s", and from 1000 s on "17 h 10 min". A bound has its sign.
+func timeOf(m datamodel.Metric) string {
+	t := units.TextOf(m.Value, m.Unit)
+	if m.Value >= 59.95 && m.Value < 999.5 {
+		t = units.Text{Number: decimal(m.Value, 1), Unit: "s"}
 	}
-	return units.Format(s, units.Second)
+	return bounded(t, m.Bound).String()
 }
 
 // percent formats a share without decimals.
@@ -291,7 +290,7 @@ func writeBrief(w io.Writer, r datamodel.Result, o Options) error {
 		p.width = min(briefWidth, o.Width)
 	}
 	s := summary(r)
-	p.ended(r.Run)
+	p.ended(r.Run, s[datamodel.WallTime])
 	p.items(items(r, s), names(r))
 	p.doubts(r.Run.Warnings)
 	if o.Processes { // a table is as wide as the terminal
@@ -309,11 +308,11 @@ func writeBrief(w io.Writer, r datamodel.Result, o Options) error {
 	return p.err
 }
 
-// ended writes the first line: the command, and on the right how it ended and when.
-func (p *page) ended(run datamodel.Run) {
+// ended writes the first line: the command, and on the right how it ended and after what time.
+func (p *page) ended(run datamodel.Run, wall datamodel.Metric) {
 	how := p.plain(middle(verdict(run), max(leastCommand, p.width/2), "…"))
-	if run.WallTime != nil {
-		how += p.plain(" · ") + p.plain(elapsedTime(*run.WallTime))
+	if wall.Provenance != sensors.Missing {
+		how += p.plain(" · " + timeOf(wall))
 	}
 	if columns(how) > p.width-2 {
 		how = middle(how, p.width-2, p.plain("…"))

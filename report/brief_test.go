@@ -209,6 +209,14 @@ func TestBriefSays(t *testing.T) {
 	r := trained()
 	r.Run.Spark["target_cpu"] = course(1, 2)
 	f("two points", r, "not max 2.0")
+	unfinished := set(vm(), entry{"wall_time", 83.4, sensors.FromCounter, ""})
+	unfinished.Run.Outcome, unfinished.Run.ExitCode, unfinished.Run.WallTime = datamodel.ProfilerFailed, nil, nil
+	for i, m := range unfinished.Tree.First(datamodel.RunLevel).Metrics {
+		if m.Name == "wall_time" {
+			unfinished.Tree.First(datamodel.RunLevel).Metrics[i] = m.Least(math.NaN())
+		}
+	}
+	f("an end that nobody saw", unfinished, "ergon failed · ≥ 83.4 s\n")
 	f("signal", killed(), "time limit, ended by SIGTERM · 5.00 s\n  ran longer than 5 s\n")
 }
 

@@ -75,7 +75,7 @@ func TestBaseline(t *testing.T) {
 	t.Parallel()
 	machine := testenv.Begin(t)
 	sysfs, dir := meter(t), t.TempDir()
-	c := command(t, newMark(), "ergon", "--path.sysfs", sysfs, "-o", dir, "--progress", "plain", "--baseline", "1s,both", "sleep", "0.5")
+	c := command(t, newMark(), "ergon", "-v", "--path.sysfs", sysfs, "-o", dir, "--progress", "plain", "--baseline", "1s,both", "sleep", "0.5")
 	out, err := c.CombinedOutput()
 	over := time.Now()
 	if err != nil {
@@ -168,7 +168,7 @@ func TestBaselineInterrupted(t *testing.T) {
 			t.Run(way+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				sysfs, dir, mark := meter(t), t.TempDir(), newMark()
-				c := command(t, mark, "ergon", "--path.sysfs", sysfs, "-o", dir, "--progress", "plain",
+				c := command(t, mark, "ergon", "-v", "--path.sysfs", sysfs, "-o", dir, "--progress", "plain",
 					"--baseline", runner.MaxBaseline.String(), "touch", filepath.Join(dir, "made"))
 				c.Env = append(c.Env, env...)
 				out, err := c.StderrPipe()
@@ -282,7 +282,7 @@ func TestStoppedTime(t *testing.T) {
 		t.Fatalf("status %#x: %s", status, k.stderr.String())
 	}
 	whole := time.Since(before).Seconds()
-	if !strings.Contains(k.stderr.String(), "\n    stopped ") {
+	if !strings.Contains(k.stderr.String(), "\n  stopped ") {
 		t.Errorf("not in the summary: %s", k.stderr.String())
 	}
 	r, err := store.Load(filepath.Dir(only(t, dir, store.ManifestFile)))
