@@ -64,8 +64,11 @@ func TestEnergyByPackage(t *testing.T) {
 		t.Skip(err) // only one CPU
 	}
 	zones := filepath.Join(sys, "class/powercap")
-	script := `i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done
-echo 600000000 >` + zones + `/intel-rapl:0/energy_uj; echo 1000000000 >` + zones + `/intel-rapl:1/energy_uj`
+	// Each step is a rise that the greatest rate allows between any two readings: 30 J at 5 kW take 6 ms.
+	script := `for n in 1 2 3 4 5 6 7 8 9 10; do
+i=0; while [ $i -lt 40000 ]; do i=$((i+1)); done
+echo $((500+10*n))000000 >` + zones + `/intel-rapl:0/energy_uj; echo $((700+30*n))000000 >` + zones + `/intel-rapl:1/energy_uj
+done`
 	c := command(t, newMark(), "ergon", "--path.sysfs", sys, "-o", dir, taskset, "-c", "0", "sh", "-c", script)
 	// A unified hierarchy beside v1 would be used first, so it is covered.
 	c.Args = append([]string{"sh", "-c", `cd /sys/fs/cgroup/unified 2>/dev/null && mount -t tmpfs none . && cd -; exec "$@"`, "sh"}, c.Args...)
