@@ -295,6 +295,8 @@ func (s *Series) WhyNoDelta() string {
 		return "only one reading; a counter needs two"
 	case s.delta() > math.MaxFloat64:
 		return "too large for a number"
+	case s.sensor.Unit == units.Joule && s.delta() == 0 && s.isOdd:
+		return "the counter moved in the last reading only, which does not fit the ones before"
 	case s.sensor.Unit == units.Joule && s.delta() == 0 && s.Dead():
 		return fmt.Sprintf("the counter did not move in %s: no meter", units.Brief(s.Span()))
 	case s.sensor.Unit == units.Joule && s.delta() == 0:
@@ -304,9 +306,10 @@ func (s *Series) WhyNoDelta() string {
 	return ""
 }
 
-// Stood reports whether an energy counter had the time to move and did not.
+// Stood reports whether an energy counter had the time to move and did not. A counter whose last reading was set aside did
+// move.
 func (s *Series) Stood() bool {
-	return s.sensor.Kind == sensors.Counter && s.sensor.Unit == units.Joule && s.count > 0 && s.delta() == 0 &&
+	return s.sensor.Kind == sensors.Counter && s.sensor.Unit == units.Joule && s.count > 0 && s.delta() == 0 && !s.isOdd &&
 		(s.steps > 0 || s.sensor.OfTarget) && s.Span() > 0
 }
 

@@ -218,6 +218,7 @@ func TestCounter(t *testing.T) {
 			ID: "cpu/user", Family: "cpu", Name: "user", Unit: units.Second, Kind: sensors.Counter, MaxRate: 1,
 		}, every(ms, 3), []float64{1, 1.015625, 1.03125}, 0.03125, "", 3, 0, "", 0},
 		{"stuck energy", joules(262144, 1000), every(sec, 3), []float64{7, 7, 7}, nan, "did not move in 2s", 3, 0, "", 0},
+		{"impossible rise of stuck energy at the end", joules(262144, 1000), every(sec, 4), []float64{7, 7, 7, 99999}, nan, "moved in the last reading only", 3, 1, "not possible", 1},
 		{"times that go back", bytesRead(), []time.Duration{0, 5 * sec, sec, 6 * sec}, []float64{0, 5, 6, 7}, 7, "", 3, 1, "earlier time", 1},
 		{"two at the same time", bytesRead(), []time.Duration{0, 0, sec}, []float64{0, 5, 6}, 6, "", 3, 0, "", 0},
 		{"too large", bytesRead(), every(sec, 4), []float64{0, 1.7e308, 0, 1.7e308}, 1.7e308, "", 3, 1, "stepped back", 1},
