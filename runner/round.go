@@ -307,11 +307,29 @@ func (o *round) settle() {
 		o.run.Outcome = datamodel.Done
 	}
 	o.noteEnding()
-	n, _ := o.group.Leave() // process tries again: a process that was killed may not have ended yet
-	o.ledger.Survivors = count(n)
-	if n > 0 {
-		o.warn("target", fmt.Sprintf("%d of its processes still run; what they do from now on is not included", n))
+	o.ledger.Survivors = o.survivors()
+	if n := o.ledger.Survivors; n != nil && *n > 0 {
+		o.warn("target", fmt.Sprintf("%.0f of its processes still run; what they do from now on is not included", *n))
 	}
+}
+
+// survivors counts the processes of the ended target that still run, and dissolves its cgroup. Without a cgroup, they are the
+// descendants of the process that adopts orphans. It returns nil if the number is unknown.
+func (o *round) survivors() *float64 {
+	grouped := len(o.group.Folders()) > 0
+	n, _ := o.group.Leave() // process tries again: a process that was killed may not have ended yet
+	left := o.ledger.OrphansLeft
+	if grouped || left != nil && *left == 0 {
+		return count(n)
+	} else if left == nil {
+		return nil
+	}
+	ours := append(o.sampler.pids(), os.Getpid())
+	pids, err := launch.Descendants(o.parent(), append(ours, o.orphans.others...)...)
+	if err != nil {
+		return nil
+	}
+	return count(len(pids))
 }
 
 // report makes the report for the caller.

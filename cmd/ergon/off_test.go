@@ -3,9 +3,11 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -155,5 +157,44 @@ p=$(sh -c 'sleep 0.01 >&- & echo $!'); while kill -0 $p 2>&-; do :; done; done`)
 				t.Errorf("%v for %d daemons that live 10 ms each", took, daemons)
 			}
 		})
+	}
+}
+
+// TestSurvivorsAreTold leaves a process behind, and then none. The number is told with and without a cgroup.
+func TestSurvivorsAreTold(t *testing.T) {
+	t.Parallel()
+	dir, program := openToAll(t)
+	for _, left := range []bool{true, false} {
+		for _, grouped := range []bool{true, false} {
+			out := filepath.Join(t.TempDir(), "out")
+			script := "sleep 0.05 >&- 2>&- & wait"
+			if left {
+				script = "sleep 1000 >&- 2>&- & echo $! >&3"
+			}
+			c := command(t, newMark(), program, "-v", "--no-save", "sh", "-c", script)
+			c.Dir = dir
+			if !grouped && os.Getuid() == 0 { // root gets a cgroup
+				c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+			}
+			pid, err := os.Create(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var stderr strings.Builder
+			c.ExtraFiles, c.Stderr = []*os.File{pid}, &stderr
+			if err := c.Run(); err != nil {
+				t.Fatal(err, stderr.String())
+			}
+			if told := strings.Contains(stderr.String(), "1 of its processes still run"); told != left {
+				t.Errorf("left %v, a cgroup %v: told %v: %s", left, grouped, told, stderr.String())
+			}
+			b, err := os.ReadFile(out)
+			if n, bad := strconv.Atoi(strings.TrimSpace(string(b))); left && err == nil && bad == nil {
+				err = syscall.Kill(n, syscall.SIGKILL)
+			}
+			if err := errors.Join(err, pid.Close()); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
