@@ -128,7 +128,7 @@ func digest(
 			if s.Unread {
 				unread = errors.Join(unread, s.Err)
 			}
-			restarts = widest(restarts, s.Gaps)
+			restarts = common(restarts, s.Gaps)
 			if len(s.Gaps) > 0 {
 				recount(run.Sources, s)
 			}
@@ -176,13 +176,14 @@ func digest(
 	return made, unread, err
 }
 
-// widest joins the gaps of one more source to those of the others. Each restart of the sampler makes a gap in every source.
-func widest(all, more []store.Gap) []store.Gap {
+// common joins the gaps of one more source to those of the others. Each restart of the sampler makes a gap in every source.
+// What is left is the time in which no source has a reading: a source with rare readings has the longest gap, but lost least.
+func common(all, more []store.Gap) []store.Gap {
 	for i, g := range more {
 		if i == len(all) {
 			all = append(all, g)
 		}
-		all[i].From, all[i].To = min(all[i].From, g.From), max(all[i].To, g.To)
+		all[i].From, all[i].To = max(all[i].From, g.From), min(all[i].To, g.To)
 	}
 	return all
 }
