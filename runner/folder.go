@@ -28,19 +28,26 @@ func (f *folder) make(results string, run *datamodel.Run, fresh func() string, a
 	f.run, err = newDir(results, run, fresh, a)
 	if errors.Is(err, os.ErrExist) {
 		return err
-	} else if err != nil {
+	}
+	if err == nil {
+		err = f.makeSpool(run)
+	}
+	if err != nil {
 		return fmt.Errorf("results folder: %w: choose another with -o DIR, or keep nothing with --no-save", err)
 	}
+	return nil
+}
+
+// makeSpool makes the folder for the readings in the run's folder, locks it, and reserves the space for the end.
+func (f *folder) makeSpool(run *datamodel.Run) (err error) {
 	if f.spool, err = f.run.Make(store.SpoolFolder); err != nil {
-		return fmt.Errorf("results folder: %w", err)
+		return err
 	}
 	if err := f.spool.Lock(); err != nil {
-		return fmt.Errorf("results folder: %w", err)
+		return err
 	}
-	if f.room, err = store.ReserveState(f.spool, 4*len(strings.Join(run.Command, ""))); err != nil {
-		return fmt.Errorf("results folder: %w", err)
-	}
-	return nil
+	f.room, err = store.ReserveState(f.spool, 4*len(strings.Join(run.Command, "")))
+	return err
 }
 
 // dir returns the path of the run's folder, or "" if nothing is kept.

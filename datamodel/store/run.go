@@ -295,7 +295,7 @@ func below(dirs []string, prefix string, note func(error)) (found []string) {
 	for _, dir := range dirs {
 		entries, err := named(dir, prefix)
 		if err != nil && note != nil {
-			note(fmt.Errorf("its runs are left out: %w", err))
+			note(fmt.Errorf("%w: no run below it can be shown", err))
 		}
 		found = append(found, entries...)
 	}

@@ -41,7 +41,7 @@ func ReserveState(spool *Folder, more int) (*Room, error) {
 	}
 	r := &Room{file: file, path: filepath.Join(spool.path, stateFile)}
 	if _, err := file.Write(bytes.Repeat([]byte{' '}, stateRoom+more)); err != nil {
-		return nil, errors.Join(fmt.Errorf("write: %w", err), r.Close())
+		return nil, errors.Join(err, r.Close()) // it names the file
 	}
 	return r, nil
 }
