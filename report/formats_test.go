@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -173,11 +174,13 @@ func FuzzWriters(f *testing.F) {
 	s := schema(f)
 	f.Fuzz(func(t *testing.T, name string, width int, unicode bool) {
 		r := hostile(name)
-		o := report.Options{Width: width, Unicode: unicode, Results: name}
-		text := render(t, "long", r, o)
-		checkQuiet(t, text)
-		if !unicode && strings.IndexFunc(text, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
-			t.Fatalf("not ASCII: %q", text)
+		o := report.Options{Width: width, Unicode: unicode, Results: name, Again: name}
+		for _, format := range []string{"text", "long"} {
+			text := render(t, format, r, o)
+			checkQuiet(t, text)
+			if !unicode && strings.IndexFunc(text, func(r rune) bool { return r >= utf8.RuneSelf }) >= 0 {
+				t.Fatalf("not ASCII: %q", text)
+			}
 		}
 		doc := render(t, "json", r, o)
 		checkQuiet(t, doc)
@@ -213,12 +216,15 @@ func FuzzNumbers(f *testing.F) {
 			r.Tree.First(datamodel.RunLevel).Metrics[i] = m
 		}
 		r.Run.Spark = map[string][]*float64{"cpu": course(v, wall, v, 1, wall), "power": course(wall, v, -v, v)}
+		for _, name := range []string{"target_power", "target_cpu", "target_memory", "target_disk"} {
+			r.Run.Spark[name] = course(v, wall, -v, 0, wall)
+		}
 		if err := s.Validate(parse(t, render(t, "json", r, report.Options{All: true}))); err != nil {
 			t.Fatal(err)
 		}
 		checkCSV(t, render(t, "csv", r, report.Options{All: true}))
 		checkHTML(t, render(t, "html", r, report.Options{}))
-		for _, format := range []string{"text", "markdown", "html"} {
+		for _, format := range []string{"text", "long", "markdown", "html"} {
 			out := render(t, format, r, report.Options{Unicode: true})
 			if at := notNumber.FindStringIndex(out); at != nil {
 				t.Fatalf("%s shows %q", format, out[max(0, at[0]-40):at[1]])
@@ -229,10 +235,15 @@ func FuzzNumbers(f *testing.F) {
 
 // TestColor tests that Color adds only colors, and that each ends on its line.
 func TestColor(t *testing.T) {
-	for _, r := range []datamodel.Result{vm(), server(), failed(), samplerFailed(), notFound(), build(), hostile(evil)} {
-		plain := render(t, "long", r, report.Options{Width: 100, Unicode: true})
+	all := []datamodel.Result{vm(), server(), failed(), samplerFailed(), notFound(), build(), hostile(evil), doubted(trained())}
+	for i, r := range slices.Concat(all, all) {
+		format := "text"
+		if i >= len(all) {
+			format = "long"
+		}
+		plain := render(t, format, r, report.Options{Width: 100, Unicode: true})
 		checkQuiet(t, plain)
-		colored := render(t, "long", r, report.Options{Width: 100, Unicode: true, Color: true})
+		colored := render(t, format, r, report.Options{Width: 100, Unicode: true, Color: true})
 		var stripped strings.Builder
 		for _, line := range strings.SplitAfter(colored, "\n") {
 			parts := strings.Split(line, "\x1b[")
