@@ -33,6 +33,19 @@ func letters() []letter {
 			return strconv.FormatFloat(v/per, 'f', decimals, 64)
 		}
 	}
+	// Faults and switches are no part of the summary: the command's node has them.
+	events := func(name string) func(datamodel.Result) string {
+		return func(r datamodel.Result) string {
+			if r.Tree == nil {
+				return "-"
+			}
+			target := r.Tree.Find(datamodel.DeviceLevel, "target")
+			if target == nil || math.IsNaN(target.Metric(name).Value) {
+				return "-"
+			}
+			return strconv.FormatFloat(target.Metric(name).Value, 'f', 0, 64)
+		}
+	}
 	none := func(datamodel.Result) string { return "-" }
 	return []letter{
 		{'e', "elapsed time, s", amount(datamodel.WallTime, 1, 2)},
@@ -44,10 +57,10 @@ func letters() []letter {
 		{'J', "energy: the command's share if it is known, else the machine's, J", energyOf},
 		{'W', "power of the machine, W", amount(datamodel.Power, 1, 2)},
 		{'G', "energy of the GPUs, J", amount(datamodel.GPUEnergy, 1, 2)},
-		{'F', "page faults that read a disk", amount(datamodel.MajorFaults, 1, 0)},
-		{'R', "other page faults", amount(datamodel.MinorFaults, 1, 0)},
-		{'w', "voluntary context switches", amount(datamodel.VoluntarySwitches, 1, 0)},
-		{'c', "involuntary context switches", amount(datamodel.InvoluntarySwitches, 1, 0)},
+		{'F', "page faults that read a disk", events(datamodel.MajorFaults)},
+		{'R', "other page faults", events(datamodel.MinorFaults)},
+		{'w', "voluntary context switches", events(datamodel.VoluntarySwitches)},
+		{'c', "involuntary context switches", events(datamodel.InvoluntarySwitches)},
 		{'I', "blocks of 512 bytes read from disks", amount(datamodel.DiskRead, 512, 0)},
 		{'O', "blocks of 512 bytes written to disks", amount(datamodel.DiskWrite, 512, 0)},
 		{'x', "exit code; none if a signal ended the command", exitCode},

@@ -34,6 +34,13 @@ func TestLine(t *testing.T) {
 	f("%M %I %O", "3072 2 -")
 	f("%J %W %G", "400.00 12.35 -")
 	f("%x %C", "3 a b c")
+	f("%F %R %w %c", "- - - -")
+	r.Tree = &datamodel.Node{Level: datamodel.HostLevel, Children: []*datamodel.Node{{Level: datamodel.DeviceLevel, Name: "target", Metrics: []datamodel.Metric{
+		{Name: datamodel.MinorFaults, Value: 164},
+		{Name: datamodel.VoluntarySwitches, Value: 8},
+		{Name: datamodel.InvoluntarySwitches, Value: 2},
+	}}}}
+	f("%F %R %w %c", "- 164 8 2")
 	f(`%%\t\\\n`, "%\t\\\n")
 	f(report.Posix, "real 3661.24\nuser 1.00\nsys 0.25")
 	wrong := func(format, want string) {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -196,5 +197,18 @@ func TestSurvivorsAreTold(t *testing.T) {
 				t.Error(err)
 			}
 		}
+	}
+}
+
+// TestLineHasFaultsAndSwitches asks for the letters of GNU time that count faults and switches.
+func TestLineHasFaultsAndSwitches(t *testing.T) {
+	t.Parallel()
+	out, err := command(t, newMark(), "ergon", "--no-save", "-f", "%F %R %w %c", "sleep", "0.01").CombinedOutput()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var major, minor, voluntary, involuntary int
+	if n, err := fmt.Sscan(string(out), &major, &minor, &voluntary, &involuntary); n != 4 || minor == 0 || voluntary == 0 {
+		t.Errorf("%q: %v", out, err)
 	}
 }
