@@ -136,6 +136,16 @@ func TestFewProcesses(t *testing.T) {
 	}
 }
 
+// TestNoMoreProcesses allows a single process. The line that tells why nothing is measured names the limit.
+func TestNoMoreProcesses(t *testing.T) {
+	t.Parallel()
+	c := inGroup(t, pidsGroup(t, 1), "ergon", "-q", "--no-save", "sh", "-c", "exit 3")
+	out, err := c.CombinedOutput()
+	if status := statusOf(t, err); status.ExitStatus() != 3 || !strings.Contains(string(out), "no more processes may be started (ulimit -u, or pids.max of the cgroup)") {
+		t.Errorf("%#x: %s", status, out)
+	}
+}
+
 // TestAllProcessesTaken lets the command take every process that is left. Whatever becomes of ergon, the command's code counts.
 func TestAllProcessesTaken(t *testing.T) {
 	t.Parallel()

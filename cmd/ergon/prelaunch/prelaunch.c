@@ -765,6 +765,7 @@ static void launch(char **words, int argc, char **argv) {
 		kill(l.runner, SIGKILL);
 		waitpid(l.runner, NULL, 0);
 	}
+	if (l.runner < 0 && failed == EAGAIN) unmeasured(words, "no more processes may be started (ulimit -u, or pids.max of the cgroup)");
 	if (signals < 0 || (signals = above(signals)) < 0) unmeasured(words, strerror(failed));
 	secure_as_given();
 	signal(SIGCHLD, SIG_DFL); // a caller may ignore it, and then no child could be waited for
