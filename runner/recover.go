@@ -108,7 +108,11 @@ func finish(f *store.Folder, run *datamodel.Run, others bool) (made account.Resu
 		err = files.SaveManifest(*run)
 	}
 	if err == nil && unread != nil {
-		return made, fmt.Errorf("the result is incomplete, so the readings stay in %s: %w (make them readable, then recover the run again)", spool.Path(), unread)
+		way := "make them readable, then recover the run again"
+		if errors.Is(unread, store.ErrDamaged) {
+			way = "what could be read is in the result; replace the damaged file by a copy if there is one, then recover the run again"
+		}
+		return made, fmt.Errorf("the result is incomplete, so the readings stay in %s: %w (%s)", spool.Path(), unread, way)
 	}
 	if err == nil {
 		err = errors.Join(store.RemoveSpool(f), f.RemoveTemps())

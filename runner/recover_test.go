@@ -51,6 +51,29 @@ func killed(t *testing.T, results, id string) *store.Folder {
 	return f
 }
 
+// TestRecoverOfDamage flips a bit in a spool. The message does not advise to make readable what is damaged.
+func TestRecoverOfDamage(t *testing.T) {
+	f := killed(t, t.TempDir(), "id")
+	dir := f.Path()
+	f.Close()
+	path := filepath.Join(dir, store.SpoolFolder, "cpu.arrows")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := bytes.Index(b, []byte("cpu/time"))
+	if i < 0 {
+		t.Fatal("the header does not name its sensor")
+	}
+	b[i] ^= 1
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := runner.Recover(dir, false); !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), "what could be read is in the result") {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestRecoverKeepsWhatItCannotRead makes one file of a spool unreadable in several ways. The result is made from the rest, the
 // spool stays as it is, and once the file can be read again, another recovery completes the result.
 func TestRecoverKeepsWhatItCannotRead(t *testing.T) {
