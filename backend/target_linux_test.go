@@ -680,25 +680,29 @@ func TestTargetCPUTruth(t *testing.T) {
 // TestTargetCPUAgainstWait compares the sources with the result of wait4, for a tree in which every process is waited for.
 func TestTargetCPUAgainstWait(t *testing.T) {
 	exact(t)
+	machine := testenv.Begin(t)
 	s := start(t, "waits 20") // the walk may miss what comes after its last look
 	s.beat()
 	usage := s.ProcessState.SysUsage().(*syscall.Rusage)
 	truth := float64(syscall.TimevalToNsec(usage.Utime)+syscall.TimevalToNsec(usage.Stime)) / 1e9
-	for name, limits := range map[string][2]float64{
-		"cgroup": {0.98, 1.005}, "perf": {0.9, 1.01}, "walk": {s.walkFloor() / truth, 1.05},
-	} {
-		f := s.sources[name]
-		if f == nil {
-			continue
+	share := func(name string) float64 { return s.sources[name].grown(targetCPU) / truth }
+	// A cgroup and the walk see this much on any machine.
+	for name, least := range map[string]float64{"cgroup": 0.98, "walk": s.walkFloor() / truth} {
+		if s.sources[name] != nil && share(name) < least {
+			t.Errorf("%s sees %.4f of the %v s of wait4, want at least %v", name, share(name), truth, least)
 		}
-		share := f.grown(targetCPU) / truth
-		t.Logf("%-6s %.4f of %.4f s", name, share, truth)
-		if share < limits[0] || share > limits[1] {
-			t.Errorf("%s sees %.4f of the %v s of wait4, want %v", name, share, truth, limits)
-		}
+	}
+	for name, f := range s.sources {
+		t.Logf("%-6s %.4f of %.4f s", name, share(name), truth)
 		least, most := f.kernel.faults-f.first[targetMinorFaults], float64(usage.Minflt)
 		if faults := f.grown(targetMinorFaults); faults > most || faults < least {
 			t.Errorf("%s: %v minor faults, want %v (before the last look) to %v (by wait4)", name, faults, least, most)
+		}
+	}
+	// wait4 and perf miss a part of the exits, and these cost more on a busy machine.
+	for name, limits := range map[string][2]float64{"cgroup": {0, 1.005}, "perf": {0.9, 1.01}, "walk": {0, 1.05}} {
+		if s.sources[name] != nil && (share(name) < limits[0] || share(name) > limits[1]) {
+			machine.Errorf("%s sees %.4f of the %v s of wait4, want %v", name, share(name), truth, limits)
 		}
 	}
 }
