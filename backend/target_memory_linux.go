@@ -132,6 +132,7 @@ type holdings struct {
 
 	shares   budget
 	measured uint64 // all, at the last reading of the shares
+	highest  uint64 // the largest measured
 	// found are the pages that are certainly different ones, at the last look. doubt are those that may be. mapped are the
 	// most pages of files and shared memory that one process has mapped.
 	found, doubt, mapped uint64
@@ -209,7 +210,7 @@ func (t *tree) holds(now time.Duration) (pages, certain uint64) {
 	}
 	m.sum(t)
 	certain = max(m.found, m.most)
-	if float64(m.doubt) > leastDoubt*float64(certain) && m.changed() && m.shares.due(now) {
+	if float64(m.doubt) > leastDoubt*float64(certain) && m.changed() && (m.shares.due(now) || m.grown()) {
 		m.shares.charge(now, timed(&t.spent, t.readShared))
 		certain = max(certain, m.found)
 	}
@@ -240,11 +241,15 @@ func (m *holdings) changed() bool {
 	return m.all > m.measured+m.measured/50 || m.all < m.measured-m.measured/50
 }
 
+// grown reports whether the resident memory is well above all that was measured: then the peak is worth a reading before its
+// time. The memory grows by a quarter in between, so all these readings together take less than five times the last one.
+func (m *holdings) grown() bool { return m.all > m.highest+m.highest/4 }
+
 // readShares asks the kernel for the shares of the pages of each process, and corrects the sum. If it refuses, as for a
 // process of another user, the sum stays.
 func (t *tree) readShares() {
 	m := &t.memory
-	m.measured, m.part = m.all, 0
+	m.measured, m.highest, m.part = m.all, max(m.highest, m.all), 0
 	var anonymous, rest uint64 // in bytes
 	for _, p := range t.order {
 		if !p.alive() || p.resident == 0 {
