@@ -26,14 +26,26 @@ func filesPair() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "files"), os.NewFile(uintptr(fds[1]), "files"), nil
 }
 
-// sendFiles sends the descriptors. It does not wait for the receiver.
+// sendFiles sends the descriptors. It does not wait for the receiver. Close may be called meanwhile: Control keeps the socket open
+// until its function returns, so its number cannot become another file's.
 func sendFiles(to *os.File, files []int) error {
-	if len(files) > 0 && to == nil {
+	if len(files) == 0 {
+		return nil
+	}
+	if to == nil {
 		return errors.New("hand over files: the sampler has no socket for them")
+	}
+	socket, err := to.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("hand over files: %w", err)
 	}
 	for len(files) > 0 {
 		n := min(len(files), filesAtOnce)
-		if err := unix.Sendmsg(int(to.Fd()), []byte{0}, unix.UnixRights(files[:n]...), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL); err != nil {
+		var sent error
+		err := socket.Control(func(fd uintptr) {
+			sent = unix.Sendmsg(int(fd), []byte{0}, unix.UnixRights(files[:n]...), nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		})
+		if err := errors.Join(err, sent); err != nil {
 			return fmt.Errorf("hand over files: %w", err)
 		}
 		files = files[n:]
