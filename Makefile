@@ -31,7 +31,8 @@ test: readers ## all tests
 	$(TEST) -shuffle=on ./...
 
 race: readers ## the tests of packages that start goroutines, under the race detector (needs a C compiler)
-	$(TEST) -race -shuffle=on $(CONCURRENT)
+	$(TEST) -race -shuffle=on $(filter-out ./cmd/ergon,$(CONCURRENT))
+	$(TEST) -race -short -shuffle=on ./cmd/ergon # its long tests judge times and energies, and this build is up to ten times slower
 
 lint: ## golangci-lint as pinned in tools/go.mod; any finding fails
 	$(LINT) run ./...
