@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"io"
 	"math"
 	"os"
 	"os/exec"
@@ -12,13 +13,13 @@ import (
 	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
-// TestOwnNetwork sends real traffic in a network namespace of a process, and compares with the kernel's count there.
-// Interfaces come while it is read, and one goes.
-func TestOwnNetwork(t *testing.T) {
+// heldApart starts a process in a network namespace of its own. It ends when the gate is closed, and with the test.
+func heldApart(t *testing.T) (held *exec.Cmd, gate io.WriteCloser) {
+	t.Helper()
 	if os.Getuid() != 0 {
 		testenv.Lacks(t, testenv.Root, "only root enters a namespace")
 	}
-	held := exec.CommandContext(t.Context(), "cat")
+	held = exec.CommandContext(t.Context(), "cat")
 	held.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 	gate, err := held.StdinPipe()
 	if err != nil {
@@ -27,6 +28,13 @@ func TestOwnNetwork(t *testing.T) {
 	if err := held.Start(); err != nil {
 		testenv.Lacks(t, testenv.NetworkNamespaces, err)
 	}
+	return held, gate
+}
+
+// TestOwnNetwork sends real traffic in a network namespace of a process, and compares with the kernel's count there.
+// Interfaces come while it is read, and one goes.
+func TestOwnNetwork(t *testing.T) {
+	held, gate := heldApart(t)
 	pid := strconv.Itoa(held.Process.Pid)
 	inside := func(script string) string {
 		t.Helper()
@@ -99,18 +107,7 @@ func TestNoOwnNetwork(t *testing.T) {
 
 // TestLinksInLeavesTheProcess checks that this process stays in its namespace. Its first thread must never leave it.
 func TestLinksInLeavesTheProcess(t *testing.T) {
-	if os.Getuid() != 0 {
-		testenv.Lacks(t, testenv.Root, "only root enters a namespace")
-	}
-	held := exec.CommandContext(t.Context(), "cat")
-	held.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-	gate, err := held.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := held.Start(); err != nil {
-		testenv.Lacks(t, testenv.NetworkNamespaces, err)
-	}
+	held, gate := heldApart(t)
 	defer func() {
 		_ = gate.Close()
 		_ = held.Wait() // its input has ended
