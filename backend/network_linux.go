@@ -6,6 +6,7 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/ergon-energy/ergon/sensors"
 )
@@ -48,7 +49,7 @@ func openNetwork(_ context.Context, setup sensors.Setup) (sensors.Source, []sens
 	if len(names) == 0 {
 		return nil, nil, errors.Join(unavailable(sensors.NotPresent, source+": lists no interface"), n.Close())
 	}
-	summed, absences := summedLinks(setup, own, names)
+	summed, absences := summedLinks(setup, source, own, names)
 	for _, name := range names {
 		n.list = append(n.list, networkSensors(name, source, slices.Contains(summed, name))...)
 	}
@@ -56,24 +57,32 @@ func openNetwork(_ context.Context, setup sensors.Setup) (sensors.Source, []sens
 }
 
 // summedLinks returns the interfaces that make up the traffic of the machine. own means that names are the interfaces of
-// this process's network namespace. If nothing tells which interfaces are on others, the sum is absent.
-func summedLinks(setup sensors.Setup, own bool, names []string) ([]string, []sensors.Absence) {
+// this process's network namespace. The sum is absent if no interface counts, or if nothing tells which ones do. source is
+// the file that lists names.
+func summedLinks(setup sensors.Setup, source string, own bool, names []string) ([]string, []sensors.Absence) {
+	sum := sensors.Absence{ID: "network/sum", Family: "network", Source: source, Cause: sensors.NotPresent}
 	others := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return name == loopback })
-	if len(others) < 2 {
+	switch len(others) {
+	case 0:
+		sum.Reason = "this network namespace has no interface but " + loopback
+		return nil, []sensors.Absence{sum}
+	case 1:
 		return others, nil
 	}
 	links, err := knownLinks(setup, own, others)
 	if err != nil {
-		return nil, []sensors.Absence{{
-			ID: "network/sum", Family: "network", Source: "rtnetlink", Cause: cause(err),
-			Reason: "which interfaces carry the bytes of others is not known: " + reason(err),
-		}}
+		sum.Source, sum.Cause, sum.Reason = "rtnetlink", cause(err), "which interfaces carry the bytes of others is not known: "+reason(err)
+		return nil, []sensors.Absence{sum}
 	}
 	var summed []string
 	for i, counts := range outward(links, !own || inInitialNamespace()) {
 		if counts {
 			summed = append(summed, links[i].name)
 		}
+	}
+	if len(summed) == 0 {
+		sum.Reason = "every interface is on another one or leads to a guest: " + strings.Join(others, ", ")
+		return nil, []sensors.Absence{sum}
 	}
 	return summed, nil
 }

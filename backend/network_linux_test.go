@@ -246,6 +246,16 @@ func throughStacks(t *testing.T, far string) {
 		}
 		return nil
 	}
+	source, absences, err := openNetwork(t.Context(), sensors.Setup{Proc: "/proc", Sys: "/sys"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(summed(source.Sensors())) > 0 || len(absences) != 1 || absences[0].Cause != sensors.NotPresent || absences[0].Reason == "" {
+		t.Errorf("with nothing but loopback: %v, %+v", summed(source.Sensors()), absences)
+	}
+	if err := source.Close(); err != nil {
+		t.Error(err)
+	}
 	// Neighbor discovery would send bytes at any time.
 	for _, of := range []string{"all", "default"} {
 		_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+of+"/disable_ipv6", []byte("1"), 0o600) // no such file without IPv6

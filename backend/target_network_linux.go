@@ -50,8 +50,8 @@ func (n *ownNetwork) namespace(path []byte) uint64 {
 	return n.stat.Ino
 }
 
-// read sets the bytes received and sent since the namespace was first seen. They stay NaN if the target has the network of
-// this process.
+// read sets the bytes received and sent since the first interface was seen. They stay NaN if the target has the network of
+// this process, and as long as no interface but loopback is there.
 func (n *ownNetwork) read(received, sent *float64) {
 	if n.failed || n.here == 0 {
 		return
@@ -76,12 +76,14 @@ func (n *ownNetwork) read(received, sent *float64) {
 		}
 		n.count(b)
 	}
-	*received, *sent = 0, 0
+	in, out, counted := 0.0, 0.0, false
 	for _, i := range n.interfaces {
 		if i.summed {
-			*received += i.last[0] - i.first[0]
-			*sent += i.last[1] - i.first[1]
+			in, out, counted = in+i.last[0]-i.first[0], out+i.last[1]-i.first[1], true
 		}
+	}
+	if counted {
+		*received, *sent = in, out
 	}
 }
 

@@ -387,13 +387,13 @@ func runMetrics() []Definition {
 		{
 			Name: TargetNetworkReceive, Label: "network in", Unit: units.Byte, Of: OfCommand, Family: "target", Sensor: "network_receive",
 			Aggregate: Sum, Adds: true,
-			Doc:    "bytes that the command's own network namespace received; null if it uses the machine's",
+			Doc:    "bytes that the command's own network namespace received; null if it uses the machine's, or has only loopback",
 			Detail: "A lower bound: it counts from when ergon first sees the namespace. Others in the namespace are included. The kernel counts no traffic of single processes.",
 		},
 		{
 			Name: TargetNetworkTransmit, Label: "network out", Unit: units.Byte, Of: OfCommand, Family: "target", Sensor: "network_transmit",
 			Aggregate: Sum, Adds: true,
-			Doc:    "bytes that the command's own network namespace sent; null if it uses the machine's",
+			Doc:    "bytes that the command's own network namespace sent; null if it uses the machine's, or has only loopback",
 			Detail: "A lower bound like target_network_receive.",
 		},
 		{

@@ -101,11 +101,14 @@ func (h *host) network(w *doubts) []datamodel.Metric {
 	return out
 }
 
-// ownNetwork returns the bytes of the command's own network namespace. They count from when the namespace was first seen.
+// whyNoNetwork is the reason of a command without traffic of its own. Its namespace may also have ended unseen.
+const whyNoNetwork = "no network interface of its own was seen: it shares ergon's network, or its own has only lo"
+
+// ownNetwork returns the bytes of the command's own network namespace. They count from when an interface was first seen.
 func (h *host) ownNetwork(name string, use sensors.Use) datamodel.Metric {
 	s := h.find(use)
 	if s == nil || s.Count() == 0 {
-		return datamodel.Missing(name, units.Byte, "no network namespace of its own was seen")
+		return datamodel.Missing(name, units.Byte, whyNoNetwork)
 	}
 	m := s.Metrics()[0]
 	m.Name = name
