@@ -1,5 +1,5 @@
 # `make help` lists the targets. They need Go and make, nothing else. A C compiler adds NVML to the program, the race
-# detector and the stub libraries of the tests. python3-venv adds the check that pandas, Polars and DuckDB read our files.
+# detector and the stub libraries of the tests. python3-venv adds the check that pandas, Polars and DuckDB read our files; npm adds the check that apache-arrow does.
 # If a tool is missing, its part is left out with a message; if CI is set, that is an error. .ci/run installs all tools.
 
 GO       ?= go
@@ -88,9 +88,13 @@ fmt-check: # fails if a file is not formatted
 tidy-check: # fails if go.mod is not tidy (not tools/go.mod, which `go get -tool` writes)
 	$(GO) mod tidy -diff
 
-# The Python environment in which tests read our Parquet files.
-readers: $(if $(wildcard testdata/readers/requirements.txt),.venv/ready)
+# The environments of Python and Node.js in which tests read our files.
+readers: $(if $(wildcard testdata/readers/requirements.txt),.venv/ready .node/ready)
 
 .venv/ready: testdata/readers/requirements.txt
 	@if python3 -c 'import ensurepip' 2>/dev/null && python3 -m venv .venv && .venv/bin/python -m pip install -q --disable-pip-version-check -r $< && touch $@; then :; \
 	else rm -rf .venv; echo 'readers: no Python environment (apt-get install python3-venv): their tests are skipped'; test -z "$$CI"; fi
+
+.node/ready: testdata/readers/package-lock.json
+	@if mkdir -p .node && cp testdata/readers/package.json $< .node && npm ci --prefix .node --ignore-scripts --no-audit --no-fund --silent && touch $@; then :; \
+	else rm -rf .node; echo 'readers: no Node.js environment (apt-get install npm): their tests are skipped'; test -z "$$CI"; fi

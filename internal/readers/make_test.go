@@ -113,7 +113,7 @@ func fill(folder *store.Folder, run datamodel.Run, i int) error {
 	number := func(v float64) *float64 { return &v }
 	run.WallTime = &wall
 	ledger := datamodel.Ledger{
-		WallTime: &wall, UserTime: &user, SystemTime: &system, MaxRSS: number(10<<20), RSSFloor: number(1 << 20),
+		WallTime: &wall, UserTime: &user, SystemTime: &system, MaxRSS: number(10 << 20), RSSFloor: number(1 << 20),
 		ReadBytes: number(float64(4096 * i)), WriteBytes: number(1e6 * random.Float64()), IOSource: "made up",
 		MinorFaults: number(float64(i)), MajorFaults: number(0), RunnerTime: number(random.Float64() / 100),
 	}

@@ -8,10 +8,11 @@ import (
 // Part is something that a test needs but not every machine has.
 type Part string
 
-// The parts. .ci/run installs the first five.
+// The parts. .ci/run installs the first six.
 const (
 	Compiler  Part = "C compiler"
 	Readers   Part = "Python environment"
+	Node      Part = "Node.js environment"
 	Git       Part = "git"
 	Bash      Part = "bash"
 	Shells    Part = "bash, zsh and fish"
