@@ -1,6 +1,7 @@
 # `make help` lists the targets. They need Go and make, nothing else. A C compiler adds NVML to the program, the race
-# detector and the stub libraries of the tests. python3-venv adds the check that pandas, Polars and DuckDB read our files; npm adds the check that apache-arrow does.
-# If a tool is missing, its part is left out with a message; if CI is set, that is an error. .ci/run installs all tools.
+# detector and the stub libraries of the tests. python3-venv adds the check that pandas, Polars, DuckDB and PyArrow read
+# our files, npm the check that apache-arrow does. If a tool is missing, its part is left out with a message; if CI is set,
+# that is an error. .ci/run installs all tools.
 
 GO       ?= go
 TAGS     := urfave_cli_no_docs,urfave_cli_no_suggest,noasm

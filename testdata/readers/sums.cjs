@@ -1,5 +1,5 @@
 // Reads Arrow files and prints what it finds in each, as JSON: the rows, the missing values, the types, and of each sensor the
-// sum and the last value. TestArrowJS in internal/readers compares that with what ergon reports. The arguments are the files.
+// sum, the first and the last value. TestArrowJS in internal/readers compares that with what ergon reports. The arguments are the files.
 "use strict";
 
 const { readFileSync } = require("node:fs");
@@ -8,15 +8,16 @@ const { tableFromIPC } = require("apache-arrow");
 const found = process.argv.slice(2).map((file) => {
   const table = tableFromIPC(readFileSync(file));
   const [sensor, value, time] = ["sensor", "value", "time"].map((name) => table.getChild(name));
-  const sums = {}, last = {};
+  const sums = {}, first = {}, last = {};
   for (let i = 0; i < table.numRows; i++) {
     const v = value.get(i);
     if (v === null) continue;
     const s = sensor.get(i);
     sums[s] = (sums[s] ?? 0) + v;
+    first[s] ??= v;
     last[s] = v;
   }
   const types = Object.fromEntries(table.schema.fields.map((f) => [f.name, `${f.type}`]));
-  return { rows: table.numRows, missing: value.nullCount, types, sums, last, start: Number(time.get(0)) };
+  return { rows: table.numRows, missing: value.nullCount, types, sums, first, last, start: Number(time.get(0)) };
 });
 console.log(JSON.stringify(found));
