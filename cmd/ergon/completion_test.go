@@ -14,22 +14,27 @@ import (
 	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
-// completed returns what a shell offers after a line, by the shell's own completion.
+// inZsh are the lines that complete the variable LINE in zsh.
+const inZsh = `_describe() { print -l -- "${(@)${(P)2}%%:*}"; }; _files() { print -l -- FILES; }; _normal() { print -l -- COMMAND "${(@)words}"; }
+words=(${(s: :)LINE}); [[ $LINE == *" " ]] && words+=(""); CURRENT=$#words; _ergon`
+
+// completed returns what a shell offers after a line, by the shell's own completion. "zsh file" is zsh with the script as a
+// file of its own, as a package installs it.
 func completed(t *testing.T, shell, line string) []string {
 	t.Helper()
-	if _, err := exec.LookPath(shell); err != nil {
+	program, _, _ := strings.Cut(shell, " ")
+	if _, err := exec.LookPath(program); err != nil {
 		testenv.Lacks(t, testenv.Shells, err)
 	}
 	dir := t.TempDir()
 	script := map[string]string{
 		"bash": `eval "$(ergon completion bash)"; read -ra COMP_WORDS <<<"$LINE"; [[ $LINE == *" " ]] && COMP_WORDS+=("")
 COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _ergon; printf '%s\n' "${COMPREPLY[@]}"`,
-		"zsh": `autoload -Uz compinit; compinit -D -u; eval "$(ergon completion zsh)"
-_describe() { print -l -- "${(@)${(P)2}%%:*}"; }; _files() { print -l -- FILES; }; _normal() { print -l -- COMMAND "${(@)words}"; }
-words=(${(s: :)LINE}); [[ $LINE == *" " ]] && words+=(""); CURRENT=$#words; _ergon`,
-		"fish": `ergon completion fish | source; complete -C "$LINE"`,
+		"zsh":      `autoload -Uz compinit; compinit -D -u; eval "$(ergon completion zsh)"` + "\n" + inZsh,
+		"zsh file": `mkdir fpath; ergon completion zsh >fpath/_ergon; fpath+=($PWD/fpath); autoload -Uz compinit; compinit -D -u` + "\n" + inZsh,
+		"fish":     `ergon completion fish | source; complete -C "$LINE"`,
 	}[shell]
-	cmd := command(t, newMark(), shell, "-c", script)
+	cmd := command(t, newMark(), program, "-c", script)
 	cmd.Dir = dir
 	cmd.Env = append(cmd.Env, "LINE="+line, "HOME="+dir, "XDG_CONFIG_HOME="+dir, "ERGON_RESULTS="+filepath.Join(dir, "none"))
 	var stderr bytes.Buffer
@@ -51,7 +56,7 @@ words=(${(s: :)LINE}); [[ $LINE == *" " ]] && words+=(""); CURRENT=$#words; _erg
 
 // TestCompletion asks the shells themselves what they offer. Nothing that is typed is started.
 func TestCompletion(t *testing.T) {
-	for _, shell := range []string{"bash", "zsh", "fish"} {
+	for _, shell := range []string{"bash", "zsh", "zsh file", "fish"} {
 		t.Run(shell, func(t *testing.T) {
 			t.Parallel()
 			f := func(line string, want ...string) {
@@ -74,7 +79,7 @@ func TestCompletion(t *testing.T) {
 			f("ergon help repo", "report")
 			f("ergon --sensors +ra", "+rapl")
 			f("ergon completion ", "bash", "zsh", "fish")
-			if shell != "zsh" { // the test replaces what completes a command there
+			if !strings.HasPrefix(shell, "zsh") { // the test replaces what completes a command there
 				f("ergon -q touc", "touch")
 			} else {
 				f("ergon -q touch made", "COMMAND", "touch", "made")

@@ -1,5 +1,5 @@
 #compdef ergon
-# Completion of ergon for zsh: eval "$(ergon completion zsh)", after compinit
+# Completion of ergon for zsh: eval "$(ergon completion zsh)", after compinit. Or this file is _ergon in a folder of fpath.
 _ergon() {
 	local -a reply offered
 	local also line word meaning
@@ -20,4 +20,8 @@ _ergon() {
 		;;
 	esac
 }
-compdef _ergon ergon
+if [[ $funcstack[1] == _ergon ]]; then # zsh has loaded this file at the first completion
+	_ergon "$@"
+else
+	compdef _ergon ergon
+fi
