@@ -21,10 +21,15 @@ SYSTEMS = linux darwin freebsd windows
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
+# CGO is 0 if the C compiler is for another C library than glibc, such as musl. Otherwise the go command decides.
+CGO = $(shell if macros=$$($$($(GO) env CC) -E -dM -include features.h - </dev/null 2>/dev/null); \
+	then echo "$$macros" | grep -q __GLIBC__ || { echo 0; exit; }; fi; $(GO) env CGO_ENABLED)
+
+build: export CGO_ENABLED = $(CGO)
 build: ## bin/ergon
 	$(GO) build -trimpath -tags $(TAGS) -o bin/.linked ./cmd/ergon
 	@cp bin/.linked bin/ergon && rm bin/.linked # the page cache keeps a copy in smaller pieces: 15 MB resident instead of 20
-	@test "$$($(GO) env CGO_ENABLED)" = 1 || echo 'built without cgo: NVML is not in this build'
+	@test "$$($(GO) env CGO_ENABLED)" = 1 || echo 'built without cgo: `bin/ergon version` says what this build lacks'
 
 check: fmt-check vet lint short ## format, vet, lint and the short tests: for every change, in less than a minute
 

@@ -51,7 +51,9 @@ func (p *program) doctor(ctx context.Context, o DoctorOptions) error {
 	for i, s := range ready.Sensors {
 		readings[i] = doctor.Reading{Backend: s.Backend, Family: s.Family}
 	}
-	found := doctor.Examine(doctor.Probe(host, readings, ready.Missing))
+	facts := doctor.Probe(host, readings, ready.Missing)
+	facts.Static = static()
+	found := doctor.Examine(facts)
 	if o.Script {
 		return p.printScript(found)
 	}

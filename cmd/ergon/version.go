@@ -25,12 +25,18 @@ func (p *program) versionCommand() *subcommand {
 	}
 }
 
-// version prints the version of ergon and of Go, and the system. A build without the launcher in C says what it cannot do.
+// version prints the version of ergon and of Go, and the system. The build for Linux without cgo says what it cannot do.
 func (p *program) version() {
 	fmt.Fprintf(p.out, "ergon %s\n%s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-	if _, early := prelaunch.Aside(); !early {
-		fmt.Fprintln(p.out, "built without the launcher in C (cgo and glibc): where a limit is too small for Go, such as ulimit -v, the command does not run")
+	if static() {
+		fmt.Fprintln(p.out, "built without cgo: it reads no NVIDIA GPU, and where a limit is too small for Go, such as ulimit -v, the command does not run")
 	}
+}
+
+// static tells whether this is the build for Linux without cgo, which links no C library. It lacks the launcher and NVML.
+func static() bool {
+	_, early := prelaunch.Aside()
+	return runtime.GOOS == "linux" && !early
 }
 
 // version returns the module's version, as the Go toolchain recorded it. A source archive has no version, so there it is the

@@ -28,6 +28,8 @@ type Facts struct {
 	Missing []sensors.Absence
 	// Container is the sign of a container; empty if there is none.
 	Container string
+	// Static is true if this is the build for Linux without cgo, which has no launcher in C and no NVML.
+	Static bool
 	// Redirected is true if sysfs was not read at /sys. Its paths are then useless in a fix.
 	Redirected bool
 	// Paranoid is kernel.perf_event_paranoid; empty if the kernel has none.
@@ -130,6 +132,10 @@ func Examine(f Facts) Report {
 		// NVML API Reference, nvmlDeviceSetAccountingMode.
 		r.Notes = append(r.Notes, "optional: after `sudo nvidia-smi -am 1` the driver keeps the GPU time and memory of ended "+
 			"processes, for every user to read; ergon does not use them so far")
+	}
+	if f.Static {
+		r.Notes = append(r.Notes, "this is the build without cgo, the only one for systems with musl: it reads no NVIDIA GPU, and "+
+			"where a limit is too small for Go, such as ulimit -v, the command does not run")
 	}
 	if f.Container != "" {
 		r.Notes = append(r.Notes, "this seems to be a container ("+f.Container+"): energy, CPU, memory and disks of the machine "+
@@ -240,6 +246,8 @@ func (f Facts) nvml(x *Finding) {
 	}
 	x.Present = true
 	switch {
+	case f.Static:
+		x.Fix = fix(fixBuild)
 	case n.Denied:
 		x.Reason, x.Fix = "this user may not open the device nodes /dev/nvidia*: "+x.Reason, f.nodesFix()
 	case x.Cause == sensors.VersionMismatch:

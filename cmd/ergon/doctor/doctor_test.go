@@ -56,6 +56,13 @@ func TestExamine(t *testing.T) {
 			"rapl/package-0/energy", "partly", false, fixPowercap, "",
 		},
 		{
+			"a GPU, and a build without NVML",
+			Facts{Static: true, NVIDIA: NVIDIA{GPUs: 1, Driver: true, Nodes: true}, Missing: []sensors.Absence{
+				{ID: "nvml", Family: "nvml", Cause: sensors.Unsupported, Reason: "this build has no NVML"},
+			}},
+			"nvml", "not readable", false, fixBuild, "this build has no NVML",
+		},
+		{
 			"masked", Facts{
 				Missing: []sensors.Absence{zone(sensors.Masked, "masked by the container: the link is broken"), family},
 			}, "rapl/package-0/energy", "not permitted", false, fixMasked, "",

@@ -89,6 +89,7 @@ const (
 	fixGroupService   = "cgroup-service"
 	fixGroupV1        = "cgroup-v1"
 	fixGroupContainer = "cgroup-container"
+	fixBuild          = "nvidia-build"
 	fixModule         = "nvidia-module"
 	fixLibrary        = "nvidia-library"
 	fixNodes          = "nvidia-nodes"
@@ -263,6 +264,14 @@ func fixes() []Fix {
 			Commands: []Command{asUser("podman run --cgroups=split --security-opt unmask=/sys/fs/cgroup IMAGE ergon COMMAND")},
 			Risk:     "the container may make groups below its own and set limits there, within its own limits",
 			Note:     "Docker gives a writable tree only to privileged containers, which is far too much for this purpose.",
+		},
+		{
+			// docs/install.md lists the builds.
+			ID: fixBuild, Title: "use the build of ergon with cgo",
+			Commands: []Command{asUser("CGO_ENABLED=1 make build")},
+			Risk:     "none",
+			Note: "It is the release without `static` in its name, or made from the source with a C compiler. It needs glibc, as " +
+				"NVIDIA's library does. So a system with musl cannot use it.",
 		},
 		{
 			// nvidia-modprobe(1); modprobe(8).

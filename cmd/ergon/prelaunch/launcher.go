@@ -64,8 +64,8 @@ func Known(value bool) (names []string) {
 	return names
 }
 
-// Aside returns the variables that the C part has taken out of this process's environment, as NAME=VALUE. It returns false
-// if there is no C part here, with another libc than glibc.
+// Aside returns the variables that the C part has taken out of this process's environment, as NAME=VALUE. It returns true:
+// this build has a C part.
 func Aside() ([]string, bool) {
 	var list []string
 	for _, variable := range C.prelaunch.aside {
@@ -74,7 +74,7 @@ func Aside() ([]string, bool) {
 		}
 		list = append(list, C.GoString(variable))
 	}
-	return list, C.prelaunch.looked != 0
+	return list, true
 }
 
 // Stderr is the caller's stderr. Descriptor 2 is not: what a crash of ergon writes there goes to the launcher.

@@ -16,7 +16,7 @@ func Ignored(s os.Signal) bool { return signal.Ignored(s) }
 // Words returns nil: nothing looks at the arguments before Go in this build.
 func Words([]string) (words []string, off bool) { return nil, false }
 
-// Aside returns false: nothing runs before the Go runtime in this build.
+// Aside returns false: this build has no C part.
 func Aside() ([]string, bool) { return nil, false }
 
 // Stderr is the caller's stderr.

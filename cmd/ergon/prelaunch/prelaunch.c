@@ -27,6 +27,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+// musl gives a constructor no argc and argv, and its linker refuses a program that leaves NVML's functions undefined.
+#ifndef __GLIBC__
+#error "with cgo, ergon needs glibc: build it with CGO_ENABLED=0 for another C library, such as musl"
+#endif
+
 struct prelaunch prelaunch;
 
 // above moves a descriptor away from 0, 1 and 2. If the caller has closed these, they must stay closed for the target.
@@ -777,15 +782,11 @@ static void launch(char **words, int argc, char **argv) {
 }
 
 __attribute__((constructor)) static void early(int argc, char **argv) {
-#ifndef __GLIBC__ // a constructor does not get argc and argv
-	secure_begin(0, NULL);
-#else
 	secure_begin(argc, argv);
 	for (int s = 1; s < 64; s++) {
 		struct sigaction a;
 		if (!sigaction(s, NULL, &a) && a.sa_handler == SIG_IGN) prelaunch.ignored |= 1UL << (s - 1);
 	}
-	prelaunch.looked = 1;
 	if (argc > 1 && !strcmp(argv[1], "sample")) {
 		calm();
 		return;
@@ -804,5 +805,4 @@ __attribute__((constructor)) static void early(int argc, char **argv) {
 	char why[128];
 	if (too_few_files(why, sizeof why)) unmeasured(words, why);
 	launch(words, argc, argv);
-#endif
 }

@@ -14,7 +14,6 @@ struct prelaunch {
 	int orders;            // the runner's end of the socket for orders
 	int events;            // the runner's end of the socket for events
 	int errors;            // the caller's stderr; -1 if it was closed
-	int looked;            // the constructor has run with the arguments: it does so with glibc alone
 	unsigned long ignored; // bit n-1 is set if signal n was ignored on entry
 	// NAME=VALUE of the variables that the caller has set for commands, and not for ergon. The list ends with NULL.
 	const char *aside[PRELAUNCH_ASIDE + 1];
