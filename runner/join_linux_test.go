@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/history"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/sampler"
@@ -439,7 +440,7 @@ func TestKilledRunner(t *testing.T) {
 		time.Sleep(after) // the moment that is tried
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait() // it was killed; the pipe is the command's too, so this is not its end
-		runs, err := store.ListRuns(results, nil)
+		runs, err := history.History{Results: results}.List()
 		if err != nil || len(runs) != 1 {
 			t.Fatal(runs, err)
 		}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/history"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/sampler"
@@ -402,7 +403,7 @@ func TestSetupErrors(t *testing.T) {
 			if !errors.As(err, &setup) || !strings.Contains(err.Error(), c.word) {
 				t.Errorf("error %v, want a SetupError with %q", err, c.word)
 			}
-			if runs, _ := store.ListRuns(results, nil); len(runs) > 0 {
+			if runs, _ := (history.History{Results: results}).List(); len(runs) > 0 {
 				t.Errorf("a run was kept: %v", runs)
 			}
 			if _, err := os.Stat(made); err == nil {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/history"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/fakerapl"
 	"github.com/ergon-energy/ergon/internal/testenv"
@@ -195,14 +196,15 @@ func TestBaselineInterrupted(t *testing.T) {
 					t.Errorf("status %#x: %s", status, rest.String())
 				}
 				noneLeft(t, mark)
-				runs, err := store.ListRuns(dir, nil)
+				runs, err := history.History{Results: dir}.List()
 				if err != nil || len(runs) != 1 || runs[0].Run.Outcome != datamodel.Cancelled {
 					t.Errorf("%+v, %v", runs, err)
 				}
 				if r := runs[0].Run; r.ID[:15] != r.Start.UTC().Format("20060102T150405") {
 					t.Errorf("run %s never began but has the start %v", r.ID, r.Start)
 				}
-				if b := runs[0].Run.Baseline; b == nil || !strings.Contains(b.Reason, "interrupted") {
+				whole, err := store.LoadManifest(runs[0].Dir)
+				if b := whole.Baseline; err != nil || b == nil || !strings.Contains(b.Reason, "interrupted") {
 					t.Errorf("%+v", b)
 				}
 				if made, _ := filepath.Glob(filepath.Join(dir, "made")); made != nil {

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/datamodel/history"
 )
 
 // The scripts ask `ergon completion words` what may stand at the end of a line.
@@ -188,12 +188,13 @@ func (c *completion) runs() {
 	if c.p.settle(l, os.LookupEnv) != nil {
 		return
 	}
-	entries, err := store.ListRuns(l.subcommand.options.find("results").value.Current(), nil)
+	h := history.History{Results: l.subcommand.options.find("results").value.Current()}
+	entries, err := h.List()
 	if err != nil {
 		return
 	}
-	for i, e := range slices.Backward(entries) {
-		if len(entries)-i > mostRuns {
+	for i, e := range entries {
+		if i == mostRuns {
 			return
 		}
 		c.add(e.Run.ID, strings.Join(e.Run.Command, " "))

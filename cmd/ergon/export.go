@@ -50,7 +50,7 @@ func exportNames() []string {
 // ExportOptions are the options of `ergon export`.
 type ExportOptions struct {
 	Results string
-	// Run names the run, as store.Resolve takes it.
+	// Run names the run, as history.Find takes it.
 	Run string
 	// Format is a name of exportFormats.
 	Format string
@@ -79,7 +79,7 @@ func (p *program) exportCommand() *subcommand {
 // export writes all readings of a run in one format.
 func (p *program) export(_ context.Context, o ExportOptions) error {
 	f := exportFormats()[slices.Index(exportNames(), o.Format)]
-	dir, err := store.Resolve(o.Results, o.Run, p.note)
+	dir, err := p.history(o.Results).Find(o.Run)
 	if err != nil {
 		return err
 	}

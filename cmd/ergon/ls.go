@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
+	"slices"
 
 	"github.com/ergon-energy/ergon/datamodel"
-	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/cmdline"
 	"github.com/ergon-energy/ergon/units"
 )
 
@@ -30,7 +30,7 @@ func (p *program) lsCommand() *subcommand {
 
 // ls prints a line for each run, the earliest first. It counts the runs that other users do not share, instead of listing them.
 func (p *program) ls(_ context.Context, o LsOptions) error {
-	entries, err := store.ListRuns(o.Results, p.note)
+	entries, err := p.history(o.Results).List()
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (p *program) ls(_ context.Context, o LsOptions) error {
 	}
 	c := newColumns(p.out, "ID", "START", "WALL", "OUTCOME", "PROJECT", "COMMAND")
 	private := 0
-	for _, e := range entries {
+	for _, e := range slices.Backward(entries) {
 		run := e.Run
 		if errors.Is(e.Err, fs.ErrPermission) {
 			private++
@@ -56,7 +56,7 @@ func (p *program) ls(_ context.Context, o LsOptions) error {
 		} else if f := run.Summary[datamodel.WallTime]; f.Value != nil && f.Bound == datamodel.LowerBound {
 			wall = "≥ " + units.Format(*f.Value, units.Second) // its end was not seen
 		}
-		c.row(run.ID, run.Start.Local().Format("2006-01-02 15:04:05"), wall, string(run.Outcome), run.Project, strings.Join(run.Command, " "))
+		c.row(run.ID, run.Start.Local().Format("2006-01-02 15:04:05"), wall, string(run.Outcome), run.Project, cmdline.Line(run.Command))
 	}
 	if err := c.flush(); err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/history"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/nvmlstub"
 	"github.com/ergon-energy/ergon/internal/testenv"
@@ -74,7 +75,7 @@ func runOnGPU(t *testing.T, library, settings, sensor string, words ...string) g
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	runs, err := store.ListRuns(dir, nil)
+	runs, err := history.History{Results: dir}.List()
 	if err != nil || len(runs) != 1 || runs[0].Err != nil {
 		t.Fatalf("%+v, %v: %s", runs, err, out)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
@@ -43,7 +44,7 @@ func (p *program) recoverCommand() *subcommand {
 // recover finishes one run, or all that are not finished.
 func (p *program) recover(ctx context.Context, o RecoverOptions) error {
 	if o.Run != "" {
-		dir, err := store.Resolve(o.Results, o.Run, p.note)
+		dir, err := p.history(o.Results).Find(o.Run)
 		if err != nil {
 			return err
 		}
@@ -51,12 +52,12 @@ func (p *program) recover(ctx context.Context, o RecoverOptions) error {
 	}
 	runner.Sweep()
 	runner.SweepTemp()
-	entries, err := store.ListRuns(o.Results, p.note)
+	entries, err := p.history(o.Results).List()
 	if err != nil {
 		return err
 	}
 	found, failed, others := 0, 0, 0
-	for _, e := range entries {
+	for _, e := range slices.Backward(entries) { // the earliest first
 		if e.Err == nil && e.Run.Outcome != datamodel.Unfinished && !runner.Leftovers(e.Dir) {
 			continue
 		}

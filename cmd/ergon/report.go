@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/history"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/cmdline"
 	"github.com/ergon-energy/ergon/report"
@@ -17,7 +18,7 @@ import (
 // ReportOptions are the options of `ergon report`.
 type ReportOptions struct {
 	Results string
-	// Run names the run, as store.Resolve takes it.
+	// Run names the run, as history.Find takes it.
 	Run string
 	// Format is a name of report.All. All asks JSON and CSV for the tree and the processes too.
 	Format string
@@ -45,7 +46,7 @@ func (p *program) reportCommand() *subcommand {
 // report prints a run that was kept.
 func (p *program) report(_ context.Context, o ReportOptions) error {
 	as := format(o.Format)
-	dir, err := store.Resolve(o.Results, o.Run, p.note)
+	dir, err := p.history(o.Results).Find(o.Run)
 	if err != nil {
 		return err
 	}
@@ -98,11 +99,16 @@ func again(dir string, run datamodel.Run) string {
 func oneRun(subcommand string, words []string) (string, error) {
 	switch len(words) {
 	case 0:
-		return store.Last, nil
+		return history.Last, nil
 	case 1:
 		return words[0], nil
 	}
 	return "", misused(subcommand, "%s: one run at a time, not %d", subcommand, len(words))
+}
+
+// history returns the runs of a results folder. What cannot be read besides them is noted on stderr.
+func (p *program) history(results string) history.History {
+	return history.History{Results: results, Note: p.note}
 }
 
 // wayOut says what to do about a run that cannot be loaded; empty if there is nothing to do.

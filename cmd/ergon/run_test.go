@@ -65,7 +65,7 @@ func TestOptionsWithoutParser(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "ID                      START                WALL    OUTCOME  PROJECT  COMMAND\n" +
-		"20261128T120000-abcdef  " + at.Local().Format("2006-01-02 15:04:05") + "  1.50 s  done     demo     make \\x1b[31mred\n"
+		"20261128T120000-abcdef  " + at.Local().Format("2006-01-02 15:04:05") + "  1.50 s  done     demo     make $'\\x1b[31mred'\n"
 	if out, _ := written(); out != want {
 		t.Errorf("ls:\n%s, want\n%s", out, want)
 	}

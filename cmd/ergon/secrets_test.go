@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ergon-energy/ergon/datamodel/history"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/cmdline"
 )
@@ -104,11 +105,15 @@ func TestSecretsAreNotStored(t *testing.T) {
 		t.Errorf("no mask in the summary:\n%s", &out)
 	}
 	results := filepath.Join(dir, "results")
-	runs, err := store.ListRuns(results, nil)
+	runs, err := history.History{Results: results}.List()
 	if err != nil || len(runs) != 1 {
 		t.Fatal(runs, err)
 	}
-	environment := runs[0].Run.Host.Environment
+	whole, err := store.LoadManifest(runs[0].Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	environment := whole.Host.Environment
 	if environment["JENKINS_URL"] != "https://***@jenkins.example/" || environment["HOMEPAGE"] != environment["JENKINS_URL"] {
 		t.Errorf("%q", environment)
 	}
@@ -200,7 +205,7 @@ func TestArgumentsComeBack(t *testing.T) {
 	results, tape := filepath.Join(dir, "results"), filepath.Join(dir, "run.tape.zip")
 	check := func(results string) {
 		t.Helper()
-		runs, err := store.ListRuns(results, nil)
+		runs, err := history.History{Results: results}.List()
 		if err != nil || len(runs) != 1 || runs[0].Err != nil {
 			t.Fatal(runs, err)
 		}

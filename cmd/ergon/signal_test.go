@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/history"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/testenv"
 	"github.com/ergon-energy/ergon/units"
@@ -332,7 +333,7 @@ func TestEarly(t *testing.T) {
 					t.Errorf("after %v: status %#x", spin, status)
 				}
 				noneLeft(t, mark)
-				runs, err := store.ListRuns(dir, nil)
+				runs, err := history.History{Results: dir}.List()
 				if err == nil && len(runs) == 1 { // the signal may come before the folder exists
 					if runs[0].Run.Signal != "SIG"+name {
 						t.Errorf("after %v: ended by %q", spin, runs[0].Run.Signal)

@@ -26,6 +26,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/history"
 	"github.com/ergon-energy/ergon/datamodel/store"
 )
 
@@ -502,12 +503,13 @@ func TestNested(t *testing.T) {
 // onlyRun returns the manifest of the only run in a results folder. The run must be complete.
 func onlyRun(t *testing.T, results string) datamodel.Run {
 	t.Helper()
-	runs, err := store.ListRuns(results, nil)
+	runs, err := history.History{Results: results}.List()
 	if err != nil || len(runs) != 1 {
 		t.Fatalf("%d runs in %s, %v; want 1", len(runs), results, err)
 	}
-	if runs[0].Err != nil {
-		t.Fatal(runs[0].Err)
+	run, err := store.LoadManifest(runs[0].Dir)
+	if err != nil {
+		t.Fatal(err)
 	}
 	for _, name := range []string{store.SamplesFile, store.NodesFile, store.MetricsFile} {
 		if _, err := os.Stat(filepath.Join(runs[0].Dir, name)); err != nil {
@@ -517,7 +519,7 @@ func onlyRun(t *testing.T, results string) datamodel.Run {
 	if _, err := os.Stat(filepath.Join(runs[0].Dir, store.SpoolFolder)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("spool left: %v", err)
 	}
-	return runs[0].Run
+	return run
 }
 
 // noGroup checks that no cgroup of a run is left.

@@ -5,9 +5,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -31,6 +33,8 @@ const (
 	tempNames = 10
 	// tempSuffix ends the name of a file that is not finished.
 	tempSuffix = ".tmp"
+	// newRunTries is how often a run's folder is made if a folder above it vanishes meanwhile.
+	newRunTries = 5
 	// treeDepth bounds how deep RemoveTree goes. A run has two levels.
 	treeDepth = 8
 )
@@ -127,6 +131,17 @@ func (f *Folder) within(name string) (*Folder, error) {
 	return sub, nil
 }
 
+// Within opens a folder in this one, and makes it if it is missing. owner gets a folder that is made, and what is made in it; nil
+// is the user of this process. The new handle owns this one: Close closes both. After an error both are closed.
+func (f *Folder) Within(name string, owner *Owner) (*Folder, error) {
+	f.owner = owner
+	sub, err := f.within(name)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return sub, nil
+}
+
 // Create makes a new file for reading and writing. If the name is taken, by whatever, the error wraps fs.ErrExist.
 func (f *Folder) Create(name string) (*os.File, error) {
 	return f.createAs(name, f.rights())
@@ -169,6 +184,49 @@ func (f *Folder) Read(name string) (*os.File, error) {
 		return nil, f.fault("read", name, err)
 	}
 	return file, nil
+}
+
+// Put writes a file anew, in place of one of that name. It appears whole or not at all. It is not synced: after a crash of the
+// machine it may be damaged. If private is true, only the user of this process can read it, whatever the folder's rights are.
+func (f *Folder) Put(name string, private bool, content []byte) error {
+	r := f.rights()
+	if private {
+		r = rights{mode: 0o600}
+	}
+	w, err := f.beginAs(name, r)
+	if err != nil {
+		return err
+	}
+	err = w.fill(func(to io.Writer) error {
+		_, err := to.Write(content)
+		return err
+	})
+	if err == nil {
+		err = w.file.Close()
+	}
+	if err != nil {
+		return w.fail(err)
+	}
+	return w.name()
+}
+
+// ReadSmall returns a file of at most so many bytes.
+func (f *Folder) ReadSmall(name string, limit int64) ([]byte, error) {
+	return f.readLimited(name, limit)
+}
+
+// ReadOwn returns a file of at most so many bytes that belongs to the user of this process. Nobody else can have chosen what is
+// in it.
+func (f *Folder) ReadOwn(name string, limit int64) ([]byte, error) {
+	file, err := f.Read(name)
+	if err != nil {
+		return nil, err
+	}
+	if !ownFile(file) {
+		_ = file.Close() // it was only opened
+		return nil, f.fault("read", name, fs.ErrPermission)
+	}
+	return readAll(file, filepath.Join(f.path, name), limit)
 }
 
 // Rename gives a file of this folder another name. A file or a link of that name is replaced, not followed.
@@ -289,6 +347,16 @@ func (f *Folder) Unused() bool {
 	return err == nil && spool.Dead() && (len(names) == 0 || len(names) == 1 && names[0] == stateFile)
 }
 
+// Strange lists what is in the folder of a run and is not ergon's, sorted.
+func (f *Folder) Strange() ([]string, error) {
+	names, err := f.List()
+	names = slices.DeleteFunc(names, func(name string) bool {
+		return name == ManifestFile || name == SpoolFolder || isTemp(name) || strings.HasSuffix(name, ".parquet")
+	})
+	slices.Sort(names)
+	return names, err
+}
+
 // Sync makes the names in the folder durable.
 func (f *Folder) Sync() error {
 	// Some network and FUSE file systems cannot sync a folder; the files are there all the same.
@@ -391,7 +459,11 @@ func NewRun(results, project string, called time.Time, id string, a Access) (*Fo
 	if id == "" {
 		return nil, errors.New("new run folder: no run id")
 	}
-	run, err := newRun(results, projectPrefix+escape(project), datePrefix+called.UTC().Format(time.DateOnly), runPrefix+escape(id), a)
+	date := datePrefix + called.UTC().Format(time.DateOnly)
+	run, err := newRun(results, projectPrefix+escape(project), date, runPrefix+escape(id), a)
+	for try := 1; try < newRunTries && errors.Is(err, fs.ErrNotExist); try++ { // somebody has just removed an empty folder above it
+		run, err = newRun(results, projectPrefix+escape(project), date, runPrefix+escape(id), a)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("new run folder: %w", err)
 	}
@@ -482,6 +554,13 @@ func makeAll(path string, owner *Owner) error {
 		return err
 	}
 	return made.Close()
+}
+
+// InResults reports whether a folder has the place of a run in a results folder: project=P/date=D/run=ID.
+func InResults(dir string) bool {
+	day := filepath.Dir(filepath.Clean(dir))
+	return strings.HasPrefix(filepath.Base(dir), runPrefix) && strings.HasPrefix(filepath.Base(day), datePrefix) &&
+		strings.HasPrefix(filepath.Base(filepath.Dir(day)), projectPrefix)
 }
 
 // OpenRun opens the folder of a run. The levels below the results folder, which are called project=, date= and run=, may

@@ -110,6 +110,9 @@ func (h handle) mode() (fs.FileMode, Owner, error) {
 // ownerOf returns false: these systems have no owners.
 func (h handle) ownerOf(string) (Owner, bool) { return Owner{}, false }
 
+// ownFile returns true: these systems do not tell.
+func ownFile(*os.File) bool { return true }
+
 // own returns true: these systems do not tell.
 func (h handle) own() bool { return true }
 

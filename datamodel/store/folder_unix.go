@@ -179,6 +179,16 @@ func (h handle) ownerOf(name string) (Owner, bool) {
 	return Owner{int(s.Uid), int(s.Gid)}, true
 }
 
+// ownFile reports whether a file belongs to the user of this process.
+func ownFile(f *os.File) bool {
+	info, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && int(st.Uid) == os.Geteuid()
+}
+
 // own reports whether the folder belongs to the user of this process.
 func (h handle) own() bool {
 	_, owner, err := h.mode()

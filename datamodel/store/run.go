@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,7 +24,7 @@ const (
 	runPrefix     = "run="
 	// manifestLimit is many times the size of any manifest.
 	manifestLimit = 16 << 20
-	// Last is the name that Resolve takes for the latest run.
+	// Last means the latest run wherever a run is named, so no run has it as its id.
 	Last = "last"
 	// IDTime is the layout of the time, in UTC, that begins a run's id.
 	IDTime = "20060102T150405"
@@ -209,76 +208,49 @@ func openFile(path string) (*os.File, error) {
 	return f, nil
 }
 
-// Entry is a run found in a results folder.
-type Entry struct {
-	// Dir is its folder.
-	Dir string
-	// Run is its manifest. If Err is not nil, it holds what the path says: ID, Project and the day of Start.
-	Run datamodel.Run
-	// Err says why the manifest could not be read.
-	Err error
-}
-
-// ListRuns lists the runs below a results folder, the earliest start first. A run that cannot be read is listed with its
-// error. If the results folder does not exist, there are no runs. A folder below it that cannot be listed costs only its own
-// runs: note is told of it and may be nil.
-func ListRuns(results string, note func(error)) ([]Entry, error) {
-	dirs, err := runDirs(results, note)
-	if err != nil {
-		return nil, err
-	}
-	entries := make([]Entry, len(dirs))
-	for i, dir := range dirs {
-		run, err := LoadManifest(dir)
-		if err != nil {
-			run = fromPath(dir)
-		}
-		entries[i] = Entry{Dir: dir, Run: run, Err: err}
-	}
-	slices.SortStableFunc(entries, func(a, b Entry) int { return a.Run.Start.Compare(b.Run.Start) })
-	return entries, nil
-}
-
-// fromPath makes what is known of a run from the path of its folder.
-func fromPath(dir string) datamodel.Run {
+// AtPath returns what the path of a run's folder tells of the run: ID, Project and the day of Start. If the folder was made
+// by hand and has no date, Start is zero.
+func AtPath(dir string) datamodel.Run {
 	day := filepath.Dir(dir)
 	run := datamodel.Run{
-		ID:      idOf(dir),
+		ID:      IDOf(dir),
 		Project: unescape(strings.TrimPrefix(filepath.Base(filepath.Dir(day)), projectPrefix)),
 		Outcome: datamodel.Unfinished,
 	}
-	// If the folder was made by hand and has no date, the run sorts before all others.
 	run.Start, _ = time.Parse(time.DateOnly, strings.TrimPrefix(filepath.Base(day), datePrefix))
 	return run
 }
 
-func idOf(dir string) string { return unescape(strings.TrimPrefix(filepath.Base(dir), runPrefix)) }
+// IDOf returns the id of the run in a folder.
+func IDOf(dir string) string { return unescape(strings.TrimPrefix(filepath.Base(dir), runPrefix)) }
 
 // FindID returns the folder of the run that has exactly this id, in any project and on any day; empty if there is none.
 func FindID(results, id string) (string, error) {
-	dirs, err := runDirs(results, nil)
+	dirs, err := RunFolders(results, nil)
 	if err != nil {
 		return "", err
 	}
 	for _, dir := range dirs {
-		if idOf(dir) == id {
+		if IDOf(dir) == id {
 			return dir, nil
 		}
 	}
 	return "", nil
 }
 
-// runDirs lists the folders results/project=*/date=*/run=*, sorted.
-func runDirs(results string, note func(error)) ([]string, error) {
-	days, err := dayDirs(results, note)
+// RunFolders lists the folders results/project=*/date=*/run=*, sorted. If the results folder does not exist, there are none.
+// A folder below it that cannot be listed costs only its own runs: note is told of it and may be nil.
+func RunFolders(results string, note func(error)) ([]string, error) {
+	days, err := DayFolders(results, "", note)
 	if err != nil {
 		return nil, err
 	}
-	return below(days, runPrefix, note), nil
+	return RunsBelow(days, note), nil
 }
 
-// dayDirs lists the folders results/project=*/date=*, sorted. A results folder that does not exist has none.
-func dayDirs(results string, note func(error)) ([]string, error) {
+// DayFolders lists the folders results/project=*/date=*, sorted; of one project, unless that is empty. note is as in
+// RunFolders.
+func DayFolders(results, project string, note func(error)) ([]string, error) {
 	projects, err := named(results, projectPrefix)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -286,8 +258,15 @@ func dayDirs(results string, note func(error)) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list runs: %w", err)
 	}
+	if project != "" {
+		only := filepath.Join(results, projectPrefix+escape(project))
+		projects = slices.DeleteFunc(projects, func(dir string) bool { return dir != only })
+	}
 	return below(projects, datePrefix, note), nil
 }
+
+// RunsBelow lists the folders of the runs of some days. note is as in RunFolders.
+func RunsBelow(days []string, note func(error)) []string { return below(days, runPrefix, note) }
 
 // below lists the entries of folders whose names have a prefix. Anybody can put an entry into a shared results folder, so
 // one that is not a folder, or that cannot be listed, is only noted.
@@ -314,134 +293,12 @@ func named(dir, prefix string) (found []string, err error) {
 	return found, err
 }
 
-// Resolve finds the folder of the run that a user means by name: "last" for the latest run, a run's id, an unambiguous
-// beginning or end of an id, or a path to the folder. An id comes before a path: a path can always be written with a separator.
-// note is told of folders that cannot be listed, as in ListRuns.
-func Resolve(results, name string, note func(error)) (string, error) {
-	if name == "" {
-		return "", errors.New("run: no name given")
-	}
-	if name == Last {
-		return resolveLast(results, note)
-	}
-	if !strings.ContainsRune(name, '/') && !strings.ContainsRune(name, filepath.Separator) {
-		dirs, err := runDirs(results, note)
-		if err != nil {
-			return "", err
-		}
-		var exact, begins, ends []string
-		for _, dir := range dirs {
-			if id := idOf(dir); id == name {
-				exact = append(exact, dir)
-			} else if strings.HasPrefix(id, name) {
-				begins = append(begins, dir)
-			} else if strings.HasSuffix(id, name) {
-				ends = append(ends, dir)
-			}
-		}
-		for _, found := range [][]string{exact, begins, ends} {
-			if len(found) == 1 {
-				return found[0], nil
-			}
-			if len(found) > 1 {
-				return "", ambiguous(name, found)
-			}
-		}
-	}
-	info, err := os.Stat(name)
-	switch {
-	case err == nil && !info.IsDir():
-		return "", fmt.Errorf("run %q: not a folder", name)
-	case err == nil && isRunDir(name):
-		return filepath.Clean(name), nil
-	case err == nil:
-		return "", fmt.Errorf("run %q: the folder holds neither %s nor %s", name, ManifestFile, SpoolFolder)
-	}
-	return "", fmt.Errorf("run %q: no such id in %s and no such folder", name, results)
-}
-
-// resolveLast finds the newest run that can be read. Folders and ids begin with the time, so few manifests are read: those of
-// the newest second. Among them the start in the manifest decides.
-func resolveLast(results string, note func(error)) (string, error) {
-	days, err := dayDirs(results, note)
-	if err != nil {
-		return "", err
-	}
-	slices.SortStableFunc(days, func(a, b string) int { return strings.Compare(filepath.Base(b), filepath.Base(a)) })
-	var unreadable error
-	for day := range chunks(days, filepath.Base) {
-		dirs := below(day, runPrefix, note)
-		slices.SortStableFunc(dirs, func(a, b string) int { return strings.Compare(second(b), second(a)) })
-		for same := range chunks(dirs, second) {
-			last, err := newest(same)
-			if last != "" {
-				return last, nil
-			}
-			if unreadable == nil {
-				unreadable = err
-			}
-		}
-	}
-	if unreadable != nil {
-		return "", fmt.Errorf("run %q: none in %s can be read: %w", Last, results, unreadable)
-	}
-	return "", fmt.Errorf("run %q: no runs in %s", Last, results)
-}
-
-// second returns the time in the id of a run, which is to the second. An id without one was made by hand; it sorts before all.
-func second(dir string) string {
-	at, _, _ := strings.Cut(idOf(dir), "-")
-	if _, err := time.Parse(IDTime, at); err != nil {
-		return ""
-	}
-	return at
-}
-
-// newest returns the run with the latest start. Runs that cannot be read are passed over; err is why, if all are.
-func newest(dirs []string) (last string, err error) {
-	var start time.Time
-	for _, dir := range dirs {
-		run, unreadable := LoadManifest(dir)
-		if unreadable != nil {
-			err = unreadable
-		} else if last == "" || !run.Start.Before(start) {
-			last, start = dir, run.Start
-		}
-	}
-	return last, err
-}
-
-// chunks yields the runs of neighbours that have the same key.
-func chunks(all []string, key func(string) string) iter.Seq[[]string] {
-	return func(yield func([]string) bool) {
-		for len(all) > 0 {
-			n := 1
-			for n < len(all) && key(all[n]) == key(all[0]) {
-				n++
-			}
-			if !yield(all[:n]) {
-				return
-			}
-			all = all[n:]
-		}
-	}
-}
-
-// isRunDir reports whether a folder holds a run, finished or not.
-func isRunDir(dir string) bool {
+// IsRun reports whether a folder holds a run, finished or not.
+func IsRun(dir string) bool {
 	for _, name := range []string{ManifestFile, SpoolFolder} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
 			return true
 		}
 	}
 	return false
-}
-
-func ambiguous(name string, dirs []string) error {
-	const show = 5
-	found := slices.Clone(dirs[:min(show, len(dirs))])
-	if more := len(dirs) - show; more > 0 {
-		found = append(found, fmt.Sprintf("%d more", more))
-	}
-	return fmt.Errorf("run %q: %d runs begin with that: %s", name, len(dirs), strings.Join(found, ", "))
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -216,142 +215,6 @@ func TestNewRunDir(t *testing.T) {
 	}
 }
 
-func TestListAndResolve(t *testing.T) {
-	root := t.TempDir()
-	if runs, err := store.ListRuns(filepath.Join(root, "none"), nil); err != nil || len(runs) != 0 {
-		t.Errorf("no results: %v, %v", runs, err)
-	}
-	if _, err := store.Resolve(root, "last", nil); err == nil {
-		t.Error("last of none")
-	}
-	dirs := map[string]string{}
-	for i, id := range []string{"20260304-cc", "20260304-ca", "20260305-aa", "20260306"} {
-		run := sampleRun()
-		run.ID, run.Project, run.Start = id, []string{"b", "a/1"}[i%2], anchor.Add(time.Duration(i)*time.Hour)
-		dirs[id] = saveRun(t, root, run)
-	}
-	// One that was killed before its manifest was written, the last of all by its folder.
-	broken, err := newRun(root, "a b", anchor.AddDate(0, 0, 2), "20260306-broken")
-	if err != nil {
-		t.Fatal(err)
-	}
-	runs, err := store.ListRuns(root, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ids []string
-	for _, e := range runs {
-		ids = append(ids, e.Run.ID)
-		if (e.Err != nil) != (e.Dir == broken) {
-			t.Errorf("%s: %v", e.Dir, e.Err)
-		}
-	}
-	if got := strings.Join(ids, " "); got != "20260304-cc 20260304-ca 20260305-aa 20260306 20260306-broken" {
-		t.Errorf("runs %s", got)
-	}
-	if e := runs[len(runs)-1]; e.Run.Project != "a b" || e.Run.Outcome != datamodel.Unfinished {
-		t.Errorf("broken run: %+v", e.Run)
-	}
-
-	for name, want := range map[string]string{
-		"last": dirs["20260306"], "20260306": dirs["20260306"], "20260305": dirs["20260305-aa"], "20260304-cc": dirs["20260304-cc"],
-		"20260304-ca": dirs["20260304-ca"], "20260306-": broken, dirs["20260305-aa"]: dirs["20260305-aa"],
-		dirs["20260305-aa"] + "/": dirs["20260305-aa"],
-	} {
-		if got, err := store.Resolve(root, name, nil); err != nil || got != want {
-			t.Errorf("%q: %s, %v", name, got, err)
-		}
-	}
-	for name, want := range map[string]string{
-		"20260304": "20260304-ca", "x": root, "": "name", root: "neither", filepath.Join(dirs["20260306"], store.ManifestFile): "folder",
-		"./none": "none",
-	} {
-		if got, err := store.Resolve(root, name, nil); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %s, error %v does not name %q", name, got, err, want)
-		}
-	}
-}
-
-// TestResolveLast: the newest second decides, and within it the start. A run that cannot be read is passed over. A run without
-// a time in its id is the oldest of its day.
-func TestResolveLast(t *testing.T) {
-	root := t.TempDir()
-	at := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
-	save := func(project, id string, start time.Time) string {
-		run := sampleRun()
-		run.ID, run.Project, run.Start = id, project, start
-		return saveRun(t, root, run)
-	}
-	last := func(want string) {
-		t.Helper()
-		if got, err := store.Resolve(root, store.Last, nil); err != nil || got != want {
-			t.Errorf("last is %s, %v, want %s", got, err, want)
-		}
-	}
-	byHand := save("z", "named-by-hand", at.Add(time.Hour))
-	last(byHand)
-	first := save("b", "20261128T120000-ff", at)
-	last(first)
-	second := save("a", "20261128T120000-aa", at.Add(time.Millisecond)) // in the same second
-	last(second)
-	third := save("a", "20261128T120001-00", at.Add(time.Second))
-	last(third)
-	replayed := save("a", "20261128T110000-00-replay", at.Add(-time.Hour)) // of an older tape
-	last(third)
-	next := save("a", "20261129T000000-00", at.Add(12*time.Hour))
-	last(next)
-	broken, err := newRun(root, "c", at.AddDate(0, 0, 2), "20261130T000000-00")
-	if err != nil {
-		t.Fatal(err)
-	}
-	last(next)
-	for _, dir := range []string{byHand, first, second, third, next} {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Fatal(err)
-		}
-	}
-	last(replayed)
-	if err := os.RemoveAll(replayed); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := store.Resolve(root, store.Last, nil); err == nil || !strings.Contains(err.Error(), filepath.Join(broken, store.ManifestFile)) {
-		t.Errorf("none can be read: %v", err)
-	}
-}
-
-// TestResolveEnd tests that the end of an id names a run, and that a beginning counts first.
-func TestResolveEnd(t *testing.T) {
-	root := t.TempDir()
-	dirs := make(map[string]string)
-	for _, id := range []string{"20261128T120000-aabb", "20261128T120001-aacc", "20261128T120002-ddcc", "bbx"} {
-		run := sampleRun()
-		run.ID = id
-		dirs[id] = saveRun(t, root, run)
-	}
-	for name, want := range map[string]string{"aabb": "20261128T120000-aabb", "aacc": "20261128T120001-aacc", "bb": "bbx", "cc": "", "dd": ""} {
-		if got, err := store.Resolve(root, name, nil); got != dirs[want] || (err == nil) != (want != "") {
-			t.Errorf("%s is %s, %v, want %s", name, got, err, want)
-		}
-	}
-}
-
-// BenchmarkResolveLast finds the last of ten thousand runs.
-func BenchmarkResolveLast(b *testing.B) {
-	root := b.TempDir()
-	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	for i := range 10_000 {
-		run := sampleRun()
-		run.Start = at.Add(time.Duration(i) * 10 * time.Minute)
-		run.ID, run.Project = run.Start.Format(store.IDTime)+"-00", "p"+strconv.Itoa(i%10)
-		saveRun(b, root, run)
-	}
-	for b.Loop() {
-		if _, err := store.Resolve(root, store.Last, nil); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
 func TestRemoveSpool(t *testing.T) {
 	dir := t.TempDir()
 	if err := store.RemoveSpool(folderAt(dir)); err != nil {
@@ -366,54 +229,6 @@ func TestRemoveSpool(t *testing.T) {
 		t.Error("somebody else's file is in the way")
 	}
 	onlyFiles(t, spool, "notes.txt")
-}
-
-// TestFoldersThatCannotBeListed puts entries beside the runs of others that are no folders or cannot be listed. Each costs only
-// itself.
-func TestFoldersThatCannotBeListed(t *testing.T) {
-	root := t.TempDir()
-	at := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
-	dir, err := newRun(root, "shared", at, "20261128T120000-abcdef")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := store.SaveManifest(folderAt(dir), datamodel.Run{ID: "20261128T120000-abcdef", Start: at, Outcome: datamodel.Done}); err != nil {
-		t.Fatal(err)
-	}
-	day := filepath.Dir(dir)
-	for _, err := range []error{
-		os.WriteFile(filepath.Join(root, "project=file"), nil, 0o666),
-		os.Symlink("nowhere", filepath.Join(root, "project=gone")),
-		os.Symlink("project=loop", filepath.Join(root, "project=loop")),
-		os.WriteFile(filepath.Join(filepath.Dir(day), "date=2026-11-29"), nil, 0o666),
-		os.Mkdir(filepath.Join(root, "project=private"), 0), // root can list it all the same
-	} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	want := 4
-	if os.Getuid() != 0 {
-		want++
-	}
-	notes := 0
-	note := func(err error) {
-		if notes++; !strings.Contains(err.Error(), "no run below it can be shown") {
-			t.Error(err)
-		}
-	}
-	if runs, err := store.ListRuns(root, note); err != nil || len(runs) != 1 || runs[0].Err != nil || notes != want {
-		t.Errorf("%+v, %v, %d notes, want %d", runs, err, notes, want)
-	}
-	for _, name := range []string{store.Last, "20261128T120000-abcdef", "2026"} {
-		notes = 0
-		if got, err := store.Resolve(root, name, note); err != nil || got != dir || notes == 0 || notes > want {
-			t.Errorf("%s: %s, %v, %d notes, want up to %d", name, got, err, notes, want)
-		}
-	}
-	if _, err := store.ListRuns(filepath.Join(root, "project=file"), nil); err == nil {
-		t.Error("a results folder that is a file has runs")
-	}
 }
 
 func FuzzLoadManifest(f *testing.F) {

@@ -1,0 +1,167 @@
+// Package history knows the many runs of a results folder: it lists and selects them, finds the one that a user means, keeps
+// their tags, and removes them. It reads manifests only. It leaves the tables of a run to package store, and the text for
+// people to the caller.
+//
+// Beside the folders of the projects, a results folder may hold
+//
+//	_tags/NAME   a tag: the id of its run, in one line
+//	_index-UID   the index of a user: what the manifests say, in short (index.go)
+//
+// Readers of Hive partitions skip names that begin with "_".
+package history
+
+import (
+	"cmp"
+	"maps"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/store"
+)
+
+// History is the runs of one results folder.
+type History struct {
+	// Results is the folder. It may be missing; then there are no runs.
+	Results string
+	// Note is told what cannot be read besides the runs themselves, such as a folder of somebody else. It may be nil.
+	Note func(error)
+}
+
+// Entry is a run as a list shows it.
+type Entry struct {
+	// Dir is the folder of the run.
+	Dir string
+	// Run has only some fields of the manifest: ID, Project, Command, CommandBytes, NoArguments, Outcome, Reason, ExitCode,
+	// Signal, Start, WallTime, Summary, Version, Replayed.Tape, Host.Name and Host.Git. store.Load reads the rest. If Err is
+	// not nil, Run has what the path says: ID, Project, and Start from the id or the day.
+	Run datamodel.Run
+	// Tags are the names of the run's tags, sorted.
+	Tags []string
+	// Err says why the manifest could not be read.
+	Err error
+}
+
+// List lists all runs, the newest first. A run that cannot be read is listed with its error.
+func (h History) List() ([]Entry, error) {
+	dirs, err := store.RunFolders(h.Results, h.Note)
+	if err != nil {
+		return nil, err
+	}
+	entries := h.entries(dirs, true)
+	slices.SortStableFunc(entries, func(a, b Entry) int { return newer(&a, &b) })
+	return entries, nil
+}
+
+// entries reads the runs in some folders, in the same order. all says that there are no others.
+func (h History) entries(dirs []string, all bool) []Entry {
+	entries := make([]Entry, len(dirs))
+	x := h.openIndex(len(dirs))
+	each(len(dirs), func(i int) { entries[i] = x.read(dirs[i]) })
+	x.save(all)
+	tags := h.tagsByRun()
+	if len(tags) > 0 {
+		for i := range entries {
+			entries[i].Tags = tags[entries[i].Run.ID]
+		}
+	}
+	return entries
+}
+
+// each calls do for each number below n, several at the same time.
+func each(n int, do func(i int)) {
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), n) {
+		all.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// read reads the manifest of one run.
+func read(dir string) Entry {
+	run, err := store.LoadManifest(dir)
+	if err != nil {
+		return unreadable(dir, err)
+	}
+	return Entry{Dir: dir, Run: brief(run)}
+}
+
+// unreadable returns what is known of a run whose manifest cannot be read.
+func unreadable(dir string, err error) Entry {
+	run := store.AtPath(dir)
+	if at, ok := called(run.ID); ok {
+		run.Start = at
+	}
+	return Entry{Dir: dir, Run: run, Err: err}
+}
+
+// brief returns the fields that Entry.Run has.
+func brief(run datamodel.Run) datamodel.Run {
+	out := datamodel.Run{
+		ID: run.ID, Project: run.Project, Command: run.Command, CommandBytes: run.CommandBytes, NoArguments: run.NoArguments,
+		Outcome: run.Outcome, Reason: run.Reason, ExitCode: run.ExitCode, Signal: run.Signal, Start: run.Start, WallTime: run.WallTime,
+		Summary: run.Summary, Version: run.Version,
+	}
+	if run.Replayed != nil {
+		out.Replayed = &datamodel.Replay{Tape: run.Replayed.Tape}
+	}
+	out.Host.Name, out.Host.Git = run.Host.Name, run.Host.Git
+	return out
+}
+
+// called returns the time in an id, which is to the second. An id that somebody chose has none.
+func called(id string) (at time.Time, ok bool) {
+	word, _, _ := strings.Cut(id, "-")
+	at, err := time.Parse(store.IDTime, word)
+	return at, err == nil
+}
+
+// newer orders runs, the newest first: by the second in which ergon was called, then by the start of the command. So the order
+// needs only the names of the folders, unless two runs are of the same second or an id has no time.
+func newer(a, b *Entry) int {
+	return cmp.Or(second(b).Compare(second(a)), b.Run.Start.Compare(a.Run.Start), strings.Compare(b.Run.ID, a.Run.ID))
+}
+
+// second returns the second in which ergon was called.
+func second(e *Entry) time.Time {
+	if at, ok := called(e.Run.ID); ok {
+		return at
+	}
+	return e.Run.Start.Truncate(time.Second)
+}
+
+// Projects lists the names of the projects, sorted.
+func Projects(entries []Entry) []string {
+	names := map[string]bool{}
+	for _, e := range entries {
+		names[e.Run.Project] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// Commit returns the commit of the repository in which the command ran; empty if it is unknown.
+func (e Entry) Commit() string {
+	if g := e.Run.Host.Git; g != nil {
+		return g.Commit
+	}
+	return ""
+}
+
+// inside returns the path of a run's folder below the results folder.
+func (h History) inside(dir string) string {
+	rel, err := filepath.Rel(h.Results, dir)
+	if err != nil {
+		return dir
+	}
+	return filepath.ToSlash(rel)
+}

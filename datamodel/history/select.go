@@ -1,0 +1,161 @@
+package history
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/rule"
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// Filter selects runs. The zero value selects all. Each field that is set must fit.
+type Filter struct {
+	// Projects and Tags are globs (path.Match); one of them must fit the project, or a tag.
+	Projects, Tags []string
+	// Outcomes lists the outcomes that fit.
+	Outcomes []datamodel.Outcome
+	// Since is the earliest start.
+	Since time.Time
+	// Commit begins the hash of the commit.
+	Commit string
+	// Where are rules, each of which must hold. CheckWhere says which rules can.
+	Where []rule.Rule
+}
+
+// CheckGlob returns an error if a glob cannot fit anything.
+func CheckGlob(glob string) error {
+	if _, err := path.Match(glob, ""); err != nil {
+		return fmt.Errorf("%q: not a glob (examples: nightly, train-*)", glob)
+	}
+	return nil
+}
+
+// CheckWhere returns an error if a rule cannot be checked against the summary of a single run.
+func CheckWhere(r rule.Rule) error {
+	d, _ := datamodel.Lookup(r.Metric)
+	switch {
+	case r.Limit.Baseline != "":
+		return fmt.Errorf("%s: a list has no baseline to compare with (give a limit with its unit)", r)
+	case r.For > 0:
+		return fmt.Errorf("%s: the summary of a run has one value, so it has no duration (leave out the for)", r)
+	case r.Label != "":
+		return fmt.Errorf("%s: the summary of a run has no label %q (leave it out)", r, r.Label)
+	case !d.Summary:
+		return fmt.Errorf("%s: %s is not in the summary of a run (one of %s)", r, r.Metric, strings.Join(SummaryNames(), ", "))
+	case r.Aggregate != d.Aggregate:
+		return fmt.Errorf("%s: the summary of a run has the %s of %s only (leave out the %s)", r, d.Aggregate, r.Metric, r.Aggregate)
+	}
+	return nil
+}
+
+// SummaryNames lists the metrics of a summary.
+func SummaryNames() []string {
+	var names []string
+	for _, d := range datamodel.Summary() {
+		names = append(names, d.Name)
+	}
+	return names
+}
+
+// Select returns the runs that fit, in the same order. unknown is how many of the others lack only a value that a rule is about.
+// A run that cannot be read fits if only its path is asked for.
+func (f Filter) Select(entries []Entry) (fit []Entry, unknown int) {
+	for _, e := range entries {
+		switch f.check(e) {
+		case rule.Holds:
+			fit = append(fit, e)
+		case rule.Unknown:
+			unknown++
+		case rule.Broken:
+		}
+	}
+	return fit, unknown
+}
+
+func (f Filter) check(e Entry) rule.Verdict {
+	matches := func(globs []string, names ...string) bool {
+		return len(globs) == 0 || slices.ContainsFunc(globs, func(glob string) bool {
+			return slices.ContainsFunc(names, func(name string) bool { ok, _ := path.Match(glob, name); return ok || glob == name })
+		})
+	}
+	manifest := len(f.Outcomes) > 0 || f.Commit != "" || len(f.Where) > 0
+	switch {
+	case !matches(f.Projects, e.Run.Project), !matches(f.Tags, e.Tags...), e.Run.Start.Before(f.Since), e.Err != nil && manifest:
+		return rule.Broken
+	case len(f.Outcomes) > 0 && !slices.Contains(f.Outcomes, e.Run.Outcome), f.Commit != "" && !strings.HasPrefix(e.Commit(), f.Commit):
+		return rule.Broken
+	}
+	all := rule.Holds
+	for _, r := range f.Where {
+		switch r.Check(func(t rule.Term, _ string) datamodel.Metric { return e.Metric(t.Metric) }).Verdict {
+		case rule.Broken:
+			return rule.Broken
+		case rule.Unknown:
+			all = rule.Unknown
+		case rule.Holds:
+		}
+	}
+	return all
+}
+
+// Metric returns a metric of the run's summary, or a missing one with the reason.
+func (e Entry) Metric(name string) datamodel.Metric {
+	d, _ := datamodel.Lookup(name)
+	f, ok := e.Run.Summary[name]
+	switch {
+	case name == datamodel.WallTime && e.Run.WallTime != nil:
+		return datamodel.Value(name, *e.Run.WallTime, units.Second, "delta", sensors.FromCounter, "runner").WithValue(*e.Run.WallTime)
+	case e.Err != nil:
+		return datamodel.Missing(name, d.Unit, "the run cannot be read")
+	case !ok:
+		return datamodel.Missing(name, d.Unit, "not measured")
+	case f.Value == nil:
+		return missing(name, f)
+	}
+	m := datamodel.Value(name, *f.Value, f.Unit, string(d.Aggregate), f.Provenance, "")
+	m.Uncertainty, m.Bound, m.AtMost, m.Reason = orNaN(f.Uncertainty), f.Bound, orNaN(f.AtMost), f.Reason
+	return m.WithValue(m.Value)
+}
+
+func missing(name string, f datamodel.Figure) datamodel.Metric {
+	m := datamodel.Missing(name, f.Unit, f.Reason)
+	if m.Reason == "" {
+		m.Reason = "not measured"
+	}
+	m.AtMost = orNaN(f.AtMost)
+	return m
+}
+
+func orNaN(v *float64) float64 {
+	if v == nil {
+		return math.NaN()
+	}
+	return *v
+}
+
+var errNoMetric = errors.New("not a metric of the summary")
+
+// SortBy orders runs by a metric of the summary, the largest value first. Runs without the value come last, in their order.
+func SortBy(entries []Entry, metric string) error {
+	if !slices.Contains(SummaryNames(), metric) {
+		return fmt.Errorf("%s: %w (one of %s)", metric, errNoMetric, strings.Join(SummaryNames(), ", "))
+	}
+	slices.SortStableFunc(entries, func(a, b Entry) int {
+		x, y := a.Metric(metric).Value, b.Metric(metric).Value
+		switch {
+		case math.IsNaN(x) && math.IsNaN(y), x == y:
+			return 0
+		case math.IsNaN(y), x > y:
+			return -1
+		}
+		return 1
+	})
+	return nil
+}
