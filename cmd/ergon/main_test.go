@@ -51,7 +51,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("LC_ALL", "C.UTF-8")
 			e.Setenv("ERGON_EARLY", "ergon")
 			e.Setenv("ERGON_TRACE", "1")
-			e.Values[machineKey{}] = testenv.Begin(scriptTB{t, e.T(), filepath.Base(e.WorkDir)})
+			e.Values[machineKey{}] = testenv.Begin(scriptTB{t, e.T(), filepath.Base(e.WorkDir), e.Defer})
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -146,9 +146,11 @@ type scriptTB struct {
 	testing.TB // all scripts
 	script     testscript.T
 	name       string
+	atEnd      func(func()) // adds a function that runs at the end of the script
 }
 
 func (s scriptTB) Helper()                           {}
+func (s scriptTB) Cleanup(f func())                  { s.atEnd(f) }
 func (s scriptTB) Name() string                      { return s.TB.Name() + "/" + s.name }
 func (s scriptTB) Skipf(format string, args ...any)  { s.script.Skip(fmt.Sprintf(format, args...)) }
 func (s scriptTB) Errorf(format string, args ...any) { s.script.Fatal(fmt.Sprintf(format, args...)) }

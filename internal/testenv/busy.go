@@ -3,8 +3,10 @@ package testenv
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -13,8 +15,15 @@ const (
 	// mostPressure is the largest part of the time in which some process may wait for a processor. Twice as many busy
 	// processes as processors give 0.7 and more.
 	mostPressure = 0.6
+	// leastPressed is the shortest time for which the pressure is used. The kernel brings its total up to date every 2 s.
+	leastPressed = 10 * time.Second
+	// mostRunnable is the largest mean number of runnable threads per processor. At twice the number of processors, each
+	// thread waits half of the time.
+	mostRunnable = 1.75
 	// mostSteal is the largest part of the processors' time that a hypervisor may give to others.
 	mostSteal = 0.05
+	// pause is the time between two looks at the number of runnable threads.
+	pause = 20 * time.Millisecond
 )
 
 // Watch looks at the machine while a test measures something that depends on how busy the machine is.
@@ -23,16 +32,20 @@ type Watch struct {
 	sys   string // "/proc", or a copy of it
 	began time.Time
 	first load
+	mu    sync.Mutex
+	// looks is how often the number of runnable threads was read, runnable is the sum of the numbers without the reader.
+	looks, runnable float64
 }
 
 // load has counts of the kernel since the boot.
 type load struct {
 	waited        time.Duration // /proc/pressure/cpu, "some": the time in which a process waited for a processor
 	stolen, ticks float64       // /proc/stat, line "cpu": the steal time and the sum of all columns, in clock ticks
+	runnable      float64       // /proc/stat, line "procs_running": the threads that run or wait for a processor now
 	known         bool          // whether /proc/pressure/cpu is there
 }
 
-// Begin starts to watch.
+// Begin starts to watch. The watch ends with the test.
 func Begin(t testing.TB) *Watch {
 	t.Helper()
 	return begin(t, "/proc")
@@ -40,7 +53,35 @@ func Begin(t testing.TB) *Watch {
 
 func begin(t testing.TB, proc string) *Watch {
 	t.Helper()
-	return &Watch{t: t, sys: proc, began: time.Now(), first: read(proc)}
+	w := &Watch{t: t, sys: proc, began: time.Now(), first: read(proc)}
+	done := make(chan struct{})
+	t.Cleanup(func() { close(done) })
+	go w.count(done)
+	return w
+}
+
+// count reads the number of runnable threads until done is closed.
+func (w *Watch) count(done <-chan struct{}) {
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-tick.C:
+			w.look()
+		}
+	}
+}
+
+// look reads the number of runnable threads once.
+func (w *Watch) look() {
+	if l := read(w.sys); l.runnable > 0 {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.looks++
+		w.runnable += l.runnable - 1
+	}
 }
 
 // Errorf fails the test. If the machine has been too busy since Begin, it skips the test instead and says why.
@@ -55,12 +96,18 @@ func (w *Watch) Errorf(format string, args ...any) {
 
 // Busy returns why the machine has been too busy since Begin. It returns "" if it has not, or if that is unknown.
 func (w *Watch) Busy() string {
+	w.mu.Lock()
+	mean := w.runnable / max(w.looks, 1)
+	w.mu.Unlock()
+	if n := runtime.NumCPU(); mean > mostRunnable*float64(n) {
+		return fmt.Sprintf("%.1f threads wanted to run on %d processors", mean, n)
+	}
 	return busy(w.first, read(w.sys), time.Since(w.began))
 }
 
 // busy compares the load at two times.
 func busy(first, last load, d time.Duration) string {
-	if first.known && last.known && d > 0 {
+	if first.known && last.known && d >= leastPressed {
 		if part := float64(last.waited-first.waited) / float64(d); part > mostPressure {
 			return fmt.Sprintf("for %.0f %% of %v a process waited for a processor", 100*min(part, 1), d.Round(time.Millisecond))
 		}
@@ -86,7 +133,11 @@ func read(proc string) (l load) {
 	}
 	if text, err := os.ReadFile(proc + "/stat"); err == nil {
 		// cpu  user nice system idle iowait irq softirq steal guest guest_nice; the last two are part of the first two
-		line, _, _ := strings.Cut(string(text), "\n")
+		line, rest, _ := strings.Cut(string(text), "\n")
+		if _, n, ok := strings.Cut(rest, "\nprocs_running "); ok {
+			n, _, _ = strings.Cut(n, "\n")
+			l.runnable, _ = strconv.ParseFloat(n, 64)
+		}
 		for i, field := range strings.Fields(line) {
 			n, err := strconv.ParseFloat(field, 64)
 			if err != nil || i > 8 {
