@@ -432,6 +432,11 @@ func TestUserAndSystemAreTheWhole(t *testing.T) {
 			count("system_time", modes, how, system),
 		}
 	}
+	stolen := func(seconds float64) *series.Series {
+		s := sensor("cpu/softirq", sensors.Counter, units.Second, "/proc/stat")
+		s.Use = sensors.CPUSoftIRQ
+		return line(s, 0, seconds, sec)
+	}
 	const perf, walk, group = "perf task-clock (inherit)", "walk, /proc/PID/stat", "cgroup v2 cpu.stat"
 	none := math.NaN()
 	for _, c := range []struct {
@@ -465,6 +470,21 @@ func TestUserAndSystemAreTheWhole(t *testing.T) {
 			"perf without the exits",
 			datamodel.Ledger{UserTime: new(0.2), SystemTime: new(0.32)},
 			of(perf, walk, 0.47, 0.1, 0.3), 0.2, 0.32, "wait4", sensors.FromCounter,
+		},
+		{
+			"all were waited for, beside many interrupts",
+			datamodel.Ledger{UserTime: new(0.2), SystemTime: new(0.28)},
+			append(of(perf, walk, 0.53, 0.1, 0.3), stolen(0.06)), 0.2, 0.28, "wait4", sensors.FromCounter,
+		},
+		{
+			"more is missing than interrupts had",
+			datamodel.Ledger{UserTime: new(0.2), SystemTime: new(0.25)},
+			append(of(perf, walk, 0.53, 0.1, 0.3), stolen(0.01)), none, none, "", sensors.Missing,
+		},
+		{
+			"interrupts do not explain a part this large",
+			datamodel.Ledger{UserTime: new(0.2), SystemTime: new(0.17)},
+			append(of(perf, walk, 0.53, 0.1, 0.3), stolen(10)), none, none, "", sensors.Missing,
 		},
 		{
 			"orphans without a split",

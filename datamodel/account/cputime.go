@@ -162,8 +162,14 @@ func (h *host) modes(whole datamodel.Metric, waited modeTimes) []datamodel.Metri
 	if len(known) == 0 {
 		return read
 	}
+	_, counted := h.targetTime(datamodel.CPUTime, sensors.TargetCPU)
 	for _, pair := range known {
-		if math.Abs(pair[0].Value+pair[1].Value-whole.Value) <= max(0.05*whole.Value, 0.0001) {
+		slack := max(0.05*whole.Value, 0.0001)
+		if counted == sensors.ByPerf && !h.unwaited && pair[0].Provenance == sensors.FromCounter {
+			// perf also counts interrupts and what the hypervisor took while the command had the CPU. wait4 does not.
+			slack += min(h.stolen(), mostStolen*whole.Value)
+		}
+		if math.Abs(pair[0].Value+pair[1].Value-whole.Value) <= slack {
 			return pair
 		}
 	}
