@@ -52,6 +52,11 @@ const (
 	GPUTargetEnergy       = "gpu_target_energy"
 	GPUOtherEnergy        = "gpu_other_energy"
 	GPUIdleEnergy         = "gpu_idle_energy"
+	OverheadEnergy        = "overhead_energy"
+	Carbon                = "carbon"
+	TargetCarbon          = "target_carbon"
+	Cost                  = "cost"
+	TargetCost            = "target_cost"
 	GPUMemoryPeak         = "gpu_memory_peak"
 	ProfilerCPUTime       = "profiler_cpu_time"
 	MissedBeats           = "missed"
@@ -152,6 +157,9 @@ type Definition struct {
 	Labels    LabelKind
 	// Summary is true if the metric is in the summary. The summary has the catalogue's order.
 	Summary bool
+	// Derived is true if the metric follows from factors that somebody gave (Factors.Derive). Reports have it, and no table
+	// of a run.
+	Derived bool
 	// Doc is one sentence without its period. Detail is "" or further sentences, with their periods.
 	Doc, Detail string
 }
@@ -179,6 +187,17 @@ func Summary() []Definition {
 	var out []Definition
 	for _, d := range runMetrics() {
 		if d.Summary {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// Reported lists the metrics that a report shows for a run, in their order: the summary, and what follows from factors.
+func Reported() []Definition {
+	var out []Definition
+	for _, d := range runMetrics() {
+		if d.Summary || d.Derived {
 			out = append(out, d)
 		}
 	}
@@ -460,6 +479,35 @@ func runMetrics() []Definition {
 			Name: GPUIdleEnergy, Label: "idle", Parent: GPUEnergy, Unit: units.Joule, Of: OfGPUs,
 			Aggregate: Sum, Adds: true,
 			Doc: "energy that the GPUs would have used at idle, from the baseline",
+		},
+		{
+			Name: OverheadEnergy, Label: "overhead", Unit: units.Joule, Of: OfMachine,
+			Aggregate: Sum, Adds: true, Better: Lower, Derived: true,
+			Doc: "power of the parts without a sensor, as given by --power-overhead, over the wall time; null without it",
+		},
+		{
+			Name: Carbon, Label: "carbon", Unit: units.Gram, Of: OfMachine,
+			Aggregate: Sum, Adds: true, Better: Lower, Derived: true,
+			Doc:    "CO2 equivalent of the machine's energy, as the intensity of --carbon-intensity says; null without it",
+			Detail: "It is (energy + overhead_energy) × PUE × intensity. A factor that was not given is left out.",
+		},
+		{
+			Name: TargetCarbon, Label: "carbon", Parent: Carbon, Unit: units.Gram, Of: OfCommand,
+			Aggregate: Sum, Adds: true, Better: Lower, Derived: true,
+			Doc:    "the command's share of carbon",
+			Detail: "The overhead is shared as the measured energy is.",
+		},
+		{
+			Name: Cost, Label: "cost", Unit: units.AnyCurrency, Of: OfMachine,
+			Aggregate: Sum, Adds: true, Better: Lower, Derived: true,
+			Doc:    "cost of the machine's energy at the price of --price; null without it",
+			Detail: "It is (energy + overhead_energy) × PUE × price. The unit is the currency of the price, such as `{EUR}`.",
+		},
+		{
+			Name: TargetCost, Label: "cost", Parent: Cost, Unit: units.AnyCurrency, Of: OfCommand,
+			Aggregate: Sum, Adds: true, Better: Lower, Derived: true,
+			Doc:    "the command's share of cost",
+			Detail: "The overhead is shared as the measured energy is.",
 		},
 		{
 			Name: GPUMemoryPeak, Label: "gpu memory", Unit: units.Byte, Of: OfGPUs,

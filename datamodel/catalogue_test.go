@@ -78,7 +78,8 @@ func TestCataloguePage(t *testing.T) {
 		}
 	}
 	table("The summary", func(d Definition) bool { return d.Summary })
-	table("Outside the summary", func(d Definition) bool { return !d.Summary && !strings.Contains(d.Name, ".") })
+	table("From factors that somebody gave", func(d Definition) bool { return d.Derived })
+	table("Outside the summary", func(d Definition) bool { return !d.Summary && !d.Derived && !strings.Contains(d.Name, ".") })
 	table("Single devices", func(d Definition) bool { return strings.Contains(d.Name, ".") })
 	const path = "../docs/metrics.md"
 	if os.Getenv("ERGON_UPDATE") != "" {

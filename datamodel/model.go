@@ -325,6 +325,8 @@ type Run struct {
 	Baseline *Baseline `json:"baseline,omitempty"`
 	// Estimate is true if an estimate of the processors' energy was requested.
 	Estimate bool `json:"estimate,omitempty"`
+	// Factors are the factors for carbon and cost that were given with the command.
+	Factors Factors `json:"factors,omitzero"`
 	// Version is the version of the ergon that measured.
 	Version string `json:"version"`
 	// Files lists the other files in the run's folder, as they were written. It is nil if the run was made by an ergon that

@@ -44,10 +44,9 @@ type item struct {
 // items returns the rows of the short summary. A row that is 0 or unknown, or that nobody asked for, is left out.
 func items(r datamodel.Result, s map[string]datamodel.Metric) []item {
 	var out []item
-	for _, e := range []*item{
-		energyItem(r, s), estimateItem(r, s), cpuItem(r, s), memoryItem(r, s), diskItem(r, s), networkItem(r), gpuItem(r, s),
-		stoppedItem(r),
-	} {
+	for _, e := range slices.Concat([]*item{energyItem(r, s)}, factorItems(r, s), []*item{
+		estimateItem(r, s), cpuItem(r, s), memoryItem(r, s), diskItem(r, s), networkItem(r), gpuItem(r, s), stoppedItem(r),
+	}) {
 		if e != nil {
 			out = append(out, *e)
 		}
@@ -273,6 +272,7 @@ func lacks(r datamodel.Result, s map[string]datamodel.Metric) []gap {
 	if slices.ContainsFunc(r.Run.Missing, func(a sensors.Absence) bool { return a.Present() && a.ID == gpu.command.absence }) {
 		list = append(list, gpu)
 	}
+	list = append(list, factorRows(r, s)...)
 	for i := range list {
 		list[i].depth = 0
 		if c, ok := bound(s[datamodel.PeakMemory]); ok && list[i].command.missing() && list[i].label == show(datamodel.PeakMemory).label {

@@ -66,6 +66,14 @@ func trained() datamodel.Result {
 	)
 }
 
+// factored adds factors for carbon and cost, as if somebody had given them.
+func factored(r datamodel.Result) datamodel.Result {
+	r.Run.Factors = datamodel.Factors{
+		CarbonIntensity: new(230 / 3.6e6), Price: &datamodel.Price{Value: 0.3 / 3.6e6, Currency: "{EUR}"}, PUE: new(1.3), PowerOverhead: new(50.0),
+	}
+	return r
+}
+
 // doubted adds warnings. The one that spoils most is not the first.
 func doubted(r datamodel.Result) datamodel.Result {
 	r.Run.Warnings = []datamodel.Warning{
@@ -100,6 +108,8 @@ func TestBrief(t *testing.T) {
 		{"trained-color", doubted(trained()), report.Options{Width: 80, Unicode: true, Color: true, Again: "2o2yd6"}, 10},
 		{"trained-ascii", doubted(trained()), report.Options{Again: "2o2yd6"}, 10},
 		{"trained-narrow", doubted(trained()), report.Options{Width: 40, Unicode: true, Again: "2o2yd6"}, 12},
+		{"factors", factored(trained()), term, 10},
+		{"factors-unmeasured", factored(asleep()), term, 4},
 		{"processes", build(), report.Options{Unicode: true, Processes: true, Again: "2o2yd6"}, 30},
 		{"server", server(), term, 9},
 		{"failed", failed(), term, 7},

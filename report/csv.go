@@ -31,7 +31,7 @@ func writeCSV(w io.Writer, r datamodel.Result, o Options) error {
 	}
 	if !o.All {
 		all := summary(r)
-		for _, f := range datamodel.Summary() {
+		for _, f := range datamodel.Reported() {
 			add("", string(datamodel.RunLevel), all[f.Name])
 		}
 		return out.WriteAll(rows)
@@ -39,6 +39,11 @@ func writeCSV(w io.Writer, r datamodel.Result, o Options) error {
 	walk(r.Tree, "", func(n *datamodel.Node, path string) {
 		for _, m := range n.Metrics {
 			add(path, string(n.Level), m)
+		}
+		if n.Level == datamodel.RunLevel && r.Run.Factors != (datamodel.Factors{}) {
+			for _, m := range r.Run.Factors.Derive(summary(r)) {
+				add(path, string(n.Level), m)
+			}
 		}
 	})
 	processMetrics(r, func(path string, m datamodel.Metric) { add(path, "process", m) })

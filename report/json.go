@@ -11,6 +11,7 @@ import (
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/internal/screen"
 	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
 )
 
 // Schema is the version of the JSON report. Its JSON Schema is ergon.report-2.schema.json in this folder.
@@ -48,6 +49,18 @@ type (
 		Version      string    `json:"version"`
 		// Replayed is null for a run that was measured.
 		Replayed *jsonReplay `json:"replayed"`
+		Factors  jsonFactors `json:"factors"`
+	}
+	// jsonFactors are the factors for carbon and cost. A factor that nobody gave is null.
+	jsonFactors struct {
+		CarbonIntensity *jsonFactor `json:"carbon_intensity"`
+		Price           *jsonFactor `json:"price"`
+		PUE             *jsonFactor `json:"pue"`
+		PowerOverhead   *jsonFactor `json:"power_overhead"`
+	}
+	jsonFactor struct {
+		Value float64 `json:"value"`
+		Unit  string  `json:"unit"`
 	}
 	jsonReplay struct {
 		Tape    string   `json:"tape"`
@@ -159,7 +172,7 @@ func writeJSON(w io.Writer, r datamodel.Result, o Options) error {
 			ID: run.ID, Project: run.Project, Command: append([]string{}, run.Command...), CommandBytes: run.CommandBytes, Folder: run.Folder,
 			Outcome: string(run.Outcome), Reason: text(run.Reason), ExitCode: run.ExitCode, Signal: text(run.Signal),
 			Start: run.Start.UTC(),
-			Host:  host(run.Host), Accounting: text(run.Accounting), Version: run.Version,
+			Host:  host(run.Host), Accounting: text(run.Accounting), Version: run.Version, Factors: factors(run.Factors),
 		},
 		Processes: processesJSON(r, o),
 		Missing:   append([]sensors.Absence{}, run.Missing...),
@@ -170,7 +183,7 @@ func writeJSON(w io.Writer, r datamodel.Result, o Options) error {
 		out.Run.Replayed = &jsonReplay{re.Tape, append([]string{}, re.LeftOut...), re.Version}
 	}
 	all := summary(r)
-	for _, f := range datamodel.Summary() {
+	for _, f := range datamodel.Reported() {
 		out.Summary = append(out.Summary, jsonField{f.Name, entry(all[f.Name])})
 	}
 	if o.All {
@@ -198,6 +211,22 @@ func writeJSON(w io.Writer, r datamodel.Result, o Options) error {
 	}
 	_, err := w.Write(screen.CleanJSON(b.Bytes()))
 	return err
+}
+
+func factors(f datamodel.Factors) jsonFactors {
+	of := func(v *float64, u units.Unit) *jsonFactor {
+		if v == nil {
+			return nil
+		}
+		return &jsonFactor{*v, string(u)}
+	}
+	out := jsonFactors{
+		CarbonIntensity: of(f.CarbonIntensity, units.Gram+"/J"), PUE: of(f.PUE, units.Ratio), PowerOverhead: of(f.PowerOverhead, units.Watt),
+	}
+	if f.Price != nil {
+		out.Price = of(&f.Price.Value, f.Price.Currency+"/J")
+	}
+	return out
 }
 
 func node(n *datamodel.Node) jsonNode {

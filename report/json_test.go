@@ -49,7 +49,8 @@ func TestJSONIsValid(t *testing.T) {
 	s := schema(t)
 	for name, r := range map[string]datamodel.Result{
 		"vm": vm(), "server": server(), "failed": failed(), "sampler failed": samplerFailed(), "killed": killed(),
-		"not found": notFound(), "hostile": hostile(evil), "build": build(), "empty": {Run: datamodel.Run{Outcome: datamodel.Unfinished}},
+		"not found": notFound(), "hostile": hostile(evil), "build": build(), "factors": factored(metered(build())), "factors without a meter": factored(build()),
+		"empty": {Run: datamodel.Run{Outcome: datamodel.Unfinished}},
 	} {
 		if err := s.Validate(parse(t, render(t, "json", r, report.Options{All: true}))); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -85,6 +86,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"an entry less":             func(doc any) { delete(at(doc, "summary"), "gpu_energy") },
 		"an entry more":             func(doc any) { at(doc, "summary")["heat"] = at(doc, "summary", "energy") },
 		"a value as text":           func(doc any) { at(doc, "summary", "wall_time")["value"] = "12 s" },
+		"another unit of a factor":  func(doc any) { at(doc, "run", "factors", "price")["unit"] = "EUR" },
 		"another unit":              func(doc any) { at(doc, "summary", "wall_time")["unit"] = "ms" },
 		"null without a reason":     func(doc any) { at(doc, "summary", "energy")["reason"] = nil },
 		"null from a counter":       func(doc any) { at(doc, "summary", "energy")["provenance"] = "counter" },
@@ -93,7 +95,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"a metric without its name": func(doc any) { delete(firstMetric(doc), "name") },
 		"a key more in a metric":    func(doc any) { firstMetric(doc)["extra"] = 1 },
 	} {
-		doc := parse(t, render(t, "json", vm(), report.Options{All: true}))
+		doc := parse(t, render(t, "json", factored(vm()), report.Options{All: true}))
 		if err := s.Validate(doc); err != nil {
 			t.Fatal(err)
 		}
@@ -146,7 +148,11 @@ func summarySchema(t *testing.T) string {
 		return string(b)
 	}
 	var properties, required []string
-	for _, d := range datamodel.Summary() {
+	for _, d := range datamodel.Reported() {
+		unit := `{"const": ` + quoted(string(d.Unit)) + "}"
+		if d.Unit.IsMoney() {
+			unit = `{"pattern": "^\\{([A-Z]{3}|currency)\\}$"}`
+		}
 		doc := strings.ToUpper(d.Doc[:1]) + d.Doc[1:] + "."
 		if d.Detail != "" {
 			doc += " " + d.Detail
@@ -154,7 +160,7 @@ func summarySchema(t *testing.T) string {
 		properties = append(properties, "        "+quoted(d.Name)+": {\n"+
 			"          \"description\": "+quoted(doc)+",\n"+
 			"          \"$ref\": \"#/$defs/entry\",\n"+
-			"          \"properties\": {\"unit\": {\"const\": "+quoted(string(d.Unit))+"}},\n"+
+			"          \"properties\": {\"unit\": "+unit+"},\n"+
 			"          \"unevaluatedProperties\": false\n        }")
 		required = append(required, "        "+quoted(d.Name))
 	}
@@ -233,11 +239,11 @@ func TestJSONOrder(t *testing.T) {
 		}
 	}
 	f("schema run summary tree missing warnings sources processes")
-	f("id project command command_bytes folder outcome reason exit_code signal start host accounting version replayed", "run")
+	f("id project command command_bytes folder outcome reason exit_code signal start host accounting version replayed factors", "run")
 	f("wall_time cpu_time cpu_user_time cpu_system_time cpu_utilization cpu_limit_utilization peak_memory peak_memory_charge processes disk_read disk_write "+
 		"network_receive network_transmit energy power target_energy other_energy idle_energy net_energy "+
 		"estimated_energy estimated_target_energy gpu_energy gpu_target_energy "+
-		"gpu_memory_peak profiler_cpu_time", "summary")
+		"overhead_energy carbon target_carbon cost target_cost gpu_memory_peak profiler_cpu_time", "summary")
 	f("value unit provenance source reason uncertainty bound at_most parts absence", "summary", "energy")
 	f("name level family sensor metadata metrics children", "tree")
 }

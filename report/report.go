@@ -105,8 +105,8 @@ func settled(m datamodel.Metric) datamodel.Metric {
 	return m
 }
 
-// summary returns the metrics of the result's summary by name, settled. If nothing could be processed, the wall time is
-// still known from the run.
+// summary returns the metrics of the result's summary by name, settled, and what follows from the run's factors. If nothing
+// could be processed, the wall time is still known from the run.
 func summary(r datamodel.Result) map[string]datamodel.Metric {
 	all := make(map[string]datamodel.Metric)
 	for _, d := range datamodel.Summary() {
@@ -117,6 +117,9 @@ func summary(r datamodel.Result) map[string]datamodel.Metric {
 	}
 	if w := r.Run.WallTime; w != nil && math.IsNaN(all[datamodel.WallTime].Value) {
 		all[datamodel.WallTime] = settled(datamodel.Value(datamodel.WallTime, *w, units.Second, "delta", sensors.FromCounter, "runner"))
+	}
+	for _, m := range r.Run.Factors.Derive(all) {
+		all[m.Name] = settled(m)
 	}
 	return all
 }

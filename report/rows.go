@@ -98,6 +98,7 @@ func rows(r datamodel.Result) []row {
 		line(datamodel.NetworkTransmit, ofTarget(r.Tree, datamodel.TargetNetworkTransmit), perSecond(datamodel.NetworkTransmit)),
 	}
 	out = append(out, energyRows(r, s, watts)...)
+	out = append(out, factorRows(r, s)...)
 	out = append(out, line(datamodel.EstimatedEnergy, guess(datamodel.EstimatedTargetEnergy), guess(datamodel.EstimatedEnergy)))
 	if !gpusSummed(s) {
 		out = append(out, line(datamodel.GPUEnergy, part(s[datamodel.GPUTargetEnergy]), show(datamodel.GPUEnergy)))

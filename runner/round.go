@@ -48,7 +48,7 @@ func newRound(s *Session, command []string) *round {
 	o := &round{Session: s, group: &cgroup.Group{}, unit: newID(now)}
 	o.run = datamodel.Run{
 		Schema: datamodel.ManifestSchema, ID: o.unit, Project: o.Project, NoArguments: o.NoArguments,
-		Outcome: datamodel.Unfinished, Start: now, Version: o.Version, Estimate: o.Estimate,
+		Outcome: datamodel.Unfinished, Start: now, Version: o.Version, Estimate: o.Estimate, Factors: o.Factors,
 		Sources: []datamodel.SourceStats{}, Missing: []sensors.Absence{}, Warnings: []datamodel.Warning{}, // [] in JSON
 	}
 	if o.ID != "" {

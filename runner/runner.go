@@ -68,6 +68,8 @@ type Options struct {
 	Baseline Baseline
 	// Estimate asks for an estimate of the processors' energy in addition to the measured values.
 	Estimate bool
+	// Factors are stored in the run. Reports compute carbon and cost from them.
+	Factors datamodel.Factors
 	// Host describes the machine. It is called once a round. Complete adds what can wait until the target has ended and
 	// the last readings are taken; wall is the target's wall time. Either may be nil.
 	Host     func() datamodel.HostInfo

@@ -53,14 +53,15 @@ func (o *round) saveTape(t *taken) error {
 
 // Replay makes the result of a tape, as if its readings had been taken now. It keeps the result below results, in the folder
 // dir. If results is empty, it keeps nothing. The run's id is the tape's id followed by "-replay" and, if that id is taken, a
-// number.
-func Replay(file, results, version string, a store.Access) (result datamodel.Result, dir string, err error) {
+// number. Factors that the tape has, and given lacks, stay.
+func Replay(file, results, version string, given datamodel.Factors, a store.Access) (result datamodel.Result, dir string, err error) {
 	tape, err := store.OpenTape(file)
 	if err != nil {
 		return result, "", err
 	}
 	defer func() { _ = tape.Close() }() // it was only read
 	run := tape.Run
+	run.Factors = given.Over(run.Factors)
 	run.Replayed = &datamodel.Replay{Tape: filepath.Base(file), LeftOut: tape.LeftOut, Version: version}
 	if results == "" {
 		spool, err := store.TempFolder()

@@ -47,7 +47,7 @@ func FuzzReplay(f *testing.F) {
 		if err := os.WriteFile(file, b.Bytes(), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		result, at, err := runner.Replay(file, results, "test", store.Access{})
+		result, at, err := runner.Replay(file, results, "test", datamodel.Factors{}, store.Access{})
 		if err != nil {
 			return
 		}
@@ -89,7 +89,7 @@ func TestReplayDate(t *testing.T) {
 		if err := store.SaveTape(file, tape, spool, nil, store.Access{}); err != nil {
 			t.Fatal(err)
 		}
-		_, at, err := runner.Replay(file, results, "test", store.Access{})
+		_, at, err := runner.Replay(file, results, "test", datamodel.Factors{}, store.Access{})
 		if err != nil || filepath.Base(filepath.Dir(at)) != want {
 			t.Errorf("%s is kept in %s, want %s; %v", id, at, want, err)
 		}

@@ -9,7 +9,8 @@ import (
 // None is shown if there is no value. It is never a number.
 const None = "–"
 
-// leastEnergy is the power of ten of the smallest energy or power that is shown. Counters count in steps of 15 µJ and more.
+// leastEnergy is the power of ten of the smallest energy, power or mass that is shown. Counters count in steps of 15 µJ and
+// more.
 const leastEnergy = -6
 
 // Text is a formatted value in two parts, so that a table can align numbers and units: "1 min 23.4" and "s". A count has no
@@ -24,8 +25,8 @@ func (t Text) String() string {
 	return t.Number + " " + t.Unit
 }
 
-// Symbol returns the unit's name for people: "B" for By, "°C" for Cel, "%" for a ratio, "packets" for {packet}. For a code
-// that is not in All, it returns the code.
+// Symbol returns the unit's name for people: "B" for By, "°C" for Cel, "%" for a ratio, "packets" for {packet}, "EUR" for
+// {EUR}. For a code that is not in All, it returns the code.
 func (u Unit) Symbol() string {
 	switch u {
 	case Byte:
@@ -34,7 +35,12 @@ func (u Unit) Symbol() string {
 		return "°C"
 	case Ratio:
 		return "%"
+	case AnyCurrency:
+		return "currency"
 	default: // the code or its noun, below
+	}
+	if code := u.code(); code != "" {
+		return code
 	}
 	noun, counts := u.noun()
 	switch {
@@ -50,13 +56,13 @@ func (u Unit) Symbol() string {
 func (u Unit) noun() (string, bool) {
 	s, opened := strings.CutPrefix(string(u), "{")
 	s, closed := strings.CutSuffix(s, "}")
-	return s, opened && closed && s != ""
+	return s, opened && closed && s != "" && !u.IsMoney()
 }
 
 // Format formats a value of the base unit u for people: "1.00 kW", "1.50 GiB", "83.4 ms", "1 min 23.4 s", "2 h 03 min",
 // "81.2 %", "45.3 °C", "1,234". It gives three significant digits, or more if the whole part has more (1023 KiB). It never
-// gives more than three decimal places. A value too small for that is shown as less than a bound: "<1 µJ", "<0.01 %". A
-// value that is not finite gives None.
+// gives more than three decimal places, except for money. A value too small for that is shown as less than a bound: "<1 µJ",
+// "<0.01 %". A value that is not finite gives None.
 //
 // The prefix is chosen after rounding, so it always fits the printed digits: there is no "1000 W".
 func Format(v float64, u Unit) string { return TextOf(v, u).String() }
@@ -81,8 +87,10 @@ func TextOf(v float64, u Unit) Text {
 func magnitude(v float64, u Unit) Text {
 	_, counts := u.noun()
 	switch {
-	case u == Joule, u == Watt:
+	case u == Joule, u == Watt, u == Gram:
 		return prefixed(v, leastEnergy, u)
+	case u.IsMoney():
+		return Text{money(v), u.Symbol()}
 	case u == Hertz:
 		return prefixed(v, 0, u)
 	case u == Byte && v < 1024 && v == math.Trunc(v):

@@ -59,6 +59,8 @@ func stems() []stem {
 		{unit: Celsius, word: "°C", factor: 1},
 		{unit: Celsius, word: "Cel", factor: 1},
 		{unit: Ratio, word: "%", factor: 1.0 / 100},
+		{unit: Gram, word: "g", factor: 1, small: true, large: true},
+		{unit: Gram, word: "t", factor: 1e6},
 	}
 }
 
@@ -104,6 +106,9 @@ func Scales(u Unit) []Scale {
 			out = append(out, s.scales()...)
 		}
 	}
+	if u.IsMoney() {
+		out = append(out, Scale{u.Symbol(), u, 1, 1})
+	}
 	if noun, counts := u.noun(); counts {
 		for _, word := range []string{u.Symbol(), noun, string(u)} {
 			out = append(out, Scale{word, u, 1, 1})
@@ -113,8 +118,11 @@ func Scales(u Unit) []Scale {
 }
 
 // ParseScale finds a unit by its written form or its UCUM code. Case matters: "mJ" and "MJ" differ. The prefix for a
-// millionth may be "µ" (either code point) or "u". The error wraps ErrUnit.
+// millionth may be "µ" (either code point) or "u". Three capital letters are a currency. The error wraps ErrUnit.
 func ParseScale(word string) (Scale, error) {
+	if u, ok := Money(word); ok {
+		return Scale{word, u, 1, 1}, nil
+	}
 	plain := strings.Replace(word, "\u03bc", "\u00b5", 1)
 	if rest, ok := strings.CutPrefix(plain, "u"); ok {
 		plain = "\u00b5" + rest
@@ -233,7 +241,7 @@ func ParseNumber(number string) (float64, error) {
 func Names(u Unit) []string {
 	usual := []string{
 		"J", "kJ", "MJ", "Wh", "kWh", "mW", "W", "kW", "B", "kB", "MB", "GB", "KiB", "MiB", "GiB", "ms", "s", "min", "h",
-		"Hz", "MHz", "GHz", "°C", "%",
+		"Hz", "MHz", "GHz", "°C", "%", "mg", "g", "kg",
 	}
 	var out []string
 	for _, word := range usual {
@@ -241,7 +249,7 @@ func Names(u Unit) []string {
 			out = append(out, word)
 		}
 	}
-	if _, counts := u.noun(); counts {
+	if _, counts := u.noun(); counts || u.IsMoney() {
 		out = append(out, u.Symbol())
 	}
 	return out

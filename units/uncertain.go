@@ -15,11 +15,15 @@ func FormatUncertain(v, half float64, u Unit) string { return TextUncertain(v, h
 // TextUncertain is FormatUncertain in two parts: "12.3 ± 0.4" and "J".
 func TextUncertain(v, half float64, u Unit) Text {
 	plain := TextOf(v, u)
-	if u != Joule && u != Watt || plain.Number == None || !(half > 0 && half <= math.MaxFloat64) {
+	prefixes := u == Joule || u == Watt || u == Gram
+	if !prefixes && !u.IsMoney() || plain.Number == None || !(half > 0 && half <= math.MaxFloat64) {
 		return plain
 	}
 	if half >= math.Abs(v) {
 		return Text{Number: None}
+	}
+	if !prefixes {
+		return plain
 	}
 	number, power := scaled(math.Abs(v), leastEnergy)
 	_, decimals, _ := strings.Cut(number, ".")

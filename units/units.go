@@ -1,7 +1,7 @@
 // Package units has types for energy, power and units, and converts values to text and back. It knows nothing of sensors,
 // files or processes, and imports only the standard library.
 //
-// Values are in base units (J, W, By, s, Hz, Cel, ratio). A constructor converts other units. It divides by a power of ten,
+// Values are in base units (J, W, By, s, Hz, Cel, g, ratio). A constructor converts other units. It divides by a power of ten,
 // because multiplying by the inexact inverse does not give the nearest float: 240422366267 µJ × 1e-6 is
 // 240422.36626699998, but divided by 1e6 it is 240422.366267.
 package units
@@ -42,6 +42,7 @@ const (
 	Hertz      Unit = "Hz"
 	Celsius    Unit = "Cel"
 	Ratio      Unit = "1"
+	Gram       Unit = "g"
 	Operations Unit = "{operation}"
 	Packets    Unit = "{packet}"
 	Processes  Unit = "{process}"
@@ -56,7 +57,7 @@ const (
 // All returns every unit that a sensor or a metric may have.
 func All() []Unit {
 	return []Unit{
-		Joule, Watt, Byte, Second, Hertz, Celsius, Ratio,
+		Joule, Watt, Byte, Second, Hertz, Celsius, Ratio, Gram, AnyCurrency,
 		Operations, Packets, Processes, Threads, Switches, Faults, Calls, Beats, Events,
 	}
 }

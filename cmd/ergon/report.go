@@ -25,19 +25,24 @@ type ReportOptions struct {
 	All    bool
 	// Verbose asks the text for the whole summary and the settings of the machine.
 	Verbose bool
+	// Given are factors that replace those of the run. Otherwise are used if the run has none.
+	Given, Otherwise datamodel.Factors
 }
 
 func (p *program) reportCommand() *subcommand {
 	names := reportFormats()
 	o := ReportOptions{Results: defaultResults, Format: names[0]}
+	var of datamodel.Factors
+	factors := factorTable(&of)
 	return &subcommand{
 		name: "report", takes: aRun, example: "ergon report last -f markdown", usage: "show a run again", arguments: "[RUN]",
 		description: "RUN is a folder, a run id, its beginning or its end, or last (the default).",
-		options:     table{resultsOption(&o.Results), formatOption(&o.Format, names), allOption(&o.All), verboseOption(&o.Verbose)},
+		options:     append(table{resultsOption(&o.Results), formatOption(&o.Format, names), allOption(&o.All), verboseOption(&o.Verbose)}, factors...),
 		run: func(ctx context.Context, words []string) (err error) {
 			if o.Run, err = oneRun("report", words); err != nil {
 				return err
 			}
+			o.Given, o.Otherwise = splitFactors(factors, of)
 			return p.report(ctx, o)
 		},
 	}
@@ -54,6 +59,7 @@ func (p *program) report(_ context.Context, o ReportOptions) error {
 	if err != nil {
 		return fmt.Errorf("run %s: %w%s", shortest(dir), err, wayOut(dir))
 	}
+	result.Run.Factors = o.Given.Over(result.Run.Factors).Over(o.Otherwise)
 	options := reportOptions(p.out.File())
 	options.Results, options.Again, options.Processes, options.Setup = shortest(dir), again(dir, result.Run), true, true
 	options.All, options.Verbose = o.All, o.Verbose

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/sampler"
@@ -42,6 +43,8 @@ type RunOptions struct {
 	Align bool
 	// Estimate adds an estimate of the CPUs' energy.
 	Estimate bool
+	// Factors are for carbon and cost.
+	Factors datamodel.Factors
 	// Timeout ends the command; 0 does not.
 	Timeout time.Duration
 	// Off executes the command and does nothing else.
@@ -120,7 +123,7 @@ func (o *RunOptions) table(backends []sensors.Backend) table {
 			name: "replay", group: forSettings, scope: once, value: required{&o.Replay, "file"},
 			usage: "make the result of a tape instead of measuring a command: `FILE` (see ergon record)",
 		},
-	}, o.SummaryOptions.table()...), o.SensorOptions.table(backends)...)
+	}, append(factorTable(&o.Factors), o.SummaryOptions.table()...)...), o.SensorOptions.table(backends)...)
 }
 
 func (p *program) runCommand() *subcommand {

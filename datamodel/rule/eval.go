@@ -42,6 +42,8 @@ type Outcome struct {
 	Reason string
 	// Value is that of the rule's term, Limit what it was compared with; both in the base unit, NaN if not known.
 	Value, Limit float64
+	// Unit is that of both. For a change of money in percent it is the currency of the value.
+	Unit units.Unit
 }
 
 // Values tells the value of a term: of the run in question if baseline is empty, else of the named one. A value that is
@@ -50,17 +52,21 @@ type Values func(t Term, baseline string) datamodel.Metric
 
 // Check compares the value of the rule's term with its limit, once. It does not regard For.
 func (r Rule) Check(get Values) Outcome {
-	out := Outcome{Value: math.NaN(), Limit: math.NaN()}
+	out := Outcome{Value: math.NaN(), Limit: math.NaN(), Unit: r.Unit}
 	value := get(r.Term, "")
 	if out.Reason = r.unusable(value); out.Reason != "" {
 		return out
 	}
-	out.Value = value.Value
+	out.Value, out.Unit = value.Value, value.Unit
 	limit := r.Limit.Value
 	if r.Limit.Baseline != "" {
 		base := get(r.Term, r.Limit.Baseline)
 		if reason := r.unusable(base); reason != "" {
 			out.Reason = "baseline " + r.Limit.Baseline + ": " + reason
+			return out
+		}
+		if base.Unit != value.Unit {
+			out.Reason = fmt.Sprintf("baseline %s: the value is in %s, this one in %s", r.Limit.Baseline, base.Unit.Symbol(), value.Unit.Symbol())
 			return out
 		}
 		limit = r.Limit.of(base.Value)
@@ -77,6 +83,7 @@ func (r Rule) unusable(m datamodel.Metric) string {
 		return m.Reason
 	case math.IsNaN(m.Value):
 		return "there is no value"
+	case r.Unit == units.AnyCurrency && m.Unit.IsMoney(): // a change in percent
 	case m.Unit != r.Unit:
 		return fmt.Sprintf("the value is in %q, the rule in %q", m.Unit, r.Unit)
 	}
@@ -96,7 +103,7 @@ func (r Rule) verdict(value, limit float64) Verdict {
 
 // Show writes what the outcome of a rule stands on: "512 J, not <= 500 J", "483 J <= 500 J", "unknown: no counter".
 func (o Outcome) Show(r Rule) string {
-	value, limit := units.Format(o.Value, r.Unit), units.Format(o.Limit, r.Unit)
+	value, limit := units.Format(o.Value, o.Unit), units.Format(o.Limit, o.Unit)
 	switch o.Verdict {
 	case Holds:
 		return value + " " + r.Op.String() + " " + limit

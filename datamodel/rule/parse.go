@@ -32,6 +32,8 @@ type parser struct {
 	text      string
 	pos       int // of what comes next
 	catalogue []datamodel.Definition
+	// currency is the unit of the limit of an amount of money. It is empty without one.
+	currency units.Unit
 }
 
 // fail makes the error for a place.
@@ -82,6 +84,9 @@ func (p *parser) rule() (r Rule, err error) {
 	}
 	if r.Limit, err = p.limit(r.Term); err != nil {
 		return r, err
+	}
+	if p.currency != "" {
+		r.Unit = p.currency
 	}
 	if r.For, err = p.duration(r.Limit); err != nil {
 		return r, err
@@ -244,7 +249,7 @@ func (p *parser) limit(t Term) (l Limit, err error) {
 	switch {
 	case sign == "+":
 		return l, p.fail(start, end, "example: +"+q.written+" @main", "a change needs a baseline")
-	case q.unit != t.Unit: // a percentage of a baseline that is not there
+	case q.unit != t.Unit && !q.unit.IsMoney(): // a percentage of a baseline that is not there
 		return l, p.fail(start, end, "example: "+cmp.Or(sign, "+")+q.written+" @main", "a percentage of %s needs a baseline", t.Metric)
 	}
 	return l, nil
@@ -311,17 +316,27 @@ func (p *parser) unit(t Term, word string) (units.Scale, error) {
 		if t.Unit.Counts() {
 			return units.Bare(t.Unit), nil
 		}
-		return units.Scale{}, p.fail(start, start, "one of "+strings.Join(units.Names(t.Unit), ", "), "%s needs a unit", t.Metric)
+		return units.Scale{}, p.fail(start, start, waysToWrite(t.Unit), "%s needs a unit", t.Metric)
 	}
 	scale, err := units.ParseScale(word)
-	names := units.Names(t.Unit)
 	switch {
 	case errors.Is(err, units.ErrUnit):
-		return scale, p.fail(start, p.pos, suggest(word, names, "one of "+strings.Join(names, ", ")), "unknown unit %q", word)
+		return scale, p.fail(start, p.pos, suggest(word, units.Names(t.Unit), waysToWrite(t.Unit)), "unknown unit %q", word)
+	case t.Unit == units.AnyCurrency && scale.Unit.IsMoney():
+		p.currency = scale.Unit
+		return scale, nil
 	case scale.Unit == t.Unit, scale.Unit == units.Ratio: // a percentage may be one of a baseline
 		return scale, nil
 	}
-	return scale, p.fail(start, p.pos, "one of "+strings.Join(names, ", "), "%s is not measured in %s", t.Metric, word)
+	return scale, p.fail(start, p.pos, waysToWrite(t.Unit), "%s is not measured in %s", t.Metric, word)
+}
+
+// waysToWrite names the ways to write a unit, as a hint.
+func waysToWrite(u units.Unit) string {
+	if u.IsMoney() {
+		return "a currency, such as EUR"
+	}
+	return "one of " + strings.Join(units.Names(u), ", ")
 }
 
 // duration reads "for 30 s", if it is there.
@@ -359,6 +374,9 @@ func (p *parser) duration(l Limit) (time.Duration, error) {
 func example(t Term) string {
 	if t.Unit.Counts() {
 		return "example: 10"
+	}
+	if t.Unit.IsMoney() {
+		return "example: 10 EUR"
 	}
 	return "example: 10 " + t.Unit.Symbol()
 }

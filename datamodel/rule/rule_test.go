@@ -62,6 +62,10 @@ func TestParse(t *testing.T) {
 	f("energy <= +0 % @3f9c2ab", "sum(energy) <= +0 % @3f9c2ab", 0, 0)
 	f("energy <= -0 % @v1", "sum(energy) <= +0 % @v1", 0, 0)
 	f("wall_time < + 1 min 2 s @tag", "max(wall_time) < +1 min 2 s @tag", 62, 0)
+	f("cost < 0.10 EUR", "sum(cost) < 0.1 EUR", 0.1, 0)
+	f("target_cost < +5 % @main", "sum(target_cost) < +5 % @main", 0.05, 0)
+	f("cost < +1 USD @main", "sum(cost) < +1 USD @main", 1, 0)
+	f("carbon <= 0.2 kg", "sum(carbon) <= 0.2 kg", 200, 0)
 	f("cpu_utilization > -5 % @main", "mean(cpu_utilization) > -5 % @main", -0.05, 0)
 }
 
@@ -101,6 +105,10 @@ func TestParseErrors(t *testing.T) {
 	f("memory < 2 KB", `unknown unit "KB" (did you mean "kB"?)`, "           ^^")
 	f("memory < 2 elephants", `unknown unit "elephants" (one of B, kB, MB, GB, KiB, MiB, GiB)`, "           ^^^^^^^^^")
 	f("processes < 2 threads", "processes is not measured in threads (one of processes)", "              ^^^^^^^")
+	f("cost < 5", "cost needs a unit (a currency, such as EUR)", "        ^")
+	f("cost < 5 J", "cost is not measured in J (a currency, such as EUR)", "         ^")
+	f("cost < 5 %", "a percentage of cost needs a baseline (example: +5 % @main)", "       ^^^")
+	f("energy < 5 EUR", "energy is not measured in EUR (one of J, kJ, MJ, Wh, kWh)", "           ^^^")
 	f("energy < 1e999 J", "the number is too large", "         ^^^^^")
 	f("energy < 500 J J", `"J" is too much`, "               ^")
 	f("energy < 500 J 3 mJ", `"3 mJ" is too much`, "               ^^^^")
@@ -153,6 +161,9 @@ func TestCheck(t *testing.T) {
 		"sum(target_energy)":   datamodel.Missing(datamodel.TargetEnergy, units.Joule, "no energy counter"),
 		"sum(net_energy)":      {Value: math.NaN(), Unit: units.Joule},
 		"max(peak_memory)":     joules(1),
+		"sum(cost)":            {Value: 0.2, Unit: "{EUR}"},
+		"sum(cost) @main":      {Value: 0.1, Unit: "{EUR}"},
+		"sum(cost) @abroad":    {Value: 0.1, Unit: "{USD}"},
 	})
 	f := func(text string, verdict rule.Verdict, shown string) {
 		t.Helper()
@@ -177,6 +188,10 @@ func TestCheck(t *testing.T) {
 	f("wall_time <= +5 % @none", rule.Unknown, "unknown: baseline none: no run is tagged none")
 	f("target_energy < 1 J", rule.Unknown, "unknown: no energy counter")
 	f("net_energy < 1 J", rule.Unknown, "unknown: there is no value")
+	f("cost < 0.1 EUR", rule.Broken, "0.200 EUR, not < 0.100 EUR")
+	f("cost < +5 % @main", rule.Broken, "0.200 EUR, not < 0.105 EUR")
+	f("cost < 0.1 USD", rule.Unknown, `unknown: the value is in "{EUR}", the rule in "{USD}"`)
+	f("cost < +5 % @abroad", rule.Unknown, "unknown: baseline abroad: the value is in USD, this one in EUR")
 	f("peak_memory < 1 B", rule.Unknown, `unknown: the value is in "J", the rule in "By"`)
 }
 

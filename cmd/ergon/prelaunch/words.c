@@ -10,7 +10,8 @@
 // with_value lists the options of run and record that take a value, alone the switches. Both end with NULL.
 static const char *const with_value[] = {
 	"results", "o", "project", "run-id", "user", "progress", "baseline", "env", "timeout", "replay", "tape",
-	"format", "f", "summary-to", "export", "id-file", "share", "config", "interval", "sensors", "path.procfs", "path.sysfs", "path.nvml", NULL,
+	"format", "f", "summary-to", "export", "id-file", "share", "config", "interval", "sensors", "path.procfs", "path.sysfs", "path.nvml",
+	"carbon-intensity", "price", "pue", "power-overhead", NULL,
 };
 static const char *const alone[] = {
 	"no-save", "quiet", "q", "verbose", "v", "arguments", "align", "estimate", "all-gpus", "names", "off", "posix", "p", "append", "a", "no-ci", "no-arguments", NULL,
