@@ -8,7 +8,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/history"
+	"github.com/ergon-energy/ergon/internal/cmdline"
 )
 
 // The scripts ask `ergon completion words` what may stand at the end of a line.
@@ -78,9 +80,9 @@ func (c *completion) line(before []string) {
 	first := len(before) - len(rest) // the number of the first word that is no option
 	typedWord := false
 	if len(rest) > 0 {
-		if found := named(c.commands, rest[0]); found != nil {
-			sub, typedWord, rest = found, true, rest[1:]
-			first++
+		if found, n := leading(c.commands, rest); found != nil {
+			sub, typedWord, rest = found, true, rest[n:]
+			first += n
 			if sub.prefix {
 				var more int
 				rest, typed = scan(rest, sub.options)
@@ -111,12 +113,12 @@ func (c *completion) line(before []string) {
 	case sub.prefix:
 		c.also = fmt.Sprintf("command %d", first)
 		if !typedWord {
-			for _, s := range c.commands {
+			for _, s := range of(c.commands, "") {
 				c.add(s.name, s.usage)
 			}
 		}
-	case len(rest) == 0:
-		c.argument(sub)
+	case len(rest) == 0 || sub.takes == severalRuns || sub.takes == aTagWord:
+		c.argument(sub, rest)
 	}
 }
 
@@ -147,6 +149,14 @@ func (c *completion) value(o *option, front string) {
 		for _, word := range v.among {
 			offer(word, "")
 		}
+	case choices:
+		for _, word := range v.among {
+			offer(word, "")
+		}
+	case rules, metricName:
+		for _, d := range datamodel.Summary() {
+			offer(d.Name, d.Doc)
+		}
 	case *intervals:
 		for _, b := range v.backends {
 			offer(b.Name+"=", "")
@@ -159,19 +169,40 @@ func (c *completion) value(o *option, front string) {
 			}
 			return
 		}
+		if o.name == "project" {
+			for _, project := range c.projects() {
+				offer(project, "")
+			}
+			return
+		}
 		c.also = "files"
 	}
 }
 
-// argument offers the first argument of a subcommand.
-func (c *completion) argument(sub *subcommand) {
+// argument offers an argument of a subcommand. before are the arguments before it.
+func (c *completion) argument(sub *subcommand, before []string) {
 	switch sub.takes {
 	case nothing:
-	case aRun:
+	case aRun, severalRuns:
 		c.runs()
 		c.also = "files"
+	case aTagWord:
+		switch {
+		case len(before) == 0:
+			for _, w := range tagWords() {
+				c.add(w.name, w.usage)
+			}
+		case len(before) == 1 && before[0] == "add":
+			c.runs()
+		default:
+			c.tags()
+		}
+	case aWord:
+		for _, s := range of(c.commands, sub.name) {
+			c.add(strings.TrimPrefix(s.name, sub.name+" "), s.usage)
+		}
 	case aSubcommand:
-		for _, s := range c.commands {
+		for _, s := range of(c.commands, "") {
 			c.add(s.name, s.usage)
 		}
 	case aShell:
@@ -181,14 +212,20 @@ func (c *completion) argument(sub *subcommand) {
 	}
 }
 
-// runs offers the latest runs of the default results folder, or of the folder that ERGON_RESULTS or a settings file names.
-func (c *completion) runs() {
-	c.add("last", "the latest run")
+// history returns the runs of the default results folder, or of the folder that ERGON_RESULTS or a settings file names.
+func (c *completion) history() history.History {
 	l := line{commands: c.commands, subcommand: named(c.commands, "ls")}
 	if c.p.settle(l, os.LookupEnv) != nil {
-		return
+		return history.History{}
 	}
-	h := history.History{Results: l.subcommand.options.find("results").value.Current()}
+	return history.History{Results: l.subcommand.options.find("results").value.Current()}
+}
+
+// runs offers the tags and the latest runs.
+func (c *completion) runs() {
+	c.add(history.Last, "the latest run")
+	c.tags()
+	h := c.history()
 	entries, err := h.List()
 	if err != nil {
 		return
@@ -197,6 +234,28 @@ func (c *completion) runs() {
 		if i == mostRuns {
 			return
 		}
-		c.add(e.Run.ID, strings.Join(e.Run.Command, " "))
+		c.add(e.Run.ID, cmdline.Line(e.Run.Command))
 	}
+}
+
+// tags offers the latest tags by name.
+func (c *completion) tags() {
+	h := c.history()
+	tags, err := h.Tags()
+	if err != nil {
+		return
+	}
+	for _, t := range tags[:min(len(tags), mostRuns)] {
+		c.add(t.Name, "tag of run "+t.ID)
+	}
+}
+
+// projects offers the projects.
+func (c *completion) projects() []string {
+	h := c.history()
+	entries, err := h.List()
+	if err != nil {
+		return nil
+	}
+	return history.Projects(entries)
 }

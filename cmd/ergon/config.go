@@ -27,10 +27,12 @@ func (p *program) configCommand() *subcommand {
 			switch {
 			case o.Schema && len(words) == 0:
 				return p.settingsSchema(p.out)
-			case o.Schema || len(words) > 1:
-				return misused(configName, "config: takes one subcommand at most")
+			case o.Schema:
+				return misused(configName, "config: --schema takes no subcommand")
+			case len(words) == 0:
+				return p.config("run")
 			}
-			return p.config(append(words, "run")[0])
+			return p.config(strings.Join(words, " "))
 		},
 	}
 }

@@ -62,7 +62,7 @@ func (p *program) app(l line) *cli.App {
 	}
 	for _, sub := range l.commands {
 		c := &cli.Command{
-			Name: sub.name, Description: sub.help(), CustomHelpTemplate: asText, HideHelpCommand: true,
+			Name: sub.name, Description: sub.help(of(l.commands, sub.name)), CustomHelpTemplate: asText, HideHelpCommand: true,
 			Action: func(c *cli.Context) error {
 				if err := p.settle(l, os.LookupEnv); err != nil {
 					return err
@@ -80,11 +80,11 @@ func (p *program) app(l line) *cli.App {
 
 // showHelp shows the help of the subcommand that the words name, or of ergon.
 func showHelp(c *cli.Context) error {
-	word := c.Args().First()
+	word := strings.Join(c.Args().Slice(), " ")
 	switch {
 	case c.NArg() == 0:
 		return cli.ShowAppHelp(c)
-	case c.NArg() > 1:
+	case c.NArg() > 1 && c.App.Command(word) == nil:
 		return misused("help", "help: one subcommand at a time, not %d", c.NArg())
 	case c.App.Command(word) == nil:
 		return misused("help", "help: no subcommand %q: `ergon help` lists them", word)
@@ -97,7 +97,7 @@ const introduction = `ergon tells what a command cost: energy, CPU, memory, disk
 
   ergon make -j8       measure a command
   ergon report         show the last run again; -f json, csv, markdown, html
-  ergon ls             list the runs
+  ergon ls             list the runs; ergon runs tags, removes, prunes them
   ergon sensors        list what can be read here, and why the rest cannot
   ergon doctor         tell how to get what cannot be read
 
@@ -114,7 +114,7 @@ Usage: ergon [OPTIONS] [--] COMMAND [ARG...]
 
 Subcommands (ergon help SUBCOMMAND has more):
 `)
-	for _, c := range commands {
+	for _, c := range of(commands, "") {
 		entry(&b, c.name, c.usage)
 	}
 	b.WriteString(named(commands, "run").options.help())
@@ -122,8 +122,8 @@ Subcommands (ergon help SUBCOMMAND has more):
 	return b.String()
 }
 
-// help returns the help of a subcommand.
-func (c *subcommand) help() string {
+// help returns the help of a subcommand. words are its subcommands, if it is a group.
+func (c *subcommand) help(words []*subcommand) string {
 	var b strings.Builder
 	usage := "Usage: ergon " + c.name
 	if len(c.options) > 0 {
@@ -137,6 +137,12 @@ func (c *subcommand) help() string {
 	if c.description != "" {
 		b.WriteString("\n")
 		paragraph(&b, c.description, 0)
+	}
+	if len(words) > 0 {
+		fmt.Fprintf(&b, "\nSubcommands (ergon %s WORD --help has more):\n", c.name)
+		for _, w := range words {
+			entry(&b, strings.TrimSpace(strings.TrimPrefix(w.name, c.name)+" "+w.arguments), w.usage)
+		}
 	}
 	b.WriteString(c.options.help())
 	if c.example != "" {

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// subcommand holds what the help says about it, its options, and what runs it.
+// subcommand holds what the help says about it, its options, and what runs it. A name of two words belongs to a group, which is
+// the subcommand with the first word as its name: `ergon runs rm`. So the second word stays one that can be measured.
 type subcommand struct {
 	name, usage, arguments, description, example string
 	options                                      table
@@ -27,6 +28,9 @@ const (
 	aRun
 	aSubcommand
 	aShell
+	aWord // of this group
+	severalRuns
+	aTagWord // what `runs tag` can do, then a run or a tag
 )
 
 // line is the command line after its one parse.
@@ -58,8 +62,8 @@ func parse(argv []string, commands []*subcommand) (line, error) {
 	l := line{commands: commands, subcommand: named(commands, "run"), options: layer{kind: commandLine}}
 	rest, all := scan(argv[min(1, len(argv)):], l.subcommand.options)
 	if len(rest) > 0 {
-		if c := named(commands, rest[0]); c != nil {
-			l.subcommand, l.word, rest = c, rest[0], rest[1:]
+		if c, n := leading(commands, rest); c != nil {
+			l.subcommand, l.word, rest = c, c.name, rest[n:]
 			var more []typed
 			if c.prefix {
 				rest, more = scan(rest, c.options)
@@ -134,6 +138,38 @@ func permuted(args []string, t table) (words []string, all []typed) {
 	}
 }
 
+// leading returns the subcommand that words begin with, and how many words its name has; nil if they begin with none.
+func leading(commands []*subcommand, words []string) (c *subcommand, n int) {
+	if len(words) > 1 {
+		if c = named(commands, words[0]+" "+words[1]); c != nil && c.group() == words[0] {
+			return c, 2
+		}
+	}
+	if len(words) > 0 && !strings.Contains(words[0], " ") {
+		c = named(commands, words[0])
+	}
+	return c, 1
+}
+
+// group returns the first word of a name of two words, else an empty string.
+func (c *subcommand) group() string {
+	first, _, two := strings.Cut(c.name, " ")
+	if !two {
+		return ""
+	}
+	return first
+}
+
+// of returns the subcommands of a group; of the empty group, those whose name is one word.
+func of(commands []*subcommand, group string) (list []*subcommand) {
+	for _, c := range commands {
+		if c.group() == group {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
 // named returns the subcommand of that name; nil if there is none.
 func named(commands []*subcommand, name string) *subcommand {
 	if i := slices.IndexFunc(commands, func(c *subcommand) bool { return c.name == name }); i >= 0 {
@@ -144,5 +180,8 @@ func named(commands []*subcommand, name string) *subcommand {
 
 // misused returns the error of a wrong call. The user may have meant the program that has the subcommand's name.
 func misused(subcommand, format string, args ...any) error {
+	if strings.Contains(subcommand, " ") { // there is no such program
+		return &usage{fmt.Errorf("%w; `ergon %s --help` has more", fmt.Errorf(format, args...), subcommand)}
+	}
 	return &usage{fmt.Errorf("%w; `ergon -- %s ...` measures the program %[2]s", fmt.Errorf(format, args...), subcommand)}
 }

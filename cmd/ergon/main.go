@@ -85,8 +85,9 @@ func run(ctx context.Context, argv []string, std stdio, backends []sensors.Backe
 // commands lists the subcommands, in the order of the help.
 func (p *program) commands() []*subcommand {
 	list := []*subcommand{
-		p.runCommand(), p.recordCommand(), p.sensorsCommand(), p.doctorCommand(), p.reportCommand(), p.lsCommand(), p.exportCommand(),
+		p.runCommand(), p.recordCommand(), p.sensorsCommand(), p.doctorCommand(), p.reportCommand(), p.lsCommand("ls"), p.runsCommand(), p.exportCommand(),
 		p.recoverCommand(), p.configCommand(), p.initCommand(), p.completionCommand(), p.versionCommand(), p.helpCommand(),
+		p.lsCommand("runs ls"), p.showCommand(), p.tagCommand(), p.rmCommand(), p.pruneCommand(),
 	}
 	for _, c := range list {
 		if len(c.options) > 0 {
@@ -119,9 +120,9 @@ func (p *program) slip(l line) error {
 	if l.word != "" || len(l.words) == 0 {
 		return nil
 	}
-	names := make([]string, len(l.commands))
-	for i, c := range l.commands {
-		names[i] = c.name
+	var names []string
+	for _, c := range of(l.commands, "") {
+		names = append(names, c.name)
 	}
 	word := nearest.Word(l.words[0], names)
 	if word == "" {

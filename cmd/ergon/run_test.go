@@ -61,11 +61,12 @@ func TestOptionsWithoutParser(t *testing.T) {
 	if err := store.SaveManifest(folder, run); err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv("LC_ALL", "C.UTF-8")
 	if err := p.ls(t.Context(), LsOptions{Results: results}); err != nil {
 		t.Fatal(err)
 	}
-	want := "ID                      START                WALL    OUTCOME  PROJECT  COMMAND\n" +
-		"20261128T120000-abcdef  " + at.Local().Format("2006-01-02 15:04:05") + "  1.50 s  done     demo     make $'\\x1b[31mred'\n"
+	want := "RUN                     START                  WALL  CPU  MEMORY  ENERGY  OUTCOME  PROJECT  TAGS  COMMAND\n" +
+		"20261128T120000-abcdef  " + at.Local().Format("2006-01-02 15:04:05") + "  1.50 s    –       –       –  done     demo           make $'\\x1b[31mred'\n"
 	if out, _ := written(); out != want {
 		t.Errorf("ls:\n%s, want\n%s", out, want)
 	}

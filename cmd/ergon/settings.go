@@ -73,7 +73,7 @@ func (o *option) isSwitch() bool {
 // repeats reports whether the option may be given several times.
 func (o *option) repeats() bool {
 	switch o.value.(type) {
-	case list, exports, *intervals:
+	case list, choices, exports, rules, *intervals:
 		return true
 	}
 	return false
@@ -133,7 +133,7 @@ func (t table) settle(layers ...layer) error {
 		for _, l := range slices.Backward(layers) {
 			found := false
 			for _, s := range l.settings {
-				if s.option != o.name {
+				if s.option != o.name || l.kind == inFile && o.scope == once { // a file has it for another subcommand
 					continue
 				}
 				found = true

@@ -4,6 +4,7 @@ package main
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/ergon-energy/ergon/backend"
@@ -54,8 +55,10 @@ func TestWordsAsParsed(t *testing.T) {
 	before := [][]string{nil, {"run"}, {"record"}, {"run", "run"}, {"-q"}, {"-q", "record"}}
 	for _, c := range p.commands() {
 		for _, r := range rest {
+			words := strings.Fields(c.name)
+			check(slices.Concat(words, r)...)
+			check(slices.Concat([]string{"--"}, words, r)...)
 			check(append([]string{c.name}, r...)...)
-			check(append([]string{"--", c.name}, r...)...)
 		}
 		if !c.prefix {
 			continue

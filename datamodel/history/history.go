@@ -12,6 +12,8 @@ package history
 
 import (
 	"cmp"
+	"errors"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"runtime"
@@ -38,7 +40,7 @@ type Entry struct {
 	// Dir is the folder of the run.
 	Dir string
 	// Run has only some fields of the manifest: ID, Project, Command, CommandBytes, NoArguments, Outcome, Reason, ExitCode,
-	// Signal, Start, WallTime, Summary, Version, Replayed.Tape, Host.Name and Host.Git. store.Load reads the rest. If Err is
+	// Signal, Folder, Start, WallTime, Summary, Version, Replayed.Tape, Host.Name and Host.Git. store.Load reads the rest. If Err is
 	// not nil, Run has what the path says: ID, Project, and Start from the id or the day.
 	Run datamodel.Run
 	// Tags are the names of the run's tags, sorted.
@@ -96,6 +98,15 @@ func read(dir string) Entry {
 	return Entry{Dir: dir, Run: brief(run)}
 }
 
+// Read reads the run in a folder.
+func (h History) Read(dir string) Entry {
+	e := read(dir)
+	if tags := h.tagsByRun(); len(tags) > 0 {
+		e.Tags = tags[e.Run.ID]
+	}
+	return e
+}
+
 // unreadable returns what is known of a run whose manifest cannot be read.
 func unreadable(dir string, err error) Entry {
 	run := store.AtPath(dir)
@@ -110,7 +121,7 @@ func brief(run datamodel.Run) datamodel.Run {
 	out := datamodel.Run{
 		ID: run.ID, Project: run.Project, Command: run.Command, CommandBytes: run.CommandBytes, NoArguments: run.NoArguments,
 		Outcome: run.Outcome, Reason: run.Reason, ExitCode: run.ExitCode, Signal: run.Signal, Start: run.Start, WallTime: run.WallTime,
-		Summary: run.Summary, Version: run.Version,
+		Folder: run.Folder, Summary: run.Summary, Version: run.Version,
 	}
 	if run.Replayed != nil {
 		out.Replayed = &datamodel.Replay{Tape: run.Replayed.Tape}
@@ -155,6 +166,25 @@ func (e Entry) Commit() string {
 		return g.Commit
 	}
 	return ""
+}
+
+// Problem says in one line why the run cannot be read, and what helps; it is empty if the run can be read.
+func (e Entry) Problem() string {
+	switch {
+	case e.Err == nil:
+		return ""
+	case errors.Is(e.Err, fs.ErrNotExist):
+		return "it has no " + store.ManifestFile + ": its ergon was killed early, or files were removed (`ergon recover` clears it)"
+	case errors.Is(e.Err, fs.ErrPermission):
+		return "you may not read it (who measures with --share lets others read)"
+	case errors.Is(e.Err, store.ErrNewer):
+		return "a newer ergon made it (this one is too old to read it)"
+	case errors.Is(e.Err, store.ErrForeign):
+		return store.ManifestFile + " is not a manifest of ergon"
+	case errors.Is(e.Err, store.ErrDamaged):
+		return store.ManifestFile + " is damaged or cut off (a copy of the run may help)"
+	}
+	return strings.ReplaceAll(e.Err.Error(), "\n", " ")
 }
 
 // inside returns the path of a run's folder below the results folder.

@@ -363,6 +363,7 @@ func (c *coder) entry(e *indexed) {
 		r.CommandBytes[i] = []byte(s)
 	})
 	c.flag(&r.NoArguments)
+	c.word(&r.Folder)
 	outcome := string(r.Outcome)
 	c.word(&outcome)
 	r.Outcome = datamodel.Outcome(outcome)

@@ -43,6 +43,10 @@ func (h History) remove(f *store.Folder) error {
 
 // openToRemove opens and locks the folder of a run that has ended.
 func openToRemove(dir string) (*store.Folder, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
 	if !store.InResults(dir) {
 		return nil, fmt.Errorf("remove %s: it is not in a results folder (rm -r removes a copy of a run)", dir)
 	}
@@ -131,7 +135,7 @@ func (r Rules) Plan(entries []Entry, now time.Time) Plan {
 			p.Tagged++
 		case unfinished:
 			p.Unfinished++
-		case len(strange(e.Dir)) > 0:
+		case len(Strange(e.Dir)) > 0:
 			p.Foreign++
 		default:
 			p.Remove = append(p.Remove, e)
@@ -140,8 +144,8 @@ func (r Rules) Plan(entries []Entry, now time.Time) Plan {
 	return p
 }
 
-// strange lists what is in the folder of a run and not ergon's.
-func strange(dir string) []string {
+// Strange lists what is in the folder of a run and not ergon's.
+func Strange(dir string) []string {
 	f, err := store.OpenRun(dir)
 	if err != nil {
 		return nil // Prune will tell
@@ -191,17 +195,17 @@ func (e *OwnerError) Error() string {
 	return fmt.Sprintf("%s belongs to another user (uid %d)", e.Dir, e.Owner)
 }
 
-// Size returns how many bytes the files of a run have.
-func Size(dir string) int64 {
-	var n int64
+// Size returns how many bytes the files of a run have, and how many files there are.
+func Size(dir string) (n int64, files int) {
 	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error { // what cannot be read is not counted
 		if err != nil || !d.Type().IsRegular() {
 			return nil //nolint:nilerr // see above
 		}
 		if info, err := d.Info(); err == nil {
 			n += info.Size()
+			files++
 		}
 		return nil
 	})
-	return n
+	return n, files
 }

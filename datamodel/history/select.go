@@ -1,7 +1,6 @@
 package history
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"path"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/rule"
+	"github.com/ergon-energy/ergon/internal/nearest"
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
 )
@@ -48,20 +48,31 @@ func CheckWhere(r rule.Rule) error {
 	case r.Label != "":
 		return fmt.Errorf("%s: the summary of a run has no label %q (leave it out)", r, r.Label)
 	case !d.Summary:
-		return fmt.Errorf("%s: %s is not in the summary of a run (one of %s)", r, r.Metric, strings.Join(SummaryNames(), ", "))
+		return fmt.Errorf("%s: %w", r, notInSummary(r.Metric))
 	case r.Aggregate != d.Aggregate:
 		return fmt.Errorf("%s: the summary of a run has the %s of %s only (leave out the %s)", r, d.Aggregate, r.Metric, r.Aggregate)
 	}
 	return nil
 }
 
-// SummaryNames lists the metrics of a summary.
-func SummaryNames() []string {
+// SummaryMetric finds a metric of the summary. The error names those that there are.
+func SummaryMetric(name string) (datamodel.Definition, error) {
+	d, ok := datamodel.Lookup(name)
+	if !ok || !d.Summary {
+		return d, notInSummary(name)
+	}
+	return d, nil
+}
+
+func notInSummary(name string) error {
 	var names []string
 	for _, d := range datamodel.Summary() {
 		names = append(names, d.Name)
 	}
-	return names
+	if word := nearest.Word(name, names); word != "" {
+		return fmt.Errorf("%q is not in the summary of a run (did you mean %q?)", name, word)
+	}
+	return fmt.Errorf("%q is not in the summary of a run (one of %s)", name, strings.Join(names, ", "))
 }
 
 // Select returns the runs that fit, in the same order. unknown is how many of the others lack only a value that a rule is about.
@@ -140,12 +151,10 @@ func orNaN(v *float64) float64 {
 	return *v
 }
 
-var errNoMetric = errors.New("not a metric of the summary")
-
 // SortBy orders runs by a metric of the summary, the largest value first. Runs without the value come last, in their order.
 func SortBy(entries []Entry, metric string) error {
-	if !slices.Contains(SummaryNames(), metric) {
-		return fmt.Errorf("%s: %w (one of %s)", metric, errNoMetric, strings.Join(SummaryNames(), ", "))
+	if _, err := SummaryMetric(metric); err != nil {
+		return err
 	}
 	slices.SortStableFunc(entries, func(a, b Entry) int {
 		x, y := a.Metric(metric).Value, b.Metric(metric).Value

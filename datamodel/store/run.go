@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -149,7 +150,14 @@ func manifest(path string, text []byte) (datamodel.Run, error) {
 	}
 	var run datamodel.Run
 	if err := json.Unmarshal(text, &run); err != nil {
-		return datamodel.Run{}, fmt.Errorf("read %s: %w", path, err)
+		var other struct{ Schema string }
+		if json.Unmarshal(text, &other) == nil && newer(other.Schema) { // it may have changed the kind of a field
+			return datamodel.Run{}, fmt.Errorf("read %s: schema %q: %w", path, other.Schema, ErrNewer)
+		}
+		return datamodel.Run{}, fmt.Errorf("read %s: %w: %w", path, ErrDamaged, err)
+	}
+	if newer(run.Schema) {
+		return datamodel.Run{}, fmt.Errorf("read %s: schema %q: %w", path, run.Schema, ErrNewer)
 	}
 	if run.Schema != datamodel.ManifestSchema {
 		return datamodel.Run{}, fmt.Errorf("read %s: schema %q: %w", path, run.Schema, ErrForeign)
@@ -159,6 +167,15 @@ func manifest(path string, text []byte) (datamodel.Run, error) {
 		return datamodel.Run{}, fmt.Errorf("read %s: its digest is missing: %w", path, ErrDamaged)
 	}
 	return run, nil
+}
+
+// newer reports whether a schema is a later version of the schema of manifests.
+func newer(schema string) bool {
+	name, version, _ := strings.Cut(schema, "/")
+	ours, known, _ := strings.Cut(datamodel.ManifestSchema, "/")
+	n, err := strconv.Atoi(version)
+	m, _ := strconv.Atoi(known)
+	return err == nil && name == ours && n > m
 }
 
 // readLimited reads a file of at most so many bytes.

@@ -1,0 +1,197 @@
+package report
+
+import (
+	"cmp"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// Listed is a run in a list. Of Run it needs ID, Project, Command, Outcome, ExitCode, Signal, Start, WallTime, Summary and
+// Replayed.
+type Listed struct {
+	Run  datamodel.Run
+	Tags []string
+	// Problem says why the run cannot be read; empty if it can. Then Run has what is known all the same.
+	Problem string
+}
+
+// listColumn is a column of a list of runs.
+type listColumn struct {
+	head string
+	left bool
+	// most bounds the width on a terminal; 0 is no bound.
+	most int
+	// yields is the order in which columns are left out if the command has too little room; 0 stays.
+	yields int
+	cell   func(Listed) string
+}
+
+const (
+	// commandRoom is how many columns the command should have on a terminal.
+	commandRoom = 24
+	// recently is how long a start is shown with its time rather than its year, as by ls -l.
+	recently = 180 * 24 * time.Hour
+)
+
+// Runs writes a table of runs, a line each, in the order given. If a width is set, it is for people: ids are short, the times
+// have no seconds, columns without a value are left out, and the command is cut. Otherwise all columns are there, in full.
+func Runs(w io.Writer, runs []Listed, o Options) error {
+	p := &page{Options: o, out: w, width: o.Width}
+	all := listColumns(p, time.Now())
+	table := make([][]string, len(runs))
+	for i, r := range runs {
+		table[i] = make([]string, len(all))
+		for c := range all {
+			table[i][c] = p.plain(printable(all[c].cell(r)))
+		}
+	}
+	width := make([]int, len(all))
+	shown := make([]bool, len(all))
+	for c := range all {
+		shown[c] = o.Width == 0 || all[c].yields == 0
+		for _, row := range table {
+			if row[c] != "" {
+				shown[c] = true
+			}
+			width[c] = max(width[c], columns(row[c]))
+		}
+		width[c] = max(width[c], len(all[c].head))
+		if all[c].most > 0 && o.Width > 0 {
+			width[c] = min(width[c], all[c].most)
+		}
+	}
+	last := len(all) - 1 // the command
+	if o.Width > 0 {
+		width[last] = p.fitList(all, width, shown)
+	}
+	line := func(cells func(c int) string, look string) {
+		var b strings.Builder
+		for c := range all {
+			if !shown[c] {
+				continue
+			}
+			cell := cells(c)
+			if o.Width > 0 && columns(cell) > width[c] {
+				cell = p.plain(shorten(cell, width[c]-columns(p.plain("…"))+1))
+			}
+			if c < last {
+				cell = pad(cell, width[c], !all[c].left) + "  "
+			}
+			b.WriteString(cell)
+		}
+		p.line(p.look(look, strings.TrimRight(b.String(), " ")))
+	}
+	line(func(c int) string { return all[c].head }, dim)
+	for i, r := range runs {
+		look := ""
+		switch {
+		case r.Problem != "":
+			look = yellow
+		case r.Run.Outcome != datamodel.Done:
+			look = red
+		}
+		line(func(c int) string {
+			if table[i][c] == "" && !all[c].left {
+				return p.plain("–")
+			}
+			return table[i][c]
+		}, look)
+	}
+	return p.err
+}
+
+// fitList leaves out columns until the command has its room, and returns its width.
+func (p *page) fitList(all []listColumn, width []int, shown []bool) int {
+	last := len(all) - 1
+	room := func() int {
+		left := p.width
+		for c := range all[:last] {
+			if shown[c] {
+				left -= width[c] + 2
+			}
+		}
+		return left
+	}
+	for turn := 1; turn <= len(all) && room() < min(commandRoom, width[last]); turn++ {
+		for c := range all {
+			if all[c].yields == turn {
+				shown[c] = false
+			}
+		}
+	}
+	return max(room(), 1)
+}
+
+// listColumns lists the columns, the command last.
+func listColumns(p *page, now time.Time) []listColumn {
+	figure := func(name string) func(Listed) string {
+		return func(l Listed) string {
+			f := l.Run.Summary[name]
+			switch {
+			case f.Value == nil:
+				return ""
+			case f.Bound == datamodel.LowerBound:
+				return "≥ " + units.Format(*f.Value, f.Unit)
+			case f.Bound == datamodel.UpperBound:
+				return "≤ " + units.Format(*f.Value, f.Unit)
+			}
+			return units.Format(*f.Value, f.Unit)
+		}
+	}
+	return []listColumn{
+		{head: "RUN", left: true, cell: func(l Listed) string {
+			if p.Width == 0 {
+				return l.Run.ID
+			}
+			return ShortID(l.Run)
+		}},
+		{head: "START", left: true, cell: func(l Listed) string { return started(l.Run.Start, now, p.Width > 0) }},
+		{head: "WALL", cell: func(l Listed) string {
+			if l.Run.WallTime != nil {
+				return units.Format(*l.Run.WallTime, units.Second)
+			}
+			return figure(datamodel.WallTime)(l)
+		}},
+		{head: "CPU", yields: 1, cell: figure(datamodel.CPUTime)},
+		{head: "MEMORY", yields: 2, cell: figure(datamodel.PeakMemory)},
+		{head: "ENERGY", yields: 5, cell: figure(datamodel.Energy)},
+		{head: "OUTCOME", left: true, cell: ending},
+		{head: "PROJECT", left: true, most: 16, yields: 3, cell: func(l Listed) string { return l.Run.Project }},
+		{head: "TAGS", left: true, most: 20, yields: 4, cell: func(l Listed) string { return strings.Join(l.Tags, " ") }},
+		{head: "COMMAND", left: true, cell: func(l Listed) string { return cmp.Or(l.Problem, commandLine(l.Run.Command)) }},
+	}
+}
+
+// ending returns how a run ended, in a word or two.
+func ending(l Listed) string {
+	run := l.Run
+	switch {
+	case l.Problem != "":
+		return "unreadable"
+	case run.Outcome != datamodel.TargetFailed:
+		return string(run.Outcome)
+	case run.Signal != "":
+		return run.Signal
+	case run.ExitCode != nil:
+		return "exit " + strconv.Itoa(*run.ExitCode)
+	}
+	return string(run.Outcome)
+}
+
+// started returns a start in local time.
+func started(at, now time.Time, short bool) string {
+	switch age := now.Sub(at); {
+	case at.IsZero():
+		return ""
+	case !short:
+		return at.Local().Format("2006-01-02 15:04:05")
+	case age > recently || age < -time.Hour:
+		return at.Local().Format("Jan _2  2006")
+	}
+	return at.Local().Format("Jan _2 15:04")
+}
