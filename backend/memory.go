@@ -33,11 +33,13 @@ func memorySensors(source string) []sensors.Sensor {
 			Unit: units.Byte, Kind: sensors.Gauge, Source: source, Doc: doc,
 		})
 	}
-	return []sensors.Sensor{
+	list := []sensors.Sensor{
 		memoryUsed:      gauge("used", "memory that cannot be freed without swapping: total less available"),
 		memoryAvailable: gauge("available", "memory that can be had without swapping, including caches that can be dropped"),
 		swapUsed:        gauge("swap_used", "swap space in use"),
 	}
+	list[memoryUsed].Use = sensors.MemoryUsed
+	return list
 }
 
 // memoryAmount is an amount of memory in bytes, NaN if it is unknown, and its name in the source.

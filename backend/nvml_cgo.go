@@ -185,7 +185,7 @@ func gpuReadings() []gpuReading {
 		},
 		{
 			sensors: []sensors.Sensor{{
-				Name: "utilization", Unit: units.Ratio,
+				Name: "utilization", Use: sensors.GPUUtilization, Unit: units.Ratio,
 				Doc: "share of the driver's last sample period (1/6 s to 1 s) in which a kernel ran",
 			}},
 			symbol: "nvmlDeviceGetUtilizationRates", call: "nvmlDeviceGetUtilizationRates",
@@ -213,7 +213,7 @@ func gpuReadings() []gpuReading {
 		},
 		{
 			sensors: []sensors.Sensor{{
-				Name: "temperature", Unit: units.Celsius, Range: sensors.Range{Least: -50, Most: 200}, Doc: "temperature of the GPU's die",
+				Name: "temperature", Use: sensors.GPUTemperature, Unit: units.Celsius, Range: sensors.Range{Least: -50, Most: 200}, Doc: "temperature of the GPU's die",
 			}},
 			symbol: "nvmlDeviceGetTemperature", call: "nvmlDeviceGetTemperature",
 			read: func(d nvml.Device, dst []float64) nvml.Return {

@@ -458,15 +458,6 @@ type Edge struct {
 	After *float64 `json:"after,omitempty"`
 }
 
-// Course is a counter that no sensor read. A model derived it from other counters. It has one value at each end of the
-// intervals in which the model was applied.
-type Course struct {
-	Sensor sensors.Sensor
-	// At holds times since one fixed moment. Values holds one value for each.
-	At     []time.Duration
-	Values []float64
-}
-
 // Result is everything that is known about a run.
 type Result struct {
 	Run Run
@@ -476,4 +467,6 @@ type Result struct {
 	Summary []Metric
 	// Processes is the table of the target's processes. It is nil if they were not tracked.
 	Processes []Process
+	// Charts holds the courses of each host and round. It is nil if they were not read.
+	Charts []Chart
 }

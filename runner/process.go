@@ -122,8 +122,10 @@ func digest(
 	}
 	var readings fold
 	var restarts []store.Gap
-	conversion, err := files.Convert(t.spool, readings.observe, t.rows...)
+	conversion, err := files.Begin(t.spool, t.rows...)
 	if err == nil {
+		readings.step = conversion.Interval()
+		conversion.Read(readings.observe)
 		for _, s := range conversion.Spools() {
 			if s.Unread {
 				unread = errors.Join(unread, s.Err)
@@ -171,7 +173,6 @@ func digest(
 	if err != nil {
 		return made, unread, err
 	}
-	conversion.Append(made.Courses)
 	_, err = conversion.Close()
 	return made, unread, err
 }
@@ -205,7 +206,7 @@ func recount(sources []datamodel.SourceStats, s store.SpoolStats) {
 
 // resultOf joins a run and its accounting into the result.
 func resultOf(run datamodel.Run, made account.Result) datamodel.Result {
-	return datamodel.Result{Run: run, Tree: made.Tree, Summary: made.Summary, Processes: made.Processes}
+	return datamodel.Result{Run: run, Tree: made.Tree, Summary: made.Summary, Processes: made.Processes, Charts: made.Charts}
 }
 
 // align tells each series what the sampler found out about its first and last reading.
@@ -223,6 +224,8 @@ func align(list []*series.Series, sources []datamodel.SourceStats) {
 
 // fold makes one series of each sensor of each source, in the order of their first readings.
 type fold struct {
+	// step is the length of the parts of a chart, before they are merged.
+	step   time.Duration
 	series []*series.Series
 	index  map[[2]string]*series.Series // by source and sensor
 }
@@ -237,13 +240,16 @@ func (f *fold) observe(h store.SpoolHeader, sensor int, at []time.Duration, valu
 		}
 		s = series.New(h.Sensors[sensor])
 		s.ReadBy(h.Source)
+		if account.Charted(h.Sensors[sensor]) {
+			s.Chart(f.step)
+		}
 		f.index[key] = s
 		f.series = append(f.series, s)
 	}
 	s.Add(at, values)
 }
 
-// save adds the tree and the table of processes to the files, in parallel.
+// save adds the courses, the tree and the table of processes to the files, in parallel.
 func save(files *store.Files, run datamodel.Run, made account.Result) error {
 	saved := make(chan error, 1)
 	go func() {
@@ -253,5 +259,5 @@ func save(files *store.Files, run datamodel.Run, made account.Result) error {
 		}
 		saved <- files.SaveProcesses(run, made.Processes, datamodel.ProcessColumns(made.Summary))
 	}()
-	return errors.Join(files.SaveTree(run, made.Tree), <-saved)
+	return errors.Join(files.SaveTree(run, made.Tree), files.SaveCharts(run, made.Charts), <-saved)
 }

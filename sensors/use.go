@@ -21,6 +21,7 @@ const (
 	PackageThrottles Use = "package_throttles"
 	Forks            Use = "forks"
 	MemoryPressure   Use = "memory_pressure"
+	MemoryUsed       Use = "memory_used"
 	// MemoryDirty is what programs have written and memory still holds for the disks.
 	MemoryDirty  Use = "memory_dirty"
 	SwapIn       Use = "swap_in"
@@ -70,6 +71,8 @@ const (
 	GPUPower        Use = "gpu_power"
 	GPUModulePower  Use = "gpu_module_power"
 	GPUMemory       Use = "gpu_memory"
+	GPUUtilization  Use = "gpu_utilization"
+	GPUTemperature  Use = "gpu_temperature"
 	GPUUpdatePeriod Use = "gpu_update_period"
 	// GPUTargetTime and GPUOtherTime are the shares of the multiprocessors' time that the command and all others used.
 	GPUTargetTime      Use = "gpu_target_time"

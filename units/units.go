@@ -52,6 +52,8 @@ const (
 	Calls      Unit = "{call}"
 	Beats      Unit = "{beat}"
 	Events     Unit = "{event}"
+	// BytesPerSecond is the rate of a transfer. Only the courses of charts have it.
+	BytesPerSecond Unit = "By/s"
 )
 
 // All returns every unit that a sensor or a metric may have.

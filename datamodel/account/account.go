@@ -1,5 +1,5 @@
 // Package account makes the result of a run from what was read and from what the runner knows. The result is the tree
-// of metrics, the summary, the modelled courses, the process table and the doubts. The package is pure: it uses no
+// of metrics, the summary, the courses, the process table and the doubts. The package is pure: it uses no
 // files and no clock.
 //
 // Account is called once per run. Each step takes the results of the steps before it and returns its own.
@@ -51,8 +51,8 @@ type Result struct {
 	Tree *datamodel.Node
 	// Summary holds all metrics of the summary, in the order of the catalogue.
 	Summary []datamodel.Metric
-	// Courses are the shares of the energy over time.
-	Courses []datamodel.Course
+	// Charts holds the courses of each host.
+	Charts []datamodel.Chart
 	// Processes is the table of the command's processes. It is nil if there were no looks at them.
 	Processes []datamodel.Process
 	// Spark is the content of Run.Spark.
@@ -73,7 +73,7 @@ func Account(in Input) Result {
 	for _, of := range in.Hosts {
 		r := accountHost(in.Run, of)
 		hosts, summaries = append(hosts, r.node), append(summaries, r.summary)
-		out.Courses = append(out.Courses, r.courses...)
+		out.Charts = append(out.Charts, r.chart)
 		out.Processes = append(out.Processes, r.processes...)
 		out.Warnings = append(out.Warnings, r.warnings...)
 		out.Missing = append(out.Missing, r.missing...)
@@ -111,7 +111,7 @@ type host struct {
 type hostResult struct {
 	node      *datamodel.Node
 	summary   []datamodel.Metric
-	courses   []datamodel.Course
+	chart     datamodel.Chart
 	processes []datamodel.Process
 	spark     map[string][]*float64
 	warnings  []datamodel.Warning
@@ -153,9 +153,9 @@ func accountHost(run datamodel.Run, of Host) hostResult {
 	h.unseenEnd(made)
 	h.doubtContainer(w)
 
-	r := hostResult{summary: made.summary(), missing: slices.Concat(h.refused, h.noMeters()), spark: h.sparks(cpus, gpus)}
+	r := hostResult{summary: made.summary(), missing: slices.Concat(h.refused, h.noMeters()), chart: h.chart(cpus, gpus)}
+	r.spark = h.sparks(r.chart, cpus, gpus)
 	r.node = h.node(r.summary, cpus, gpus)
-	r.courses = courses(append(cpus.shares(), gpus.shares()...))
 	rows, warnings := processes(h.seen(), run, h.Ledger, r.summary)
 	r.processes, r.warnings = rows, append(w.list, warnings...)
 	return r

@@ -259,6 +259,9 @@ func (s *surroundings) settings() finding {
 	return finding{figure: 1, text: "while the command ran " + change}
 }
 
+// mostParts is the largest number of parts of the run that frequency compares.
+const mostParts = 30
+
 // frequency compares the seconds in which a processor was busy, for each processor.
 func (s *surroundings) frequency() finding {
 	utilization := make(map[string]*series.Series)
@@ -274,14 +277,17 @@ func (s *surroundings) frequency() finding {
 			continue
 		}
 		from, to := max(c.From(), load.From()), min(c.End(), load.End())
-		parts := min(int((to - from).Seconds()), series.MostParts/2)
+		parts := min(int((to - from).Seconds()), mostParts)
 		if parts < 3 {
 			continue
 		}
 		least, most := math.Inf(1), 0.0
-		share := load.Course(parts, from, to)
-		for i, hertz := range c.Course(parts, from, to) {
-			if share[i] >= underLoad && hertz > 0 {
+		length := (to - from) / time.Duration(parts)
+		for i := range parts {
+			begin := from + time.Duration(i)*length
+			share, clock := load.Part(begin, begin+length), c.Part(begin, begin+length)
+			seen := min(share.Covered, clock.Covered) >= length.Seconds()/2
+			if hertz := clock.Mean; seen && share.Mean >= underLoad && hertz > 0 {
 				least, most = math.Min(least, hertz), math.Max(most, hertz)
 			}
 		}

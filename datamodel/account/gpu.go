@@ -215,7 +215,7 @@ func (h *host) shareGPU(s *series.Series, w *doubts) gpuShare {
 // divideGPU shares out the energy of a GPU. Several users share by their use in each interval. Otherwise the target has
 // the given share of the whole run. The parameter idle is the idle part of whole.
 func (h *host) divideGPU(s *series.Series, whole, idle, share float64) division {
-	d := division{edges: ends(s), grounds: 1}
+	d := division{edges: ends(s), on: []ground{{energy: []*series.Series{s}}}, grounds: 1}
 	target := ofGPU(h.Series, s.Sensor().Device, sensors.GPUTargetTime)
 	other := ofGPU(h.Series, s.Sensor().Device, sensors.GPUOtherTime)
 	if target != nil && other != nil && share > 0 && share < 1 {
@@ -264,30 +264,25 @@ func gpuEdges(list ...*series.Series) []time.Duration {
 	return append(edges, to)
 }
 
-// shares returns the shares of each GPU's energy over time.
+// shares returns the shares of each GPU's energy.
 func (g gpuShares) shares() []share {
-	return slices.Concat(g.eachShares()...)
-}
-
-// eachShares returns the shares of the GPUs' energy over time, one list for each GPU.
-func (g gpuShares) eachShares() [][]share {
-	var out [][]share
+	var out []share
 	for _, of := range g.each {
-		out = append(out, of.shares())
+		out = append(out, of.shares()...)
 	}
 	return out
 }
 
-// shares returns the shares of the GPU's energy over time: the target's, others', and idle if that is known.
+// shares returns the shares of the GPU's energy: the target's, others', and idle if that is known.
 func (g gpuShare) shares() []share {
 	if len(g.division.cells) == 0 {
 		return nil
 	}
 	of := func(m datamodel.Metric, doc string) share {
-		return share{metric: m, Course: datamodel.Course{Sensor: sensors.Sensor{
+		return share{metric: m, sensor: sensors.Sensor{
 			ID: "gpu/" + g.device + "/" + m.Name, Family: "gpu", Device: g.device, Name: m.Name, Unit: units.Joule,
 			Kind: sensors.Counter, Provenance: m.Provenance, Source: m.Source, Doc: doc,
-		}}}
+		}}
 	}
 	out := []share{
 		of(g.target, "energy of the GPU for the target, by its share of the use"),
@@ -296,7 +291,7 @@ func (g gpuShare) shares() []share {
 	if g.division.isIdle {
 		out = append(out, of(g.idle, "energy that the GPU would have used at idle"))
 	}
-	return g.division.fill(out)
+	return out
 }
 
 // gpuUse is the target's share of all processes' use of a GPU, and its source.

@@ -240,29 +240,26 @@ func TestOtherUseInOneHalfOfTheGPU(t *testing.T) {
 		if math.Abs(m.Value-want) > 300 || !strings.Contains(m.Source, "SM time in each of 7 intervals, 16.") {
 			t.Errorf("the target has %v J: %s", m.Value, m.Source)
 		}
-		list := derive(in)
-		if wantList := map[bool]int{true: 2, false: 3}[base == nil]; len(list) != wantList {
-			t.Fatalf("%d courses", len(list))
-		}
-		edges := list[0].At
-		for k := range len(edges) - 1 {
-			sum := 0.0
-			for _, l := range list {
-				sum += l.Values[k+1] - l.Values[k]
-				if l.Values[k+1] < l.Values[k] || l.Values[0] != 0 {
-					t.Errorf("%s falls: %v", l.Sensor.ID, l.Values)
+		chart, joules := chartOf(in), make(map[datamodel.CourseSubject]float64)
+		for _, c := range chart.Courses {
+			for i, v := range c.Values {
+				if c.Metric == datamodel.Power && c.Covered[i] > 0 {
+					joules[c.Subject] += v * c.Covered[i]
 				}
 			}
-			energy, _ := in.Series[0].Amount(edges[k], edges[k+1])
-			if edges[k+1]-edges[k] < gpuInterval || !isNear(sum, energy, 1e-9) {
-				t.Errorf("from %v to %v: %v J of %v J", edges[k], edges[k+1], sum, energy)
-			}
 		}
-		for i, name := range []string{"target_energy", "other_energy", "idle_energy"}[:len(list)] {
-			l := list[i]
+		for subject, name := range map[datamodel.CourseSubject]string{
+			datamodel.CommandCourse: "target_energy", datamodel.OtherCourse: "other_energy", datamodel.IdleCourse: "idle_energy",
+		} {
 			leaf := device.Find(datamodel.SensorLevel, name)
-			if last := l.Values[len(l.Values)-1]; l.Sensor.ID != "gpu/GPU-a/"+name || last != device.Metric(name).Value || leaf.Metric(name).Value != last {
-				t.Errorf("%s ends at %v, the metric is %+v", l.Sensor.ID, last, device.Metric(name))
+			if leaf == nil {
+				if base != nil || subject != datamodel.IdleCourse || joules[subject] != 0 {
+					t.Errorf("no sensor %s, %v J in the chart", name, joules[subject])
+				}
+				continue
+			}
+			if want := device.Metric(name).Value; leaf.Sensor.ID != "gpu/GPU-a/"+name || leaf.Metric(name).Value != want || !isNear(joules[subject], want, 1e-9) {
+				t.Errorf("%s: %v J in the chart, the metric is %+v", name, joules[subject], device.Metric(name))
 			}
 		}
 		if v := device.Metric("idle_energy").Value; base != nil && !isNear(v, idle, 1e-9) {

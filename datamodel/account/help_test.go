@@ -31,8 +31,9 @@ func buildTree(in input) (*datamodel.Node, []datamodel.Warning) {
 	return r.Tree, r.Warnings
 }
 
-func derive(in input) []datamodel.Course {
-	return Account(OneHost(in.Run, in.Ledger, in.Series, nil)).Courses
+// chartOf returns the courses of the host.
+func chartOf(in input) datamodel.Chart {
+	return Account(OneHost(in.Run, in.Ledger, in.Series, nil)).Charts[0]
 }
 
 // energyOf returns the series that make up the machine's energy.

@@ -20,19 +20,10 @@ const (
 	leastBusy     = 100 * tick
 )
 
-// share is one recipient's course of an energy, and the metric of its total.
+// share is one recipient's part of an energy: what it is, as a sensor that nobody reads, and the metric of its total.
 type share struct {
-	datamodel.Course
+	sensor sensors.Sensor
 	metric datamodel.Metric
-}
-
-// courses returns the courses of shares.
-func courses(shares []share) []datamodel.Course {
-	var out []datamodel.Course
-	for _, s := range shares {
-		out = append(out, s.Course)
-	}
-	return out
 }
 
 // ground is a part of the machine whose energy is shared out by what ran on it. It is a package with its memory, or the
@@ -53,7 +44,9 @@ type cell struct {
 type division struct {
 	// edges are the ends of the intervals.
 	edges []time.Duration
-	// grounds is the number of grounds. cells holds the cells of the first interval, then of the second, and so on.
+	// on holds the grounds, and grounds is their number. cells holds the cells of the first interval, then of the second,
+	// and so on.
+	on      []ground
 	grounds int
 	cells   []cell
 	// isIdle is true if the idle energy is known.
@@ -64,11 +57,11 @@ type division struct {
 // time in s.
 func (h *host) divide(t busyTime, used, whole, idle float64) division {
 	grounds := h.grounds()
-	d := division{edges: h.intervals(grounds), grounds: len(grounds)}
+	d := division{edges: h.intervals(grounds), on: grounds, grounds: len(grounds)}
 	if len(d.edges) == 2 && len(grounds) == 1 {
 		d.cells = []cell{{energy: whole, busy: t.busy, used: used}}
 	} else if !d.count(grounds) {
-		d.grounds = 1
+		d.on, d.grounds = []ground{{energy: h.energy.cpu}}, 1
 		d.edges = []time.Duration{d.edges[0], d.edges[len(d.edges)-1]}
 		d.cells = []cell{{energy: whole, busy: t.busy, used: used}}
 	}
@@ -358,16 +351,16 @@ func (d division) sums(n int) (target, other, idle float64) {
 	return target, other, idle
 }
 
-// shares returns the shares of the CPUs' energy over time: the target's, others', and idle if that is known.
+// shares returns the shares of the CPUs' energy: the target's, others', and idle if that is known.
 func (c cpuShares) shares() []share {
 	if len(c.division.cells) == 0 {
 		return nil
 	}
 	of := func(family string, m datamodel.Metric, doc string) share {
-		return share{metric: m, Course: datamodel.Course{Sensor: sensors.Sensor{
+		return share{metric: m, sensor: sensors.Sensor{
 			ID: family + "/energy", Family: family, Name: datamodel.Energy, Unit: units.Joule, Kind: sensors.Counter,
 			Provenance: m.Provenance, Source: m.Source, Doc: doc,
-		}}}
+		}}
 	}
 	out := []share{
 		of("target", c.target, "energy of the target, by its share of the busy CPU time"),
@@ -376,17 +369,8 @@ func (c cpuShares) shares() []share {
 	if c.division.isIdle {
 		out = append(out, of("idle", c.idle, "energy that the machine would have used at idle"))
 	}
-	return c.division.fill(out)
+	return out
 }
 
-// fill sets the values of the courses of target, other and, if known, idle.
-func (d division) fill(shares []share) []share {
-	for n, at := range d.edges {
-		target, other, idle := d.sums(n)
-		for i, v := range []float64{target, other, idle}[:len(shares)] {
-			c := &shares[i]
-			c.At, c.Values = append(c.At, at), append(c.Values, v)
-		}
-	}
-	return shares
-}
+// isCourse reports whether there are enough intervals to show a share over time.
+func (d division) isCourse() bool { return len(d.edges) > leastReadings }

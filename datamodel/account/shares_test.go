@@ -75,40 +75,69 @@ func checkShares(t *testing.T, in input) division {
 	if !isNear(cells, whole, 1e-12) {
 		t.Errorf("the cells have %v J of %v J", cells, whole)
 	}
-	list := derive(in)
-	length := len(d.edges)
-	for k := range length - 1 {
+	for k := range len(d.edges) - 1 {
 		if k > 0 && d.edges[k+1]-d.edges[k] < leastInterval {
 			t.Errorf("interval %d is %v long", k, d.edges[k+1]-d.edges[k])
 		}
-		sum, energy := 0.0, 0.0
-		for _, l := range list {
-			sum += l.Values[k+1] - l.Values[k]
-			if l.Values[k+1] < l.Values[k] || l.At[k+1] <= l.At[k] || l.Values[0] != 0 {
-				t.Errorf("%s falls in interval %d: %v at %v", l.Sensor.ID, k, l.Values, l.At)
-			}
-		}
-		for _, c := range d.cells[k*d.grounds : (k+1)*d.grounds] {
-			energy += c.energy
-		}
-		if math.Abs(sum-energy) > 1e-12*whole {
-			t.Errorf("interval %d: target, other and idle are %v J of %v J", k, sum, energy)
-		}
 	}
 	tree, _ := buildTree(in)
-	for _, l := range list {
-		want := tree.First(datamodel.RunLevel).Metric(l.Sensor.Family + "_energy")
-		device := tree.Find(datamodel.DeviceLevel, l.Sensor.Family)
-		leaf := device.First(datamodel.SensorLevel)
-		if l.Sensor.Family == "target" {
-			leaf = device.Find(datamodel.SensorLevel, "energy")
+	for _, share := range []struct{ family, metric string }{{"target", "target_energy"}, {"other", "other_energy"}, {"idle", "idle_energy"}} {
+		want := tree.First(datamodel.RunLevel).Metric(share.metric)
+		if want.Reason != "" {
+			continue
 		}
-		if last := l.Values[length-1]; last != want.Value || leaf.Metric("energy").Value != last || l.Sensor.Origin() != sensors.Attributed ||
-			leaf.Sensor.ID != l.Sensor.ID || l.Sensor.Source != want.Source {
-			t.Errorf("%s ends at %v (%+v), the metric is %+v", l.Sensor.ID, last, l.Sensor, want)
+		leaf := tree.Find(datamodel.DeviceLevel, share.family).Find(datamodel.SensorLevel, "energy")
+		if leaf == nil || leaf.Metric("energy").Value != want.Value || leaf.Sensor.Origin() != sensors.Attributed || leaf.Sensor.Source != want.Source {
+			t.Errorf("%s: the sensor is %+v, the metric is %+v", share.family, leaf, want)
 		}
 	}
+	checkPowers(t, in)
 	return d
+}
+
+// checkPowers checks that the powers of target, other and idle add up to the power of the machine, in each part of the
+// chart and for each device, and that each power over time is the energy of the run.
+func checkPowers(t *testing.T, in input) {
+	t.Helper()
+	r := Account(OneHost(in.Run, in.Ledger, in.Series, nil))
+	chart, joules := r.Charts[0], make(map[datamodel.CourseSubject]float64)
+	for _, machine := range chart.Course(datamodel.Power, datamodel.MachineCourse) {
+		sum := make([]float64, chart.Parts)
+		for _, c := range chart.Courses {
+			if c.Metric != datamodel.Power || c.Device != machine.Device {
+				continue
+			}
+			for i, v := range c.Values {
+				if c.Covered[i] != machine.Covered[i] || math.IsNaN(v) != math.IsNaN(machine.Values[i]) {
+					t.Fatalf("%s of %s: part %d covers %v s of %v s with %v W", c.Subject, c.Device, i, c.Covered[i], machine.Covered[i], v)
+				}
+				if !(c.Covered[i] > 0) {
+					continue
+				}
+				if v < 0 || v > machine.Values[i]*(1+1e-9)+1e-9 {
+					t.Fatalf("%s of %s: %v W of %v W in part %d", c.Subject, c.Device, v, machine.Values[i], i)
+				}
+				joules[c.Subject] += v * c.Covered[i]
+				if c.Subject != datamodel.MachineCourse {
+					sum[i] += v
+				}
+			}
+		}
+		for i, v := range machine.Values {
+			if machine.Covered[i] > 0 && math.Abs(sum[i]-v) > 1e-9*v {
+				t.Fatalf("%s, part %d: target, other and idle are %v W of %v W", machine.Device, i, sum[i], v)
+			}
+		}
+	}
+	for subject, name := range map[datamodel.CourseSubject]string{
+		datamodel.MachineCourse: datamodel.Energy, datamodel.CommandCourse: datamodel.TargetEnergy,
+		datamodel.OtherCourse: datamodel.OtherEnergy, datamodel.IdleCourse: datamodel.IdleEnergy,
+	} {
+		want, whole := datamodel.Pick(r.Summary, name).Value, datamodel.Pick(r.Summary, datamodel.Energy).Value
+		if got := joules[subject]; got != 0 && math.Abs(got-want) > 1e-9*whole {
+			t.Errorf("%s: %v J in the chart, %v J in the summary", subject, got, want)
+		}
+	}
 }
 
 // TestOtherLoadInOneHalfIsNotTheTargets has two halves. In the first the target runs alone at 50 W. In the second

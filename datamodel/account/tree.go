@@ -123,8 +123,8 @@ func (h *host) devices(summary []datamodel.Metric, cpus cpuShares, gpus gpuShare
 	}
 	for _, c := range cpus.shares() {
 		m := c.metric
-		m.Name = c.Sensor.Name
-		leaf(c.Sensor, m)
+		m.Name = c.sensor.Name
+		leaf(c.sensor, m)
 	}
 	target, profiler := device("target", ""), device("profiler", "")
 	for _, n := range out {
@@ -137,7 +137,7 @@ func (h *host) devices(summary []datamodel.Metric, cpus cpuShares, gpus gpuShare
 		n.Metrics = append(n.Metrics, g.target, g.other, g.idle)
 	}
 	for _, c := range gpus.shares() {
-		leaf(c.Sensor, c.metric)
+		leaf(c.sensor, c.metric)
 	}
 	target.Metrics = h.targetMetrics(summary)
 	profiler.Metrics = h.profilerMetrics(summary)

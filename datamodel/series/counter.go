@@ -112,7 +112,7 @@ func (s *Series) rate(t time.Duration, rate float64) {
 	off := rate - s.mean
 	s.mean += off * (w / s.rated)
 	s.m2 += w * off * (rate - s.mean)
-	s.strip.add(t-time.Duration(w), t, rate)
+	s.strip.add(t-time.Duration(w), t, rate, rate, rate)
 }
 
 // stoodFor records that an energy counter stood still for stood nanoseconds and then rose in the next w. The counter may

@@ -1,33 +1,52 @@
 package series
 
 import (
+	"math"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// Spark returns the course of a gauge, or of a counter's rate per second. It has the means over n equal parts of the
-// time from the first row to the last; n is at most 60. A part is NaN if less than half of it lies between consecutive
-// readings. Spark returns nil if no time passed.
-func (s *Series) Spark(n int) []float64 { return s.Course(n, s.from, s.Drawn()) }
+// Chart makes the course fine enough for a chart: parts of step from time 0 on, at most fineCount of them. After that the
+// parts are twice as long, again and again. Chart is called before Add.
+func (s *Series) Chart(step time.Duration) {
+	if s.rows == 0 && step > 0 {
+		s.strip.fine = step
+	}
+}
 
 // Drawn returns the end of the course: the last row, less the pending time of a counter.
 func (s *Series) Drawn() time.Duration { return s.End() - time.Duration(s.pending) }
 
-// Course is like Spark for the time from from to to.
-func (s *Series) Course(n int, from, to time.Duration) []float64 {
-	n = min(n, sparkParts)
-	if n <= 0 || to <= from {
-		return nil
+// Part is the course of a series in a part of the time: of a gauge, or of the rate of a counter per second.
+type Part struct {
+	// Mean is the mean over the part. Least and Most are the extremes of the readings, or of the rates between them. They
+	// are NaN if there are no readings.
+	Mean, Least, Most float64
+	// Covered is the time in the part between readings, in s. It is 0 if there are none.
+	Covered float64
+}
+
+// Part returns the course in the time from from to to.
+func (s *Series) Part(from, to time.Duration) Part {
+	nan := math.NaN()
+	amount, covered := s.Amount(from, to)
+	if covered <= 0 {
+		return Part{nan, nan, nan, 0}
 	}
-	out := s.strip.means(n, from, to)
+	p := Part{Covered: covered / 1e9}
+	p.Mean = datamodel.Finite(amount / p.Covered)
+	p.Least, p.Most = p.Mean, p.Mean
+	scale := 1.0
 	if s.sensor.Kind == sensors.Counter {
-		for i := range out {
-			out[i] = datamodel.Finite(out[i] * 1e9)
-		}
+		scale = 1e9
 	}
-	return out
+	start := float64(s.strip.start)
+	if e := s.strip.extremesBetween(float64(from)-start, float64(to)-start); e.least <= e.most {
+		p.Least, p.Most = datamodel.Finite(min(p.Mean, e.least*scale)), datamodel.Finite(max(p.Mean, e.most*scale))
+	}
+	return p
 }
 
 // Amount returns how much a counter rose in a time, or the integral of a gauge in Unit × s. covered is the nanoseconds
@@ -37,11 +56,6 @@ func (s *Series) Amount(from, to time.Duration) (v, covered float64) {
 	v, covered = s.strip.between(float64(from-start), float64(to-start), float64(s.lastAt-start))
 	if s.sensor.Kind != sensors.Counter {
 		return v / 1e9, covered
-	}
-	if s.sensor.OfTarget && s.firstAt > s.from { // The target counted this since the first row.
-		if w := min(to, s.firstAt) - max(from, s.from); w > 0 {
-			v += s.first * (float64(w) / float64(s.firstAt-s.from))
-		}
 	}
 	return v, covered
 }
@@ -57,6 +71,3 @@ func (s *Series) RisesWith(o *Series) bool { return s.strip.rises(&o.strip) }
 
 // FirstStep is the initial length of a part of the course. It doubles as the run goes on.
 const FirstStep = firstWidth
-
-// MostParts is the largest number of parts of a course.
-const MostParts = sparkParts

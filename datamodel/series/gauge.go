@@ -55,7 +55,7 @@ func (s *Series) addGauge(at []time.Duration, values []float64) {
 			// The second term is the variance along the line between the two readings.
 			s.m2 += w * (off*(mid-s.mean) + step*step/12)
 			if s.missed == 0 || s.sensor.Spans {
-				s.strip.add(t-dt, t, mid)
+				s.strip.add(t-dt, t, mid, min(before, v), max(before, v))
 			}
 		}
 		if s.missed != 0 {

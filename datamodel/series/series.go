@@ -235,7 +235,9 @@ func (s *Series) Add(at []time.Duration, values []float64) {
 	at, values = at[:n], values[:n]
 	if s.rows == 0 {
 		s.from, s.to = at[0], at[0]
-		s.strip.start = at[0]
+		if s.strip.fine == 0 {
+			s.strip.start = at[0]
+		}
 	}
 	s.rows += int64(n)
 	s.to = at[n-1]
@@ -267,6 +269,9 @@ func (s *Series) begin(t time.Duration, v float64) {
 		s.gaps += s.missed
 	} else if s.sensor.Kind == sensors.Counter {
 		s.origin = 0
+		if w := float64(t - s.from); w > 0 { // the target counted this since the first row
+			s.strip.add(s.from, t, v/w, v/w, v/w)
+		}
 	}
 	s.missed = 0
 }

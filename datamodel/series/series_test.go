@@ -449,11 +449,13 @@ func printable(s *Series) []any {
 		}
 		out = append(out, m)
 	}
-	for _, v := range s.Spark(60) {
-		if math.IsNaN(v) {
-			v = -12345
+	for _, p := range parts(s, 60) {
+		for _, v := range []float64{p.Mean, p.Least, p.Most, p.Covered} {
+			if math.IsNaN(v) {
+				v = -12345
+			}
+			out = append(out, v)
 		}
-		out = append(out, v)
 	}
 	return out
 }
@@ -480,9 +482,10 @@ func checkMetrics(t *testing.T, s *Series) {
 			t.Errorf("a value of %d readings and %d gaps: %+v", m.Count, m.Gaps, m)
 		}
 	}
-	for _, v := range s.Spark(60) {
-		if math.IsInf(v, 0) || v < 0 && s.sensor.Unit != units.Celsius {
-			t.Errorf("spark %v", v)
+	for _, p := range parts(s, 60) {
+		if math.IsInf(p.Mean, 0) || p.Mean < 0 && s.sensor.Unit != units.Celsius || p.Mean < p.Least || p.Mean > p.Most ||
+			math.IsNaN(p.Mean) != (p.Covered == 0) {
+			t.Errorf("part %+v", p)
 		}
 	}
 	for _, w := range s.Warnings() {
@@ -492,7 +495,17 @@ func checkMetrics(t *testing.T, s *Series) {
 	}
 }
 
-func TestSpark(t *testing.T) {
+// parts returns the course of a series in n equal parts.
+func parts(s *Series, n int) []Part {
+	out := make([]Part, n)
+	length := s.Drawn() - s.From()
+	for i := range out {
+		out[i] = s.Part(s.From()+length*time.Duration(i)/time.Duration(n), s.From()+length*time.Duration(i+1)/time.Duration(n))
+	}
+	return out
+}
+
+func TestPart(t *testing.T) {
 	nan := math.NaN()
 	fill := func(n int, f func(i int) float64) []float64 {
 		out := make([]float64, n)
@@ -501,32 +514,17 @@ func TestSpark(t *testing.T) {
 		}
 		return out
 	}
-	check := func(got, want []float64, tolerance float64) {
+	check := func(s *Series, want []float64, tolerance float64) {
 		t.Helper()
-		if len(got) != len(want) {
-			t.Fatalf("%d parts, want %d", len(got), len(want))
-		}
-		for i := range got {
-			if math.IsNaN(got[i]) != math.IsNaN(want[i]) || math.Abs(got[i]-want[i]) > tolerance {
-				t.Fatalf("part %d: %v, want %v in %v", i, got[i], want[i], got)
+		for i, p := range parts(s, len(want)) {
+			if math.IsNaN(p.Mean) != math.IsNaN(want[i]) || math.Abs(p.Mean-want[i]) > tolerance {
+				t.Fatalf("part %d: %+v, want %v", i, p, want[i])
 			}
 		}
 	}
 	ramp := seriesOf(watts(), every(100*ms, 21), fill(21, func(i int) float64 { return 50 + 7.5*float64(i) }))
-	check(ramp.Spark(4), []float64{68.75, 106.25, 143.75, 181.25}, 4)
-	check(ramp.Spark(1), []float64{125}, 1e-9)
-	if got := len(ramp.Spark(1000)); got != 60 {
-		t.Errorf("%d parts", got)
-	}
-	if got := ramp.Spark(0); got != nil {
-		t.Errorf("no parts: %v", got)
-	}
-	// A day at 10 Hz needs no more memory. Half of it is at 10 W and half at 30 W.
-	day := New(watts())
-	for i := range 864_000 {
-		day.Add([]time.Duration{time.Duration(i) * 100 * ms}, []float64{10 + 20*step(float64(i), 432_000)})
-	}
-	check(day.Spark(10), []float64{10, 10, 10, 10, 10, 30, 30, 30, 30, 30}, 0.5)
+	check(ramp, []float64{68.75, 106.25, 143.75, 181.25}, 4)
+	check(ramp, []float64{125}, 1e-9)
 	// The third quarter has no readings.
 	hole := seriesOf(watts(), every(100*ms, 41), fill(41, func(i int) float64 {
 		if i > 20 && i < 30 {
@@ -534,17 +532,69 @@ func TestSpark(t *testing.T) {
 		}
 		return 10
 	}))
-	check(hole.Spark(4), []float64{10, 10, nan, 10}, 1e-9)
+	check(hole, []float64{10, 10, 10, 10}, 1e-9)
+	if p := parts(hole, 4)[2]; p.Covered > 0.1 {
+		t.Errorf("in the gap: %+v", p)
+	}
 	// A sensor that spans the time before a reading has no gap at the start, and none while the kernel counted nothing.
 	busy := sensors.Sensor{Family: "cpu", Unit: units.Ratio, Kind: sensors.Gauge, Spans: true}
-	check(seriesOf(busy, every(sec, 5), []float64{nan, 0.25, nan, 0.5, 1}).Spark(4), []float64{0.25, 0.5, 0.5, 1}, 0.01)
+	check(seriesOf(busy, every(sec, 5), []float64{nan, 0.25, nan, 0.5, 1}), []float64{0.25, 0.5, 0.5, 1}, 0.01)
 	// A counter gives its rate, and its mean over the time without readings.
-	check(seriesOf(joules(0, 0), []time.Duration{0, sec, 4 * sec}, []float64{0, 10, 100}).Spark(4), []float64{10, 30, 30, 30}, 0.2)
-	if got := seriesOf(watts(), every(sec, 1), []float64{10}).Spark(10); got != nil {
-		t.Errorf("one reading: %v", got)
+	check(seriesOf(joules(0, 0), []time.Duration{0, sec, 4 * sec}, []float64{0, 10, 100}), []float64{10, 30, 30, 30}, 0.2)
+	for _, s := range []*Series{seriesOf(watts(), every(sec, 1), []float64{10}), New(watts())} {
+		if p := s.Part(0, sec); p.Covered != 0 || !math.IsNaN(p.Mean) || !math.IsNaN(p.Most) {
+			t.Errorf("%d readings: %+v", s.Count(), p)
+		}
 	}
-	if got := New(watts()).Spark(10); got != nil {
-		t.Errorf("no reading: %v", got)
+	// What a counter of the target counted before its first reading belongs to the time since the first row.
+	late := sensors.Sensor{Family: "target", Unit: units.Second, Kind: sensors.Counter, OfTarget: true}
+	check(seriesOf(late, every(sec, 3), []float64{nan, 0.5, 1.5}), []float64{0.5, 1}, 0.01)
+}
+
+// TestChart tests that a course for a chart keeps each peak and each amount over any time, in bounded memory.
+func TestChart(t *testing.T) {
+	const day = 864_000 // readings at 10 Hz
+	for _, n := range []int{30, 1000, fineCount, 3*fineCount + 17, day} {
+		power, energy := New(watts()), New(joules(0, 0))
+		power.Chart(100 * ms)
+		energy.Chart(100 * ms)
+		const chunk = 2048
+		count := 0.0
+		var at []time.Duration
+		var gauge, counter []float64
+		for i := range n {
+			v := 10.0
+			if i == n*2/3 {
+				v = 500 // one reading
+			}
+			count += v * 0.1
+			at, gauge, counter = append(at, time.Duration(i)*100*ms+7*time.Microsecond), append(gauge, v), append(counter, count)
+			if len(at) == chunk || i == n-1 {
+				power.Add(at, gauge)
+				energy.Add(at, counter)
+				at, gauge, counter = at[:0], gauge[:0], counter[:0]
+			}
+		}
+		for _, s := range []*Series{power, energy} {
+			step, amount, most, all := s.Step(), 0.0, 0.0, 0
+			for from := time.Duration(0); from < s.End(); from += step {
+				p := s.Part(from, from+step)
+				amount += p.Mean * p.Covered
+				most = max(most, p.Most)
+				if all++; p.Least < 9.999 || p.Least > 10.001 && step >= 400*ms {
+					t.Fatalf("%d readings: part %d of %v: %+v", n, all, step, p)
+				}
+			}
+			if want := s.Energy().Value; math.Abs(amount-want) > 1e-9*want {
+				t.Errorf("%d readings of %s: the parts add up to %v J, want %v", n, s.sensor.Unit, amount, want)
+			}
+			if want := s.Greatest(); math.Abs(most-want) > 1e-6*want || most < 499 {
+				t.Errorf("%d readings of %s: the peak is %v W, want %v", n, s.sensor.Unit, most, want)
+			}
+			if len(s.strip.slices) > fineCount || n <= fineCount && step != 100*ms || n >= day/2 && all < fineCount/2 {
+				t.Errorf("%d readings: %d parts of %v, %d slices", n, all, step, len(s.strip.slices))
+			}
+		}
 	}
 }
 

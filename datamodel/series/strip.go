@@ -2,24 +2,22 @@ package series
 
 import (
 	"math"
+	"slices"
 	"time"
-
-	"github.com/ergon-energy/ergon/datamodel"
 )
 
 const (
-	// sparkParts is the largest number of parts of a sparkline.
-	sparkParts = 60
-	// sliceCount is the number of slices of equal length that hold a run. At least half of them are in use, which is at
-	// least one for each of sparkParts parts.
+	// sliceCount is the number of slices of equal length that hold a run. At least half of them are in use.
 	sliceCount = 128
-	// firstWidth is the initial length of a slice. It doubles whenever the slices are full.
+	// fineCount is the number of slices of a course that charts show: an hour at 10 Hz.
+	fineCount = 36_000
+	// firstWidth is the initial length of a slice, if the course is not for a chart. It doubles whenever the slices are full.
 	firstWidth = time.Millisecond
-	// lastWidth is the longest slice. All slices together then span 146 years.
+	// lastWidth is the longest slice. All slices together then span 146 years and more.
 	lastWidth = time.Duration(1) << 55
 )
 
-// strip holds a course over time in a fixed number of slices. If the slices run out, neighbours are merged and each
+// strip holds a course over time in a bounded number of slices. If the slices run out, neighbours are merged and each
 // slice becomes twice as long.
 type strip struct {
 	start time.Duration
@@ -27,21 +25,30 @@ type strip struct {
 	// The bounds of the slice written last, relative to start, and its number.
 	low, high time.Duration
 	current   int
-	// area is the integral over a slice in unit × ns. covered is the nanoseconds behind it. Both are nil while only
-	// holds the single entry. Most courses of a command of some milliseconds are never used. Their 2 KB would be
-	// touched for the first time, which is slow.
-	area, covered *[sliceCount]float64
-	only          *entered
+	// slices grows as the time goes on, up to the bound. It is nil while only holds the single entry. Most courses of a
+	// command of some milliseconds are never used. Their memory would be touched for the first time, which is slow.
+	slices []slice
+	only   *entered
+	// extremes are those of the slices. They are kept only if fine is the initial length of a slice, and nil otherwise.
+	extremes []extreme
+	fine     time.Duration
 }
+
+// slice is a part of a course. area is the integral over it in unit × ns. covered is the nanoseconds behind it.
+type slice struct{ area, covered float64 }
+
+// extreme holds the least and the greatest value of the entries whose middle lies in a slice. least is above most if there
+// is none.
+type extreme struct{ least, most float64 }
 
 // entered is one entry of a strip. Its times are relative to the strip's start.
 type entered struct {
-	from, to time.Duration
-	mean     float64
+	from, to          time.Duration
+	mean, least, most float64
 }
 
 // empty reports whether nothing was entered.
-func (b *strip) empty() bool { return b.area == nil && b.only == nil }
+func (b *strip) empty() bool { return b.slices == nil && b.only == nil }
 
 // resolution returns the length of a slice.
 func (b *strip) resolution() time.Duration {
@@ -49,55 +56,77 @@ func (b *strip) resolution() time.Duration {
 	return b.width
 }
 
+// bound returns the largest number of slices.
+func (b *strip) bound() int {
+	if b.fine > 0 {
+		return fineCount
+	}
+	return sliceCount
+}
+
 // fill creates the slices if there are none.
 func (b *strip) fill() {
-	if b.area != nil {
+	if b.slices != nil {
 		return
 	}
-	b.area, b.covered, b.width = new([sliceCount]float64), new([sliceCount]float64), firstWidth
+	b.slices, b.width = make([]slice, 0, sliceCount), firstWidth
+	if b.fine > 0 {
+		b.width = b.fine
+	}
 	if e := b.only; e != nil {
 		b.only = nil
-		b.spread(e.from, e.to, e.mean)
+		b.spread(*e)
 	}
 }
 
 // copied returns an independent strip with the same content.
 func (b *strip) copied() strip {
 	c := *b // the entry behind only is never changed
-	if b.area != nil {
-		area, covered := *b.area, *b.covered
-		c.area, c.covered = &area, &covered
-	}
+	c.slices, c.extremes = slices.Clone(b.slices), slices.Clone(b.extremes)
 	return c
 }
 
-// add enters the mean value over the time between from and to.
-func (b *strip) add(from, to time.Duration, mean float64) {
+// add enters the mean, the least and the greatest value over the time between from and to.
+func (b *strip) add(from, to time.Duration, mean, least, most float64) {
 	from, to = from-b.start, to-b.start
 	if from < b.low || to > b.high || to < from {
-		b.spread(from, to, mean)
+		b.spread(entered{from, to, mean, least, most})
 		return
 	}
 	w := float64(to - from)
-	b.area[b.current] += mean * w
-	b.covered[b.current] += w
+	s := &b.slices[b.current]
+	s.area += mean * w
+	s.covered += w
+	if b.extremes != nil {
+		b.extremes[b.current].take(least, most)
+	}
+}
+
+// take adds values to the extremes.
+func (e *extreme) take(least, most float64) {
+	e.least, e.most = min(e.least, least), max(e.most, most)
 }
 
 // spread is add for a time outside the current slice.
-func (b *strip) spread(from, to time.Duration, mean float64) {
+func (b *strip) spread(e entered) {
+	from, to := e.from, e.to
 	if from < 0 || to <= from {
 		return
 	}
 	if b.empty() {
-		b.only = &entered{from, to, mean}
+		b.only = &e
 		return
 	}
 	b.fill()
-	for (to-1)/sliceCount >= b.width {
+	for (to-1)/time.Duration(b.bound()) >= b.width {
 		if b.width >= lastWidth {
 			return
 		}
 		b.halve()
+	}
+	b.grow(int((to - 1) / b.width))
+	if b.fine > 0 {
+		b.extremes[(from+(to-from)/2)/b.width].take(e.least, e.most)
 	}
 	for from < to {
 		i := from / b.width
@@ -105,20 +134,45 @@ func (b *strip) spread(from, to time.Duration, mean float64) {
 		b.high = b.low + b.width
 		end := min(to, b.high)
 		w := float64(end - from)
-		b.area[i] += mean * w
-		b.covered[i] += w
+		b.slices[i].area += e.mean * w
+		b.slices[i].covered += w
 		from = end
 	}
 }
 
-func (b *strip) halve() {
-	for i := range sliceCount / 2 {
-		b.area[i] = b.area[2*i] + b.area[2*i+1]
-		b.covered[i] = b.covered[2*i] + b.covered[2*i+1]
+// grow adds empty slices up to the one with this number.
+func (b *strip) grow(last int) {
+	for len(b.slices) <= last {
+		b.slices = append(b.slices, slice{})
+		if b.fine > 0 {
+			b.extremes = append(b.extremes, extreme{math.Inf(1), math.Inf(-1)})
+		}
 	}
-	clear(b.area[sliceCount/2:])
-	clear(b.covered[sliceCount/2:])
+}
+
+func (b *strip) halve() {
+	n := (len(b.slices) + 1) / 2
+	for i := range n {
+		s := b.slices[2*i]
+		if 2*i+1 < len(b.slices) {
+			s.area += b.slices[2*i+1].area
+			s.covered += b.slices[2*i+1].covered
+		}
+		b.slices[i] = s
+		if b.fine > 0 {
+			e := b.extremes[2*i]
+			if 2*i+1 < len(b.slices) {
+				e.take(b.extremes[2*i+1].least, b.extremes[2*i+1].most)
+			}
+			b.extremes[i] = e
+		}
+	}
+	b.slices = b.slices[:n]
+	if b.fine > 0 {
+		b.extremes = b.extremes[:n]
+	}
 	b.width *= 2
+	b.low, b.high = 0, 0 // the bounds of the current slice are no longer right
 }
 
 // between returns the integral over a time, and the nanoseconds behind it. The course ends at end. All times are in ns
@@ -129,33 +183,27 @@ func (b *strip) between(from, to, end float64) (area, covered float64) {
 	}
 	b.fill()
 	width := float64(b.width)
-	to = min(to, end)
-	for i := max(0, int(from/width)); i < sliceCount && float64(i)*width < to; i++ {
+	if to = min(to, end); to <= from { // both may lie in the last slice, behind the end
+		return 0, 0
+	}
+	for i := max(0, int(from/width)); i < len(b.slices) && float64(i)*width < to; i++ {
 		low, high := float64(i)*width, min(float64(i+1)*width, end)
 		share := (min(to, high) - max(from, low)) / (high - low)
-		area += share * b.area[i]
-		covered += share * b.covered[i]
+		area += share * b.slices[i].area
+		covered += share * b.slices[i].covered
 	}
 	return area, covered
 }
 
-// means returns the course from from to to in n equal parts. A slice that lies in two parts is shared between them by
-// length. A part that is less than half covered is NaN, because its few readings may belong to a neighbour.
-func (b *strip) means(n int, from, to time.Duration) []float64 {
-	out := make([]float64, n)
-	lo, length := float64(from)-float64(b.start), float64(to)-float64(from)
-	for k := range out {
-		out[k] = math.NaN()
-		if b.empty() {
-			continue
-		}
-		left, right := lo+length*float64(k)/float64(n), lo+length*float64(k+1)/float64(n)
-		area, covered := b.between(left, right, math.Inf(1))
-		if covered > 0 && covered >= (right-left)/2 {
-			out[k] = datamodel.Finite(area / covered)
-		}
+// extremesBetween returns the extremes of the slices that begin in a time. All times are in ns after start. least is above
+// most if there are none.
+func (b *strip) extremesBetween(from, to float64) extreme {
+	e := extreme{math.Inf(1), math.Inf(-1)}
+	width := float64(b.width)
+	for i := max(0, int(math.Ceil(from/width))); i < len(b.extremes) && float64(i)*width < to; i++ {
+		e.take(b.extremes[i].least, b.extremes[i].most)
 	}
-	return out
+	return e
 }
 
 const (
@@ -169,20 +217,21 @@ const (
 // rises reports whether two counters rise alike: by the same amount to a millionth in most slices, and by as much in
 // total. Independent counters, which move in steps of some 10 µJ, agree in about one slice of a thousand.
 func (b *strip) rises(o *strip) bool {
-	if b.area == nil || o.area == nil || b.start != o.start || b.width != o.width {
+	if b.slices == nil || o.slices == nil || b.start != o.start || b.width != o.width {
 		return false // one entry is too little to decide
 	}
 	var seen, same int
 	var mine, theirs float64
 	before := -1.0
-	for i := range sliceCount {
-		if b.covered[i] == 0 || b.covered[i] != o.covered[i] || b.area[i] == before {
+	for i := range min(len(b.slices), len(o.slices)) {
+		a, other := b.slices[i], o.slices[i]
+		if a.covered == 0 || a.covered != other.covered || a.area == before {
 			continue // An equal slice may come from the same increment.
 		}
-		before = b.area[i]
+		before = a.area
 		seen++
-		mine, theirs = mine+b.area[i], theirs+o.area[i]
-		if near(b.area[i], o.area[i]) {
+		mine, theirs = mine+a.area, theirs+other.area
+		if near(a.area, other.area) {
 			same++
 		}
 	}

@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
 )
@@ -28,7 +26,7 @@ const deltaBlock = 128
 type Converted struct {
 	// Spools has one entry for each source, in the order of the names. A file that cannot be read has its own.
 	Spools []SpoolStats
-	// Samples is the number of values handed out or appended, missing ones included: the rows of samples.parquet.
+	// Samples is the number of values handed out, missing ones included: the rows of samples.parquet.
 	Samples int64
 	// Bytes is the size of samples.parquet.
 	Bytes int64
@@ -67,16 +65,22 @@ type Observer func(source SpoolHeader, sensor int, at []time.Duration, values []
 //
 // Convert streams the readings into a samples.parquet and adds it to the batch. If the batch is nil, nothing is written.
 // Memory does not grow with the length of the run. Conversion.Spools says what a spool has lost; that is not an error. The
-// caller may append courses and then calls Close once. If the file cannot be written, observe sees all readings even so,
-// and Close returns the error.
+// caller calls Close once. If the file cannot be written, observe sees all readings even so, and Close returns the error.
 func (b *Files) Convert(spool *Folder, observe Observer, rows ...Rows) (*Conversion, error) {
-	if observe == nil {
-		observe = func(SpoolHeader, int, []time.Duration, []float64) {}
+	c, err := b.Begin(spool, rows...)
+	if err != nil {
+		return nil, err
 	}
-	c := &Conversion{files: b, observe: observe, feeds: feeds{dir: spool}}
-	defer c.feeds.close()
+	c.Read(observe)
+	return c, nil
+}
+
+// Begin opens the spools for Convert, and reads nothing of them yet. Conversion.Read goes on.
+func (b *Files) Begin(spool *Folder, rows ...Rows) (*Conversion, error) {
+	c := &Conversion{files: b, feeds: feeds{dir: spool}}
 	if spool != nil {
 		if err := c.feeds.look(true); err != nil {
+			c.feeds.close()
 			return nil, fmt.Errorf("convert: %w", err)
 		}
 	}
@@ -88,16 +92,28 @@ func (b *Files) Convert(spool *Folder, observe Observer, rows ...Rows) (*Convers
 			c.failed = c.start()
 		}
 	}
-	c.read()
 	return c, nil
 }
 
-// Conversion is a samples.parquet that has all readings and can take courses behind them.
+// Interval returns the shortest time between two beats of any source. It is 0 if there are no sources.
+func (c *Conversion) Interval() time.Duration {
+	var least time.Duration
+	for _, f := range c.feeds.list {
+		for _, h := range f.headers {
+			if h.Interval > 0 && (least == 0 || h.Interval < least) {
+				least = h.Interval
+			}
+		}
+	}
+	return least
+}
+
+// Conversion is a samples.parquet that has all readings.
 type Conversion struct {
 	files   *Files
 	observe Observer
 	feeds   feeds
-	samples int64          // handed out or appended
+	samples int64          // handed out
 	rows    block          // at most a chunk
 	file    *written       // nil if nothing is written
 	out     *samplesWriter // nil if nothing is written
@@ -105,24 +121,6 @@ type Conversion struct {
 	hosts   words
 	sensors words
 	table   []sensorInfo
-}
-
-// Append writes courses behind the readings. Their times are on the clock of the first source with readings. Without a
-// samples.parquet it does nothing.
-func (c *Conversion) Append(courses []datamodel.Course) {
-	first := max(0, slices.IndexFunc(c.feeds.list, func(f *feed) bool { return f.started }))
-	for _, d := range courses {
-		if c.out == nil || c.failed != nil {
-			return
-		}
-		id := c.describe(d.Sensor)
-		c.out.sensors = c.sensors.list
-		c.samples += int64(len(d.At))
-		h := c.feeds.list[first].stats.Header
-		host := c.hosts.number(h.Host)
-		c.out.hosts = c.hosts.list
-		c.failed = c.out.add(host, id, h.Anchor, d.At, d.Values)
-	}
 }
 
 // Close ends the file and says what was found and done. Its error means that the file could not be written; it is a
@@ -229,8 +227,14 @@ func (w *words) number(word string) int32 {
 	return n
 }
 
-// read reads the spools to their ends. If the file cannot be written, the readings are counted all the same.
-func (c *Conversion) read() {
+// Read reads the spools to their ends, as Convert describes it. If the file cannot be written, the readings are counted all
+// the same.
+func (c *Conversion) Read(observe Observer) {
+	defer c.feeds.close()
+	c.observe = observe
+	if observe == nil {
+		c.observe = func(SpoolHeader, int, []time.Duration, []float64) {}
+	}
 	for _, f := range c.feeds.list {
 		current := 0 // the part whose readings are in the block
 		for {

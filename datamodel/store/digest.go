@@ -77,7 +77,9 @@ func unsealed(text []byte) (sealed bool, err error) {
 }
 
 // runFiles lists the files that a manifest may name.
-func runFiles() []string { return []string{MetricsFile, NodesFile, ProcessesFile, SamplesFile} }
+func runFiles() []string {
+	return []string{MetricsFile, NodesFile, ProcessesFile, SamplesFile, SeriesFile}
+}
 
 // listFiles reads the files of a run that can be read in its folder, and returns their digests.
 func (f *Folder) listFiles() ([]datamodel.File, error) {

@@ -51,9 +51,15 @@ func samplesColumns() (*schema.GroupNode, error) {
 	return schema.NewGroupNode("schema", required, schema.FieldList{host, sensor, at, elapsed, value}, -1)
 }
 
-// samplesProperties are the encodings that every reader tried can read and that arrow v15 writes right. Not among
-// them: DELTA_BYTE_ARRAY, LZ4 and a dictionary for numbers.
+// samplesProperties are the encodings of samples.parquet.
 func samplesProperties(rows int64) *parquet.WriterProperties {
+	return longProperties(rows, []string{"time"}, []string{"host", "sensor"})
+}
+
+// longProperties are the encodings of a long table: those that every reader tried can read and that arrow v15 writes right.
+// Not among them: DELTA_BYTE_ARRAY, LZ4 and a dictionary for numbers. whole names the columns of integers, and words those
+// that writeIndices writes.
+func longProperties(rows int64, whole, words []string) *parquet.WriterProperties {
 	codec := compress.Codecs.Zstd
 	if rows <= smallRows {
 		codec = compress.Codecs.Snappy
@@ -61,7 +67,6 @@ func samplesProperties(rows int64) *parquet.WriterProperties {
 	options := []parquet.WriterProperty{
 		parquet.WithDictionaryDefault(false),
 		parquet.WithEncoding(parquet.Encodings.Plain),
-		parquet.WithEncodingFor("time", parquet.Encodings.DeltaBinaryPacked),
 		parquet.WithCompression(codec),
 		parquet.WithCompressionLevel(1),
 		parquet.WithDataPageSize(8 * groupRows),
@@ -70,8 +75,11 @@ func samplesProperties(rows int64) *parquet.WriterProperties {
 		parquet.WithMaxRowGroupLength(groupRows),
 		parquet.WithCreatedBy("ergon"),
 	}
-	// These two are runs of one index, a few bytes long whatever the number of rows: nothing to compress.
-	for _, column := range []string{"host", "sensor"} {
+	for _, column := range whole {
+		options = append(options, parquet.WithEncodingFor(column, parquet.Encodings.DeltaBinaryPacked))
+	}
+	// These are runs of one index, a few bytes long whatever the number of rows: nothing to compress.
+	for _, column := range words {
 		options = append(options, parquet.WithDictionaryFor(column, true),
 			parquet.WithCompressionFor(column, compress.Codecs.Uncompressed))
 	}
@@ -149,28 +157,33 @@ func (s *samplesWriter) flush() (err error) {
 	if err := writeIndices(group, s.sensors, s.sensor); err != nil {
 		return err
 	}
-	column, err := group.NextColumn()
-	if err != nil {
+	if err := writeNumbers(group, s.time, nil); err != nil {
 		return err
 	}
-	if _, err := column.(*file.Int64ColumnChunkWriter).WriteBatch(s.time, nil, nil); err != nil {
+	if err := writeNumbers(group, s.elapsed, nil); err != nil {
 		return err
 	}
-	if column, err = group.NextColumn(); err != nil {
-		return err
-	}
-	if _, err := column.(*file.Float64ColumnChunkWriter).WriteBatch(s.elapsed, nil, nil); err != nil {
-		return err
-	}
-	if column, err = group.NextColumn(); err != nil {
-		return err
-	}
-	if _, err := column.(*file.Float64ColumnChunkWriter).WriteBatch(s.value, s.level, nil); err != nil {
+	if err := writeNumbers(group, s.value, s.level); err != nil {
 		return err
 	}
 	s.host, s.sensor, s.time, s.elapsed = s.host[:0], s.sensor[:0], s.time[:0], s.elapsed[:0]
 	s.value, s.level = s.value[:0], s.level[:0]
 	return group.Close()
+}
+
+// writeNumbers writes the next column. levels is nil for a column without nulls.
+func writeNumbers[T int64 | float64](group file.SerialRowGroupWriter, values []T, levels []int16) error {
+	column, err := group.NextColumn()
+	if err != nil {
+		return err
+	}
+	switch values := any(values).(type) {
+	case []int64:
+		_, err = column.(*file.Int64ColumnChunkWriter).WriteBatch(values, levels, nil)
+	case []float64:
+		_, err = column.(*file.Float64ColumnChunkWriter).WriteBatch(values, levels, nil)
+	}
+	return err
 }
 
 // writeIndices writes a column of strings that are given as indices into words. Arrow itself would look up every row in a

@@ -6,6 +6,7 @@
 //	  nodes.parquet     the tree, one row a node
 //	  metrics.parquet   one row a node and metric
 //	  samples.parquet   host, sensor, time, elapsed, value
+//	  series.parquet    the courses that charts show, one row a part
 //	  processes.parquet the target's processes, one row each
 //	  spool/*.arrows    one Arrow IPC stream a source, while the run is not yet processed
 //	  spool/processes.* what is known of the target's processes, meanwhile
@@ -32,6 +33,8 @@ const (
 	NodesFile    = "nodes.parquet"
 	MetricsFile  = "metrics.parquet"
 	SamplesFile  = "samples.parquet"
+	// SeriesFile exists if the run was long enough for a chart.
+	SeriesFile = "series.parquet"
 	// ProcessesFile exists if the target's processes were recorded.
 	ProcessesFile = "processes.parquet"
 	SpoolFolder   = "spool"

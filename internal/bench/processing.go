@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/ergon-energy/ergon/datamodel/account"
 	"github.com/ergon-energy/ergon/datamodel/series"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/sensors"
@@ -162,6 +163,9 @@ func convertChild(dir string, out io.Writer) error {
 			s, ok := all[id]
 			if !ok {
 				s = series.New(h.Sensors[sensor])
+				if account.Charted(s.Sensor()) {
+					s.Chart(h.Interval)
+				}
 				all[id] = s
 			}
 			s.Add(at, values)
