@@ -1,0 +1,81 @@
+// Package compare judges changes between two sides of rounds: a base and something new. It holds the one rule for verdicts.
+// It is pure: it uses no files and no clock.
+package compare
+
+import (
+	"math"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/internal/stats"
+)
+
+// Verdict is the word for a change of one metric.
+type Verdict string
+
+const (
+	// Regressed is a change for the worse that is beyond the threshold.
+	Regressed Verdict = "regressed"
+	// Improved is a change for the better that is beyond the threshold.
+	Improved Verdict = "improved"
+	// Unchanged is a change that is surely within the threshold.
+	Unchanged Verdict = "unchanged"
+	// Inconclusive means that the rounds do not decide.
+	Inconclusive Verdict = "inconclusive"
+)
+
+// Rule has what a verdict depends on.
+type Rule struct {
+	// Confidence is that of the intervals, such as 0.95.
+	Confidence float64
+	// Threshold is the smallest change that matters, as a part of the base: 0.03.
+	Threshold float64
+}
+
+// Judge returns the verdict on a change. p is the probability that Comparison.P has after its correction for the number of
+// comparisons.
+//
+// A change is regressed or improved if its interval lies beyond no change, its estimate beyond the threshold, and p below
+// 1-Confidence. It is unchanged if its interval lies within ± the threshold. Otherwise it is inconclusive.
+func (r Rule) Judge(c stats.Comparison, p float64, better datamodel.Direction) Verdict {
+	ratio := c.Ratio
+	if !ratio.Known() || math.IsNaN(p) {
+		return Inconclusive
+	}
+	higher, lower := Regressed, Improved
+	if better == datamodel.Higher {
+		higher, lower = Improved, Regressed
+	}
+	significant := p < 1-r.Confidence
+	switch {
+	case ratio.Low >= 1-r.Threshold && ratio.High <= 1+r.Threshold:
+		return Unchanged
+	case significant && ratio.Low > 1 && ratio.Value > 1+r.Threshold:
+		return higher
+	case significant && ratio.High < 1 && ratio.Value < 1-r.Threshold:
+		return lower
+	}
+	return Inconclusive
+}
+
+// mostNeeded is the largest number of rounds that Needed tells. More would be no advice.
+const mostNeeded = 10_000
+
+// Needed estimates how many rounds a side an inconclusive change needs before it is decided: the interval narrows with the
+// root of their number. It returns 0 if that is unknown or more than 10,000, as for a change just at the threshold.
+func (r Rule) Needed(c stats.Comparison) int {
+	if !c.Ratio.Known() {
+		return 0
+	}
+	off := math.Abs(c.Ratio.Value - 1)
+	wanted := r.Threshold - off // for unchanged
+	if off > r.Threshold {
+		wanted = off // for regressed and improved
+	}
+	n := float64(min(c.Base, c.New))
+	if half := (c.Ratio.High - c.Ratio.Low) / 2; wanted > 0 && half > 0 {
+		if n = math.Ceil(n * (half / wanted) * (half / wanted)); n <= mostNeeded {
+			return max(int(n), min(c.Base, c.New)+1)
+		}
+	}
+	return 0
+}

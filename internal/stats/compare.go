@@ -1,0 +1,306 @@
+package stats
+
+import (
+	"math"
+	"slices"
+
+	"github.com/aclements/go-moremath/stats"
+)
+
+// Comparison is what two samples say about a change.
+type Comparison struct {
+	// Base and New are the numbers of values that were compared. They are equal if the values are paired.
+	Base, New int
+	// Ratio is new/base with its interval: the Hodges–Lehmann estimate, the median of the ratios of all pairs. The interval
+	// has the values of that ratio that the test does not reject. It is NaN if a sample is empty or its median is 0.
+	Ratio Interval
+	// P is the probability of a difference at least as large if there is no change: of the Wilcoxon signed-rank test if the
+	// values are paired, of the Mann–Whitney test otherwise. It is NaN if there is no ratio.
+	P float64
+	// Detectable is the smallest change, as a part of the base, that this comparison would find in 80 % of all cases. It
+	// is NaN if there is no interval.
+	Detectable float64
+}
+
+// exactLimit is the largest sample for which the distribution of a rank statistic is computed. Beyond it the normal
+// distribution is used, which is then off by less than 0.001.
+const exactLimit = 50
+
+// Compare compares two samples that were measured independently.
+func Compare(base, fresh []float64, confidence float64) Comparison {
+	a, b := known(base), known(fresh)
+	c := undecided(len(a), len(b))
+	if len(a) == 0 || len(b) == 0 {
+		return c
+	}
+	x, y, back := scale(a, b)
+	slices.Sort(x)
+	slices.Sort(y)
+	n, m := len(x), len(y)
+	all := n * m
+	kth := func(k int) float64 { return bisect(y[0]-x[n-1], y[m-1]-x[0], k, differencesUpTo(x, y)) }
+	c.Ratio.Value = back(0.5 * (kth((all+1)/2) + kth(all/2+1)))
+	if k := rankOfU(n, m, (1-confidence)/2); k > 0 {
+		c.Ratio.Low, c.Ratio.High = back(kth(k)), back(kth(all-k+1))
+	}
+	c.P = math.NaN()
+	if !math.IsNaN(c.Ratio.Value) {
+		c.P = mannWhitney(x, y)
+	}
+	c.Detectable = detectable(c.Ratio, confidence)
+	return c
+}
+
+// ComparePaired compares two samples of rounds that were measured one beside the other: base[i] and fresh[i] share what the
+// machine did at that time. A round with a missing value is left out. Both slices have the same length.
+func ComparePaired(base, fresh []float64, confidence float64) Comparison {
+	var a, b []float64
+	for i := range base {
+		if !math.IsNaN(base[i]) && !math.IsNaN(fresh[i]) {
+			a, b = append(a, base[i]), append(b, fresh[i])
+		}
+	}
+	c := undecided(len(a), len(b))
+	if len(a) == 0 {
+		return c
+	}
+	x, y, back := scale(a, b)
+	d := make([]float64, len(x))
+	for i := range x {
+		d[i] = y[i] - x[i]
+	}
+	slices.Sort(d)
+	n := len(d)
+	all := n * (n + 1) / 2
+	kth := func(k int) float64 { return bisect(2*d[0], 2*d[n-1], k, sumsUpTo(d)) / 2 }
+	c.Ratio.Value = back(0.5 * (kth((all+1)/2) + kth(all/2+1)))
+	if k := rankOfW(n, (1-confidence)/2); k > 0 {
+		c.Ratio.Low, c.Ratio.High = back(kth(k)), back(kth(all-k+1))
+	}
+	if !math.IsNaN(c.Ratio.Value) {
+		c.P = signedRank(d)
+	}
+	c.Detectable = detectable(c.Ratio, confidence)
+	return c
+}
+
+func undecided(base, fresh int) Comparison {
+	nan := math.NaN()
+	return Comparison{Base: base, New: fresh, Ratio: Interval{nan, nan, nan}, P: nan, Detectable: nan}
+}
+
+// scale returns the values on a scale where a ratio is a difference, and the way back from a difference to a ratio. That is
+// the logarithm if all values are above 0. Otherwise the difference is set in relation to the median of the base.
+func scale(base, fresh []float64) (x, y []float64, back func(float64) float64) {
+	if slices.Min(base) > 0 && slices.Min(fresh) > 0 {
+		return logs(base), logs(fresh), math.Exp
+	}
+	sorted := slices.Sorted(slices.Values(base))
+	whole := quantile(sorted, 0.5)
+	if !(whole > 0) {
+		return slices.Clone(base), slices.Clone(fresh), func(float64) float64 { return math.NaN() }
+	}
+	return slices.Clone(base), slices.Clone(fresh), func(d float64) float64 { return 1 + d/whole }
+}
+
+func logs(values []float64) []float64 {
+	list := make([]float64, len(values))
+	for i, v := range values {
+		list[i] = math.Log(v)
+	}
+	return list
+}
+
+// bisect returns the kth smallest of many numbers between low and high, counted from 1. upTo returns how many of them are at
+// most v. The numbers are never listed: 1,000 rounds on both sides have a million differences.
+func bisect(low, high float64, k int, upTo func(v float64) int) float64 {
+	if upTo(low) >= k {
+		return low
+	}
+	for {
+		middle := low + (high-low)/2
+		if middle <= low || middle >= high {
+			return high
+		}
+		if upTo(middle) >= k {
+			high = middle
+		} else {
+			low = middle
+		}
+	}
+}
+
+// differencesUpTo counts the pairs with y-x <= v. x and y are sorted.
+func differencesUpTo(x, y []float64) func(v float64) int {
+	return func(v float64) (count int) {
+		j := 0
+		for _, from := range x {
+			for j < len(y) && y[j]-from <= v {
+				j++
+			}
+			count += j
+		}
+		return count
+	}
+}
+
+// sumsUpTo counts the pairs i <= j with d[i]+d[j] <= v. d is sorted.
+func sumsUpTo(d []float64) func(v float64) int {
+	return func(v float64) (count int) {
+		j := len(d) - 1
+		for i := range d {
+			for j >= i && d[i]+d[j] > v {
+				j--
+			}
+			if j < i {
+				break
+			}
+			count += j - i + 1
+		}
+		return count
+	}
+}
+
+// rankOfU returns the largest k for which the Mann–Whitney statistic of samples without a change is below k with at most the
+// given probability. It returns 0 if there is none.
+func rankOfU(n, m int, tail float64) int {
+	if n > exactLimit || m > exactLimit {
+		x, y := float64(n), float64(m)
+		return max(0, int(x*y/2-quantileOfNormal(1-tail)*math.Sqrt(x*y*(x+y+1)/12)))
+	}
+	d := stats.UDist{N1: n, N2: m}
+	low, high := 0, n*m/2+1 // P(U < low) <= tail, and more for high
+	for high-low > 1 {
+		k := (low + high) / 2
+		if d.CDF(float64(k-1)) <= tail {
+			low = k
+		} else {
+			high = k
+		}
+	}
+	return low
+}
+
+// rankOfW is rankOfU for the signed-rank statistic of n pairs.
+func rankOfW(n int, tail float64) int {
+	if n > exactLimit {
+		x := float64(n)
+		return max(0, int(x*(x+1)/4-quantileOfNormal(1-tail)*math.Sqrt(x*(x+1)*(2*x+1)/24)))
+	}
+	sum := 0.0
+	for k, p := range signedRanks(n) {
+		if sum += p; sum > tail {
+			return k
+		}
+	}
+	return 0
+}
+
+// signedRanks returns the probability of each value of the signed-rank statistic of n pairs without ties.
+func signedRanks(n int) []float64 {
+	p := make([]float64, n*(n+1)/2+1)
+	p[0] = 1
+	for rank := 1; rank <= n; rank++ {
+		for w := rank * (rank + 1) / 2; w >= 0; w-- {
+			p[w] /= 2
+			if w >= rank {
+				p[w] += p[w-rank] / 2
+			}
+		}
+	}
+	return p
+}
+
+// mannWhitney returns the probability of a difference in ranks at least as large without a change. It is 1 if all values are
+// equal.
+func mannWhitney(x, y []float64) float64 {
+	r, err := stats.MannWhitneyUTest(x, y, stats.LocationDiffers)
+	if err != nil {
+		return 1
+	}
+	return min(r.P, 1)
+}
+
+// signedRank returns the two-sided probability of Wilcoxon's signed-rank test. Pairs without a difference are left out
+// (Wilcoxon, 1945). With ties the normal distribution is used, corrected for them.
+func signedRank(differences []float64) float64 {
+	var d []float64
+	for _, v := range differences {
+		if v != 0 {
+			d = append(d, v)
+		}
+	}
+	n := len(d)
+	if n == 0 {
+		return 1
+	}
+	slices.SortFunc(d, compareSizes)
+	up, down, ties := 0.0, 0.0, 0.0
+	for i := 0; i < n; {
+		j := i
+		for j < n && compareSizes(d[i], d[j]) == 0 {
+			j++
+		}
+		rank, same := float64(i+j+1)/2, float64(j-i)
+		ties += same*same*same - same
+		for ; i < j; i++ {
+			if d[i] > 0 {
+				up += rank
+			} else {
+				down += rank
+			}
+		}
+	}
+	w := min(up, down)
+	if n <= exactLimit && ties == 0 {
+		sum := 0.0
+		for _, p := range signedRanks(n)[:int(w)+1] {
+			sum += p
+		}
+		return min(1, 2*sum)
+	}
+	x := float64(n)
+	sigma := math.Sqrt(x*(x+1)*(2*x+1)/24 - ties/48)
+	return min(1, math.Erfc(max(0, x*(x+1)/4-w-0.5)/sigma/math.Sqrt2))
+}
+
+func compareSizes(a, b float64) int {
+	switch a, b = math.Abs(a), math.Abs(b); {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// power is the part of all cases in which a comparison is to find a change.
+const power = 0.8
+
+// detectable returns the change that is found with the given power. An interval of a normal estimate has the standard error
+// that its width tells.
+func detectable(r Interval, confidence float64) float64 {
+	z := quantileOfNormal(1 - (1-confidence)/2)
+	return (r.High - r.Low) / 2 * (1 + quantileOfNormal(power)/z)
+}
+
+// quantileOfNormal is the inverse of the standard normal distribution.
+func quantileOfNormal(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*p-1) }
+
+// Holm returns the probabilities corrected for the number of tests (Holm, 1979), in the same order. NaN is no test.
+func Holm(p []float64) []float64 {
+	order := make([]int, 0, len(p))
+	out := slices.Clone(p)
+	for i, v := range p {
+		if !math.IsNaN(v) {
+			order = append(order, i)
+		}
+	}
+	slices.SortFunc(order, func(a, b int) int { return compareSizes(p[a], p[b]) })
+	least := 0.0
+	for rank, i := range order {
+		least = max(least, min(1, p[i]*float64(len(order)-rank)))
+		out[i] = least
+	}
+	return out
+}
