@@ -3,6 +3,7 @@ package history
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -109,10 +110,8 @@ func (h History) committed(name string, dirs []string) (dir string, err error) {
 	if len(name) < shortestCommit || strings.Trim(name, "0123456789abcdef") != "" {
 		return "", nil
 	}
-	entries := h.entries(dirs, true)
-	slices.SortStableFunc(entries, func(a, b Entry) int { return newer(&a, &b) })
 	var commits []string
-	for _, e := range entries {
+	for _, e := range newestFirst(h.entries(dirs, true)) {
 		if commit := e.Commit(); strings.HasPrefix(commit, name) && !slices.Contains(commits, commit) {
 			if commits = append(commits, commit); dir == "" {
 				dir = e.Dir
@@ -189,10 +188,14 @@ func (h History) last(name, project string, n int) (string, error) {
 	var why error
 	for len(days) > 0 {
 		same := 1
-		for same < len(days) && filepath.Base(days[same]) == filepath.Base(days[0]) {
+		for same < len(days) && (n > fewRuns || filepath.Base(days[same]) == filepath.Base(days[0])) {
 			same++
 		}
-		for e := range h.newest(store.RunsBelow(days[:same], h.Note)) {
+		newest := h.newest
+		if n > fewRuns { // the index has them
+			newest = h.all
+		}
+		for e := range newest(store.RunsBelow(days[:same], h.Note)) {
 			switch seen++; {
 			case e.Err != nil && why == nil:
 				why = e.Err
@@ -214,9 +217,14 @@ func (h History) last(name, project string, n int) (string, error) {
 	return "", fmt.Errorf("run %q: only %d runs in %s can be read (%s~%d is the oldest)", name, passed, where, strings.TrimRight(strings.TrimSuffix(name, strconv.Itoa(n)), "~"), passed-1)
 }
 
+// all yields runs, the newest first.
+func (h History) all(dirs []string) iter.Seq[Entry] {
+	return slices.Values(newestFirst(h.entries(dirs, false)))
+}
+
 // newest yields the runs of one day, the newest first. It reads the manifests of one second after the other, but first those
 // of runs whose id has no time.
-func (h History) newest(dirs []string) func(yield func(Entry) bool) {
+func (h History) newest(dirs []string) iter.Seq[Entry] {
 	return func(yield func(Entry) bool) {
 		var entries []Entry
 		for _, dir := range dirs {
@@ -230,18 +238,17 @@ func (h History) newest(dirs []string) func(yield func(Entry) bool) {
 			chosen := slices.DeleteFunc(slices.Clone(dirs), func(dir string) bool { _, ok := called(store.IDOf(dir)); return ok })
 			entries = append(entries, h.entries(chosen, false)...)
 		}
-		slices.SortStableFunc(entries, func(a, b Entry) int { return newer(&a, &b) })
+		entries = newestFirst(entries)
 		for len(entries) > 0 {
 			same := 1
-			for same < len(entries) && second(&entries[same]).Equal(second(&entries[0])) {
+			for same < len(entries) && second(&entries[same].Run) == second(&entries[0].Run) {
 				same++
 			}
 			now := entries[:same]
 			for i := range now {
 				now[i] = read(now[i].Dir)
 			}
-			slices.SortStableFunc(now, func(a, b Entry) int { return newer(&a, &b) })
-			for _, e := range now {
+			for _, e := range newestFirst(now) {
 				if !yield(e) {
 					return
 				}

@@ -55,9 +55,7 @@ func (h History) List() ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	entries := h.entries(dirs, true)
-	slices.SortStableFunc(entries, func(a, b Entry) int { return newer(&a, &b) })
-	return entries, nil
+	return newestFirst(h.entries(dirs, true)), nil
 }
 
 // entries reads the runs in some folders, in the same order. all says that there are no others.
@@ -137,18 +135,41 @@ func called(id string) (at time.Time, ok bool) {
 	return at, err == nil
 }
 
-// newer orders runs, the newest first: by the second in which ergon was called, then by the start of the command. So the order
-// needs only the names of the folders, unless two runs are of the same second or an id has no time.
-func newer(a, b *Entry) int {
-	return cmp.Or(second(b).Compare(second(a)), b.Run.Start.Compare(a.Run.Start), strings.Compare(b.Run.ID, a.Run.ID))
+// when orders runs. It needs only the names of the folders, unless two runs are of the same second or an id has no time.
+type when struct {
+	// second is that in which ergon was called, as by the id; without a time in the id it is the start of the command.
+	second int64
+	start  time.Time
+	id     string
+	at     int // in the list to sort
 }
 
-// second returns the second in which ergon was called.
-func second(e *Entry) time.Time {
-	if at, ok := called(e.Run.ID); ok {
-		return at
+// second returns the second of a run, as in when.
+func second(run *datamodel.Run) int64 {
+	if at, ok := called(run.ID); ok {
+		return at.Unix()
 	}
-	return e.Run.Start.Truncate(time.Second)
+	return run.Start.Unix()
+}
+
+// newestFirst returns the runs in order.
+func newestFirst(entries []Entry) []Entry {
+	order := make([]when, len(entries))
+	for i := range entries {
+		run := &entries[i].Run
+		order[i] = when{second(run), run.Start, run.ID, i}
+	}
+	slices.SortFunc(order, func(a, b when) int {
+		if a.second != b.second {
+			return cmp.Compare(b.second, a.second)
+		}
+		return cmp.Or(b.start.Compare(a.start), strings.Compare(b.id, a.id), cmp.Compare(a.at, b.at))
+	})
+	sorted := make([]Entry, len(entries))
+	for i, w := range order {
+		sorted[i] = entries[w.at]
+	}
+	return sorted
 }
 
 // Projects lists the names of the projects, sorted.

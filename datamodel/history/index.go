@@ -209,8 +209,9 @@ type coder struct {
 	in      string
 	bad     bool
 	// words are the texts that recur, each written once.
-	words map[string]uint64
-	known []string
+	words  map[string]uint64
+	known  []string
+	floats []float64
 }
 
 func (c *coder) number(v *uint64) {
@@ -308,8 +309,11 @@ func (c *coder) float(v **float64) {
 		c.fail()
 		return
 	}
-	f := math.Float64frombits(binary.BigEndian.Uint64([]byte(c.in[:8])))
-	*v, c.in = &f, c.in[8:]
+	if len(c.floats) == 0 { // one allocation for many
+		c.floats = make([]float64, 1024)
+	}
+	c.floats[0] = math.Float64frombits(binary.BigEndian.Uint64([]byte(c.in[:8])))
+	*v, c.in, c.floats = &c.floats[0], c.in[8:], c.floats[1:]
 }
 
 func (c *coder) flag(v *bool) {

@@ -1,7 +1,8 @@
 // Command bench measures the whole program against its peers. It measures the cost of wrapping a command against `perf
 // stat`, and the sampler against a plain C loop. It also measures the memory of a long run, the processing of its readings,
-// and the size of the binary. `make bench` runs it. Every figure is the median of several rounds. Rounds of ergon and of its peer alternate in random
-// order, so that a busy machine is busy for both. Ratios say more than absolute values.
+// the lists of many runs, and the size of the binary. `make bench` runs it. Every figure is the median of several rounds.
+// Rounds of ergon and of its peer alternate in random order, so that a busy machine is busy for both. Ratios say more than
+// absolute values.
 //
 // It prints one table and, with -json, writes the same figures as JSON. The exit code is 1 if a target is missed. With
 // -quick it only shows that the harness works, and judges nothing.
@@ -165,6 +166,7 @@ func settle(program string) error {
 func groups() []group {
 	return append(linuxGroups(),
 		group{"processing", "Processing readings into Parquet", processing},
+		group{"history", "Many runs", manyRuns},
 		group{"size", "Size of the program", size},
 	)
 }
