@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"testing"
 )
@@ -97,4 +98,45 @@ func hold(t *testing.T, argv ...string) Target {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// TestPlaces checks that a command gets its own folder and its own files.
+func TestPlaces(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("needs a shell")
+	}
+	dir := t.TempDir()
+	in, out, errs := filepath.Join(dir, "in"), filepath.Join(dir, "out"), filepath.Join(dir, "errors")
+	if err := os.WriteFile(in, []byte("given\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(out, []byte("a longer text of before"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sub := filepath.Join(dir, "sub")
+	if err := os.Mkdir(sub, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	script := filepath.Join(sub, "tell")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\npwd; cat; echo wrong >&2\n"), 0o700); err != nil { //nolint:gosec // it is executed
+		t.Fatal(err)
+	}
+	d, err := Direct{}.Hold(Command{Argv: []string{"./tell"}, Dir: sub, Input: in, Output: out, Errors: errs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(d.Start(), d.Exited()); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := d.Reap(); err != nil || s.ExitCode != 0 {
+		t.Fatal(s, err)
+	}
+	said, _ := os.ReadFile(out)
+	wrong, _ := os.ReadFile(errs)
+	if string(said) != sub+"\ngiven\n" || string(wrong) != "wrong\n" {
+		t.Errorf("got %q and %q", said, wrong)
+	}
+	if _, err := (Direct{}).Hold(Command{Argv: []string{"true"}, Input: filepath.Join(dir, "none")}); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an input that does not exist: %v", err)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -21,8 +22,20 @@ type Command struct {
 	Env []string
 	// User is who runs the command. If it is nil, the command runs as the user of this process. Only root can choose.
 	User *User
+	// Dir is the folder that the command works in. Input, Output and Errors are the files of its descriptors 0, 1 and 2;
+	// files that are written to are made, or cut to 0 bytes. All are absolute. Empty is as this process has it.
+	Dir, Input, Output, Errors string
 	// Groups are the cgroups the command is put into, at most one of them of version 2. Direct cannot.
 	Groups []Group
+}
+
+// Places returns the folder and the three files, in the order of their fields. It returns nil if all are as given.
+func (c Command) Places() []string {
+	places := []string{c.Dir, c.Input, c.Output, c.Errors}
+	if slices.Equal(places, make([]string, len(places))) {
+		return nil
+	}
+	return places
 }
 
 // User is a user, as the kernel knows one.
@@ -158,7 +171,24 @@ func (d Direct) Hold(c Command) (Target, error) {
 		return nil, errors.New("hold: no command")
 	}
 	c.Env = append(slices.Clone(d.Env), c.Env...)
-	return &direct{command: c}, nil
+	t := &direct{command: c, files: []*os.File{os.Stdin, os.Stdout, os.Stderr}}
+	for i, path := range []string{c.Input, c.Output, c.Errors} {
+		if path == "" {
+			continue
+		}
+		how := os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+		if i == 0 {
+			how = os.O_RDONLY
+		}
+		f, err := os.OpenFile(path, how, 0o666)
+		if err != nil {
+			t.Abandon()
+			return nil, err
+		}
+		t.files[i] = f
+		t.opened = append(t.opened, f)
+	}
+	return t, nil
 }
 
 // Close does nothing.
@@ -171,6 +201,8 @@ type direct struct {
 	command Command
 	process *os.Process
 	ended   Ended
+	files   []*os.File // descriptors 0 to 2 of the command
+	opened  []*os.File // those that Hold has opened
 }
 
 func (d *direct) PID() int {
@@ -182,11 +214,16 @@ func (d *direct) PID() int {
 
 func (d *direct) Start() error {
 	argv := d.command.Argv
-	path, err := lookPath(argv[0])
-	if err != nil {
-		return err
+	defer d.Abandon() // the command has its files, or nobody needs them
+	path := argv[0]
+	if d.command.Dir == "" || filepath.Base(path) == path { // any other path begins in Dir
+		var err error
+		if path, err = lookPath(argv[0]); err != nil {
+			return err
+		}
 	}
-	attr := &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr}, Env: d.environment(), Sys: d.command.User.Attributes()}
+	attr := &os.ProcAttr{Dir: d.command.Dir, Files: d.files, Env: d.environment(), Sys: d.command.User.Attributes()}
+	var err error
 	d.process, err = os.StartProcess(path, argv, attr)
 	if errors.Is(err, syscall.ENOEXEC) { // a script without #!, which execvp gives to the shell
 		d.process, err = os.StartProcess("/bin/sh", append([]string{"/bin/sh", path}, argv[1:]...), attr)
@@ -249,4 +286,9 @@ func (d *direct) Signal(s os.Signal) error {
 	return d.process.Signal(s)
 }
 
-func (d *direct) Abandon() {}
+func (d *direct) Abandon() {
+	for _, f := range d.opened {
+		_ = f.Close()
+	}
+	d.opened = nil
+}

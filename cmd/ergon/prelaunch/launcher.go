@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -242,6 +243,8 @@ func (l *Launcher) Hold(c launch.Command) (launch.Target, error) {
 		return nil, &launch.GroupError{Group: c.Groups[position(c.Groups, group)], Err: v.failed}
 	case group == C.PRELAUNCH_USER:
 		return nil, &launch.UserError{User: *c.User, Err: v.failed}
+	case group <= C.PRELAUNCH_PLACE:
+		return nil, &fs.PathError{Op: "open", Path: c.Places()[C.PRELAUNCH_PLACE-group], Err: v.failed}
 	}
 	return nil, fmt.Errorf("hold %s: %w", c.Argv[0], v.failed)
 }
@@ -282,7 +285,8 @@ func encode(c launch.Command) (order C.struct_prelaunch_order, command []byte, e
 		}
 	}
 	var text bytes.Buffer
-	for _, list := range [][]string{files, c.Argv, c.Env} {
+	places := c.Places()
+	for _, list := range [][]string{files, c.Argv, c.Env, places} {
 		for _, s := range list {
 			if strings.IndexByte(s, 0) >= 0 {
 				return order, nil, fmt.Errorf("hold: %q: a zero byte cannot be passed on", s)
@@ -292,7 +296,7 @@ func encode(c launch.Command) (order C.struct_prelaunch_order, command []byte, e
 		}
 	}
 	head := C.struct_prelaunch_command{
-		files: C.uint32_t(len(files)), words: C.uint32_t(len(c.Argv)), changes: C.uint32_t(len(c.Env)), size: C.uint32_t(text.Len()),
+		files: C.uint32_t(len(files)), words: C.uint32_t(len(c.Argv)), changes: C.uint32_t(len(c.Env)), places: C.uint32_t(len(places)), size: C.uint32_t(text.Len()),
 	}
 	var groups []byte
 	if u := c.User; u != nil {

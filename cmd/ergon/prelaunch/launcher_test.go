@@ -1121,3 +1121,50 @@ func TestUser(t *testing.T) {
 		t.Errorf("too many groups: %v", err)
 	}
 }
+
+// TestPlaces checks that a command gets its own folder and its own files, and that the next one has the caller's again.
+func TestPlaces(t *testing.T) {
+	l := launcher(t)
+	dir := t.TempDir()
+	in, out, errs := filepath.Join(dir, "in"), filepath.Join(dir, "out"), filepath.Join(dir, "errors")
+	if err := os.WriteFile(in, []byte("given\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(out, []byte("a longer text of before"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sub := filepath.Join(dir, "sub")
+	if err := os.Mkdir(sub, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	script := filepath.Join(sub, "tell")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\npwd; cat; echo wrong >&2\n"), 0o700); err != nil { //nolint:gosec // it is executed
+		t.Fatal(err)
+	}
+	s, err := once(l, launch.Command{Argv: []string{"./tell"}, Dir: sub, Input: in, Output: out, Errors: errs})
+	if err != nil || s.ExitCode != 0 {
+		t.Fatal(s, err)
+	}
+	said, _ := os.ReadFile(out)
+	wrong, _ := os.ReadFile(errs)
+	if string(said) != sub+"\ngiven\n" || string(wrong) != "wrong\n" {
+		t.Errorf("got %q and %q", said, wrong)
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, err := once(l, launch.Command{Argv: []string{"sh", "-c", "test \"$(pwd -P)\" = \"$1\"", "sh", here}, Output: out}); err != nil || s.ExitCode != 0 {
+		t.Error(s, err)
+	}
+	none := filepath.Join(dir, "none")
+	for _, c := range []launch.Command{{Dir: none}, {Input: none}, {Output: filepath.Join(none, "a")}, {Errors: filepath.Join(none, "a")}} {
+		c.Argv = []string{"true"}
+		e, ok := errors.AsType[*fs.PathError](second(l.Hold(c)))
+		if !ok || !errors.Is(e, fs.ErrNotExist) || !strings.HasPrefix(e.Path, none) {
+			t.Errorf("%+v: %v", c, e)
+		}
+	}
+}
+
+func second(_ launch.Target, err error) error { return err }

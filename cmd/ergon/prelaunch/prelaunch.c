@@ -182,6 +182,27 @@ static char *slice(char *text, const char *end, uint32_t n, char **list) {
 	return text;
 }
 
+// place changes into the folder at[0] and opens the files at[1] to at[3] as descriptors 0 to 2, unless they are empty. It
+// returns an errno, and which of them failed.
+static int place(char **at, int *which) {
+	for (*which = 0; *which < 4; ++*which) {
+		const char *path = at[*which];
+		int to = *which - 1;
+		if (!path[0]) continue;
+		if (to < 0) {
+			if (chdir(path)) return errno;
+			continue;
+		}
+		int fd = open(path, to ? O_WRONLY | O_CREAT | O_TRUNC : O_RDONLY, 0666);
+		if (fd < 0) return errno;
+		if (fd != to) {
+			if (dup2(fd, to) < 0) return errno;
+			close(fd);
+		}
+	}
+	return 0;
+}
+
 // Whose decision it is what becomes of ergon at a signal that ends processes.
 enum { NOBODYS, RUNNERS, LAUNCHERS };
 
@@ -219,8 +240,8 @@ static void become(int fd, struct prelaunch_order *order) {
 	if (get(fd, &c, sizeof c)) _exit(0);
 	size_t variables = 0;
 	while (environ && environ[variables]) variables++;
-	// Each of the four lists ends with NULL.
-	size_t pointers = (size_t)c.files + c.words + c.changes + (variables + c.changes) + 4;
+	// Each of the five lists ends with NULL.
+	size_t pointers = (size_t)c.files + c.words + c.changes + c.places + (variables + c.changes) + 5;
 	size_t numbers = c.groups * sizeof(uint32_t);
 	char **lists = mmap(NULL, pointers * sizeof *lists + numbers + c.size + 1, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (lists == MAP_FAILED) {
@@ -230,10 +251,12 @@ static void become(int fd, struct prelaunch_order *order) {
 	uint32_t *groups = (uint32_t *)(lists + pointers);
 	char *text = (char *)(groups + c.groups), *end = text + c.size; // the zero byte behind it ends whatever came
 	if (get(fd, groups, numbers) || get(fd, text, c.size)) _exit(0);
-	char **files = lists, **words = files + c.files + 1, **changes = words + c.words + 1, **variable = changes + c.changes + 1;
+	char **files = lists, **words = files + c.files + 1, **changes = words + c.words + 1, **places = changes + c.changes + 1,
+	     **variable = places + c.places + 1;
 	text = slice(text, end, c.files, files);
 	text = slice(text, end, c.words, words);
-	slice(text, end, c.changes, changes);
+	text = slice(text, end, c.changes, changes);
+	slice(text, end, c.places, places);
 	for (int i = 0; files[i]; i++) {
 		int failed = join(files[i]);
 		if (failed) {
@@ -244,6 +267,11 @@ static void become(int fd, struct prelaunch_order *order) {
 	int failed = c.other ? drop(&c, groups) : 0;
 	if (failed) {
 		tell(fd, failed, PRELAUNCH_USER);
+		_exit(126);
+	}
+	int which = 0;
+	if (places[0] && (failed = place(places, &which))) {
+		tell(fd, failed, PRELAUNCH_PLACE - which);
 		_exit(126);
 	}
 	if (c.changes) {

@@ -61,12 +61,13 @@ struct prelaunch_event {
 };
 
 // prelaunch_command tells the child what it becomes. The numbers of the groups follow, as int32, and then size bytes of
-// text: strings that end in a zero byte, first files, then words, then changes. The child answers with a prelaunch_verdict. Then it waits for one byte and executes
+// text: strings that end in a zero byte, first files, then words, then changes, then places. The child answers with a prelaunch_verdict. Then it waits for one byte and executes
 // the words. If that fails, it sends another prelaunch_verdict; if not, the socket ends.
 struct prelaunch_command {
 	uint32_t files;   // "0" is written to each: the file tasks of a v1 cgroup
 	uint32_t words;   // the command and its arguments
 	uint32_t changes; // NAME=VALUE, added to the environment or replacing a variable; NAME alone is removed
+	uint32_t places;  // 0, or 4: the folder that the command works in, and the files of descriptors 0, 1 and 2; empty is as given
 	uint32_t size;
 	uint32_t other;   // 1 if the command runs as another user, who is the following
 	uint32_t uid, gid;
@@ -81,6 +82,7 @@ struct prelaunch_verdict {
 enum {
 	PRELAUNCH_NO_GROUP = -1, // it is not about a cgroup
 	PRELAUNCH_USER = -2,     // the child could not become the user
+	PRELAUNCH_PLACE = -3,    // the child could not use the first of the places; -4 is the second, and so on
 };
 
 #endif
