@@ -97,7 +97,7 @@ func (p *program) export(_ context.Context, o ExportOptions) error {
 		err = f.write(p.out, dir)
 	}
 	if err != nil {
-		return fmt.Errorf("export run %s: %w%s", shortest(dir), err, wayOut(dir))
+		return fmt.Errorf("export run %s: %w%s", store.IDOf(dir), err, wayOut(dir))
 	}
 	return nil
 }

@@ -3,7 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,7 +59,7 @@ func (p *program) report(_ context.Context, o ReportOptions) error {
 	}
 	result, err := store.Load(dir)
 	if err != nil {
-		return fmt.Errorf("run %s: %w%s", shortest(dir), err, wayOut(dir))
+		return fmt.Errorf("run %s: %w%s", store.IDOf(dir), err, wayOut(dir))
 	}
 	result.Run.Factors = o.Given.Over(result.Run.Factors).Over(o.Otherwise)
 	options := reportOptions(p.out.File())
@@ -119,7 +121,10 @@ func (p *program) history(results string) history.History {
 
 // wayOut says what to do about a run that cannot be loaded; empty if there is nothing to do.
 func wayOut(dir string) string {
-	if run, err := store.LoadManifest(dir); err == nil && run.Outcome == datamodel.Unfinished {
+	switch run, err := store.LoadManifest(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return ": its ergon was killed early, or files were removed (`ergon recover` clears what is left)"
+	case err == nil && run.Outcome == datamodel.Unfinished:
 		return fmt.Sprintf(": the run was not finished; `ergon recover %s` recovers what it can", run.ID)
 	}
 	return ""
