@@ -16,7 +16,7 @@ CONCURRENT = $(shell grep -rlE '^[[:space:]]*go [a-z]' --include='*.go' --exclud
 # The systems for which NOTICES.md names the modules.
 SYSTEMS = linux darwin freebsd windows
 
-.PHONY: help build check test race lint fmt vet cover bench fuzz cross ci notices fmt-check tidy-check short readers no-skips
+.PHONY: help build check test race lint fmt vet cover bench fuzz cross ci notices engines fmt-check tidy-check short readers no-skips
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -72,6 +72,9 @@ notices: ## NOTICES.md: the licences of all modules in the program
 		--ignore github.com/ergon-energy/ergon --template tools/notices.tpl 2>bin/notices.log || { cat bin/notices.log >&2; exit 1; }; \
 	done | awk '/^## / {skip = seen[$$0]++} !skip'; } >bin/NOTICES.md && mv bin/NOTICES.md NOTICES.md
 
+engines: .engines/ready ## Spark reads our files; it is large, so make test leaves it out
+	@if test -e $<; then ERGON_TEST_SPARK=$(CURDIR)/.engines/bin/python $(TEST) -count=1 -run Spark ./internal/readers; fi
+
 ci: export ERGON_TEST_SKIPS := $(CURDIR)/bin/skips
 ci: no-skips fmt-check tidy-check lint cross build test race ## everything that must pass before a change is merged
 	@sort -u bin/skips | awk -F '\t' '$$1 == "busy" {busy++; print "skipped, busy: " $$2 ": " $$3} \
@@ -104,3 +107,13 @@ readers: $(if $(wildcard testdata/readers/requirements.txt),.venv/ready .node/re
 .node/ready: testdata/readers/package-lock.json
 	@if mkdir -p .node && cp testdata/readers/package.json $< .node && npm ci --prefix .node --ignore-scripts --no-audit --no-fund --silent && touch $@; then :; \
 	else rm -rf .node; echo 'readers: no Node.js environment (apt-get install npm): their tests are skipped'; test -z "$$CI"; fi
+
+# Only one line tells why Spark is left out, also if CI is set: there need not be a network. pip keeps what it has fetched.
+.engines/ready: testdata/readers/spark.txt
+	@mkdir -p bin; java=$$(java -version 2>&1 | sed -n '1s/[^"]*"\([0-9]*\).*/\1/p'); \
+	if test "$${java:-0}" -lt 17; then why='no Java 17 or later (apt-get install default-jre-headless)'; \
+	elif ! python3 -m venv .engines >bin/engines.log 2>&1; then why='no Python environment (apt-get install python3-venv)'; \
+	elif ! timeout 170 .engines/bin/python -m pip install -q --disable-pip-version-check --retries 1 -r $< >>bin/engines.log 2>&1; then \
+		why="pip could not install it: $$(tail -n 1 bin/engines.log)"; \
+	else why=; touch $@; fi; \
+	if test -n "$$why"; then rm -rf .engines; echo "engines: Spark is skipped: $$why"; fi
