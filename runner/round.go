@@ -140,6 +140,9 @@ func (o *round) setup(ctx context.Context) error {
 	if err = errors.Join(err, <-held); err != nil {
 		return err
 	}
+	if o.OnKept != nil && o.folder.run != nil {
+		o.OnKept(o.run.ID)
+	}
 	switch {
 	case o.readings.engine == nil: // the sampler writes from the beginning
 		err = o.noteFolder()

@@ -77,6 +77,8 @@ type Options struct {
 	// Storage lists what takes writes besides the disks. It is called after the command if it wrote much. Nil means that
 	// nobody knows.
 	Storage func() sensors.Storage
+	// OnKept receives the run's id once its folder is made, before the command starts. It may be nil.
+	OnKept func(id string)
 	// OnStatus receives the current figures once a second, from the time the sampler joins until the target ends. It may
 	// be nil.
 	OnStatus func(elapsed time.Duration, now datamodel.Now)

@@ -297,6 +297,8 @@ static struct {
 	char **argv;
 	char **words;     // the command; NULL if none is measured
 	int other_user;   // the command must not run as the user of this process
+	int exclusive;    // the command must not run without the lock
+	int kept;         // the descriptor of the lock; 0 if there is none
 	sigset_t mask;    // what the caller had blocked, once masked
 	int masked;
 	struct rlimit files; // what the caller allowed, once raised
@@ -378,6 +380,11 @@ static void unmeasured(char **words, const char *why) {
 		dprintf(2, "ergon: %s: %s%s\n", words ? "the command cannot be run as another user" : "it cannot run here", why, set);
 		_exit(125);
 	}
+	if (l.exclusive && !l.kept) {
+		dprintf(2, "ergon: the command cannot be run exclusively: %s%s\n", why, set);
+		_exit(125);
+	}
+	if (l.kept) fcntl(l.kept, F_SETFD, 0); // this process is about to be the command, and the lock must not end with ergon
 	dprintf(2, "ergon: the command is not measured: %s%s\n", why, set);
 	as_given();
 	execute(words);
@@ -490,6 +497,9 @@ static int obey(void) {
 	case PRELAUNCH_ADOPT:
 		a.number = prctl(PR_SET_CHILD_SUBREAPER, 1UL, 0UL, 0UL, 0UL) ? -errno : 0;
 		break;
+	case PRELAUNCH_KEEP:
+		if (child >= 0) l.kept = child;
+		return 1;
 	case PRELAUNCH_WATCH:
 		l.watched = 1;
 		// words.c may not know a new option
@@ -830,6 +840,7 @@ __attribute__((constructor)) static void early(int argc, char **argv) {
 	const char *word = getenv("ERGON");
 	if (words && !on.user && (on.off || (word && !strcmp(word, "off")))) execute(words);
 	l.other_user = on.user;
+	l.exclusive = on.exclusive;
 	char why[128];
 	if (too_few_files(why, sizeof why)) unmeasured(words, why);
 	launch(words, argc, argv);
