@@ -310,6 +310,10 @@ func (f *Folder) Dead() bool {
 	return held && err == nil
 }
 
+// Alive reports whether another process has locked the folder. It holds the lock for a moment itself, but shared: two that ask
+// at the same time do not see each other. On a file system without locks nobody knows, and the answer is yes.
+func (f *Folder) Alive() bool { return f.taken() }
+
 // RemoveTemps removes the files that were not finished. The folder must be locked.
 func (f *Folder) RemoveTemps() error {
 	names, err := f.List()
