@@ -16,7 +16,7 @@ CONCURRENT = $(shell grep -rlE '^[[:space:]]*go [a-z]' --include='*.go' --exclud
 # The systems for which NOTICES.md names the modules.
 SYSTEMS = linux darwin freebsd windows
 
-.PHONY: help build check test race lint fmt vet cover bench fuzz cross ci notices engines fmt-check tidy-check short readers no-skips
+.PHONY: help build man check test race lint fmt vet cover bench fuzz cross ci notices engines fmt-check tidy-check short readers no-skips
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -55,6 +55,9 @@ bench: ## all benchmarks, and the program against other tools: bin/bench.json
 	$(TEST) -run '^$$' -bench . -benchmem ./...
 	@mkdir -p bin
 	$(GO) run ./internal/bench -huge -json bin/bench.json
+
+man: ## the manual pages: bin/man
+	$(GO) run -tags $(TAGS) ./cmd/ergon help --man bin/man
 
 fuzz: ## every fuzz target for FUZZTIME (30s), one after another
 	@grep -rHoE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' --exclude-dir='.?*' . | sort | while IFS=: read -r file name; do \

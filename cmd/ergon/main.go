@@ -92,7 +92,7 @@ func run(ctx context.Context, argv []string, std stdio, backends []sensors.Backe
 func (p *program) commands() []*subcommand {
 	list := []*subcommand{
 		p.runCommand(), p.recordCommand(), p.sensorsCommand(), p.doctorCommand(), p.reportCommand(), p.lsCommand("ls"), p.runsCommand(), p.exportCommand(),
-		p.recoverCommand(), p.configCommand(), p.initCommand(), p.completionCommand(), p.versionCommand(), p.helpCommand(),
+		p.recoverCommand(), p.configCommand(), p.initCommand(), p.completionCommand(), p.versionCommand(),
 		p.lsCommand("runs ls"), p.showCommand(), p.tagCommand(), p.rmCommand(), p.pruneCommand(),
 	}
 	for _, c := range list {
@@ -100,7 +100,7 @@ func (p *program) commands() []*subcommand {
 			c.options = append(c.options, configOption(&p.configFile))
 		}
 	}
-	return list
+	return append(list, p.helpCommand()) // it needs no settings file
 }
 
 // dispatch parses the command line and runs the subcommand. A command is measured without cli, whose start takes 0.5 ms.

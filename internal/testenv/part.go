@@ -16,6 +16,7 @@ const (
 	Git       Part = "git"
 	Bash      Part = "bash"
 	Shells    Part = "bash, zsh and fish"
+	Manual    Part = "groff and mandoc"
 	Root      Part = "root"
 	CgroupV1  Part = "cgroup v1 to write in"
 	CgroupV2  Part = "cgroup v2 to write in"
