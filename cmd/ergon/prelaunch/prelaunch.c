@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <features.h>
 #include <linux/capability.h>
 #include <linux/sched.h>
 #include <poll.h>
@@ -26,11 +25,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-// musl gives a constructor no argc and argv, and its linker refuses a program that leaves NVML's functions undefined.
-#ifndef __GLIBC__
-#error "with cgo, ergon needs glibc: build it with CGO_ENABLED=0 for another C library, such as musl"
-#endif
 
 struct prelaunch prelaunch;
 
