@@ -16,7 +16,7 @@ CONCURRENT = $(shell grep -rlE '^[[:space:]]*go [a-z]' --include='*.go' --exclud
 # The systems for which NOTICES.md names the modules.
 SYSTEMS = linux darwin freebsd windows
 
-.PHONY: help build man check test race lint fmt vet cover bench fuzz cross ci notices engines fmt-check tidy-check short readers no-skips
+.PHONY: help build dist dist-test man check test race lint fmt vet cover bench fuzz cross ci notices engines fmt-check tidy-check short readers no-skips
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,16 @@ build: ## bin/ergon
 	$(GO) build -trimpath -tags $(TAGS) -o bin/.linked ./cmd/ergon
 	@cp bin/.linked bin/ergon && rm bin/.linked # the page cache keeps a copy in smaller pieces: 15 MB resident instead of 20
 	@test "$$($(GO) env CGO_ENABLED)" = 1 || echo 'built without cgo: `bin/ergon version` says what this build lacks'
+
+dist: bin/nfpm ## bin/dist: the files of a release (a C compiler for the other processor adds its program with cgo)
+	$(GO) run ./internal/dist -nfpm bin/nfpm -out bin/dist
+
+bin/nfpm: tools/nfpm.mod
+	@mkdir -p bin
+	$(GO) build -modfile=tools/nfpm.mod -o $@ github.com/goreleaser/nfpm/v2/cmd/nfpm
+
+dist-test: dist ## what make dist has made is installed, run and removed
+	ERGON_DIST=$(CURDIR)/bin/dist ERGON_NFPM=$(CURDIR)/bin/nfpm $(TEST) -count=1 -v ./internal/dist
 
 check: fmt-check vet lint short ## format, vet, lint and the short tests: for every change, in less than a minute
 
@@ -65,7 +75,7 @@ fuzz: ## every fuzz target for FUZZTIME (30s), one after another
 
 cross: ## vet, tests included, and build for the other systems and for Linux, all without cgo
 	@for t in $(TARGETS); do echo "cross $$t"; export GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0; \
-		$(GO) vet -tags $(TAGS) ./... && $(GO) build -tags $(TAGS) -o /dev/null ./cmd/ergon || exit 1; done
+		$(GO) vet -tags $(TAGS) ./... && $(GO) build -trimpath -tags $(TAGS) -o /dev/null ./cmd/ergon || exit 1; done
 
 notices: ## NOTICES.md: the licences of all modules in the program
 	@mkdir -p bin && $(GO) build -modfile=tools/licenses.mod -o bin/go-licenses github.com/google/go-licenses
