@@ -28,12 +28,14 @@ type listColumn struct {
 	most int
 	// yields is the order in which columns are left out if the command has too little room; 0 stays.
 	yields int
-	cell   func(Listed) string
+	// known says that a run which cannot be read has the value too.
+	known bool
+	cell  func(Listed) string
 }
 
 const (
 	// commandRoom is how many columns the command should have on a terminal.
-	commandRoom = 24
+	commandRoom = 18
 	// recently is how long a start is shown with its time rather than its year, as by ls -l.
 	recently = 180 * 24 * time.Hour
 )
@@ -42,7 +44,24 @@ const (
 // have no seconds, columns without a value are left out, and the command is cut. Otherwise all columns are there, in full.
 func Runs(w io.Writer, runs []Listed, o Options) error {
 	p := &page{Options: o, out: w, width: o.Width}
-	all := listColumns(p, time.Now())
+	return p.list(listColumns(p, time.Now()), runs, "unreadable: ")
+}
+
+// Tags writes a table of tags, a line each, in the order given. Each run has one tag here.
+func Tags(w io.Writer, tags []Listed, o Options) error {
+	p := &page{Options: o, out: w, width: o.Width}
+	all := []listColumn{{head: "TAG", left: true, known: true, cell: func(l Listed) string { return strings.Join(l.Tags, " ") }}}
+	for _, c := range listColumns(p, time.Now()) {
+		if c.head == "RUN" || c.head == "START" || c.head == "COMMAND" {
+			all = append(all, c)
+		}
+	}
+	return p.list(all, tags, "")
+}
+
+// list writes a table. The last column gets the room that is left. On a terminal before stands before a problem.
+func (p *page) list(all []listColumn, runs []Listed, before string) error {
+	o := p.Options
 	table := make([][]string, len(runs))
 	for i, r := range runs {
 		table[i] = make([]string, len(all))
@@ -76,18 +95,31 @@ func Runs(w io.Writer, runs []Listed, o Options) error {
 				continue
 			}
 			cell := cells(c)
-			if o.Width > 0 && columns(cell) > width[c] {
-				cell = p.plain(shorten(cell, width[c]-columns(p.plain("…"))+1))
+			if o.Width > 0 {
+				cell = p.cut(cell, width[c])
 			}
 			if c < last {
 				cell = pad(cell, width[c], !all[c].left) + "  "
 			}
 			b.WriteString(cell)
 		}
-		p.line(p.look(look, strings.TrimRight(b.String(), " ")))
+		text := strings.TrimRight(b.String(), " ")
+		if look != "" {
+			text = p.look(look, text)
+		}
+		p.line(text)
 	}
 	line(func(c int) string { return all[c].head }, dim)
 	for i, r := range runs {
+		if r.Problem != "" && o.Width > 0 { // the other columns are empty, and the reason needs the room
+			var text strings.Builder
+			for c := 0; c < last && all[c].known; c++ {
+				text.WriteString(pad(table[i][c], width[c], false) + "  ")
+			}
+			text.WriteString(before + p.plain(printable(r.Problem)))
+			p.line(p.look(yellow, p.cut(text.String(), p.width)))
+			continue
+		}
 		look := ""
 		switch {
 		case r.Problem != "":
@@ -103,6 +135,14 @@ func Runs(w io.Writer, runs []Listed, o Options) error {
 		}, look)
 	}
 	return p.err
+}
+
+// cut shortens a text to n columns.
+func (p *page) cut(s string, n int) string {
+	if columns(s) <= n {
+		return s
+	}
+	return p.plain(shorten(s, n-columns(p.plain("…"))+1))
 }
 
 // fitList leaves out columns until the command has its room, and returns its width.
@@ -144,13 +184,13 @@ func listColumns(p *page, now time.Time) []listColumn {
 		}
 	}
 	return []listColumn{
-		{head: "RUN", left: true, cell: func(l Listed) string {
+		{head: "RUN", left: true, known: true, cell: func(l Listed) string {
 			if p.Width == 0 {
 				return l.Run.ID
 			}
 			return ShortID(l.Run)
 		}},
-		{head: "START", left: true, cell: func(l Listed) string { return started(l.Run.Start, now, p.Width > 0) }},
+		{head: "START", left: true, known: true, cell: func(l Listed) string { return started(l.Run.Start, now, p.Width > 0) }},
 		{head: "WALL", cell: func(l Listed) string {
 			if l.Run.WallTime != nil {
 				return units.Format(*l.Run.WallTime, units.Second)

@@ -7,7 +7,7 @@ import (
 
 	"github.com/ergon-energy/ergon/datamodel/history"
 	"github.com/ergon-energy/ergon/datamodel/store"
-	"github.com/ergon-energy/ergon/internal/cmdline"
+	"github.com/ergon-energy/ergon/report"
 )
 
 // TagOptions are the options of `ergon runs tag`.
@@ -116,17 +116,16 @@ func (p *program) tags(o TagOptions) error {
 	for _, e := range entries {
 		byID[e.Run.ID] = e
 	}
-	c := newColumns(p.out, "TAG", "RUN", "COMMAND")
-	for _, t := range tags {
+	listed := make([]report.Listed, len(tags))
+	for i, t := range tags {
 		e, ok := byID[t.ID]
-		text := "(the run is not there any more)"
-		switch {
-		case ok && e.Err != nil:
-			text = "(" + e.Problem() + ")"
-		case ok:
-			text = cmdline.Line(e.Run.Command)
+		if !ok {
+			e.Run.ID = t.ID
+			listed[i].Problem = "its run is not there any more (ergon runs tag rm " + t.Name + ")"
+		} else {
+			listed[i].Problem = e.Problem()
 		}
-		c.row(t.Name, t.ID, text)
+		listed[i].Run, listed[i].Tags = e.Run, []string{t.Name}
 	}
-	return c.flush()
+	return report.Tags(p.out.Styled(), listed, reportOptions(p.out.File()))
 }
