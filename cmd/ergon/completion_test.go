@@ -77,6 +77,7 @@ func TestCompletion(t *testing.T) {
 			f("ergon report -f ", "json", "markdown")
 			f("ergon report la", "last")
 			f("ergon help repo", "report")
+			f("ergon runs pr", "prune")
 			f("ergon --sensors +ra", "+rapl")
 			f("ergon completion ", "bash", "zsh", "fish")
 			if !strings.HasPrefix(shell, "zsh") { // the test replaces what completes a command there
