@@ -45,6 +45,7 @@ func forbidden() [][2]string {
 		{module + "/internal/nvmlstub", "for tests only"},
 		{module + "/internal/sensortest", "for tests only"},
 		{module + "/internal/testenv", "for tests only"},
+		{module + "/internal/chromium", "for tests only"},
 	}
 }
 
@@ -52,7 +53,7 @@ func forbidden() [][2]string {
 func aids() []string {
 	return []string{
 		module + "/internal/bench", module + "/internal/fixture", module + "/internal/nvmlstub", module + "/internal/sensortest",
-		module + "/internal/testenv",
+		module + "/internal/testenv", module + "/internal/chromium",
 	}
 }
 
