@@ -36,9 +36,16 @@ func checkQuiet(t *testing.T, s string) {
 // checkHTML fails if the page is not well formed or has an element that ergon does not write.
 func checkHTML(t *testing.T, page string) {
 	t.Helper()
-	own := " html head meta title style body h1 h2 code span p small table tr th td div ul li svg path "
+	own := " html head meta link title style body main header section footer h1 h2 h3 code pre span b i p table thead tbody tr th td div ul li " +
+		"details summary figure figcaption button input label script svg g path line rect text "
+	// A script is no XML. The page's own one is the last.
+	begin, end := strings.LastIndex(page, "<script>"), strings.LastIndex(page, "</script>")
+	if begin < 0 || end < begin {
+		t.Fatal("the page has no script")
+	}
+	page = page[:begin] + page[end+len("</script>"):]
 	d := xml.NewDecoder(strings.NewReader(page))
-	d.Strict, d.AutoClose = true, []string{"meta"}
+	d.Strict = true
 	for {
 		token, err := d.Token()
 		if errors.Is(err, io.EOF) {
@@ -55,7 +62,8 @@ func checkHTML(t *testing.T, page string) {
 			t.Fatalf("the page has the unexpected element %s", e.Name.Local)
 		}
 		for _, a := range e.Attr {
-			if strings.HasPrefix(a.Name.Local, "on") || a.Name.Local == "src" || a.Name.Local == "href" {
+			loads := a.Name.Local == "src" || a.Name.Local == "href" && a.Value != "data:,"
+			if strings.HasPrefix(a.Name.Local, "on") || a.Name.Local == "style" || loads {
 				t.Fatalf("%s has %s=%q", e.Name.Local, a.Name.Local, a.Value)
 			}
 		}
@@ -119,9 +127,6 @@ func TestHTML(t *testing.T) {
 		page := render(t, "html", r, report.Options{Results: evil})
 		checkHTML(t, page)
 		checkQuiet(t, page)
-		if strings.Contains(page, "http") {
-			t.Errorf("the page has a link")
-		}
 	}
 }
 
@@ -224,8 +229,22 @@ func FuzzNumbers(f *testing.F) {
 		}
 		checkCSV(t, render(t, "csv", r, report.Options{All: true}))
 		checkHTML(t, render(t, "html", r, report.Options{}))
+		c := datamodel.Chart{Step: time.Second, Parts: 5}
+		for _, metric := range []string{datamodel.Power, datamodel.CourseCPU, datamodel.Memory, datamodel.DiskWrite, datamodel.CourseGPUTemperature} {
+			for _, subject := range []datamodel.CourseSubject{datamodel.CommandCourse, datamodel.MachineCourse} {
+				c.Courses = append(c.Courses, datamodel.Course{
+					Metric: metric, Subject: subject, Values: []float64{v, math.NaN(), -v, wall, v}, Least: []float64{v, math.NaN(), v, 0, -v},
+					Most: []float64{v, math.NaN(), wall, wall, v}, Covered: []float64{1, 0, 1, 1, 1},
+				})
+			}
+		}
+		r.Charts = []datamodel.Chart{c}
 		for _, format := range []string{"text", "long", "markdown", "html"} {
 			out := render(t, format, r, report.Options{Unicode: true})
+			if format == "html" {
+				checkHTML(t, out)
+				out = outline(out)
+			}
 			if at := notNumber.FindStringIndex(out); at != nil {
 				t.Fatalf("%s shows %q", format, out[max(0, at[0]-40):at[1]])
 			}

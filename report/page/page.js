@@ -1,0 +1,580 @@
+'use strict';
+// The script of a report. It draws every chart by one function, from data that a feed hands over. Without it the page
+// shows the same charts as pictures, and all tables.
+(() => {
+  const SPACE = 'http://www.w3.org/2000/svg';
+  const LEFT = 66, RIGHT = 10, TOP = 6, BOTTOM = 18; // the margins of a plot, in px
+  const LANE = 15, LANES = 400; // the height of a lane, and the most of all lanes together, in px
+  const $ = (selector, within = document) => within.querySelector(selector);
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+
+  // node makes an SVG element.
+  function node(name, attributes, ...children) {
+    const e = document.createElementNS(SPACE, name);
+    for (const key in attributes) e.setAttribute(key, attributes[key]);
+    e.append(...children);
+    return e;
+  }
+
+  // A feed is a function feed(start, grow). It calls start(head) once: what there is to draw. Then it calls
+  // grow(n, part) as often as there is more of line n: part has the mean of each step in `mean`, and if several readings
+  // share a step, the least and the most of them in `low` and `high`. At the end of each delivery it calls done().
+
+  // embedded is the feed of a page that has everything in itself: the head as JSON, the lines in base64 of a deflated
+  // stream of varints.
+  async function embedded(start, grow, done) {
+    const head = JSON.parse($('#head').textContent);
+    start(head);
+    const packed = Uint8Array.from(atob($('#values').textContent.trim()), c => c.charCodeAt(0));
+    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('deflate-raw'));
+    const raw = new Uint8Array(await new Response(stream).arrayBuffer());
+    let at = 0;
+    const varint = () => {
+      let v = 0;
+      for (let shift = 0; ; shift += 7) {
+        const b = raw[at++];
+        v |= (b & 127) << shift;
+        if (b < 128) return v >>> 0;
+      }
+    };
+    const bits = new Uint32Array(1), float = new Float32Array(bits.buffer);
+    // A code is a float without its last bits, so that codes have the order of the values.
+    const value = code => {
+      bits[0] = code < 0 ? (-code << head.dropped) | 0x80000000 : code << head.dropped;
+      return float[0];
+    };
+    head.lines.forEach((line, n) => {
+      const mean = new Float32Array(line.count), codes = new Int32Array(line.count);
+      let code = 0;
+      for (let i = 0; i < line.count; i++) {
+        const v = varint();
+        if (v === 0) { // no reading
+          mean[i] = NaN;
+          continue;
+        }
+        code += (v - 1) & 1 ? -(v >>> 1) : (v - 1) >>> 1;
+        codes[i] = code;
+        mean[i] = value(code);
+      }
+      const low = Float32Array.from(mean), high = Float32Array.from(mean);
+      const differ = new Uint32Array(varint());
+      let part = 0;
+      for (let i = 0; i < differ.length; i++) differ[i] = part += varint();
+      for (const i of differ) low[i] = value(codes[i] - varint());
+      for (const i of differ) high[i] = value(codes[i] + varint());
+      grow(n, {mean, low, high});
+    });
+    done();
+  }
+
+  // three formats a number with three digits.
+  function three(v) {
+    const a = Math.abs(v);
+    if (a >= 99.95) return String(Math.round(v));
+    if (a >= 9.995) return v.toFixed(1);
+    return v.toFixed(a > 0 && a < 0.01 ? 3 : 2);
+  }
+
+  function prefixed(v, symbol, base, prefixes) {
+    let n = prefixes.indexOf('');
+    while (Math.abs(v) >= (base === 1000 ? 999.5 : 1023.5) && n < prefixes.length - 1) { v /= base; n++; }
+    while (v !== 0 && Math.abs(v) < 0.9995 && n > 0) { v *= base; n--; }
+    return (base === 1024 && prefixes[n] === '' ? String(Math.round(v)) : three(v)) + ' ' + prefixes[n] + symbol;
+  }
+
+  // format writes a value of a unit for people, in three digits.
+  function format(v, unit) {
+    if (v === undefined || !isFinite(v)) return '–';
+    switch (unit) {
+      case 'By': return prefixed(v, 'B', 1024, ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi']);
+      case 'By/s': return prefixed(v, 'B/s', 1024, ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi']);
+      case '1': return three(100 * v) + ' %';
+      case 's': return duration(v);
+      case 'Cel': return v.toFixed(1) + ' °C';
+      case 'W': case 'J': return v === 0 ? '0 ' + unit : prefixed(v, unit, 1000, ['µ', 'm', '', 'k', 'M', 'G']);
+      case 'Hz': return prefixed(v, unit, 1000, ['', 'k', 'M', 'G']);
+      case '{cpu}': return v.toFixed(2) + (v.toFixed(2) === '1.00' ? ' CPU' : ' CPUs');
+    }
+    return three(v) + (unit.startsWith('{') ? ' ' + unit.slice(1, -1) + 's' : ' ' + unit);
+  }
+
+  // axisValue is format without zeros at the end of the number.
+  const axisValue = (v, unit) => v === 0 ? '0' : format(v, unit).replace(/(\.\d*?)0+(?=\s)/, '$1').replace(/\.(?=\s)/, '');
+
+  function duration(s) {
+    if (s < 0.0009995) return three(1e6 * s) + ' µs';
+    if (s < 0.9995) return three(1e3 * s) + ' ms';
+    if (s < 99.95) return three(s) + ' s';
+    return clock(s, 1);
+  }
+
+  // clock writes a time since the start of the run, as finely as the step needs.
+  function clock(s, step) {
+    const digits = step >= 1 ? 0 : Math.min(3, Math.ceil(-Math.log10(step) - 1e-9));
+    if (Math.abs(s) < 99.95) return s.toFixed(digits) + ' s';
+    const whole = Math.round(s * 10 ** digits) / 10 ** digits;
+    const h = Math.floor(whole / 3600), m = Math.floor(whole / 60) % 60;
+    const sec = (whole % 60).toFixed(digits).padStart(digits ? 3 + digits : 2, '0');
+    return h ? h + ':' + String(m).padStart(2, '0') + ':' + sec : m + ':' + sec;
+  }
+
+  // The time that all charts show, where the crosshair stands (NaN: nowhere), and the marked part of the time.
+  const view = {from: 0, to: 1, at: NaN, mark: null};
+  let head, lines = [], charts = [], frame = 0;
+
+  const indexAt = (line, t) => Math.round((t - line.start) / line.step);
+  const clamp = (v, least, most) => Math.min(Math.max(v, least), most);
+
+  // joined returns both arrays as one.
+  function joined(a, b) {
+    if (!a || !a.length) return b;
+    const out = new Float32Array(a.length + b.length);
+    out.set(a);
+    out.set(b, a.length);
+    return out;
+  }
+
+  // figures returns what a line did in a time: its extremes, its mean, and its integral.
+  function figures(line, from, to) {
+    let low = Infinity, high = -Infinity, sum = 0, time = 0;
+    const first = Math.max(0, Math.floor((from - line.start) / line.step + 0.5)),
+      last = Math.min(line.mean.length - 1, Math.ceil((to - line.start) / line.step - 0.5));
+    for (let i = first; i <= last; i++) {
+      const v = line.mean[i];
+      if (isNaN(v)) continue;
+      const middle = line.start + i * line.step;
+      const part = Math.min(to, middle + line.step / 2) - Math.max(from, middle - line.step / 2);
+      if (part > 0) {
+        sum += v * part;
+        time += part;
+      }
+      if (line.low[i] < low) low = line.low[i];
+      if (line.high[i] > high) high = line.high[i];
+    }
+    return {low, high, mean: time > 0 ? sum / time : NaN, sum: time > 0 ? sum : NaN};
+  }
+
+  // columns thins what is in view to about one column for each pixel: the time, and the least, the most and the mean.
+  function columns(line, width) {
+    const n = line.mean.length, first = clamp(Math.floor((view.from - line.start) / line.step) - 1, 0, n),
+      end = clamp(Math.ceil((view.to - line.start) / line.step) + 2, 0, n);
+    const size = Math.max(1, Math.ceil((end - first) / Math.max(1, width)));
+    const out = [];
+    for (let i = size === 1 ? first : first - first % size; i < end; i += size) {
+      let low = Infinity, high = -Infinity, sum = 0, count = 0;
+      for (let k = i; k < Math.min(i + size, n); k++) {
+        if (isNaN(line.mean[k])) continue;
+        if (line.low[k] < low) low = line.low[k];
+        if (line.high[k] > high) high = line.high[k];
+        sum += line.mean[k];
+        count++;
+      }
+      out.push({t: line.start + (i + (size - 1) / 2) * line.step, low: count ? low : NaN, high: count ? high : NaN, mean: sum / count});
+    }
+    return out;
+  }
+
+  // ceiling returns the end of an axis that holds v: its half is a round number too.
+  function ceiling(v, unit) {
+    if (!(v > 0)) return 1;
+    let scale = 1;
+    if (unit === 'By' || unit === 'By/s') while (v / scale >= 1024) scale *= 1024;
+    scale *= 10 ** Math.floor(Math.log10(v / scale));
+    for (const round of [1, 2, 3, 4, 5, 6, 8]) if (v <= round * scale * 1.0001) return round * scale;
+    return 10 * scale;
+  }
+
+  // stepOf returns a round step of time, of which about count fit into the view.
+  function stepOf(count) {
+    const least = (view.to - view.from) / Math.max(1, count);
+    for (const s of [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200])
+      if (least <= s && least > 0.5) return s;
+    const scale = 10 ** Math.floor(Math.log10(least));
+    for (const r of [1, 2, 5, 10]) if (least <= r * scale) return r * scale;
+    return 86400;
+  }
+
+  const place = v => Math.round(v * 10) / 10;
+
+  // frameOf draws what all plots have: the axes and the crosshair. It returns where a time is.
+  function frameOf(c, width, height) {
+    const x = t => LEFT + (t - view.from) / (view.to - view.from) * width;
+    const grid = node('g', {class: 'grid'}), text = node('g', {class: 'axis'});
+    const step = stepOf(width / 80);
+    for (let t = Math.ceil(view.from / step - 1e-9) * step; t <= view.to * (1 + 1e-9); t += step) {
+      const at = place(x(t));
+      grid.append(node('line', {x1: at, x2: at, y1: TOP, y2: TOP + height}));
+      const end = at > LEFT + width - 18;
+      text.append(node('text', {x: end ? LEFT + width + RIGHT - 2 : at, y: TOP + height + 13, 'text-anchor': end ? 'end' : 'middle'}, clock(Math.abs(t) < step / 1e6 ? 0 : t, step)));
+    }
+    c.svg.setAttribute('height', TOP + height + BOTTOM);
+    c.svg.removeAttribute('viewBox');
+    c.svg.replaceChildren(grid, text);
+    c.plot = {width, height, x};
+    return x;
+  }
+
+  // hair adds what moves over a plot: the marked part and the crosshair.
+  function hair(c) {
+    c.mark = node('rect', {class: 'mark', y: TOP, height: c.plot.height, width: 0, x: LEFT});
+    c.hair = node('line', {class: 'hair', y1: TOP, y2: TOP + c.plot.height + 4, visibility: 'hidden'});
+    c.svg.append(c.mark, c.hair);
+  }
+
+  const widthOf = c => Math.max(60, c.svg.getBoundingClientRect().width - LEFT - RIGHT);
+
+  // draw draws a chart of lines.
+  function draw(c) {
+    const width = widthOf(c), height = c.svg.clientWidth < 500 ? 84 : 104, x = frameOf(c, width, height);
+    const shown = c.lines.filter(l => lines[l].mean && lines[l].mean.length).map(l => ({n: l, spec: head.lines[l], columns: columns(lines[l], width)}));
+    const layers = c.spec.stacked ? shown.filter(s => s.spec.fill) : [];
+    layers.forEach((s, k) => { // a layer begins at the top of the one before
+      if (k === 0) return;
+      s.columns = s.columns.map((p, i) => {
+        const under = layers[k - 1].columns[i];
+        const mean = p.mean + (under ? under.mean : NaN);
+        return {t: p.t, low: mean, high: mean, mean};
+      });
+    });
+    let most = 0, least = 0;
+    for (const s of shown) for (const p of s.columns) {
+      const high = layers.includes(s) ? p.mean : p.high;
+      if (high > most) most = high;
+      if (p.low < least) least = p.low;
+    }
+    if (c.spec.limit && most > c.spec.limit / 3) most = Math.max(most, c.spec.limit);
+    const top = ceiling(most, c.spec.unit), bottom = least < 0 ? -ceiling(-least, c.spec.unit) : 0;
+    const y = v => place(TOP + (top - clamp(v, bottom, top)) / (top - bottom) * height);
+    const text = $('.axis', c.svg), grid = $('.grid', c.svg);
+    for (const v of bottom < 0 ? [bottom, 0, top] : [0, top / 2, top]) {
+      grid.append(node('line', {x1: LEFT, x2: LEFT + width, y1: y(v), y2: y(v)}));
+      text.append(node('text', {x: LEFT - 6, y: y(v) + 4, 'text-anchor': 'end'}, axisValue(v, c.spec.unit)));
+    }
+    if (c.spec.limit && c.spec.limit <= top) c.svg.append(node('line', {class: 'limit', x1: LEFT, x2: LEFT + width, y1: y(c.spec.limit), y2: y(c.spec.limit)}));
+    const clip = 'clip-' + c.spec.id;
+    c.svg.append(node('clipPath', {id: clip}, node('rect', {x: LEFT, y: 0, width, height: TOP + height + 1})));
+    const group = node('g', {'clip-path': 'url(#' + clip + ')'});
+    const areas = shown.filter(s => s.spec.fill);
+    for (const s of areas.reverse()) // the highest layer first, so that the others cover it
+      group.append(node('path', {class: (layers.length ? 'layer ' : 'area ') + s.spec.look, d: area(s.columns, x, y, layers.includes(s))}));
+    for (const s of shown) if (!layers.includes(s)) group.append(node('path', {class: 'line ' + s.spec.look, d: stroke(s.columns, x, y)}));
+    c.svg.append(group);
+    hair(c);
+  }
+
+  // stroke returns a line through all columns. Where a column has several readings, it goes up and down between them.
+  function stroke(points, x, y) {
+    let d = '', down = false, last = NaN;
+    for (const [i, p] of points.entries()) {
+      if (isNaN(p.mean)) {
+        down = false;
+        continue;
+      }
+      const alone = !down && (i + 1 === points.length || isNaN(points[i + 1].mean)); // a dot
+      const at = place(x(p.t)), high = y(p.high), low = y(p.low);
+      const [a, b] = Math.abs(high - last) <= Math.abs(low - last) ? [high, low] : [low, high];
+      d += (down ? 'L' : 'M') + at + ' ' + a;
+      if (a !== b) d += 'V' + b;
+      else if (alone) d += 'h0.1';
+      last = b;
+      down = true;
+    }
+    return d;
+  }
+
+  function area(points, x, y, mean) {
+    let d = '', run = [];
+    const flush = () => {
+      if (run.length > 1) d += 'M' + run[0][0] + ' ' + y(0) + run.map(p => 'L' + p[0] + ' ' + p[1]).join('') + 'L' + run[run.length - 1][0] + ' ' + y(0) + 'Z';
+      run = [];
+    };
+    for (const p of points) isNaN(p.mean) ? flush() : run.push([place(x(p.t)), y(mean ? p.mean : p.high)]);
+    flush();
+    return d;
+  }
+
+  // timeline draws the processes as bars.
+  function timeline(c) {
+    const high = Math.min(LANE, LANES / c.lanes), gap = high >= 3 ? 1 : 0, width = widthOf(c), height = high * c.lanes;
+    const x = frameOf(c, width, height), clip = 'clip-' + c.spec.id;
+    c.high = high;
+    c.svg.append(node('clipPath', {id: clip}, node('rect', {x: LEFT, y: 0, width, height: TOP + height + 1})));
+    const group = node('g', {'clip-path': 'url(#' + clip + ')'});
+    const ends = []; // where the last bar of each lane ends, in px
+    for (const p of c.list) {
+      if (p.to < view.from || p.from > view.to) continue;
+      const from = x(Math.max(p.from, view.from)), to = Math.max(x(Math.min(p.to, view.to)), from + 1);
+      if (to < (ends[p.lane] ?? -1) + 0.5) continue; // it would not be seen
+      ends[p.lane] = to;
+      group.append(node('rect', {class: 'bar ' + p.look, x: place(from), y: place(TOP + p.lane * high), width: Math.max(1, place(to - from - (to - from > 3 ? 1 : 0))), height: place(high - gap)}));
+      if (high >= 12 && to - from > 7 * p.name.length + 6) group.append(node('text', {class: 'name', x: place(from) + 4, y: TOP + p.lane * high + high - 4}, p.name));
+    }
+    c.svg.append(group);
+    hair(c);
+  }
+
+  // The legend says the values at the crosshair; without one, the mean and the most of what is in view.
+  function legends() {
+    for (const c of charts) {
+      for (const [n, e] of c.values) {
+        const line = lines[n], unit = c.spec.unit;
+        if (!line.mean || !line.mean.length) continue;
+        if (!isNaN(view.at)) {
+          const v = line.mean[indexAt(line, view.at)];
+          e.replaceChildren(strong(format(v, unit)));
+          continue;
+        }
+        const f = figures(line, view.from, view.to);
+        if (isNaN(f.mean)) e.replaceChildren(strong('–'));
+        else e.replaceChildren(strong(format(f.mean, unit)), ' max ' + format(f.high, unit));
+      }
+    }
+  }
+
+  function strong(text) {
+    const b = document.createElement('b');
+    b.textContent = text;
+    return b;
+  }
+
+  // sums says what was used in the marked part of the time, or in what is in view.
+  function sums() {
+    const [from, to] = view.mark ? [Math.min(...view.mark), Math.max(...view.mark)] : [view.from, view.to];
+    const whole = !view.mark && from <= head.from && to >= head.to, step = (to - from) / 100;
+    const out = [];
+    for (const s of head.sums) {
+      let v = 0;
+      for (const n of s.lines) v += lines[n].mean ? figures(lines[n], from, to).sum : NaN;
+      if (!isNaN(v)) out.push(s.label + ' ' + format(v, s.unit) + (s.mark ? ' ' + s.mark : ''));
+    }
+    $('#window-time').textContent = whole ? 'whole run, ' + duration(to - from) + ':'
+      : 'in this window of ' + duration(to - from) + ' (' + clock(from, step) + ' – ' + clock(to, step) + '):';
+    $('#window-sums').textContent = out.join(' · ');
+    $('#all').disabled = view.from <= head.from && view.to >= head.to;
+    $('#window').classList.toggle('part', !whole);
+  }
+
+  // point moves the crosshair and the mark, without drawing the charts anew.
+  function point() {
+    for (const c of charts) {
+      if (!c.plot) continue;
+      const inside = !isNaN(view.at) && view.at >= view.from && view.at <= view.to;
+      c.hair.setAttribute('visibility', inside ? 'visible' : 'hidden');
+      if (inside) for (const side of ['x1', 'x2']) c.hair.setAttribute(side, place(c.plot.x(view.at)));
+      const [a, b] = view.mark ? view.mark.map(t => c.plot.x(clamp(t, view.from, view.to))).sort((p, q) => p - q) : [LEFT, LEFT];
+      c.mark.setAttribute('x', place(a));
+      c.mark.setAttribute('width', place(b - a));
+    }
+    $('#window-at').textContent = isNaN(view.at) ? '' : 'at ' + clock(view.at, (view.to - view.from) / 1000);
+    legends();
+    sums();
+  }
+
+  function drawAll() {
+    frame = 0;
+    for (const c of charts) c.list ? timeline(c) : draw(c);
+    point();
+  }
+
+  // redraw draws everything before the next picture of the screen.
+  function redraw() { if (!frame) frame = requestAnimationFrame(drawAll); }
+
+  function zoom(from, to) {
+    const least = (head.to - head.from) / 1e6;
+    [from, to] = [clamp(Math.min(from, to), head.from, head.to), clamp(Math.max(from, to), head.from, head.to)];
+    if (to - from < least) return;
+    Object.assign(view, {from, to, mark: null});
+    redraw();
+  }
+
+  // move moves the view by a part of its length.
+  function move(part) {
+    const length = view.to - view.from, from = clamp(view.from + part * length, head.from, head.to - length);
+    zoom(from, from + length);
+  }
+
+  function nearer(factor, at) {
+    const middle = isNaN(at) ? (view.from + view.to) / 2 : at;
+    zoom(middle - (middle - view.from) * factor, middle + (view.to - middle) * factor);
+  }
+
+  const reset = () => zoom(head.from, head.to);
+
+  // pointing follows the pointer over a chart.
+  function pointing(c) {
+    const time = e => {
+      const box = c.svg.getBoundingClientRect();
+      return clamp(view.from + (e.clientX - box.left - LEFT) / c.plot.width * (view.to - view.from), view.from, view.to);
+    };
+    let begin = null;
+    c.svg.addEventListener('pointerdown', e => {
+      if (e.button !== 0 || !c.plot) return;
+      begin = {t: time(e), x: e.clientX};
+      view.mark = null;
+      view.at = begin.t;
+      point();
+      if (e.pointerType === 'mouse') c.svg.setPointerCapture(e.pointerId);
+    });
+    c.svg.addEventListener('pointermove', e => {
+      if (!c.plot) return;
+      view.at = time(e);
+      if (begin && Math.abs(e.clientX - begin.x) > 4) view.mark = [begin.t, view.at];
+      point();
+      tip(c, e);
+    });
+    c.svg.addEventListener('pointerup', e => {
+      const marked = begin && view.mark;
+      begin = null;
+      if (marked && !e.shiftKey) zoom(...marked); // with shift the part stays marked
+    });
+    c.svg.addEventListener('pointercancel', () => { begin = null; });
+    c.svg.addEventListener('pointerleave', () => {
+      if (begin) return;
+      view.at = NaN;
+      point();
+      $('#tip').hidden = true;
+    });
+    c.svg.addEventListener('dblclick', reset);
+  }
+
+  // tip describes the process under the pointer.
+  function tip(c, e) {
+    const box = $('#tip');
+    if (!c.list) {
+      box.hidden = true;
+      return;
+    }
+    const rect = c.svg.getBoundingClientRect(), lane = Math.floor((e.clientY - rect.top - TOP) / c.high), near = 2 / c.plot.width * (view.to - view.from);
+    const p = c.list.find(p => p.lane === lane && p.from - near <= view.at && view.at <= p.to + near);
+    box.hidden = !p;
+    if (!p) return;
+    box.replaceChildren(strong(p.name), ...[
+      'process ' + p.pid + ', ' + clock(p.from, 0.1) + ' – ' + clock(p.to, 0.1) + ' (' + duration(p.to - p.from) + ')',
+      'CPU time ' + format(p.cpu, 's') + (head.cpu > 0 ? ', ' + three(100 * p.cpu / head.cpu) + ' % of all' : ''),
+      p.memory == null ? '' : 'peak memory ' + format(p.memory, 'By'),
+      p.read == null && p.written == null ? '' : 'read ' + format(p.read ?? NaN, 'By') + ', written ' + format(p.written ?? NaN, 'By'),
+      p.energy == null ? '' : 'energy ' + format(p.energy, 'J') + ' ≈',
+    ].filter(s => s).map(s => {
+      const line = document.createElement('div');
+      line.textContent = s;
+      return line;
+    }));
+    const room = document.documentElement.clientWidth - box.offsetWidth - 8;
+    box.style.left = clamp(e.clientX + 14, 4, Math.max(4, room)) + 'px';
+    box.style.top = (e.clientY + 18 + box.offsetHeight > innerHeight ? e.clientY - box.offsetHeight - 12 : e.clientY + 18) + 'px';
+  }
+
+  // keys do with the keyboard what the pointer can.
+  function keys(e) {
+    if (e.altKey || e.ctrlKey || e.metaKey) return;
+    const step = (view.to - view.from) / 100;
+    switch (e.key) {
+      case 'ArrowLeft': case 'ArrowRight': {
+        const before = isNaN(view.at) ? (view.from + view.to) / 2 : view.at;
+        view.at = clamp(before + (e.key === 'ArrowLeft' ? -step : step), view.from, view.to);
+        view.mark = e.shiftKey ? [view.mark ? view.mark[0] : before, view.at] : null;
+        point();
+        break;
+      }
+      case 'PageUp': move(-0.5); break;
+      case 'PageDown': move(0.5); break;
+      case '+': case '=': nearer(0.5, view.at); break;
+      case '-': nearer(2, view.at); break;
+      case 'Enter': if (!view.mark) return; zoom(...view.mark); break;
+      case 'Escape': view.at = NaN; view.mark = null; point(); break;
+      case 'Home': case '0': reset(); break;
+      default: return;
+    }
+    e.preventDefault();
+  }
+
+  // start takes what there is to draw from the feed.
+  function start(given) {
+    head = given;
+    lines = head.lines.map(l => ({start: l.start, step: l.step}));
+    Object.assign(view, {from: head.from, to: head.to});
+    for (const spec of head.charts) {
+      const figure = document.getElementById('chart-' + spec.id);
+      if (!figure) continue;
+      const c = {spec, figure, svg: $('svg', figure), lines: spec.lines || [], values: all('[data-line]', figure).map(e => [Number(e.dataset.line), e])};
+      if (spec.processes) {
+        c.list = head.processes.rows.map(r => ({
+          name: head.processes.names[r[0]], look: head.processes.looks[r[0]], pid: r[1], lane: r[2], from: r[3], to: r[4],
+          cpu: r[5], memory: r[6], read: r[7], written: r[8], energy: r[9],
+        }));
+        c.lanes = head.processes.lanes;
+      }
+      pointing(c);
+      charts.push(c);
+    }
+  }
+
+  function grow(n, part) {
+    const line = lines[n];
+    for (const key of ['mean', 'low', 'high']) line[key] = joined(line[key], part[key] || part.mean);
+  }
+
+  // sortable lets the columns of a table be sorted.
+  function sortable(table) {
+    const body = table.tBodies[0];
+    all('th[data-sort]', table).forEach(th => {
+      const button = document.createElement('button');
+      button.type = 'button';
+      button.append(...th.childNodes);
+      th.append(button);
+      button.addEventListener('click', () => {
+        const down = th.getAttribute('aria-sort') ? th.getAttribute('aria-sort') === 'ascending' : th.dataset.sort === 'number';
+        all('th', table).forEach(o => o.removeAttribute('aria-sort'));
+        th.setAttribute('aria-sort', down ? 'descending' : 'ascending');
+        const at = th.cellIndex, key = row => row.cells[at].dataset.v ?? row.cells[at].textContent;
+        const less = th.dataset.sort === 'number'
+          ? (a, b) => (key(a) === '' ? -Infinity : Number(key(a))) - (key(b) === '' ? -Infinity : Number(key(b)))
+          : (a, b) => key(a).localeCompare(key(b));
+        body.append(...[...body.rows].sort((a, b) => down ? less(b, a) : less(a, b)));
+      });
+    });
+  }
+
+  // search hides the rows that lack the words.
+  function search(input) {
+    const table = document.getElementById(input.dataset.table);
+    input.addEventListener('input', () => {
+      const words = input.value.toLowerCase().split(/\s+/).filter(w => w);
+      let n = 0;
+      for (const row of table.tBodies[0].rows) {
+        const text = row.textContent.toLowerCase();
+        row.hidden = !words.every(w => text.includes(w));
+        if (!row.hidden) n++;
+      }
+      $('#found').textContent = words.length ? n + ' found' : '';
+    });
+  }
+
+  // theme turns from the system's colors to the other ones and back.
+  function theme() {
+    const root = document.documentElement, dark = matchMedia('(prefers-color-scheme: dark)');
+    $('#theme').addEventListener('click', () => {
+      const now = root.dataset.theme || (dark.matches ? 'dark' : 'light');
+      root.dataset.theme = now === 'dark' ? 'light' : 'dark';
+    });
+  }
+
+  document.documentElement.classList.add('js');
+  theme();
+  all('table.sortable').forEach(sortable);
+  all('input[data-table]').forEach(search);
+  const over = $('#over-time');
+  if (over && window.DecompressionStream && $('#values')) {
+    over.addEventListener('keydown', keys);
+    $('#all').addEventListener('click', reset);
+    new ResizeObserver(() => { if (head) redraw(); }).observe(over);
+    addEventListener('beforeprint', () => { // paper has another width
+      for (const c of charts) if (c.plot) c.svg.setAttribute('viewBox', '0 0 ' + (LEFT + c.plot.width + RIGHT) + ' ' + (TOP + c.plot.height + BOTTOM));
+    });
+    addEventListener('afterprint', redraw);
+    embedded(start, grow, () => {
+      document.documentElement.classList.add('live');
+      redraw();
+    });
+  }
+})();
