@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -20,16 +20,21 @@ import (
 // ReportOptions are the options of `ergon report`.
 type ReportOptions struct {
 	Results string
-	// Run names the run, as history.Find takes it.
-	Run string
+	// Runs name the runs, as history.Find takes them. Only the page shows several.
+	Runs []string
 	// Format is a name of report.All. All asks JSON and CSV for the tree and the processes too.
 	Format string
 	All    bool
 	// Verbose asks the text for the whole summary and the settings of the machine.
 	Verbose bool
+	// Open writes the page into a new temporary file and opens it in a browser.
+	Open bool
 	// Given are factors that replace those of the run. Otherwise are used if the run has none.
 	Given, Otherwise datamodel.Factors
 }
+
+// page is the name of the format that shows charts, and several runs.
+const page = "html"
 
 func (p *program) reportCommand() *subcommand {
 	names := reportFormats()
@@ -37,12 +42,16 @@ func (p *program) reportCommand() *subcommand {
 	var of datamodel.Factors
 	factors := factorTable(&of)
 	return &subcommand{
-		name: "report", takes: aRun, example: "ergon report last -f markdown", usage: "show a run again", arguments: "[RUN]",
-		description: "RUN is a folder, a run id, its beginning or its end, or last (the default).",
-		options:     append(table{resultsOption(&o.Results), formatOption(&o.Format, names), allOption(&o.All), verboseOption(&o.Verbose)}, factors...),
-		run: func(ctx context.Context, words []string) (err error) {
-			if o.Run, err = oneRun("report", words); err != nil {
-				return err
+		name: "report", takes: aRun, example: "ergon report last -f html --open", usage: "show a run again", arguments: "[RUN]...",
+		description: "RUN is a folder, a run id, its beginning or its end, or last (the default). -f html shows several runs over each other.",
+		options: append(table{
+			resultsOption(&o.Results), formatOption(&o.Format, names), allOption(&o.All), verboseOption(&o.Verbose),
+			{name: "open", scope: once, usage: "open the page (-f html) in a browser", value: toggle{&o.Open}},
+		}, factors...),
+		run: func(ctx context.Context, words []string) error {
+			o.Runs = words
+			if len(words) > 1 && o.Format != page && !o.Open {
+				return misused("report", "report: one run at a time, not %d: -f html shows several", len(words))
 			}
 			o.Given, o.Otherwise = splitFactors(factors, of)
 			return p.report(ctx, o)
@@ -50,22 +59,83 @@ func (p *program) reportCommand() *subcommand {
 	}
 }
 
-// report prints a run that was kept.
-func (p *program) report(_ context.Context, o ReportOptions) error {
-	as := format(o.Format)
-	dir, err := p.history(o.Results).Find(o.Run)
+// report prints runs that were kept.
+func (p *program) report(ctx context.Context, o ReportOptions) error {
+	if len(o.Runs) == 0 {
+		o.Runs = []string{store.Last}
+	}
+	var runs []report.Shown
+	for _, name := range o.Runs {
+		one, err := p.shown(o.Results, name, o.Open || o.Format == page)
+		if err != nil {
+			return err
+		}
+		one.Run.Factors = o.Given.Over(one.Run.Factors).Over(o.Otherwise)
+		runs = append(runs, one)
+	}
+	switch {
+	case o.Open:
+		return p.browse(ctx, runs)
+	case o.Format == page:
+		return report.WritePage(p.out, runs)
+	}
+	options := reportOptions(p.out.File())
+	options.Results, options.Again, options.Processes, options.Setup = runs[0].Results, again(runs[0].Results, runs[0].Run), true, true
+	options.All, options.Verbose = o.All, o.Verbose
+	return format(o.Format).Write(p.out.Styled(), runs[0].Result, options)
+}
+
+// shown loads a run that was kept, with its courses if charts is true.
+func (p *program) shown(results, name string, charts bool) (report.Shown, error) {
+	dir, err := p.history(results).Find(name)
 	if err != nil {
-		return err
+		return report.Shown{}, err
 	}
 	result, err := store.Load(dir)
 	if err != nil {
-		return fmt.Errorf("run %s: %w%s", store.IDOf(dir), err, wayOut(dir))
+		return report.Shown{}, fmt.Errorf("run %s: %w%s", shortest(dir), err, wayOut(dir))
 	}
-	result.Run.Factors = o.Given.Over(result.Run.Factors).Over(o.Otherwise)
-	options := reportOptions(p.out.File())
-	options.Results, options.Again, options.Processes, options.Setup = shortest(dir), again(dir, result.Run), true, true
-	options.All, options.Verbose = o.All, o.Verbose
-	return as.Write(p.out.Styled(), result, options)
+	if charts {
+		if result.Charts, err = store.LoadCharts(dir); err != nil {
+			return report.Shown{}, fmt.Errorf("run %s: %w", shortest(dir), err)
+		}
+	}
+	return report.Shown{Result: result, Results: shortest(dir)}, nil
+}
+
+// browse writes the page of the runs into a temporary file and opens it in a browser.
+func (p *program) browse(ctx context.Context, runs []report.Shown) (err error) {
+	f, err := os.CreateTemp("", "ergon-"+report.ShortID(runs[0].Run)+"-*.html")
+	if err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	err = report.WritePage(f, runs)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("open %s: %w", f.Name(), errors.Join(err, os.Remove(f.Name())))
+	}
+	fmt.Fprintln(p.out, f.Name())
+	for _, words := range browsers() {
+		program, err := exec.LookPath(words[0])
+		if err != nil {
+			continue
+		}
+		cmd := exec.CommandContext(ctx, program, append(words[1:], f.Name())...)
+		cmd.Stdin, cmd.Stderr = os.Stdin, p.err.File()
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("open %s: %s: %w", f.Name(), words[0], err)
+		}
+		return nil
+	}
+	return fmt.Errorf("open %s: no browser found (set BROWSER, or open the file yourself)", f.Name())
+}
+
+// browsers lists the commands that open a file in a browser, the best first.
+func browsers() [][]string {
+	var all [][]string
+	if named := os.Getenv("BROWSER"); named != "" {
+		all = append(all, strings.Fields(named))
+	}
+	return append(all, []string{"xdg-open"}, []string{"open"}, []string{"rundll32", "url.dll,FileProtocolHandler"})
 }
 
 func reportFormats() []string {
@@ -121,10 +191,7 @@ func (p *program) history(results string) history.History {
 
 // wayOut says what to do about a run that cannot be loaded; empty if there is nothing to do.
 func wayOut(dir string) string {
-	switch run, err := store.LoadManifest(dir); {
-	case errors.Is(err, fs.ErrNotExist):
-		return ": its ergon was killed early, or files were removed (`ergon recover` clears what is left)"
-	case err == nil && run.Outcome == datamodel.Unfinished:
+	if run, err := store.LoadManifest(dir); err == nil && run.Outcome == datamodel.Unfinished {
 		return fmt.Sprintf(": the run was not finished; `ergon recover %s` recovers what it can", run.ID)
 	}
 	return ""
