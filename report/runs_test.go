@@ -57,11 +57,9 @@ func TestRuns(t *testing.T) {
 		"broken unreadable p manifest.json is damaged, and that is told in a text longer than a line",
 	} {
 		line := strings.Join(strings.Fields(whole[i]), " ")
-		for _, word := range strings.Split(words, "  ") {
-			for _, w := range strings.Fields(word) {
-				if !strings.Contains(line, w) {
-					t.Errorf("%q lacks %q", whole[i], w)
-				}
+		for word := range strings.FieldsSeq(words) {
+			if !strings.Contains(line, word) {
+				t.Errorf("%q lacks %q", whole[i], word)
 			}
 		}
 		if strings.Contains(whole[i], "…") {

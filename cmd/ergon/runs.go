@@ -81,7 +81,7 @@ func (p *program) confirm(subcommand, question string) error {
 	}
 	fmt.Fprintf(p.err, "ergon: %s? [y/N] ", question)
 	answer, err := bufio.NewReader(p.in).ReadString('\n')
-	if err != nil && err != io.EOF { //nolint:errorlint // as bufio returns it
+	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	switch strings.ToLower(strings.TrimSpace(answer)) {

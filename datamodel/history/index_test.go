@@ -81,6 +81,13 @@ func listAt(h History, dirs []string, now time.Time) ([]Entry, int64) {
 	return entries, x.fresh.Load()
 }
 
+// sameList compares lists. Errors are the same if they say the same.
+func sameList(a, b []Entry) bool {
+	return slices.EqualFunc(a, b, func(x, y Entry) bool {
+		return x.Dir == y.Dir && fmt.Sprint(x.Err) == fmt.Sprint(y.Err) && slices.Equal(x.Tags, y.Tags) && reflect.DeepEqual(x.Run, y.Run)
+	})
+}
+
 func indexPath(t *testing.T, h History) string {
 	t.Helper()
 	name, ok := h.indexName()
@@ -103,7 +110,7 @@ func TestIndex(t *testing.T) {
 	for i, dir := range dirs {
 		plain[i] = read(dir)
 	}
-	if entries, n := listAt(h, dirs, time.Now()); n != int64(len(dirs)) || !reflect.DeepEqual(entries, plain) {
+	if entries, n := listAt(h, dirs, time.Now()); n != int64(len(dirs)) || !sameList(entries, plain) {
 		t.Fatalf("the first list read %d manifests", n)
 	}
 	if _, n := listAt(h, dirs, later); n != int64(len(dirs)) {
@@ -113,7 +120,7 @@ func TestIndex(t *testing.T) {
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v: others may read the index", info.Mode(), err)
 	}
-	if entries, n := listAt(h, dirs, later); n != 0 || !reflect.DeepEqual(entries, plain) {
+	if entries, n := listAt(h, dirs, later); n != 0 || !sameList(entries, plain) {
 		t.Errorf("the list with an index read %d manifests", n)
 	}
 	// A list that starts anew agrees, and so does a search by the commit.
@@ -145,7 +152,7 @@ func TestIndexIsNeverWrong(t *testing.T) {
 		for i, dir := range dirs {
 			want[i] = read(dir)
 		}
-		if got := list(t, h); !reflect.DeepEqual(got, newestFirst(want)) {
+		if got := list(t, h); !sameList(got, newestFirst(want)) {
 			t.Errorf("%s: the list is wrong", what)
 		}
 	}
