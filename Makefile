@@ -16,7 +16,7 @@ CONCURRENT = $(shell grep -rlE '^[[:space:]]*go [a-z]' --include='*.go' --exclud
 # The systems for which NOTICES.md names the modules.
 SYSTEMS = linux darwin freebsd windows
 
-.PHONY: help build check test race lint fmt vet cover bench fuzz cross ci notices fmt-check tidy-check short readers no-skips
+.PHONY: help build dist dist-test man check test race lint fmt vet cover bench fuzz cross ci notices engines fmt-check tidy-check short readers no-skips
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -30,6 +30,16 @@ build: ## bin/ergon
 	$(GO) build -trimpath -tags $(TAGS) -o bin/.linked ./cmd/ergon
 	@cp bin/.linked bin/ergon && rm bin/.linked # the page cache keeps a copy in smaller pieces: 15 MB resident instead of 20
 	@test "$$($(GO) env CGO_ENABLED)" = 1 || echo 'built without cgo: `bin/ergon version` says what this build lacks'
+
+dist: bin/nfpm ## bin/dist: the files of a release (a C compiler for the other processor adds its program with cgo)
+	$(GO) run ./internal/dist -nfpm bin/nfpm -out bin/dist
+
+bin/nfpm: tools/nfpm.mod
+	@mkdir -p bin
+	$(GO) build -modfile=tools/nfpm.mod -o $@ github.com/goreleaser/nfpm/v2/cmd/nfpm
+
+dist-test: dist ## what make dist has made is installed, run and removed
+	ERGON_DIST=$(CURDIR)/bin/dist ERGON_NFPM=$(CURDIR)/bin/nfpm $(TEST) -count=1 -v ./internal/dist
 
 check: fmt-check vet lint short ## format, vet, lint and the short tests: for every change, in less than a minute
 
@@ -56,13 +66,16 @@ bench: ## all benchmarks, and the program against other tools: bin/bench.json
 	@mkdir -p bin
 	$(GO) run ./internal/bench -huge -json bin/bench.json
 
+man: ## the manual pages: bin/man
+	$(GO) run -tags $(TAGS) ./cmd/ergon help --man bin/man
+
 fuzz: ## every fuzz target for FUZZTIME (30s), one after another
 	@grep -rHoE '^func Fuzz[A-Za-z0-9_]+' --include='*_test.go' --exclude-dir='.?*' . | sort | while IFS=: read -r file name; do \
 		echo "$$file $${name#func }"; $(TEST) -run '^$$' -fuzz "^$${name#func }$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 5x "$${file%/*}" </dev/null || exit 1; done
 
 cross: ## vet, tests included, and build for the other systems and for Linux, all without cgo
 	@for t in $(TARGETS); do echo "cross $$t"; export GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0; \
-		$(GO) vet -tags $(TAGS) ./... && $(GO) build -tags $(TAGS) -o /dev/null ./cmd/ergon || exit 1; done
+		$(GO) vet -tags $(TAGS) ./... && $(GO) build -trimpath -tags $(TAGS) -o /dev/null ./cmd/ergon || exit 1; done
 
 notices: ## NOTICES.md: the licences of all modules in the program
 	@mkdir -p bin && $(GO) build -modfile=tools/licenses.mod -o bin/go-licenses github.com/google/go-licenses
@@ -71,6 +84,9 @@ notices: ## NOTICES.md: the licences of all modules in the program
 	for s in $(SYSTEMS); do GOOS=$$s GOFLAGS=-tags=$(TAGS) GOROOT=$$($(GO) env GOROOT) bin/go-licenses report ./cmd/ergon \
 		--ignore github.com/ergon-energy/ergon --template tools/notices.tpl 2>bin/notices.log || { cat bin/notices.log >&2; exit 1; }; \
 	done | awk '/^## / {skip = seen[$$0]++} !skip'; } >bin/NOTICES.md && mv bin/NOTICES.md NOTICES.md
+
+engines: .engines/ready ## Spark reads our files; it is large, so make test leaves it out
+	@if test -e $<; then ERGON_TEST_SPARK=$(CURDIR)/.engines/bin/python $(TEST) -count=1 -run Spark ./internal/readers; fi
 
 ci: export ERGON_TEST_SKIPS := $(CURDIR)/bin/skips
 ci: no-skips fmt-check tidy-check lint cross build test race ## everything that must pass before a change is merged
@@ -104,3 +120,13 @@ readers: $(if $(wildcard testdata/readers/requirements.txt),.venv/ready .node/re
 .node/ready: testdata/readers/package-lock.json
 	@if mkdir -p .node && cp testdata/readers/package.json $< .node && npm ci --prefix .node --ignore-scripts --no-audit --no-fund --silent && touch $@; then :; \
 	else rm -rf .node; echo 'readers: no Node.js environment (apt-get install npm): their tests are skipped'; test -z "$$CI"; fi
+
+# Only one line tells why Spark is left out, also if CI is set: there need not be a network. pip keeps what it has fetched.
+.engines/ready: testdata/readers/spark.txt
+	@mkdir -p bin; java=$$(java -version 2>&1 | sed -n '1s/[^"]*"\([0-9]*\).*/\1/p'); \
+	if test "$${java:-0}" -lt 17; then why='no Java 17 or later (apt-get install default-jre-headless)'; \
+	elif ! python3 -m venv .engines >bin/engines.log 2>&1; then why='no Python environment (apt-get install python3-venv)'; \
+	elif ! timeout 170 .engines/bin/python -m pip install -q --disable-pip-version-check --retries 1 -r $< >>bin/engines.log 2>&1; then \
+		why="pip could not install it: $$(tail -n 1 bin/engines.log)"; \
+	else why=; touch $@; fi; \
+	if test -n "$$why"; then rm -rf .engines; echo "engines: Spark is skipped: $$why"; fi

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/internal/screen"
 )
 
 // writeCSV writes one row for each metric of the summary. With Options.All it writes one for each metric of each node instead, and
@@ -51,13 +52,7 @@ func writeCSV(w io.Writer, r datamodel.Result, o Options) error {
 }
 
 // harmless returns a text as a cell that no spreadsheet takes for a formula: names of commands and devices are somebody else's (CWE-1236).
-func harmless(text string) string {
-	text = printable(text)
-	if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
-		return "'" + text
-	}
-	return text
-}
+func harmless(text string) string { return screen.Cell(text) }
 
 // walk calls f for n and all its descendants, parents first. The path is the names joined by '/'. A '/' within a name
 // becomes '|'.

@@ -87,7 +87,7 @@ func TestLauncher(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		if _, err := s.Round(t.Context(), []string{"true"}); err != nil {
+		if _, err := s.Round(t.Context(), launch.Command{Argv: []string{"true"}}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -21,8 +21,8 @@ import (
 // round is the state of the measurement of one command.
 type round struct {
 	*Session
-	command []string      // what is executed; run.Command is what is told of it
-	target  launch.Target // the command; nil until its process exists
+	command launch.Command // what is executed; run.Command is what is told of it
+	target  launch.Target  // the command; nil until its process exists
 	run     datamodel.Run
 	// unit names the cgroup. It is new in each round, even if the caller chose the run's id.
 	unit     string
@@ -43,7 +43,7 @@ type round struct {
 	noTape    error                     // why the tape was not written
 }
 
-func newRound(s *Session, command []string) *round {
+func newRound(s *Session, command launch.Command) *round {
 	now := time.Now().UTC() // not in the zone that TZ gives the command
 	o := &round{Session: s, group: &cgroup.Group{}, unit: newID(now)}
 	o.run = datamodel.Run{
@@ -55,12 +55,15 @@ func newRound(s *Session, command []string) *round {
 		o.run.ID = o.ID
 	}
 	o.command = command
-	told := cmdline.Mask(command) // before anything is stored
+	o.command.User, o.command.Env = o.User, o.Env
+	told := cmdline.Mask(command.Argv) // before anything is stored
 	if o.NoArguments {
 		told = told[:min(1, len(told))]
 	}
 	o.run.SetCommand(told)
-	o.run.Folder, _ = os.Getwd()
+	if o.run.Folder = command.Dir; command.Dir == "" {
+		o.run.Folder, _ = os.Getwd()
+	}
 	config := o.Config
 	config.Setup.Runner, config.Setup.Parent = os.Getpid(), o.parent()
 	config.Setup.Dirs = append([]string{o.run.Folder}, config.Setup.Dirs...)
@@ -137,6 +140,9 @@ func (o *round) setup(ctx context.Context) error {
 	if err = errors.Join(err, <-held); err != nil {
 		return err
 	}
+	if o.OnKept != nil && o.folder.run != nil {
+		o.OnKept(o.run.ID)
+	}
 	switch {
 	case o.readings.engine == nil: // the sampler writes from the beginning
 		err = o.noteFolder()
@@ -196,7 +202,7 @@ func (o *round) hold() error {
 		o.group = group
 	}
 	for {
-		c := launch.Command{Argv: o.command, User: o.User, Env: o.Env}
+		c := o.command
 		for _, f := range o.group.Folders() {
 			c.Groups = append(c.Groups, launch.Group(f))
 		}

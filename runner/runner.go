@@ -77,6 +77,8 @@ type Options struct {
 	// Storage lists what takes writes besides the disks. It is called after the command if it wrote much. Nil means that
 	// nobody knows.
 	Storage func() sensors.Storage
+	// OnKept receives the run's id once its folder is made, before the command starts. It may be nil.
+	OnKept func(id string)
 	// OnStatus receives the current figures once a second, from the time the sampler joins until the target ends. It may
 	// be nil.
 	OnStatus func(elapsed time.Duration, now datamodel.Now)
@@ -132,9 +134,10 @@ func Open(o Options) (*Session, error) {
 	return s, nil
 }
 
-// Round measures a command. A *SetupError means that the target was not started. Any other error says why the result
+// Round measures a command, with its own folder and files if it has them. Its user, environment and cgroups are the session's.
+// A *SetupError means that the target was not started. Any other error says why the result
 // could not be made or kept; the report then has what is known. If ctx is done, the target is asked to end.
-func (s *Session) Round(ctx context.Context, command []string) (Report, error) {
+func (s *Session) Round(ctx context.Context, command launch.Command) (Report, error) {
 	if s.machine.state == Ready { // in the previous round, a signal came before the command started
 		return Report{}, &SetupError{errors.New("ergon was asked to end")}
 	}
@@ -157,5 +160,5 @@ func Run(ctx context.Context, o Options, command []string) (Report, error) {
 	}
 	defer s.Close()
 	s.single = true
-	return s.Round(ctx, command)
+	return s.Round(ctx, launch.Command{Argv: command})
 }

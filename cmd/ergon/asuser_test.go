@@ -267,7 +267,7 @@ func TestResultsBelong(t *testing.T) {
 					t.Errorf("%s: %q", name, got)
 				}
 			}
-			if got, _ := owners(filepath.Join(at, "ergon-results")); !slices.Equal(got, slices.Concat(want, []string{"drwxr-xr-x " + c.want})) {
+			if got, _ := owners(filepath.Join(at, "ergon-results")); !slices.Equal(got, []string{want[0], "-rw-r--r-- " + c.want, want[1], "drwxr-xr-x " + c.want}) {
 				t.Errorf("the folders above: %q", got)
 			}
 		})

@@ -29,11 +29,15 @@ type exportFormat struct {
 	write  func(w io.Writer, dir string) error
 }
 
+// jsonl is the name of the format with an object a line.
+const jsonl = "jsonl"
+
 // exportFormats lists the formats. All have the columns of samples.parquet: host, sensor, time, elapsed, value.
 func exportFormats() []exportFormat {
 	return []exportFormat{
 		{"csv", false, exportCSV},
 		{"json", false, exportJSON},
+		{jsonl, false, exportJSONLines},
 		{"arrow", true, store.ExportArrow},
 		{"parquet", true, exportParquet},
 	}
@@ -56,6 +60,8 @@ type ExportOptions struct {
 	Format string
 	// To is the file to write; empty is stdout.
 	To string
+	// Follow writes the readings of a run while it goes on.
+	Follow bool
 }
 
 func (p *program) exportCommand() *subcommand {
@@ -66,6 +72,7 @@ func (p *program) exportCommand() *subcommand {
 			resultsOption(&o.Results),
 			formatOption(&o.Format, exportNames()),
 			{name: "to", usage: "write to `FILE`, not to stdout", value: required{&o.To, "file"}},
+			{name: "follow", usage: "while the run goes on, write each reading as it arrives, in csv or jsonl; end with the run", value: toggle{&o.Follow}},
 		},
 		run: func(ctx context.Context, words []string) (err error) {
 			if o.Run, err = oneRun("export", words); err != nil {
@@ -77,11 +84,17 @@ func (p *program) exportCommand() *subcommand {
 }
 
 // export writes all readings of a run in one format.
-func (p *program) export(_ context.Context, o ExportOptions) error {
+func (p *program) export(ctx context.Context, o ExportOptions) error {
 	f := exportFormats()[slices.Index(exportNames(), o.Format)]
 	dir, err := p.history(o.Results).Find(o.Run)
 	if err != nil {
 		return err
+	}
+	switch {
+	case o.Follow && o.Format != "csv" && o.Format != jsonl:
+		return &usage{fmt.Errorf("export: --follow writes csv or jsonl, not %s", o.Format)}
+	case o.Follow:
+		return p.follow(ctx, o, dir)
 	}
 	if err := measured(dir); err != nil {
 		return err
@@ -97,7 +110,7 @@ func (p *program) export(_ context.Context, o ExportOptions) error {
 		err = f.write(p.out, dir)
 	}
 	if err != nil {
-		return fmt.Errorf("export run %s: %w%s", shortest(dir), err, wayOut(dir))
+		return fmt.Errorf("export run %s: %w%s", store.IDOf(dir), err, wayOut(dir))
 	}
 	return nil
 }
@@ -174,6 +187,15 @@ func exportJSON(w io.Writer, dir string) error {
 	}
 	_, _ = out.WriteString("\n]\n")
 	return out.Flush()
+}
+
+// exportJSONLines writes one object a line.
+func exportJSONLines(w io.Writer, dir string) error {
+	out, err := newJSONLines(w)
+	if err != nil {
+		return err
+	}
+	return (&follower{lines: out}).rest(dir)
 }
 
 // exportParquet copies the file, after a look whether it can be read.

@@ -16,10 +16,25 @@ const (
 	helpColumn = 26
 )
 
+// HelpOptions are the options of `ergon help`.
+type HelpOptions struct {
+	// Man is a folder that the manual pages are written to; empty writes none.
+	Man string
+}
+
 func (p *program) helpCommand() *subcommand {
-	return &subcommand{
+	var o HelpOptions
+	c := &subcommand{
 		name: "help", takes: aSubcommand, usage: "show this help, or the help of a subcommand", arguments: "[SUBCOMMAND]", example: "ergon help report",
+		options: table{{name: "man", scope: once, usage: "write the manual pages to this `DIR` instead: ergon.1, and ergon-NAME.1 for each subcommand", value: required{&o.Man, "folder"}}},
 	}
+	c.run = func(_ context.Context, words []string) error {
+		if len(words) > 0 {
+			return misused("help", "help: --man writes all pages: leave out %q", words[0])
+		}
+		return p.man(o)
+	}
+	return c
 }
 
 // cli runs what urfave/cli does for us: it dispatches to the help, the version, and all subcommands except those that measure. The
@@ -70,7 +85,7 @@ func (p *program) app(l line) *cli.App {
 				return sub.run(c.Context, c.Args().Slice())
 			},
 		}
-		if sub.name == "help" {
+		if sub.name == "help" && len(l.options.settings) == 0 {
 			c.Action = showHelp
 		}
 		app.Commands = append(app.Commands, c)
@@ -104,10 +119,16 @@ const introduction = `ergon tells what a command cost: energy, CPU, memory, disk
 ergon --help lists all options and subcommands.
 `
 
+// purpose says in half a sentence what ergon does; example is a call of it.
+const (
+	purpose = "tells what a command cost: energy, CPU, memory, disk, network, GPU"
+	example = "ergon --project nightly --timeout 10m make -j8 test"
+)
+
 // overview returns the help of ergon.
 func overview(commands []*subcommand) string {
 	var b strings.Builder
-	b.WriteString(`ergon tells what a command cost: energy, CPU, memory, disk, network, GPU.
+	b.WriteString("ergon " + purpose + `.
 
 Usage: ergon [OPTIONS] [--] COMMAND [ARG...]
        ergon SUBCOMMAND [OPTIONS] [ARG...]
@@ -118,7 +139,7 @@ Subcommands (ergon help SUBCOMMAND has more):
 		entry(&b, c.name, c.usage)
 	}
 	b.WriteString(named(commands, "run").options.help())
-	b.WriteString("\nExample: ergon --project nightly --timeout 10m make -j8 test\n")
+	b.WriteString("\nExample: " + example + "\n")
 	return b.String()
 }
 
@@ -151,10 +172,15 @@ func (c *subcommand) help(words []*subcommand) string {
 	return b.String()
 }
 
+// groups lists the headings in their order.
+func groups() []group {
+	return []group{ungrouped, forCommand, forSummary, forResults, forReadings, forEnergy, forPrivacy, forSettings}
+}
+
 // help returns the options in their groups.
 func (t table) help() string {
 	var b strings.Builder
-	for _, g := range []group{ungrouped, forCommand, forSummary, forResults, forReadings, forEnergy, forPrivacy, forSettings} {
+	for _, g := range groups() {
 		heading := fmt.Sprintf("\n%s:\n", g)
 		for _, o := range t {
 			if o.group == g {

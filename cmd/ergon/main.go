@@ -15,6 +15,7 @@ import (
 
 	"github.com/ergon-energy/ergon/backend"
 	"github.com/ergon-energy/ergon/cmd/ergon/prelaunch"
+	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/nearest"
 	"github.com/ergon-energy/ergon/internal/screen"
@@ -39,6 +40,8 @@ type program struct {
 	launcher runner.Launcher
 	// configFile is the settings file that --config or ERGON_CONFIG names.
 	configFile string
+	// held is the name that this ergon holds until it ends; nil without --exclusive.
+	held *store.Exclusive
 	// aside holds NAME=VALUE of variables that the caller has set for the command. This process does not have them.
 	aside []string
 }
@@ -70,6 +73,9 @@ func run(ctx context.Context, argv []string, std stdio, backends []sensors.Backe
 	// The heap of a long run is collected sooner. A start that takes some milliseconds does not pay for the call.
 	defer time.AfterFunc(time.Second, func() { debug.SetMemoryLimit(muchMemory) }).Stop()
 	code, signal := p.exit(p.dispatch(ctx, argv))
+	if p.held != nil {
+		_ = p.held.Release() // if it stays, no lock is on it once this process and the launcher have ended
+	}
 	_ = p.launcher.Close()
 	std.out.Flush()
 	std.err.Flush()
@@ -86,7 +92,7 @@ func run(ctx context.Context, argv []string, std stdio, backends []sensors.Backe
 func (p *program) commands() []*subcommand {
 	list := []*subcommand{
 		p.runCommand(), p.recordCommand(), p.sensorsCommand(), p.doctorCommand(), p.reportCommand(), p.plotCommand(), p.lsCommand("ls"), p.runsCommand(), p.exportCommand(),
-		p.recoverCommand(), p.configCommand(), p.initCommand(), p.completionCommand(), p.versionCommand(), p.helpCommand(),
+		p.recoverCommand(), p.configCommand(), p.initCommand(), p.completionCommand(), p.versionCommand(),
 		p.lsCommand("runs ls"), p.showCommand(), p.tagCommand(), p.rmCommand(), p.pruneCommand(),
 	}
 	for _, c := range list {
@@ -94,7 +100,7 @@ func (p *program) commands() []*subcommand {
 			c.options = append(c.options, configOption(&p.configFile))
 		}
 	}
-	return list
+	return append(list, p.helpCommand()) // it needs no settings file
 }
 
 // dispatch parses the command line and runs the subcommand. A command is measured without cli, whose start takes 0.5 ms.

@@ -89,6 +89,7 @@ func (p *program) leave(o RunOptions, err error) bool {
 	for _, limit := range []error{syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE, syscall.EFBIG} {
 		if errors.Is(err, limit) {
 			first.Unmeasured(strings.ReplaceAll(err.Error(), "\n", "; "))
+			p.held = nil // the launcher holds the name until the command has ended
 			return true
 		}
 	}

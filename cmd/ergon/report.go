@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,8 +34,8 @@ type ReportOptions struct {
 	Given, Otherwise datamodel.Factors
 }
 
-// page is the name of the format that shows charts, and several runs.
-const page = "html"
+// pageFormat is the name of the format that shows charts, and several runs.
+const pageFormat = "html"
 
 func (p *program) reportCommand() *subcommand {
 	names := reportFormats()
@@ -50,7 +51,7 @@ func (p *program) reportCommand() *subcommand {
 		}, factors...),
 		run: func(ctx context.Context, words []string) error {
 			o.Runs = words
-			if len(words) > 1 && o.Format != page && !o.Open {
+			if len(words) > 1 && o.Format != pageFormat && !o.Open {
 				return misused("report", "report: one run at a time, not %d: -f html shows several", len(words))
 			}
 			o.Given, o.Otherwise = splitFactors(factors, of)
@@ -66,7 +67,7 @@ func (p *program) report(ctx context.Context, o ReportOptions) error {
 	}
 	var runs []report.Shown
 	for _, name := range o.Runs {
-		one, err := p.shown(o.Results, name, o.Open || o.Format == page)
+		one, err := p.shown(o.Results, name, o.Open || o.Format == pageFormat)
 		if err != nil {
 			return err
 		}
@@ -76,7 +77,7 @@ func (p *program) report(ctx context.Context, o ReportOptions) error {
 	switch {
 	case o.Open:
 		return p.browse(ctx, runs)
-	case o.Format == page:
+	case o.Format == pageFormat:
 		return report.WritePage(p.out, runs)
 	}
 	options := reportOptions(p.out.File())
@@ -93,7 +94,7 @@ func (p *program) shown(results, name string, charts bool) (report.Shown, error)
 	}
 	result, err := store.Load(dir)
 	if err != nil {
-		return report.Shown{}, fmt.Errorf("run %s: %w%s", shortest(dir), err, wayOut(dir))
+		return report.Shown{}, fmt.Errorf("run %s: %w%s", store.IDOf(dir), err, wayOut(dir))
 	}
 	if charts {
 		if result.Charts, err = store.LoadCharts(dir); err != nil {
@@ -191,7 +192,10 @@ func (p *program) history(results string) history.History {
 
 // wayOut says what to do about a run that cannot be loaded; empty if there is nothing to do.
 func wayOut(dir string) string {
-	if run, err := store.LoadManifest(dir); err == nil && run.Outcome == datamodel.Unfinished {
+	switch run, err := store.LoadManifest(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return ": its ergon was killed early, or files were removed (`ergon recover` clears what is left)"
+	case err == nil && run.Outcome == datamodel.Unfinished:
 		return fmt.Sprintf(": the run was not finished; `ergon recover %s` recovers what it can", run.ID)
 	}
 	return ""

@@ -47,6 +47,8 @@ type RunOptions struct {
 	Factors datamodel.Factors
 	// Timeout ends the command; 0 does not.
 	Timeout time.Duration
+	// Exclusive is a name that only one ergon of this user may hold at a time; empty is none.
+	Exclusive string
 	// Off executes the command and does nothing else.
 	Off bool
 	// Replay is a tape. If it is set, the result is made from it and no command is measured.
@@ -115,6 +117,10 @@ func (o *RunOptions) table(backends []sensors.Backend) table {
 			usage: "also estimate the CPUs' energy from their rated power and load; works without a sensor, but is far less sure",
 		},
 		{
+			name: "exclusive", group: forCommand, scope: once, value: exclusive{&o.Exclusive},
+			usage: "one at a time: exit with 125 if another ergon of yours on this machine holds this `NAME`; --off takes no name",
+		},
+		{
 			name: "off", group: forCommand, scope: once, value: toggle{&o.Off},
 			usage: "execute the command and measure nothing; ERGON=off does the same",
 		},
@@ -169,6 +175,10 @@ func (p *program) measure(ctx context.Context, o *RunOptions, tape runner.Tape) 
 	}
 	if o.IDFile != "" && o.NoSave {
 		return runner.Report{}, &usage{errors.New("--id-file: a run that is not kept has no id (leave out --no-save)")}
+	}
+	// Before anything is written: a second instance must not touch the files of the first.
+	if err := p.takeExclusive(o.Exclusive); err != nil {
+		return runner.Report{}, &usage{fmt.Errorf("--exclusive: %w", err)}
 	}
 	o.as = as
 	if err := o.open(); err != nil {

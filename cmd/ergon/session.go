@@ -51,6 +51,7 @@ func (p *program) runner(ctx context.Context, o RunOptions, results string, tape
 			Duration: o.Baseline.Duration, Both: o.Baseline.Both, Sampler: p.spawnSampler, OnWait: show.idle,
 		},
 		Unread:  o.unread(),
+		OnKept:  p.noteHeld(),
 		Host:    func() datamodel.HostInfo { return backend.Describe(config.Setup) },
 		Storage: func() sensors.Storage { return backend.Storage(config.Setup) },
 		Complete: func(h *datamodel.HostInfo, wall time.Duration) {

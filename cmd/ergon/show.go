@@ -45,7 +45,7 @@ func (p *program) show(_ context.Context, o ShowOptions) error {
 	}
 	e := h.Read(dir)
 	if e.Err != nil {
-		return fmt.Errorf("run %s: %w", shortest(dir), e.Err)
+		return fmt.Errorf("run %s: %w%s", e.Run.ID, e.Err, wayOut(dir))
 	}
 	if o.JSON {
 		return writeJSON(p.out, listedJSON(e))
@@ -71,7 +71,7 @@ func (p *program) show(_ context.Context, o ShowOptions) error {
 	}
 	result, err := store.Load(dir)
 	if err != nil {
-		return fmt.Errorf("run %s: %w%s", shortest(dir), err, wayOut(dir))
+		return fmt.Errorf("run %s: %w%s", run.ID, err, wayOut(dir))
 	}
 	fmt.Fprintln(p.out)
 	options := reportOptions(p.out.File())

@@ -310,6 +310,10 @@ func (f *Folder) Dead() bool {
 	return held && err == nil
 }
 
+// Alive reports whether another process has locked the folder. It holds the lock for a moment itself, but shared: two that ask
+// at the same time do not see each other. On a file system without locks nobody knows, and the answer is yes.
+func (f *Folder) Alive() bool { return f.taken() }
+
 // RemoveTemps removes the files that were not finished. The folder must be locked.
 func (f *Folder) RemoveTemps() error {
 	names, err := f.List()
@@ -477,7 +481,7 @@ func newRun(results, project, date, name string, a Access) (_ *Folder, err error
 	}
 	at, err := open(results)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err = makeAll(results, a.Owner); err == nil {
+		if err = makeResults(results, a.Owner); err == nil {
 			at, err = open(results)
 		}
 	}
@@ -532,28 +536,52 @@ func openUnnamed(path string) (*Folder, error) {
 	return f, err
 }
 
-// makeAll makes a folder that the caller has named, and those above it that are missing.
-func makeAll(path string, owner *Owner) error {
+// ignoreFile keeps a results folder out of a git repository. git reads it like any other file of this name.
+const (
+	ignoreFile = ".gitignore"
+	ignoreText = "# made by ergon with this folder: git ignores the results\n*\n"
+)
+
+// makeResults makes a results folder, those above it that are missing, and its .gitignore. A folder that exists is the
+// user's: ergon writes no .gitignore into it.
+func makeResults(path string, owner *Owner) error {
+	made, err := makeAll(path, owner)
+	if made == nil || err != nil {
+		return err
+	}
+	made.owner = owner
+	ignore, err := made.Create(ignoreFile)
+	if err != nil {
+		return errors.Join(err, made.Close())
+	}
+	_, err = ignore.WriteString(ignoreText)
+	return errors.Join(err, ignore.Close(), made.Close())
+}
+
+// makeAll makes a folder that the caller has named, and those above it that are missing. It returns nil if another run has
+// just made the folder.
+func makeAll(path string, owner *Owner) (*Folder, error) {
 	above := filepath.Dir(path)
 	at, err := OpenFolder(above)
 	if errors.Is(err, fs.ErrNotExist) && above != path {
-		if err = makeAll(above, owner); err == nil {
+		var made *Folder
+		if made, err = makeAll(above, owner); made != nil {
+			_ = made.Close() // nothing was written through it
+		}
+		if err == nil {
 			at, err = OpenFolder(above)
 		}
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = at.Close() }() // nothing was written through it
 	at.owner = owner
 	made, err := at.Make(filepath.Base(path))
-	if errors.Is(err, fs.ErrExist) { // another run has just made it
-		return nil
+	if errors.Is(err, fs.ErrExist) {
+		return nil, nil
 	}
-	if err != nil {
-		return err
-	}
-	return made.Close()
+	return made, err
 }
 
 // InResults reports whether a folder has the place of a run in a results folder: project=P/date=D/run=ID.

@@ -84,6 +84,9 @@ func (h handle) list() ([]string, error) {
 
 func (h handle) lock() (held bool, err error) { return false, nil }
 
+// taken returns true: these systems do not tell.
+func (h handle) taken() bool { return true }
+
 // sync does nothing: on Windows a folder cannot be opened for writing, and NTFS journals its names.
 func (h handle) sync() error { return nil }
 

@@ -132,6 +132,15 @@ func (h handle) lock() (held bool, err error) {
 	return err == nil, nil
 }
 
+// taken reports whether another process holds the lock, or nobody knows.
+func (h handle) taken() bool {
+	if again(func() error { return unix.Flock(h.fd(), unix.LOCK_SH|unix.LOCK_NB) }) != nil {
+		return true
+	}
+	_ = again(func() error { return unix.Flock(h.fd(), unix.LOCK_UN) }) // closing the folder would do it, too
+	return false
+}
+
 func (h handle) sync() error { return h.file.Sync() }
 
 func (h handle) close() error { return h.file.Close() }

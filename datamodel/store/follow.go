@@ -26,10 +26,13 @@ const (
 // hands out, in other pieces. What is not whole yet is waited for, also a part of a source that is not closed yet.
 // Sources may appear later.
 //
+// Each time that everything there is handed over, and more may come, Follow calls caughtUp, which may be nil. Its error ends
+// Follow.
+//
 // The end is told by Room.Save, which the runner calls when the last readings are written, or by the folder being
-// removed. A run whose ergon was killed never tells it. The error is that of ctx, or says which readings are damaged or
-// cut off.
-func Follow(ctx context.Context, spool *Folder, observe Observer) error {
+// removed. A run whose ergon was killed never tells it. The error is that of ctx or of caughtUp, or says which readings are
+// damaged or cut off.
+func Follow(ctx context.Context, spool *Folder, observe Observer, caughtUp func() error) error {
 	changes, err := watchFolder(spool.path)
 	if err != nil {
 		return fmt.Errorf("follow: %w", err)
@@ -40,6 +43,11 @@ func Follow(ctx context.Context, spool *Folder, observe Observer) error {
 	for {
 		if over, err := f.Poll(); over || err != nil {
 			return err
+		}
+		if caughtUp != nil {
+			if err := caughtUp(); err != nil {
+				return err
+			}
 		}
 		if err := changes.wait(ctx, followLimit); err != nil {
 			return err

@@ -98,7 +98,7 @@ func TestFollowWhileWritten(t *testing.T) {
 			if sensor == len(h.Sensors)-1 {
 				saw <- len(at)
 			}
-		})
+		}, nil)
 	}()
 	for _, source := range []string{"cpu", "rapl"} { // the second appears when the first is closed
 		s := create(t, dir, header(source, 2))
@@ -130,14 +130,14 @@ func TestFollowEnds(t *testing.T) {
 	if err := os.Remove(gone); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Follow(t.Context(), none, nil); !errors.Is(err, fs.ErrNotExist) {
+	if err := store.Follow(t.Context(), none, nil, nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no folder: %v", err)
 	}
 	dir := spoolFolder(t)
 	s := create(t, dir, header("cpu", 1))
 	fill(t, s, 1, 10, 10)
 	ctx, cancel := context.WithCancel(t.Context())
-	err := store.Follow(ctx, folderAt(dir), func(store.SpoolHeader, int, []time.Duration, []float64) { cancel() })
+	err := store.Follow(ctx, folderAt(dir), func(store.SpoolHeader, int, []time.Duration, []float64) { cancel() }, nil)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
@@ -148,9 +148,16 @@ func TestFollowEnds(t *testing.T) {
 		if err := os.RemoveAll(dir); err != nil {
 			t.Error(err)
 		}
-	})
+	}, nil)
 	if err != nil || len(got) != 1 {
 		t.Errorf("removed: %v, %v", err, got)
+	}
+	// Everything that is there is seen before caughtUp is called, and its error is the end.
+	dir, enough, got := spoolFolder(t), errors.New("enough"), log{}
+	fill(t, create(t, dir, header("cpu", 1)), 1, 10, 10)
+	err = store.Follow(t.Context(), folderAt(dir), got.observe, func() error { return enough })
+	if !errors.Is(err, enough) || len(got) != 1 {
+		t.Errorf("caught up: %v, %v", err, got)
 	}
 }
 
@@ -227,7 +234,7 @@ func TestFollowProperty(t *testing.T) {
 		sameLog(t, fmt.Sprintf("seed %d: early", seed), early, want)
 		sameLog(t, fmt.Sprintf("seed %d: late", seed), now, want)
 		all := log{}
-		if err := store.Follow(t.Context(), folderAt(dir), all.observe); err != nil {
+		if err := store.Follow(t.Context(), folderAt(dir), all.observe, nil); err != nil {
 			t.Fatal(err)
 		}
 		sameLog(t, fmt.Sprintf("seed %d: follow", seed), all, want)

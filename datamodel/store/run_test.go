@@ -323,3 +323,39 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// TestResultsIgnored makes results folders. One that ergon has made is ignored by git, one that was there is the user's.
+func TestResultsIgnored(t *testing.T) {
+	dir := t.TempDir()
+	made := filepath.Join(dir, "out", "results")
+	theirs := filepath.Join(dir, "theirs")
+	if err := os.Mkdir(theirs, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i, results := range []string{made, made, theirs} {
+		run, err := store.NewRun(results, "p", time.Now(), string(rune(48+i)), store.Access{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := run.Close(); err != nil {
+			t.Error(err)
+		}
+		if i == 0 { // what the user makes of it stays
+			text, err := os.ReadFile(filepath.Join(made, ".gitignore"))
+			if err != nil || !strings.HasSuffix(string(text), "\n*\n") {
+				t.Errorf("%q, %v", text, err)
+			}
+			if err := os.WriteFile(filepath.Join(made, ".gitignore"), []byte("own"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if text, err := os.ReadFile(filepath.Join(made, ".gitignore")); err != nil || string(text) != "own" {
+		t.Errorf("changed: %q, %v", text, err)
+	}
+	for _, other := range []string{theirs, filepath.Join(dir, "out")} {
+		if _, err := os.Stat(filepath.Join(other, ".gitignore")); err == nil {
+			t.Errorf("%s: a .gitignore in a folder that ergon has not made for results", other)
+		}
+	}
+}

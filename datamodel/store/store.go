@@ -43,8 +43,14 @@ const (
 // ErrForeign means that a file is not one of ergon's, or has a version that this ergon does not know.
 var ErrForeign = errors.New("not a file of this version of ergon")
 
-// ErrNewer means that a later version of ergon wrote a file.
-var ErrNewer = fmt.Errorf("a newer ergon wrote it (update ergon to read it): %w", ErrForeign)
+// ErrNewer means that a later version of ergon wrote a file. It is an ErrForeign too.
+var ErrNewer error = newerError{}
+
+type newerError struct{}
+
+func (newerError) Error() string { return "a newer ergon wrote it (update ergon to read it)" }
+
+func (newerError) Is(target error) bool { return target == ErrForeign }
 
 // replace lets fill write a file under a temporary name beside path. Once the content is on the disk it gives the file its
 // name, and makes the name durable. If anything fails, it removes the temporary file and returns a *fs.PathError with path.

@@ -15,6 +15,12 @@ import (
 	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
+// arrowJS is the code that reads an Arrow file with apache-arrow in Node.js.
+const arrowJS = `const { readFileSync } = require("node:fs");
+const { tableFromIPC } = require("apache-arrow");
+const table = tableFromIPC(readFileSync("run.arrow"));
+`
+
 // modules is the folder of the packages that `make readers` installs for Node.js.
 func modules(t *testing.T) string {
 	t.Helper()
@@ -28,41 +34,33 @@ func modules(t *testing.T) string {
 	return path
 }
 
+// found is what testdata/readers/sums.cjs has found in an Arrow file. Sums, First and Last are by sensor.
+type found struct {
+	Rows, Missing     int
+	Types             map[string]string
+	Sums, First, Last map[string]float64
+	Start             float64
+}
+
+// energy returns the rise of the counters that make up the energy of a made-up run, in J.
+func (f found) energy() float64 {
+	sum := 0.0
+	for _, counter := range []string{"rapl/package-0/energy", "rapl/dram/energy"} {
+		rise := f.Last[counter] - f.First[counter]
+		if rise < 0 {
+			rise += wrapAt
+		}
+		sum += rise
+	}
+	return sum
+}
+
 // TestArrowJS lets apache-arrow for JavaScript read what `ergon export -f arrow` writes of several runs.
 func TestArrowJS(t *testing.T) {
 	packages := modules(t)
-	runs := makeRuns(t, t.TempDir(), 3)
-	script, err := filepath.Abs("../../testdata/readers/sums.cjs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	args := []string{script}
-	for _, r := range runs {
-		var b bytes.Buffer
-		path := filepath.Join(t.TempDir(), "run.arrow")
-		if err := errors.Join(store.ExportArrow(&b, r.Dir), os.WriteFile(path, b.Bytes(), 0o600)); err != nil {
-			t.Fatal(err)
-		}
-		args = append(args, path)
-	}
-	cmd := exec.Command("node", args...)
-	cmd.Env = append(os.Environ(), "NODE_PATH="+packages)
-	var messages bytes.Buffer
-	cmd.Stderr = &messages
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v: %s", err, messages.String())
-	}
-	var all []struct {
-		Rows, Missing     int
-		Types             map[string]string
-		Sums, First, Last map[string]float64
-		Start             float64
-	}
-	if err := json.Unmarshal(out, &all); err != nil || len(all) != len(runs) {
-		t.Fatalf("%v: %s", err, out)
-	}
-	for i, r := range runs {
+	runs := makeRuns(t, t.TempDir(), 4)
+	for _, r := range runs[2:] {
+		f := readArrow(t, packages, r.Dir)
 		rows, missing, sums := 0, 0, make(map[string]float64)
 		for b, err := range store.Samples(r.Dir) {
 			if err != nil {
@@ -77,32 +75,49 @@ func TestArrowJS(t *testing.T) {
 				}
 			}
 		}
-		found := all[i]
-		if found.Rows != rows || found.Missing != missing || missing == 0 || len(found.Sums) != len(sums) {
+		if f.Rows != rows || f.Missing != missing || missing == 0 || len(f.Sums) != len(sums) {
 			t.Errorf("run %s: %d rows and %d missing values of %d sensors, want %d, %d and %d",
-				r.ID, found.Rows, found.Missing, len(found.Sums), rows, missing, len(sums))
+				r.ID, f.Rows, f.Missing, len(f.Sums), rows, missing, len(sums))
 		}
 		for sensor, want := range sums {
-			if !near(found.Sums[sensor], want) {
-				t.Errorf("run %s: the sum of %s is %v, want %v", r.ID, sensor, found.Sums[sensor], want)
+			if !near(f.Sums[sensor], want) {
+				t.Errorf("run %s: the sum of %s is %v, want %v", r.ID, sensor, f.Sums[sensor], want)
 			}
 		}
-		energy := 0.0
-		for _, counter := range []string{"rapl/package-0/energy", "rapl/dram/energy"} {
-			rise := found.Last[counter] - found.First[counter]
-			if rise < 0 {
-				rise += wrapAt
-			}
-			energy += rise
+		if want := r.Summary[datamodel.Energy]; !near(f.energy(), want) {
+			t.Errorf("run %s: the counters rose by %v J, but ergon reports %v J", r.ID, f.energy(), want)
 		}
-		if want := r.Summary[datamodel.Energy]; !near(energy, want) {
-			t.Errorf("run %s: the counters rose by %v J, but ergon reports %v J", r.ID, energy, want)
+		if want := float64(r.Start.UnixMilli()); math.Abs(f.Start-want) > 1 { // apache-arrow gives milliseconds
+			t.Errorf("run %s begins at %v, want %v", r.ID, f.Start, want)
 		}
-		if want := float64(r.Start.UnixMilli()); math.Abs(found.Start-want) > 1 { // apache-arrow gives milliseconds
-			t.Errorf("run %s begins at %v, want %v", r.ID, found.Start, want)
-		}
-		if found.Types["time"] != "Timestamp<MICROSECOND, UTC>" || found.Types["value"] != "Float64" {
-			t.Errorf("types %v", found.Types)
+		if f.Types["time"] != "Timestamp<MICROSECOND, UTC>" || f.Types["value"] != "Float64" {
+			t.Errorf("types %v", f.Types)
 		}
 	}
+}
+
+// readArrow exports a run and reads it with Node.js.
+func readArrow(t *testing.T, packages, run string) found {
+	t.Helper()
+	script, err := filepath.Abs("../../testdata/readers/sums.cjs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, err := json.Marshal(script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var export, messages bytes.Buffer
+	cmd := exec.Command("node", "-e", arrowJS+"console.log(JSON.stringify(require("+string(name)+")(table)))")
+	cmd.Dir, cmd.Stderr = t.TempDir(), &messages
+	cmd.Env = append(os.Environ(), "NODE_PATH="+packages)
+	if err := errors.Join(store.ExportArrow(&export, run), os.WriteFile(filepath.Join(cmd.Dir, "run.arrow"), export.Bytes(), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.Output()
+	var f found
+	if err := errors.Join(err, json.Unmarshal(out, &f)); err != nil {
+		t.Fatalf("%v: %s%s", err, out, messages.String())
+	}
+	return f
 }

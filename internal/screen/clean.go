@@ -38,6 +38,15 @@ func Clean(s string) string {
 	return b.String()
 }
 
+// Cell returns a text as Clean does, as a cell of a table that no spreadsheet takes for a formula (CWE-1236).
+func Cell(s string) string {
+	s = Clean(s)
+	if s != "" && strings.IndexByte("=+-@\t\r", s[0]) >= 0 {
+		return "'" + s
+	}
+	return s
+}
+
 // CleanJSON escapes, as \u, what encoding/json leaves as it is although it could control a terminal: DEL, the C1 controls,
 // and characters that change the direction of text. In JSON they occur only within strings.
 func CleanJSON(b []byte) []byte {

@@ -16,6 +16,7 @@ const (
 	Git       Part = "git"
 	Bash      Part = "bash"
 	Shells    Part = "bash, zsh and fish"
+	Manual    Part = "groff and mandoc"
 	Chromium  Part = "Chromium"
 	Root      Part = "root"
 	CgroupV1  Part = "cgroup v1 to write in"
@@ -24,6 +25,12 @@ const (
 	Quota     Part = "cgroup with a quota"
 	// NetworkNamespaces needs ip, and a kernel with the kind of interface that the test makes.
 	NetworkNamespaces Part = "network namespace with this kind of interface"
+	// CrossCompiler, Emulator and Packagers are for `make dist-test`. .ci/run installs them, too.
+	CrossCompiler Part = "C compiler for arm64"
+	Emulator      Part = "QEMU for arm64"
+	Packagers     Part = "tools for packages: rpm, lintian, podman and a static busybox"
+	// Containers is the right to run one.
+	Containers Part = "container that podman may run"
 	// FUSE is a file system that a process serves, and the right to mount it.
 	FUSE Part = "file system in user space (FUSE)"
 )

@@ -28,7 +28,7 @@ func here(part Part) bool {
 			_ = unix.Close(fd)
 		}
 		return err == nil
-	case Quota, NetworkNamespaces, FUSE: // unknown without trying
+	case Quota, NetworkNamespaces, FUSE, Containers: // unknown without trying
 		return false
 	default:
 		return true

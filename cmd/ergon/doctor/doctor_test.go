@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -314,12 +315,17 @@ func TestFixes(t *testing.T) {
 	}
 }
 
-// TestPowercapRule checks the text of the udev rule, because test machines may have no udev.
+// TestPowercapRule checks the text of the udev rule, because test machines may have no udev. The package ergon-powercap has the
+// same rule.
 func TestPowercapRule(t *testing.T) {
 	const want = `SUBSYSTEM=="powercap", ACTION=="add", TEST=="energy_uj", RUN+="/bin/chgrp ergon /sys%p/energy_uj", ` +
 		`RUN+="/bin/chmod g+r /sys%p/energy_uj"` + "\n"
 	if f := fix(fixPowercap); len(f.Files) != 1 || f.Files[0].Content != want || len(f.Or) != 2 {
 		t.Errorf("%+v", f)
+	}
+	packaged, err := os.ReadFile("../../../packaging/70-ergon-powercap.rules")
+	if err != nil || string(packaged) != want {
+		t.Errorf("packaged: %s, %v", packaged, err)
 	}
 }
 

@@ -186,6 +186,11 @@ func (l *Launcher) Orphans(...int) launch.Used {
 	return launch.Used{User: time.Duration(a.user), System: time.Duration(a.system), MaxRSS: int64(a.peak) << 10}
 }
 
+// Keep gives the launcher a copy of a descriptor, which it has until it ends. No command inherits it.
+func (l *Launcher) Keep(descriptor int) error {
+	return l.send(C.struct_prelaunch_order{what: C.PRELAUNCH_KEEP}, descriptor)
+}
+
 // Follow says that ergon ends as the started command does. The first word on how ergon ends counts.
 func (l *Launcher) Follow() {
 	_ = l.send(C.struct_prelaunch_order{what: C.PRELAUNCH_FOLLOW}, -1)

@@ -34,6 +34,9 @@ func Take() *Launcher { return nil }
 // Signals relays nothing.
 func (*Launcher) Signals(words int) (<-chan launch.Signal, error) { return nil, errors.ErrUnsupported }
 
+// Keep does nothing.
+func (*Launcher) Keep(descriptor int) error { return nil }
+
 // Follow does nothing.
 func (*Launcher) Follow() {}
 

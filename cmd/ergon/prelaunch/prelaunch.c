@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <features.h>
 #include <linux/capability.h>
 #include <linux/sched.h>
 #include <poll.h>
@@ -26,11 +25,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-// musl gives a constructor no argc and argv, and its linker refuses a program that leaves NVML's functions undefined.
-#ifndef __GLIBC__
-#error "with cgo, ergon needs glibc: build it with CGO_ENABLED=0 for another C library, such as musl"
-#endif
 
 struct prelaunch prelaunch;
 
@@ -297,6 +291,8 @@ static struct {
 	char **argv;
 	char **words;     // the command; NULL if none is measured
 	int other_user;   // the command must not run as the user of this process
+	int exclusive;    // the command must not run without the lock
+	int kept;         // the descriptor of the lock; 0 if there is none
 	sigset_t mask;    // what the caller had blocked, once masked
 	int masked;
 	struct rlimit files; // what the caller allowed, once raised
@@ -378,6 +374,11 @@ static void unmeasured(char **words, const char *why) {
 		dprintf(2, "ergon: %s: %s%s\n", words ? "the command cannot be run as another user" : "it cannot run here", why, set);
 		_exit(125);
 	}
+	if (l.exclusive && !l.kept) {
+		dprintf(2, "ergon: the command cannot be run exclusively: %s%s\n", why, set);
+		_exit(125);
+	}
+	if (l.kept) fcntl(l.kept, F_SETFD, 0); // this process is about to be the command, and the lock must not end with ergon
 	dprintf(2, "ergon: the command is not measured: %s%s\n", why, set);
 	as_given();
 	execute(words);
@@ -490,6 +491,9 @@ static int obey(void) {
 	case PRELAUNCH_ADOPT:
 		a.number = prctl(PR_SET_CHILD_SUBREAPER, 1UL, 0UL, 0UL, 0UL) ? -errno : 0;
 		break;
+	case PRELAUNCH_KEEP:
+		if (child >= 0) l.kept = child;
+		return 1;
 	case PRELAUNCH_WATCH:
 		l.watched = 1;
 		// words.c may not know a new option
@@ -830,6 +834,7 @@ __attribute__((constructor)) static void early(int argc, char **argv) {
 	const char *word = getenv("ERGON");
 	if (words && !on.user && (on.off || (word && !strcmp(word, "off")))) execute(words);
 	l.other_user = on.user;
+	l.exclusive = on.exclusive;
 	char why[128];
 	if (too_few_files(why, sizeof why)) unmeasured(words, why);
 	launch(words, argc, argv);

@@ -31,6 +31,7 @@ enum {
 	PRELAUNCH_REAP,       // reap the child number, which has ended or will at once
 	PRELAUNCH_ADOPT,      // become the parent of the commands' orphans, and reap them as soon as they end
 	PRELAUNCH_ORPHANS,    // say what the orphans have used that were reaped since the last time
+	PRELAUNCH_KEEP,       // keep the descriptor that comes with it until this process ends: the lock of --exclusive
 	PRELAUNCH_WATCH,      // prelaunch_watches has said that signals which end processes are events; the last number arguments are the command
 	PRELAUNCH_FINISH,     // end as soon as the runner has: with the exit code number, or by the signal
 	PRELAUNCH_FOLLOW,     // end as the started command ends

@@ -10,7 +10,7 @@
 // with_value lists the options of run and record that take a value, alone the switches. Both end with NULL.
 static const char *const with_value[] = {
 	"results", "o", "project", "run-id", "user", "progress", "baseline", "env", "timeout", "replay", "tape",
-	"format", "f", "summary-to", "export", "id-file", "share", "config", "interval", "sensors", "path.procfs", "path.sysfs", "path.nvml",
+	"format", "f", "summary-to", "export", "id-file", "share", "exclusive", "config", "interval", "sensors", "path.procfs", "path.sysfs", "path.nvml",
 	"carbon-intensity", "price", "pue", "power-overhead", NULL,
 };
 static const char *const alone[] = {
@@ -52,6 +52,7 @@ static char **skip(char **word, struct prelaunch_switches *on) {
 		if (among(with_value, name, n)) {
 			if (!value && !*word++) return NULL;
 			if (n == 4 && !strncmp(name, "user", n)) on->user = 1;
+			if (n == 9 && !strncmp(name, "exclusive", n)) on->exclusive = 1;
 		} else if (among(alone, name, n)) {
 			int set = value ? is_true(value) : 1;
 			if (set < 0) return NULL;

@@ -2,10 +2,11 @@
 #ifndef ERGON_WORDS_H
 #define ERGON_WORDS_H
 
-// prelaunch_switches says which of two options were given.
+// prelaunch_switches says which of three options were given.
 struct prelaunch_switches {
 	int off;  // --off: the command is only executed
 	int user; // --user: the command must not run as ergon's own user
+	int exclusive; // --exclusive: the command must not run without the lock
 };
 
 // prelaunch_words returns where the command to measure begins in argv. It returns NULL if there is none: another subcommand,
