@@ -39,7 +39,15 @@ func (d *dist) complete(t target, built []target) error {
 			return err
 		}
 	}
-	return nil
+	pages := filepath.Join(d.work, "pages")
+	if _, err := d.ask(native, "help", "--man", pages); err != nil {
+		return err
+	}
+	all, err := names(pages)
+	for _, page := range all {
+		err = errors.Join(err, copyFile(filepath.Join(dir, "man", "man"+filepath.Ext(page)[1:], page), filepath.Join(pages, page)))
+	}
+	return err
 }
 
 // archive packs the folder of a target: as .zip for Windows, else as .tar.gz. Everything is in one folder, named as the archive.

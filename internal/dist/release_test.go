@@ -145,7 +145,7 @@ func TestArchives(t *testing.T) {
 			dir := unpacked(t, target)
 			want := []string{"LICENSE", "NOTICES.md", "README.md", "CHANGELOG.md"}
 			if target.goos != "windows" {
-				want = append(want, "completion/_ergon", "completion/ergon.bash", "completion/ergon.fish")
+				want = append(want, "completion/_ergon", "completion/ergon.bash", "completion/ergon.fish", "man/man1/ergon.1", "man/man1/ergon-report.1")
 			}
 			for _, name := range want {
 				if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() == 0 {

@@ -7,6 +7,7 @@ ergon true
 ergon report last | grep -q '^true '
 bash -c '. /usr/share/bash-completion/completions/ergon; complete -p ergon'
 fish -c 'complete -C "ergon repor"' | grep -q '^report'
+zcat /usr/share/man/man1/ergon.1.gz | grep -q '^.TH'
 
 # Nothing raises privileges: no setuid bit, no capability, no rule of udev, and nobody else may write the program.
 test "$(stat -c '%u:%g %a' /usr/bin/ergon)" = '0:0 755'
