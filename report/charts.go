@@ -255,8 +255,7 @@ func (c courses) pressure() figure {
 
 func look(i int) string { return "c" + strconv.Itoa(i%looks) }
 
-// overlaid lays the charts of several runs over each other. Each run gives one line to a chart: its first one. A chart that only
-// one run has is kept.
+// overlaid lays the charts of several runs over each other: one chart for each quantity, with a line for each run.
 func overlaid(all []courses, names []string) []figure {
 	var out []figure
 	for i, c := range all {
@@ -264,15 +263,23 @@ func overlaid(all []courses, names []string) []figure {
 			if f.id == "domains" || f.id == "pressure" {
 				continue
 			}
-			line := f.curves[0].named(names[i], look(i)).summed("", "", "")
-			line.fill = false
-			at := slices.IndexFunc(out, func(o figure) bool { return o.id == f.id })
-			if at < 0 {
-				f.title += ": " + f.curves[0].name
-				f.stacked, f.curves = false, nil
-				out, at = append(out, f), len(out)
+			for k, line := range f.curves {
+				switch {
+				case k > 0 && (line.look == "machine" || line.look == "other" || line.look == "idle"): // beside the command's
+					continue
+				case line.sum != "":
+					line = line.summed(line.sum+" "+names[i], line.sumUnit, line.mark)
+				}
+				title := f.title + ": " + line.name
+				at := slices.IndexFunc(out, func(o figure) bool { return o.title == title })
+				if at < 0 {
+					at = len(out)
+					out = append(out, figure{id: f.id + "-" + strconv.Itoa(at), title: title, unit: f.unit, limit: f.limit})
+				}
+				line = line.named(names[i], look(i))
+				line.fill = false
+				out[at].curves = append(out[at].curves, line)
 			}
-			out[at].curves = append(out[at].curves, line)
 		}
 	}
 	return out

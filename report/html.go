@@ -238,7 +238,7 @@ func (p *sheet) charts(list []figure, t timeline, to, cpu float64) error {
 	p.WriteString("<section id=\"over-time\" tabindex=\"0\" aria-label=\"Over time\">\n<div class=\"head\"><h2>Over time</h2>" +
 		"<p class=\"hint live-only\"><span class=\"pointer\">drag: zoom · shift and drag: mark · double-click: all · keys: ← → + − Page Enter Esc Home</span></p></div>\n" +
 		"<div id=\"window\" class=\"live-only\"><p><span id=\"window-time\"></span> <span id=\"window-sums\"></span></p>" +
-		"<span id=\"window-at\"></span><button id=\"all\" type=\"button\">whole run</button></div>\n")
+		"<span id=\"window-at\"></span><button id=\"all\" type=\"button\">show all</button></div>\n")
 	var all []curve
 	for _, f := range list {
 		chart := pageChart{ID: f.id, Unit: f.unit, Stacked: f.stacked, Limit: f.limit}

@@ -81,7 +81,7 @@ func write(t *testing.T, name string, runs ...report.Shown) string {
 
 // live waits until the page's script has drawn everything.
 func live(p *chromium.Page) {
-	p.Wait(`document.documentElement.classList.contains("live") && document.querySelector("#chart-cpu .hair")`)
+	p.Wait(`document.documentElement.classList.contains("live") && document.querySelector(".chart:last-of-type .hair")`)
 }
 
 // text returns the text of the first element that the selector finds.
@@ -275,7 +275,7 @@ func TestPageBare(t *testing.T) {
 			t.Errorf("without scripts the page lacks %q", want)
 		}
 	}
-	for _, not := range []string{"whole run", "drag:"} {
+	for _, not := range []string{"show all", "drag:"} {
 		if strings.Contains(page, not) {
 			t.Errorf("without scripts the page shows %q, which does nothing", not)
 		}
@@ -421,7 +421,9 @@ func TestPictures(t *testing.T) {
 		} {
 			p := b.Open("file://"+path, l)
 			live(p)
-			x, y, width, height := plot(p, "cpu")
+			var chart string
+			p.Eval(`document.querySelector(".chart").id.slice(6)`, &chart)
+			x, y, width, height := plot(p, chart)
 			p.Mouse("mouseMoved", x+0.42*width, y+height/2, 0, false)
 			p.Wait(`document.querySelector("#window-at").textContent !== ""`)
 			if err := os.WriteFile(strings.TrimSuffix(path, ".html")+"-"+name+".png", p.Picture(true), 0o644); err != nil {

@@ -347,7 +347,7 @@
       for (const n of s.lines) v += lines[n].mean ? figures(lines[n], from, to).sum : NaN;
       if (!isNaN(v)) out.push(s.label + ' ' + format(v, s.unit) + (s.mark ? ' ' + s.mark : ''));
     }
-    $('#window-time').textContent = whole ? 'whole run, ' + duration(to - from) + ':'
+    $('#window-time').textContent = whole ? 'whole time, ' + duration(to - from) + ':'
       : 'in this window of ' + duration(to - from) + ' (' + clock(from, step) + ' – ' + clock(to, step) + '):';
     $('#window-sums').textContent = out.join(' · ');
     $('#all').disabled = view.from <= head.from && view.to >= head.to;
