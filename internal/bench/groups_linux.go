@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -82,4 +83,12 @@ func childNamed(parent int, name string) (pid int, ok bool) {
 		}
 	}
 	return 0, false
+}
+
+// peakOf returns the peak resident memory of a process that has ended, in bytes.
+func peakOf(p *os.ProcessState) float64 {
+	if usage, ok := p.SysUsage().(*syscall.Rusage); ok {
+		return 1024 * float64(usage.Maxrss)
+	}
+	return 0
 }
