@@ -332,6 +332,8 @@ type Run struct {
 	// Files lists the other files in the run's folder, as they were written. It is nil if the run was made by an ergon that
 	// kept no digests, and empty if there are no files yet.
 	Files []File `json:"files"`
+	// Recovered is true if ergon recover made the result, from the readings that a killed ergon had left.
+	Recovered bool `json:"recovered,omitempty"`
 	// Replayed is set if the result was made from a tape. Then nothing was measured here.
 	Replayed *Replay `json:"replayed,omitempty"`
 }

@@ -23,10 +23,10 @@ func writeCSV(w io.Writer, r datamodel.Result, o Options) error {
 	add := func(path, level string, m datamodel.Metric) {
 		m = settled(m)
 		rows = append(rows, []string{
-			harmless(r.Run.ID), harmless(path), harmless(level), harmless(m.Name),
-			plainNumber(m.Value), harmless(string(m.Unit)), harmless(m.Aggregation), string(m.Provenance),
-			harmless(m.Source), strconv.FormatInt(m.Count, 10), strconv.FormatInt(m.Gaps, 10),
-			plainNumber(m.Min), plainNumber(m.Max), plainNumber(m.Mean), plainNumber(m.Std), harmless(reasonOf(m)),
+			screen.Cell(r.Run.ID), screen.Cell(path), screen.Cell(level), screen.Cell(m.Name),
+			plainNumber(m.Value), screen.Cell(string(m.Unit)), screen.Cell(m.Aggregation), string(m.Provenance),
+			screen.Cell(m.Source), strconv.FormatInt(m.Count, 10), strconv.FormatInt(m.Gaps, 10),
+			plainNumber(m.Min), plainNumber(m.Max), plainNumber(m.Mean), plainNumber(m.Std), screen.Cell(reasonOf(m)),
 			plainNumber(m.Uncertainty), plainNumber(m.AtMost), string(m.Bound),
 		})
 	}
@@ -50,9 +50,6 @@ func writeCSV(w io.Writer, r datamodel.Result, o Options) error {
 	processMetrics(r, func(path string, m datamodel.Metric) { add(path, "process", m) })
 	return out.WriteAll(rows)
 }
-
-// harmless returns a text as a cell that no spreadsheet takes for a formula: names of commands and devices are somebody else's (CWE-1236).
-func harmless(text string) string { return screen.Cell(text) }
 
 // walk calls f for n and all its descendants, parents first. The path is the names joined by '/'. A '/' within a name
 // becomes '|'.

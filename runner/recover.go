@@ -85,7 +85,7 @@ func finish(f *store.Folder, run *datamodel.Run, others bool) (made account.Resu
 	var ledger datamodel.Ledger
 	switch {
 	case s.Run.ID != "" && noState == nil && s.Run.ID == run.ID: // the command has ended, and only the files are missing
-		s.Run.Outcome, s.Run.Reason, s.Run.Host = run.Outcome, run.Reason, run.Host
+		s.Run.Outcome, s.Run.Reason, s.Run.Recovered, s.Run.Host = run.Outcome, run.Reason, run.Recovered, run.Host
 		*run, ledger = s.Run, s.Ledger
 	case run.Outcome == datamodel.Unfinished:
 		run.Start = begun(spool, run.Start)
@@ -94,9 +94,10 @@ func finish(f *store.Folder, run *datamodel.Run, others bool) (made account.Resu
 	if run.Outcome == datamodel.Unfinished {
 		run.Outcome, run.Reason = datamodel.ProfilerFailed, "ergon did not finish this run"
 	}
-	if run.Outcome == datamodel.ProfilerFailed {
+	if run.Outcome == datamodel.ProfilerFailed && !run.Recovered { // a damaged run may be recovered twice
 		run.Reason += "; recovered from the readings"
 	}
+	run.Recovered = true
 	files := f.Files()
 	defer files.Drop()
 	made, unread, err := digest(run, ledger, taken{spool: spool}, files, nil)

@@ -116,6 +116,9 @@ func TestRecoverKeepsWhatItCannotRead(t *testing.T) {
 			if result, err = runner.Recover(dir, false); err != nil || leaf(result.Tree, "cpu/time") == nil {
 				t.Errorf("once it can be read: %v", err)
 			}
+			if r := result.Run.Reason; strings.Count(r, "recovered") != 1 || !result.Run.Recovered {
+				t.Errorf("after two recoveries the reason is %q", r)
+			}
 			if _, err := os.Lstat(filepath.Dir(path)); !os.IsNotExist(err) {
 				t.Errorf("the spool is still there: %v", err)
 			}

@@ -137,11 +137,11 @@ func exportCSV(w io.Writer, dir string) error {
 		}
 		for i, v := range b.Value {
 			value := "" // no reading
-			if !math.IsNaN(v) {
+			if !math.IsNaN(v) && !math.IsInf(v, 0) {
 				value = strconv.FormatFloat(v, 'g', -1, 64)
 			}
 			err := out.Write([]string{
-				screen.Clean(b.Host[i]), screen.Clean(b.Sensor[i]), time.UnixMicro(b.Time[i]).UTC().Format(time.RFC3339Nano),
+				screen.Cell(b.Host[i]), screen.Cell(b.Sensor[i]), time.UnixMicro(b.Time[i]).UTC().Format(time.RFC3339Nano),
 				strconv.FormatFloat(b.Elapsed[i], 'g', -1, 64), value,
 			})
 			if err != nil {

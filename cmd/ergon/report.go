@@ -96,6 +96,9 @@ func (p *program) shown(results, name string, charts bool) (report.Shown, error)
 	if err != nil {
 		return report.Shown{}, fmt.Errorf("run %s: %w%s", store.IDOf(dir), err, wayOut(dir))
 	}
+	if result.Run.Outcome == datamodel.Unfinished {
+		p.note(fmt.Errorf("run %s%s", result.Run.ID, wayOut(dir)))
+	}
 	if charts {
 		if result.Charts, err = store.LoadCharts(dir); err != nil {
 			return report.Shown{}, fmt.Errorf("run %s: %w", shortest(dir), err)
@@ -196,7 +199,7 @@ func wayOut(dir string) string {
 	case errors.Is(err, fs.ErrNotExist):
 		return ": its ergon was killed early, or files were removed (`ergon recover` clears what is left)"
 	case err == nil && run.Outcome == datamodel.Unfinished:
-		return fmt.Sprintf(": the run was not finished; `ergon recover %s` recovers what it can", run.ID)
+		return fmt.Sprintf(": it has not ended, or its ergon was killed: then `ergon recover %s` recovers what it can", run.ID)
 	}
 	return ""
 }

@@ -141,6 +141,16 @@ func (f *Folder) Manifest() (datamodel.Run, error) {
 
 // manifest decodes the text of a manifest. path is its name in errors.
 func manifest(path string, text []byte) (datamodel.Run, error) {
+	// First the schema: another one may have another digest, and fields of another kind.
+	var kind struct{ Schema string }
+	switch err := json.Unmarshal(text, &kind); {
+	case err != nil:
+		return datamodel.Run{}, fmt.Errorf("read %s: %w: %w", path, ErrDamaged, err)
+	case newer(kind.Schema):
+		return datamodel.Run{}, fmt.Errorf("read %s: schema %q: %w", path, kind.Schema, ErrNewer)
+	case kind.Schema != datamodel.ManifestSchema:
+		return datamodel.Run{}, fmt.Errorf("read %s: schema %q: %w", path, kind.Schema, ErrForeign)
+	}
 	sealed, err := unsealed(text)
 	if err != nil {
 		return datamodel.Run{}, fmt.Errorf("read %s: %w", path, err)
@@ -150,17 +160,7 @@ func manifest(path string, text []byte) (datamodel.Run, error) {
 	}
 	var run datamodel.Run
 	if err := json.Unmarshal(text, &run); err != nil {
-		var other struct{ Schema string }
-		if json.Unmarshal(text, &other) == nil && newer(other.Schema) { // it may have changed the kind of a field
-			return datamodel.Run{}, fmt.Errorf("read %s: schema %q: %w", path, other.Schema, ErrNewer)
-		}
 		return datamodel.Run{}, fmt.Errorf("read %s: %w: %w", path, ErrDamaged, err)
-	}
-	if newer(run.Schema) {
-		return datamodel.Run{}, fmt.Errorf("read %s: schema %q: %w", path, run.Schema, ErrNewer)
-	}
-	if run.Schema != datamodel.ManifestSchema {
-		return datamodel.Run{}, fmt.Errorf("read %s: schema %q: %w", path, run.Schema, ErrForeign)
 	}
 	run.RestoreCommand()
 	if !sealed && run.Files != nil {

@@ -38,10 +38,12 @@ func Clean(s string) string {
 	return b.String()
 }
 
-// Cell returns a text as Clean does, as a cell of a table that no spreadsheet takes for a formula (CWE-1236).
+// Cell returns Clean(s) as a cell of CSV that no spreadsheet takes for a formula (CWE-1236): names of commands, hosts and devices
+// are somebody else's. Each part of a file that is text goes through it.
 func Cell(s string) string {
 	s = Clean(s)
-	if s != "" && strings.IndexByte("=+-@\t\r", s[0]) >= 0 {
+	first, _ := utf8.DecodeRuneInString(s)
+	if s != "" && strings.ContainsRune("=+-@\uff1d\uff0b\uff0d\uff20", first) { // the second four are their wide forms
 		return "'" + s
 	}
 	return s
