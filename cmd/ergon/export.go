@@ -68,6 +68,7 @@ func (p *program) exportCommand() *subcommand {
 	o := ExportOptions{Results: defaultResults, Format: "csv"}
 	return &subcommand{
 		name: "export", takes: aRun, example: "ergon export last -f csv --to readings.csv", usage: "write all readings of a run to stdout or a file", arguments: "[RUN]",
+		description: runMeaning + " Without RUN it is last.",
 		options: table{
 			resultsOption(&o.Results),
 			formatOption(&o.Format, exportNames()),

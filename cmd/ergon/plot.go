@@ -28,6 +28,7 @@ func (p *program) plotCommand() *subcommand {
 	known := strings.Join(report.Plots(), ", ")
 	return &subcommand{
 		name: "plot", takes: aRun, example: "ergon plot last --metrics power,cpu --export run.svg", usage: "draw charts of a run as SVG", arguments: "[RUN]",
+		description: runMeaning + " Without RUN it is last.",
 		options: table{
 			resultsOption(&o.Results),
 			{name: "metrics", scope: once, usage: "which `CHARTS`: " + known, value: choices{&o.Metrics, report.Plots()}},

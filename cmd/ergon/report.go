@@ -43,8 +43,8 @@ func (p *program) reportCommand() *subcommand {
 	var of datamodel.Factors
 	factors := factorTable(&of)
 	return &subcommand{
-		name: "report", takes: aRun, example: "ergon report last -f html --open", usage: "show a run again", arguments: "[RUN]...",
-		description: "RUN is a folder, a run id, its beginning or its end, or last (the default). -f html shows several runs over each other.",
+		name: "report", takes: severalRuns, example: "ergon report last -f html --open", usage: "show a run again", arguments: "[RUN]...",
+		description: runMeaning + " Without RUN it is last. -f html shows several runs over each other.",
 		options: append(table{
 			resultsOption(&o.Results), formatOption(&o.Format, names), allOption(&o.All), verboseOption(&o.Verbose),
 			{name: "open", scope: once, usage: "open the page (-f html) in a browser", value: toggle{&o.Open}},
