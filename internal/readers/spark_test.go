@@ -28,11 +28,14 @@ func TestSpark(t *testing.T) {
 	if interpreter == "" {
 		t.Skip("make engines runs it")
 	}
-	options := "--conf spark.ui.enabled=false --conf spark.sql.shuffle.partitions=2 --conf spark.driver.host=127.0.0.1 --conf spark.log.level=ERROR"
+	// The files are small, so that a thorough compiler and tasks for listing them take longer than they save.
+	java := "-XX:TieredStopAtLevel=1"
 	if dir := snappy(t, interpreter); dir != "" {
-		options += " --driver-java-options '-Dorg.xerial.snappy.lib.path=" + dir + " -Dorg.xerial.snappy.lib.name=libsnappyjava.so'"
+		java += " -Dorg.xerial.snappy.lib.path=" + dir + " -Dorg.xerial.snappy.lib.name=libsnappyjava.so"
 	}
-	t.Setenv("PYSPARK_SUBMIT_ARGS", options+" pyspark-shell")
+	t.Setenv("PYSPARK_SUBMIT_ARGS", "--conf spark.ui.enabled=false --conf spark.sql.shuffle.partitions=2 --conf spark.driver.host=127.0.0.1"+
+		" --conf spark.log.level=ERROR --conf spark.sql.sources.parallelPartitionDiscovery.threshold=1000"+
+		" --driver-java-options '"+java+"' pyspark-shell")
 	t.Setenv("SPARK_LOCAL_IP", "127.0.0.1")
 	t.Setenv("LC_ALL", "C.UTF-8") // Java takes the encoding of file names from it
 	checkReaders(t, interpreter, []reader{spark()}, newDataset(t, many))

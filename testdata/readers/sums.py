@@ -82,7 +82,7 @@ class PyArrow:
 
 class Spark:
     def __init__(self, d):
-        self.d, self.types = d.cache(), dict(d.dtypes)
+        self.d, self.types, self.distinct = d.cache(), dict(d.dtypes), None
         self.rows = self.d.count()
 
     def sums(self, by):
@@ -93,7 +93,9 @@ class Spark:
         return zip(columns, self.d.groupBy().sum(*columns).collect()[0])
 
     def unique(self, column):
-        return [v for (v,) in self.d.select(column).distinct().collect()]
+        if not self.distinct:
+            self.distinct = self.d.select("project", "date", "run").distinct().collect()
+        return {row[column] for row in self.distinct}
 
 
 READERS = {"pandas": Pandas, "polars": Polars, "duckdb": DuckDB, "pyarrow": PyArrow, "pyspark": Spark}
