@@ -5,6 +5,8 @@ package datamodel
 type Ledger struct {
 	// WallTime is the time from just before the target's execve to just after it was reaped, in s.
 	WallTime *float64 `json:"wall_time,omitempty"`
+	// WallTimeSource names where WallTime comes from if that is not the runner's clock. Then it was only sampled.
+	WallTimeSource string `json:"wall_time_source,omitempty"`
 	// LeastWallTime is the time up to the last reading of a run whose end ergon did not see, in s. WallTime is then nil,
 	// and the command may have run on.
 	LeastWallTime *float64 `json:"least_wall_time,omitempty"`

@@ -186,6 +186,8 @@ func (c *completion) argument(sub *subcommand, before []string) {
 	case aRun, severalRuns:
 		c.runs()
 		c.also = "files"
+	case aFile:
+		c.also = "files"
 	case aTagWord:
 		switch {
 		case len(before) == 0:

@@ -30,6 +30,7 @@ const (
 	aShell
 	aWord // of this group
 	severalRuns
+	aFile
 	aTagWord // what `runs tag` can do, then a run or a tag
 )
 

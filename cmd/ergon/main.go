@@ -93,7 +93,7 @@ func (p *program) commands() []*subcommand {
 	list := []*subcommand{
 		p.runCommand(), p.recordCommand(), p.sensorsCommand(), p.doctorCommand(), p.reportCommand(), p.plotCommand(), p.lsCommand("ls"), p.runsCommand(), p.exportCommand(),
 		p.recoverCommand(), p.configCommand(), p.initCommand(), p.completionCommand(), p.versionCommand(),
-		p.lsCommand("runs ls"), p.showCommand(), p.tagCommand(), p.rmCommand(), p.pruneCommand(),
+		p.lsCommand("runs ls"), p.showCommand(), p.tagCommand(), p.rmCommand(), p.pruneCommand(), p.importCommand(),
 	}
 	for _, c := range list {
 		if len(c.options) > 0 {

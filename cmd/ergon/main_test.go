@@ -41,6 +41,10 @@ func hearSignals() {
 
 // TestScripts runs what a user types.
 func TestScripts(t *testing.T) {
+	perun, err := filepath.Abs("../../datamodel/perun/testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -49,6 +53,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("ERGON_RESULTS", e.Cd+"/results")
 			e.Setenv("LC_ALL", "C.UTF-8")
+			e.Setenv("PERUN", perun)
 			e.Setenv("ERGON_EARLY", "ergon")
 			e.Setenv("ERGON_TRACE", "1")
 			e.Values[machineKey{}] = testenv.Begin(scriptTB{t, e.T(), filepath.Base(e.WorkDir), e.Defer})

@@ -15,6 +15,9 @@ func (h *host) times(w *doubts) []datamodel.Metric {
 	wall := datamodel.Missing(datamodel.WallTime, units.Second, "the end of the command was not seen")
 	if v, ok := h.wall(); ok {
 		wall = datamodel.Value(datamodel.WallTime, v, units.Second, "delta", sensors.FromCounter, "monotonic clock")
+		if source := h.Ledger.WallTimeSource; source != "" {
+			wall.Provenance, wall.Source = sensors.Sampled, source
+		}
 	} else if v, ok := have(h.Ledger.LeastWallTime); ok {
 		wall = datamodel.Value(datamodel.WallTime, v, units.Second, "delta", sensors.FromCounter, "monotonic clock, up to the last reading")
 	}
