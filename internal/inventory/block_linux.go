@@ -1,0 +1,6 @@
+package inventory
+
+import "golang.org/x/sys/unix"
+
+// blockSize is the unit of the counts of statfs(2).
+func blockSize(s *unix.Statfs_t) uint64 { return uint64(max(s.Frsize, 0)) }
