@@ -1,6 +1,7 @@
 package datamodel
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/ergon-energy/ergon/units"
@@ -125,11 +126,13 @@ const (
 	RegionLabel
 	// GroupLabel is the name of a group of points.
 	GroupLabel
+	// AreaLabel is the name of an area, or of an area and a type: "data", "data/fits". An area includes the areas within it.
+	AreaLabel
 )
 
 // String names the label in a table.
 func (l LabelKind) String() string {
-	return [...]string{"–", "path", "device", "region", "group"}[l]
+	return [...]string{"–", "path", "device", "region", "group", "area"}[l]
 }
 
 // Definition describes a metric. The catalogue is the only place that defines the name and the meaning of a metric.
@@ -179,7 +182,7 @@ func makeCatalogue() []Definition {
 			run[i].Labels = RegionLabel
 		}
 	}
-	return append(run, deviceMetrics()...)
+	return slices.Concat(run, deviceMetrics(), inventoryMetrics())
 }
 
 // Summary lists the metrics of the summary in their order.
@@ -538,6 +541,39 @@ func runMetrics() []Definition {
 	}
 }
 
+// inventoryMetrics lists the metrics of the files of one type in one area. No row holds the files of another row. What there
+// is at one moment adds up over types, areas and hosts. What changed also adds up over rounds.
+func inventoryMetrics() []Definition {
+	list := []struct {
+		name, label string
+		unit        units.Unit
+		changes     bool
+		doc         string
+	}{
+		{Files, "files", units.Files, false, "regular files after the command"},
+		{FileBytes, "size", units.Byte, false, "sum of the sizes of the files after the command"},
+		{FilesBefore, "files before", units.Files, false, "regular files before the command"},
+		{BytesBefore, "size before", units.Byte, false, "sum of the sizes of the files before the command"},
+		{FilesMade, "files made", units.Files, true, "files that exist only after the command"},
+		{BytesMade, "made", units.Byte, true, "sum of the sizes of the files that were made"},
+		{FilesGrown, "files grown", units.Files, true, "files that are larger after the command than before it"},
+		{BytesGrown, "grown", units.Byte, true, "bytes that the grown files have gained"},
+		{FilesShrunk, "files shrunk", units.Files, true, "files that are smaller after the command than before it"},
+		{BytesShrunk, "shrunk", units.Byte, true, "bytes that the shrunk files have lost"},
+		{FilesDeleted, "files deleted", units.Files, true, "files that exist only before the command"},
+		{BytesDeleted, "deleted", units.Byte, true, "sum of the sizes of the files that were deleted"},
+		{FileErrors, "errors", units.Errors, false, "links that lead nowhere, and what vanished or could not be read"},
+	}
+	var out []Definition
+	for _, m := range list {
+		out = append(out, Definition{
+			Name: InventoryFamily + "." + m.name, Label: m.label, Unit: m.unit, Of: OfMachine, Family: InventoryFamily, Sensor: m.name,
+			Aggregate: Sum, Adds: m.changes, AddsHosts: !m.changes, Labels: AreaLabel, Doc: m.doc,
+		})
+	}
+	return out
+}
+
 // deviceMetrics lists the metrics that a single sensor of a device gives and that no run has as a whole.
 func deviceMetrics() []Definition {
 	type entry struct {
@@ -586,6 +622,8 @@ func deviceMetrics() []Definition {
 			{"writes", "writes", units.Operations, Sum, "write operations completed, adjacent ones merged"},
 			{"pressure", "disk pressure", units.Second, Sum, "time in which some task waited for a disk"},
 			{"free", "free", units.Byte, Min, "space of a file system that is free for users"},
+			{"used", "used", units.Byte, Max, "space of a file system that is in use; read with --inventory only"},
+			{"total", "size", units.Byte, Last, "size of a file system; read with --inventory only"},
 		}},
 		{"network", OfMachine, DeviceLabel, true, []entry{
 			{"receive", "in", units.Byte, Sum, "bytes received, link headers included"},
@@ -637,7 +675,7 @@ func deviceMetrics() []Definition {
 	for _, l := range list {
 		for _, e := range l.all {
 			labels := l.labels
-			if l.family == "disk" && e.sensor == "free" {
+			if l.family == "disk" && slices.Contains([]string{SpaceFree, SpaceUsed, SpaceTotal}, e.sensor) {
 				labels = PathLabel
 			}
 			adds := l.adds && e.aggregate == Sum && e.sensor != "pressure"

@@ -81,6 +81,9 @@ type Ledger struct {
 	// Survivors is the number of descendants that were still alive after the target ended.
 	Survivors *float64 `json:"survivors,omitempty"`
 
+	// Inventory is what was counted in folders. It is nil if nobody asked for it.
+	Inventory *Inventory `json:"inventory,omitempty"`
+
 	// RunnerTime is the CPU time of the runner and the launcher, in s.
 	RunnerTime *float64 `json:"runner_time,omitempty"`
 }

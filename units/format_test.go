@@ -158,6 +158,7 @@ func TestSymbol(t *testing.T) {
 		units.Celsius: "°C", units.Ratio: "%", units.Gram: "g", units.AnyCurrency: "currency", units.Operations: "operations", units.Packets: "packets",
 		units.Processes: "processes", units.Threads: "threads", units.Switches: "switches",
 		units.Faults: "faults", units.Calls: "calls", units.Beats: "beats", units.Events: "events",
+		units.Files: "files", units.Errors: "errors",
 	}
 	seen := map[string]units.Unit{}
 	for _, u := range units.All() {

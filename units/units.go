@@ -52,6 +52,8 @@ const (
 	Calls      Unit = "{call}"
 	Beats      Unit = "{beat}"
 	Events     Unit = "{event}"
+	Files      Unit = "{file}"
+	Errors     Unit = "{error}"
 	// BytesPerSecond is the rate of a transfer. Only the courses of charts have it.
 	BytesPerSecond Unit = "By/s"
 )
@@ -60,7 +62,7 @@ const (
 func All() []Unit {
 	return []Unit{
 		Joule, Watt, Byte, Second, Hertz, Celsius, Ratio, Gram, AnyCurrency,
-		Operations, Packets, Processes, Threads, Switches, Faults, Calls, Beats, Events,
+		Operations, Packets, Processes, Threads, Switches, Faults, Calls, Beats, Events, Files, Errors,
 	}
 }
 

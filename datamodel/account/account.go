@@ -152,6 +152,7 @@ func accountHost(run datamodel.Run, of Host) hostResult {
 	h.interference(busy, made, w)
 	h.unseenEnd(made)
 	h.doubtContainer(w)
+	h.doubtInventory(w)
 
 	r := hostResult{summary: made.summary(), missing: slices.Concat(h.refused, h.noMeters()), chart: h.chart(cpus, gpus)}
 	r.spark = h.sparks(r.chart, cpus, gpus)

@@ -139,6 +139,7 @@ func (h *host) devices(summary []datamodel.Metric, cpus cpuShares, gpus gpuShare
 	for _, c := range gpus.shares() {
 		leaf(c.sensor, c.metric)
 	}
+	h.inventory(device)
 	target.Metrics = h.targetMetrics(summary)
 	profiler.Metrics = h.profilerMetrics(summary)
 	return out
