@@ -45,7 +45,7 @@ type item struct {
 func items(r datamodel.Result, s map[string]datamodel.Metric) []item {
 	var out []item
 	for _, e := range slices.Concat([]*item{energyItem(r, s)}, factorItems(r, s), []*item{
-		estimateItem(r, s), cpuItem(r, s), memoryItem(r, s), diskItem(r, s), networkItem(r), gpuItem(r, s), stoppedItem(r),
+		estimateItem(r, s), cpuItem(r, s), memoryItem(r, s), diskItem(r, s), filesItem(r), networkItem(r), gpuItem(r, s), stoppedItem(r),
 	}) {
 		if e != nil {
 			out = append(out, *e)

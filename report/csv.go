@@ -11,7 +11,7 @@ import (
 	"github.com/ergon-energy/ergon/internal/screen"
 )
 
-// writeCSV writes one row for each metric of the summary. With Options.All it writes one for each metric of each node instead, and
+// writeCSV writes one row for each metric of the summary, and for each metric of the files that were counted. With Options.All it writes one for each metric of each node instead, and
 // one for each figure of the most expensive processes. Numbers are written in full. A missing value is an empty field. Fields are
 // quoted as in RFC 4180, but lines end with a bare line feed, as line-oriented tools expect.
 func writeCSV(w io.Writer, r datamodel.Result, o Options) error {
@@ -35,6 +35,14 @@ func writeCSV(w io.Writer, r datamodel.Result, o Options) error {
 		for _, f := range datamodel.Reported() {
 			add("", string(datamodel.RunLevel), all[f.Name])
 		}
+		counted := inventoryNodes(r.Tree)
+		walk(r.Tree, "", func(n *datamodel.Node, path string) {
+			for _, m := range n.Metrics {
+				if counted[n] {
+					add(path, string(n.Level), m)
+				}
+			}
+		})
 		return out.WriteAll(rows)
 	}
 	walk(r.Tree, "", func(n *datamodel.Node, path string) {

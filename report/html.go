@@ -106,6 +106,7 @@ func (p *sheet) one(r Shown) error {
 		return err
 	}
 	p.processes(r.Result)
+	p.inventory(r.Result)
 	p.folded(r)
 	return nil
 }

@@ -31,6 +31,8 @@ type (
 		Sources  []jsonSource      `json:"sources"`
 		// Processes is null if the processes of the command were not read.
 		Processes *jsonProcesses `json:"processes"`
+		// Inventory is there only if files were counted.
+		Inventory *jsonInventory `json:"inventory,omitempty"`
 	}
 	jsonRun struct {
 		ID      string   `json:"id"`
@@ -175,6 +177,7 @@ func writeJSON(w io.Writer, r datamodel.Result, o Options) error {
 			Host:  host(run.Host), Accounting: text(run.Accounting), Version: run.Version, Factors: factors(run.Factors),
 		},
 		Processes: processesJSON(r, o),
+		Inventory: inventoryJSON(r.Tree),
 		Missing:   append([]sensors.Absence{}, run.Missing...),
 		Warnings:  []jsonWarning{},
 		Sources:   []jsonSource{},

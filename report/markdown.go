@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -30,7 +31,7 @@ func writeMarkdown(w io.Writer, r datamodel.Result, o Options) error {
 		}
 		b.WriteByte('\n')
 	}
-	for _, l := range processes(r) {
+	for _, l := range slices.Concat(processes(r), inventory(r)) {
 		b.WriteString(markdownTable(l))
 	}
 	var notes []string

@@ -83,6 +83,7 @@ func writeVerbose(w io.Writer, r datamodel.Result, o Options) error {
 	} else if s := busiest(r, p.width-2); s != "" {
 		p.line("  ", p.plain(s))
 	}
+	p.listings(inventory(r))
 	if s := own(r); s != "" {
 		p.line("  ", p.look(dim, p.plain("ergon itself: "+s)))
 	}

@@ -15,6 +15,7 @@ type folder struct {
 	run     *store.Folder // the run's folder, locked: a run that still goes on cannot be recovered; nil if nothing is kept
 	spool   *store.Folder // the folder for the readings; nil until it is made
 	room    *store.Room   // the space for what only the runner knows; nil without a run's folder
+	more    int           // bytes beyond the usual that the room needs
 	cleared chan struct{} // closed when a temporary spool is removed; nil before its removal begins
 }
 
@@ -46,7 +47,7 @@ func (f *folder) makeSpool(run *datamodel.Run) (err error) {
 	if err := f.spool.Lock(); err != nil {
 		return err
 	}
-	f.room, err = store.ReserveState(f.spool, 4*len(strings.Join(run.Command, "")))
+	f.room, err = store.ReserveState(f.spool, f.more+4*len(strings.Join(run.Command, "")))
 	return err
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/cgroup"
 	"github.com/ergon-energy/ergon/internal/cmdline"
+	"github.com/ergon-energy/ergon/internal/inventory"
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/sampler"
 	"github.com/ergon-energy/ergon/sensors"
@@ -25,15 +26,17 @@ type round struct {
 	target  launch.Target  // the command; nil until its process exists
 	run     datamodel.Run
 	// unit names the cgroup. It is new in each round, even if the caller chose the run's id.
-	unit     string
-	folder   folder
-	readings readings
-	group    *cgroup.Group
-	ledger   datamodel.Ledger
-	state    launch.State
-	end      ending
-	orphans  orphans
-	quota    quota
+	unit      string
+	folder    folder
+	readings  readings
+	group     *cgroup.Group
+	ledger    datamodel.Ledger
+	state     launch.State
+	end       ending
+	orphans   orphans
+	quota     quota
+	counted   *inventory.Snapshot  // the files before the command; nil if they are not counted
+	inventory *datamodel.Inventory // why they could not be counted; nil if nothing failed
 	// before is the CPU time that the target's process had used before it executed the command.
 	before    time.Duration
 	move      move
@@ -116,6 +119,7 @@ func (o *round) measure(ctx context.Context) (Report, error) {
 	}
 	err := o.wait(ctx, began)
 	o.endReadings(ctx)
+	o.countAfter(ctx)
 	o.idleAfter(ctx)
 	if !o.unread() {
 		o.complete()
@@ -128,6 +132,7 @@ func (o *round) measure(ctx context.Context) (Report, error) {
 
 // setup prepares the folder, the cgroup, the target's process and the sensors. After an error the target must not start.
 func (o *round) setup(ctx context.Context) error {
+	o.countBefore(ctx)
 	held := make(chan error)
 	go func() { held <- o.hold() }()
 	runtime.Gosched() // hold goes first: the launcher then works in parallel with the rest
@@ -136,6 +141,7 @@ func (o *round) setup(ctx context.Context) error {
 	if o.ID != "" {
 		fresh = nil
 	}
+	o.folder.more = inventoryRoom * len(o.Inventory.Areas)
 	err := o.folder.make(o.Results, &o.run, fresh, o.Access)
 	if err = errors.Join(err, <-held); err != nil {
 		return err
@@ -152,7 +158,7 @@ func (o *round) setup(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	baseline := o.Baseline.Duration > 0
+	baseline := o.Baseline.Duration > 0 && o.end.stopped == nil
 	if err := o.readings.attach(ctx, o.subject(), !baseline); err != nil || !baseline {
 		return err
 	}

@@ -66,6 +66,8 @@ type Options struct {
 	Timeout time.Duration
 	// Baseline asks for a measurement of the idle machine.
 	Baseline Baseline
+	// Inventory asks for a count of files.
+	Inventory Inventory
 	// Estimate asks for an estimate of the processors' energy in addition to the measured values.
 	Estimate bool
 	// Factors are stored in the run. Reports compute carbon and cost from them.

@@ -64,7 +64,7 @@ func (p *program) config(name string) error {
 		}
 		entry := o.entry()
 		if o.value.Current() == "" {
-			entry = "# " + o.name + ":"
+			entry = "# " + o.setting() + ":"
 		}
 		fmt.Fprintf(p.out, "%s%-32s # %s\n", indent, entry, from)
 	}
@@ -74,17 +74,24 @@ func (p *program) config(name string) error {
 // entry returns the option with its present value as a line of YAML.
 func (o *option) entry() string {
 	current := o.value.Current()
+	if v, ok := o.value.(areas); ok { // a pattern may have commas
+		var quoted []string
+		for _, a := range v.list() {
+			quoted = append(quoted, scalar(a))
+		}
+		return o.setting() + ": [" + strings.Join(quoted, ", ") + "]"
+	}
 	if o.repeats() && strings.Contains(current, ",") {
 		quoted := strings.Split(current, ",")
 		for i := range quoted {
 			quoted[i] = scalar(quoted[i])
 		}
-		return o.name + ": [" + strings.Join(quoted, ", ") + "]"
+		return o.setting() + ": [" + strings.Join(quoted, ", ") + "]"
 	}
 	if o.isSwitch() {
-		return o.name + ": " + current
+		return o.setting() + ": " + current
 	}
-	return o.name + ": " + scalar(current)
+	return o.setting() + ": " + scalar(current)
 }
 
 // scalar returns a text as a YAML scalar. It is quoted if YAML might take it for something else.
@@ -146,6 +153,12 @@ func (t table) schema() map[string]any {
 			one = map[string]any{"enum": v.among}
 		case list, exports:
 			one = map[string]any{"oneOf": []any{map[string]any{"type": "string"}, map[string]any{"type": "array", "items": map[string]any{"type": "string"}}}}
+		case areas:
+			text := map[string]any{"type": "string"}
+			one = map[string]any{"oneOf": []any{text, map[string]any{"type": "array", "items": map[string]any{"oneOf": []any{text, map[string]any{
+				"type": "object", "properties": map[string]any{areaName: text, areaPath: text, areaPattern: text},
+				"required": []string{areaPath}, "additionalProperties": false,
+			}}}}}}
 		case *intervals:
 			one = map[string]any{"oneOf": []any{
 				map[string]any{"type": "string"},
@@ -154,7 +167,7 @@ func (t table) schema() map[string]any {
 			}}
 		}
 		one["description"] = o.meaning()
-		properties[o.name] = one
+		properties[o.setting()] = one
 	}
 	return properties
 }
@@ -199,7 +212,7 @@ func (p *program) template(w io.Writer) error {
 			continue
 		}
 		fmt.Fprintf(&b, "\n# %s\n", o.meaning())
-		entry := o.name + ":"
+		entry := o.setting() + ":"
 		if o.value.Current() != "" {
 			entry = o.entry()
 		}

@@ -38,6 +38,8 @@ type program struct {
 	stdio
 	backends []sensors.Backend
 	launcher runner.Launcher
+	// memory sets the limit of muchMemory.
+	memory *time.Timer
 	// configFile is the settings file that --config or ERGON_CONFIG names.
 	configFile string
 	// held is the name that this ergon holds until it ends; nil without --exclusive.
@@ -71,7 +73,8 @@ func run(ctx context.Context, argv []string, std stdio, backends []sensors.Backe
 		p.launcher = first
 	}
 	// The heap of a long run is collected sooner. A start that takes some milliseconds does not pay for the call.
-	defer time.AfterFunc(time.Second, func() { debug.SetMemoryLimit(muchMemory) }).Stop()
+	p.memory = time.AfterFunc(time.Second, func() { debug.SetMemoryLimit(muchMemory) })
+	defer p.memory.Stop()
 	code, signal := p.exit(p.dispatch(ctx, argv))
 	if p.held != nil {
 		_ = p.held.Release() // if it stays, no lock is on it once this process and the launcher have ended

@@ -78,6 +78,24 @@ func (s *progress) idle(elapsed, of time.Duration, after bool) {
 	}
 }
 
+// counting says that ergon counts files before the command starts, or after it has ended.
+func (s *progress) counting(after, done bool) {
+	if s == nil || !s.terminal {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	line := "ergon counts files, then starts the command"
+	if after {
+		line = "ergon counts files, the command has ended"
+	}
+	if done {
+		s.clear()
+	} else {
+		s.draw(line[:max(0, min(len(line), width(s.to.File())-1))])
+	}
+}
+
 // draw replaces the line, if we may write on the terminal.
 func (s *progress) draw(line string) {
 	if mayDraw(s.to.File()) {

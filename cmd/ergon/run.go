@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,6 +54,7 @@ type RunOptions struct {
 	Off bool
 	// Replay is a tape. If it is set, the result is made from it and no command is measured.
 	Replay string
+	InventoryOptions
 	SensorOptions
 }
 
@@ -74,7 +76,7 @@ func defaultRunOptions() RunOptions {
 
 // table lists the options, bound to o.
 func (o *RunOptions) table(backends []sensors.Backend) table {
-	return append(append(table{
+	return slices.Concat(table{
 		resultsOption(&o.Results),
 		{name: "project", group: forResults, usage: "`NAME` that the run is filed under (default: the command's)", value: text{&o.Project}},
 		{
@@ -129,7 +131,7 @@ func (o *RunOptions) table(backends []sensors.Backend) table {
 			name: "replay", group: forSettings, scope: once, value: required{&o.Replay, "file"},
 			usage: "make the result of a tape instead of measuring a command: `FILE` (see ergon record)",
 		},
-	}, append(factorTable(&o.Factors), o.SummaryOptions.table()...)...), o.SensorOptions.table(backends)...)
+	}, factorTable(&o.Factors), o.SummaryOptions.table(), o.InventoryOptions.table(), o.SensorOptions.table(backends))
 }
 
 func (p *program) runCommand() *subcommand {

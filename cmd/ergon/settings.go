@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,8 +9,10 @@ import (
 
 // option is one option of a subcommand: the parser, the settings files and the help use the same row.
 type option struct {
-	// name is the long form without dashes, and the key in a settings file. short is the one-letter form, if any.
+	// name is the long form without dashes. short is the one-letter form, if any.
 	name, short string
+	// key is its name in a settings file, if that is another one.
+	key string
 	// usage is the line of the help. The word in backquotes stands for the value.
 	usage string
 	// variable names the environment variable that sets the option, if any.
@@ -61,6 +64,9 @@ type value interface {
 	Current() string
 }
 
+// setting returns the option's name in a settings file.
+func (o *option) setting() string { return cmp.Or(o.key, o.name) }
+
 // isSwitch reports whether the option stands alone: --quiet.
 func (o *option) isSwitch() bool {
 	switch o.value.(type) {
@@ -73,7 +79,7 @@ func (o *option) isSwitch() bool {
 // repeats reports whether the option may be given several times.
 func (o *option) repeats() bool {
 	switch o.value.(type) {
-	case list, choices, exports, rules, *intervals:
+	case list, choices, exports, rules, areas, *intervals:
 		return true
 	}
 	return false
@@ -84,6 +90,15 @@ func (o *option) meaning() string { return strings.ReplaceAll(o.usage, "`", "") 
 
 // table lists the options of a subcommand.
 type table []*option
+
+// findSetting returns the option with that name in a settings file; nil if there is none.
+func (t table) findSetting(key string) *option {
+	i := slices.IndexFunc(t, func(o *option) bool { return o.setting() == key })
+	if i < 0 {
+		return nil
+	}
+	return t[i]
+}
 
 // find returns the option of that name, long or short; nil if there is none.
 func (t table) find(name string) *option {

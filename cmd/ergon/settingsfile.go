@@ -179,7 +179,7 @@ func (r *settingsReader) root(n ast.Node) error {
 		key := e.Key.GetToken().Value
 		// `sensors` is an option and a subcommand: a mapping is the subcommand's.
 		_, mapping := e.Value.(*ast.MappingNode)
-		if slices.Contains(known, key) && (mapping || everyone.find(key) == nil) {
+		if slices.Contains(known, key) && (mapping || everyone.findSetting(key) == nil) {
 			if err := r.section(key, e.Value); err != nil {
 				return err
 			}
@@ -208,10 +208,10 @@ func (r *settingsReader) section(name string, n ast.Node) error {
 // option reads one setting of a table. also lists other keys that are possible here.
 func (r *settingsReader) option(section string, t table, e *ast.MappingValueNode, also []string) error {
 	key := e.Key.GetToken()
-	o := t.find(key.Value)
-	if o == nil || o.name != key.Value { // the short form is for the command line
+	o := t.findSetting(key.Value)
+	if o == nil {
 		for _, known := range t {
-			also = append(also, known.name)
+			also = append(also, known.setting())
 		}
 		if word := nearest.Word(key.Value, also); word != "" {
 			return fmt.Errorf("%s: no setting %q (did you mean %q?)", r.file.at(key), key.Value, word)
@@ -223,7 +223,7 @@ func (r *settingsReader) option(section string, t table, e *ast.MappingValueNode
 	}
 	if o.scope == inTrusted && !r.file.trusted {
 		r.note(fmt.Errorf("%s: %s is not believed, because the file belongs to another user or others may write it (--config %s believes it)",
-			r.file.at(key), o.name, r.file.path))
+			r.file.at(key), o.setting(), r.file.path))
 		return nil
 	}
 	values, err := r.values(o, e.Value)
@@ -243,7 +243,7 @@ func (r *settingsReader) values(o *option, n ast.Node) ([]ast.Node, error) {
 	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
 		return []ast.Node{n}, nil
 	case *ast.NullNode:
-		return nil, fmt.Errorf("%s: %s has no value", r.file.at(n.GetToken()), o.name)
+		return nil, fmt.Errorf("%s: %s has no value", r.file.at(n.GetToken()), o.setting())
 	case *ast.SequenceNode:
 		if !o.repeats() {
 			return nil, fmt.Errorf("%s: %s takes one value, not a list", r.file.at(n.GetToken()), o.name)
@@ -261,6 +261,9 @@ func (r *settingsReader) values(o *option, n ast.Node) ([]ast.Node, error) {
 		}
 		return all, nil
 	case *ast.MappingNode:
+		if _, parts := o.value.(areas); parts {
+			return r.area(v)
+		}
 		if _, names := o.value.(*intervals); !names {
 			return nil, fmt.Errorf("%s: %s takes a value, not a mapping", r.file.at(n.GetToken()), o.name)
 		}
@@ -279,6 +282,35 @@ func (r *settingsReader) values(o *option, n ast.Node) ([]ast.Node, error) {
 		return all, nil
 	}
 	return nil, fmt.Errorf("%s: %s: anchors, aliases, tags and blocks of text are not allowed here", r.file.at(n.GetToken()), o.name)
+}
+
+// area returns an area as one scalar, in the form of the option.
+func (r *settingsReader) area(n *ast.MappingNode) ([]ast.Node, error) {
+	known, parts := []string{areaName, areaPath, areaPattern}, map[string]string{}
+	for _, e := range n.Values {
+		key, value := e.Key.GetToken(), e.Value.GetToken()
+		if !slices.Contains(known, key.Value) {
+			hint := "one of " + strings.Join(known, ", ")
+			if word := nearest.Word(key.Value, known); word != "" {
+				hint = fmt.Sprintf("did you mean %q?", word)
+			}
+			return nil, fmt.Errorf("%s: an area has no %q (%s)", r.file.at(key), key.Value, hint)
+		}
+		switch e.Value.(type) {
+		case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+		default:
+			return nil, fmt.Errorf("%s: the %s of an area is not a text", r.file.at(value), key.Value)
+		}
+		parts[key.Value] = value.Value
+	}
+	t := n.GetToken().Clone()
+	if len(n.Values) > 0 {
+		t = n.Values[0].Key.GetToken().Clone()
+	}
+	if t.Value = areaText(parts); parts[areaPath] == "" {
+		return nil, fmt.Errorf("%s: an area has no path", r.file.at(t))
+	}
+	return []ast.Node{ast.String(t)}, nil
 }
 
 // entries returns the entries of a mapping.
