@@ -189,6 +189,10 @@ func TestPage(t *testing.T) {
 	if first() == "cc1" {
 		t.Error("sorted by the number of processes, the name with most is still the first")
 	}
+	p.Eval(`document.querySelector(".of-names th:nth-child(3) button").click()`, nil)
+	if first() != "cc1" {
+		t.Errorf("sorted by CPU time, the first name is %q", first())
+	}
 	p.Eval(`document.querySelector("label[for=by-process]").click()`, nil)
 	p.Wait(`document.querySelector(".of-names").offsetParent === null && document.querySelector(".of-processes").offsetParent !== null`)
 
@@ -259,6 +263,11 @@ func TestPageLooks(t *testing.T) {
 		}
 		if pdf := p.Print(); !bytes.HasPrefix(pdf, []byte("%PDF")) {
 			t.Errorf("%s: it prints as %q", name, pdf[:min(8, len(pdf))])
+		}
+		var kept bool
+		p.Eval(`[...document.querySelectorAll("path.line")].every(l => l.getAttribute("d").length > 100)`, &kept)
+		if !kept {
+			t.Errorf("%s: after printing, lines are gone", name)
 		}
 		checkSilent(t, p)
 	}

@@ -58,7 +58,7 @@ func WritePlot(w io.Writer, r datamodel.Result, names []string) error {
 	for i, f := range list {
 		b.WriteString(`<g transform="translate(0 ` + strconv.Itoa(each*i) + `)"><text class="title" x="` + short(drawLeft) + `" y="15">` +
 			html.EscapeString(printable(f.title)) + `</text>`)
-		x := drawLeft + 7*float64(columns(f.title)) + 16
+		x := drawLeft + 7.6*float64(columns(f.title)) + 14
 		for _, c := range f.curves {
 			b.WriteString(`<rect class="key ` + c.look + `" x="` + short(x) + `" y="7" width="9" height="9"/><text x="` + short(x+13) + `" y="15">` +
 				html.EscapeString(c.name) + `</text>`)

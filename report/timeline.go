@@ -142,6 +142,9 @@ func (p *sheet) timeline(t timeline, to float64) {
 	p.WriteString("</svg></figure>\n")
 }
 
+// byCPUTime is the heading of the column by which the tables of processes are sorted at first.
+const byCPUTime = "CPU time"
+
 // processColumn is a column of the tables of processes.
 type processColumn struct {
 	heading string
@@ -182,7 +185,7 @@ func (p *sheet) processTable(class string, r datamodel.Result, list []datamodel.
 		return processColumn{heading, from, true, func(p datamodel.Process) string { return shown(of(p), unit) }, of}
 	}
 	columns := []processColumn{
-		amount("CPU time", units.Second, "", func(p datamodel.Process) float64 { return p.CPUTime }),
+		amount(byCPUTime, units.Second, "", func(p datamodel.Process) float64 { return p.CPUTime }),
 		{"share", "", false, nil, func(p datamodel.Process) float64 { return p.CPUTime / total }},
 		amount("energy", units.Joule, sensors.Attributed, func(p datamodel.Process) float64 {
 			if unknown {
@@ -220,6 +223,9 @@ func (p *sheet) processTable(class string, r datamodel.Result, list []datamodel.
 		class := ""
 		if c.number {
 			class = " class=\"n\""
+		}
+		if c.heading == byCPUTime { // the rows are in its order, but for the last ones
+			class += " aria-sort=\"descending\""
 		}
 		p.tag("<th"+class+" data-sort=\"number\">%s</th>", header{name: c.heading, mark: c.mark}.text())
 	}

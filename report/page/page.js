@@ -120,7 +120,7 @@
 
   // The time that all charts show, where the crosshair stands (NaN: nowhere), and the marked part of the time.
   const view = {from: 0, to: 1, at: NaN, mark: null};
-  let head, lines = [], charts = [], frame = 0;
+  let head, lines = [], charts = [], frame = 0, ready = false; // ready: all lines of the first delivery are there
 
   const indexAt = (line, t) => Math.round((t - line.start) / line.step);
   const clamp = (v, least, most) => Math.min(Math.max(v, least), most);
@@ -377,7 +377,7 @@
   }
 
   // redraw draws everything before the next picture of the screen.
-  function redraw() { if (!frame) frame = requestAnimationFrame(drawAll); }
+  function redraw() { if (ready && !frame) frame = requestAnimationFrame(drawAll); }
 
   function zoom(from, to) {
     const least = (head.to - head.from) / 1e6;
@@ -567,12 +567,13 @@
   if (over && window.DecompressionStream && $('#values')) {
     over.addEventListener('keydown', keys);
     $('#all').addEventListener('click', reset);
-    new ResizeObserver(() => { if (head) redraw(); }).observe(over);
+    new ResizeObserver(redraw).observe(over);
     addEventListener('beforeprint', () => { // paper has another width
       for (const c of charts) if (c.plot) c.svg.setAttribute('viewBox', '0 0 ' + (LEFT + c.plot.width + RIGHT) + ' ' + (TOP + c.plot.height + BOTTOM));
     });
     addEventListener('afterprint', redraw);
     embedded(start, grow, () => {
+      ready = true;
       document.documentElement.classList.add('live');
       redraw();
     });
