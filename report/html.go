@@ -215,6 +215,9 @@ func (p *sheet) overTime(r Shown) error {
 	if len(r.Charts) > 0 {
 		list = courses{r.Run, r.Charts[0]}.figures()
 	}
+	if len(list) == 0 && r.Tree != nil {
+		p.WriteString("<p class=\"hint first\">Nothing is shown over time: the run was too short for it, or an older ergon kept it.</p>\n")
+	}
 	return p.charts(list, newTimeline(r.Result), length(r), summary(r.Result)[datamodel.CPUTime].Value)
 }
 
@@ -322,9 +325,9 @@ func (p *sheet) folded(r Shown) {
 	p.fold("How it was measured", "", func() { p.how(r.Result) })
 	if r.Results != "" && len(r.Charts) > 0 {
 		p.fold("This run in Python", "", func() {
-			p.tag("<pre>%s\n%s\n%s</pre>\n", "import pandas as pd",
+			p.tag("<pre>%s\n%s\n%s</pre><p class=\"dim\">lines.plot(subplots=True) draws them</p>\n", "import pandas as pd",
 				"series = pd.read_parquet("+strconv.QuoteToASCII(path.Join(printable(r.Results), "series.parquet"))+")",
-				`series.pivot_table(index="elapsed", columns=["metric", "subject"], values="value", aggfunc="sum").plot(subplots=True)`)
+				`lines = series.pivot_table(index="elapsed", columns=["metric", "subject"], values="value", aggfunc="sum")`)
 		})
 	}
 }
@@ -422,45 +425,82 @@ func (p *sheet) notMeasured(r datamodel.Result) {
 	})
 }
 
-// tree writes every metric of every node as a row, with a field that searches them.
+// tree writes every metric as a row, with a field that searches them. A metric that a node has from its only child, or hands down
+// unchanged, has one row.
 func (p *sheet) tree(root *datamodel.Node) {
 	if root == nil {
 		return
 	}
 	p.fold("Every metric", "", func() {
 		p.WriteString("<p class=\"js-only\"><input type=\"search\" data-table=\"metrics\" placeholder=\"search\" aria-label=\"search the metrics\"/> <span id=\"found\" class=\"dim\"></span></p>\n" +
-			"<table id=\"metrics\" class=\"wide\"><thead><tr><th>of</th><th>metric</th><th class=\"n\">value</th><th>from</th><th class=\"n\">least</th>" +
-			"<th class=\"n\">mean</th><th class=\"n\">most</th><th class=\"n\">readings</th><th class=\"n\">gaps</th><th>source</th></tr></thead>\n<tbody>\n")
-		walk(root, "", func(n *datamodel.Node, path string) {
-			for _, m := range n.Metrics {
-				m = settled(m)
-				show := units.Format
-				if m.Aggregation == "delta" { // least, mean and most of a counter are rates
-					show = units.FormatRate
-				}
-				number := func(v float64) string {
-					if math.IsNaN(v) {
-						return ""
-					}
-					return show(v, m.Unit)
-				}
-				count := func(n int64) string {
-					if n == 0 {
-						return ""
-					}
-					return strconv.FormatInt(n, 10)
-				}
-				from := string(m.Provenance)
-				if reason := reasonOf(m); reason != "" {
-					from += ": " + reason
-				}
-				p.tag("<tr><td>%s</td><td>%s</td><td class=\"n\">%s</td><td>%s</td><td class=\"n\" data-l=\"least\">%s</td><td class=\"n\" data-l=\"mean\">%s</td>"+
-					"<td class=\"n\" data-l=\"most\">%s</td><td class=\"n\" data-l=\"readings\">%s</td><td class=\"n\" data-l=\"gaps\">%s</td><td class=\"dim\">%s</td></tr>\n",
-					path, m.Name, valueOf(m), from, number(m.Min), number(m.Mean), number(m.Max), count(m.Count), count(m.Gaps), m.Source)
-			}
-		})
+			"<table id=\"metrics\" class=\"wide\"><thead><tr><th>of</th><th>metric</th><th class=\"n\">value</th><th class=\"n\">least</th>" +
+			"<th class=\"n\">mean</th><th class=\"n\">most</th><th>from</th></tr></thead>\n<tbody>\n")
+		p.metrics(root, "run", nil)
 		p.WriteString("</tbody></table>\n")
 	})
+}
+
+// metrics writes the metrics of a node and of those below it. of is the name of the node for people. above are the metrics that the
+// nodes above have.
+func (p *sheet) metrics(n *datamodel.Node, of string, above []datamodel.Metric) {
+	for _, m := range n.Metrics {
+		m = settled(m)
+		if slices.ContainsFunc(above, func(a datamodel.Metric) bool { return same(a, m) }) {
+			continue
+		}
+		above = append(above, m)
+		show := units.Format
+		if m.Aggregation == "delta" { // least, mean and most of a counter are rates
+			show = units.FormatRate
+		}
+		number := func(v float64) string {
+			if math.IsNaN(v) {
+				return ""
+			}
+			return show(v, m.Unit)
+		}
+		from := string(m.Provenance)
+		if reason := reasonOf(m); reason != "" {
+			from += ": " + reason
+		}
+		p.tag("<tr><td>%s</td><td>%s</td><td class=\"n\">%s</td><td class=\"n\" data-l=\"least\">%s</td><td class=\"n\" data-l=\"mean\">%s</td>"+
+			"<td class=\"n\" data-l=\"most\">%s</td><td class=\"dim\">%s</td></tr>\n",
+			of, m.Name, valueOf(m), number(m.Min), number(m.Mean), number(m.Max), strings.Join(nonEmpty(from, m.Source, readings(m)), " · "))
+	}
+	for _, child := range n.Children {
+		below := child.Name
+		switch child.Level {
+		case datamodel.MultiRun, datamodel.RunLevel:
+			below = of
+		case datamodel.SensorLevel:
+			below = of + "/" + child.Name
+		default:
+			if n.Level != datamodel.RunLevel && n.Level != datamodel.HostLevel {
+				below = of + "/" + child.Name
+			}
+		}
+		p.metrics(child, below, slices.Clip(above))
+	}
+}
+
+// readings says how many readings are behind a metric, and how many are missing. It is empty if that is unknown.
+func readings(m datamodel.Metric) string {
+	var parts []string
+	for _, c := range []struct {
+		n    int64
+		what string
+	}{{m.Count, "reading"}, {m.Gaps, "gap"}} {
+		if c.n > 0 {
+			parts = append(parts, plural(int(c.n), c.what))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// same reports whether two metrics are one figure.
+func same(a, b datamodel.Metric) bool {
+	return a.Name == b.Name && a.Unit == b.Unit && a.Provenance == b.Provenance && a.Reason == b.Reason && a.Source == b.Source &&
+		(a.Value == b.Value || math.IsNaN(a.Value) && math.IsNaN(b.Value))
 }
 
 // how writes how often each source was read, what that cost, and what the marks mean.
