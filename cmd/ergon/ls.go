@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -121,14 +122,8 @@ func (p *program) ls(_ context.Context, o LsOptions) error {
 
 // shared leaves out the runs that this user may not read, and counts them.
 func shared(all []history.Entry) (readable []history.Entry, private int) {
-	for _, e := range all {
-		if errors.Is(e.Err, fs.ErrPermission) {
-			private++
-			continue
-		}
-		readable = append(readable, e)
-	}
-	return readable, private
+	readable = slices.DeleteFunc(all, func(e history.Entry) bool { return errors.Is(e.Err, fs.ErrPermission) })
+	return readable, len(all) - len(readable)
 }
 
 // table prints runs for people.

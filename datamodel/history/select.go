@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"path"
@@ -78,10 +79,11 @@ func notInSummary(name string) error {
 // Select returns the runs that fit, in the same order. unknown is how many of the others lack only a value that a rule is about.
 // A run that cannot be read fits if only its path is asked for.
 func (f Filter) Select(entries []Entry) (fit []Entry, unknown int) {
-	for _, e := range entries {
-		switch f.check(e) {
+	fit = make([]Entry, 0, len(entries))
+	for i := range entries {
+		switch f.check(&entries[i]) {
 		case rule.Holds:
-			fit = append(fit, e)
+			fit = append(fit, entries[i])
 		case rule.Unknown:
 			unknown++
 		case rule.Broken:
@@ -90,7 +92,7 @@ func (f Filter) Select(entries []Entry) (fit []Entry, unknown int) {
 	return fit, unknown
 }
 
-func (f Filter) check(e Entry) rule.Verdict {
+func (f Filter) check(e *Entry) rule.Verdict {
 	matches := func(globs []string, names ...string) bool {
 		return len(globs) == 0 || slices.ContainsFunc(globs, func(glob string) bool {
 			return slices.ContainsFunc(names, func(name string) bool { ok, _ := path.Match(glob, name); return ok || glob == name })
@@ -116,21 +118,23 @@ func (f Filter) check(e Entry) rule.Verdict {
 	return all
 }
 
-// Metric returns a metric of the run's summary, or a missing one with the reason.
+// Metric returns a metric of the run's summary, or a missing one with the reason. It does not say how the value was aggregated.
 func (e Entry) Metric(name string) datamodel.Metric {
-	d, _ := datamodel.Lookup(name)
 	f, ok := e.Run.Summary[name]
 	switch {
 	case name == datamodel.WallTime && e.Run.WallTime != nil:
 		return datamodel.Value(name, *e.Run.WallTime, units.Second, "delta", sensors.FromCounter, "runner").WithValue(*e.Run.WallTime)
-	case e.Err != nil:
-		return datamodel.Missing(name, d.Unit, "the run cannot be read")
 	case !ok:
-		return datamodel.Missing(name, d.Unit, "not measured")
+		d, _ := datamodel.Lookup(name)
+		why := "not measured"
+		if e.Err != nil {
+			why = "the run cannot be read"
+		}
+		return datamodel.Missing(name, d.Unit, why)
 	case f.Value == nil:
 		return missing(name, f)
 	}
-	m := datamodel.Value(name, *f.Value, f.Unit, string(d.Aggregate), f.Provenance, "")
+	m := datamodel.Value(name, *f.Value, f.Unit, "", f.Provenance, "")
 	m.Uncertainty, m.Bound, m.AtMost, m.Reason = orNaN(f.Uncertainty), f.Bound, orNaN(f.AtMost), f.Reason
 	return m.WithValue(m.Value)
 }
@@ -156,15 +160,26 @@ func SortBy(entries []Entry, metric string) error {
 	if _, err := SummaryMetric(metric); err != nil {
 		return err
 	}
-	slices.SortStableFunc(entries, func(a, b Entry) int {
-		x, y := a.Metric(metric).Value, b.Metric(metric).Value
-		switch {
+	type place struct {
+		value float64
+		at    int
+	}
+	order := make([]place, len(entries))
+	for i, e := range entries {
+		order[i] = place{e.Metric(metric).Value, i}
+	}
+	slices.SortFunc(order, func(a, b place) int {
+		switch x, y := a.value, b.value; {
 		case math.IsNaN(x) && math.IsNaN(y), x == y:
-			return 0
+			return cmp.Compare(a.at, b.at)
 		case math.IsNaN(y), x > y:
 			return -1
 		}
 		return 1
 	})
+	before := slices.Clone(entries)
+	for i, p := range order {
+		entries[i] = before[p.at]
+	}
 	return nil
 }

@@ -37,11 +37,12 @@ func manyRuns(b *bench) ([]figure, error) {
 	if !b.quick {
 		time.Sleep(4 * time.Second) // the index takes no manifest that has just changed
 	}
-	first := time.Now()
-	if err := b.look("ls", "-o", results); err != nil {
+	wall, cpu, err := b.look("ls", "-o", results)
+	if err != nil {
 		return nil, err
 	}
-	cold := single(fmt.Sprintf("ergon ls, %d runs, without an index", runs), units.Second, time.Since(first).Seconds())
+	cold := single(fmt.Sprintf("ergon ls, %d runs, without an index", runs), units.Second, wall)
+	cold.CPU = &cpu
 	looks := []struct {
 		name string
 		args []string
@@ -60,16 +61,16 @@ func manyRuns(b *bench) ([]figure, error) {
 	if err != nil || runtime.GOOS == "windows" {
 		noPeer = "no find to compare with"
 	}
-	times := make([][]float64, len(looks))
+	times, cpus := make([][]float64, len(looks)), make([][]float64, len(looks))
 	var walked []float64
 	for range rounds {
 		for _, i := range rand.Perm(len(looks) + 1) {
 			if i < len(looks) {
-				start := time.Now()
-				if err := b.look(append(looks[i].args, "-o", results)...); err != nil {
+				wall, cpu, err := b.look(append(looks[i].args, "-o", results)...)
+				if err != nil {
 					return nil, err
 				}
-				times[i] = append(times[i], time.Since(start).Seconds())
+				times[i], cpus[i] = append(times[i], wall), append(cpus[i], cpu)
 			} else if noPeer == "" {
 				start := time.Now()
 				if err := exec.Command(find, results, "-name", store.ManifestFile).Run(); err != nil {
@@ -86,6 +87,7 @@ func manyRuns(b *bench) ([]figure, error) {
 	figures := []figure{cold}
 	for i, l := range looks {
 		f := median(l.name, units.Second, times[i])
+		f.CPU = quantile(cpus[i], 0.5)
 		f.compare(peer)
 		f.atMost(historyLimit)
 		figures = append(figures, f)
@@ -93,19 +95,22 @@ func manyRuns(b *bench) ([]figure, error) {
 	return append(figures, peer), os.RemoveAll(results)
 }
 
-// look runs ergon and drops what it prints.
-func (b *bench) look(args ...string) error {
-	out, err := exec.Command(b.ergon, args...).Output()
+// look runs ergon and drops what it prints. It returns the wall time and the CPU time in seconds.
+func (b *bench) look(args ...string) (wall, cpu float64, err error) {
+	cmd := exec.Command(b.ergon, args...)
+	start := time.Now()
+	out, err := cmd.Output()
+	wall = time.Since(start).Seconds()
 	if err == nil && len(out) == 0 {
 		err = errors.New("it printed nothing")
 	}
 	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
-		return fmt.Errorf("ergon %v: %w: %s", args, err, failed.Stderr)
+		return 0, 0, fmt.Errorf("ergon %v: %w: %s", args, err, failed.Stderr)
 	}
 	if err != nil {
-		return fmt.Errorf("ergon %v: %w", args, err)
+		return 0, 0, fmt.Errorf("ergon %v: %w", args, err)
 	}
-	return nil
+	return wall, (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds(), nil
 }
 
 // commitOf returns the commit of one of the runs that makeRuns makes: 50 runs have the same.
