@@ -20,15 +20,25 @@ func writeCSV(w io.Writer, r datamodel.Result, o Options) error {
 		"run", "path", "level", "metric", "value", "unit", "aggregation", "provenance", "source",
 		"count", "gaps", "min", "max", "mean", "std", "reason", "uncertainty", "at_most", "bound",
 	}}
-	add := func(path, level string, m datamodel.Metric) {
-		m = settled(m)
+	for _, m := range Figures(r, o) {
 		rows = append(rows, []string{
-			screen.Cell(r.Run.ID), screen.Cell(path), screen.Cell(level), screen.Cell(m.Name),
+			screen.Cell(m.Run), screen.Cell(m.Path), screen.Cell(m.Level), screen.Cell(m.Name),
 			plainNumber(m.Value), screen.Cell(string(m.Unit)), screen.Cell(m.Aggregation), string(m.Provenance),
 			screen.Cell(m.Source), strconv.FormatInt(m.Count, 10), strconv.FormatInt(m.Gaps, 10),
-			plainNumber(m.Min), plainNumber(m.Max), plainNumber(m.Mean), plainNumber(m.Std), screen.Cell(reasonOf(m)),
+			plainNumber(m.Min), plainNumber(m.Max), plainNumber(m.Mean), plainNumber(m.Std), screen.Cell(m.Reason),
 			plainNumber(m.Uncertainty), plainNumber(m.AtMost), string(m.Bound),
 		})
+	}
+	return out.WriteAll(rows)
+}
+
+// Figures returns the rows of a result as a table: the summary, or with Options.All the metrics of each node and the figures
+// of the most expensive processes.
+func Figures(r datamodel.Result, o Options) (rows []datamodel.Row) {
+	add := func(path, level string, m datamodel.Metric) {
+		m = settled(m)
+		m.Reason = reasonOf(m)
+		rows = append(rows, datamodel.Row{Run: r.Run.ID, Path: path, Level: level, Metric: m})
 	}
 	if !o.All {
 		all := summary(r)
@@ -43,7 +53,7 @@ func writeCSV(w io.Writer, r datamodel.Result, o Options) error {
 				}
 			}
 		})
-		return out.WriteAll(rows)
+		return rows
 	}
 	walk(r.Tree, "", func(n *datamodel.Node, path string) {
 		for _, m := range n.Metrics {
@@ -56,7 +66,7 @@ func writeCSV(w io.Writer, r datamodel.Result, o Options) error {
 		}
 	})
 	processMetrics(r, func(path string, m datamodel.Metric) { add(path, "process", m) })
-	return out.WriteAll(rows)
+	return rows
 }
 
 // walk calls f for n and all its descendants, parents first. The path is the names joined by '/'. A '/' within a name

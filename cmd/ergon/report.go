@@ -28,6 +28,8 @@ type ReportOptions struct {
 	All    bool
 	// Verbose asks the text for the whole summary and the settings of the machine.
 	Verbose bool
+	// Exports are files to write instead of stdout.
+	Exports []export
 	// Open writes the page into a new temporary file and opens it in a browser.
 	Open bool
 	// Given are factors that replace those of the run. Otherwise are used if the run has none.
@@ -47,11 +49,12 @@ func (p *program) reportCommand() *subcommand {
 		description: runMeaning + " Without RUN it is last. -f html shows several runs over each other.",
 		options: append(table{
 			resultsOption(&o.Results), formatOption(&o.Format, names), allOption(&o.All), verboseOption(&o.Verbose),
+			exportOption(&o.Exports, "write the report not to stdout but to", once),
 			{name: "open", scope: once, usage: "open the page (-f html) in a browser", value: toggle{&o.Open}},
 		}, factors...),
 		run: func(ctx context.Context, words []string) error {
 			o.Runs = words
-			if len(words) > 1 && o.Format != pageFormat && !o.Open {
+			if pages := len(o.Exports) > 0 && (exports{&o.Exports}).pages(); len(words) > 1 && o.Format != pageFormat && !o.Open && !pages {
 				return misused("report", "report: one run at a time, not %d: -f html shows several", len(words))
 			}
 			o.Given, o.Otherwise = splitFactors(factors, of)
@@ -67,7 +70,7 @@ func (p *program) report(ctx context.Context, o ReportOptions) error {
 	}
 	var runs []report.Shown
 	for _, name := range o.Runs {
-		one, err := p.shown(o.Results, name, o.Open || o.Format == pageFormat)
+		one, err := p.shown(o.Results, name, o.Open || o.Format == pageFormat || exports{&o.Exports}.page())
 		if err != nil {
 			return err
 		}
@@ -75,6 +78,8 @@ func (p *program) report(ctx context.Context, o ReportOptions) error {
 		runs = append(runs, one)
 	}
 	switch {
+	case len(o.Exports) > 0:
+		return p.exportReport(o, runs)
 	case o.Open:
 		return p.browse(ctx, runs)
 	case o.Format == pageFormat:

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
@@ -27,7 +26,7 @@ type SummaryOptions struct {
 	// To is a file that is written instead of stderr. Append adds to the file.
 	To     string
 	Append bool
-	// Exports are more files, each in a format of report.All.
+	// Exports are more files.
 	Exports []export
 	// IDFile is a file for the run's id; empty writes none.
 	IDFile string
@@ -53,12 +52,6 @@ func (o SummaryOptions) unread() bool {
 	return o.Quiet && len(o.Exports) == 0 && o.page == ""
 }
 
-// export is a file to write, and its format.
-type export struct {
-	format report.Format
-	path   string
-}
-
 // table lists the options, bound to o.
 func (o *SummaryOptions) table() table {
 	return table{
@@ -71,47 +64,10 @@ func (o *SummaryOptions) table() table {
 		{name: "posix", short: "p", group: forSummary, usage: "print the three lines of time -p instead", value: posix{&o.Line}},
 		{name: "summary-to", group: forSummary, scope: inTrusted, usage: "write the summary to `FILE` instead of stderr", value: required{&o.To, "file"}},
 		{name: "append", short: "a", group: forSummary, usage: "add to the file of --summary-to, do not replace it", value: toggle{&o.Append}},
-		{
-			name: "export", group: forSummary, scope: inTrusted, value: exports{&o.Exports},
-			usage: "also write the report to `FILE`: .txt, .json, .csv, .md or .html, or FORMAT=FILE; may be repeated",
-		},
+		exportOption(&o.Exports, "also write the report to", inTrusted),
 		{name: "id-file", group: forResults, scope: inTrusted, usage: "write the run's id to `FILE`", value: required{&o.IDFile, "file"}},
 		{name: "no-ci", group: forSummary, usage: "in GitHub Actions: do not add the report to the job's summary page", value: toggle{&o.NoCI}},
 	}
-}
-
-// exports collects the files of --export.
-type exports struct{ to *[]export }
-
-func (v exports) Set(given string) error {
-	name, path, named := strings.Cut(given, "=")
-	at := slices.IndexFunc(report.All(), func(f report.Format) bool { return named && f.Name == name })
-	if at < 0 {
-		path = given
-		at = slices.IndexFunc(report.All(), func(f report.Format) bool { return f.Extension == filepath.Ext(given) })
-	}
-	switch {
-	case path == "":
-		return errors.New("no file given")
-	case at < 0:
-		var known []string
-		for _, f := range report.All() {
-			known = append(known, f.Extension)
-		}
-		return fmt.Errorf("cannot tell the format of %q (%s, or FORMAT=FILE with a FORMAT of ergon report)", given, strings.Join(known, " "))
-	}
-	*v.to = append(*v.to, export{report.All()[at], path})
-	return nil
-}
-
-func (v exports) String() string { return "" }
-
-func (v exports) Current() string {
-	var list []string
-	for _, e := range *v.to {
-		list = append(list, e.format.Name+"="+e.path)
-	}
-	return strings.Join(list, ",")
 }
 
 // writable returns an error if a file cannot be written. It changes nothing.
