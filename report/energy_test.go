@@ -110,7 +110,7 @@ power 93.6 W ≈ 101 W`)
 
 // TestEnergyBound tests that every format shows the upper bound of an energy if nothing else is known.
 func TestEnergyBound(t *testing.T) {
-	const reason = "the counter did not move in 5.33ms"
+	const reason = "the counter did not move in 5.33 ms"
 	r := vm()
 	node := r.Tree.First(datamodel.RunLevel)
 	for i, m := range node.Metrics {
@@ -123,10 +123,10 @@ func TestEnergyBound(t *testing.T) {
 		}
 	}
 	for format, want := range map[string]string{
-		"long":     "  energy                                    < 26.7 J    the counter did not move in 5.33ms\n",
-		"text":     "  energy    < 26.7 J of the machine: the counter did not move in 5.33ms\n",
-		"markdown": "| energy |  |  | &lt; 26.7 J | the counter did not move in 5.33ms |\n",
-		"html":     `&lt; 26.7 J</td><td class="dim">the counter did not move in 5.33ms</td>`,
+		"long":     "  energy                                    < 26.7 J    the counter did not move in 5.33 ms\n",
+		"text":     "  energy    < 26.7 J of the machine: the counter did not move in 5.33 ms\n",
+		"markdown": "| energy |  |  | &lt; 26.7 J | the counter did not move in 5.33 ms |\n",
+		"html":     `&lt; 26.7 J</td><td class="dim">the counter did not move in 5.33 ms</td>`,
 		"json":     `"reason": "` + reason + `"`,
 	} {
 		got := render(t, format, r, report.Options{Unicode: true})

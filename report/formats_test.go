@@ -328,7 +328,7 @@ func TestTextSaysWhatMatters(t *testing.T) {
 	for range 9 {
 		r.Run.Warnings = append(r.Run.Warnings, datamodel.Warning{Subject: "run", Text: "odd"})
 	}
-	f(r, "and 4 more warnings")
+	f(r, strings.Repeat("  warning: odd\n", 9))
 	r.Run.Outcome = datamodel.Unfinished
 	f(r, "unfinished")
 	cpu := func(seconds float64, want string) {

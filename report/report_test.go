@@ -542,13 +542,13 @@ func TestWayOnOfTheRun(t *testing.T) {
 	node := r.Tree.First(datamodel.RunLevel)
 	for i, m := range node.Metrics {
 		if m.Name == "cpu_utilization" {
-			node.Metrics[i] = datamodel.Missing(m.Name, m.Unit, "6.24ms is too short for counters with steps of 10ms")
+			node.Metrics[i] = datamodel.Missing(m.Name, m.Unit, "6.24 ms is too short for counters with steps of 10 ms")
 		}
 	}
 	for width, want := range map[int]string{
-		200: "cpu of the machine (6.24ms is too short for counters with steps of 10ms); energy, power (no powercap in this kernel);" +
+		200: "cpu of the machine (6.24 ms is too short for counters with steps of 10 ms); energy, power (no powercap in this kernel);" +
 			" gpu (no NVIDIA driver); ergon sensors tells more",
-		120: "cpu of the machine (6.24ms is too short for counters wit…); energy, power, gpu (ergon sensors tells why)",
+		120: "cpu of the machine (6.24 ms is too short for counters wi…); energy, power, gpu (ergon sensors tells why)",
 		80:  "cpu of the machine; energy, power, gpu (ergon sensors tells why)",
 		70:  "cpu of the machine, energy, power, gpu",
 	} {

@@ -17,8 +17,6 @@ const (
 	unlimited = 120
 	// leastCommand is the smallest number of columns for the command, however narrow the terminal is.
 	leastCommand = 20
-	// manyWarnings is the largest number of warnings that are printed.
-	manyWarnings = 5
 )
 
 // page writes the text of a report line by line and remembers the first error.
@@ -380,11 +378,7 @@ func (p *page) setup(h datamodel.HostInfo) {
 }
 
 func (p *page) warnings(ws []datamodel.Warning) {
-	for i, w := range ws {
-		if i == manyWarnings {
-			p.line("  ", p.look(yellow, fmt.Sprintf("and %d more warnings: ergon report -f json", len(ws)-i)))
-			return
-		}
+	for _, w := range ws {
 		p.line("  ", p.look(yellow, p.plain("warning: "+warning(w))))
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/sampler"
 	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
 )
 
 // round is the state of the measurement of one command.
@@ -306,7 +307,7 @@ func (o *round) describe() {
 func (o *round) settle() {
 	switch {
 	case o.end.timedOut:
-		o.run.Outcome, o.run.Reason = datamodel.TimedOut, fmt.Sprintf("longer than the limit of %v", o.Timeout)
+		o.run.Outcome, o.run.Reason = datamodel.TimedOut, "longer than the limit of "+units.Brief(o.Timeout)
 	case o.readings.failed != nil:
 		o.run.Outcome, o.run.Reason = datamodel.SamplerFailed, o.readings.failed.Error()
 	case o.end.cancelled && o.state.Code() != 0:

@@ -6,7 +6,10 @@
 // 240422.36626699998, but divided by 1e6 it is 240422.366267.
 package units
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Energy is an amount of energy in joules.
 type Energy float64
@@ -66,15 +69,17 @@ func All() []Unit {
 	}
 }
 
-// Brief is a duration with about three digits, for texts.
+// Brief formats a duration for texts. A whole number of hours, minutes, seconds or milliseconds, as people choose them, has
+// no decimals: "10 min", "2 s". Any other duration is as Format shows it: "1.73 ms".
 func Brief(d time.Duration) string {
-	switch {
-	case d >= 10*time.Second:
-		return d.Round(100 * time.Millisecond).String()
-	case d >= time.Second:
-		return d.Round(10 * time.Millisecond).String()
-	case d >= time.Millisecond:
-		return d.Round(10 * time.Microsecond).String()
+	const most = 100 // larger numbers need the next unit
+	for _, u := range []struct {
+		size time.Duration
+		name string
+	}{{time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}, {time.Millisecond, "ms"}} {
+		if n := d / u.size; d > 0 && d%u.size == 0 && (n < most || u.size == time.Millisecond && n < 1000) {
+			return strconv.FormatInt(int64(n), 10) + " " + u.name
+		}
 	}
-	return d.String()
+	return Format(d.Seconds(), Second)
 }

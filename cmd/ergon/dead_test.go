@@ -41,11 +41,11 @@ func TestDeadCounter(t *testing.T) {
 			}
 		}
 	}
-	const reason = "rapl/psys/energy: the counter did not move in 100ms: no meter"
+	const reason = "rapl/psys/energy: the counter did not move in 100 ms: no meter"
 	check("sensors", said(t, results, "sensors", "--path.sysfs", sysfs), "Not readable here:", reason)
 	check("sensors --energy", said(t, results, "sensors", "--energy", "--path.sysfs", sysfs), "none can be summed", "not summed: the counter did not move", "!  summed\n")
 	check("sensors --json", said(t, results, "sensors", "--json", "--path.sysfs", sysfs), `"cause": "no_meter"`)
-	check("doctor", said(t, results, "doctor", "--path.sysfs", sysfs), "rapl        not here       psys/energy: the counter did not move in 100ms: no meter")
+	check("doctor", said(t, results, "doctor", "--path.sysfs", sysfs), "rapl        not here       psys/energy: the counter did not move in 100 ms: no meter")
 	text := said(t, results, "-v", "--path.sysfs", sysfs, "--baseline", "1s", "sleep", "0.3")
 	check("summary", text, "not measured: energy, power", "baseline: not measured", "!\n  energy ", "!\n  power ")
 	check("markdown", said(t, results, "report", "-f", "markdown"), "- not measured: energy, power (the counter did not move in ", ": no meter)")

@@ -245,7 +245,7 @@ func TestGPUHangs(t *testing.T) {
 	if !(math.Abs(m.Value-truth) <= 250*0.1) {
 		t.Errorf("%v J (%s), but %v J from %v s to %v s", m.Value, m.Reason, truth, r.from, r.to)
 	}
-	for _, text := range []string{"no last reading within 2s: the source hangs", "its energy covers"} {
+	for _, text := range []string{"no last reading within 2 s: the source hangs", "its energy covers"} {
 		if !slices.ContainsFunc(r.Run.Warnings, func(w datamodel.Warning) bool { return strings.Contains(w.Text, text) }) {
 			t.Errorf("no %q in %+v", text, r.Run.Warnings)
 		}

@@ -94,7 +94,7 @@ func (h *host) machineCPU() busyTime {
 	}
 	if window < enoughTicks*tick || t.total <= 0 {
 		t.mean = nil
-		t.why = because(fmt.Sprintf("%s is too short for counters with steps of %s", units.Brief(window), tick))
+		t.why = because(fmt.Sprintf("%s is too short for counters with steps of %s", units.Brief(window), units.Brief(tick)))
 	}
 	return t
 }

@@ -22,8 +22,8 @@ func (h *host) times(w *doubts) []datamodel.Metric {
 		wall = datamodel.Value(datamodel.WallTime, v, units.Second, "delta", sensors.FromCounter, "monotonic clock, up to the last reading")
 	}
 	waited := h.waited()
-	chosen := h.cpuTime(waited)
-	total := h.atLeastRusage(chosen, waited, w)
+	chosen, by := h.cpuTime(waited)
+	total := h.atLeastRusage(chosen, by, waited, w)
 	if h.left && chosen.Reason == "" && !(waited.total > chosen.Value) {
 		total = total.Least(math.NaN()) // what ran outside the cgroup and was not waited for is missing
 	}
@@ -56,27 +56,24 @@ func (h *host) waited() modeTimes {
 	return t
 }
 
-// cpuTime returns the best CPU time of the ledger and the target's sensor. A cgroup comes first, then perf, then
-// rusage, then a walk over the processes.
-func (h *host) cpuTime(waited modeTimes) datamodel.Metric {
+// cpuTime returns the best CPU time of the ledger and the target's sensor, and its method, which is "" for rusage. A cgroup
+// comes first, then perf, then rusage, then a walk over the processes.
+func (h *host) cpuTime(waited modeTimes) (datamodel.Metric, sensors.Method) {
 	const name = datamodel.CPUTime
 	l := h.Ledger
 	read, how := h.targetTime(name, sensors.TargetCPU)
 	isRead := read.Reason == ""
 	if v, ok := have(l.GroupTime); ok {
-		return datamodel.Value(name, v, units.Second, "delta", sensors.FromCounter, cmp.Or(l.GroupTimeSource, "cgroup"))
+		return datamodel.Value(name, v, units.Second, "delta", sensors.FromCounter, cmp.Or(l.GroupTimeSource, "cgroup")), sensors.ByCgroup
 	}
-	if isRead && how == sensors.ByCgroup {
-		return read
-	}
-	if isRead && how == sensors.ByPerf {
-		return read
+	if isRead && (how == sensors.ByCgroup || how == sensors.ByPerf) {
+		return read, how
 	}
 	// Both are lower bounds. The walk sees more only if processes that nobody has waited for yet did much of the work.
 	if !math.IsNaN(waited.total) && !(isRead && waited.total < 0.95*read.Value && read.Value-waited.total > 0.010) {
-		return datamodel.Value(name, waited.total, units.Second, "delta", sensors.FromCounter, waited.source)
+		return datamodel.Value(name, waited.total, units.Second, "delta", sensors.FromCounter, waited.source), ""
 	}
-	return read
+	return read, how
 }
 
 // targetTime returns a CPU time from a sensor of the target, and the sensor's method.
@@ -92,14 +89,14 @@ func (h *host) targetTime(name string, use sensors.Use) (datamodel.Metric, senso
 }
 
 // atLeastRusage returns the chosen CPU time, or the CPU time of rusage if that is larger. The time of rusage is a lower
-// bound, because every process that was waited for did use it. Events of perf miss the exits, which are a tenth of the
-// time of a tree of short processes. A warning follows if the chosen time is well below rusage: a process may have
-// moved itself to another cgroup.
-func (h *host) atLeastRusage(chosen datamodel.Metric, waited modeTimes, w *doubts) datamodel.Metric {
+// bound, because every process that was waited for did use it. A warning follows if the chosen time is well below rusage:
+// a process may have moved itself to another cgroup. Events of perf always miss the exits, which are a tenth of the time of
+// a tree of short processes. The larger value has them, so that is no doubt.
+func (h *host) atLeastRusage(chosen datamodel.Metric, by sensors.Method, waited modeTimes, w *doubts) datamodel.Metric {
 	if chosen.Reason != "" || math.IsNaN(waited.total) || chosen.Value >= waited.total {
 		return chosen
 	}
-	if wellBelow(chosen.Value+h.uncounted(), waited.total) {
+	if by != sensors.ByPerf && wellBelow(chosen.Value+h.uncounted(), waited.total) {
 		w.add("target/cpu_time", "%s gave %.4g s of CPU time, less than the %.4g s of the processes waited for: "+
 			"the larger value is used", chosen.Source, chosen.Value, waited.total)
 	}

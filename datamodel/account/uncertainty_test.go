@@ -100,8 +100,8 @@ func TestABoundInPlaceOfZero(t *testing.T) {
 	}
 	unbound := zone("package-0")
 	unbound.MaxRate = 0
-	f(zone("package-0"), ms/2, 0.5, "the counter did not move in 500µs")
-	f(unbound, ms/2, math.NaN(), "the counter did not move in 500µs")
+	f(zone("package-0"), ms/2, 0.5, "the counter did not move in 500 µs")
+	f(unbound, ms/2, math.NaN(), "the counter did not move in 500 µs")
 	f(gpu("GPU-a", "energy", sensors.Counter, units.Joule), ms, math.NaN(), "no such sensor was read")
 	// If several counters would be summed, the bound is the sum of theirs. A domain inside another does not count.
 	still := func(device string) *series.Series { return seriesOf(zone(device), every(ms/2, 2), []float64{7, 7}) }
@@ -109,12 +109,12 @@ func TestABoundInPlaceOfZero(t *testing.T) {
 	tree, _ := build(t, whole)
 	for _, name := range []string{"energy", "power", "target_energy"} {
 		m := tree.First(datamodel.RunLevel).Metric(name)
-		if m.Reason != "the 2 counters did not move in 500µs" || (m.AtMost == 1) != (m.Unit == units.Joule) {
+		if m.Reason != "the 2 counters did not move in 500 µs" || (m.AtMost == 1) != (m.Unit == units.Joule) {
 			t.Errorf("%+v", m)
 		}
 	}
 	s := seriesOf(zone("package-0"), []time.Duration{ms, ms}, []float64{7, 7})
-	if m := s.Energy(); !strings.HasPrefix(m.Reason, "the counter did not move in 0s") {
+	if m := s.Energy(); !strings.HasPrefix(m.Reason, "the counter did not move in 0 s") {
 		t.Errorf("%+v", m)
 	}
 }
@@ -144,10 +144,10 @@ func TestUncertaintyOfLosses(t *testing.T) {
 			t.Errorf("%v: warns %q, want %q", values, all.String(), warn)
 		}
 	}
-	f([]float64{10_000, 10_100, 10_200, 10, 110, 210}, 400, 100.2, 1000, "in the 1s before is lost")
-	f([]float64{1000, 1100, 1200, 1200, 1200, 1200}, 200, 1.2, 4000, "did not move for 3s")
-	f([]float64{1000, 1100, 1100, 1100, 1200, 1300}, 300, 1.2, 3900, "did not move for 2s")
-	f([]float64{1000, 1100, 1100, 1100, 1400, 1500}, 500, 1.2, 3700, "did not move for 2s") // it may have caught up
+	f([]float64{10_000, 10_100, 10_200, 10, 110, 210}, 400, 100.2, 1000, "in the 1 s before is lost")
+	f([]float64{1000, 1100, 1200, 1200, 1200, 1200}, 200, 1.2, 4000, "did not move for 3 s")
+	f([]float64{1000, 1100, 1100, 1100, 1200, 1300}, 300, 1.2, 3900, "did not move for 2 s")
+	f([]float64{1000, 1100, 1100, 1100, 1400, 1500}, 500, 1.2, 3700, "did not move for 2 s") // it may have caught up
 	f([]float64{1000, 1100, 1100, 1100, 2105, 2205}, 1205, 1.2, 0, "")                      // nothing draws 1005 W, so it did
 	f([]float64{1000, 1100, 1200, 1300, 1400, 1500}, 500, 1.2, 0, "")
 }

@@ -38,16 +38,16 @@ func TestClock(t *testing.T) {
 		}
 	}
 	f(offset, []float64{0, 2e-5, -1e-5, 1e-4})
-	f(offset, []float64{0, 0, 3600, 3600}, "set forward by 1h0m0s, seen at 2s")
-	f(offset, []float64{0, -0.5, nan, -0.5, 0}, "set back by 500ms, seen at 1s", "set forward by 500ms, seen at 4s")
+	f(offset, []float64{0, 0, 3600, 3600}, "set forward by 1 h, seen at 2 s")
+	f(offset, []float64{0, -0.5, nan, -0.5, 0}, "set back by 500 ms, seen at 1 s", "set forward by 500 ms, seen at 4 s")
 	f(offset, []float64{nan, 5, 5})
-	f(suspended, []float64{0, 0, 61.2, 61.2}, "suspended for 1m1.2s, seen at 2s")
+	f(suspended, []float64{0, 0, 61.2, 61.2}, "suspended for 1 min 01.2 s, seen at 2 s")
 	f(suspended, []float64{0})
 	many := make([]float64, 12)
 	for i := range many {
 		many[i] = float64(i)
 	}
-	f(offset, many, append(slices8("set forward by 1s"), "or suspensions followed")...)
+	f(offset, many, append(slices8("set forward by 1 s"), "or suspensions followed")...)
 	if s := seriesOf(suspended, every(sec, 3), []float64{0, 0, 61.2}); s.Delta() != 61.2 {
 		t.Errorf("%v", s.Delta())
 	}

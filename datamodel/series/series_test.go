@@ -217,7 +217,7 @@ func TestCounter(t *testing.T) {
 		{"rise of one tick in 1 ms", sensors.Sensor{
 			ID: "cpu/user", Family: "cpu", Name: "user", Unit: units.Second, Kind: sensors.Counter, MaxRate: 1,
 		}, every(ms, 3), []float64{1, 1.015625, 1.03125}, 0.03125, "", 3, 0, "", 0},
-		{"stuck energy", joules(262144, 1000), every(sec, 3), []float64{7, 7, 7}, nan, "did not move in 2s", 3, 0, "", 0},
+		{"stuck energy", joules(262144, 1000), every(sec, 3), []float64{7, 7, 7}, nan, "did not move in 2 s", 3, 0, "", 0},
 		{"impossible rise of stuck energy at the end", joules(262144, 1000), every(sec, 4), []float64{7, 7, 7, 99999}, nan, "moved in the last reading only", 3, 1, "not possible", 1},
 		{"times that go back", bytesRead(), []time.Duration{0, 5 * sec, sec, 6 * sec}, []float64{0, 5, 6, 7}, 7, "", 3, 1, "earlier time", 1},
 		{"two at the same time", bytesRead(), []time.Duration{0, 0, sec}, []float64{0, 5, 6}, 6, "", 3, 0, "", 0},
@@ -361,7 +361,7 @@ func TestBridgedPowerIsSaid(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 	w := s.Warnings()
-	if len(w) != 1 || w[0].Count != 1 || !strings.Contains(w[0].Text, "2s are bridged") {
+	if len(w) != 1 || w[0].Count != 1 || !strings.Contains(w[0].Text, "2 s are bridged") {
 		t.Errorf("%v", w)
 	}
 	if m := metricOf(t, seriesOf(watts(), every(sec, 1), []float64{10}), "energy"); !math.IsNaN(m.Value) || m.Reason == "" {

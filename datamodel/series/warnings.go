@@ -127,11 +127,11 @@ func (s *Series) confirm(rise float64) {
 func (s *Series) Alignment() string {
 	switch {
 	case s.Aligned():
-		return fmt.Sprintf("at an edge: first reading exact to %v, last to %v", s.firstAge, s.lastAge)
+		return fmt.Sprintf("at an edge: first reading exact to %s, last to %s", units.Brief(s.firstAge), units.Brief(s.lastAge))
 	case s.firstAge > 0:
-		return fmt.Sprintf("first reading at an edge, exact to %v; no edge at the end", s.firstAge)
+		return fmt.Sprintf("first reading at an edge, exact to %s; no edge at the end", units.Brief(s.firstAge))
 	case s.lastAge > 0:
-		return fmt.Sprintf("last reading at an edge, exact to %v; no edge at the start", s.lastAge)
+		return fmt.Sprintf("last reading at an edge, exact to %s; no edge at the start", units.Brief(s.lastAge))
 	}
 	return ""
 }

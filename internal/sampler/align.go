@@ -108,6 +108,6 @@ func (r *reader) align(began time.Time, last bool) {
 		if last {
 			end = "end"
 		}
-		r.unaligned = append(r.unaligned, fmt.Sprintf("no edge within %v at the %s: %s", r.edgeLimit(), end, strings.Join(still, ", ")))
+		r.unaligned = append(r.unaligned, fmt.Sprintf("no edge within %s at the %s: %s", units.Brief(r.edgeLimit()), end, strings.Join(still, ", ")))
 	}
 }

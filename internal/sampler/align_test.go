@@ -97,7 +97,7 @@ func TestAlignStuck(t *testing.T) {
 	if e := r.stats.Edges; e[1].First != nil || e[1].Last != nil || e[0].Last == nil {
 		t.Errorf("%+v", e)
 	}
-	if len(r.unaligned) != 1 || !strings.Contains(r.unaligned[0], "within 20ms at the end: test/b") || r.at < 20*time.Millisecond {
+	if len(r.unaligned) != 1 || !strings.Contains(r.unaligned[0], "within 20 ms at the end: test/b") || r.at < 20*time.Millisecond {
 		t.Errorf("%v at %v", r.unaligned, r.at)
 	}
 	r.gone = true

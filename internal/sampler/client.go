@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/ergon-energy/ergon/units"
 )
 
 // Limits are the time limits for the sampler.
@@ -239,7 +241,7 @@ func (c *Client) await(ctx context.Context, op string, limit time.Duration) (rep
 		case <-ctx.Done():
 			return reply{}, ctx.Err()
 		case <-deadline.C:
-			return reply{}, fmt.Errorf("the sampler was not %s within %v", op, limit)
+			return reply{}, fmt.Errorf("the sampler was not %s within %s", op, units.Brief(limit))
 		}
 	}
 }

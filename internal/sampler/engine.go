@@ -11,6 +11,7 @@ import (
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
 )
 
 const (
@@ -187,7 +188,7 @@ func (e *Engine) openAll(wanted func(sensors.Backend) bool) []opening {
 			opened[i].alone = true
 			continue
 		}
-		opened[i].absences = []sensors.Absence{b.Absent(sensors.TimedOut, fmt.Sprintf("did not open within %v", openTimeout))}
+		opened[i].absences = []sensors.Absence{b.Absent(sensors.TimedOut, "did not open within "+units.Brief(openTimeout))}
 	}
 	return opened
 }
@@ -263,7 +264,7 @@ func (e *Engine) run(stands int64) error {
 	deadline := time.Now().Add(readTimeout)
 	for _, l := range e.lanes {
 		if _, ok := received(l.first, deadline); !ok {
-			e.warn(l.readers[0].name, fmt.Sprintf("no first reading within %v: the source hangs", readTimeout))
+			e.warn(l.readers[0].name, fmt.Sprintf("no first reading within %s: the source hangs", units.Brief(readTimeout)))
 		}
 	}
 	return nil
@@ -286,7 +287,7 @@ func (e *Engine) End() {
 		}
 		for _, r := range l.readers {
 			missed := r.given(e.ran, l.interval).Missed
-			e.warn(r.name, fmt.Sprintf("no last reading within %v: the source hangs, %d beats were missed", readTimeout, missed))
+			e.warn(r.name, fmt.Sprintf("no last reading within %s: the source hangs, %d beats were missed", units.Brief(readTimeout), missed))
 		}
 	}
 }
@@ -371,7 +372,7 @@ func list(r *reader, interval time.Duration) (present []Listed, absent []sensors
 		if slices.Contains(still, i) {
 			absent = append(absent, sensors.Absence{
 				ID: sensor.ID, Family: sensor.Family, Source: sensor.Source, Cause: sensors.NoMeter,
-				Reason: fmt.Sprintf("the counter did not move in %v: no meter", lookFor), Domain: sensor.Domain, Device: sensor.Device,
+				Reason: "the counter did not move in " + units.Brief(lookFor) + ": no meter", Domain: sensor.Domain, Device: sensor.Device,
 			})
 			continue
 		}
