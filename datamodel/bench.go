@@ -1,0 +1,98 @@
+package datamodel
+
+import "time"
+
+// Bench is a benchmark: commands that were measured many times, beside each other.
+type Bench struct {
+	// Commands are the commands, in the order in which they were given.
+	Commands []BenchCommand `json:"commands"`
+	// Rounds are the measured rounds, in the order in which they were measured. Warm-up rounds are left out.
+	Rounds []Round `json:"rounds"`
+	// Order says how the rounds of several commands follow each other, Seed is that of its random numbers.
+	Order RoundOrder `json:"order"`
+	Seed  uint64     `json:"seed"`
+	// Warmup is the number of rounds of each command before the first measured one.
+	Warmup int `json:"warmup"`
+	// Ended is why the bench measured no further rounds.
+	Ended BenchEnd `json:"ended"`
+}
+
+// BenchCommand is one command of a benchmark.
+type BenchCommand struct {
+	Name string `json:"name"`
+	// Command is the command as it is told, its secrets masked.
+	Command []string `json:"command"`
+	// Parameters are the values that were put into the command for its parameters.
+	Parameters []Pair `json:"parameters,omitempty"`
+}
+
+// Round is one measured execution of a command.
+type Round struct {
+	// Command is the index of the command. Block is the number of the block that the round belongs to, from 0. A block has
+	// at most one round of each command, one beside the other, so rounds of the same block are compared as a pair.
+	Command int `json:"command"`
+	Block   int `json:"block"`
+	// Start is when the command was started.
+	Start time.Time `json:"start"`
+	// ExitCode is the exit code as a shell shows it: 128+n after signal n.
+	ExitCode int     `json:"exit_code"`
+	Outcome  Outcome `json:"outcome"`
+	// Metrics are the metrics of the summary, in the order of the catalogue.
+	Metrics []Metric `json:"-"`
+	// Conditions are the subjects of warnings about the machine during the round: other_load, throttling, swapping, steal.
+	Conditions []string `json:"conditions,omitempty"`
+}
+
+// RoundOrder is the order in which the rounds of several commands are measured.
+type RoundOrder string
+
+// The orders. In each block of the first two, every command has one round.
+const (
+	// Shuffled puts each block into a random order. A drift of the machine then hits all commands alike.
+	Shuffled RoundOrder = "shuffled"
+	// ABBA reverses the order in every other block.
+	ABBA RoundOrder = "abba"
+	// Grouped measures all rounds of a command before those of the next one, as hyperfine does.
+	Grouped RoundOrder = "grouped"
+)
+
+// BenchEnd is why a bench ended.
+type BenchEnd string
+
+// The ends.
+const (
+	BenchComplete    BenchEnd = "complete"    // all rounds were measured
+	BenchTimeout     BenchEnd = "max_time"    // the time limit of the bench came first
+	BenchInterrupted BenchEnd = "interrupted" // somebody ended it
+	BenchFailed      BenchEnd = "failed"      // a round failed
+)
+
+// Values returns the values of a metric in the rounds of a command, by block. A round in which the metric is missing and a
+// block without a round of the command have NaN.
+func (b Bench) Values(command int, metric string) []float64 {
+	var list []float64
+	for _, r := range b.Rounds {
+		if r.Command != command {
+			continue
+		}
+		for len(list) <= r.Block {
+			list = append(list, Missing(metric, "", "").Value)
+		}
+		for _, m := range r.Metrics {
+			if m.Name == metric {
+				list[r.Block] = m.Value
+			}
+		}
+	}
+	return list
+}
+
+// Of returns the rounds of a command.
+func (b Bench) Of(command int) (list []Round) {
+	for _, r := range b.Rounds {
+		if r.Command == command {
+			list = append(list, r)
+		}
+	}
+	return list
+}
