@@ -14,6 +14,8 @@ type subcommand struct {
 	options                                      table
 	// prefix says that the words are a command to measure, with options of its own: ours end at the first word.
 	prefix bool
+	// many says the same of a command that is measured many times.
+	many bool
 	// takes says what the first argument is.
 	takes argument
 	// run is called with the words once the options are set.
@@ -66,7 +68,7 @@ func parse(argv []string, commands []*subcommand) (line, error) {
 		if c, n := leading(commands, rest); c != nil {
 			l.subcommand, l.word, rest = c, c.name, rest[n:]
 			var more []typed
-			if c.prefix {
+			if c.prefix || c.many {
 				rest, more = scan(rest, c.options)
 			} else {
 				l.words, more = permuted(rest, c.options)
@@ -74,7 +76,7 @@ func parse(argv []string, commands []*subcommand) (line, error) {
 			all = append(all, more...)
 		}
 	}
-	if l.subcommand.prefix {
+	if l.subcommand.prefix || l.subcommand.many {
 		if len(rest) > 0 && rest[0] == "--" {
 			rest = rest[1:]
 		}
@@ -116,8 +118,13 @@ func scan(args []string, t table) (rest []string, all []typed) {
 		place, given, attached := strings.Cut(args[0], "=")
 		o := typed{name: strings.TrimPrefix(place[1:], "-"), place: place, given: given, alone: !attached}
 		args = args[1:]
-		if known := t.find(o.name); known != nil && !known.isSwitch() && o.alone && len(args) > 0 {
-			o.given, o.alone, args = args[0], false, args[1:]
+		if known := t.find(o.name); known != nil && !known.isSwitch() {
+			if o.alone && len(args) > 0 {
+				o.given, o.alone, args = args[0], false, args[1:]
+			}
+			for i := 1; i < known.values && len(args) > 0; i++ {
+				o.given, args = o.given+wordBreak+args[0], args[1:]
+			}
 		}
 		all = append(all, o)
 	}

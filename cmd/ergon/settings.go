@@ -15,6 +15,8 @@ type option struct {
 	key string
 	// usage is the line of the help. The word in backquotes stands for the value.
 	usage string
+	// values is how many words the option takes, if more than one. The value gets them with wordBreak between them.
+	values int
 	// variable names the environment variable that sets the option, if any.
 	variable string
 	// value is bound to a field of the subcommand's options.
@@ -26,6 +28,9 @@ type option struct {
 	// from says where the value came from; it is known after settle.
 	from origin
 }
+
+// wordBreak separates the words of an option that takes several. No word can have this byte.
+const wordBreak = "\x00"
 
 // group is a heading of the help.
 type group int
@@ -79,7 +84,7 @@ func (o *option) isSwitch() bool {
 // repeats reports whether the option may be given several times.
 func (o *option) repeats() bool {
 	switch o.value.(type) {
-	case list, choices, exports, rules, areas, *intervals:
+	case list, choices, exports, rules, areas, *intervals, commands, parameters, benchExports:
 		return true
 	}
 	return false

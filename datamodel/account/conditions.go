@@ -3,6 +3,7 @@ package account
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -66,6 +67,11 @@ func conditions() []condition {
 		{"frequency", 0.20, units.Ratio, (*surroundings).frequency},
 		{"beats", 0.01, units.Ratio, (*surroundings).beats},
 	}
+}
+
+// IsCondition reports whether the subject of a warning is a condition of the machine.
+func IsCondition(subject string) bool {
+	return slices.ContainsFunc(conditions(), func(c condition) bool { return c.name == subject })
 }
 
 // surroundings is what is known about the machine's other activity during the run.

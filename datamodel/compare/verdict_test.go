@@ -124,6 +124,7 @@ func TestVerdictsHold(t *testing.T) {
 						decided++
 					case Improved, Unchanged:
 						decided++
+					case Inconclusive:
 					}
 				}
 				part := func(n int) float64 { return float64(n) / trials }

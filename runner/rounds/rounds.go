@@ -145,6 +145,7 @@ func (s *state) ordered(commands []int, block int) []int {
 		if block%2 == 1 {
 			slices.Reverse(list)
 		}
+	case datamodel.Grouped: // there is one command
 	}
 	return list
 }

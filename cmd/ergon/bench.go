@@ -1,0 +1,450 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/mattn/go-shellwords"
+
+	"github.com/ergon-energy/ergon/backend"
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/account"
+	"github.com/ergon-energy/ergon/datamodel/compare"
+	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/cmdline"
+	"github.com/ergon-energy/ergon/internal/launch"
+	"github.com/ergon-energy/ergon/report"
+	"github.com/ergon-energy/ergon/runner"
+	"github.com/ergon-energy/ergon/runner/rounds"
+)
+
+// BenchOptions are the options of `ergon bench`. They have hyperfine's names where hyperfine has them.
+type BenchOptions struct {
+	// Words are one command, or several commands as texts.
+	Words []string
+	// Named are the commands of -c.
+	Named []namedCommand
+	// Runs is the number of rounds of each command. Least and Most bound it if it is 0.
+	Runs, Least, Most, Warmup int
+	Precision                 float64
+	MaxTime, Cooldown         time.Duration
+	Order                     string
+	Seed                      int
+	// Setup and Cleanup run once, before the first and after the last round. Prepare and Conclude run before and after
+	// each round.
+	Setup, Prepare, Conclude, Cleanup string
+	Parameters                        []parameter
+	IgnoreFailure                     bool
+	// Shell runs each command by this shell. Empty runs it without one.
+	Shell string
+	// Input and Output are files. Output may also be inherit.
+	Input, Output string
+	Metrics       []string
+	Timeout       time.Duration
+	Format        string
+	Exports       []benchExport
+	Quiet         bool
+	SensorOptions
+}
+
+// namedCommand is a command with the name that the results have it under.
+type namedCommand struct{ name, line string }
+
+// parameter is a name for which each of several values is put into the commands.
+type parameter struct {
+	name   string
+	values []string
+}
+
+// hyperfine's defaults.
+const (
+	leastRounds = 10
+	leastTime   = 3 * time.Second
+)
+
+func (p *program) benchCommand() *subcommand {
+	o := BenchOptions{
+		Least: leastRounds, Order: string(datamodel.Shuffled), Output: "null", Input: "null", Format: "text", SensorOptions: defaultSensorOptions(),
+	}
+	c := &subcommand{
+		name: "bench", many: true, usage: "measure commands many times, and compare them", arguments: "[--] COMMAND [ARG...]",
+		example: "ergon bench --warmup 3 -c gzip 'gzip -k f' -c zstd 'zstd -k f'",
+		description: "Each command has ten rounds and three seconds at least. The rounds of several commands follow each other in a random order, so that " +
+			"a drift of the machine hits all alike. Without --shell no shell runs a command. -c takes its words as a shell would, but without variables.",
+		options: append(table{
+			{name: "command", short: "c", values: 2, scope: once, usage: "a further command: `NAME COMMAND`", value: commands{&o.Named}},
+			{name: "runs", usage: "exactly `N` rounds of each command", value: number{&o.Runs, 1}},
+			{name: "min-runs", usage: "at least `N` rounds", value: number{&o.Least, 1}},
+			{name: "max-runs", usage: "at most `N` rounds", value: number{&o.Most, 1}},
+			{name: "warmup", usage: "`N` rounds before that are not counted", value: number{&o.Warmup, 0}},
+			{name: "precision", usage: "go on until the intervals of the metrics are this narrow: `PART`, such as 1%", value: part{&o.Precision}},
+			{name: "max-time", usage: "measure no further rounds after this `TIME`", value: limit{&o.MaxTime}},
+			{name: "cooldown", usage: "wait this `TIME` before each round", value: limit{&o.Cooldown}},
+			{
+				name: "order", usage: "the `ORDER` of the rounds: shuffled, abba or grouped",
+				value: choice{&o.Order, []string{string(datamodel.Shuffled), string(datamodel.ABBA), string(datamodel.Grouped)}},
+			},
+			{name: "seed", scope: once, usage: "`N` that gives the same order again", value: number{&o.Seed, 0}},
+			{name: "setup", scope: once, usage: "run this `SHELL-COMMAND` before the first round", value: text{&o.Setup}},
+			{name: "prepare", scope: once, usage: "run this `SHELL-COMMAND` before each round", value: text{&o.Prepare}},
+			{name: "conclude", scope: once, usage: "run this `SHELL-COMMAND` after each round", value: text{&o.Conclude}},
+			{name: "cleanup", scope: once, usage: "run this `SHELL-COMMAND` after the last round", value: text{&o.Cleanup}},
+			{
+				name: "parameter-list", short: "L", values: 2, scope: once, value: parameters{to: &o.Parameters},
+				usage: "put each of the values in place of {VAR}: `VAR A,B,C`",
+			},
+			{
+				name: "parameter-scan", short: "P", values: 3, scope: once, value: parameters{to: &o.Parameters, scan: true},
+				usage: "put each whole number in place of {VAR}: `VAR FIRST LAST`",
+			},
+			{name: "ignore-failure", short: "i", usage: "go on after a round that fails", value: toggle{&o.IgnoreFailure}},
+			{name: "shell", scope: once, usage: "run each command by this `SHELL`, such as sh", value: required{&o.Shell, "shell"}},
+			{name: "input", scope: once, usage: "the command reads this `FILE`; null is empty", value: required{&o.Input, "file"}},
+			{name: "output", scope: once, usage: "the command writes to this `FILE`; null is nowhere, inherit is here", value: required{&o.Output, "file"}},
+			{name: "metric", usage: "compare these metrics: `NAMES`", value: list{&o.Metrics, summaryMetric}},
+			{name: "timeout", usage: "end a round after this `TIME`; it has failed then", value: limit{&o.Timeout}},
+			{name: "format", short: "f", usage: "print the result as `FORMAT`: text, json, csv or markdown", value: choice{&o.Format, report.BenchFormats()}},
+			{
+				name: "export", scope: once, value: benchExports{&o.Exports},
+				usage: "also write the result to a file: `FORMAT=FILE`; " + strings.Join(report.BenchExports(), ", "),
+			},
+			{name: "quiet", short: "q", usage: "print no progress", value: toggle{&o.Quiet}},
+		}, o.table(p.backends)...),
+	}
+	c.run = func(ctx context.Context, words []string) error {
+		o.Words = words
+		return p.bench(ctx, o)
+	}
+	return c
+}
+
+// bench measures the commands and prints the result to stdout.
+func (p *program) bench(ctx context.Context, o BenchOptions) error {
+	commands, err := o.commands()
+	if err != nil {
+		return err
+	}
+	if o.Seed == 0 {
+		o.Seed = int(rand.Uint32()) //nolint:gosec // an order, no secret
+	}
+	metrics, asked := o.Metrics, len(o.Metrics) > 0
+	if !asked {
+		metrics = []string{datamodel.WallTime, datamodel.CPUTime, datamodel.TargetEnergy, datamodel.Energy, datamodel.PeakMemory} // those that have values
+	}
+	plan := rounds.Plan{
+		Commands: len(commands), Warmup: o.Warmup, Least: o.Least, Most: o.Most, LeastTime: leastTime, Precision: o.Precision,
+		Metrics: metrics, MaxTime: o.MaxTime, Order: datamodel.RoundOrder(o.Order), Seed: uint64(o.Seed), IgnoreFailure: o.IgnoreFailure, //nolint:gosec // not negative
+	}
+	if o.Runs > 0 {
+		plan.Least, plan.Most, plan.LeastTime = o.Runs, o.Runs, 0
+	}
+	if plan.Most > 0 && plan.Most < plan.Least {
+		return &usage{fmt.Errorf("--max-runs: %d rounds at most and %d at least contradict each other", plan.Most, plan.Least)}
+	}
+	for _, e := range o.Exports {
+		if err := writable(e.path); err != nil {
+			return &usage{fmt.Errorf("--export: %w", err)}
+		}
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	measured, err := p.measureRounds(ctx, o, commands, plan)
+	for _, c := range commands {
+		measured.Commands = append(measured.Commands, datamodel.BenchCommand{
+			Name: c.name, Command: cmdline.Mask(c.argv), Parameters: c.parameters,
+		})
+	}
+	return p.concludeBench(o, measured, metrics, asked, err)
+}
+
+// benched is one command of a bench, ready to be measured.
+type benched struct {
+	name       string
+	argv       []string
+	parameters []datamodel.Pair
+}
+
+// commands returns the commands, with each combination of the parameters.
+func (o BenchOptions) commands() ([]benched, error) {
+	given := slices.Clone(o.Named)
+	switch first := slices.Concat(o.Words, []string{""})[0]; {
+	case len(o.Words) == 0:
+	case strings.ContainsAny(first, " \t") && !isProgram(first): // as hyperfine has it: each word is a command
+		for _, line := range o.Words {
+			given = append(given, namedCommand{"", line})
+		}
+	default:
+		given = append(given, namedCommand{"", cmdline.Line(o.Words)})
+	}
+	if len(given) == 0 {
+		return nil, &usage{errors.New("no command to measure: try `ergon bench sleep 0.1`")}
+	}
+	combinations := [][]datamodel.Pair{nil}
+	for _, parameter := range o.Parameters {
+		var more [][]datamodel.Pair
+		for _, c := range combinations {
+			for _, v := range parameter.values {
+				more = append(more, append(slices.Clone(c), datamodel.Pair{Key: parameter.name, Value: v}))
+			}
+		}
+		combinations = more
+	}
+	var list []benched
+	for _, g := range given {
+		for _, parameters := range combinations {
+			b := benched{name: put(g.name, parameters), parameters: parameters}
+			line := put(g.line, parameters)
+			var err error
+			if b.argv, err = o.argv(line); err != nil {
+				return nil, err
+			}
+			if b.name == "" {
+				b.name = cmdline.Line(cmdline.Mask(b.argv))
+				if o.Shell != "" {
+					b.name = line
+				}
+			} else if len(parameters) > 0 && b.name == g.name {
+				b.name += " " + shown(parameters)
+			}
+			if slices.ContainsFunc(list, func(other benched) bool { return other.name == b.name }) {
+				return nil, &usage{fmt.Errorf("two commands are called %q (-c NAME COMMAND gives another name)", b.name)}
+			}
+			list = append(list, b)
+		}
+	}
+	return list, nil
+}
+
+// isProgram reports whether a word names a program.
+func isProgram(word string) bool {
+	_, err := exec.LookPath(word)
+	return err == nil
+}
+
+// put puts the values of parameters in place of their names.
+func put(text string, parameters []datamodel.Pair) string {
+	for _, p := range parameters {
+		text = strings.ReplaceAll(text, "{"+p.Key+"}", p.Value)
+	}
+	return text
+}
+
+func shown(parameters []datamodel.Pair) string {
+	var list []string
+	for _, p := range parameters {
+		list = append(list, p.Key+"="+p.Value)
+	}
+	return strings.Join(list, " ")
+}
+
+// argv returns the words of a command line.
+func (o BenchOptions) argv(line string) ([]string, error) {
+	if o.Shell != "" {
+		return []string{o.Shell, "-c", line}, nil
+	}
+	argv, err := shellwords.Parse(line)
+	switch {
+	case err != nil:
+		return nil, &usage{fmt.Errorf("command %q: %w (--shell sh runs it by a shell)", line, err)}
+	case len(argv) == 0:
+		return nil, &usage{errors.New("an empty command")}
+	}
+	return argv, nil
+}
+
+// null is the word for no input and no output.
+const null = "null"
+
+// file returns the absolute path of a file for a command; empty if the command gets ours.
+func file(word string) (string, error) {
+	switch word {
+	case "inherit":
+		return "", nil
+	case null:
+		return os.DevNull, nil
+	}
+	return filepath.Abs(word)
+}
+
+// measureRounds measures the rounds of all commands.
+func (p *program) measureRounds(ctx context.Context, o BenchOptions, commands []benched, plan rounds.Plan) (b datamodel.Bench, err error) {
+	input, err := file(o.Input)
+	if err != nil {
+		return b, err
+	}
+	output, err := file(o.Output)
+	if err != nil {
+		return b, err
+	}
+	errs, err := os.CreateTemp("", "ergon-bench-*.stderr")
+	if err != nil {
+		return b, err
+	}
+	defer func() { err = errors.Join(err, errs.Close(), os.Remove(errs.Name())) }()
+	said := errs.Name()
+	if o.Output == "inherit" {
+		said = ""
+	}
+	session, err := runner.Open(p.benchRunner(o))
+	if err != nil {
+		return b, err
+	}
+	defer session.Close()
+	if err := hook(ctx, "setup", o.Setup, nil); err != nil {
+		return b, err
+	}
+	defer func() { err = errors.Join(err, hook(context.WithoutCancel(ctx), "cleanup", o.Cleanup, nil)) }()
+	show := p.benchProgress(o, commands)
+	defer show.erase()
+	measure := func(ctx context.Context, c int, _ bool) (datamodel.Round, error) {
+		if err := hook(ctx, "prepare", o.Prepare, commands[c].parameters); err != nil {
+			return datamodel.Round{}, err
+		}
+		if err := pause(ctx, o.Cooldown); err != nil {
+			return datamodel.Round{}, err
+		}
+		rep, err := session.Round(ctx, launch.Command{Argv: commands[c].argv, Input: input, Output: output, Errors: said})
+		switch {
+		case ctx.Err() != nil:
+			return datamodel.Round{}, ctx.Err()
+		case rep.Refused != nil:
+			return datamodel.Round{}, rep.Refused
+		case err != nil:
+			return datamodel.Round{}, err
+		}
+		return roundOf(rep), hook(ctx, "conclude", o.Conclude, commands[c].parameters)
+	}
+	b, err = plan.Run(ctx, measure, show.tell)
+	if failed, ok := errors.AsType[*rounds.FailedError](err); ok {
+		err = fmt.Errorf("bench: %s: %w%s", commands[failed.Command].name, failed, lastLines(said))
+	}
+	return b, err
+}
+
+// roundOf takes what a bench keeps of a round.
+func roundOf(rep runner.Report) datamodel.Round {
+	r := datamodel.Round{Start: rep.Run.Start, ExitCode: rep.State.Code(), Outcome: rep.Run.Outcome, Metrics: rep.Summary}
+	for _, w := range rep.Run.Warnings {
+		if account.IsCondition(w.Subject) {
+			r.Conditions = append(r.Conditions, w.Subject)
+		}
+	}
+	return r
+}
+
+// benchRunner converts the options to what the runner needs. Nothing of a single round is kept in files.
+func (p *program) benchRunner(o BenchOptions) runner.Options {
+	config := o.config()
+	config.Node, _ = os.Hostname()
+	return runner.Options{
+		Project: "bench", Config: config, Backends: p.backends, Launcher: p.launcher, Sampler: p.spawnSampler, Timeout: o.Timeout, Version: version(),
+		Host: sync.OnceValue(func() datamodel.HostInfo { return backend.Describe(config.Setup) }),
+	}
+}
+
+// hook runs a shell command that is not measured. Its output is shown only if it fails.
+func hook(ctx context.Context, option, line string, parameters []datamodel.Pair) error {
+	if line == "" {
+		return nil
+	}
+	out, err := exec.CommandContext(ctx, "sh", "-c", put(line, parameters)).CombinedOutput()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("--%s: %s: %w%s", option, line, err, tail(string(out)))
+	}
+	return nil
+}
+
+// pause waits.
+func pause(ctx context.Context, d time.Duration) error {
+	if d == 0 {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// lastLines returns what a failed command wrote last to stderr.
+func lastLines(path string) string {
+	if path == "" {
+		return ""
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	return tail(string(text))
+}
+
+// mostSaid is how many lines of a failed command are shown.
+const mostSaid = 10
+
+func tail(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	lines = lines[max(0, len(lines)-mostSaid):]
+	if len(lines) == 1 && lines[0] == "" {
+		return ""
+	}
+	return "; it said: " + strings.Join(lines, "; ")
+}
+
+// concludeBench prints the result and writes the exports. err is why the bench ended early.
+func (p *program) concludeBench(o BenchOptions, b datamodel.Bench, metrics []string, asked bool, err error) error {
+	if len(b.Rounds) > 0 {
+		rule := compare.Rule{Confidence: 0.95, Threshold: defaultThreshold}
+		result := report.Bench{Bench: b, Sides: rule.Sides(b, metrics, asked), Rule: rule, Version: version()}
+		if e := result.Write(p.out.Styled(), o.Format, reportOptions(p.out.File())); e != nil {
+			return e
+		}
+		for _, e := range o.Exports {
+			if err := store.WriteFile(e.path, nil, func(w io.Writer) error { return result.Export(w, e.format) }); err != nil {
+				p.complain(fmt.Errorf("--export: %w", err))
+			}
+		}
+	}
+	refused, notRun := errors.AsType[*launch.ExecError](err)
+	switch {
+	case notRun:
+		p.complain(err)
+		if refused.NotFound() {
+			return status(runner.ExitNotFound)
+		}
+		return status(runner.ExitNotExecutable)
+	case errors.Is(err, context.Canceled):
+		p.complain(errors.New("bench: interrupted; the rounds so far are shown"))
+		return status(launch.State{Signal: int(syscall.SIGINT)}.Code())
+	case err != nil:
+		return err
+	}
+	return nil
+}
+
+// defaultThreshold is the smallest change that matters, as a part of the base.
+const defaultThreshold = 0.03
+
+// summaryMetric checks the name of a metric of the summary.
+func summaryMetric(name string) error {
+	d, ok := datamodel.Lookup(name)
+	if !ok || !d.Summary {
+		return fmt.Errorf("no metric %q of the summary (ergon report -f csv lists them)", name)
+	}
+	return nil
+}

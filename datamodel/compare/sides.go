@@ -1,0 +1,144 @@
+package compare
+
+import (
+	"math"
+	"slices"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/internal/stats"
+)
+
+// Side describes all rounds of one command.
+type Side struct {
+	Command datamodel.BenchCommand
+	// Rounds is the number of rounds, Failed that of those that did not end with exit code 0.
+	Rounds, Failed int
+	Figures        []Figure
+	// Conditions tells in how many rounds each condition of the machine held. The most frequent is first.
+	Conditions []Condition
+}
+
+// Figure describes one metric of a command.
+type Figure struct {
+	Metric datamodel.Definition
+	stats.Summary
+	// Reason is why the metric has no value, in the last round that lacks it. It is "" if all rounds have one.
+	Reason string
+	// Change compares with the first command. It is nil for the first command.
+	Change *Change
+}
+
+// Change is the change of one metric between two sides.
+type Change struct {
+	stats.Comparison
+	// Corrected is P after Holm's correction for all comparisons of the report.
+	Corrected float64
+	Verdict   Verdict
+	// Needed is the number of rounds a side that an inconclusive change needs. It is 0 if that is unknown.
+	Needed int
+}
+
+// Condition is a condition of the machine, as the subject of a warning.
+type Condition struct {
+	Subject string
+	Rounds  int
+}
+
+// Sides describes each command of a bench. The commands are compared with the first one, block by block. Metrics without a
+// value in any round are left out, unless the caller asked for them.
+func (r Rule) Sides(b datamodel.Bench, metrics []string, asked bool) []Side {
+	var sides []Side
+	for c, command := range b.Commands {
+		s := Side{Command: command, Conditions: conditions(b.Of(c))}
+		for _, round := range b.Of(c) {
+			s.Rounds++
+			if round.Outcome != datamodel.Done {
+				s.Failed++
+			}
+		}
+		for _, name := range metrics {
+			d, ok := datamodel.Lookup(name)
+			if !ok || !asked && missing(b, name) {
+				continue
+			}
+			s.Figures = append(s.Figures, Figure{
+				Metric: d, Summary: r.Describe(b, c, name), Reason: reason(b.Of(c), name),
+			})
+		}
+		sides = append(sides, s)
+	}
+	r.change(b, sides)
+	return sides
+}
+
+// Describe describes one metric of a command.
+func (r Rule) Describe(b datamodel.Bench, command int, metric string) stats.Summary {
+	return stats.Summarize(b.Values(command, metric), r.Confidence)
+}
+
+// change compares each side with the first one.
+func (r Rule) change(b datamodel.Bench, sides []Side) {
+	var all []*Change
+	var p []float64
+	for c := 1; c < len(sides); c++ {
+		for i, f := range sides[c].Figures {
+			base, fresh := b.Values(0, f.Metric.Name), b.Values(c, f.Metric.Name)
+			change := &Change{}
+			if b.Order == datamodel.Grouped {
+				change.Comparison = stats.Compare(base, fresh, r.Confidence)
+			} else {
+				n := min(len(base), len(fresh))
+				change.Comparison = stats.ComparePaired(base[:n], fresh[:n], r.Confidence)
+			}
+			sides[c].Figures[i].Change = change
+			all, p = append(all, change), append(p, change.P)
+		}
+	}
+	at := 0
+	corrected := stats.Holm(p)
+	for c := 1; c < len(sides); c++ {
+		for _, f := range sides[c].Figures {
+			change := all[at]
+			change.Corrected = corrected[at]
+			at++
+			if change.Verdict = r.Judge(change.Comparison, change.Corrected, f.Metric.Better); change.Verdict == Inconclusive {
+				change.Needed = r.Needed(change.Comparison)
+			}
+		}
+	}
+}
+
+// missing reports whether no round has a metric.
+func missing(b datamodel.Bench, name string) bool {
+	return !slices.ContainsFunc(b.Rounds, func(r datamodel.Round) bool {
+		return slices.ContainsFunc(r.Metrics, func(m datamodel.Metric) bool { return m.Name == name && !math.IsNaN(m.Value) })
+	})
+}
+
+// reason returns why the last round without a metric lacks it.
+func reason(rounds []datamodel.Round, name string) string {
+	for _, r := range slices.Backward(rounds) {
+		for _, m := range r.Metrics {
+			if m.Name == name && math.IsNaN(m.Value) {
+				return m.Reason
+			}
+		}
+	}
+	return ""
+}
+
+// conditions counts the conditions of the machine.
+func conditions(rounds []datamodel.Round) (list []Condition) {
+	for _, r := range rounds {
+		for _, subject := range r.Conditions {
+			i := slices.IndexFunc(list, func(c Condition) bool { return c.Subject == subject })
+			if i < 0 {
+				i = len(list)
+				list = append(list, Condition{Subject: subject})
+			}
+			list[i].Rounds++
+		}
+	}
+	slices.SortStableFunc(list, func(a, b Condition) int { return b.Rounds - a.Rounds })
+	return list
+}
