@@ -58,7 +58,8 @@ func (p *program) prune(ctx context.Context, o PruneOptions) error {
 	if err != nil {
 		return err
 	}
-	entries, _ := history.Filter{Projects: o.Projects}.Select(all)
+	mine, _ := shared(all) // nobody can tell how old the others are
+	entries, _ := history.Filter{Projects: o.Projects}.Select(mine)
 	plan := o.Plan(entries, time.Now())
 	p.staying(plan)
 	if len(plan.Remove) == 0 {
@@ -91,7 +92,7 @@ func (p *program) prune(ctx context.Context, o PruneOptions) error {
 			return fmt.Errorf("runs prune: %w", err)
 		}
 		err := h.Prune(e, o.Rules)
-		if _, foreign := errors.AsType[*history.OwnerError](err); foreign {
+		if _, foreign := errors.AsType[*history.OwnerError](err); foreign && !o.Others {
 			others++
 		} else if errors.Is(err, history.ErrAlive) {
 			p.note(fmt.Errorf("left out: %w", err))

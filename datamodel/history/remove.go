@@ -29,7 +29,11 @@ func (h History) Remove(dir string) error {
 
 func (h History) remove(f *store.Folder) error {
 	id := store.IDOf(f.Path())
-	if err := f.Discard(); err != nil {
+	err := f.Discard()
+	if owner, own := f.Owner(); errors.Is(err, fs.ErrPermission) && !own {
+		return fmt.Errorf("remove run %s: %w: %w", id, fs.ErrPermission, &OwnerError{Dir: f.Path(), Owner: owner})
+	}
+	if err != nil {
 		return fmt.Errorf("remove: %w", err)
 	}
 	tags, err := h.Tags()

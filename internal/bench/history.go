@@ -51,7 +51,7 @@ func manyRuns(b *bench) ([]figure, error) {
 		{"ergon ls --json", []string{"ls", "--json"}},
 		{"ergon ls --where 'wall_time > 1 s' --sort cpu_time", []string{"ls", "--where", "wall_time > 1 s", "--sort", "cpu_time"}},
 		{"last", []string{"runs", "show", "--json", history.Last}},
-		{"last~5000", []string{"runs", "show", "--json", history.Last + "~" + strconv.Itoa(runs/2)}},
+		{"last~" + strconv.Itoa(runs/2), []string{"runs", "show", "--json", history.Last + "~" + strconv.Itoa(runs/2)}},
 		{"the end of an id", []string{"runs", "show", "--json", ids[runs/3][len(ids[0])-8:]}},
 		{"the beginning of an id", []string{"runs", "show", "--json", ids[runs/4][:len(ids[0])-3]}},
 		{"a commit", []string{"runs", "show", "--json", commitOf(runs / 2)[:12]}},
