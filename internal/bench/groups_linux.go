@@ -17,6 +17,7 @@ func linuxGroups() []group {
 		{"wrap", "Wrapping true", wrapping},
 		{"sampler", "The sampler, all families", sampling},
 		{"memory", "Resident memory, runner and sampler", resident},
+		{"inventory", "Counting files", counting},
 	}
 }
 
