@@ -99,8 +99,7 @@ func mainPage(commands []*subcommand, date string) string {
 		m.text(f[1])
 	}
 	m.macro("SH", "EXAMPLES")
-	m.example("ergon make -j8")
-	m.example(example)
+	m.examples("ergon make -j8", example)
 	m.macro("SH", "SEE ALSO")
 	m.text("time(1), perf-stat(1)")
 	return m.String()
@@ -123,7 +122,7 @@ func (c *subcommand) page(words []*subcommand, date string) string {
 	m.options(c.options)
 	if c.example != "" {
 		m.macro("SH", "EXAMPLES")
-		m.example(c.example)
+		m.examples(c.example)
 	}
 	m.macro("SH", "SEE ALSO")
 	m.macro("BR", "ergon", "(1)")
@@ -136,7 +135,8 @@ type page struct{ strings.Builder }
 // newPage begins a page. what is the line of its name.
 func newPage(name, date, what string) *page {
 	m := &page{}
-	m.macro("TH", strings.ToUpper(name), "1", date, "ergon "+version(), "User Commands")
+	// mandoc knows a date by its plain hyphens.
+	fmt.Fprintf(m, ".TH %s 1 \"%s\" \"%s\" \"User Commands\"\n", roff(strings.ToUpper(name)), date, roff("ergon "+version()))
 	m.macro("nh") // no word may be split: it may be the name of an option or a variable
 	m.WriteString(".ad l\n")
 	m.macro("SH", "NAME")
@@ -170,11 +170,12 @@ func (m *page) synopsis(command, arguments string) {
 	}
 }
 
-// example writes a line to type.
-func (m *page) example(line string) {
-	m.macro("PP")
+// examples writes lines to type.
+func (m *page) examples(lines ...string) {
 	m.macro("EX")
-	m.text(line)
+	for _, line := range lines {
+		m.text(line)
+	}
 	m.macro("EE")
 }
 

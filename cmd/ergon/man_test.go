@@ -24,9 +24,7 @@ func TestManPages(t *testing.T) {
 		if text, ok := formatted(t, name, page, "groff", "-man", "-ww", "-Tutf8", "-P-cbou"); ok {
 			shown[name] = text
 		}
-		if text, ok := formatted(t, name, page, "mandoc", "-T", "lint", "-W", "warning"); ok && text != "" {
-			t.Errorf("%s: mandoc: %s", name, text)
-		}
+		formatted(t, name, page, "mandoc", "-T", "lint", "-W", "warning") // its exit code tells
 	}
 	for _, c := range commands {
 		page := shown[c.manual()+".1"]
