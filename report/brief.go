@@ -410,10 +410,12 @@ func (p *page) names(list []string, room int) string {
 	}
 }
 
-// names returns the names that used most CPU time, with their shares. It returns nil if there was only one process.
+// names returns the names that used most CPU time, with their shares. It returns nil if there was only one process, if the
+// command did next to nothing, or if all shown is one name.
 func names(r datamodel.Result) []string {
-	total := summary(r)[datamodel.CPUTime].Value
-	if !(total > 0) || len(r.Processes) < 3 { // the command and the row of what was not seen
+	s := summary(r)
+	total := s[datamodel.CPUTime].Value
+	if !(total > 0) || len(r.Processes) < 3 || rested(s) { // the command and the row of what was not seen
 		return nil
 	}
 	var out []string
@@ -424,6 +426,9 @@ func names(r datamodel.Result) []string {
 		case p.Kind == datamodel.UnseenProcesses && p.CPUTime >= leastUnseen*total:
 			out = append(out, "short-lived "+percent(p.CPUTime/total))
 		}
+	}
+	if len(out) < 2 {
+		return nil
 	}
 	return out
 }

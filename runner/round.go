@@ -322,7 +322,11 @@ func (o *round) settle() {
 	o.noteEnding()
 	o.ledger.Survivors = o.survivors()
 	if n := o.ledger.Survivors; n != nil && *n > 0 {
-		o.warn("target", fmt.Sprintf("%.0f of its processes still run; what they do from now on is not included", *n))
+		said := fmt.Sprintf("%.0f processes of the command still run; what they do from now on is not included", *n)
+		if *n == 1 {
+			said = "a process of the command still runs; what it does from now on is not included"
+		}
+		o.warn("target", said)
 	}
 }
 

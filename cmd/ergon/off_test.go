@@ -186,7 +186,7 @@ func TestSurvivorsAreTold(t *testing.T) {
 			if err := c.Run(); err != nil {
 				t.Fatal(err, stderr.String())
 			}
-			if told := strings.Contains(stderr.String(), "1 of its processes still run"); told != left {
+			if told := strings.Contains(stderr.String(), "a process of the command still runs"); told != left {
 				t.Errorf("left %v, a cgroup %v: told %v: %s", left, grouped, told, stderr.String())
 			}
 			b, err := os.ReadFile(out)

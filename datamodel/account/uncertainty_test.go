@@ -148,7 +148,7 @@ func TestUncertaintyOfLosses(t *testing.T) {
 	f([]float64{1000, 1100, 1200, 1200, 1200, 1200}, 200, 1.2, 4000, "did not move for 3 s")
 	f([]float64{1000, 1100, 1100, 1100, 1200, 1300}, 300, 1.2, 3900, "did not move for 2 s")
 	f([]float64{1000, 1100, 1100, 1100, 1400, 1500}, 500, 1.2, 3700, "did not move for 2 s") // it may have caught up
-	f([]float64{1000, 1100, 1100, 1100, 2105, 2205}, 1205, 1.2, 0, "")                      // nothing draws 1005 W, so it did
+	f([]float64{1000, 1100, 1100, 1100, 2105, 2205}, 1205, 1.2, 0, "")                       // nothing draws 1005 W, so it did
 	f([]float64{1000, 1100, 1200, 1300, 1400, 1500}, 500, 1.2, 0, "")
 }
 
