@@ -39,7 +39,7 @@ bin/nfpm: tools/nfpm.mod
 	$(GO) build -modfile=tools/nfpm.mod -o $@ github.com/goreleaser/nfpm/v2/cmd/nfpm
 
 dist-test: dist ## what make dist has made is installed, run and removed
-	ERGON_DIST=$(CURDIR)/bin/dist ERGON_NFPM=$(CURDIR)/bin/nfpm $(TEST) -count=1 -v ./internal/dist
+	ERGON_DIST=$(CURDIR)/bin/dist ERGON_NFPM=$(CURDIR)/bin/nfpm $(TEST) -count=1 -timeout 20m -v ./internal/dist
 
 check: fmt-check vet lint short ## format, vet, lint and the short tests: for every change, in less than a minute
 

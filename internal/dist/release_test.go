@@ -259,7 +259,7 @@ func TestReproducible(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The copy has the repository too, so that both programs know their commit.
-	packed := exec.CommandContext(t.Context(), "sh", "-c", `cd ../.. && tar -c --exclude=./bin --exclude=./.venv . | tar -x -C "$1"`, "sh", source)
+	packed := exec.CommandContext(t.Context(), "sh", "-c", `cd ../.. && { git ls-files -z -co --exclude-standard; printf '.git\0'; } | tar -c --null -T - | tar -x -C "$1"`, "sh", source)
 	if out, err := packed.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
