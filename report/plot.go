@@ -13,7 +13,7 @@ import (
 
 // plotStyle is the style of a drawing for a paper. It works on white, and in print.
 const plotStyle = `text{font:11px Helvetica,Arial,"DejaVu Sans",sans-serif;fill:#333}.title{font-weight:bold;font-size:12px;fill:#111}` +
-	`.grid line{stroke:#e4e6ea}.limit{stroke:#c62a2a;stroke-dasharray:4 4}.line{fill:none;stroke:currentColor;stroke-width:1.2;stroke-linejoin:round;stroke-linecap:round}` +
+	`.grid line{stroke:#e4e6ea}.limit{stroke:#c62a2a;stroke-dasharray:4 4}.line{fill:none;stroke:currentColor;stroke-width:1.2;stroke-linejoin:round;stroke-linecap:round}.gap{stroke-width:1;stroke-dasharray:1 4}` +
 	`.area,.layer,.key{fill:currentColor}.area{fill-opacity:.14}` +
 	`.command,.c0{color:#2563d9}.machine{color:#77818d}.other,.c1{color:#dd7a2b}.idle{color:#c3c9d1}.c2{color:#1f9a76}.c3{color:#9a4fc4}` +
 	`.c4{color:#cc3d5c}.c5{color:#8d8a17}.c6{color:#1692b8}.c7{color:#7a6252}`

@@ -90,7 +90,11 @@ func (f figure) drawing(to float64, width, height float64) string {
 	}
 	for _, c := range lines {
 		if !c.fill || !f.stacked {
-			b.WriteString(`<path class="line ` + c.look + `" d="` + c.stroke(a) + `"/>`)
+			line, gaps := c.stroke(a)
+			b.WriteString(`<path class="line ` + c.look + `" d="` + line + `"/>`)
+			if gaps != "" {
+				b.WriteString(`<path class="line gap ` + c.look + `" d="` + gaps + `"/>`)
+			}
 		}
 	}
 	return b.String()
@@ -118,10 +122,12 @@ func (c curve) top(i int, stacked bool) float64 {
 	return c.most[i]
 }
 
-// stroke returns a line through all parts. In a part with several readings it goes up and down between them.
-func (c curve) stroke(a axes) string {
-	var b strings.Builder
-	move, last := "M", math.NaN()
+// stroke returns a line through all parts, and what joins it where nothing was read. In a part with several readings the line goes
+// up and down between them.
+func (c curve) stroke(a axes) (line, gaps string) {
+	var b, between strings.Builder
+	move, end := "M", ""
+	last := math.NaN()
 	for i, v := range c.mean {
 		if math.IsNaN(v) {
 			move = "M"
@@ -131,16 +137,20 @@ func (c curve) stroke(a axes) string {
 		if math.Abs(second-last) < math.Abs(first-last) {
 			first, second = second, first
 		}
-		b.WriteString(move + short(c.at(a, i)) + " " + short(first))
+		x := short(c.at(a, i))
+		if move == "M" && end != "" {
+			between.WriteString("M" + end + "L" + x + " " + short(first))
+		}
+		b.WriteString(move + x + " " + short(first))
 		switch {
 		case short(first) != short(second):
 			b.WriteString("V" + short(second))
 		case move == "M" && (i+1 == len(c.mean) || math.IsNaN(c.mean[i+1])): // a dot
 			b.WriteString("h.1")
 		}
-		move, last = "L", second
+		move, last, end = "L", second, x+" "+short(second)
 	}
-	return b.String()
+	return b.String(), between.String()
 }
 
 // area returns the outline of what is below a line.

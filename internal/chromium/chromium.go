@@ -61,10 +61,14 @@ func Start(t testing.TB) *Browser {
 	if err != nil {
 		t.Fatal(err)
 	}
+	profile, err := os.MkdirTemp("", "chromium-")
+	if err != nil {
+		t.Fatal(err)
+	}
 	// Without a sandbox Chromium also runs as root. The pages are the tests' own.
 	cmd := exec.Command(path, "--headless=new", "--remote-debugging-pipe", "--no-sandbox", "--disable-gpu", "--no-first-run",
 		"--disable-dev-shm-usage", "--disable-extensions", "--disable-background-networking", "--disable-component-update",
-		"--hide-scrollbars", "--force-color-profile=srgb", "--user-data-dir="+t.TempDir(), "about:blank")
+		"--hide-scrollbars", "--force-color-profile=srgb", "--user-data-dir="+profile, "about:blank")
 	cmd.ExtraFiles = []*os.File{fromTest, toTest}
 	var said bytes.Buffer
 	cmd.Stderr = &said
@@ -94,7 +98,8 @@ func Start(t testing.TB) *Browser {
 		}
 		_ = fromBrowser.Close()
 		<-read
-		if b.next < 4 { // it did not come up
+		_ = os.RemoveAll(profile) // a helper process may still write into it for a moment
+		if b.next < 4 {           // it did not come up
 			t.Logf("chromium said:\n%s", said.String())
 		}
 	})

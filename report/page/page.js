@@ -257,29 +257,34 @@
     const areas = shown.filter(s => s.spec.fill);
     for (const s of areas.reverse()) // the highest layer first, so that the others cover it
       group.append(node('path', {class: (layers.length ? 'layer ' : 'area ') + s.spec.look, d: area(s.columns, x, y, layers.includes(s))}));
-    for (const s of shown) if (!layers.includes(s)) group.append(node('path', {class: 'line ' + s.spec.look, d: stroke(s.columns, x, y)}));
+    for (const s of shown) if (!layers.includes(s)) {
+      const [line, gaps] = stroke(s.columns, x, y);
+      group.append(node('path', {class: 'line ' + s.spec.look, d: line}));
+      if (gaps) group.append(node('path', {class: 'line gap ' + s.spec.look, d: gaps}));
+    }
     c.svg.append(group);
     hair(c);
   }
 
-  // stroke returns a line through all columns. Where a column has several readings, it goes up and down between them.
+  // stroke returns a line through all columns, and what joins it where nothing was read. Where a column has several readings, the
+  // line goes up and down between them.
   function stroke(points, x, y) {
-    let d = '', down = false, last = NaN;
+    let d = '', gaps = '', down = false, end = null;
     for (const [i, p] of points.entries()) {
       if (isNaN(p.mean)) {
         down = false;
         continue;
       }
-      const alone = !down && (i + 1 === points.length || isNaN(points[i + 1].mean)); // a dot
       const at = place(x(p.t)), high = y(p.high), low = y(p.low);
-      const [a, b] = Math.abs(high - last) <= Math.abs(low - last) ? [high, low] : [low, high];
+      const [a, b] = end && Math.abs(low - end[1]) < Math.abs(high - end[1]) ? [low, high] : [high, low];
+      if (!down && end) gaps += 'M' + end[0] + ' ' + end[1] + 'L' + at + ' ' + a;
       d += (down ? 'L' : 'M') + at + ' ' + a;
       if (a !== b) d += 'V' + b;
-      else if (alone) d += 'h0.1';
-      last = b;
+      else if (!down && (i + 1 === points.length || isNaN(points[i + 1].mean))) d += 'h0.1'; // a dot
+      end = [at, b];
       down = true;
     }
-    return d;
+    return [d, gaps];
   }
 
   function area(points, x, y, mean) {
