@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
 )
 
@@ -246,6 +247,14 @@ func OfSensor(family, sensor string) (Definition, bool) {
 		}
 	}
 	return Definition{}, false
+}
+
+// SensorDoc returns the sentence about a sensor: that of the catalogue, or the sensor's own if the catalogue lacks it.
+func SensorDoc(s sensors.Sensor) string {
+	if d, ok := OfSensor(s.Family, s.Name); ok {
+		return d.Doc
+	}
+	return s.Doc
 }
 
 // runMetrics lists the metrics of a run, a host, the command and ergon itself.
@@ -625,7 +634,8 @@ func deviceMetrics() []Definition {
 			{"used", "used", units.Byte, Max, "space of a file system that is in use; read with --inventory only"},
 			{"total", "size", units.Byte, Last, "size of a file system; read with --inventory only"},
 		}},
-		{"network", OfMachine, DeviceLabel, true, []entry{
+		{"network", OfMachine, DeviceLabel, false, []entry{
+			// These rows do not add up: a bridge and its ports count the same bytes. network_receive counts each once.
 			{"receive", "in", units.Byte, Sum, "bytes received, link headers included"},
 			{"transmit", "out", units.Byte, Sum, "bytes sent, link headers included"},
 			{"receive_packets", "packets in", units.Packets, Sum, "packets received"},

@@ -280,7 +280,10 @@ func Outcomes() []Outcome {
 }
 
 // ManifestSchema is the version of manifest.json.
-const ManifestSchema = "ergon.run/1"
+const ManifestSchema = "ergon.run/2"
+
+// ReadsManifest reports whether this ergon reads manifests of a version. Version 1 has longer figures in its summary.
+func ReadsManifest(schema string) bool { return schema == ManifestSchema || schema == "ergon.run/1" }
 
 // Run is everything known about a run except its tree. It is the content of manifest.json.
 type Run struct {
@@ -371,12 +374,16 @@ type File struct {
 // Figure is a metric in its short form.
 type Figure struct {
 	// Value is nil if it is missing. Then Reason says why.
-	Value      *float64           `json:"value"`
-	Unit       units.Unit         `json:"unit"`
-	Provenance sensors.Provenance `json:"provenance"`
+	Value *float64 `json:"value"`
+	// Unit and Provenance are left out of the manifest if the value is missing.
+	Unit       units.Unit         `json:"unit,omitempty"`
+	Provenance sensors.Provenance `json:"provenance,omitempty"`
 	// Uncertainty is the metric's uncertainty in Unit. It is nil if unknown.
 	Uncertainty *float64 `json:"uncertainty,omitempty"`
-	Reason      string   `json:"reason,omitempty"`
+	// Absence is the ID of the row in Run.Missing that explains a missing value. If that row has the same reason, the
+	// manifest leaves Reason out.
+	Absence string `json:"absence,omitempty"`
+	Reason  string `json:"reason,omitempty"`
 	// Bound and AtMost are the metric's. AtMost is nil if unknown.
 	Bound  Bound    `json:"bound,omitempty"`
 	AtMost *float64 `json:"at_most,omitempty"`
@@ -392,7 +399,7 @@ func Figures(summary []Metric) map[string]Figure {
 	}
 	out := make(map[string]Figure, len(summary))
 	for _, m := range summary {
-		out[m.Name] = Figure{known(m.Value), m.Unit, m.Provenance, known(m.Uncertainty), m.Reason, m.Bound, known(m.AtMost)}
+		out[m.Name] = Figure{known(m.Value), m.Unit, m.Provenance, known(m.Uncertainty), m.Absence, m.Reason, m.Bound, known(m.AtMost)}
 	}
 	return out
 }
@@ -432,9 +439,9 @@ type SourceStats struct {
 	// Readings is the number of rows. Missed counts the beats that were skipped because the source or the machine was
 	// late. Late counts the beats that began more than half an interval after their time. Failed counts the empty rows.
 	Readings int64 `json:"readings"`
-	Missed   int64 `json:"missed"`
-	Late     int64 `json:"late"`
-	Failed   int64 `json:"failed"`
+	Missed   int64 `json:"missed,omitempty"`
+	Late     int64 `json:"late,omitempty"`
+	Failed   int64 `json:"failed,omitempty"`
 	// ReadTime is the wall time spent reading, in seconds. Worst is the longest single reading.
 	ReadTime float64 `json:"read_time"`
 	Worst    float64 `json:"worst"`

@@ -240,7 +240,7 @@ func node(n *datamodel.Node) jsonNode {
 	if s := n.Sensor; s != nil {
 		out.Sensor = &jsonSensor{
 			ID: s.ID, Family: s.Family, Device: text(s.Device), Name: s.Name, Unit: string(s.Unit),
-			Kind: s.Kind.String(), Provenance: string(s.Origin()), Source: s.Source, Doc: s.Doc,
+			Kind: s.Kind.String(), Provenance: string(s.Origin()), Source: s.Source, Doc: datamodel.SensorDoc(*s),
 		}
 	}
 	for _, p := range n.Meta {

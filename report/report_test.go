@@ -571,7 +571,7 @@ func TestForks(t *testing.T) {
 		{202, "processes        203                         203      started at most, threads included\n"},
 		{100, "processes        203\n"},
 	} {
-		host.Children = []*datamodel.Node{{Level: datamodel.SensorLevel, Sensor: &sensors.Sensor{ID: "cpu/forks", Use: sensors.Forks, Name: "forks"}, Metrics: []datamodel.Metric{
+		host.Children = []*datamodel.Node{{Level: datamodel.SensorLevel, Sensor: &sensors.Sensor{ID: "cpu/forks", Family: "cpu", Name: "forks"}, Metrics: []datamodel.Metric{
 			datamodel.Value("forks", c.forks, units.Processes, "delta", sensors.FromCounter, "/proc/stat"),
 		}}}
 		if got := render(t, "long", r, report.Options{Width: 120, Unicode: true}); !strings.Contains(got, c.line) {

@@ -181,7 +181,7 @@ func forks(n *datamodel.Node, seen float64) cell {
 	if n == nil {
 		return cell{}
 	}
-	if n.Sensor != nil && n.Sensor.Use == sensors.Forks {
+	if gives(n, "cpu", "forks") {
 		m := settled(n.Metric(n.Sensor.Name))
 		if m.Provenance == sensors.Missing {
 			return cell{}
@@ -275,7 +275,7 @@ func disksBeside(n *datamodel.Node, command datamodel.Metric) cell {
 	var parts []datamodel.Metric
 	var add func(*datamodel.Node)
 	add = func(n *datamodel.Node) {
-		if n.Sensor != nil && n.Sensor.Use == sensors.DiskWritten {
+		if gives(n, "disk", "written") {
 			if m := settled(n.Metric(n.Sensor.Name)); m.Provenance != sensors.Missing {
 				parts = append(parts, m)
 			}
@@ -524,4 +524,9 @@ func warning(w datamodel.Warning) string {
 		s += " (" + units.Format(float64(w.Count), "{time}") + " times)"
 	}
 	return s
+}
+
+// gives reports whether a node is the sensor of a family that gives a quantity.
+func gives(n *datamodel.Node, family, name string) bool {
+	return n.Sensor != nil && n.Sensor.Family == family && n.Sensor.Name == name
 }

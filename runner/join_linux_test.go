@@ -164,7 +164,7 @@ func TestShort(t *testing.T) {
 	if stored, err := store.Load(rep.Dir); err != nil || len(stored.Run.Missing) != 1 || stored.Run.Missing[0].ID != "late" {
 		t.Errorf("missing %+v, %v", stored.Run.Missing, err)
 	}
-	if files, _ := filepath.Glob(filepath.Join(rep.Dir, "*")); len(files) != 4 {
+	if files, _ := filepath.Glob(filepath.Join(rep.Dir, "*")); len(files) != 5 {
 		t.Errorf("kept: %v", files)
 	}
 }

@@ -249,7 +249,7 @@ func (f *fold) observe(h store.SpoolHeader, sensor int, at []time.Duration, valu
 	s.Add(at, values)
 }
 
-// save adds the courses, the tree and the table of processes to the files, in parallel.
+// save adds the tables but the samples to the files, in parallel.
 func save(files *store.Files, run datamodel.Run, made account.Result) error {
 	saved := make(chan error, 1)
 	go func() {
@@ -259,5 +259,6 @@ func save(files *store.Files, run datamodel.Run, made account.Result) error {
 		}
 		saved <- files.SaveProcesses(run, made.Processes, datamodel.ProcessColumns(made.Summary))
 	}()
-	return errors.Join(files.SaveTree(run, made.Tree), files.SaveCharts(run, made.Charts), <-saved)
+	return errors.Join(
+		files.SaveTree(run, made.Tree), files.SaveSummary(run, made.Summary), files.SaveCharts(made.Charts), <-saved)
 }

@@ -206,7 +206,7 @@ func TestClockStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !slices.ContainsFunc(rep.Run.Warnings, func(w datamodel.Warning) bool {
-		return w.Subject == "clock" && strings.Contains(w.Text, "set forward by 1h0m0s")
+		return w.Subject == "clock" && strings.Contains(w.Text, "set forward by 1 h")
 	}) {
 		t.Errorf("%+v", rep.Run.Warnings)
 	}

@@ -3,19 +3,16 @@ package account
 import (
 	"cmp"
 	"slices"
-	"strconv"
-	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
-	"github.com/ergon-energy/ergon/datamodel/series"
-	"github.com/ergon-energy/ergon/internal/cmdline"
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
 )
 
 // tree returns the result of a run as a tree. The hosts are its leaves at this point.
 func tree(run datamodel.Run, summary []datamodel.Metric, hosts []*datamodel.Node) *datamodel.Node {
-	node := &datamodel.Node{Name: "0", Level: datamodel.RunLevel, Meta: runMeta(run), Metrics: summary, Children: hosts}
+	node := &datamodel.Node{Name: "0", Level: datamodel.RunLevel, Metrics: summary, Children: hosts}
+	node.Meta = datamodel.DerivedMeta(node, "", run)
 	multi := &datamodel.Node{
 		Name: cmp.Or(run.ID, "run"), Level: datamodel.MultiRun, Metrics: slices.Clone(summary), Children: []*datamodel.Node{node},
 	}
@@ -30,25 +27,6 @@ func (h *host) node(summary []datamodel.Metric, cpus cpuShares, gpus gpuShares) 
 		Name: cmp.Or(h.Machine.Name, "localhost"), Level: datamodel.HostLevel, Meta: h.meta(),
 		Metrics: h.metrics(summary, gpus), Children: h.devices(summary, cpus, gpus),
 	}
-}
-
-// runMeta returns the metadata of the run's node.
-func runMeta(r datamodel.Run) []datamodel.Pair {
-	meta := []datamodel.Pair{
-		{Key: "command", Value: cmdline.Line(r.Command)},
-		{Key: "folder", Value: r.Folder},
-		{Key: "outcome", Value: string(r.Outcome)},
-	}
-	if r.Reason != "" {
-		meta = append(meta, datamodel.Pair{Key: "reason", Value: r.Reason})
-	}
-	if r.ExitCode != nil {
-		meta = append(meta, datamodel.Pair{Key: "exit_code", Value: strconv.Itoa(*r.ExitCode)})
-	}
-	if r.Signal != "" {
-		meta = append(meta, datamodel.Pair{Key: "signal", Value: r.Signal})
-	}
-	return append(meta, datamodel.Pair{Key: "start", Value: r.Start.UTC().Format(time.RFC3339Nano)}, datamodel.Pair{Key: "version", Value: r.Version})
 }
 
 // meta returns the metadata of the host's node.
@@ -106,7 +84,7 @@ func (h *host) devices(summary []datamodel.Metric, cpus cpuShares, gpus gpuShare
 	summed := make(map[*datamodel.Node]bool) // leaves whose energy is in the sum
 	for _, s := range h.Series {
 		l := leaf(s.Sensor(), s.Metrics()...)
-		l.Meta = append(l.Meta, h.precision(s)...)
+		l.Meta = datamodel.DerivedMeta(l, s.Source(), datamodel.Run{Sources: h.Sources})
 		if said := s.Alignment(); said != "" {
 			l.Meta = append(l.Meta, datamodel.Pair{Key: "aligned", Value: said})
 		}
@@ -142,28 +120,6 @@ func (h *host) devices(summary []datamodel.Metric, cpus cpuShares, gpus gpuShare
 	h.inventory(device)
 	target.Metrics = h.targetMetrics(summary)
 	profiler.Metrics = h.profilerMetrics(summary)
-	return out
-}
-
-// precision describes the resolution and the update period of a sensor, and how long reading its source took, in base
-// units. An unknown value has no line.
-func (h *host) precision(s *series.Series) []datamodel.Pair {
-	var out []datamodel.Pair
-	add := func(key string, v float64) {
-		if v > 0 {
-			out = append(out, datamodel.Pair{Key: key, Value: strconv.FormatFloat(v, 'g', 6, 64)})
-		}
-	}
-	add("resolution", s.Sensor().Resolution)
-	add("update_period", s.Sensor().Update.Seconds())
-	for _, src := range h.Sources {
-		if src.Name == s.Source() && !src.Hung && src.Readings > 0 {
-			out = append(out, datamodel.Pair{Key: "read_by", Value: src.Name})
-			add("interval", src.Interval)
-			add("read_time_mean", src.ReadTime/float64(src.Readings))
-			add("read_time_worst", src.Worst)
-		}
-	}
 	return out
 }
 
@@ -241,9 +197,7 @@ func (h *host) targetMetrics(summary []datamodel.Metric) []datamodel.Metric {
 
 // profilerMetrics returns the cost of measuring: CPU time, memory, and the wall time spent reading each source.
 func (h *host) profilerMetrics(summary []datamodel.Metric) []datamodel.Metric {
-	own := datamodel.Pick(summary, datamodel.ProfilerCPUTime)
-	own.Name = datamodel.CPUTime
-	out := []datamodel.Metric{own}
+	out := []datamodel.Metric{datamodel.Pick(summary, datamodel.ProfilerCPUTime)}
 	if s := h.find(sensors.SamplerMemory); s != nil {
 		out = append(out, s.Metrics()...)
 	}

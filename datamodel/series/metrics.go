@@ -247,7 +247,11 @@ func (s *Series) described(m datamodel.Metric, scale float64) datamodel.Metric {
 		lo = min(lo, mean)
 	}
 	mean = min(max(mean, lo), hi)
-	m.Min, m.Max, m.Mean = datamodel.Finite(lo*scale), datamodel.Finite(hi*scale), datamodel.Finite(mean*scale)
+	m.Mean = datamodel.Finite(mean * scale)
+	if s.sensor.Kind == sensors.Counter && s.steps == 1 {
+		return m // one rate has no extremes
+	}
+	m.Min, m.Max = datamodel.Finite(lo*scale), datamodel.Finite(hi*scale)
 	if s.rated > 0 {
 		// A standard deviation is at most half the range. Rounding can make it larger.
 		m.Std = datamodel.Finite(min(math.Sqrt(max(0, s.m2/s.rated)), hi/2-lo/2) * scale)

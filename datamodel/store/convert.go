@@ -1,8 +1,6 @@
 package store
 
 import (
-	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,7 +8,6 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/sensors"
-	"github.com/ergon-energy/ergon/units"
 )
 
 // chunkTicks is how many readings of a source are turned from rows to columns at once. In samples.parquet each sensor of
@@ -89,7 +86,7 @@ func (b *Files) Begin(spool *Folder, rows ...Rows) (*Conversion, error) {
 	}
 	if b != nil {
 		if c.file, c.failed = b.dir.begin(SamplesFile); c.failed == nil {
-			c.failed = c.start()
+			c.start()
 		}
 	}
 	return c, nil
@@ -120,7 +117,6 @@ type Conversion struct {
 	failed  error          // why it is not written
 	hosts   words
 	sensors words
-	table   []sensorInfo
 }
 
 // Close ends the file and says what was found and done. Its error means that the file could not be written; it is a
@@ -131,10 +127,7 @@ func (c *Conversion) Close() (Converted, error) {
 		return result, c.failed
 	}
 	if c.failed == nil {
-		var text []byte
-		if text, c.failed = json.Marshal(c.table); c.failed == nil {
-			c.failed = c.out.close("ergon.sensors", string(text))
-		}
+		c.failed = c.out.flush(true)
 	}
 	if c.failed == nil {
 		c.failed = c.file.buffer.Flush()
@@ -162,48 +155,34 @@ func (c *Conversion) result() Converted {
 	return out
 }
 
-// sensorInfo is a line of the sensor table in the metadata of samples.parquet.
-type sensorInfo struct {
-	ID     string     `json:"id"`
-	Unit   units.Unit `json:"unit"`
-	Kind   string     `json:"kind"`
-	Source string     `json:"source"`
-}
-
 // start begins the file with what is known of the sources.
-func (c *Conversion) start() error {
-	var version string
-	var bytes int64
+func (c *Conversion) start() {
+	c.out = &samplesWriter{longWriter: longWriter{
+		out: c.file.buffer, name: SamplesFile, columns: samplesAbout(), packer: c.files.packer,
+	}}
 	for _, f := range c.feeds.list {
-		bytes += f.bytes
 		for _, h := range f.headers {
 			c.hosts.number(h.Host)
 			for _, s := range h.Sensors {
 				c.describe(s)
 			}
-			version = cmp.Or(h.Version, version)
 		}
 	}
-	meta, err := keyValues(schemaKey, samplesSchema, "ergon.version", version)
-	if err != nil {
-		return err
-	}
-	// A value takes 8 bytes of a spool, and its share of the time and the message.
-	if c.out, err = newSamplesWriter(c.file.buffer, bytes/8, meta); err != nil {
-		return err
-	}
+	c.out.pairs = []string{schemaKey, samplesSchema}
 	c.out.hosts, c.out.sensors = c.hosts.list, c.sensors.list
-	return nil
 }
 
-// describe adds a sensor to the table of sensors, if it is new, and returns its number.
-func (c *Conversion) describe(s sensors.Sensor) int32 {
+// describe notes the unit and the kind of a sensor, if it is new.
+func (c *Conversion) describe(s sensors.Sensor) {
 	before := len(c.sensors.list)
-	id := c.sensors.number(s.ID)
-	if len(c.sensors.list) > before {
-		c.table = append(c.table, sensorInfo{s.ID, s.Unit, s.Kind.String(), s.Source})
+	if c.sensors.number(s.ID); len(c.sensors.list) == before {
+		return
 	}
-	return id
+	kind := int32(0)
+	if s.Kind == sensors.Counter {
+		kind = 1
+	}
+	c.out.unit, c.out.kind = append(c.out.unit, c.out.units.number(string(s.Unit))), append(c.out.kind, kind)
 }
 
 // words numbers strings in the order they are first seen.

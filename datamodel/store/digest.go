@@ -78,7 +78,7 @@ func unsealed(text []byte) (sealed bool, err error) {
 
 // runFiles lists the files that a manifest may name.
 func runFiles() []string {
-	return []string{MetricsFile, NodesFile, ProcessesFile, SamplesFile, SeriesFile}
+	return []string{MetricsFile, NodesFile, ProcessesFile, SamplesFile, SeriesFile, SummaryFile}
 }
 
 // listFiles reads the files of a run that can be read in its folder, and returns their digests.

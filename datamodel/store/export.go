@@ -85,7 +85,7 @@ type samplesReader struct {
 }
 
 func openSamples(in folderFiles) (*samplesReader, error) {
-	p, err := openParquet(in, SamplesFile, samplesSchema)
+	p, err := openParquet(in, SamplesFile, samplesSchema, samplesSchema1)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/ergon-energy/ergon/datamodel"
 )
 
@@ -17,13 +19,14 @@ import (
 // them all at once, since most of the time of a small file is its fsync, and then renames them. All methods but
 // SaveManifest, Keep and Drop may be called concurrently.
 type Files struct {
-	dir   *Folder
-	mu    sync.Mutex
-	files []*written
+	dir    *Folder
+	packer func() (*zstd.Encoder, error) // made at its first use
+	mu     sync.Mutex
+	files  []*written
 }
 
 // Files begins to write files into the folder.
-func (f *Folder) Files() *Files { return &Files{dir: f} }
+func (f *Folder) Files() *Files { return &Files{dir: f, packer: sync.OnceValues(newPacker)} }
 
 // written is a file that has its content but not its final name yet.
 type written struct {

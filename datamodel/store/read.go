@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/apache/arrow/go/v15/parquet"
@@ -15,10 +16,12 @@ import (
 // parquetFile is an open Parquet file that ergon wrote.
 type parquetFile struct {
 	path string
-	size int64
-	f    *os.File
-	r    *file.Reader
-	cols map[string]int
+	// version is the version of its table.
+	version string
+	size    int64
+	f       *os.File
+	r       *file.Reader
+	cols    map[string]int
 }
 
 const (
@@ -27,9 +30,9 @@ const (
 	pageLimit   = 64 << 20
 )
 
-// openParquet opens a file of the given schema and checks its digest. The caller guards against panics. Whatever the file claims, at most
-// pageLimit bytes are allocated at once.
-func openParquet(in folderFiles, name, want string) (p *parquetFile, err error) {
+// openParquet opens a file with one of the versions and checks its digest. The caller guards against panics. Whatever the file
+// claims, at most pageLimit bytes are allocated at once.
+func openParquet(in folderFiles, name string, versions ...string) (p *parquetFile, err error) {
 	path := filepath.Join(in.dir, name)
 	defer guard("read "+path, &err)
 	f, err := in.open(name)
@@ -52,14 +55,15 @@ func openParquet(in folderFiles, name, want string) (p *parquetFile, err error) 
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	if v := r.MetaData().KeyValueMetadata().FindValue(schemaKey); v == nil || *v != want {
-		return nil, fmt.Errorf("read %s: no %s: %w", path, want, ErrForeign)
+	v := r.MetaData().KeyValueMetadata().FindValue(schemaKey)
+	if v == nil || !slices.Contains(versions, *v) {
+		return nil, fmt.Errorf("read %s: no %s: %w", path, versions[0], ErrForeign)
 	}
 	cols := map[string]int{}
 	for i := range r.MetaData().Schema.NumColumns() {
 		cols[r.MetaData().Schema.Column(i).Path()] = i
 	}
-	return &parquetFile{path: path, size: info.Size(), f: f, r: r, cols: cols}, nil
+	return &parquetFile{path: path, version: *v, size: info.Size(), f: f, r: r, cols: cols}, nil
 }
 
 func (p *parquetFile) close() { _ = p.f.Close() } // it was only read

@@ -183,7 +183,7 @@ func TestReaders(t *testing.T) {
 			t.Errorf("%s: a process starts in %s, want %s", name, zone, want)
 		}
 	}
-	if got := all["duckdb"]["schema"]; got != "ergon.samples/1" {
+	if got := all["duckdb"]["schema"]; got != "ergon.samples/2" {
 		t.Errorf("metadata: schema %v", got)
 	}
 

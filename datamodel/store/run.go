@@ -1,11 +1,13 @@
 package store
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +19,7 @@ import (
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/internal/screen"
+	"github.com/ergon-energy/ergon/sensors"
 )
 
 const (
@@ -112,11 +115,100 @@ func manifestText(dir *Folder, run datamodel.Run) ([]byte, error) {
 	if run.Schema == "" {
 		run.Schema = datamodel.ManifestSchema
 	}
-	text, err := json.MarshalIndent(run, "", "  ")
+	run.Summary = shortened(run)
+	run.Missing = slices.Clone(run.Missing)
+	for i, a := range run.Missing {
+		if a.Family == a.ID {
+			run.Missing[i].Family = ""
+		}
+	}
+	text, err := json.Marshal(run)
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", filepath.Join(dir.path, ManifestFile), err)
 	}
-	return sealed(screen.CleanJSON(text), digestStart), nil
+	return sealed(screen.CleanJSON(inLines(text)), digestStart), nil
+}
+
+// shortened returns a run's summary without what other parts of the manifest say. restored does the opposite.
+func shortened(run datamodel.Run) map[string]datamodel.Figure {
+	out := maps.Clone(run.Summary)
+	for name, f := range out {
+		if f.Value != nil || f.Provenance != sensors.Missing {
+			continue
+		}
+		f.Provenance = ""
+		if d, ok := datamodel.Lookup(name); ok && d.Unit == f.Unit {
+			f.Unit = ""
+		}
+		if reasonOf(run, f.Absence) == f.Reason {
+			f.Reason = ""
+		}
+		out[name] = f
+	}
+	return out
+}
+
+func restored(run datamodel.Run) {
+	for i, a := range run.Missing {
+		run.Missing[i].Family = cmp.Or(a.Family, a.ID)
+	}
+	for name, f := range run.Summary {
+		if f.Value == nil && f.Provenance == "" {
+			f.Provenance = sensors.Missing
+			if d, ok := datamodel.Lookup(name); ok && f.Unit == "" {
+				f.Unit = d.Unit
+			}
+			f.Reason = cmp.Or(f.Reason, reasonOf(run, f.Absence))
+			run.Summary[name] = f
+		}
+	}
+}
+
+// reasonOf returns the reason of an absence of the run, "" if there is no such absence.
+func reasonOf(run datamodel.Run, absence string) string {
+	for _, a := range run.Missing {
+		if a.ID == absence {
+			return a.Reason
+		}
+	}
+	return ""
+}
+
+// inLines writes each member of a JSON object on a line of its own, and its value in one line. It is a third smaller than with
+// all values indented, and as easy to look at.
+func inLines(object []byte) []byte {
+	out := make([]byte, 0, len(object)+256)
+	depth, quoted := 0, false
+	for i, c := range object {
+		switch {
+		case quoted:
+			quoted = c != '"' || escaped(object, i)
+		case c == '"':
+			quoted = true
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			if depth--; depth == 0 {
+				out = append(out, '\n')
+			}
+		}
+		out = append(out, c)
+		if !quoted && depth == 1 && (c == ',' || c == '{' && i == 0) {
+			out = append(out, "\n  "...)
+		} else if !quoted && depth == 1 && c == ':' {
+			out = append(out, ' ')
+		}
+	}
+	return out
+}
+
+// escaped reports whether the byte at i of a JSON text stands behind an odd number of backslashes.
+func escaped(text []byte, i int) bool {
+	n := 0
+	for i--; i >= 0 && text[i] == '\\'; i-- {
+		n++
+	}
+	return n%2 == 1
 }
 
 // LoadManifest reads manifest.json from a run's folder. The error wraps fs.ErrNotExist if there is none, ErrForeign if it has
@@ -148,7 +240,7 @@ func manifest(path string, text []byte) (datamodel.Run, error) {
 		return datamodel.Run{}, fmt.Errorf("read %s: %w: %w", path, ErrDamaged, err)
 	case newer(kind.Schema):
 		return datamodel.Run{}, fmt.Errorf("read %s: schema %q: %w", path, kind.Schema, ErrNewer)
-	case kind.Schema != datamodel.ManifestSchema:
+	case !datamodel.ReadsManifest(kind.Schema):
 		return datamodel.Run{}, fmt.Errorf("read %s: schema %q: %w", path, kind.Schema, ErrForeign)
 	}
 	sealed, err := unsealed(text)
@@ -163,6 +255,7 @@ func manifest(path string, text []byte) (datamodel.Run, error) {
 		return datamodel.Run{}, fmt.Errorf("read %s: %w: %w", path, ErrDamaged, err)
 	}
 	run.RestoreCommand()
+	restored(run)
 	if !sealed && run.Files != nil {
 		return datamodel.Run{}, fmt.Errorf("read %s: its digest is missing: %w", path, ErrDamaged)
 	}

@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"github.com/apache/arrow/go/v15/parquet"
-	"github.com/apache/arrow/go/v15/parquet/file"
-	"github.com/apache/arrow/go/v15/parquet/schema"
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/units"
@@ -30,28 +28,29 @@ const (
 	chartLimit = 512 << 20
 )
 
-// seriesColumns is the schema of series.parquet.
-func seriesColumns() (*schema.GroupNode, error) {
-	required, optional := parquet.Repetitions.Required, parquet.Repetitions.Optional
-	word := func(name string) schema.Node {
-		return schema.MustPrimitive(schema.NewPrimitiveNodeLogical(name, required, schema.StringLogicalType{}, parquet.Types.ByteArray, 0, -1))
+// seriesAbout describes the columns of series.parquet in their order.
+func seriesAbout() []columnAbout {
+	word, number := about{kind: typeByteArray, notNull: true}, about{kind: typeDouble, notNull: true}
+	const same = "it differs from value by less than 0.1 %"
+	return []columnAbout{
+		{"round", about{kind: typeInt64, notNull: true, meaning: "round, from 0"}},
+		{"host", word.says("host")},
+		{"metric", word.says("what the course shows; see the metrics of series.parquet below")},
+		{"subject", word.says("whose course: command, other, idle or machine")},
+		{"device", word.says(`device; "" if the course is of the subject as a whole`)},
+		{"unit", word.says("unit of value, min and max, as a UCUM code")},
+		{"elapsed", about{kind: typeDouble, notNull: true, unit: units.Second, meaning: "begin of the part on the clock of elapsed in samples.parquet"}},
+		{"covered", about{kind: typeDouble, notNull: true, unit: units.Second, meaning: "time in the part that has readings"}},
+		{"value", number.says("mean over that time; value × covered adds up to the whole amount")},
+		{"min", about{kind: typeDouble, null: same, meaning: "least reading or rate in the part"}},
+		{"max", about{kind: typeDouble, null: same, meaning: "greatest reading or rate in the part"}},
 	}
-	return schema.NewGroupNode("schema", required, schema.FieldList{
-		schema.NewInt64Node("round", required, -1), word("host"), word("metric"), word("subject"), word("device"), word("unit"),
-		schema.NewFloat64Node("elapsed", required, -1), schema.NewFloat64Node("covered", required, -1),
-		schema.NewFloat64Node("value", required, -1), schema.NewFloat64Node("min", optional, -1), schema.NewFloat64Node("max", optional, -1),
-	}, -1)
-}
-
-// seriesProperties are the encodings of samples.parquet.
-func seriesProperties(rows int64) *parquet.WriterProperties {
-	return longProperties(rows, []string{"round"}, []string{"host", "metric", "subject", "device", "unit"})
 }
 
 // SaveCharts adds the courses of a run to the batch, as series.parquet: one row for each part of a course that has readings.
 // Without such a part there is no file.
-func (b *Files) SaveCharts(run datamodel.Run, charts []datamodel.Chart) error {
-	rows := int64(0)
+func (b *Files) SaveCharts(charts []datamodel.Chart) error {
+	rows := 0
 	var infos []chartInfo
 	for _, c := range charts {
 		infos = append(infos, chartInfo{c.Round, strings.ToValidUTF8(c.Host, "\uFFFD"), int64(c.Step), c.Parts})
@@ -71,17 +70,11 @@ func (b *Files) SaveCharts(run datamodel.Run, charts []datamodel.Chart) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
-	meta, err := keyValues(schemaKey, seriesSchema, "ergon.version", run.Version, "ergon.run", run.ID, chartsKey, string(text))
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+	pairs := []string{
+		schemaKey, seriesSchema, chartsKey, string(text),
 	}
-	return b.put(SeriesFile, func(w io.Writer) (err error) {
-		defer guard(path, &err)
-		columns, err := seriesColumns()
-		if err != nil {
-			return err
-		}
-		s := &seriesWriter{w: file.NewParquetWriter(w, columns, file.WithWriterProps(seriesProperties(rows)), file.WithWriteMetadata(meta))}
+	return b.put(SeriesFile, func(w io.Writer) error {
+		s := &seriesWriter{longWriter: longWriter{out: w, name: path, columns: seriesAbout(), pairs: pairs, packer: b.packer}}
 		for _, c := range charts {
 			for _, course := range c.Courses {
 				if err := s.add(c, course); err != nil {
@@ -89,16 +82,13 @@ func (b *Files) SaveCharts(run datamodel.Run, charts []datamodel.Chart) error {
 				}
 			}
 		}
-		if err := s.flush(); err != nil {
-			return err
-		}
-		return s.w.Close()
+		return s.flush(true)
 	})
 }
 
 // seriesWriter collects rows to row groups and writes them.
 type seriesWriter struct {
-	w     *file.Writer
+	longWriter
 	words words
 	// index holds the words of each row: host, metric, subject, device, unit.
 	index                   [5][]int32
@@ -111,7 +101,7 @@ type seriesWriter struct {
 // add appends the parts of a course that have readings. A row group is closed before a course rather than within it.
 func (s *seriesWriter) add(c datamodel.Chart, course datamodel.Course) error {
 	if len(s.value)+c.Parts > groupRows {
-		if err := s.flush(); err != nil {
+		if err := s.flush(false); err != nil {
 			return err
 		}
 	}
@@ -147,31 +137,20 @@ func other(values []float64, levels []int16, extreme, value float64) ([]float64,
 }
 
 // flush writes the collected rows as a row group.
-func (s *seriesWriter) flush() error {
-	if len(s.value) == 0 {
-		return nil
-	}
-	group := s.w.AppendRowGroup()
-	if err := writeNumbers(group, s.round, nil); err != nil {
-		return err
-	}
+func (s *seriesWriter) flush(last bool) error {
+	columns := []*cells{{ints: s.round}}
 	for i := range s.index {
-		if err := writeIndices(group, s.words.list, s.index[i]); err != nil {
-			return err
-		}
-		s.index[i] = s.index[i][:0]
+		columns = append(columns, &cells{index: s.index[i], list: s.words.list})
 	}
-	for _, c := range []struct {
-		values []float64
-		levels []int16
-	}{{s.elapsed, nil}, {s.covered, nil}, {s.value, nil}, {s.least, s.leastLevels}, {s.most, s.mostLevels}} {
-		if err := writeNumbers(group, c.values, c.levels); err != nil {
-			return err
-		}
+	columns = append(columns, &cells{floats: s.elapsed}, &cells{floats: s.covered}, &cells{floats: s.value},
+		&cells{floats: s.least, levels: s.leastLevels}, &cells{floats: s.most, levels: s.mostLevels})
+	err := s.group(columns, len(s.value), last)
+	for i := range s.index {
+		s.index[i] = s.index[i][:0]
 	}
 	s.round, s.elapsed, s.covered, s.value = s.round[:0], s.elapsed[:0], s.covered[:0], s.value[:0]
 	s.least, s.most, s.leastLevels, s.mostLevels = s.least[:0], s.most[:0], s.leastLevels[:0], s.mostLevels[:0]
-	return group.Close()
+	return err
 }
 
 // chartInfo describes a chart in the metadata of series.parquet.

@@ -79,7 +79,7 @@ func TestCharts(t *testing.T) {
 		run := sampleRun()
 		dir := saveRun(t, t.TempDir(), run)
 		files := folderAt(dir).Files()
-		if err := errors.Join(files.SaveCharts(run, want), files.SaveManifest(run)); err != nil {
+		if err := errors.Join(files.SaveCharts(want), files.SaveManifest(run)); err != nil {
 			t.Fatal(err)
 		}
 		got, err := store.LoadCharts(dir)

@@ -87,7 +87,7 @@ func LoadState(spool *Folder) (s State, err error) {
 		return s, fmt.Errorf("read %s: %w", path, err)
 	}
 	s.Run.RestoreCommand()
-	if s.Run.Schema != datamodel.ManifestSchema {
+	if !datamodel.ReadsManifest(s.Run.Schema) {
 		return s, fmt.Errorf("read %s: schema %q: %w", path, s.Run.Schema, ErrForeign)
 	}
 	return s, nil

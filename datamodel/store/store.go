@@ -3,9 +3,10 @@
 //
 //	RESULTS/project=P/date=YYYY-MM-DD/run=ID/
 //	  manifest.json     the run: datamodel.Run
+//	  summary.parquet   one row a round, each metric of the summary is a column
 //	  nodes.parquet     the tree, one row a node
-//	  metrics.parquet   one row a node and metric
-//	  samples.parquet   host, sensor, time, elapsed, value
+//	  metrics.parquet   one row a node and metric, each figure once
+//	  samples.parquet   the raw readings
 //	  series.parquet    the courses that charts show, one row a part
 //	  processes.parquet the target's processes, one row each
 //	  spool/*.arrows    one Arrow IPC stream a source, while the run is not yet processed
@@ -32,6 +33,7 @@ const (
 	ManifestFile = "manifest.json"
 	NodesFile    = "nodes.parquet"
 	MetricsFile  = "metrics.parquet"
+	SummaryFile  = "summary.parquet"
 	SamplesFile  = "samples.parquet"
 	// SeriesFile exists if the run was long enough for a chart.
 	SeriesFile = "series.parquet"

@@ -1,38 +1,77 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 	"unsafe"
 
 	"github.com/apache/arrow/go/v15/parquet"
-	"github.com/apache/arrow/go/v15/parquet/compress"
-	"github.com/apache/arrow/go/v15/parquet/file"
-	"github.com/apache/arrow/go/v15/parquet/schema"
 
-	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/units"
 )
 
 // treeRows bounds the rows that are read from a small file. It is many times the largest machine's tree.
 const treeRows = 1 << 20
 
-// field is a nullable column of a file whose rows are in values of type R: how it is written and read back.
+// field is a nullable column of a file whose rows are in values of type R: how it is written and read back. docs/schema.md
+// describes it.
 type field[R any] struct {
-	name  string
-	write func(t *table, rows []R)
+	name string
+	about
+	write func(rows []R) *cells
 	// read sets the column's part of each row. It makes the rows if there are none yet. It is nil if the column is only
 	// for other readers.
 	read func(l *loader, p *parquetFile, rows *[]R)
 }
 
+// about is what docs/schema.md says of a column.
+type about struct {
+	kind    int64 // typeByteArray, typeInt64 or typeDouble
+	moment  bool
+	notNull bool
+	unit    units.Unit // "" if there is none, or if another column says it
+	null    string     // what null means; "" if that is never there
+	meaning string
+}
+
+// says sets what null means and what the column holds.
+func (f field[R]) says(null, meaning string) field[R] {
+	f.null, f.meaning = null, meaning
+	return f
+}
+
+// in sets the unit of the column.
+func (f field[R]) in(u units.Unit) field[R] {
+	f.unit = u
+	return f
+}
+
+// layout is a version of a table and its columns.
+type layout[R any] struct {
+	version string
+	fields  []field[R]
+}
+
 // unread is the field without reading it back.
 func (f field[R]) unread() field[R] {
 	f.read = nil
+	return f
+}
+
+// required is the field of a column that never has nulls.
+func (f field[R]) required() field[R] {
+	write := f.write
+	f.write = func(rows []R) *cells {
+		c := write(rows)
+		c.null, c.levels = false, nil
+		return c
+	}
+	f.notNull = true
 	return f
 }
 
@@ -50,27 +89,24 @@ func (f field[R]) added() field[R] {
 
 // word is a column of strings, null if empty.
 func word[R any, S ~string](name string, at func(*R) *S) field[R] {
-	node, err := schema.NewPrimitiveNodeLogical(name, parquet.Repetitions.Optional, schema.StringLogicalType{},
-		parquet.Types.ByteArray, 0, -1)
-	return fieldOf(name, node, err, nil, at,
-		func(s S) (parquet.ByteArray, bool) {
-			return parquet.ByteArray(strings.ToValidUTF8(string(s), "\uFFFD")), s != ""
-		},
-		func(b parquet.ByteArray) S { return S(b) })
+	return fieldOf(name, typeByteArray, func(c *cells, v S) bool {
+		if v != "" {
+			c.words = append(c.words, strings.ToValidUTF8(string(v), "\uFFFD"))
+		}
+		return v != ""
+	}, nil, at, func(b parquet.ByteArray) S { return S(b) })
 }
 
 // whole is a column of integers, null if negative.
 func whole[R any](name string, at func(*R) *int64) field[R] {
-	return fieldOf(name, schema.NewInt64Node(name, parquet.Repetitions.Optional, -1), nil, int64(-1), at,
-		func(v int64) (int64, bool) { return v, v >= 0 },
-		func(v int64) int64 { return v })
+	return fieldOf(name, typeInt64, func(c *cells, v int64) bool { return c.integer(v, v >= 0) },
+		int64(-1), at, func(v int64) int64 { return v })
 }
 
 // count is a column of integers that are kept as floats, null if NaN.
 func count[R any](name string, at func(*R) *float64) field[R] {
-	return fieldOf(name, schema.NewInt64Node(name, parquet.Repetitions.Optional, -1), nil, int64(-1), at,
-		func(v float64) (int64, bool) { return int64(v), !math.IsNaN(v) },
-		func(v int64) float64 {
+	return fieldOf(name, typeInt64, func(c *cells, v float64) bool { return c.integer(int64(v), !math.IsNaN(v)) },
+		int64(-1), at, func(v int64) float64 {
 			if v < 0 {
 				return math.NaN()
 			}
@@ -80,43 +116,53 @@ func count[R any](name string, at func(*R) *float64) field[R] {
 
 // figure is a column of floats, null if NaN.
 func figure[R any](name string, at func(*R) *float64) field[R] {
-	return fieldOf(name, schema.NewFloat64Node(name, parquet.Repetitions.Optional, -1), nil, math.NaN(), at,
-		func(v float64) (float64, bool) { return v, !math.IsNaN(v) },
-		func(v float64) float64 { return v })
+	return fieldOf(name, typeDouble, func(c *cells, v float64) bool {
+		if !math.IsNaN(v) {
+			c.floats = append(c.floats, v)
+		}
+		return !math.IsNaN(v)
+	}, math.NaN(), at, func(v float64) float64 { return v })
 }
 
 // moment is a column of wall-clock times, null if zero.
 func moment[R any](name string, at func(*R) *time.Time) field[R] {
 	const null = math.MinInt64
-	node, err := schema.NewPrimitiveNodeLogical(name, parquet.Repetitions.Optional,
-		schema.NewTimestampLogicalType(true, schema.TimeUnitMicros), parquet.Types.Int64, 0, -1)
-	return fieldOf(name, node, err, int64(null), at,
-		func(v time.Time) (int64, bool) { return v.UnixMicro(), !v.IsZero() },
-		func(v int64) time.Time {
-			if v == null {
-				return time.Time{}
-			}
-			return time.UnixMicro(v).UTC()
-		})
+	f := fieldOf(name, typeInt64, func(c *cells, v time.Time) bool {
+		c.moment = true
+		return c.integer(v.UnixMicro(), !v.IsZero())
+	}, int64(null), at, func(v int64) time.Time {
+		if v == null {
+			return time.Time{}
+		}
+		return time.UnixMicro(v).UTC()
+	})
+	f.moment = true
+	return f
 }
 
-// fieldOf makes a field of the part of a row that at points to. pack makes what is stored of it, or reports that it is
-// null; unpack does the opposite. missing stands for null when it is read.
+// integer adds an integer, unless it is null.
+func (c *cells) integer(v int64, ok bool) bool {
+	if ok {
+		c.ints = append(c.ints, v)
+	}
+	return ok
+}
+
+// fieldOf makes a field of the part of a row that at points to. pack adds what is stored of it to a column, or reports that it
+// is null; unpack does the opposite. missing stands for null when it is read.
 func fieldOf[R any, T physical, V any](
-	name string, node schema.Node, err error, missing T, at func(*R) *V, pack func(V) (T, bool), unpack func(T) V,
+	name string, kind int64, pack func(*cells, V) bool, missing T, at func(*R) *V, unpack func(T) V,
 ) field[R] {
 	return field[R]{
-		name: name,
-		write: func(t *table, rows []R) {
-			t.err = errors.Join(t.err, err)
-			values, levels := make([]T, 0, len(rows)), make([]int16, len(rows))
+		name: name, about: about{kind: kind},
+		write: func(rows []R) *cells {
+			c := &cells{name: name, kind: kind, null: true, levels: make([]int16, len(rows))}
 			for i := range rows {
-				if v, ok := pack(*at(&rows[i])); ok {
-					values = append(values, v)
-					levels[i] = 1
+				if pack(c, *at(&rows[i])) {
+					c.levels[i] = 1
 				}
 			}
-			t.fields, t.columns, t.levels = append(t.fields, node), append(t.columns, values), append(t.levels, levels)
+			return c
 		},
 		read: func(l *loader, p *parquetFile, rows *[]R) {
 			if l.absent {
@@ -140,89 +186,46 @@ func fieldOf[R any, T physical, V any](
 	}
 }
 
-// table collects the columns of a small file.
-type table struct {
-	fields  schema.FieldList
-	columns []any // []int64, []float64 or []parquet.ByteArray: the values that are not null, for each field
-	levels  [][]int16
-	err     error
-}
-
-// tableOf makes the columns of rows.
-func tableOf[R any](fields []field[R], rows []R) *table {
-	var t table
-	for _, f := range fields {
-		f.write(&t, rows)
+// saveTable adds rows to the batch as a small file, with more pairs of metadata.
+func saveTable[R any](b *Files, name, version string, fields []field[R], rows []R, more ...string) error {
+	columns := make([]*cells, len(fields))
+	for i, f := range fields {
+		columns[i] = f.write(rows)
 	}
-	return &t
-}
-
-// save writes the table as one row group, or none if it has no rows, with more pairs of metadata. It uses snappy, since the
-// files are small and zstd would build tables for every page.
-func (t *table) save(b *Files, name, version string, run datamodel.Run, more ...string) error {
-	meta, err := keyValues(append([]string{schemaKey, version, "ergon.version", run.Version, "ergon.run", run.ID}, more...)...)
-	path := filepath.Join(b.dir.path, name)
-	if err := errors.Join(t.err, err); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+	pairs := append([]string{schemaKey, version}, more...)
+	for i, p := range pairs {
+		pairs[i] = strings.ToValidUTF8(p, "\uFFFD")
 	}
-	root, err := schema.NewGroupNode("schema", parquet.Repetitions.Required, t.fields, -1)
+	packer, err := b.packer()
 	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return fmt.Errorf("write %s: %w", filepath.Join(b.dir.path, name), err)
 	}
-	props := parquet.NewWriterProperties(parquet.WithDictionaryDefault(false), parquet.WithEncoding(parquet.Encodings.Plain),
-		parquet.WithCompression(compress.Codecs.Snappy), parquet.WithCreatedBy("ergon"),
-		parquet.WithDataPageSize(8<<20), parquet.WithMaxRowGroupLength(treeRows))
-	return b.put(name, func(w io.Writer) (err error) {
-		defer guard(path, &err)
-		f := file.NewParquetWriter(w, root, file.WithWriterProps(props), file.WithWriteMetadata(meta))
-		if len(t.levels[0]) > 0 {
-			if err := t.write(f.AppendRowGroup()); err != nil {
-				return err
-			}
-		}
-		return f.Close()
-	})
+	return b.put(name, func(w io.Writer) error { return writeSmall(w, packer, columns, len(rows), pairs) })
 }
 
-func (t *table) write(group file.SerialRowGroupWriter) error {
-	for i, values := range t.columns {
-		column, err := group.NextColumn()
-		if err != nil {
-			return err
-		}
-		switch values := values.(type) {
-		case []int64:
-			_, err = column.(*file.Int64ColumnChunkWriter).WriteBatch(values, t.levels[i], nil)
-		case []float64:
-			_, err = column.(*file.Float64ColumnChunkWriter).WriteBatch(values, t.levels[i], nil)
-		case []parquet.ByteArray:
-			_, err = column.(*file.ByteArrayColumnChunkWriter).WriteBatch(values, t.levels[i], nil)
-		}
-		if err != nil {
-			return fmt.Errorf("column %s: %w", t.fields[i].Name(), err)
-		}
-	}
-	return group.Close()
-}
-
-// readTable reads the rows of a file back. The error wraps fs.ErrNotExist if there is no such file.
-func readTable[R any](in folderFiles, name, version string, fields []field[R]) (rows []R, err error) {
+// readTable reads the rows of a file back, in whichever of the layouts it has, and returns the version. The error wraps
+// fs.ErrNotExist if there is no such file.
+func readTable[R any](in folderFiles, name string, layouts ...layout[R]) (rows []R, version string, err error) {
 	defer guard("read "+filepath.Join(in.dir, name), &err)
-	p, err := openParquet(in, name, version)
+	versions := make([]string, len(layouts))
+	for i, l := range layouts {
+		versions[i] = l.version
+	}
+	p, err := openParquet(in, name, versions...)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer p.close()
 	l := loader{left: in.left}
-	for _, f := range fields {
+	for _, f := range layouts[slices.Index(versions, p.version)].fields {
 		if f.read != nil {
 			f.read(&l, p, &rows)
 		}
 		if l.err != nil {
-			return nil, l.err
+			return nil, "", l.err
 		}
 	}
-	return rows, nil
+	return rows, p.version, nil
 }
 
 // loader reads columns of equal length and keeps the first error.

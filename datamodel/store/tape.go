@@ -275,7 +275,7 @@ func (t *TapeFile) readManifest(e *zip.File) error {
 		return fmt.Errorf("%s: %w", tapeManifest, err)
 	}
 	switch {
-	case kind.Schema != tapeSchema && strings.HasPrefix(kind.Schema, tapeKind), kind.Schema == tapeSchema && kind.Run.Schema != datamodel.ManifestSchema:
+	case kind.Schema != tapeSchema && strings.HasPrefix(kind.Schema, tapeKind), kind.Schema == tapeSchema && !datamodel.ReadsManifest(kind.Run.Schema):
 		return fmt.Errorf("it is %.40q with %.40q, made by ergon %.40q; this ergon reads %s with %s (replay it with the ergon that made it): %w",
 			kind.Schema, kind.Run.Schema, kind.Version, tapeSchema, datamodel.ManifestSchema, ErrForeign)
 	case kind.Schema != tapeSchema:

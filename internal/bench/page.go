@@ -130,7 +130,7 @@ func (b *bench) makeLong(results string, length time.Duration) (string, error) {
 		return "", err
 	}
 	files := f.Files()
-	err = errors.Join(files.SaveTree(r.Run, r.Tree), files.SaveCharts(r.Run, []datamodel.Chart{madeUp(length)}))
+	err = errors.Join(files.SaveTree(r.Run, r.Tree), files.SaveCharts([]datamodel.Chart{madeUp(length)}))
 	if err == nil {
 		err = files.SaveManifest(r.Run)
 	}

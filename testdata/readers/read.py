@@ -22,10 +22,6 @@ def files(name):
     return os.path.join(results, "**", name)
 
 
-def wraps(metadata):
-    return float(sum(json.loads(m).get("sensor", {}).get("wrap", 0) for m in metadata))
-
-
 def with_duckdb():
     db = duckdb.connect()
     for name in ("samples", "nodes", "metrics", "processes"):
@@ -43,7 +39,7 @@ def with_duckdb():
     out["one_rows"], out["one_sum"] = ask(f"select count(*), sum(value) from samples where sensor = '{ONE}' and run = 'r1'")
     out["runs"], out["project"], out["date"] = ask("select count(distinct run), max(project), min(date)::varchar from samples")
     out["nodes"], out["roots"], out["wrap"] = ask(
-        "select count(*), count(*) - count(parent), sum(cast(json_extract(metadata, '$.sensor.wrap') as double)) from nodes"
+        "select count(*), count(*) - count(parent), sum(wrap) from nodes"
     )
     out["metrics"], out["metric_values"], out["metric_sum"], out["counts"], out["reason"] = ask(
         "select count(*), count(value), sum(value), sum(\"count\")::bigint, min(reason) from metrics"
@@ -72,7 +68,7 @@ def with_pandas():
         "sensors": int(samples.sensor.nunique()), "host": samples.host.min(), "zone": str(samples.time.dtype),
         "one_rows": len(one), "one_sum": float(one.value.sum()), "runs": int(samples.run.astype(str).nunique()),
         "project": max(samples.project.astype(str)), "date": min(samples.date.astype(str)), "nodes": len(nodes),
-        "roots": int(nodes.parent.isna().sum()), "wrap": wraps(nodes.metadata), "metrics": len(metrics),
+        "roots": int(nodes.parent.isna().sum()), "wrap": float(nodes.wrap.sum()), "metrics": len(metrics),
         "metric_values": int(metrics.value.count()), "metric_sum": float(metrics.value.sum()),
         "counts": int(metrics["count"].sum()), "reason": metrics.reason.dropna().min(),
         "processes": len(processes), "named": int(processes.name.count()), "cpu_time": float(processes.cpu_time.sum()),
@@ -95,7 +91,7 @@ def with_polars():
         "zone": str(all_samples["time"].dtype), "one_rows": len(one), "one_sum": one["value"].sum(),
         "runs": all_samples["run"].n_unique(), "project": all_samples["project"].max(),
         "date": str(all_samples["date"].min()), "nodes": len(nodes), "roots": int(nodes["parent"].null_count()),
-        "wrap": wraps(nodes["metadata"]), "metrics": len(metrics), "metric_values": int(metrics["value"].count()),
+        "wrap": nodes["wrap"].sum(), "metrics": len(metrics), "metric_values": int(metrics["value"].count()),
         "metric_sum": metrics["value"].sum(), "counts": int(metrics["count"].sum()),
         "reason": metrics["reason"].drop_nulls().min(), "processes": len(processes),
         "named": int(processes["name"].count()), "cpu_time": processes["cpu_time"].sum(),
