@@ -169,9 +169,17 @@ func (c *completion) value(o *option, front string) {
 			}
 			return
 		}
-		if o.name == "project" {
+		switch o.name {
+		case "project":
 			for _, project := range c.projects() {
 				offer(project, "")
+			}
+			return
+		case "tag":
+			h := c.history()
+			tags, _ := h.Tags() // without them there is nothing to offer
+			for _, t := range tags[:min(len(tags), mostRuns)] {
+				offer(t.Name, "tag of run "+t.ID)
 			}
 			return
 		}
