@@ -152,7 +152,7 @@ func TestPage(t *testing.T) {
 		t.Errorf("%d of %d charts show the crosshair", hairs, len(drawn))
 	}
 
-	outline := text2(p, "#chart-memory path.line", "d")
+	outline := attribute(p, "#chart-memory path.line", "d")
 	p.Drag(x+width/4, y+10, x+width/2, y+10, false)
 	p.Wait(`document.querySelector("#window").classList.contains("part")`)
 	p.Mouse("mouseMoved", 5, 5, 0, false)
@@ -214,10 +214,10 @@ func TestPage(t *testing.T) {
 	checkSilent(t, p)
 }
 
-// text2 returns an attribute of the first element that the selector finds.
-func text2(p *chromium.Page, selector, attribute string) string {
+// attribute returns an attribute of the first element that the selector finds.
+func attribute(p *chromium.Page, selector, name string) string {
 	var s string
-	p.Eval(`document.querySelector(`+strconv.Quote(selector)+`).getAttribute(`+strconv.Quote(attribute)+`)`, &s)
+	p.Eval(`document.querySelector(`+strconv.Quote(selector)+`).getAttribute(`+strconv.Quote(name)+`)`, &s)
 	return s
 }
 
@@ -247,6 +247,16 @@ func TestPageLooks(t *testing.T) {
 			if len(wide) > 0 {
 				t.Errorf("%s, %d px wide: cut off: %v", name, width, wide[:min(20, len(wide))])
 			}
+			var hidden []string
+			p.Eval(`[...document.querySelectorAll(".card")].filter(c => {
+				c.focus();
+				const tip = c.querySelector(".tip")?.getBoundingClientRect();
+				return tip && !(tip.width > 0 && tip.left >= 0 && tip.right <= innerWidth);
+			}).map(c => c.textContent)`, &hidden)
+			if len(hidden) > 0 {
+				t.Errorf("%s, %d px wide: where these come from cannot be read: %v", name, width, hidden)
+			}
+			p.Eval(`document.activeElement.blur()`, nil)
 			var size [2]int
 			p.Eval(`[document.documentElement.scrollWidth, innerWidth]`, &size)
 			if size[0] > width || size[1] != width {

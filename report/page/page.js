@@ -433,8 +433,8 @@
       if (marked && !e.shiftKey) zoom(...marked); // with shift the part stays marked
     });
     c.svg.addEventListener('pointercancel', () => { begin = null; });
-    c.svg.addEventListener('pointerleave', () => {
-      if (begin) return;
+    c.svg.addEventListener('pointerleave', e => {
+      if (begin || e.pointerType === 'touch') return; // after a touch the values stay
       view.at = NaN;
       point();
       $('#tip').hidden = true;
