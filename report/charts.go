@@ -15,6 +15,9 @@ const cpuUnit units.Unit = "{cpu}"
 // looks is the number of colors that tell lines and names apart.
 const looks = 8
 
+// deviceName is the largest number of columns of a device's name in a legend. A GPU's name is a UUID.
+const deviceName = 16
+
 // figure is one chart of the page: lines over time with one unit.
 type figure struct {
 	// id is the chart's name for `ergon plot --metrics` and in the page.
@@ -143,7 +146,7 @@ func (c courses) power() []figure {
 		one := sumOf([]datamodel.Course{d})
 		one.grid = c.grid.Step.Seconds()
 		if !one.empty() {
-			parts.curves = append(parts.curves, one.named(printable(d.Device), look(i)).filled())
+			parts.curves = append(parts.curves, one.named(shorten(printable(d.Device), deviceName), look(i)).filled())
 		}
 	}
 	return append(out, parts)
@@ -222,7 +225,7 @@ func (c courses) gpus() []figure {
 		f := spec.figure
 		for _, s := range []datamodel.CourseSubject{datamodel.CommandCourse, datamodel.MachineCourse} {
 			for i, one := range c.grid.Course(spec.metric, s) {
-				line, name := sumOf([]datamodel.Course{one}), printable(one.Device)
+				line, name := sumOf([]datamodel.Course{one}), shorten(printable(one.Device), deviceName)
 				line.grid = c.grid.Step.Seconds()
 				if s == datamodel.CommandCourse {
 					name = "command on " + name

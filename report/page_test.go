@@ -56,6 +56,13 @@ func charted(r datamodel.Result, step time.Duration) datamodel.Result {
 	})
 	add(datamodel.DiskRead, datamodel.CommandCourse, "", units.BytesPerSecond, func(t float64) float64 { return max(0, 1e7-1e7*t) })
 	add(datamodel.NetworkReceive, datamodel.MachineCourse, "eth0", units.BytesPerSecond, func(float64) float64 { return 0 })
+	for i := range r.Run.Host.GPUs {
+		device := "GPU-8f6a12ab-77c1-4c3e-9a55-0f1e2d3c4b5" + strconv.Itoa(i)
+		add(datamodel.CourseGPUUtilization, datamodel.MachineCourse, device, units.Ratio, func(t float64) float64 { return busy(t) / 2 })
+		add(datamodel.CourseGPUUtilization, datamodel.CommandCourse, device, units.Ratio, func(t float64) float64 { return busy(t) / 3 })
+		add(datamodel.CourseGPUMemory, datamodel.MachineCourse, device, units.Byte, func(float64) float64 { return 12 << 30 })
+		add(datamodel.CourseGPUTemperature, datamodel.MachineCourse, device, units.Celsius, func(t float64) float64 { return 40 + 20*busy(t) })
+	}
 	add(datamodel.CourseCPUPressure, datamodel.MachineCourse, "", units.Ratio, func(t float64) float64 {
 		if t > wall/2 && t < wall/2+2*step.Seconds() {
 			return math.NaN()
@@ -230,6 +237,7 @@ func TestPageLooks(t *testing.T) {
 	runs := map[string]string{
 		"run": write(t, "run.html", report.Shown{Result: long, Results: "ergon-results/" + strings.Repeat("z", 200)}),
 		"two": write(t, "two.html", report.Shown{Result: long}, report.Shown{Result: charted(server(), time.Second)}),
+		"gpu": write(t, "gpu.html", report.Shown{Result: charted(server(), time.Second)}),
 		"not": write(t, "not.html", report.Shown{Result: finished(notFound())}),
 	}
 	for name, url := range runs {

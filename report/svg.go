@@ -231,7 +231,7 @@ func timeStep(least float64) float64 {
 	return 10 * scale
 }
 
-// axisTime formats a time since the start of a run: "2.5 s", "3:20", "1:05:00". The step decides how many decimals it has.
+// axisTime formats a time since the start of a run: "2.5 s", "3:20", "10 min", "1 h 05". The step decides how many decimals it has.
 func axisTime(t, step float64) string {
 	digits := 0
 	if step < 1 {
@@ -242,7 +242,12 @@ func axisTime(t, step float64) string {
 	}
 	s := int64(math.Round(t))
 	two := func(n int64) string { return strconv.FormatInt(100+n, 10)[1:] }
-	if s >= 3600 {
+	switch {
+	case step >= 60 && s >= 3600:
+		return strconv.FormatInt(s/3600, 10) + " h " + two(s/60%60)
+	case step >= 60:
+		return strconv.FormatInt(s/60, 10) + " min"
+	case s >= 3600:
 		return strconv.FormatInt(s/3600, 10) + ":" + two(s/60%60) + ":" + two(s%60)
 	}
 	return strconv.FormatInt(s/60, 10) + ":" + two(s%60)

@@ -105,7 +105,7 @@
     if (s < 0.0009995) return three(1e6 * s) + ' µs';
     if (s < 0.9995) return three(1e3 * s) + ' ms';
     if (s < 99.95) return three(s) + ' s';
-    return clock(s, 1);
+    return s < 3599.5 ? clock(s, 1) + ' min' : clock(s, 60) + ' min';
   }
 
   // clock writes a time since the start of the run, as finely as the step needs.
@@ -114,6 +114,7 @@
     if (Math.abs(s) < 99.95) return s.toFixed(digits) + ' s';
     const whole = Math.round(s * 10 ** digits) / 10 ** digits;
     const h = Math.floor(whole / 3600), m = Math.floor(whole / 60) % 60;
+    if (step >= 60) return h ? h + ' h ' + String(m).padStart(2, '0') : m + ' min';
     const sec = (whole % 60).toFixed(digits).padStart(digits ? 3 + digits : 2, '0');
     return h ? h + ':' + String(m).padStart(2, '0') + ':' + sec : m + ':' + sec;
   }
