@@ -35,13 +35,13 @@ func readText(t *testing.T, text string, owner int) (s fileSettings, notes []str
 
 // TestStrangersSettings: a file of another user, one that others may write, and every file under sudo set no path.
 func TestStrangersSettings(t *testing.T) {
-	const text = "project: x\nresults: elsewhere\npath.nvml: evil.so\nreport: {results: elsewhere}\n"
+	const text = "project: x\nresults: elsewhere\npath.nvml: evil.so\nreport: {results: elsewhere}\nareas: [{path: /root}]\n"
 	f := func(name string, owner, believed int) {
 		t.Helper()
 		s, notes, err := readText(t, text, owner)
 		got := len(s[everywhere]) + len(s["report"])
-		if err != nil || got != believed || len(notes) != 4-believed {
-			t.Errorf("%s: believes %v with the notes %q and the error %v, want %d of 4 settings", name, s, notes, err, believed)
+		if err != nil || got != believed || len(notes) != 5-believed {
+			t.Errorf("%s: believes %v with the notes %q and the error %v, want %d of 5 settings", name, s, notes, err, believed)
 		}
 		for _, n := range notes {
 			if !strings.Contains(n, settingsName+":") || !strings.Contains(n, "--config") {
@@ -50,7 +50,7 @@ func TestStrangersSettings(t *testing.T) {
 		}
 	}
 	t.Setenv("SUDO_UID", "")
-	f("the caller's own", os.Geteuid(), 4)
+	f("the caller's own", os.Geteuid(), 5)
 	t.Setenv("SUDO_UID", "1000")
 	f("under sudo", os.Geteuid(), 1)
 	t.Setenv("SUDO_UID", "")
