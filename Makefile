@@ -16,7 +16,7 @@ CONCURRENT = $(shell grep -rlE '^[[:space:]]*go [a-z]' --include='*.go' --exclud
 # The systems for which NOTICES.md names the modules.
 SYSTEMS = linux darwin freebsd windows
 
-.PHONY: help build dist dist-test man check test race lint fmt vet cover bench fuzz cross ci notices engines fmt-check tidy-check short readers no-skips
+.PHONY: help build dist dist-test man check test race lint fmt vet cover bench fuzz cross ci notices notebooks engines fmt-check tidy-check short readers no-skips
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -85,6 +85,9 @@ notices: ## NOTICES.md: the licences of all modules in the program
 		--ignore github.com/ergon-energy/ergon --template tools/notices.tpl 2>bin/notices.log || { cat bin/notices.log >&2; exit 1; }; \
 	done | awk '/^## / {skip = seen[$$0]++} !skip'; } >bin/NOTICES.md && mv bin/NOTICES.md NOTICES.md
 
+notebooks: .venv/notebooks ## execute the notebooks on runs measured now; ERGON_UPDATE=1 keeps what they show
+	@if test -e $<; then ERGON_TEST_NOTEBOOKS=$(CURDIR)/.venv/bin/python $(TEST) -count=1 -run Notebooks ./internal/readers; fi
+
 engines: .engines/ready ## Spark reads our files; it is large, so make test leaves it out
 	@if test -e $<; then ERGON_TEST_SPARK=$(CURDIR)/.engines/bin/python $(TEST) -count=1 -run Spark ./internal/readers; fi
 
@@ -120,6 +123,10 @@ readers: $(if $(wildcard testdata/readers/requirements.txt),.venv/ready .node/re
 .node/ready: testdata/readers/package-lock.json
 	@if mkdir -p .node && cp testdata/readers/package.json $< .node && npm ci --prefix .node --ignore-scripts --no-audit --no-fund --silent && touch $@; then :; \
 	else rm -rf .node; echo 'readers: no Node.js environment (apt-get install npm): their tests are skipped'; test -z "$$CI"; fi
+
+.venv/notebooks: notebooks/requirements.txt .venv/ready
+	@if test -e .venv/ready && .venv/bin/python -m pip install -q --disable-pip-version-check -r $< && touch $@; then :; \
+	else echo 'notebooks: no Jupyter: they are not executed'; test -z "$$CI"; fi
 
 # Only one line tells why Spark is left out, also if CI is set: there need not be a network. pip keeps what it has fetched.
 .engines/ready: testdata/readers/spark.txt
