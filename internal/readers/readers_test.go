@@ -157,6 +157,27 @@ func newDataset(t *testing.T, n int) dataset {
 	return d
 }
 
+// sums returns what `ergon report -f json` shows of all runs together.
+func sums(runs []made) map[string]float64 {
+	all := make(map[string]float64)
+	for _, r := range runs {
+		for name, v := range r.Summary {
+			all[name] += v
+		}
+	}
+	return all
+}
+
+// check compares an answer about the metrics of runs with what ergon reports.
+func (a answer) check(t *testing.T, what string, runs []made) {
+	t.Helper()
+	for name, want := range sums(runs) {
+		if got, ok := a.Sums[name]; !ok || !near(got, want) {
+			t.Errorf("%s: the sum of %s is %v, but ergon reports %v", what, name, got, want)
+		}
+	}
+}
+
 // checkPartitions checks that the columns of the partitions say to which run a row belongs.
 func (a answer) checkPartitions(t *testing.T, what string, runs []made) {
 	t.Helper()
@@ -183,8 +204,8 @@ func (a answer) checkTypes(t *testing.T, r reader) {
 	}
 }
 
-// TestReaders lets each reader execute its lines, over one run and over many. The partitions have the names and types that they
-// should have.
+// TestReaders lets each reader execute the lines that docs/readers.md shows, over one run and over many. The sums of all metrics
+// that add up are what ergon reports, and the partitions have the names and types that they should have.
 func TestReaders(t *testing.T) {
 	testenv.Long(t)
 	testenv.Sequential(t)
@@ -213,24 +234,32 @@ func TestReaders(t *testing.T) {
 // checkReaders checks readers on a dataset.
 func checkReaders(t *testing.T, interpreter string, readers []reader, d dataset) {
 	t.Helper()
-	folder, err := filepath.Rel(d.dir, d.runs[3].Dir)
+	one := d.runs[3]
+	folder, err := filepath.Rel(d.dir, one.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var tasks []task
 	for _, r := range readers {
 		for _, line := range []string{
-			strings.ReplaceAll(r.One, "RUN", folder), r.All, r.Typed, strings.ReplaceAll(r.All, "metrics.parquet", "nodes.parquet"),
+			strings.ReplaceAll(r.One, "RUN", folder), r.All, r.Typed, strings.ReplaceAll(r.All, "metrics.parquet", "summary.parquet"),
 		} {
 			tasks = append(tasks, task{r.Module, r.Setup, line})
 		}
 	}
+	checkReported(t, []made{one}, d.runs)
 	answers := ask(t, interpreter, d.dir, tasks)
 	for i, r := range readers {
 		a := answers[4*i : 4*i+4]
-		for k, what := range []string{", all runs", ", all runs, typed", ", all nodes"} {
+		a[0].check(t, r.Name+", one run", []made{one})
+		for k, what := range []string{", all runs", ", all runs, typed", ", all summaries"} {
+			a[k+1].check(t, r.Name+what, d.runs)
 			a[k+1].checkPartitions(t, r.Name+what, d.runs)
 		}
+		checkPage(t, r, a[0], a[1])
 		a[2].checkTypes(t, r)
+		if a[3].Rows != len(d.runs) {
+			t.Errorf("%s: %d summaries, want %d", r.Name, a[3].Rows, len(d.runs))
+		}
 	}
 }
