@@ -298,7 +298,7 @@ func writeBrief(w io.Writer, r datamodel.Result, o Options) error {
 		if tables.width <= 0 {
 			tables.width = unlimited
 		}
-		tables.listings(processes(r))
+		tables.listings(slices.Concat(processes(r), inventory(r)))
 		p.err = tables.err
 	}
 	if len(known(rows(r))) > 0 { // else the command did not start

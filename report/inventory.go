@@ -166,28 +166,31 @@ func inventory(r datamodel.Result) []listing {
 
 // inventory writes the tables of the files that were counted.
 func (p *sheet) inventory(r datamodel.Result) {
-	for i, l := range inventory(r) {
-		if i == 0 {
-			p.WriteString("<section id=\"files\">\n")
-			defer p.WriteString("</section>\n")
-		}
-		p.tag("<h2>%s</h2>\n<div class=\"panel\"><table class=\"wide\">\n<thead><tr>", strings.ToUpper(l.heading[:1])+l.heading[1:])
-		class := make([]string, len(l.columns)) // the attribute of each cell
-		for c, head := range l.columns {
-			if !head.left {
-				class[c] = " class=\"n\""
+	for _, l := range inventory(r) {
+		p.tag("<section>\n<div class=\"head\"><h2>%s</h2></div>\n<div class=\"panel\"><table class=\"wide\">\n<thead><tr>", strings.ToUpper(l.heading[:1])+l.heading[1:])
+		for _, head := range l.columns {
+			if head.left {
+				p.tag("<th>%s</th>", head.text())
+			} else {
+				p.tag("<th class=\"n\">%s</th>", head.text())
 			}
-			p.tag("<th"+class[c]+">%s</th>", head.text())
 		}
 		p.WriteString("</tr></thead>\n<tbody>\n")
 		for _, row := range l.rows {
 			p.WriteString("<tr>")
 			for c, s := range row {
-				p.tag("<td"+class[c]+">%s</td>", strings.TrimSpace(s))
+				switch text := strings.TrimLeft(s, " "); {
+				case l.columns[c].left:
+					p.tag("<td class=\"name\">"+strings.Repeat("&emsp;", (len(s)-len(text))/2)+"%s</td>", text)
+				case text == "":
+					p.WriteString("<td class=\"n\"></td>") // without a label on a narrow screen
+				default:
+					p.tag("<td class=\"n\" data-l=\"%s\">%s</td>", l.columns[c].name, text)
+				}
 			}
 			p.WriteString("</tr>\n")
 		}
-		p.WriteString("</tbody>\n</table></div>\n")
+		p.WriteString("</tbody>\n</table></div>\n</section>\n")
 	}
 }
 
@@ -219,7 +222,7 @@ func crossTable(a datamodel.CountedArea) listing {
 		columns = columns[:shownColumns]
 	}
 	out := listing{
-		heading: printable(a.Name) + ": " + printable(a.Groups[0]) + " × " + printable(a.Groups[1]),
+		heading: "files of " + printable(a.Name) + ": " + printable(a.Groups[0]) + " × " + printable(a.Groups[1]),
 		columns: []header{{name: printable(a.Groups[0]), left: true}},
 	}
 	for _, c := range columns {

@@ -76,7 +76,7 @@ func TestFiles(t *testing.T) {
 	text := render(t, "text", r, report.Options{Unicode: true, Verbose: true})
 	for _, want := range []string{
 		"\n  files\n area", "\n  all         ≥ 146  ", "\n  data          146  ", "  3\n", "    · t13        10  13.7 KiB", "    · 4 more types", "    raw, in data  6  ",
-		"      · nircam × rate", "\n  none            –", "\n  raw: instrument × type\n", "  nircam      3 · 8.79 KiB  2 · 3.91 KiB\n",
+		"      · nircam × rate", "\n  none            –", "\n  files of raw: instrument × type\n", "  nircam      3 · 8.79 KiB  2 · 3.91 KiB\n",
 	} {
 		if !strings.Contains(strings.Join(strings.Fields(text), " "), strings.Join(strings.Fields(want), " ")) {
 			t.Errorf("the text lacks %q:\n%s", want, text)
@@ -125,6 +125,9 @@ func TestFiles(t *testing.T) {
 	}
 	if sum != 146 {
 		t.Errorf("the types in JSON have %v files", sum)
+	}
+	if page := render(t, "html", r, report.Options{}); !strings.Contains(page, `<td class="name">&emsp;raw, in data</td><td class="n" data-l="files">6</td>`) {
+		t.Error("the page lacks the area in an area")
 	}
 	if csv := render(t, "csv", r, report.Options{}); strings.Count(csv, ",files,") != 17 {
 		t.Errorf("CSV:\n%s", csv)
