@@ -5,6 +5,7 @@
 package datamodel
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -387,6 +388,26 @@ type Figure struct {
 	// Bound and AtMost are the metric's. AtMost is nil if unknown.
 	Bound  Bound    `json:"bound,omitempty"`
 	AtMost *float64 `json:"at_most,omitempty"`
+	// Parts are the metric's, of an energy or power.
+	Parts []Part `json:"parts,omitempty"`
+}
+
+// Metric returns the figure as a metric of this name. It does not say how the value was aggregated, nor where it came from.
+func (f Figure) Metric(name string) Metric {
+	orNaN := func(v *float64) float64 {
+		if v == nil {
+			return math.NaN()
+		}
+		return *v
+	}
+	if f.Value == nil {
+		m := Missing(name, f.Unit, cmp.Or(f.Reason, "not measured"))
+		m.AtMost, m.Absence = orNaN(f.AtMost), f.Absence
+		return m
+	}
+	m := Value(name, *f.Value, f.Unit, "", f.Provenance, "")
+	m.Uncertainty, m.Bound, m.AtMost, m.Reason, m.Parts = orNaN(f.Uncertainty), f.Bound, orNaN(f.AtMost), f.Reason, f.Parts
+	return m.WithValue(m.Value)
 }
 
 // Figures returns the metrics of a summary by name.
@@ -399,7 +420,7 @@ func Figures(summary []Metric) map[string]Figure {
 	}
 	out := make(map[string]Figure, len(summary))
 	for _, m := range summary {
-		out[m.Name] = Figure{known(m.Value), m.Unit, m.Provenance, known(m.Uncertainty), m.Absence, m.Reason, m.Bound, known(m.AtMost)}
+		out[m.Name] = Figure{known(m.Value), m.Unit, m.Provenance, known(m.Uncertainty), m.Absence, m.Reason, m.Bound, known(m.AtMost), m.Parts}
 	}
 	return out
 }

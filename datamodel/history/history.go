@@ -114,12 +114,26 @@ func unreadable(dir string, err error) Entry {
 	return Entry{Dir: dir, Run: run, Err: err}
 }
 
+// derived returns a summary with what follows from the factors that were given with the run. Without one it is the summary.
+func derived(run datamodel.Run) map[string]datamodel.Figure {
+	if run.Factors == (datamodel.Factors{}) || run.Summary == nil {
+		return run.Summary
+	}
+	of := make(map[string]datamodel.Metric, len(run.Summary))
+	for name, f := range run.Summary {
+		of[name] = f.Metric(name)
+	}
+	out := maps.Clone(run.Summary)
+	maps.Copy(out, datamodel.Figures(run.Factors.Derive(of)))
+	return out
+}
+
 // brief returns the fields that Entry.Run has.
 func brief(run datamodel.Run) datamodel.Run {
 	out := datamodel.Run{
 		ID: run.ID, Project: run.Project, Command: run.Command, CommandBytes: run.CommandBytes, NoArguments: run.NoArguments,
 		Outcome: run.Outcome, Reason: run.Reason, ExitCode: run.ExitCode, Signal: run.Signal, Start: run.Start, WallTime: run.WallTime,
-		Folder: run.Folder, Summary: run.Summary, Version: run.Version,
+		Folder: run.Folder, Summary: derived(run), Version: run.Version,
 	}
 	if run.Replayed != nil {
 		out.Replayed = &datamodel.Replay{Tape: run.Replayed.Tape}

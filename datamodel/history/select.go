@@ -48,7 +48,7 @@ func CheckWhere(r rule.Rule) error {
 		return fmt.Errorf("%s: the summary of a run has one value, so it has no duration (leave out the for)", r)
 	case r.Label != "":
 		return fmt.Errorf("%s: the summary of a run has no label %q (leave it out)", r, r.Label)
-	case !d.Summary:
+	case !d.Summary && !d.Derived:
 		return fmt.Errorf("%s: %w", r, notInSummary(r.Metric))
 	case r.Aggregate != d.Aggregate:
 		return fmt.Errorf("%s: the summary of a run has the %s of %s only (leave out the %s)", r, d.Aggregate, r.Metric, r.Aggregate)
@@ -56,10 +56,10 @@ func CheckWhere(r rule.Rule) error {
 	return nil
 }
 
-// SummaryMetric finds a metric of the summary. The error names those that there are.
+// SummaryMetric finds a metric of the summary, or one that follows from factors. The error names those that there are.
 func SummaryMetric(name string) (datamodel.Definition, error) {
 	d, ok := datamodel.Lookup(name)
-	if !ok || !d.Summary {
+	if !ok || !d.Summary && !d.Derived {
 		return d, notInSummary(name)
 	}
 	return d, nil
@@ -67,7 +67,7 @@ func SummaryMetric(name string) (datamodel.Definition, error) {
 
 func notInSummary(name string) error {
 	var names []string
-	for _, d := range datamodel.Summary() {
+	for _, d := range datamodel.Reported() {
 		names = append(names, d.Name)
 	}
 	if word := nearest.Word(name, names); word != "" {
@@ -131,28 +131,8 @@ func (e Entry) Metric(name string) datamodel.Metric {
 			why = "the run cannot be read"
 		}
 		return datamodel.Missing(name, d.Unit, why)
-	case f.Value == nil:
-		return missing(name, f)
 	}
-	m := datamodel.Value(name, *f.Value, f.Unit, "", f.Provenance, "")
-	m.Uncertainty, m.Bound, m.AtMost, m.Reason = orNaN(f.Uncertainty), f.Bound, orNaN(f.AtMost), f.Reason
-	return m.WithValue(m.Value)
-}
-
-func missing(name string, f datamodel.Figure) datamodel.Metric {
-	m := datamodel.Missing(name, f.Unit, f.Reason)
-	if m.Reason == "" {
-		m.Reason = "not measured"
-	}
-	m.AtMost = orNaN(f.AtMost)
-	return m
-}
-
-func orNaN(v *float64) float64 {
-	if v == nil {
-		return math.NaN()
-	}
-	return *v
+	return f.Metric(name)
 }
 
 // SortBy orders runs by a metric of the summary, the largest value first. Runs without the value come last, in their order.
