@@ -16,6 +16,10 @@ const (
 	drawHeight, drawWidth                    = 104, 1000
 	// drawColumns is the number of parts into which a line is thinned for a drawing. Each part shows its least and its most.
 	drawColumns = 460
+	// slack is how far a line may reach above the end of its axis. A share of the time is a little above 1 if a reading is late.
+	slack = 1.02
+	// dotted is the largest number of parts without a reading over which a line is dotted.
+	dotted = 10
 )
 
 // axes are the two scales of a drawing.
@@ -122,11 +126,11 @@ func (c curve) top(i int, stacked bool) float64 {
 	return c.most[i]
 }
 
-// stroke returns a line through all parts, and what joins it where nothing was read. In a part with several readings the line goes
+// stroke returns a line through all parts, and what joins it where nothing was read for a short time. In a part with several readings the line goes
 // up and down between them.
 func (c curve) stroke(a axes) (line, gaps string) {
 	var b, between strings.Builder
-	move, end := "M", ""
+	move, end, before := "M", "", 0
 	last := math.NaN()
 	for i, v := range c.mean {
 		if math.IsNaN(v) {
@@ -138,7 +142,7 @@ func (c curve) stroke(a axes) (line, gaps string) {
 			first, second = second, first
 		}
 		x := short(c.at(a, i))
-		if move == "M" && end != "" {
+		if move == "M" && end != "" && i-before <= dotted {
 			between.WriteString("M" + end + "L" + x + " " + short(first))
 		}
 		b.WriteString(move + x + " " + short(first))
@@ -148,7 +152,7 @@ func (c curve) stroke(a axes) (line, gaps string) {
 		case move == "M" && (i+1 == len(c.mean) || math.IsNaN(c.mean[i+1])): // a dot
 			b.WriteString("h.1")
 		}
-		move, last, end = "L", second, x+" "+short(second)
+		move, last, end, before = "L", second, x+" "+short(second), i
 	}
 	return b.String(), between.String()
 }
@@ -205,7 +209,7 @@ func ceiling(v float64, unit units.Unit) float64 {
 	}
 	scale *= math.Pow(10, math.Floor(math.Log10(v/scale)))
 	for _, round := range []float64{1, 2, 3, 4, 5, 6, 8} {
-		if v <= round*scale*1.0001 {
+		if v <= round*scale*slack {
 			return round * scale
 		}
 	}

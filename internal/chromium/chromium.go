@@ -61,7 +61,7 @@ func Start(t testing.TB) *Browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	profile, err := os.MkdirTemp("", "chromium-")
+	profile, err := os.MkdirTemp("", "chromium-") //nolint:usetesting // a helper process may still write into it when the test ends
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func Start(t testing.TB) *Browser {
 		}
 		_ = fromBrowser.Close()
 		<-read
-		_ = os.RemoveAll(profile) // a helper process may still write into it for a moment
+		_ = os.RemoveAll(profile)
 		if b.next < 4 {           // it did not come up
 			t.Logf("chromium said:\n%s", said.String())
 		}

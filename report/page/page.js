@@ -5,6 +5,8 @@
   const SPACE = 'http://www.w3.org/2000/svg';
   const LEFT = 66, RIGHT = 10, TOP = 6, BOTTOM = 18; // the margins of a plot, in px
   const LANE = 15, LANES = 400; // the height of a lane, and the most of all lanes together, in px
+  const SLACK = 1.02; // how far a line may reach above the end of its axis: a share is a little above 1 if a reading is late
+  const GAP = 10; // the most columns without a reading over which a line is dotted
   const $ = (selector, within = document) => within.querySelector(selector);
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 
@@ -181,7 +183,7 @@
     let scale = 1;
     if (unit === 'By' || unit === 'By/s') while (v / scale >= 1024) scale *= 1024;
     scale *= 10 ** Math.floor(Math.log10(v / scale));
-    for (const round of [1, 2, 3, 4, 5, 6, 8]) if (v <= round * scale * 1.0001) return round * scale;
+    for (const round of [1, 2, 3, 4, 5, 6, 8]) if (v <= round * scale * SLACK) return round * scale;
     return 10 * scale;
   }
 
@@ -267,10 +269,10 @@
     hair(c);
   }
 
-  // stroke returns a line through all columns, and what joins it where nothing was read. Where a column has several readings, the
+  // stroke returns a line through all columns, and what joins it where nothing was read for a short time. Where a column has several readings, the
   // line goes up and down between them.
   function stroke(points, x, y) {
-    let d = '', gaps = '', down = false, end = null;
+    let d = '', gaps = '', down = false, end = null, last = 0;
     for (const [i, p] of points.entries()) {
       if (isNaN(p.mean)) {
         down = false;
@@ -278,11 +280,12 @@
       }
       const at = place(x(p.t)), high = y(p.high), low = y(p.low);
       const [a, b] = end && Math.abs(low - end[1]) < Math.abs(high - end[1]) ? [low, high] : [high, low];
-      if (!down && end) gaps += 'M' + end[0] + ' ' + end[1] + 'L' + at + ' ' + a;
+      if (!down && end && i - last <= GAP) gaps += 'M' + end[0] + ' ' + end[1] + 'L' + at + ' ' + a;
       d += (down ? 'L' : 'M') + at + ' ' + a;
       if (a !== b) d += 'V' + b;
       else if (!down && (i + 1 === points.length || isNaN(points[i + 1].mean))) d += 'h0.1'; // a dot
       end = [at, b];
+      last = i;
       down = true;
     }
     return [d, gaps];
