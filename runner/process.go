@@ -225,8 +225,9 @@ func align(list []*series.Series, sources []datamodel.SourceStats) {
 // fold makes one series of each sensor of each source, in the order of their first readings.
 type fold struct {
 	// step is the length of the parts of a chart, before they are merged.
-	step   time.Duration
-	series []*series.Series
+	step    time.Duration
+	charted func(sensors.Sensor) bool
+	series  []*series.Series
 	index  map[[2]string]*series.Series // by source and sensor
 }
 
@@ -240,7 +241,10 @@ func (f *fold) observe(h store.SpoolHeader, sensor int, at []time.Duration, valu
 		}
 		s = series.New(h.Sensors[sensor])
 		s.ReadBy(h.Source)
-		if account.Charted(h.Sensors[sensor]) {
+		if f.charted == nil {
+			f.charted = account.Charted()
+		}
+		if f.charted(h.Sensors[sensor]) {
 			s.Chart(f.step)
 		}
 		f.index[key] = s

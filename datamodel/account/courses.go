@@ -58,11 +58,22 @@ func drawings() []drawing {
 // of reports whether a sensor gives this course of one device.
 func (l drawing) of(s sensors.Sensor) bool { return s.Use == l.use && !(l.whole && s.CPUs != "") }
 
-// Charted reports whether charts show what the sensor reads, or need it for the shares of a power. Its series then needs a
-// fine course (Series.Chart).
-func Charted(s sensors.Sensor) bool {
-	return isEnergy(s) || slices.ContainsFunc(drawings(), func(l drawing) bool { return l.of(s) }) ||
-		s.CPUs == "" && slices.ContainsFunc(cpuModes(), func(m cpuMode) bool { return m.busy && m.use == s.Use })
+// Charted returns a function that reports whether charts show what a sensor reads, or need it for the shares of a power. Its
+// series then needs a fine course (Series.Chart).
+func Charted() func(sensors.Sensor) bool {
+	uses := make(map[sensors.Use]bool) // true if only the sensor of all processors counts
+	for _, l := range drawings() {
+		uses[l.use] = l.whole
+	}
+	for _, m := range cpuModes() {
+		if m.busy {
+			uses[m.use] = true
+		}
+	}
+	return func(s sensors.Sensor) bool {
+		whole, shown := uses[s.Use]
+		return shown && !(whole && s.CPUs != "") || isEnergy(s)
+	}
 }
 
 // chart returns the courses of the host. It has none if the run was too short for one.

@@ -70,7 +70,7 @@ type chunk struct {
 // newPacker returns the encoder of pages. It may be used by several goroutines, one after another.
 func newPacker() (*zstd.Encoder, error) {
 	return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false),
-		zstd.WithEncoderLevel(zstd.SpeedBetterCompression), zstd.WithWindowSize(1<<17), zstd.WithLowerEncoderMem(true))
+		zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithWindowSize(1<<17), zstd.WithLowerEncoderMem(true))
 }
 
 // writeSmall writes a table with its metadata, as pairs of a key and a value.

@@ -150,6 +150,7 @@ func answered(cmd *exec.Cmd) (c converted, err error) {
 // convertChild is the child of convert. Like package runner, it makes a series of every sensor.
 func convertChild(dir string, out io.Writer) error {
 	all := map[string]*series.Series{}
+	charted := account.Charted()
 	start := time.Now()
 	folder, err := store.OpenFolder(dir)
 	if err != nil {
@@ -163,7 +164,7 @@ func convertChild(dir string, out io.Writer) error {
 			s, ok := all[id]
 			if !ok {
 				s = series.New(h.Sensors[sensor])
-				if account.Charted(s.Sensor()) {
+				if charted(s.Sensor()) {
 					s.Chart(h.Interval)
 				}
 				all[id] = s
