@@ -379,7 +379,11 @@ func (p *sheet) machine(h datamodel.HostInfo) {
 		p.tag("<tr><td>name</td><td>%s</td></tr>\n", h.Name)
 	}
 	for _, fact := range datamodel.HostFacts(h) {
-		p.tag("<tr><td>%s</td><td>%s</td></tr>\n", strings.ReplaceAll(fact.Key, "_", " "), factValue(fact))
+		label := strings.ReplaceAll(fact.Key, "_", " ")
+		if strings.HasPrefix(fact.Key, "env/") { // a variable has its name
+			label = fact.Key
+		}
+		p.tag("<tr><td>%s</td><td>%s</td></tr>\n", label, factValue(fact))
 	}
 	p.WriteString("</table>\n")
 }
