@@ -10,6 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// errNoBlocks says why a file system such as procfs has no size.
+var errNoBlocks = errors.New("the file system has no blocks")
+
 // fileSystem returns the space of the file system that holds a path, as df shows it. A path that does not exist any more has
 // the file system of the nearest folder above it.
 func fileSystem(path string) FileSystem {
@@ -26,6 +29,9 @@ func fileSystem(path string) FileSystem {
 	var space unix.Statfs_t
 	if err := unix.Statfs(path, &space); err != nil {
 		return FileSystem{Err: &os.PathError{Op: "statfs", Path: path, Err: err}}
+	}
+	if space.Blocks == 0 {
+		return FileSystem{Err: errNoBlocks}
 	}
 	block := blockSize(&space)
 	return FileSystem{

@@ -313,6 +313,9 @@ func TestFileSystem(t *testing.T) {
 	if got.Err != nil || got.Mount != words[0] || strconv.FormatUint(got.Total, 10) != words[1] {
 		t.Errorf("%+v, df says %v", got, words)
 	}
+	if runtime.GOOS == "linux" && fileSystem("/proc").Err == nil {
+		t.Error("/proc has a size")
+	}
 	if got.Used == 0 || got.Used > got.Total || got.Free > got.Total {
 		t.Errorf("%+v", got)
 	}
