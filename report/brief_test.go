@@ -110,6 +110,8 @@ func TestBrief(t *testing.T) {
 		{"trained-narrow", doubted(trained()), report.Options{Width: 40, Unicode: true, Again: "2o2yd6"}, 12},
 		{"factors", factored(trained()), term, 10},
 		{"factors-unmeasured", factored(asleep()), term, 4},
+		{"factors-vague", factored(vague), term, 7},
+		{"factors-bounded", factored(short()), term, 7},
 		{"processes", build(), report.Options{Unicode: true, Processes: true, Again: "2o2yd6"}, 30},
 		{"server", server(), term, 9},
 		{"failed", failed(), term, 7},

@@ -88,7 +88,7 @@ func factorItems(r datamodel.Result, s map[string]datamodel.Metric) []*item {
 			out = append(out, figured(d.Label, c, p.factors, " · of the machine"))
 		case all.Provenance == sensors.Missing:
 		case vague(all):
-			out = append(out, figured(d.Label, cellOf(all), p.factors, " · of the machine, at most "+units.Format(all.Most(), all.Unit)))
+			out = append(out, figured(d.Label, cellOf(all), p.factors, " · at most "+units.Format(all.Most(), all.Unit)))
 		case share.Provenance == sensors.Missing || vague(share):
 			out = append(out, figured(d.Label, cellOf(all), p.factors, " · of the machine"))
 		default:
