@@ -416,7 +416,7 @@ func playedCases() []played {
 		},
 		{
 			name: "stuck from the start", devices: one, curve: "const:100", wrap: intel, d: 5 * second, every: beat,
-			fault: between(0, time.Hour, constant(1234)), said: "the counter did not move in 5s", perun: "0 J (read)",
+			fault: between(0, time.Hour, constant(1234)), said: "the counter did not move in 5 s", perun: "0 J (read)",
 		},
 		{
 			name: "stuck from the middle on", devices: one, curve: "const:100", wrap: intel, d: 10 * second, every: beat,

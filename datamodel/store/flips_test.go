@@ -41,7 +41,12 @@ func TestFlips(t *testing.T) {
 	if err == nil {
 		_, err = c.Close()
 	}
-	if err := errors.Join(err, files.SaveTree(run, sampleTree(2)), files.SaveProcesses(run, rows, nil), files.SaveManifest(run)); err != nil {
+	if err := errors.Join(err, files.SaveTree(run, sampleTree(2)), files.SaveProcesses(run, rows, nil),
+		files.SaveCharts([]datamodel.Chart{sampleChart(20)}), files.SaveManifest(run)); err != nil {
+		t.Fatal(err)
+	}
+	charts, err := store.LoadCharts(dir)
+	if err != nil {
 		t.Fatal(err)
 	}
 	want, err := store.Load(dir)
@@ -52,7 +57,7 @@ func TestFlips(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(want.Run.Files) != 4 {
+	if len(want.Run.Files) != 5 {
 		t.Fatalf("the manifest lists %+v", want.Run.Files)
 	}
 	// The list is that of a plain look at the folder.
@@ -63,7 +68,7 @@ func TestFlips(t *testing.T) {
 		t.Errorf("written: %+v, read: %+v, %v", want.Run.Files, again.Files, err)
 	}
 	flips, seen := 0, 0
-	for _, name := range []string{store.ManifestFile, store.NodesFile, store.MetricsFile, store.ProcessesFile, store.SamplesFile} {
+	for _, name := range []string{store.ManifestFile, store.NodesFile, store.MetricsFile, store.ProcessesFile, store.SamplesFile, store.SeriesFile} {
 		path := filepath.Join(dir, name)
 		whole, err := os.ReadFile(path)
 		if err != nil {
@@ -89,7 +94,11 @@ func TestFlips(t *testing.T) {
 			if errSamples == nil && got != samples {
 				t.Errorf("%s: bit %d of byte %d: other readings, and no error", name, bit, i)
 			}
-			if errors.Join(err, errSamples) != nil {
+			drawn, errCharts := store.LoadCharts(dir)
+			if errCharts == nil && !equalCharts(drawn, charts) {
+				t.Errorf("%s: bit %d of byte %d: other courses, and no error", name, bit, i)
+			}
+			if errors.Join(err, errSamples, errCharts) != nil {
 				seen++
 			} else {
 				t.Errorf("%s: bit %d of byte %d: not seen", name, bit, i)
@@ -103,8 +112,11 @@ func TestFlips(t *testing.T) {
 		}
 		_, err = store.Load(dir)
 		_, errSamples := readings(dir)
-		if name == store.SamplesFile == (errSamples == nil) && name != store.ManifestFile || name != store.SamplesFile && err == nil {
-			t.Errorf("without %s: %v, %v", name, err, errSamples)
+		_, errCharts := store.LoadCharts(dir)
+		ofTree := name != store.SamplesFile && name != store.SeriesFile
+		if name != store.ManifestFile && (name == store.SamplesFile) == (errSamples == nil) || ofTree == (err == nil) ||
+			name != store.ManifestFile && (name == store.SeriesFile) == (errCharts == nil) {
+			t.Errorf("without %s: %v, %v, %v", name, err, errSamples, errCharts)
 		}
 		if err := os.WriteFile(path, whole, 0o600); err != nil {
 			t.Fatal(err)

@@ -5,7 +5,6 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
-	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -92,7 +91,7 @@ func TestArchive(t *testing.T) {
 	modes := map[string]fs.FileMode{}
 	for r := tar.NewReader(unpacked); ; {
 		h, err := r.Next()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { //nolint:errorlint // as the documentation says
 			break
 		}
 		if err != nil {

@@ -193,7 +193,8 @@ func checkELF(t *testing.T, program string, of target) {
 	}
 }
 
-// emulated returns the words before a program of another processor, so that QEMU runs it.
+// emulated returns the words before a program of another processor, so that QEMU runs it. The second result is false if there
+// is no QEMU.
 func emulated(t *testing.T, of target) []string {
 	t.Helper()
 	if of.native() {
