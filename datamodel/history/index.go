@@ -31,7 +31,7 @@ import (
 const (
 	indexName = "_index-"
 	// indexFirst begins an index. Another version is ignored.
-	indexFirst = "ergon.index/1\n"
+	indexFirst = "ergon.index/2\n"
 	// indexLimit bounds the index in bytes; a run takes about 700.
 	indexLimit = 512 << 20
 	// fewRuns is how many manifests are read rather than looked up, and how many must be new before the index is written.
@@ -447,9 +447,16 @@ func (c *coder) summary(v *map[string]datamodel.Figure) {
 		c.word(&unit)
 		c.word(&from)
 		c.float(&f.Uncertainty)
+		c.word(&f.Absence)
 		c.word(&f.Reason)
 		c.word(&bound)
 		c.float(&f.AtMost)
+		c.list(len(f.Parts), func(n int) { f.Parts = make([]datamodel.Part, n) }, func(i int) {
+			kind := string(f.Parts[i].Kind)
+			c.word(&kind)
+			c.word(&f.Parts[i].Name)
+			f.Parts[i].Kind = datamodel.PartKind(kind)
+		})
 		f.Unit, f.Provenance, f.Bound = units.Unit(unit), sensors.Provenance(from), datamodel.Bound(bound)
 		if c.reading {
 			into[names[i]] = f

@@ -200,7 +200,7 @@ func TestIndexIsNeverWrong(t *testing.T) {
 		"an empty index": func() error { return os.WriteFile(path, nil, 0o600) },
 		"a cut index":    func() error { return os.WriteFile(path, good[:len(good)/2], 0o600) },
 		"another version": func() error {
-			return os.WriteFile(path, append([]byte("ergon.index/2\n"), good[len(indexFirst):]...), 0o600)
+			return os.WriteFile(path, append([]byte("ergon.index/1\n"), good[len(indexFirst):]...), 0o600)
 		},
 		"a folder":          func() error { return errors.Join(os.Remove(path), os.Mkdir(path, 0o700)) },
 		"an old index":      func() error { return errors.Join(os.RemoveAll(path), os.WriteFile(path, good, 0o600)) },
@@ -266,6 +266,59 @@ func TestIndexOfOthers(t *testing.T) {
 	}
 	if name, ok := h.indexName(); ok {
 		t.Errorf("root has the index %s in another user's folder", name)
+	}
+}
+
+// filled sets every field of a value, so that a field which the index forgets shows.
+func filled(v reflect.Value, depth int) {
+	if depth == 0 { // a type that holds itself
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		filled(v.Elem(), depth-1)
+	case reflect.Struct:
+		if at, ok := v.Addr().Interface().(*time.Time); ok {
+			*at = time.Unix(1_700_000_000, 123456789).UTC()
+			return
+		}
+		for i := range v.NumField() {
+			filled(v.Field(i), depth-1)
+		}
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		for i := range v.Len() {
+			filled(v.Index(i), depth-1)
+		}
+	case reflect.Map:
+		v.Set(reflect.MakeMap(v.Type()))
+		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		filled(key, depth-1)
+		filled(value, depth-1)
+		v.SetMapIndex(key, value)
+	case reflect.String:
+		v.SetString("text")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Float64:
+		v.SetFloat(1.5)
+	case reflect.Uint8, reflect.Uint64:
+		v.SetUint(7)
+	default:
+		v.SetInt(-7)
+	}
+}
+
+// TestIndexForgetsNothing holds that the index has every field that a list has, also those that a figure gets later.
+func TestIndexForgetsNothing(t *testing.T) {
+	var run datamodel.Run
+	filled(reflect.ValueOf(&run).Elem(), 8)
+	run.Factors = datamodel.Factors{}
+	want := brief(run)
+	got, err := decode(encode(map[string]indexed{"x": {run: want}}))
+	if err != nil || !reflect.DeepEqual(got["x"].run, want) {
+		t.Errorf("%v: %+v\nwant %+v", err, got["x"].run, want)
 	}
 }
 
