@@ -99,7 +99,7 @@ func Start(t testing.TB) *Browser {
 		_ = fromBrowser.Close()
 		<-read
 		_ = os.RemoveAll(profile)
-		if b.next < 4 {           // it did not come up
+		if b.next < 4 { // it did not come up
 			t.Logf("chromium said:\n%s", said.String())
 		}
 	})
