@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"math"
-	"slices"
 )
 
 const (
@@ -18,7 +17,8 @@ const (
 	// size of a value; with 16, below 0.4 %.
 	leastDropped, mostDropped = 13, 16
 	hourSize, daySize         = 640_000, 2_400_000
-	// near is the part of a value up to which its extremes count as the value itself.
+	// near is the part of a value up to which its extremes count as the value itself: a reading that is taken a moment late lies in
+	// two parts. It doubles with each bit that is dropped.
 	near = 0.02
 )
 
@@ -47,7 +47,7 @@ func pack(curves []curve, length float64) (about []packedLine, text string, drop
 	}
 	lines := make([]curve, len(curves))
 	for i, c := range curves {
-		lines[i] = c.thin(n).readings()
+		lines[i] = c.thin(n)
 		about = append(about, packedLine{Start: lines[i].grid / 2, Step: lines[i].grid, Count: len(lines[i].mean), Look: c.look, Fill: c.fill})
 	}
 	most := hourSize
@@ -79,42 +79,11 @@ func deflated(lines []curve, dropped int) (string, error) {
 	return base64.StdEncoding.EncodeToString(packed.Bytes()), nil
 }
 
-// readings returns the line with the readings as its values, if most parts have one reading. Such a reading lies a moment before or
-// after its part, so the mean of the part is a mixture of two readings, and one of its extremes is the reading.
-func (c curve) readings() curve {
-	one, several := 0, 0
-	for i, v := range c.mean {
-		switch low, high := v > c.least[i], v < c.most[i]; {
-		case low && high:
-			several++
-		case low || high:
-			one++
-		}
-	}
-	if several >= one {
-		return c
-	}
-	out := c
-	out.mean, out.least, out.most = slices.Clone(c.mean), slices.Clone(c.least), slices.Clone(c.most)
-	for i, v := range c.mean {
-		low, high := v > c.least[i], v < c.most[i]
-		if low == high {
-			continue
-		}
-		if low {
-			v = c.least[i]
-		} else {
-			v = c.most[i]
-		}
-		out.mean[i], out.least[i], out.most[i] = v, v, v
-	}
-	return out
-}
-
 func (c curve) bytes(dropped int) []byte {
 	out := make([]byte, 0, 2*len(c.mean))
 	last := int64(0)
 	var differ []int // parts
+	apart := math.Ldexp(near, dropped-leastDropped)
 	for i, v := range c.mean {
 		if math.IsNaN(v) {
 			out = binary.AppendUvarint(out, 0)
@@ -124,7 +93,7 @@ func (c curve) bytes(dropped int) []byte {
 		d := now - last
 		out = binary.AppendUvarint(out, uint64(d<<1^d>>63)+1)
 		last = now
-		if max(v-c.least[i], c.most[i]-v) > near*math.Abs(v) {
+		if max(v-c.least[i], c.most[i]-v) > apart*math.Abs(v) {
 			differ = append(differ, i)
 		}
 	}

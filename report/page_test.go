@@ -422,6 +422,15 @@ func TestPageOfAnHour(t *testing.T) {
 	}
 	p := chromium.Start(t).Open(url, chromium.Look{Width: 1280, Height: 900})
 	live(p)
+	used := 0.0
+	for _, c := range r.Charts[0].Course(datamodel.Power, datamodel.CommandCourse) {
+		for i, v := range c.Values {
+			used += v * c.Covered[i]
+		}
+	}
+	if got, want := text(p, "#window-sums"), "energy "+units.Format(used, units.Joule)+" ≈"; !strings.Contains(got, want) {
+		t.Errorf("the page says %q, want %q", got, want)
+	}
 	if got := text(p, "#chart-cpu [data-line]"); !strings.HasSuffix(got, "max 2.00 CPUs") {
 		t.Errorf("the legend lost the peak: %q", got)
 	}

@@ -107,7 +107,7 @@
     if (s < 0.0009995) return three(1e6 * s) + ' µs';
     if (s < 0.9995) return three(1e3 * s) + ' ms';
     if (s < 99.95) return three(s) + ' s';
-    return s < 3599.5 ? clock(s, 1) + ' min' : clock(s, 60) + ' min';
+    return s < 3599.5 ? clock(s, 1) + ' min' : clock(60 * Math.round(s / 60), 60) + ' min';
   }
 
   // clock writes a time since the start of the run, as finely as the step needs.
