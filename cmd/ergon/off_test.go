@@ -122,7 +122,7 @@ func TestSurroundings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, want := range []string{`"GOGC": "off"`, `"GOMAXPROCS": "7"`} { // they describe the command
+			for _, want := range []string{`"GOGC":"off"`, `"GOMAXPROCS":"7"`} { // they describe the command
 				if !strings.Contains(string(b), want) {
 					t.Errorf("no %s in the manifest", want)
 				}
