@@ -81,7 +81,7 @@ func SchemaPage() string {
 		"holds what another one holds. [metrics.md](metrics.md) says more about each.\n\n" +
 		"| metric | unit | adds up | meaning |\n| --- | --- | --- | --- |\n")
 	for _, d := range datamodel.Catalogue() {
-		if d.Family != "" && !strings.Contains(d.Name, ".") && d.Family != "target" {
+		if d.Derived || d.Family != "" && !strings.Contains(d.Name, ".") && d.Family != "target" {
 			continue
 		}
 		adds := ""
@@ -91,6 +91,8 @@ func SchemaPage() string {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", d.Name, unit(d.Unit), adds, cell(d.Doc))
 	}
 	b.WriteString("\nThe readings of a sensor of the command are there as `target.QUANTITY`, beside the metric that was made of them.\n")
+	b.WriteString("Carbon and cost are in no table. Reports compute them from the `factors` in `manifest.json`\n" +
+		"([0064](adr/0064-carbon-and-cost.md)).\n")
 	b.WriteString("\n### The sensors of samples.parquet\n\n" +
 		"A sensor is `family/device/quantity`, or `family/quantity` for the family as a whole. `ergon sensors` lists those of a machine.\n\n" +
 		"| family | quantity | unit | meaning |\n| --- | --- | --- | --- |\n")
