@@ -29,12 +29,18 @@ type fileSums struct {
 // metrics lists the metrics by their names.
 func (s *fileSums) metrics() []namedMetric {
 	return []namedMetric{
-		{datamodel.Files, &s.files}, {datamodel.FileBytes, &s.bytes},
-		{datamodel.FilesBefore, &s.filesBefore}, {datamodel.BytesBefore, &s.bytesBefore},
-		{datamodel.FilesMade, &s.filesMade}, {datamodel.BytesMade, &s.bytesMade},
-		{datamodel.FilesGrown, &s.filesGrown}, {datamodel.BytesGrown, &s.bytesGrown},
-		{datamodel.FilesShrunk, &s.filesShrunk}, {datamodel.BytesShrunk, &s.bytesShrunk},
-		{datamodel.FilesDeleted, &s.filesDeleted}, {datamodel.BytesDeleted, &s.bytesDeleted},
+		{datamodel.Files, &s.files},
+		{datamodel.FileBytes, &s.bytes},
+		{datamodel.FilesBefore, &s.filesBefore},
+		{datamodel.BytesBefore, &s.bytesBefore},
+		{datamodel.FilesMade, &s.filesMade},
+		{datamodel.BytesMade, &s.bytesMade},
+		{datamodel.FilesGrown, &s.filesGrown},
+		{datamodel.BytesGrown, &s.bytesGrown},
+		{datamodel.FilesShrunk, &s.filesShrunk},
+		{datamodel.BytesShrunk, &s.bytesShrunk},
+		{datamodel.FilesDeleted, &s.filesDeleted},
+		{datamodel.BytesDeleted, &s.bytesDeleted},
 	}
 }
 

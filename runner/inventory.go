@@ -21,7 +21,7 @@ const inventoryRoom = 96 << 10
 
 // counts reports whether the files are counted. Nobody counts for a result that is not read.
 func (o *round) counts() bool {
-	return len(o.Inventory.Areas) > 0 && !(o.Unread && o.Results == "" && o.Tape.File == "")
+	return len(o.Inventory.Areas) > 0 && (!o.Unread || o.Results != "" || o.Tape.File != "")
 }
 
 // countBefore counts the files before anything of this run exists.

@@ -34,7 +34,7 @@ func openRoot(path string) (folder, error) {
 		switch {
 		case err == nil:
 			return folder{fd}, nil
-		case err == unix.EINTR: //nolint:errorlint // an errno as the call returned it
+		case errors.Is(err, unix.EINTR):
 			continue
 		case isLink(path) && flags&unix.O_NOFOLLOW != 0:
 			return folder{}, &os.PathError{Op: "open", Path: path, Err: errLink}
@@ -172,15 +172,14 @@ func statx(at int, name *byte, flags int, s *status) unix.Errno {
 	const wanted = unix.STATX_TYPE | unix.STATX_NLINK | unix.STATX_INO | unix.STATX_SIZE | unix.STATX_BTIME
 	var x unix.Statx_t
 	_, _, errno := unix.Syscall6(unix.SYS_STATX, uintptr(at), uintptr(unsafe.Pointer(name)), uintptr(flags), wanted, uintptr(unsafe.Pointer(&x)), 0)
-	switch errno {
-	case 0:
+	if errno == unix.ENOSYS || errno == unix.EPERM {
+		return fstatat(at, name, flags, s)
+	}
+	if errno == 0 {
 		*s = status{
 			kind: kindOfMode(uint32(x.Mode)), size: int64(x.Size), names: uint64(x.Nlink),
 			id: identity{unix.Mkdev(x.Dev_major, x.Dev_minor), x.Ino, x.Btime.Sec*1e9 + int64(x.Btime.Nsec)},
 		}
-		return 0
-	case unix.ENOSYS, unix.EPERM:
-		return fstatat(at, name, flags, s)
 	}
 	return errno
 }
@@ -193,8 +192,7 @@ func fstatat(at int, name *byte, flags int, s *status) unix.Errno {
 	if path == "" {
 		err = unix.Fstat(at, &st)
 	}
-	var errno unix.Errno
-	if errors.As(err, &errno) {
+	if errno, failed := errors.AsType[unix.Errno](err); failed {
 		return errno
 	}
 	*s = status{kind: kindOfMode(st.Mode), size: st.Size, names: uint64(st.Nlink), id: identity{device: st.Dev, inode: st.Ino}}

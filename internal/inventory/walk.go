@@ -103,29 +103,8 @@ func (w *walk) all(order []int) error {
 
 // area walks an area from its own path.
 func (w *walk) area(i int) error {
-	path := w.options.Areas[i].Path
 	w.walked[i] = true
-	root, err := openRoot(path)
-	if err != nil {
-		if s, name, lone := loneFile(path); lone {
-			w.file(&level{area: i, key: w.rootKey(i)}, name, s)
-			return nil
-		}
-		w.failed[i] = err
-		return nil
-	}
-	id, err := root.identity()
-	if err != nil {
-		root.close()
-		w.failed[i] = err
-		return nil
-	}
-	if first, is := w.roots[id]; is && first != i && w.walked[first] {
-		root.close() // it was walked on the way
-		return nil
-	}
-	w.path = w.path[:0]
-	w.enter(root, level{area: i, key: w.rootKey(i)}, id)
+	w.failed[i] = w.begin(i)
 	for len(w.stack) > 0 {
 		if err := w.ctx.Err(); err != nil {
 			w.abandon()
@@ -133,6 +112,31 @@ func (w *walk) area(i int) error {
 		}
 		w.step()
 	}
+	return nil
+}
+
+// begin enters the folder of an area, unless it was walked on the way.
+func (w *walk) begin(i int) error {
+	path := w.options.Areas[i].Path
+	w.path = w.path[:0]
+	if s, name, lone := loneFile(path); lone {
+		w.file(&level{area: i, key: w.rootKey(i)}, name, s)
+		return nil
+	}
+	root, err := openRoot(path)
+	if err != nil {
+		return err
+	}
+	id, err := root.identity()
+	if err != nil {
+		root.close()
+		return err
+	}
+	if first, is := w.roots[id]; is && first != i && w.walked[first] {
+		root.close()
+		return nil
+	}
+	w.enter(root, level{area: i, key: w.rootKey(i)}, id)
 	return nil
 }
 
