@@ -69,7 +69,7 @@ func run(args []string, out, log io.Writer) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "%-52s %5.1f MB\n", name, float64(info.Size())/1e6)
+		fmt.Fprintf(out, "%-68s %5.1f MB\n", name, float64(info.Size())/1e6)
 	}
 	return nil
 }
