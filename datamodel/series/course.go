@@ -44,7 +44,7 @@ func (s *Series) Part(from, to time.Duration) Part {
 	}
 	start := float64(s.strip.start)
 	if e := s.strip.extremesBetween(float64(from)-start, float64(to)-start); e.least <= e.most {
-		p.Least, p.Most = datamodel.Finite(min(p.Mean, e.least*scale)), datamodel.Finite(max(p.Mean, e.most*scale))
+		p.Least, p.Most = datamodel.Finite(min(p.Mean, float64(e.least)*scale)), datamodel.Finite(max(p.Mean, float64(e.most)*scale))
 	}
 	return p
 }

@@ -9,8 +9,8 @@ import (
 const (
 	// sliceCount is the number of slices of equal length that hold a run. At least half of them are in use.
 	sliceCount = 128
-	// fineCount is the number of slices of a course that charts show: an hour at 10 Hz.
-	fineCount = 36_000
+	// fineCount is the number of slices of a course that charts show: an hour at 10 Hz, and a little more.
+	fineCount = 40_000
 	// firstWidth is the initial length of a slice, if the course is not for a chart. It doubles whenever the slices are full.
 	firstWidth = time.Millisecond
 	// lastWidth is the longest slice. All slices together then span 146 years and more.
@@ -37,9 +37,12 @@ type strip struct {
 // slice is a part of a course. area is the integral over it in unit × ns. covered is the nanoseconds behind it.
 type slice struct{ area, covered float64 }
 
-// extreme holds the least and the greatest value of the entries whose middle lies in a slice. least is above most if there
-// is none.
-type extreme struct{ least, most float64 }
+// extreme holds the least and the greatest value of the entries whose middle lies in a slice, to seven digits. least is above
+// most if there is none.
+type extreme struct{ least, most float32 }
+
+// noExtreme is the extreme of nothing.
+func noExtreme() extreme { return extreme{float32(math.Inf(1)), float32(math.Inf(-1))} }
 
 // entered is one entry of a strip. Its times are relative to the strip's start.
 type entered struct {
@@ -98,12 +101,12 @@ func (b *strip) add(from, to time.Duration, mean, least, most float64) {
 	s.area += mean * w
 	s.covered += w
 	if b.extremes != nil {
-		b.extremes[b.current].take(least, most)
+		b.extremes[b.current].take(float32(least), float32(most))
 	}
 }
 
 // take adds values to the extremes.
-func (e *extreme) take(least, most float64) {
+func (e *extreme) take(least, most float32) {
 	e.least, e.most = min(e.least, least), max(e.most, most)
 }
 
@@ -126,7 +129,7 @@ func (b *strip) spread(e entered) {
 	}
 	b.grow(int((to - 1) / b.width))
 	if b.fine > 0 {
-		b.extremes[(from+(to-from)/2)/b.width].take(e.least, e.most)
+		b.extremes[(from+(to-from)/2)/b.width].take(float32(e.least), float32(e.most))
 	}
 	for from < to {
 		i := from / b.width
@@ -145,7 +148,7 @@ func (b *strip) grow(last int) {
 	for len(b.slices) <= last {
 		b.slices = append(b.slices, slice{})
 		if b.fine > 0 {
-			b.extremes = append(b.extremes, extreme{math.Inf(1), math.Inf(-1)})
+			b.extremes = append(b.extremes, noExtreme())
 		}
 	}
 }
@@ -198,7 +201,7 @@ func (b *strip) between(from, to, end float64) (area, covered float64) {
 // extremesBetween returns the extremes of the slices that begin in a time. All times are in ns after start. least is above
 // most if there are none.
 func (b *strip) extremesBetween(from, to float64) extreme {
-	e := extreme{math.Inf(1), math.Inf(-1)}
+	e := noExtreme()
 	width := float64(b.width)
 	for i := max(0, int(math.Ceil(from/width))); i < len(b.extremes) && float64(i)*width < to; i++ {
 		e.take(b.extremes[i].least, b.extremes[i].most)

@@ -20,6 +20,8 @@ import (
 
 const (
 	seriesSchema = "ergon.series/2"
+	// courseRows is the number of rows in a row group of series.parquet. They are in memory together.
+	courseRows = 128 << 10
 	// chartsKey is the key of the list of charts in the file's metadata.
 	chartsKey = "ergon.charts"
 	// chartParts bounds the parts of a chart that is read back. It is many times what package account makes.
@@ -100,7 +102,7 @@ type seriesWriter struct {
 
 // add appends the parts of a course that have readings. A row group is closed before a course rather than within it.
 func (s *seriesWriter) add(c datamodel.Chart, course datamodel.Course) error {
-	if len(s.value)+c.Parts > groupRows {
+	if len(s.value)+c.Parts > courseRows {
 		if err := s.flush(false); err != nil {
 			return err
 		}
