@@ -16,7 +16,7 @@ CONCURRENT = $(shell grep -rlE '^[[:space:]]*go [a-z]' --include='*.go' --exclud
 # The systems for which NOTICES.md names the modules.
 SYSTEMS = linux darwin freebsd windows
 
-.PHONY: help build dist dist-test man check test race lint fmt vet cover bench fuzz cross ci notices notebooks engines fmt-check tidy-check short readers no-skips
+.PHONY: help browser build dist dist-test man check test race lint fmt vet cover bench fuzz cross ci notices notebooks engines fmt-check tidy-check short readers no-skips
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -76,6 +76,9 @@ fuzz: ## every fuzz target for FUZZTIME (30s), one after another
 cross: ## vet, tests included, and build for the other systems and for Linux, all without cgo
 	@for t in $(TARGETS); do echo "cross $$t"; export GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0; \
 		$(GO) vet -tags $(TAGS) ./... && $(GO) build -trimpath -tags $(TAGS) -o /dev/null ./cmd/ergon || exit 1; done
+
+browser: ## Debian's Chromium, for the tests of the page (needs root)
+	@command -v chromium || apt-get install -qy --no-install-recommends chromium fonts-dejavu-core
 
 notices: ## NOTICES.md: the licences of all modules in the program
 	@mkdir -p bin && $(GO) build -modfile=tools/licenses.mod -o bin/go-licenses github.com/google/go-licenses
