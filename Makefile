@@ -89,10 +89,10 @@ notices: ## NOTICES.md: the licences of all modules in the program
 	done | awk '/^## / {skip = seen[$$0]++} !skip'; } >bin/NOTICES.md && mv bin/NOTICES.md NOTICES.md
 
 notebooks: .venv/notebooks ## execute the notebooks on runs measured now; ERGON_UPDATE=1 keeps what they show
-	@if test -e $<; then ERGON_TEST_NOTEBOOKS=$(CURDIR)/.venv/bin/python $(TEST) -count=1 -run Notebooks ./internal/readers; fi
+	@if test -e $<; then ERGON_TEST_NOTEBOOKS=$(CURDIR)/.venv/bin/python $(TEST) -count=1 -run '^TestNotebooks$$' ./internal/readers; fi
 
 engines: .engines/ready ## Spark reads our files; it is large, so make test leaves it out
-	@if test -e $<; then ERGON_TEST_SPARK=$(CURDIR)/.engines/bin/python $(TEST) -count=1 -run Spark ./internal/readers; fi
+	@if test -e $<; then ERGON_TEST_SPARK=$(CURDIR)/.engines/bin/python $(TEST) -count=1 -run '^TestSpark$$' ./internal/readers; fi
 
 ci: export ERGON_TEST_SKIPS := $(CURDIR)/bin/skips
 ci: no-skips fmt-check tidy-check lint cross build test race ## everything that must pass before a change is merged
