@@ -313,6 +313,41 @@ func TestPageBare(t *testing.T) {
 	}
 }
 
+// TestPageNumbers compares the numbers that the script writes with those of the rest of the page.
+func TestPageNumbers(t *testing.T) {
+	r := charted(build(), 100*time.Millisecond)
+	b := chromium.Start(t)
+	tests := []struct {
+		metric  string
+		subject datamodel.CourseSubject
+		chart   string
+		values  [5]float64
+		show    func(float64) string
+	}{
+		{datamodel.Memory, datamodel.CommandCourse, "memory", [5]float64{512, 1023, 1048576, 1.5e9, 3e12}, func(v float64) string { return units.Format(v, units.Byte) }},
+		{datamodel.DiskWrite, datamodel.CommandCourse, "disk", [5]float64{1, 2000, 123456, 7.77e7, 9.99e8}, func(v float64) string { return units.FormatRate(v, units.Byte) }},
+		{datamodel.CourseCPUPressure, datamodel.MachineCourse, "pressure", [5]float64{0.0042, 0.081, 0.5, 0.999, 1}, func(v float64) string { return units.Format(v, units.Ratio) }},
+	}
+	for k := range 5 {
+		for _, tt := range tests {
+			for i, c := range r.Charts[0].Courses {
+				if c.Metric == tt.metric && c.Subject == tt.subject {
+					same := slices.Repeat([]float64{tt.values[k]}, len(c.Values))
+					r.Charts[0].Courses[i].Values, r.Charts[0].Courses[i].Least, r.Charts[0].Courses[i].Most = same, same, same
+				}
+			}
+		}
+		p := b.Open(write(t, "run.html", report.Shown{Result: r}), chromium.Look{Width: 1280, Height: 900})
+		live(p)
+		for _, tt := range tests {
+			if got, want := text(p, "#chart-"+tt.chart+" [data-line]"), tt.show(tt.values[k]); got != want+" max "+want {
+				t.Errorf("of %g %s the script says %q, want %q", tt.values[k], tt.metric, got, want)
+			}
+		}
+		p.Close()
+	}
+}
+
 // TestPageHostile gives every name of a run texts that would be markup, scripts or the end of an element. The page shows them.
 func TestPageHostile(t *testing.T) {
 	b := chromium.Start(t)

@@ -74,7 +74,7 @@
     const a = Math.abs(v);
     if (a >= 99.95) return String(Math.round(v));
     if (a >= 9.995) return v.toFixed(1);
-    return v.toFixed(a > 0 && a < 0.01 ? 3 : 2);
+    return v.toFixed(a >= 0.9995 || a === 0 ? 2 : 3);
   }
 
   function prefixed(v, symbol, base, prefixes) {
@@ -103,11 +103,14 @@
   // axisValue is format without zeros at the end of the number.
   const axisValue = (v, unit) => v === 0 ? '0' : format(v, unit).replace(/(\.\d*?)0+(?=\s)/, '$1').replace(/\.(?=\s)/, '');
 
+  // duration writes a length of time as the rest of the page does.
   function duration(s) {
     if (s < 0.0009995) return three(1e6 * s) + ' µs';
     if (s < 0.9995) return three(1e3 * s) + ' ms';
-    if (s < 99.95) return three(s) + ' s';
-    return s < 3599.5 ? clock(s, 1) + ' min' : clock(60 * Math.round(s / 60), 60) + ' min';
+    if (s < 59.95) return three(s) + ' s';
+    const tenths = Math.round(10 * s), minutes = Math.round(s / 60);
+    if (tenths < 36000) return Math.floor(tenths / 600) + ' min ' + (tenths % 600 / 10).toFixed(1).padStart(4, '0') + ' s';
+    return Math.floor(minutes / 60) + ' h ' + String(minutes % 60).padStart(2, '0') + ' min';
   }
 
   // clock writes a time since the start of the run, as finely as the step needs.
