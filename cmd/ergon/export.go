@@ -1,22 +1,14 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"time"
-
-	"github.com/ergon-energy/ergon/internal/screen"
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
@@ -32,12 +24,12 @@ type exportFormat struct {
 // jsonl is the name of the format with an object a line.
 const jsonl = "jsonl"
 
-// exportFormats lists the formats. All have the columns of samples.parquet: host, sensor, time, elapsed, value.
+// exportFormats lists the formats. All have the columns of samples.parquet.
 func exportFormats() []exportFormat {
 	return []exportFormat{
-		{"csv", false, exportCSV},
-		{"json", false, exportJSON},
-		{jsonl, false, exportJSONLines},
+		{"csv", false, exportText(newCSVLines)},
+		{"json", false, exportText(newJSONArray)},
+		{jsonl, false, exportText(newJSONLines)},
 		{"arrow", true, store.ExportArrow},
 		{"parquet", true, exportParquet},
 	}
@@ -127,76 +119,15 @@ func measured(dir string) error {
 	return nil // if something is wrong with the readings, reading them will tell
 }
 
-func exportCSV(w io.Writer, dir string) error {
-	out := csv.NewWriter(w)
-	if err := out.Write([]string{"host", "sensor", "time", "elapsed", "value"}); err != nil {
-		return err
-	}
-	for b, err := range store.Samples(dir) {
+// exportText returns what writes the readings of a run as text.
+func exportText(open func(w io.Writer) (lines, error)) func(w io.Writer, dir string) error {
+	return func(w io.Writer, dir string) error {
+		out, err := open(w)
 		if err != nil {
 			return err
 		}
-		for i, v := range b.Value {
-			value := "" // no reading
-			if !math.IsNaN(v) && !math.IsInf(v, 0) {
-				value = strconv.FormatFloat(v, 'g', -1, 64)
-			}
-			err := out.Write([]string{
-				screen.Cell(b.Host[i]), screen.Cell(b.Sensor[i]), time.UnixMicro(b.Time[i]).UTC().Format(time.RFC3339Nano),
-				strconv.FormatFloat(b.Elapsed[i], 'g', -1, 64), value,
-			})
-			if err != nil {
-				return err
-			}
-		}
+		return (&follower{lines: out}).rest(dir)
 	}
-	out.Flush()
-	return out.Error()
-}
-
-// exportJSON writes an array, one object a line.
-func exportJSON(w io.Writer, dir string) error {
-	type row struct {
-		Host    string    `json:"host"`
-		Sensor  string    `json:"sensor"`
-		Time    time.Time `json:"time"`
-		Elapsed float64   `json:"elapsed"`
-		Value   *float64  `json:"value"`
-	}
-	out := bufio.NewWriter(w)
-	before := "[\n"
-	for b, err := range store.Samples(dir) {
-		if err != nil {
-			return err
-		}
-		for i, v := range b.Value {
-			r := row{b.Host[i], b.Sensor[i], time.UnixMicro(b.Time[i]).UTC(), b.Elapsed[i], nil}
-			if !math.IsNaN(v) && !math.IsInf(v, 0) {
-				r.Value = &v
-			}
-			line, err := json.Marshal(r)
-			if err != nil {
-				return err
-			}
-			_, _ = out.WriteString(before) // Flush reports errors
-			_, _ = out.Write(screen.CleanJSON(line))
-			before = ",\n"
-		}
-	}
-	if before == "[\n" {
-		_, _ = out.WriteString("[")
-	}
-	_, _ = out.WriteString("\n]\n")
-	return out.Flush()
-}
-
-// exportJSONLines writes one object a line.
-func exportJSONLines(w io.Writer, dir string) error {
-	out, err := newJSONLines(w)
-	if err != nil {
-		return err
-	}
-	return (&follower{lines: out}).rest(dir)
 }
 
 // exportParquet copies the file, after a look whether it can be read.

@@ -28,27 +28,30 @@ const (
 
 // reading is a row of samples.parquet.
 type reading struct {
-	Host    string    `json:"host"`
-	Sensor  string    `json:"sensor"`
+	Round  int64  `json:"round"`
+	Host   string `json:"host"`
+	Sensor string `json:"sensor"`
+	Unit   string `json:"unit"`
+	Kind   string `json:"kind"`
+	// Time is in UTC, where everybody writes it in the same way.
 	Time    time.Time `json:"time"`
 	Elapsed float64   `json:"elapsed"`
 	// Value is null if there was no reading.
 	Value *float64 `json:"value"`
 }
 
-// readingAt returns a reading. In UTC, a time is written in the same way by everybody.
-func readingAt(host, sensor string, at time.Time, elapsed, value float64) reading {
-	r := reading{Host: host, Sensor: sensor, Time: at.UTC(), Elapsed: elapsed}
+// set sets the value.
+func (r *reading) set(value float64) {
 	if !math.IsNaN(value) && !math.IsInf(value, 0) {
 		r.Value = &value
 	}
-	return r
 }
 
-// lines writes readings as text, one a line. Flush hands on what was written.
+// lines writes readings as text, one a line. Flush hands on what was written; end does so when no more follow.
 type lines interface {
 	write(r reading) error
 	flush() error
+	end() error
 }
 
 // csvLines has a line with the names of the columns first.
@@ -56,7 +59,7 @@ type csvLines struct{ out *csv.Writer }
 
 func newCSVLines(w io.Writer) (lines, error) {
 	l := csvLines{csv.NewWriter(w)}
-	return l, l.out.Write([]string{"host", "sensor", "time", "elapsed", "value"})
+	return l, l.out.Write([]string{"round", "host", "sensor", "unit", "kind", "time", "elapsed", "value"})
 }
 
 func (l csvLines) write(r reading) error {
@@ -65,7 +68,7 @@ func (l csvLines) write(r reading) error {
 		value = strconv.FormatFloat(*r.Value, 'g', -1, 64)
 	}
 	return l.out.Write([]string{
-		screen.Cell(r.Host), screen.Cell(r.Sensor), r.Time.Format(time.RFC3339Nano), strconv.FormatFloat(r.Elapsed, 'g', -1, 64), value,
+		strconv.FormatInt(r.Round, 10), screen.Cell(r.Host), screen.Cell(r.Sensor), screen.Cell(r.Unit), screen.Cell(r.Kind), r.Time.Format(time.RFC3339Nano), strconv.FormatFloat(r.Elapsed, 'g', -1, 64), value,
 	})
 }
 
@@ -73,6 +76,8 @@ func (l csvLines) flush() error {
 	l.out.Flush()
 	return l.out.Error()
 }
+
+func (l csvLines) end() error { return l.flush() }
 
 // jsonLines has an object in each line.
 type jsonLines struct{ out *bufio.Writer }
@@ -90,6 +95,40 @@ func (l jsonLines) write(r reading) error {
 
 func (l jsonLines) flush() error { return l.out.Flush() }
 
+func (l jsonLines) end() error { return l.out.Flush() }
+
+// jsonArray is one array, with an object in each line.
+type jsonArray struct {
+	out  *bufio.Writer
+	some bool // an object was written
+}
+
+func newJSONArray(w io.Writer) (lines, error) {
+	l := &jsonArray{out: bufio.NewWriter(w)}
+	return l, l.out.WriteByte('[')
+}
+
+func (l *jsonArray) write(r reading) error {
+	line, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if l.some {
+		_ = l.out.WriteByte(',') // flush reports errors
+	}
+	l.some = true
+	_ = l.out.WriteByte('\n')
+	_, err = l.out.Write(screen.CleanJSON(line))
+	return err
+}
+
+func (l *jsonArray) flush() error { return l.out.Flush() }
+
+func (l *jsonArray) end() error {
+	_, _ = l.out.WriteString("\n]\n") // flush reports errors
+	return l.out.Flush()
+}
+
 // follower writes the readings of a run while the run goes on.
 type follower struct {
 	lines
@@ -100,12 +139,17 @@ type follower struct {
 
 // observe writes the readings of one sensor. It is a callback for the store.
 func (f *follower) observe(h store.SpoolHeader, sensor int, at []time.Duration, values []float64) {
-	id := h.Sensors[sensor].ID
+	s := h.Sensors[sensor]
 	for i, v := range values {
-		if f.err == nil {
-			f.err = f.write(readingAt(h.Host, id, time.UnixMicro(h.Anchor.Add(at[i]).UnixMicro()), at[i].Seconds(), v))
+		r := reading{
+			Host: h.Host, Sensor: s.ID, Unit: string(s.Unit), Kind: s.Kind.String(), // a spool has one round
+			Time: time.UnixMicro(h.Anchor.Add(at[i]).UnixMicro()).UTC(), Elapsed: at[i].Seconds(),
 		}
-		f.last[[2]string{h.Host, id}] = at[i].Seconds()
+		r.set(v)
+		if f.err == nil {
+			f.err = f.write(r)
+		}
+		f.last[[2]string{h.Host, s.ID}] = r.Elapsed
 	}
 }
 
@@ -121,12 +165,17 @@ func (f *follower) rest(dir string) error {
 			if last, ok := before[[2]string{b.Host[i], b.Sensor[i]}]; ok && b.Elapsed[i] <= last {
 				continue
 			}
-			if err := f.write(readingAt(b.Host[i], b.Sensor[i], time.UnixMicro(b.Time[i]), b.Elapsed[i], v)); err != nil {
+			r := reading{
+				Round: b.Round[i], Host: b.Host[i], Sensor: b.Sensor[i], Unit: b.Unit[i], Kind: b.Kind[i],
+				Time: time.UnixMicro(b.Time[i]).UTC(), Elapsed: b.Elapsed[i],
+			}
+			r.set(v)
+			if err := f.write(r); err != nil {
 				return err
 			}
 		}
 	}
-	return f.flush()
+	return f.end()
 }
 
 // errLeft means that the ergon of a run has ended without a result.

@@ -126,7 +126,7 @@ func TestExportFollowKilled(t *testing.T) {
 	follow.Dir = dir
 	reader, head := start(t, follow)
 	line := reader.line(t)
-	if !strings.HasPrefix(head, "host,sensor,time,elapsed,") || strings.Count(line, ",") < 4 {
+	if !strings.HasPrefix(head, "round,host,sensor,unit,kind,time,elapsed,") || strings.Count(line, ",") < 4 {
 		t.Errorf("%q, %q", head, line)
 	}
 	if err := k.Process.Kill(); err != nil {
@@ -141,7 +141,7 @@ func TestExportFollowKilled(t *testing.T) {
 
 // TestFollowLines writes values that no number stands for, and names that a spreadsheet would execute.
 func TestFollowLines(t *testing.T) {
-	h := store.SpoolHeader{Host: "=cmd|' /C calc'!A0", Anchor: time.Unix(0, 0), Sensors: []sensors.Sensor{{ID: "+a/\"b,\n"}}}
+	h := store.SpoolHeader{Host: "=cmd|' /C calc'!A0", Anchor: time.Unix(0, 0), Sensors: []sensors.Sensor{{ID: "+a/\"b,\n", Unit: "J", Kind: sensors.Counter}}}
 	for name, open := range map[string]func(io.Writer) (lines, error){"csv": newCSVLines, "jsonl": newJSONLines} {
 		var out bytes.Buffer
 		l, err := open(&out)
@@ -157,7 +157,7 @@ func TestFollowLines(t *testing.T) {
 		rows := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 		switch name {
 		case "csv":
-			if len(rows) != 4 || rows[1] != `'=cmd|' /C calc'!A0,"'+a/""b,\n",1970-01-01T00:00:00Z,1e-09,` || !strings.HasSuffix(rows[3], ",3e-09,1.5") {
+			if len(rows) != 4 || rows[1] != `0,'=cmd|' /C calc'!A0,"'+a/""b,\n",J,counter,1970-01-01T00:00:00Z,1e-09,` || !strings.HasSuffix(rows[3], ",3e-09,1.5") {
 				t.Errorf("%q", rows)
 			}
 		case "jsonl":

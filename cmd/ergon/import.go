@@ -34,7 +34,7 @@ func (p *program) importCommand() *subcommand {
 		example: "ergon runs import perun_results/train.json",
 		options: table{
 			resultsOption(&o.Results),
-			{name: "project", scope: once, usage: "`NAME` that the runs are filed under (default: that of perun's application)", value: text{&o.Project}},
+			{name: "project", group: forResults, scope: once, usage: "`NAME` that the runs are filed under (default: that of perun's application)", value: text{&o.Project}},
 		},
 		run: func(ctx context.Context, words []string) error {
 			if len(words) == 0 {

@@ -19,8 +19,13 @@ import (
 // Batch holds some rows of samples.parquet, column by column. The slices are valid until the next batch; the strings stay
 // valid.
 type Batch struct {
+	// Round is 0 if the run has one round.
+	Round  []int64
 	Host   []string
 	Sensor []string
+	// Unit and Kind are those of the sensor. They are empty in a file of version 1, which does not have them.
+	Unit []string
+	Kind []string
 	// Time is in microseconds since 1970-01-01 UTC, for time.UnixMicro.
 	Time []int64
 	// Elapsed is in seconds since the start of the run's clock.
@@ -76,6 +81,8 @@ type samplesReader struct {
 	file         *parquetFile
 	group        int // the next row group
 	host, sensor *column[parquet.ByteArray]
+	unit, kind   *column[parquet.ByteArray] // nil in a file of version 1, as round
+	round        *column[int64]
 	time         *column[int64]
 	elapsed      *column[float64]
 	value        *column[float64]
@@ -120,6 +127,17 @@ func (s *samplesReader) openGroup() (err error) {
 	if s.sensor, err = openColumn[parquet.ByteArray](s.file, g, "sensor", batchRows); err != nil {
 		return err
 	}
+	if s.file.version != samplesSchema1 {
+		if s.round, err = openColumn[int64](s.file, g, "round", batchRows); err != nil {
+			return err
+		}
+		if s.unit, err = openColumn[parquet.ByteArray](s.file, g, "unit", batchRows); err != nil {
+			return err
+		}
+		if s.kind, err = openColumn[parquet.ByteArray](s.file, g, "kind", batchRows); err != nil {
+			return err
+		}
+	}
 	if s.time, err = openColumn[int64](s.file, g, "time", batchRows); err != nil {
 		return err
 	}
@@ -143,6 +161,9 @@ func (s *samplesReader) read() (Batch, error) {
 		return Batch{}, s.short(err)
 	}
 	b.Sensor = s.strings(b.Sensor[:0], sensor)
+	if err := s.describe(b); err != nil {
+		return Batch{}, s.short(err)
+	}
 	if b.Time, err = s.time.next(0); err != nil {
 		return Batch{}, s.short(err)
 	}
@@ -152,10 +173,32 @@ func (s *samplesReader) read() (Batch, error) {
 	if b.Value, err = s.value.next(math.NaN()); err != nil {
 		return Batch{}, s.short(err)
 	}
-	if n := len(b.Host); len(b.Sensor) != n || len(b.Time) != n || len(b.Elapsed) != n || len(b.Value) != n {
+	if n := len(b.Host); len(b.Sensor) != n || len(b.Time) != n || len(b.Elapsed) != n || len(b.Value) != n || len(b.Round) != n ||
+		len(b.Unit) != n || len(b.Kind) != n {
 		return Batch{}, s.short(io.EOF)
 	}
 	return *b, nil
+}
+
+// describe reads what version 1 of the file does not have.
+func (s *samplesReader) describe(b *Batch) error {
+	if s.unit == nil {
+		n := len(b.Host)
+		b.Round, b.Unit, b.Kind = make([]int64, n), make([]string, n), make([]string, n)
+		return nil
+	}
+	unit, err := s.unit.next(nil)
+	if err != nil {
+		return err
+	}
+	b.Unit = s.strings(b.Unit[:0], unit)
+	kind, err := s.kind.next(nil)
+	if err != nil {
+		return err
+	}
+	b.Kind = s.strings(b.Kind[:0], kind)
+	b.Round, err = s.round.next(0)
+	return err
 }
 
 // short is the error for a column that ends before the others.
@@ -185,8 +228,11 @@ func (s *samplesReader) strings(dst []string, src []parquet.ByteArray) []string 
 func ExportArrow(w io.Writer, dir string) error {
 	path := filepath.Join(dir, SamplesFile)
 	sch := arrow.NewSchema([]arrow.Field{
+		{Name: "round", Type: arrow.PrimitiveTypes.Int64},
 		{Name: "host", Type: arrow.BinaryTypes.String},
 		{Name: "sensor", Type: arrow.BinaryTypes.String},
+		{Name: "unit", Type: arrow.BinaryTypes.String},
+		{Name: "kind", Type: arrow.BinaryTypes.String},
 		{Name: "time", Type: arrow.FixedWidthTypes.Timestamp_us},
 		{Name: "elapsed", Type: arrow.PrimitiveTypes.Float64},
 		{Name: "value", Type: arrow.PrimitiveTypes.Float64, Nullable: true},
@@ -196,13 +242,15 @@ func ExportArrow(w io.Writer, dir string) error {
 	defer rows.Release()
 	var failed error
 	err := samples(dir, func(b Batch) bool {
-		rows.Field(0).(*array.StringBuilder).AppendValues(b.Host, nil)
-		rows.Field(1).(*array.StringBuilder).AppendValues(b.Sensor, nil)
-		for _, t := range b.Time {
-			rows.Field(2).(*array.TimestampBuilder).Append(arrow.Timestamp(t))
+		rows.Field(0).(*array.Int64Builder).AppendValues(b.Round, nil)
+		for i, words := range [][]string{b.Host, b.Sensor, b.Unit, b.Kind} {
+			rows.Field(1+i).(*array.StringBuilder).AppendValues(words, nil)
 		}
-		rows.Field(3).(*array.Float64Builder).AppendValues(b.Elapsed, nil)
-		values := rows.Field(4).(*array.Float64Builder)
+		for _, t := range b.Time {
+			rows.Field(5).(*array.TimestampBuilder).Append(arrow.Timestamp(t))
+		}
+		rows.Field(6).(*array.Float64Builder).AppendValues(b.Elapsed, nil)
+		values := rows.Field(7).(*array.Float64Builder)
 		for _, v := range b.Value {
 			if math.IsNaN(v) {
 				values.AppendNull()

@@ -29,8 +29,9 @@ func TestExportArrow(t *testing.T) {
 	ticks := map[string]int{}
 	for r.Next() {
 		batch := r.Record()
-		ids, at := batch.Column(1).(*array.String), batch.Column(2).(*array.Timestamp)
-		values := batch.Column(4).(*array.Float64)
+		ids, at := batch.Column(2).(*array.String), batch.Column(5).(*array.Timestamp)
+		units, kinds := batch.Column(3).(*array.String), batch.Column(4).(*array.String)
+		values := batch.Column(7).(*array.Float64)
 		for i := range int(batch.NumRows()) {
 			id := ids.Value(i)
 			tick, sensor := ticks[id], int(id[len(id)-len("0/energy")]-'0')
@@ -39,6 +40,9 @@ func TestExportArrow(t *testing.T) {
 			}
 			if want := reading(tick, sensor); values.IsNull(i) != math.IsNaN(want) || values.IsValid(i) && values.Value(i) != want {
 				t.Fatalf("%s: tick %d: %v, want %v", id, tick, values.ValueStr(i), want)
+			}
+			if units.Value(i) != "J" || kinds.Value(i) != "gauge" {
+				t.Fatalf("%s: unit %q, kind %q", id, units.Value(i), kinds.Value(i))
 			}
 			ticks[id]++
 		}
