@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/ipc"
 
 	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/sensors"
 )
 
 func TestExportArrow(t *testing.T) {
@@ -41,7 +42,7 @@ func TestExportArrow(t *testing.T) {
 			if want := reading(tick, sensor); values.IsNull(i) != math.IsNaN(want) || values.IsValid(i) && values.Value(i) != want {
 				t.Fatalf("%s: tick %d: %v, want %v", id, tick, values.ValueStr(i), want)
 			}
-			if units.Value(i) != "J" || kinds.Value(i) != "gauge" {
+			if units.Value(i) != "J" || kinds.Value(i) != sensors.Kind(sensor%2).String() {
 				t.Fatalf("%s: unit %q, kind %q", id, units.Value(i), kinds.Value(i))
 			}
 			ticks[id]++
