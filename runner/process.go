@@ -228,7 +228,7 @@ type fold struct {
 	step    time.Duration
 	charted func(sensors.Sensor) bool
 	series  []*series.Series
-	index  map[[2]string]*series.Series // by source and sensor
+	index   map[[2]string]*series.Series // by source and sensor
 }
 
 // observe adds readings to the series of their sensor. It is a callback for the store.

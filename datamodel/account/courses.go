@@ -56,7 +56,7 @@ func drawings() []drawing {
 }
 
 // of reports whether a sensor gives this course of one device.
-func (l drawing) of(s sensors.Sensor) bool { return s.Use == l.use && !(l.whole && s.CPUs != "") }
+func (l drawing) of(s sensors.Sensor) bool { return s.Use == l.use && (!l.whole || s.CPUs == "") }
 
 // Charted returns a function that reports whether charts show what a sensor reads, or need it for the shares of a power. Its
 // series then needs a fine course (Series.Chart).
@@ -72,7 +72,7 @@ func Charted() func(sensors.Sensor) bool {
 	}
 	return func(s sensors.Sensor) bool {
 		whole, shown := uses[s.Use]
-		return shown && !(whole && s.CPUs != "") || isEnergy(s)
+		return shown && (!whole || s.CPUs == "") || isEnergy(s)
 	}
 }
 
@@ -163,9 +163,8 @@ func (d division) pieces(on datamodel.Chart, k int) []piece {
 	}
 	var out []piece
 	for from < to {
-		i := from / on.Step
-		end := min(to, (i+1)*on.Step)
-		out = append(out, piece{int(i), from, end})
+		end := min(to, from-from%on.Step+on.Step)
+		out = append(out, piece{int(from / on.Step), from, end})
 		from = end
 	}
 	return out

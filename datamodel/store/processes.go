@@ -54,24 +54,39 @@ func processFields() []field[processRow] {
 func processFields1() []field[processRow] {
 	return []field[processRow]{
 		whole("id", func(r *processRow) *int64 { return &r.ID }).says("", "number of the row, from 0"),
-		whole("parent_id", func(r *processRow) *int64 { return &r.ParentID }).says("its parent has no row", "id of the parent's row"),
-		word("kind", func(r *processRow) *datamodel.ProcessKind { return &r.Kind }).says("", "process, or what several processes were added to"),
+		whole("parent_id", func(r *processRow) *int64 { return &r.ParentID }).says(
+			"its parent has no row", "id of the parent's row"),
+		word("kind", func(r *processRow) *datamodel.ProcessKind { return &r.Kind }).says(
+			"", "process, or what several processes were added to"),
 		whole("pid", func(r *processRow) *int64 { return &r.PID }).says("several processes", "process id"),
-		whole("parent", func(r *processRow) *int64 { return &r.Parent }).says("several processes", "process id of the parent when first seen"),
-		word("name", func(r *processRow) *string { return &r.Name }).says("not seen", "name of the file that it executes"),
-		word("command_line", func(r *processRow) *string { return &r.CommandLine }).says("not asked for", "its arguments as one line, with --arguments"),
-		moment("start", func(r *processRow) *time.Time { return &r.Start }).says("unknown", "when it was forked, in steps of 10 ms, but not before the run"),
+		whole("parent", func(r *processRow) *int64 { return &r.Parent }).says(
+			"several processes", "process id of the parent when first seen"),
+		word("name", func(r *processRow) *string { return &r.Name }).says(
+			"not seen", "name of the file that it executes"),
+		word("command_line", func(r *processRow) *string { return &r.CommandLine }).says(
+			"not asked for", "its arguments as one line, with --arguments"),
+		moment("start", func(r *processRow) *time.Time { return &r.Start }).says(
+			"unknown", "when it was forked, in steps of 10 ms, but not before the run"),
 		moment("end", func(r *processRow) *time.Time { return &r.End }).says(
 			"it lived on", "when it was first missed: it ended between last_seen and end; for the command, when it was reaped"),
-		figure("first_seen", func(r *processRow) *float64 { return &r.FirstSeen }).in(units.Second).says("not seen", "first look that saw it, on the clock of elapsed"),
-		figure("last_seen", func(r *processRow) *float64 { return &r.LastSeen }).in(units.Second).says("not seen", "last look that saw it alive"),
-		count("processes", func(r *processRow) *float64 { return &r.Count }).says("unknown", "number of processes in the row"),
-		figure("cpu_time", func(r *processRow) *float64 { return &r.CPUTime }).in(units.Second).says("unknown", "CPU time without its children"),
-		word("provenance", func(r *processRow) *sensors.Provenance { return &r.Provenance }).says("unknown", "provenance of cpu_time"),
-		figure("peak_memory", func(r *processRow) *float64 { return &r.PeakMemory }).in(units.Byte).says("unknown", "largest resident memory seen"),
-		figure("read", func(r *processRow) *float64 { return &r.Read }).in(units.Byte).says("unknown", "bytes read from storage, with those of children that no look saw"),
-		figure("written", func(r *processRow) *float64 { return &r.Written }).in(units.Byte).says("unknown", "bytes written to storage, like read"),
-		figure("energy", func(r *processRow) *float64 { return &r.Energy }).in(units.Joule).says("unknown", "share of the command's energy, by its share of the CPU time"),
+		figure("first_seen", func(r *processRow) *float64 { return &r.FirstSeen }).in(units.Second).says(
+			"not seen", "first look that saw it, on the clock of elapsed"),
+		figure("last_seen", func(r *processRow) *float64 { return &r.LastSeen }).in(units.Second).says(
+			"not seen", "last look that saw it alive"),
+		count("processes", func(r *processRow) *float64 { return &r.Count }).says(
+			"unknown", "number of processes in the row"),
+		figure("cpu_time", func(r *processRow) *float64 { return &r.CPUTime }).in(units.Second).says(
+			"unknown", "CPU time without its children"),
+		word("provenance", func(r *processRow) *sensors.Provenance { return &r.Provenance }).says(
+			"unknown", "provenance of cpu_time"),
+		figure("peak_memory", func(r *processRow) *float64 { return &r.PeakMemory }).in(units.Byte).says(
+			"unknown", "largest resident memory seen"),
+		figure("read", func(r *processRow) *float64 { return &r.Read }).in(units.Byte).says(
+			"unknown", "bytes read from storage, with those of children that no look saw"),
+		figure("written", func(r *processRow) *float64 { return &r.Written }).in(units.Byte).says(
+			"unknown", "bytes written to storage, like read"),
+		figure("energy", func(r *processRow) *float64 { return &r.Energy }).in(units.Joule).says(
+			"unknown", "share of the command's energy, by its share of the CPU time"),
 	}
 }
 

@@ -50,9 +50,18 @@ func samplesAbout() []columnAbout {
 		{"sensor", word.says("id of the sensor: family/device/quantity")},
 		{"unit", word.says("unit of value, as a UCUM code")},
 		{"kind", word.says("counter: only differences mean something; gauge: a momentary value")},
-		{"time", about{kind: typeInt64, moment: true, notNull: true, meaning: "wall-clock time of the reading, in UTC"}},
-		{"elapsed", about{kind: typeDouble, notNull: true, unit: units.Second, meaning: "time of the reading on the run's clock, from 0"}},
-		{"value", about{kind: typeDouble, null: "no reading", meaning: "the reading, in unit; a counter as the hardware or the kernel counts it"}},
+		{"time", about{
+			kind: typeInt64, moment: true, notNull: true,
+			meaning: "wall-clock time of the reading, in UTC",
+		}},
+		{"elapsed", about{
+			kind: typeDouble, notNull: true, unit: units.Second,
+			meaning: "time of the reading on the run's clock, from 0",
+		}},
+		{"value", about{
+			kind: typeDouble, null: "no reading",
+			meaning: "the reading, in unit; a counter as the hardware or the kernel counts it",
+		}},
 	}
 }
 
@@ -242,9 +251,14 @@ func (s *samplesWriter) flush(last bool) error {
 		unit[i], kind[i] = s.unit[sensor], s.kind[sensor]
 	}
 	err := s.group([]*cells{
-		{ints: make([]int64, n)}, {index: s.host, list: s.hosts}, {index: s.sensor, list: s.sensors},
-		{index: unit, list: s.units.list}, {index: kind, list: []string{sensors.Gauge.String(), sensors.Counter.String()}},
-		{ints: s.time}, {floats: s.elapsed}, {floats: s.value, levels: s.level},
+		{ints: make([]int64, n)},
+		{index: s.host, list: s.hosts},
+		{index: s.sensor, list: s.sensors},
+		{index: unit, list: s.units.list},
+		{index: kind, list: []string{sensors.Gauge.String(), sensors.Counter.String()}},
+		{ints: s.time},
+		{floats: s.elapsed},
+		{floats: s.value, levels: s.level},
 	}, n, last)
 	s.host, s.sensor, s.time, s.elapsed = s.host[:0], s.sensor[:0], s.time[:0], s.elapsed[:0]
 	s.value, s.level = s.value[:0], s.level[:0]

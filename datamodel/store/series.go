@@ -41,8 +41,14 @@ func seriesAbout() []columnAbout {
 		{"subject", word.says("whose course: command, other, idle or machine")},
 		{"device", word.says(`device; "" if the course is of the subject as a whole`)},
 		{"unit", word.says("unit of value, min and max, as a UCUM code")},
-		{"elapsed", about{kind: typeDouble, notNull: true, unit: units.Second, meaning: "begin of the part on the clock of elapsed in samples.parquet"}},
-		{"covered", about{kind: typeDouble, notNull: true, unit: units.Second, meaning: "time in the part that has readings"}},
+		{"elapsed", about{
+			kind: typeDouble, notNull: true, unit: units.Second,
+			meaning: "begin of the part on the clock of elapsed in samples.parquet",
+		}},
+		{"covered", about{
+			kind: typeDouble, notNull: true, unit: units.Second,
+			meaning: "time in the part that has readings",
+		}},
 		{"value", number.says("mean over that time; value × covered adds up to the whole amount")},
 		{"min", about{kind: typeDouble, null: same, meaning: "least reading or rate in the part"}},
 		{"max", about{kind: typeDouble, null: same, meaning: "greatest reading or rate in the part"}},

@@ -22,13 +22,19 @@ type summaryRow struct {
 func summaryFields() []field[summaryRow] {
 	out := []field[summaryRow]{
 		whole("round", func(r *summaryRow) *int64 { return &r.round }).required().says("", "round, from 0"),
-		moment("start", func(r *summaryRow) *time.Time { return &r.start }).says("unknown", "just before the command's execve"),
-		word("command", func(r *summaryRow) *string { return &r.command }).says("unknown", "command as one line, with secrets masked"),
-		word("outcome", func(r *summaryRow) *string { return &r.outcome }).says("", "how the run ended, as in the manifest"),
-		whole("exit_code", func(r *summaryRow) *int64 { return &r.exitCode }).says("a signal ended it, or it never started", "exit code of the command"),
-		word("signal", func(r *summaryRow) *string { return &r.signal }).says("no signal ended it", "name of the signal that ended the command"),
+		moment("start", func(r *summaryRow) *time.Time { return &r.start }).says(
+			"unknown", "just before the command's execve"),
+		word("command", func(r *summaryRow) *string { return &r.command }).says(
+			"unknown", "command as one line, with secrets masked"),
+		word("outcome", func(r *summaryRow) *string { return &r.outcome }).says(
+			"", "how the run ended, as in the manifest"),
+		whole("exit_code", func(r *summaryRow) *int64 { return &r.exitCode }).says(
+			"a signal ended it, or it never started", "exit code of the command"),
+		word("signal", func(r *summaryRow) *string { return &r.signal }).says(
+			"no signal ended it", "name of the signal that ended the command"),
 		word("host", func(r *summaryRow) *string { return &r.host }).says("unknown", "host"),
-		word("commit", func(r *summaryRow) *string { return &r.commit }).says("no git repository", "commit of the working folder"),
+		word("commit", func(r *summaryRow) *string { return &r.commit }).says(
+			"no git repository", "commit of the working folder"),
 	}
 	for i, d := range datamodel.Summary() {
 		f := figure(d.Name, func(r *summaryRow) *float64 { return &r.values[i] }).in(d.Unit)

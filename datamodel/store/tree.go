@@ -53,21 +53,33 @@ type nodeRow struct {
 // nodeFields lists the columns of nodes.parquet.
 func nodeFields() []field[nodeRow] {
 	return []field[nodeRow]{
-		whole("id", func(r *nodeRow) *int64 { return &r.id }).required().says("", "number of the node, from 0 in the order of the rows"),
+		whole("id", func(r *nodeRow) *int64 { return &r.id }).required().says(
+			"", "number of the node, from 0 in the order of the rows"),
 		whole("parent", func(r *nodeRow) *int64 { return &r.parent }).says("the root", "id of the node above"),
-		word("level", func(r *nodeRow) *string { return &r.level }).says("", "app, multi_run, run, host, device or sensor"),
-		word("name", func(r *nodeRow) *string { return &r.name }).says("of a sensor, what follows the last slash of its id", "name of the node"),
-		word("family", func(r *nodeRow) *string { return &r.family }).says("above the devices", "family of the sensors"),
-		word("device", func(r *nodeRow) *string { return &r.device }).says("the family as a whole", "device that the sensor measures"),
-		word("sensor", func(r *nodeRow) *string { return &r.sensor }).says("no sensor", "id of the sensor, as in samples.parquet"),
+		word("level", func(r *nodeRow) *string { return &r.level }).says(
+			"", "app, multi_run, run, host, device or sensor"),
+		word("name", func(r *nodeRow) *string { return &r.name }).says(
+			"of a sensor, what follows the last slash of its id", "name of the node"),
+		word("family", func(r *nodeRow) *string { return &r.family }).says(
+			"above the devices", "family of the sensors"),
+		word("device", func(r *nodeRow) *string { return &r.device }).says(
+			"the family as a whole", "device that the sensor measures"),
+		word("sensor", func(r *nodeRow) *string { return &r.sensor }).says(
+			"no sensor", "id of the sensor, as in samples.parquet"),
 		word("unit", func(r *nodeRow) *string { return &r.unit }).says("no sensor", "unit of the readings"),
 		word("kind", func(r *nodeRow) *string { return &r.kind }).says("no sensor", "counter or gauge"),
-		figure("wrap", func(r *nodeRow) *float64 { return &r.wrap }).says("the counter never wraps", "value at which the counter begins at 0 again, in unit"),
-		figure("resolution", func(r *nodeRow) *float64 { return &r.resolution }).says("unknown", "smallest step of the readings, in unit"),
-		figure("update_period", func(r *nodeRow) *float64 { return &r.update }).in(units.Second).says("unknown", "longest time between two new values"),
-		word("provenance", func(r *nodeRow) *string { return &r.provenance }).says("counter or sampled, as kind says", "provenance of what is computed from the readings"),
-		word("source", func(r *nodeRow) *string { return &r.source }).says("no sensor", "file, call or model that gives the readings"),
-		word("read_by", func(r *nodeRow) *string { return &r.readBy }).says("the family's name", "name of the manifest's source that read the sensor"),
+		figure("wrap", func(r *nodeRow) *float64 { return &r.wrap }).says(
+			"the counter never wraps", "value at which the counter begins at 0 again, in unit"),
+		figure("resolution", func(r *nodeRow) *float64 { return &r.resolution }).says(
+			"unknown", "smallest step of the readings, in unit"),
+		figure("update_period", func(r *nodeRow) *float64 { return &r.update }).in(units.Second).says(
+			"unknown", "longest time between two new values"),
+		word("provenance", func(r *nodeRow) *string { return &r.provenance }).says(
+			"counter or sampled, as kind says", "provenance of what is computed from the readings"),
+		word("source", func(r *nodeRow) *string { return &r.source }).says(
+			"no sensor", "file, call or model that gives the readings"),
+		word("read_by", func(r *nodeRow) *string { return &r.readBy }).says(
+			"the family's name", "name of the manifest's source that read the sensor"),
 		word("metrics", func(r *nodeRow) *string { return &r.metrics }).says(
 			"exactly the rows with its node_id", "rows of metrics.parquet that hold the node's metrics, from 0: \"0-24 31\""),
 		word("metadata", func(r *nodeRow) *string { return &r.metadata }).says("none", "more about the node, as JSON"),
@@ -113,23 +125,38 @@ func metricFields1() []field[metricRow] {
 func figureFields() []field[metricRow] {
 	return []field[metricRow]{
 		word("metric", func(r *metricRow) *string { return &r.Name }).says("", "name of the metric"),
-		figure("value", func(r *metricRow) *float64 { return &r.Value }).says("missing; reason says why", "the figure, in unit"),
+		figure("value", func(r *metricRow) *float64 { return &r.Value }).says(
+			"missing; reason says why", "the figure, in unit"),
 		word("unit", func(r *metricRow) *units.Unit { return &r.Unit }).says("", "unit, as a UCUM code"),
-		word("aggregation", func(r *metricRow) *string { return &r.Aggregation }).says("missing", "how the value was made: delta, mean, sum, max, last, integral, share"),
-		word("provenance", func(r *metricRow) *sensors.Provenance { return &r.Provenance }).says("", "counter, sampled, integrated, attributed, estimated or missing"),
-		word("source", func(r *metricRow) *string { return &r.Source }).says("missing", "file, call or model that gave the value"),
-		word("reason", func(r *metricRow) *string { return &r.Reason }).says("there is a value", "why the value is missing"),
-		word("absence", func(r *metricRow) *string { return &r.Absence }).added().says("no absence is the reason", "id in the manifest's list of what is missing"),
-		whole("count", func(r *metricRow) *int64 { return &r.Count }).required().says("", "number of readings behind the value"),
-		whole("gaps", func(r *metricRow) *int64 { return &r.Gaps }).required().says("", "number of readings that were missing or refused"),
-		figure("min", func(r *metricRow) *float64 { return &r.Min }).says("no readings", "least reading; of a counter, least rate per second"),
+		word("aggregation", func(r *metricRow) *string { return &r.Aggregation }).says(
+			"missing", "how the value was made: delta, mean, sum, max, last, integral, share"),
+		word("provenance", func(r *metricRow) *sensors.Provenance { return &r.Provenance }).says(
+			"", "counter, sampled, integrated, attributed, estimated or missing"),
+		word("source", func(r *metricRow) *string { return &r.Source }).says(
+			"missing", "file, call or model that gave the value"),
+		word("reason", func(r *metricRow) *string { return &r.Reason }).says(
+			"there is a value", "why the value is missing"),
+		word("absence", func(r *metricRow) *string { return &r.Absence }).added().says(
+			"no absence is the reason", "id in the manifest's list of what is missing"),
+		whole("count", func(r *metricRow) *int64 { return &r.Count }).required().says(
+			"", "number of readings behind the value"),
+		whole("gaps", func(r *metricRow) *int64 { return &r.Gaps }).required().says(
+			"", "number of readings that were missing or refused"),
+		figure("min", func(r *metricRow) *float64 { return &r.Min }).says(
+			"no readings", "least reading; of a counter, least rate per second"),
 		figure("max", func(r *metricRow) *float64 { return &r.Max }).says("no readings", "greatest reading or rate"),
-		figure("mean", func(r *metricRow) *float64 { return &r.Mean }).says("no readings", "mean of the readings or rates over time"),
-		figure("std", func(r *metricRow) *float64 { return &r.Std }).says("no readings", "standard deviation of the readings or rates over time"),
-		figure("uncertainty", func(r *metricRow) *float64 { return &r.Uncertainty }).added().says("unknown", "bound of the error of value in both directions, in unit"),
-		word("bound", func(r *metricRow) *datamodel.Bound { return &r.Bound }).added().says("value is the quantity itself", "lower or upper, if value is only a bound"),
-		figure("at_most", func(r *metricRow) *float64 { return &r.AtMost }).added().says("unknown", "upper bound of a lower bound or of a missing value, in unit"),
-		word("parts", func(r *metricRow) *string { return &r.parts }).added().says("no sum of energies", "parts of the machine that an energy covers, as JSON"),
+		figure("mean", func(r *metricRow) *float64 { return &r.Mean }).says(
+			"no readings", "mean of the readings or rates over time"),
+		figure("std", func(r *metricRow) *float64 { return &r.Std }).says(
+			"no readings", "standard deviation of the readings or rates over time"),
+		figure("uncertainty", func(r *metricRow) *float64 { return &r.Uncertainty }).added().says(
+			"unknown", "bound of the error of value in both directions, in unit"),
+		word("bound", func(r *metricRow) *datamodel.Bound { return &r.Bound }).added().says(
+			"value is the quantity itself", "lower or upper, if value is only a bound"),
+		figure("at_most", func(r *metricRow) *float64 { return &r.AtMost }).added().says(
+			"unknown", "upper bound of a lower bound or of a missing value, in unit"),
+		word("parts", func(r *metricRow) *string { return &r.parts }).added().says(
+			"no sum of energies", "parts of the machine that an energy covers, as JSON"),
 	}
 }
 
