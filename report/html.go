@@ -503,8 +503,8 @@ func readings(m datamodel.Metric) string {
 
 // same reports whether two metrics are one figure.
 func same(a, b datamodel.Metric) bool {
-	return a.Name == b.Name && a.Unit == b.Unit && a.Provenance == b.Provenance && a.Reason == b.Reason && a.Source == b.Source &&
-		(a.Value == b.Value || math.IsNaN(a.Value) && math.IsNaN(b.Value))
+	return a.Name == b.Name && a.Unit == b.Unit && a.Provenance == b.Provenance && a.Absence == b.Absence &&
+		a.Count == b.Count && a.Gaps == b.Gaps && (a.Value == b.Value || math.IsNaN(a.Value) && math.IsNaN(b.Value))
 }
 
 // how writes how often each source was read, what that cost, and what the marks mean.
