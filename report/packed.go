@@ -54,11 +54,13 @@ func pack(curves []curve, length float64) (about []packedLine, text string, drop
 	if length > 3600 {
 		most = daySize
 	}
-	for dropped = leastDropped; ; dropped++ {
+	for dropped = leastDropped; ; {
 		text, err = deflated(lines, dropped)
 		if err != nil || len(text) <= most || dropped == mostDropped {
 			return about, text, dropped, err
 		}
+		// A bit of each value less is a sixth of a byte of base64.
+		dropped = min(mostDropped, dropped+1+6*(len(text)-most)/max(1, parts))
 	}
 }
 
