@@ -2,7 +2,6 @@ package account
 
 import (
 	"math"
-	"slices"
 
 	"github.com/ergon-energy/ergon/datamodel"
 )
@@ -26,7 +25,7 @@ func (h *host) sparks(chart datamodel.Chart, cpus cpuShares, gpus gpuShares) map
 	}
 	put(datamodel.SparkPower, chart.Course(datamodel.Power, datamodel.MachineCourse), sparkPoints, 1)
 	put(datamodel.SparkCPU, chart.Course(datamodel.CourseCPU, datamodel.MachineCourse), sparkPoints, 1/float64(max(h.Machine.CPUs, 1)))
-	command := func(name string, shape func([]float64) []float64, metrics ...string) {
+	command := func(name string, metrics ...string) {
 		var courses []datamodel.Course
 		most := int64(commandPoints)
 		for _, metric := range metrics {
@@ -42,38 +41,18 @@ func (h *host) sparks(chart datamodel.Chart, cpus cpuShares, gpus gpuShares) map
 			}
 			courses = append(courses, of...)
 		}
-		if points := points(shape(chart.Means(courses, int(most))), 1); points != nil {
-			out[name] = points
-		}
+		put(name, courses, int(most), 1)
 	}
-	asItIs := func(values []float64) []float64 { return values }
-	command(datamodel.SparkTargetCPU, asItIs, datamodel.CourseCPU)
-	command(datamodel.SparkTargetMemory, bridged, datamodel.Memory)
-	command(datamodel.SparkTargetDisk, asItIs, datamodel.DiskRead, datamodel.DiskWrite)
+	command(datamodel.SparkTargetCPU, datamodel.CourseCPU)
+	command(datamodel.SparkTargetMemory, datamodel.Memory)
+	command(datamodel.SparkTargetDisk, datamodel.DiskRead, datamodel.DiskWrite)
 	// The command's share of the power is known for whole intervals of the division.
 	known := (len(h.energy.cpu) == 0 || cpus.division.isCourse()) && (len(h.energy.gpus) == 0 || gpus.target.Reason == "")
 	for _, g := range gpus.each {
 		known = known && g.division.isCourse()
 	}
 	if known {
-		command(datamodel.SparkTargetPower, asItIs, datamodel.Power)
-	}
-	return out
-}
-
-// bridged returns the values of a gauge with straight lines between the readings, as for its mean. Looks at processes are
-// spaced out, so most parts of a run may have none.
-func bridged(values []float64) []float64 {
-	out := slices.Clone(values)
-	last := -1 // the last value that is known
-	for i, v := range values {
-		if math.IsNaN(v) {
-			continue
-		}
-		for j := last + 1; last >= 0 && j < i; j++ {
-			out[j] = values[last] + (v-values[last])*float64(j-last)/float64(i-last)
-		}
-		last = i
+		command(datamodel.SparkTargetPower, datamodel.Power)
 	}
 	return out
 }

@@ -1,8 +1,6 @@
 package account
 
 import (
-	"fmt"
-	"math"
 	"testing"
 	"time"
 
@@ -54,21 +52,6 @@ func TestSparksNeedReadings(t *testing.T) {
 		in := input{Ledger: datamodel.Ledger{WallTime: new(float64(n) / 10)}, Series: []*series.Series{seriesOf(cpu, at, values)}}
 		if got := Account(OneHost(in.Run, in.Ledger, in.Series, nil)).Spark[datamodel.SparkTargetCPU]; len(got) != want {
 			t.Errorf("%d readings: %d parts, want %d", n, len(got), want)
-		}
-	}
-}
-
-// TestBridged tests that a gauge has straight lines between its readings, and nothing before the first and after the last.
-func TestBridged(t *testing.T) {
-	nan := math.NaN()
-	for _, c := range []struct{ values, want []float64 }{
-		{[]float64{1, nan, nan, 4}, []float64{1, 2, 3, 4}},
-		{[]float64{nan, 2, nan, 2, nan}, []float64{nan, 2, 2, 2, nan}},
-		{[]float64{nan, nan}, []float64{nan, nan}},
-		{nil, nil},
-	} {
-		if got := bridged(c.values); fmt.Sprint(got) != fmt.Sprint(c.want) {
-			t.Errorf("%v becomes %v, want %v", c.values, got, c.want)
 		}
 	}
 }

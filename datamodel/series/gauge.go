@@ -54,7 +54,8 @@ func (s *Series) addGauge(at []time.Duration, values []float64) {
 			s.mean += off * (w / s.rated)
 			// The second term is the variance along the line between the two readings.
 			s.m2 += w * (off*(mid-s.mean) + step*step/12)
-			if s.missed == 0 || s.sensor.Spans {
+			// Looks at processes are spaced out on purpose, so a line leads from one to the next.
+			if s.missed == 0 || s.sensor.Spans || s.sensor.Sparse && s.sensor.OfTarget {
 				s.strip.add(t-dt, t, mid, min(before, v), max(before, v))
 			}
 		}

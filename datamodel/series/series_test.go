@@ -539,6 +539,13 @@ func TestPart(t *testing.T) {
 	// A sensor that spans the time before a reading has no gap at the start, and none while the kernel counted nothing.
 	busy := sensors.Sensor{Family: "cpu", Unit: units.Ratio, Kind: sensors.Gauge, Spans: true}
 	check(seriesOf(busy, every(sec, 5), []float64{nan, 0.25, nan, 0.5, 1}), []float64{0.25, 0.5, 0.5, 1}, 0.01)
+	// Looks at processes are spaced out on purpose: a line leads from one look to the next.
+	looks := sensors.Sensor{Family: "target", Unit: units.Byte, Kind: sensors.Gauge, OfTarget: true, Sparse: true}
+	spaced := seriesOf(looks, every(sec, 5), []float64{4, nan, nan, nan, 12})
+	check(spaced, []float64{8}, 1e-9)
+	if p := parts(spaced, 4)[1]; p.Covered < 0.99 {
+		t.Errorf("between two looks: %+v", p)
+	}
 	// A counter gives its rate, and its mean over the time without readings.
 	check(seriesOf(joules(0, 0), []time.Duration{0, sec, 4 * sec}, []float64{0, 10, 100}), []float64{10, 30, 30, 30}, 0.2)
 	for _, s := range []*Series{seriesOf(watts(), every(sec, 1), []float64{10}), New(watts())} {
