@@ -261,6 +261,7 @@ func look(i int) string { return "c" + strconv.Itoa(i%looks) }
 // overlaid lays the charts of several runs over each other: one chart for each quantity, with a line for each run.
 func overlaid(all []courses, names []string) []figure {
 	var out []figure
+	var quantities []string // of out
 	for i, c := range all {
 		for _, f := range c.figures() {
 			if f.id == "domains" || f.id == "pressure" {
@@ -273,12 +274,14 @@ func overlaid(all []courses, names []string) []figure {
 				case line.sum != "":
 					line = line.summed(line.sum+" "+names[i], line.sumUnit, line.mark)
 				}
-				title := f.title + ": " + line.name
-				at := slices.IndexFunc(out, func(o figure) bool { return o.title == title })
+				quantity := f.id + ": " + line.name
+				at := slices.Index(quantities, quantity)
 				if at < 0 {
 					at = len(out)
-					out = append(out, figure{id: f.id + "-" + strconv.Itoa(at), title: title, unit: f.unit, limit: f.limit})
+					quantities = append(quantities, quantity)
+					out = append(out, figure{id: f.id + "-" + strconv.Itoa(at), title: f.title + ": " + line.name, unit: f.unit, limit: f.limit})
 				}
+				out[at].limit = max(out[at].limit, f.limit)
 				line = line.named(names[i], look(i))
 				line.fill = false
 				out[at].curves = append(out[at].curves, line)

@@ -596,7 +596,7 @@ func (p *sheet) differences(runs []Shown, names []string) {
 			sign, _ := mark(s[d.Name].Provenance)
 			p.tag("<td class=\"n\" data-l=\"%s\">%s</td>", names[i], strings.Join(nonEmpty(valueOf(s[d.Name]), sign), " "))
 			if i > 0 {
-				p.tag("<td class=\"n dim\">%s</td>", difference(s[d.Name].Value, all[0][d.Name].Value))
+				p.tag("<td class=\"n dim\">%s</td>", difference(s[d.Name], all[0][d.Name]))
 			}
 		}
 		p.WriteString("</tr>\n")
@@ -620,23 +620,24 @@ func compared(runs []Shown) []datamodel.Definition {
 	return out
 }
 
-// difference returns how much v differs from the value before: "+3.2 %". It is empty if that is unknown.
-func difference(v, before float64) string {
-	part := (v - before) / before
-	if math.IsNaN(part) || math.IsInf(part, 0) {
+// difference returns how much a figure differs from the one before: "+3.2 %", or "× 2.50" from twice on. It is empty if that is
+// unknown, because a figure is missing, is a bound, or is not above its uncertainty.
+func difference(m, before datamodel.Metric) string {
+	part := (m.Value - before.Value) / before.Value
+	if math.IsNaN(part) || math.IsInf(part, 0) || m.Bound != "" || before.Bound != "" || vague(m) || vague(before) {
 		return ""
 	}
-	s := strconv.FormatFloat(100*part, 'f', 1, 64)
-	if math.Abs(part) >= 1 {
-		s = strconv.FormatFloat(100*part, 'f', 0, 64)
+	if part >= 1 {
+		return "× " + decimal(1+part, 2)
 	}
-	switch {
-	case strings.Trim(s, "-0.") == "":
+	switch s := strconv.FormatFloat(100*math.Abs(part), 'f', 1, 64); {
+	case s == "0.0":
 		return "±0 %"
 	case part > 0:
-		s = "+" + s
+		return "+" + s + " %"
+	default:
+		return "−" + s + " %"
 	}
-	return strings.Replace(s, "-", "−", 1) + " %"
 }
 
 // machines lists what differs between the machines and settings of the runs.

@@ -295,6 +295,40 @@ func TestPageLooks(t *testing.T) {
 	}
 }
 
+// TestPageOfRuns compares runs of which one has a figure that is a bound, and one has a domain more.
+func TestPageOfRuns(t *testing.T) {
+	first, second := charted(build(), 100*time.Millisecond), charted(build(), 200*time.Millisecond)
+	second.Run.ID = "20260314T101010-abcdef"
+	for i, m := range second.Summary {
+		switch m.Name {
+		case datamodel.CPUTime:
+			second.Summary[i].Value *= 1.1
+		case datamodel.DiskRead:
+			second.Summary[i].Value *= 30
+		case datamodel.PeakMemory:
+			second.Summary[i].Value, second.Summary[i].Bound = 2*m.Value, datamodel.LowerBound
+		}
+	}
+	second.Charts[0].Courses = slices.DeleteFunc(second.Charts[0].Courses, func(c datamodel.Course) bool { return c.Device == "package-1" })
+	b := chromium.Start(t)
+	p := b.Open(write(t, "two.html", report.Shown{Result: first}, report.Shown{Result: second}), chromium.Look{Width: 1280, Height: 900})
+	live(p)
+	var differences map[string]string
+	p.Eval(`Object.fromEntries([...document.querySelectorAll("main > section tbody tr")].map(r => [r.cells[0].textContent, r.cells[3]?.textContent]))`, &differences)
+	for name, want := range map[string]string{"cpu time": "+10.0 %", "disk read": "× 30.0", "peak memory": "", "wall time": "±0 %"} {
+		if differences[name] != want {
+			t.Errorf("the difference of %s is %q, want %q", name, differences[name], want)
+		}
+	}
+	var lines map[string]int
+	p.Eval(`Object.fromEntries([...document.querySelectorAll(".chart")].map(c => [c.querySelector("h3").textContent, c.querySelectorAll("path.line:not(.gap)").length]))`, &lines)
+	want := map[string]int{"Power: command ≈": 2, "CPU: command": 2, "Memory: command": 2, "Disk: written": 2, "Disk: read": 2}
+	if !maps.Equal(lines, want) {
+		t.Errorf("the charts have %v lines, want %v", lines, want)
+	}
+	checkSilent(t, p)
+}
+
 // TestPageBare opens the page without scripts: it has pictures, values and all tables, and nothing that does not work.
 func TestPageBare(t *testing.T) {
 	b := chromium.Start(t)
