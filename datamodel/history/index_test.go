@@ -279,12 +279,12 @@ func filled(v reflect.Value, depth int) {
 		v.Set(reflect.New(v.Type().Elem()))
 		filled(v.Elem(), depth-1)
 	case reflect.Struct:
-		if at, ok := v.Addr().Interface().(*time.Time); ok {
+		if at, ok := reflect.TypeAssert[*time.Time](v.Addr()); ok {
 			*at = time.Unix(1_700_000_000, 123456789).UTC()
 			return
 		}
-		for i := range v.NumField() {
-			filled(v.Field(i), depth-1)
+		for _, field := range v.Fields() {
+			filled(field, depth-1)
 		}
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))

@@ -5,6 +5,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"io"
 	"io/fs"
 	"os"
@@ -91,7 +92,7 @@ func TestArchive(t *testing.T) {
 	modes := map[string]fs.FileMode{}
 	for r := tar.NewReader(unpacked); ; {
 		h, err := r.Next()
-		if err == io.EOF { //nolint:errorlint // as the documentation says
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 )
 
 // needs skips the test if it is not for the files of `make dist`, or if this machine lacks root or one of the programs.
-func needs(t *testing.T, part testenv.Part, programs ...string) {
+func needs(t *testing.T, programs ...string) {
 	t.Helper()
 	made(t)
 	if os.Geteuid() != 0 {
@@ -21,7 +21,7 @@ func needs(t *testing.T, part testenv.Part, programs ...string) {
 	}
 	for _, program := range programs {
 		if _, err := exec.LookPath(program); err != nil {
-			testenv.Lacks(t, part, err)
+			testenv.Lacks(t, testenv.Packagers, err)
 		}
 	}
 }
@@ -38,21 +38,21 @@ func inOverlay(t *testing.T, script, pattern string, environ ...string) {
 
 // TestDeb installs the packages for Debian, uses them, and removes them.
 func TestDeb(t *testing.T) {
-	needs(t, testenv.Packagers, "dpkg", "bash", "zsh", "fish")
+	needs(t, "dpkg", "bash", "zsh", "fish")
 	inOverlay(t, "deb.sh", "ergon_*_amd64.deb")
 	inOverlay(t, "powercap.sh", "ergon-powercap_*_all.deb", "INSTALL=dpkg -i", "REMOVE=dpkg -r")
 }
 
 // TestRPM installs the packages for systems with RPM, uses them, and removes them.
 func TestRPM(t *testing.T) {
-	needs(t, testenv.Packagers, "rpm", "bash", "fish")
+	needs(t, "rpm", "bash", "fish")
 	inOverlay(t, "rpm.sh", "ergon-[0-9]*.x86_64.rpm")
 	inOverlay(t, "powercap.sh", "ergon-powercap-*.noarch.rpm", "INSTALL=rpm -i --nodeps", "REMOVE=rpm -e")
 }
 
 // TestLintian lets Debian's own checker look at the packages.
 func TestLintian(t *testing.T) {
-	needs(t, testenv.Packagers, "lintian")
+	needs(t, "lintian")
 	debs, err := filepath.Glob(filepath.Join(made(t), "*.deb"))
 	if err != nil || len(debs) == 0 {
 		t.Fatalf("%v, %v", debs, err)
@@ -65,7 +65,7 @@ func TestLintian(t *testing.T) {
 
 // TestAlone runs the program without cgo in a root folder that has no C library, as on a system with musl.
 func TestAlone(t *testing.T) {
-	needs(t, testenv.Packagers, "busybox", "unshare")
+	needs(t, "busybox", "unshare")
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +101,7 @@ func TestAlone(t *testing.T) {
 // TestContainer builds the image with the static program, and runs it as root and as somebody else. Everything that podman makes
 // is in a folder that goes away.
 func TestContainer(t *testing.T) {
-	needs(t, testenv.Packagers, "podman")
+	needs(t, "podman")
 	dir := t.TempDir()
 	podman := func(words ...string) (string, error) {
 		all := []string{"--root", filepath.Join(dir, "root"), "--runroot", filepath.Join(dir, "run"), "--storage-driver", "vfs"}

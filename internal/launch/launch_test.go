@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"syscall"
 	"testing"
 )
@@ -102,9 +101,6 @@ func hold(t *testing.T, argv ...string) Target {
 
 // TestPlaces checks that a command gets its own folder and its own files.
 func TestPlaces(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("needs a shell")
-	}
 	dir := t.TempDir()
 	in, out, errs := filepath.Join(dir, "in"), filepath.Join(dir, "out"), filepath.Join(dir, "errors")
 	if err := os.WriteFile(in, []byte("given\n"), 0o600); err != nil {
