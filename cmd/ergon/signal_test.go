@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -422,10 +423,13 @@ func TestKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	last, n := 0.0, 0
-	for line := range strings.Lines(string(csv)) {
-		if words := strings.Split(line, ","); len(words) == 5 && words[1] == "memory/used" {
+	lines := strings.Split(strings.TrimSpace(string(csv)), "\n")
+	head := strings.Split(lines[0], ",")
+	sensor, elapsed := slices.Index(head, "sensor"), slices.Index(head, "elapsed")
+	for _, line := range lines[1:] {
+		if words := strings.Split(line, ","); words[sensor] == "memory/used" {
 			n++
-			if last, err = strconv.ParseFloat(words[3], 64); err != nil {
+			if last, err = strconv.ParseFloat(words[elapsed], 64); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -133,15 +133,14 @@ func manifestText(dir *Folder, run datamodel.Run) ([]byte, error) {
 func shortened(run datamodel.Run) map[string]datamodel.Figure {
 	out := maps.Clone(run.Summary)
 	for name, f := range out {
-		if f.Value != nil || f.Provenance != sensors.Missing {
-			continue
-		}
-		f.Provenance = ""
 		if d, ok := datamodel.Lookup(name); ok && d.Unit == f.Unit {
 			f.Unit = ""
 		}
-		if reasonOf(run, f.Absence) == f.Reason {
-			f.Reason = ""
+		if f.Value == nil && f.Provenance == sensors.Missing {
+			f.Provenance = ""
+			if reasonOf(run, f.Absence) == f.Reason {
+				f.Reason = ""
+			}
 		}
 		out[name] = f
 	}
@@ -153,14 +152,14 @@ func restored(run datamodel.Run) {
 		run.Missing[i].Family = cmp.Or(a.Family, a.ID)
 	}
 	for name, f := range run.Summary {
+		if d, ok := datamodel.Lookup(name); ok && f.Unit == "" {
+			f.Unit = d.Unit
+		}
 		if f.Value == nil && f.Provenance == "" {
 			f.Provenance = sensors.Missing
-			if d, ok := datamodel.Lookup(name); ok && f.Unit == "" {
-				f.Unit = d.Unit
-			}
 			f.Reason = cmp.Or(f.Reason, reasonOf(run, f.Absence))
-			run.Summary[name] = f
 		}
+		run.Summary[name] = f
 	}
 }
 

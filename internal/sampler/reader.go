@@ -91,7 +91,7 @@ func (r *reader) take(began time.Time) bool {
 	if errors.Is(err, sensors.ErrGone) {
 		r.gone = true
 	}
-	r.stats.ReadTime += took
+	r.stats.ReadTime = math.Round((r.stats.ReadTime+took)*1e9) / 1e9 // the clock has whole nanoseconds
 	r.stats.Worst = max(r.stats.Worst, took)
 	if err != nil {
 		r.stats.Failed++
