@@ -70,6 +70,7 @@ func TestByUser(t *testing.T) {
 		return r
 	}
 	for _, uid := range []int{0, 65534} {
+		machine := testenv.Begin(t)
 		r := measure(uid)
 		for name, v := range r.Summary {
 			if v.Value == nil && v.Reason == "" || v.Value != nil && (v.Source == "" || v.Provenance == "") {
@@ -94,8 +95,13 @@ func TestByUser(t *testing.T) {
 			continue
 		}
 		user, system := r.Summary["cpu_user_time"].Value, r.Summary["cpu_system_time"].Value
-		if user == nil || system == nil || math.Abs(*user+*system-*whole) > 0.05**whole {
+		switch {
+		case user == nil || system == nil:
 			t.Errorf("user %d: %+v and %+v are not %v s", uid, r.Summary["cpu_user_time"], r.Summary["cpu_system_time"], *whole)
+		case math.Abs(*user+*system-*whole) > 0.25**whole:
+			t.Errorf("user %d: %v s and %v s are not %v s", uid, *user, *system, *whole)
+		case math.Abs(*user+*system-*whole) > 0.05**whole: // perf also counts interrupts, of which a busy machine has more
+			machine.Errorf("user %d: %v s and %v s are not %v s", uid, *user, *system, *whole)
 		}
 	}
 }
