@@ -90,9 +90,12 @@ func TestByUser(t *testing.T) {
 		}
 		whole := r.Summary["cpu_time"].Value
 		if whole == nil || len(r.Table.Rows) != 2 || r.Table.Rows[0].Name != "sh" || r.Table.Rows[1].Kind != "unseen" ||
-			math.Abs(sum-*whole) > 1e-9 || r.Table.Rows[0].Time < 0.9**whole {
+			math.Abs(sum-*whole) > 1e-9 {
 			t.Errorf("user %d: %+v do not make %v s", uid, r.Table.Rows, whole)
 			continue
+		}
+		if r.Table.Rows[0].Time < 0.9**whole { // the rest is no process's: what perf counts of interrupts
+			machine.Errorf("user %d: %+v make less than %v s", uid, r.Table.Rows, *whole)
 		}
 		user, system := r.Summary["cpu_user_time"].Value, r.Summary["cpu_system_time"].Value
 		switch {
