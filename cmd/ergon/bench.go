@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -59,8 +60,11 @@ type BenchOptions struct {
 	SensorOptions
 }
 
-// namedCommand is a command with the name that the results have it under.
-type namedCommand struct{ name, line string }
+// namedCommand is a command with the name that the results have it under: a line, or its words if it was given as such.
+type namedCommand struct {
+	name, line string
+	words      []string
+}
 
 // parameter is a name for which each of several values is put into the commands.
 type parameter struct {
@@ -137,7 +141,7 @@ func (p *program) bench(ctx context.Context, o BenchOptions) error {
 		return err
 	}
 	if o.Seed == 0 {
-		o.Seed = int(rand.Uint32()) //nolint:gosec // an order, no secret
+		o.Seed = 1 + rand.IntN(math.MaxInt32) //nolint:gosec // an order, no secret
 	}
 	metrics, asked := o.Metrics, len(o.Metrics) > 0
 	if !asked {
@@ -183,10 +187,10 @@ func (o BenchOptions) commands() ([]benched, error) {
 	case len(o.Words) == 0:
 	case strings.ContainsAny(first, " \t") && !isProgram(first): // as hyperfine has it: each word is a command
 		for _, line := range o.Words {
-			given = append(given, namedCommand{"", line})
+			given = append(given, namedCommand{line: line})
 		}
 	default:
-		given = append(given, namedCommand{"", cmdline.Line(o.Words)})
+		given = append(given, namedCommand{line: strings.Join(o.Words, " "), words: o.Words})
 	}
 	if len(given) == 0 {
 		return nil, &usage{errors.New("no command to measure: try `ergon bench sleep 0.1`")}
@@ -205,15 +209,14 @@ func (o BenchOptions) commands() ([]benched, error) {
 	for _, g := range given {
 		for _, parameters := range combinations {
 			b := benched{name: put(g.name, parameters), parameters: parameters}
-			line := put(g.line, parameters)
 			var err error
-			if b.argv, err = o.argv(line); err != nil {
+			if b.argv, err = o.argv(g, parameters); err != nil {
 				return nil, err
 			}
 			if b.name == "" {
 				b.name = cmdline.Line(cmdline.Mask(b.argv))
 				if o.Shell != "" {
-					b.name = line
+					b.name = cmdline.Text(put(g.line, parameters))
 				}
 			} else if len(parameters) > 0 && b.name == g.name {
 				b.name += " " + shown(parameters)
@@ -249,15 +252,26 @@ func shown(parameters []datamodel.Pair) string {
 	return strings.Join(list, " ")
 }
 
-// argv returns the words of a command line.
-func (o BenchOptions) argv(line string) ([]string, error) {
-	if o.Shell != "" {
+// argv returns the words of a command. A line with something that only a shell understands is an error.
+func (o BenchOptions) argv(c namedCommand, parameters []datamodel.Pair) ([]string, error) {
+	line := put(c.line, parameters)
+	switch {
+	case o.Shell != "":
 		return []string{o.Shell, "-c", line}, nil
+	case c.words != nil:
+		argv := make([]string, len(c.words))
+		for i, w := range c.words {
+			argv[i] = put(w, parameters)
+		}
+		return argv, nil
 	}
-	argv, err := shellwords.Parse(line)
+	parser := shellwords.NewParser()
+	argv, err := parser.Parse(line)
 	switch {
 	case err != nil:
 		return nil, &usage{fmt.Errorf("command %q: %w (--shell sh runs it by a shell)", line, err)}
+	case parser.Position >= 0: // the parser stops at an operator
+		return nil, &usage{fmt.Errorf("command %q: %q is for a shell (--shell sh runs it by one)", line, line[parser.Position:])}
 	case len(argv) == 0:
 		return nil, &usage{errors.New("an empty command")}
 	}
@@ -421,7 +435,11 @@ func (p *program) concludeBench(o BenchOptions, b datamodel.Bench, metrics []str
 		}
 	}
 	refused, notRun := errors.AsType[*launch.ExecError](err)
+	failed, hasFailed := errors.AsType[*rounds.FailedError](err)
 	switch {
+	case hasFailed: // ergon ends as the command did
+		p.complain(err)
+		return status(failed.Round.ExitCode)
 	case notRun:
 		p.complain(err)
 		if refused.NotFound() {

@@ -74,7 +74,7 @@ func (v commands) Set(given string) error {
 	case name == "" || strings.TrimSpace(line) == "":
 		return errors.New("the name and the command must not be empty")
 	}
-	*v.to = append(*v.to, namedCommand{name, line})
+	*v.to = append(*v.to, namedCommand{name: name, line: line})
 	return nil
 }
 
