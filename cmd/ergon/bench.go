@@ -162,7 +162,7 @@ func (p *program) bench(ctx context.Context, o BenchOptions) error {
 			return &usage{fmt.Errorf("--export: %w", err)}
 		}
 	}
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := untilSignal(ctx)
 	defer stop()
 	measured, err := p.measureRounds(ctx, o, commands, plan)
 	for _, c := range commands {
@@ -170,7 +170,31 @@ func (p *program) bench(ctx context.Context, o BenchOptions) error {
 			Name: c.name, Command: cmdline.Mask(c.argv), Parameters: c.parameters,
 		})
 	}
-	return p.concludeBench(o, measured, metrics, asked, err)
+	return p.concludeBench(ctx, o, measured, metrics, asked, err)
+}
+
+// signaled is the cause that ends a context: a signal came.
+type signaled struct{ syscall.Signal }
+
+func (s signaled) Error() string { return s.String() }
+
+// untilSignal returns a context that ends when a signal asks ergon to end. Its cause is then a signaled. stop stops listening.
+func untilSignal(parent context.Context) (ctx context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		select {
+		case s := <-signals:
+			number, _ := s.(syscall.Signal)
+			cancel(signaled{number})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(signals)
+		cancel(nil)
+	}
 }
 
 // benched is one command of a bench, ready to be measured.
@@ -421,7 +445,7 @@ func tail(text string) string {
 }
 
 // concludeBench prints the result and writes the exports. err is why the bench ended early.
-func (p *program) concludeBench(o BenchOptions, b datamodel.Bench, metrics []string, asked bool, err error) error {
+func (p *program) concludeBench(ctx context.Context, o BenchOptions, b datamodel.Bench, metrics []string, asked bool, err error) error {
 	if len(b.Rounds) > 0 {
 		rule := compare.Rule{Confidence: 0.95, Threshold: defaultThreshold}
 		result := report.Bench{Bench: b, Sides: rule.Sides(b, metrics, asked), Rule: rule, Version: version()}
@@ -446,9 +470,12 @@ func (p *program) concludeBench(o BenchOptions, b datamodel.Bench, metrics []str
 			return status(runner.ExitNotFound)
 		}
 		return status(runner.ExitNotExecutable)
-	case errors.Is(err, context.Canceled):
+	case b.Ended == datamodel.BenchInterrupted, errors.Is(err, context.Canceled):
 		p.complain(errors.New("bench: interrupted; the rounds so far are shown"))
-		return status(launch.State{Signal: int(syscall.SIGINT)}.Code())
+		if s, ok := errors.AsType[signaled](context.Cause(ctx)); ok {
+			return status(launch.State{Signal: int(s.Signal)}.Code())
+		}
+		return status(runner.ExitErgon)
 	case err != nil:
 		return err
 	}

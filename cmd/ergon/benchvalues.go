@@ -12,6 +12,7 @@ import (
 	"github.com/ergon-energy/ergon/internal/screen"
 	"github.com/ergon-energy/ergon/report"
 	"github.com/ergon-energy/ergon/runner/rounds"
+	"github.com/ergon-energy/ergon/units"
 )
 
 // number is a whole number.
@@ -171,7 +172,7 @@ func (s *benchStatus) tell(p rounds.Progress) {
 		line = "warm-up"
 	}
 	if p.Left > 0 {
-		line += fmt.Sprintf(", %v left", p.Left.Round(time.Second))
+		line += ", " + units.Format(p.Left.Round(time.Second).Seconds(), units.Second) + " left"
 	}
 	line += ": " + s.commands[p.Command].name
 	runes := []rune(line)
