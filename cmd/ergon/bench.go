@@ -26,6 +26,7 @@ import (
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/cmdline"
 	"github.com/ergon-energy/ergon/internal/launch"
+	"github.com/ergon-energy/ergon/internal/stats"
 	"github.com/ergon-energy/ergon/report"
 	"github.com/ergon-energy/ergon/runner"
 	"github.com/ergon-energy/ergon/runner/rounds"
@@ -447,7 +448,7 @@ func tail(text string) string {
 // concludeBench prints the result and writes the exports. err is why the bench ended early.
 func (p *program) concludeBench(ctx context.Context, o BenchOptions, b datamodel.Bench, metrics []string, asked bool, err error) error {
 	if len(b.Rounds) > 0 {
-		rule := compare.Rule{Confidence: 0.95, Threshold: defaultThreshold}
+		rule := compare.Rule{Confidence: stats.Confidence, Threshold: defaultThreshold}
 		result := report.Bench{Bench: b, Sides: rule.Sides(b, metrics, asked), Rule: rule, Version: version()}
 		if e := result.Write(p.out.Styled(), o.Format, reportOptions(p.out.File())); e != nil {
 			return e

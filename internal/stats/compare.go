@@ -43,7 +43,6 @@ func Compare(base, fresh []float64, confidence float64) Comparison {
 	if k := rankOfU(n, m, (1-confidence)/2); k > 0 {
 		c.Ratio.Low, c.Ratio.High = back(kth(k)), back(kth(all-k+1))
 	}
-	c.P = math.NaN()
 	if !math.IsNaN(c.Ratio.Value) {
 		c.P = mannWhitney(x, y)
 	}

@@ -12,6 +12,9 @@ import (
 	"golang.org/x/perf/benchmath"
 )
 
+// Confidence is the confidence of all intervals that ergon shows.
+const Confidence = 0.95
+
 // Interval is an estimate with its confidence interval. Low and High are NaN if there are too few values for an interval.
 type Interval struct {
 	Value, Low, High float64
@@ -38,7 +41,7 @@ type Summary struct {
 // value of 2,000 in a normal sample. hyperfine marks values beyond a score of 10.
 const farAway = 3.5
 
-// Summarize describes a sample. The interval of the median has the given confidence, such as 0.95.
+// Summarize describes a sample. The interval of the median has the given confidence.
 func Summarize(values []float64, confidence float64) Summary {
 	sorted := known(values)
 	slices.Sort(sorted)

@@ -190,7 +190,7 @@ func (s *state) precise(command int) bool {
 		return true
 	}
 	for _, metric := range s.Metrics {
-		median := stats.Summarize(s.bench.Values(command, metric), confidence).Median
+		median := stats.Summarize(s.bench.Values(command, metric), stats.Confidence).Median
 		if math.IsNaN(median.Value) || median.Value == 0 {
 			continue
 		}
@@ -200,9 +200,6 @@ func (s *state) precise(command int) bool {
 	}
 	return true
 }
-
-// confidence is that of the intervals.
-const confidence = 0.95
 
 // left estimates the time until the last round, from the mean of the rounds so far.
 func (s *state) left() (d time.Duration) {
