@@ -15,30 +15,6 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// number is a whole number.
-type number struct {
-	to    *int
-	least int
-}
-
-func (v number) Set(given string) error {
-	n, err := strconv.Atoi(given)
-	if err != nil || n < v.least {
-		return fmt.Errorf("invalid number %q (a whole number from %d on)", given, v.least)
-	}
-	*v.to = n
-	return nil
-}
-
-func (v number) String() string {
-	if *v.to == 0 {
-		return ""
-	}
-	return strconv.Itoa(*v.to)
-}
-
-func (v number) Current() string { return strconv.Itoa(*v.to) }
-
 // part is a part of a whole: 1% or 0.01.
 type part struct{ to *float64 }
 

@@ -44,7 +44,7 @@ func (p *program) lsCommand(name string) *subcommand {
 			"With --json it is an array of objects; a missing value is null, times are UTC, units are base units.",
 		options: append(table{resultsOption(&o.Results)}, append(filterOptions(&o.Filter, &o.Outcomes),
 			&option{name: "sort", usage: "the largest `METRIC` first, one of the summary, or start", value: metricName{&o.Sort}},
-			&option{name: "limit", short: "n", usage: "at most `N` runs; 0 is all (default: 20 on a terminal, otherwise all)", value: count{&o.Most}},
+			&option{name: "limit", short: "n", usage: "at most `N` runs; 0 is all (default: 20 on a terminal, otherwise all)", value: count{to: &o.Most}},
 			jsonOption(&o.JSON))...),
 		run: func(ctx context.Context, words []string) error {
 			if len(words) > 0 {

@@ -228,6 +228,35 @@ func (v limit) Current() string {
 	return v.to.String()
 }
 
+// count is a whole number from least on. Negative is none given.
+type count struct {
+	to    *int
+	least int
+}
+
+func (v count) Set(given string) error {
+	n, err := strconv.ParseUint(given, 10, 31)
+	if err != nil || int(n) < v.least {
+		return fmt.Errorf("invalid number %q (a whole number from %d on)", given, v.least)
+	}
+	*v.to = int(n)
+	return nil
+}
+
+func (v count) String() string {
+	if *v.to <= 0 {
+		return ""
+	}
+	return strconv.Itoa(*v.to)
+}
+
+func (v count) Current() string {
+	if *v.to < 0 {
+		return ""
+	}
+	return strconv.Itoa(*v.to)
+}
+
 // BaselineOptions say for how long the idle machine is measured before the command, and whether also after it.
 type BaselineOptions struct {
 	Duration time.Duration

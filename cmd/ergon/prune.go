@@ -33,7 +33,7 @@ func (p *program) pruneCommand() *subcommand {
 		options: table{
 			resultsOption(&o.Results),
 			{name: "keep", scope: inTrusted, usage: "keep the runs that started within this `TIME`: 36h, 7d, 12w", value: age{&o.Age}},
-			{name: "keep-last", scope: inTrusted, usage: "keep the `N` latest runs of each project", value: count{&o.Last}},
+			{name: "keep-last", scope: inTrusted, usage: "keep the `N` latest runs of each project", value: count{to: &o.Last}},
 			{name: "project", scope: once, usage: "only runs of these projects, as `GLOBS`: nightly,train-*", value: list{&o.Projects, history.CheckGlob}},
 			{name: "dry-run", scope: once, usage: "list what would be removed, and remove nothing", value: toggle{&o.DryRun}},
 			yesOption(&o.Yes),

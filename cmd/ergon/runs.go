@@ -146,27 +146,6 @@ func (v metricName) String() string { return *v.to }
 
 func (v metricName) Current() string { return *v.to }
 
-// count is a number that is not negative. Negative is none given.
-type count struct{ to *int }
-
-func (v count) Set(given string) error {
-	n, err := strconv.ParseUint(given, 10, 31)
-	if err != nil {
-		return fmt.Errorf("invalid number %q (examples: 0, 20)", given)
-	}
-	*v.to = int(n)
-	return nil
-}
-
-func (v count) String() string { return "" }
-
-func (v count) Current() string {
-	if *v.to < 0 {
-		return ""
-	}
-	return strconv.Itoa(*v.to)
-}
-
 // age is a length of time up to years.
 type age struct{ to *time.Duration }
 
