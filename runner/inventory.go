@@ -29,21 +29,26 @@ func (o *round) countBefore(ctx context.Context) {
 	if !o.counts() {
 		return
 	}
+	var counted *inventory.Snapshot // not o.counted: after a signal the walk may go on
 	err := o.counting(ctx, false, func(ctx context.Context) (err error) {
-		o.counted, err = inventory.Take(ctx, o.Inventory.Options)
+		counted, err = inventory.Take(ctx, o.Inventory.Options)
 		return err
 	})
 	if err != nil {
 		o.inventory = notCounted(o.Inventory.Options, err)
+		return
 	}
+	o.counted = counted
 }
 
 // countAfter counts the files again, after the last readings. A signal then ends only this.
 func (o *round) countAfter(ctx context.Context) {
 	o.ledger.Inventory = o.inventory
-	if o.counted == nil {
+	counted := o.counted
+	if counted == nil {
 		return
 	}
+	o.counted = nil // its memory is free after the walk
 	// What this run itself writes is not the command's.
 	ours := o.Results
 	if o.folder.run == nil && o.folder.spool != nil {
@@ -51,7 +56,7 @@ func (o *round) countAfter(ctx context.Context) {
 	}
 	var areas []inventory.Counted
 	err := o.counting(context.WithoutCancel(ctx), true, func(ctx context.Context) (err error) {
-		areas, err = o.counted.Compare(ctx, ours)
+		areas, err = counted.Compare(ctx, ours)
 		return err
 	})
 	if err != nil {
@@ -59,7 +64,6 @@ func (o *round) countAfter(ctx context.Context) {
 	} else {
 		o.ledger.Inventory = entriesOf(o.Inventory.Options, areas)
 	}
-	o.counted = nil
 }
 
 // counting runs walk until it is done or a signal ends it. A walk may hang in a file system that does not answer, so nobody

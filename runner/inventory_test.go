@@ -49,6 +49,24 @@ func TestCountingIsInterrupted(t *testing.T) {
 	}
 }
 
+// TestWalkAfterSignal has a signal that comes while the files are counted for the first time. The walk that nobody waits for then
+// changes nothing of the round. The race detector watches.
+func TestWalkAfterSignal(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for range 200 {
+		signals := make(chan launch.Signal, 1)
+		signals <- launch.Signal{Number: os.Interrupt}
+		o := counter(dir, signals)
+		o.countBefore(t.Context())
+		stopped := o.end.stopped != nil
+		o.countAfter(t.Context())
+		if reason := o.ledger.Inventory.Reason; stopped && !strings.Contains(reason, "interrupt") {
+			t.Fatalf("stopped, and the files were counted: %q", reason)
+		}
+	}
+}
+
 // TestCountBeforeAndAfter checks the entry of the ledger, and that nobody counts for a result that is not read.
 func TestCountBeforeAndAfter(t *testing.T) {
 	dir := t.TempDir()

@@ -19,7 +19,7 @@ const grace = 5 * time.Second
 
 // ending records what ergon or the user did to end the target.
 type ending struct {
-	stopped             *launch.Signal // a signal that came while the idle machine was measured
+	stopped             *launch.Signal // a signal that came while the idle machine was measured or files were counted
 	cancelled, timedOut bool
 	terms               int // how often the target was asked to end
 }
