@@ -54,13 +54,21 @@ func (p *program) reportCommand() *subcommand {
 		}, factors...),
 		run: func(ctx context.Context, words []string) error {
 			o.Runs = words
-			if pages := len(o.Exports) > 0 && (exports{&o.Exports}).pages(); len(words) > 1 && o.Format != pageFormat && !o.Open && !pages {
+			if len(words) > 1 && !o.showsSeveral() {
 				return misused("report", "report: one run at a time, not %d: -f html shows several", len(words))
 			}
 			o.Given, o.Otherwise = splitFactors(factors, of)
 			return p.report(ctx, o)
 		},
 	}
+}
+
+// showsSeveral reports whether all that is written are pages, which show several runs.
+func (o ReportOptions) showsSeveral() bool {
+	if len(o.Exports) > 0 {
+		return exports{&o.Exports}.pages()
+	}
+	return o.Open || o.Format == pageFormat
 }
 
 // report prints runs that were kept.
@@ -77,9 +85,12 @@ func (p *program) report(ctx context.Context, o ReportOptions) error {
 		one.Run.Factors = o.Given.Over(one.Run.Factors).Over(o.Otherwise)
 		runs = append(runs, one)
 	}
+	if len(o.Exports) > 0 {
+		if err := p.exportReport(o, runs); err != nil || !o.Open {
+			return err
+		}
+	}
 	switch {
-	case len(o.Exports) > 0:
-		return p.exportReport(o, runs)
 	case o.Open:
 		return p.browse(ctx, runs)
 	case o.Format == pageFormat:
