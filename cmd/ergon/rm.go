@@ -51,12 +51,17 @@ func (p *program) rm(_ context.Context, o RmOptions) error {
 		n, _ := history.Size(dir)
 		size += n
 	}
-	if !o.Yes {
-		if isTerminal(p.in) {
-			if err := p.table(entries); err != nil {
-				return err
-			}
+	if !o.Yes && isTerminal(p.in) {
+		if err := p.table(entries); err != nil {
+			return err
 		}
+	}
+	for _, e := range entries {
+		if others := history.Strange(e.Dir); len(others) > 0 {
+			p.note(errors.New("run " + e.Run.ID + " has files that are not ergon's, which are removed with it: " + strings.Join(others, ", ")))
+		}
+	}
+	if !o.Yes {
 		if err := p.confirm("runs rm", "remove "+plural(len(dirs), "run")+" ("+units.Format(float64(size), units.Byte)+")"); err != nil {
 			return err
 		}
@@ -64,9 +69,6 @@ func (p *program) rm(_ context.Context, o RmOptions) error {
 	failed := false
 	for _, e := range entries {
 		h.Results = folderOf(e.Dir)
-		if others := history.Strange(e.Dir); len(others) > 0 {
-			p.note(errors.New("removed with run " + e.Run.ID + ": " + strings.Join(others, ", ")))
-		}
 		if err := h.Remove(e.Dir); err != nil {
 			p.complain(err)
 			failed = true
