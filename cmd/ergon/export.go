@@ -64,7 +64,7 @@ func (p *program) exportCommand() *subcommand {
 		options: table{
 			resultsOption(&o.Results),
 			formatOption(&o.Format, exportNames()),
-			{name: "to", usage: "write to `FILE`, not to stdout", value: required{&o.To, "file"}},
+			{name: "to", scope: inTrusted, usage: "write to `FILE`, not to stdout", value: required{&o.To, "file"}},
 			{name: "follow", usage: "while the run goes on, write each reading as it arrives, in csv or jsonl; end with the run", value: toggle{&o.Follow}},
 		},
 		run: func(ctx context.Context, words []string) (err error) {

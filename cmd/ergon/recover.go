@@ -28,7 +28,7 @@ func (p *program) recoverCommand() *subcommand {
 		description: runMeaning + " Without RUN, every unfinished run of the results folder is finished. A run that goes on, or that you may not read, is left out with a note; that is no failure. A run that is damaged is one: exit code 125.",
 		options: table{
 			resultsOption(&o.Results),
-			{name: "others", usage: "also finish runs in folders that belong to other users, who choose what is in them", value: toggle{&o.Others}},
+			{name: "others", scope: inTrusted, usage: "also finish runs in folders that belong to other users, who choose what is in them", value: toggle{&o.Others}},
 		},
 		run: func(ctx context.Context, words []string) (err error) {
 			if len(words) > 0 {
