@@ -175,6 +175,7 @@ func (h History) Prune(e Entry, r Rules) error {
 		return &OwnerError{Dir: e.Dir, Owner: owner}
 	}
 	others, err := f.Strange()
+	tagged, unread := h.hasTag(run.ID)
 	switch {
 	case err != nil:
 		return err
@@ -182,7 +183,9 @@ func (h History) Prune(e Entry, r Rules) error {
 		return fmt.Errorf("%s: another run is in its place now", e.Dir)
 	case len(others) > 0:
 		return fmt.Errorf("%s: it holds %s, which is not ergon's", e.Dir, strings.Join(others, ", "))
-	case len(h.tagsByRun()[run.ID]) > 0:
+	case unread != nil:
+		return fmt.Errorf("%s: it may have a tag: %w", e.Dir, unread)
+	case tagged:
 		return fmt.Errorf("%s: it has a tag now", e.Dir)
 	}
 	return h.remove(f)

@@ -256,6 +256,13 @@ func TestPruneLooksAgain(t *testing.T) {
 		"it has a tag now": func(h history.History, dir string) error {
 			return h.AddTag("t", store.IDOf(dir), false, nil)
 		},
+		"it may have a tag": func(h history.History, dir string) error {
+			tags := filepath.Join(h.Results, "_tags")
+			return errors.Join(os.Mkdir(tags, 0o700), os.WriteFile(filepath.Join(tags, "t"), nil, 0o600))
+		},
+		"it holds mine.parquet": func(_ history.History, dir string) error {
+			return os.WriteFile(filepath.Join(dir, "mine.parquet"), nil, 0o600)
+		},
 		"it holds plot.png": func(_ history.History, dir string) error {
 			return os.WriteFile(filepath.Join(dir, "plot.png"), nil, 0o600)
 		},

@@ -151,6 +151,14 @@ func (h History) tagsByRun() map[string][]string {
 	return of
 }
 
+// hasTag reports whether a run has a tag. The error says which tags cannot be read: one of them could be the run's.
+func (h History) hasTag(id string) (bool, error) {
+	var unread error
+	h.Note = func(err error) { unread = errors.Join(unread, err) }
+	tags, err := h.Tags()
+	return slices.ContainsFunc(tags, func(t Tag) bool { return t.ID == id }), errors.Join(err, unread)
+}
+
 // AddTag gives a run a tag. If another run has the tag, it is an error, unless move is true. owner gets the folder of the tags if
 // it has to be made; nil is the user of this process.
 func (h History) AddTag(name, id string, move bool, owner *store.Owner) error {
