@@ -355,7 +355,7 @@ func (f *Folder) Unused() bool {
 func (f *Folder) Strange() ([]string, error) {
 	names, err := f.List()
 	names = slices.DeleteFunc(names, func(name string) bool {
-		return name == ManifestFile || name == SpoolFolder || isTemp(name) || strings.HasSuffix(name, ".parquet")
+		return name == ManifestFile || name == SpoolFolder || isTemp(name) || slices.Contains(runFiles(), name)
 	})
 	slices.Sort(names)
 	return names, err
