@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -23,9 +24,7 @@ func (h *host) inventory(device func(family, name string) *datamodel.Node) {
 		*device(n.Family, name) = *n
 	}
 	for _, a := range all.Areas {
-		if reason := a.Reason + all.Reason; reason != "" {
-			a.Reason = reason
-		}
+		a.Reason = cmp.Or(a.Reason, all.Reason)
 		n := datamodel.AreaNode(a)
 		n.Metrics = areaMetrics(a)
 		add(n)
