@@ -152,14 +152,14 @@ type piece struct {
 	from, to time.Duration
 }
 
-// pieces returns the pieces of interval k. The first and the last interval last to the ends of the grid.
+// pieces returns the pieces of interval k within the grid. The first and the last interval last to its ends.
 func (d division) pieces(on datamodel.Chart, k int) []piece {
 	from, to := d.edges[k], d.edges[k+1]
 	if k == 0 {
 		from = 0
 	}
-	if k == len(d.edges)-2 {
-		to = time.Duration(on.Parts) * on.Step
+	if end := time.Duration(on.Parts) * on.Step; k == len(d.edges)-2 || to > end {
+		to = end
 	}
 	var out []piece
 	for from < to {

@@ -409,3 +409,23 @@ func TestHolds(t *testing.T) {
 		}
 	}
 }
+
+// TestPieces divides a grid of four parts by intervals, some of which go beyond it. Each part is there once.
+func TestPieces(t *testing.T) {
+	d := division{edges: []time.Duration{time.Second, 3 * time.Second / 2, 5 * time.Second, 6 * time.Second}}
+	on := datamodel.Chart{Step: time.Second, Parts: 4}
+	covered := make([]time.Duration, on.Parts)
+	for k := range len(d.edges) - 1 {
+		for _, p := range d.pieces(on, k) {
+			if p.part < 0 || p.part >= on.Parts {
+				t.Fatalf("interval %d has part %d of %d", k, p.part, on.Parts)
+			}
+			covered[p.part] += p.to - p.from
+		}
+	}
+	for i, length := range covered {
+		if length != on.Step {
+			t.Errorf("part %d: %s of %s", i, length, on.Step)
+		}
+	}
+}
