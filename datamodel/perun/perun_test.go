@@ -158,6 +158,10 @@ func TestReadLosses(t *testing.T) {
 	if at < 0 || !strings.Contains(h.Missing[at].Reason, "1 readings have 7 times") {
 		t.Errorf("%+v", h.Missing)
 	}
+	noSize := strings.Replace(text, `"v_md": {"unit": "B", "mag": 1.0, `, `"v_md": {"unit": "B", `, 1)
+	if _, _, values := find(t, read(t, []byte(noSize))[0].Hosts[0], "memory/used"); noSize == text || !math.IsNaN(values[0]) {
+		t.Errorf("a unit without its size: %v", values)
+	}
 	text = strings.ReplaceAll(text, "1.500252366065979", "1.0001580715179443") // 32 bits, after days
 	if _, times, _ := find(t, read(t, []byte(text))[0].Hosts[0], "memory/used"); len(times) != 6 || !slices.IsSorted(times) {
 		t.Errorf("times that do not move on: %v", times)

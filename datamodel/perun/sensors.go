@@ -140,6 +140,8 @@ func reading(v *float64, about about, of sensors.Sensor) float64 {
 	switch {
 	case about.Unit == "%":
 		return *v / 100
+	case !(about.Factor > 0): // the file does not say how large its unit is
+		return math.NaN()
 	case about.Factor < 1: // by division: 1e-6 has no exact inverse
 		return *v / math.Round(1/about.Factor)
 	}
