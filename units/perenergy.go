@@ -55,7 +55,7 @@ func ParseIntensity(text string) (float64, error) {
 	for _, gas := range []string{"CO2eq", "CO2e", "CO2"} {
 		word = strings.TrimSuffix(word, gas)
 	}
-	mass, err := scaleOf(word, Gram)
+	mass, err := scaleOf(strings.TrimSpace(word), Gram)
 	if err != nil {
 		return 0, fmt.Errorf("%q: %w", text, err)
 	}

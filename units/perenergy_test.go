@@ -15,6 +15,7 @@ func TestParseIntensity(t *testing.T) {
 		"0.23 kg / kWh":   230 / 3.6e6,
 		"230gCO2eq/kWh":   230 / 3.6e6,
 		"230 gCO2e/kWh":   230 / 3.6e6,
+		"230 g CO2eq/kWh": 230 / 3.6e6,
 		"0.23 t/MWh":      230 / 3.6e6,
 		"1 g/J":           1,
 		"1,230.5 g/kWh":   1230.5 / 3.6e6,
