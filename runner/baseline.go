@@ -146,7 +146,7 @@ func (o *round) awaitIdle(after bool) error {
 			if !after {
 				o.end.stopped = &s
 			}
-			return fmt.Errorf("interrupted by %v", s.Number)
+			return errors.New("interrupted by " + nameOf(s.Number))
 		}
 	}
 }

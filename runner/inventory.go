@@ -2,7 +2,7 @@ package runner
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -93,7 +93,7 @@ func (o *round) counting(ctx context.Context, after bool, walk func(context.Cont
 			if !after {
 				o.end.stopped = &s
 			}
-			return fmt.Errorf("interrupted by %v", s.Number)
+			return errors.New("interrupted by " + nameOf(s.Number))
 		}
 	}
 }

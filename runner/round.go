@@ -90,7 +90,7 @@ func (o *round) measure(ctx context.Context) (Report, error) {
 	o.begin(ctx)
 	if s, ok := o.endedEarly(); ok {
 		o.target.Abandon()
-		o.run.Outcome, o.run.Reason = datamodel.Cancelled, s.String()+" came before the command was started"
+		o.run.Outcome, o.run.Reason = datamodel.Cancelled, nameOf(s)+" came before the command was started"
 		o.state = launch.State{ExitCode: -1, Signal: number(s)}
 		o.endReadings(ctx)
 		return o.report(account.Result{}), o.unmeasured()

@@ -29,6 +29,9 @@ func number(s os.Signal) int {
 	return 0
 }
 
+// nameOf returns the name of a signal for people.
+func nameOf(s os.Signal) string { return signalName(number(s)) }
+
 // signalName returns the name in capitals, such as "SIGTERM".
 func signalName(n int) string {
 	if name := unix.SignalName(syscall.Signal(n)); name != "" {

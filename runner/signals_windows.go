@@ -12,4 +12,7 @@ func ends(s os.Signal) bool { return s == os.Interrupt }
 
 func number(os.Signal) int { return 0 }
 
+// nameOf returns the name of a signal for people.
+func nameOf(s os.Signal) string { return s.String() }
+
 func signalName(n int) string { return "signal " + strconv.Itoa(n) }
