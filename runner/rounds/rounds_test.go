@@ -105,7 +105,7 @@ func TestEnough(t *testing.T) {
 	f("until precise", rounds.Plan{Least: 7, Precision: 0.02}, noisy, 15, 200)
 	f("precise at once", rounds.Plan{Least: 7, Precision: 0.02}, func(int) float64 { return 2 }, 7, 7)
 	f("a metric of 0 has no precision to reach", rounds.Plan{Least: 7, Precision: 0.02}, func(int) float64 { return 0 }, 7, 7)
-	f("the least time", rounds.Plan{Least: 1, LeastTime: 5 * time.Millisecond, Most: 1_000_000}, noisy, 100, 1_000_000)
+	f("the least time", rounds.Plan{Least: 1, LeastTime: 50 * time.Millisecond, Most: 1_000_000}, noisy, 100, 1_000_000)
 }
 
 func TestFailure(t *testing.T) {
@@ -143,7 +143,7 @@ func TestInterrupted(t *testing.T) {
 }
 
 func TestMaxTime(t *testing.T) {
-	b, err := rounds.Plan{Commands: 1, Least: 1 << 40, MaxTime: 3 * time.Millisecond}.Run(t.Context(), (&log{}).measure, nil)
+	b, err := rounds.Plan{Commands: 1, Least: 1 << 40, MaxTime: 100 * time.Millisecond}.Run(t.Context(), (&log{}).measure, nil)
 	if err != nil || b.Ended != datamodel.BenchTimeout || len(b.Rounds) == 0 {
 		t.Errorf("%v, %s, %d rounds", err, b.Ended, len(b.Rounds))
 	}
