@@ -103,6 +103,11 @@ func TestList(t *testing.T) {
 	if m := e.Metric(datamodel.WallTime); m.Value != 1.5 {
 		t.Errorf("wall time %+v", m)
 	}
+	counted, sampled := 1.5, datamodel.Figure{Value: new(1.5), Unit: units.Second, Provenance: sensors.Sampled}
+	e.Run.WallTime, e.Run.Summary = &counted, map[string]datamodel.Figure{datamodel.WallTime: sampled}
+	if m := e.Metric(datamodel.WallTime); m.Value != 1.5 || m.Provenance != sensors.Sampled {
+		t.Errorf("wall time of an imported run %+v", m)
+	}
 	if got := history.Projects(runs); !slices.Equal(got, []string{"a b", "a/1", "b"}) {
 		t.Errorf("projects %q", got)
 	}
