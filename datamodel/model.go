@@ -376,7 +376,7 @@ type File struct {
 type Figure struct {
 	// Value is nil if it is missing. Then Reason says why.
 	Value *float64 `json:"value"`
-	// Unit and Provenance are left out of the manifest if the value is missing.
+	// The manifest leaves Unit out if it is the catalogue's, and Provenance if the value is missing.
 	Unit       units.Unit         `json:"unit,omitempty"`
 	Provenance sensors.Provenance `json:"provenance,omitempty"`
 	// Uncertainty is the metric's uncertainty in Unit. It is nil if unknown.
