@@ -97,9 +97,21 @@ func SchemaPage() string {
 		"A sensor is `family/device/quantity`, or `family/quantity` for the family as a whole. `ergon sensors` lists those of a machine.\n\n" +
 		"| family | quantity | unit | meaning |\n| --- | --- | --- | --- |\n")
 	for _, d := range datamodel.Catalogue() {
-		if d.Sensor != "" {
+		if d.Sensor != "" && !isComputed(d) {
 			fmt.Fprintf(&b, "| %s | `%s` | %s | %s |\n", d.Family, d.Sensor, unit(d.Unit), cell(d.Doc))
 		}
 	}
 	return b.String()
+}
+
+// isComputed reports whether a metric of a device has no readings: what was counted in folders, the sizes of their file systems,
+// and the shares of an energy.
+func isComputed(d datamodel.Definition) bool {
+	switch d.Sensor {
+	case datamodel.SpaceUsed, datamodel.SpaceTotal:
+		return d.Family == "disk"
+	case datamodel.TargetEnergy, datamodel.OtherEnergy, datamodel.IdleEnergy:
+		return true
+	}
+	return d.Family == datamodel.InventoryFamily
 }
