@@ -50,6 +50,8 @@ type cells struct {
 	// null is true if the column may have nulls. levels then has a 1 for each row that has a value.
 	null   bool
 	levels []int16
+	// lacking is true if a row has no value and the column may have no nulls.
+	lacking bool
 	// moment means that the integers are microseconds since 1970 UTC.
 	moment bool
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,6 +82,21 @@ func TestSmallFiles(t *testing.T) {
 			}
 			byArrow(t, filepath.Join(dir, "t.parquet"), rows)
 		}
+	}
+}
+
+// TestRequired tests that a column without nulls refuses a row without a value: such a file could not be read.
+func TestRequired(t *testing.T) {
+	folder, err := OpenFolder(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	files := folder.Files()
+	defer files.Drop()
+	err = saveTable(files, "t.parquet", "test/2", mixedFields(), []mixed{{n: 1}, {n: -1}})
+	if err == nil || !strings.HasSuffix(err.Error(), "t.parquet: a row without n") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -68,6 +68,7 @@ func (f field[R]) required() field[R] {
 	write := f.write
 	f.write = func(rows []R) *cells {
 		c := write(rows)
+		c.lacking = slices.Contains(c.levels, 0)
 		c.null, c.levels = false, nil
 		return c
 	}
@@ -191,6 +192,9 @@ func saveTable[R any](b *Files, name, version string, fields []field[R], rows []
 	columns := make([]*cells, len(fields))
 	for i, f := range fields {
 		columns[i] = f.write(rows)
+		if columns[i].lacking { // the file could not be read
+			return fmt.Errorf("write %s: a row without %s", filepath.Join(b.dir.path, name), f.name)
+		}
 	}
 	pairs := append([]string{schemaKey, version}, more...)
 	for i, p := range pairs {
