@@ -8,10 +8,11 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/compare"
-	"github.com/ergon-energy/ergon/units"
 )
 
 // benchExporter writes a result for another tool.
@@ -127,9 +128,9 @@ func goUnit(d datamodel.Definition) (unit string, factor float64) {
 	switch {
 	case d.Name == datamodel.WallTime:
 		return "ns/op", 1e9
-	case d.Unit == units.Second:
+	case d.Name == datamodel.CPUTime:
 		return "cpu-ns/op", 1e9
-	case d.Unit == units.Byte:
+	case d.Name == datamodel.PeakMemory:
 		return "peak-B/op", 1
 	}
 	return strings.ReplaceAll(d.Name, "_", "-") + "-" + string(d.Unit) + "/op", 1
@@ -171,7 +172,8 @@ func benchName(name string) string {
 	if name == "" {
 		return "X"
 	}
-	return strings.ToUpper(name[:1]) + name[1:]
+	first, size := utf8.DecodeRuneInString(name)
+	return string(unicode.ToUpper(first)) + name[size:]
 }
 
 // writeGitHub writes customSmallerIsBetter of github-action-benchmark. Metrics of which more is better are left out.
