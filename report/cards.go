@@ -152,18 +152,18 @@ func diskCard(s map[string]datamodel.Metric) *card {
 	return c
 }
 
-// networkCard returns what the command received. It is nil if the command has no network of its own.
+// networkCard returns what the command received, or what it sent. It is nil if the command has no network of its own.
 func networkCard(r datamodel.Result) *card {
 	in, out := ofTarget(r.Tree, datamodel.TargetNetworkReceive), ofTarget(r.Tree, datamodel.TargetNetworkTransmit)
 	if !in.known() && !out.known() {
 		return nil
 	}
 	c := valueCard("Network received", in)
-	if !in.known() {
-		c = &card{title: "Network received", value: "0 B"}
+	if !in.known() { // nothing, or nothing known
+		c = valueCard("Network sent", out)
 	}
 	c.from = []string{"the command's own network namespace"}
-	if out.known() {
+	if in.known() && out.known() {
 		c.below = []string{out.value.String() + " sent"}
 	}
 	return c
