@@ -39,6 +39,8 @@ type Round struct {
 	Outcome  Outcome `json:"outcome"`
 	// Metrics are the metrics of the summary, in the order of the catalogue.
 	Metrics []Metric `json:"-"`
+	// Processes are the rows of the process table. Programs and what they cost are the cause of a change.
+	Processes []Process `json:"-"`
 	// Conditions are the subjects of warnings about the machine during the round: other_load, throttling, swapping, steal.
 	Conditions []string `json:"conditions,omitempty"`
 }
