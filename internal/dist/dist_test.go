@@ -62,6 +62,27 @@ func TestTargets(t *testing.T) {
 	}
 }
 
+// TestOurs checks that dist removes no folder that it did not make.
+func TestOurs(t *testing.T) {
+	f := func(name string, refused bool) {
+		t.Helper()
+		dir := t.TempDir()
+		if name != "" {
+			if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := ours(dir); (err != nil) != refused {
+			t.Errorf("a folder with %q: %v, refused should be %t", name, err, refused)
+		}
+	}
+	f("", false)
+	f(sums, false)
+	f(workFolder, false)
+	f("thesis.tex", true)
+}
+
+
 // TestArchive checks names, modes, owners and dates in both kinds of archive. The dates and the order on the disk do not matter.
 func TestArchive(t *testing.T) {
 	date := time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)

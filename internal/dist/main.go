@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +21,29 @@ func main() {
 		fmt.Fprintln(os.Stderr, "dist:", err)
 		os.Exit(1)
 	}
+}
+
+// sums is the name of the file with the checksums. workFolder is the name of the folder for everything unfinished.
+const (
+	sums       = "SHA256SUMS"
+	workFolder = ".work"
+)
+
+// ours returns an error if a folder has files but this program did not make it.
+func ours(dir string) error {
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist), err == nil && len(entries) == 0:
+		return nil
+	case err != nil:
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() == sums || e.Name() == workFolder {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: the folder has other files than a release, and all would be removed (name another folder)", dir)
 }
 
 // dist is a release in the making.
@@ -56,7 +80,10 @@ func run(args []string, out, log io.Writer) error {
 			return err
 		}
 	}
-	d.work = filepath.Join(d.out, ".work")
+	d.work = filepath.Join(d.out, workFolder)
+	if err := ours(d.out); err != nil {
+		return err
+	}
 	if err := os.RemoveAll(d.out); err != nil {
 		return err
 	}
@@ -125,7 +152,6 @@ func (d *dist) checksums() error {
 		}
 		fmt.Fprintf(&lines, "%x  %s\n", sum.Sum(nil), name)
 	}
-	const name = "SHA256SUMS"
-	d.made = append(d.made, name)
-	return os.WriteFile(filepath.Join(d.out, name), []byte(lines.String()), 0o644)
+	d.made = append(d.made, sums)
+	return os.WriteFile(filepath.Join(d.out, sums), []byte(lines.String()), 0o644)
 }
