@@ -99,9 +99,9 @@ func (l *line) take(all []typed) error {
 		o := l.subcommand.options.find(t.name)
 		switch {
 		case o == nil && l.word == "":
-			return &usage{fmt.Errorf("no option %s: `ergon --help` lists the options", t.place)}
+			return &usage{fmt.Errorf("no option %s%s: `ergon --help` lists the options", t.place, l.subcommand.options.meant(t.name))}
 		case o == nil:
-			return misused(l.word, "%s has no option %s: `ergon %[1]s --help` lists its options", l.word, t.place)
+			return misused(l.word, "%s has no option %s%s: `ergon %[1]s --help` lists its options", l.word, t.place, l.subcommand.options.meant(t.name))
 		case t.alone && o.isSwitch():
 			t.given = "true"
 		case t.alone:

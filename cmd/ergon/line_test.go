@@ -70,7 +70,7 @@ func TestParse(t *testing.T) {
 
 	// What is wrong names the option as typed.
 	f("--nope true", "error: no option --nope: `ergon --help` lists the options")
-	f("---quiet true", "error: no option ---quiet: `ergon --help` lists the options")
+	f("---quiet true", "error: no option ---quiet (did you mean --quiet?): `ergon --help` lists the options")
 	f("-q -o", "error: -o: needs a value: the DIR that keeps the results")
 	f("report -x", "error: report has no option -x: `ergon report --help` lists its options; `ergon -- report ...` measures the program report")
 	f("-q ls", "error: ls has no option -q: `ergon ls --help` lists its options; `ergon -- ls ...` measures the program ls")

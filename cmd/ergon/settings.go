@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/ergon-energy/ergon/internal/nearest"
 )
 
 // option is one option of a subcommand: the parser, the settings files and the help use the same row.
@@ -115,6 +117,18 @@ func (t table) find(name string) *option {
 		return nil
 	}
 	return t[i]
+}
+
+// meant asks whether a mistyped name means an option with a similar name. It is "" if no name is similar.
+func (t table) meant(name string) string {
+	var names []string
+	for _, o := range t {
+		names = append(names, o.name)
+	}
+	if word := nearest.Word(name, names); word != "" {
+		return " (did you mean --" + word + "?)"
+	}
+	return ""
 }
 
 // layerKind is a kind of place that settings come from. A later one overrides an earlier one.
