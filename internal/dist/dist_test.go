@@ -82,7 +82,6 @@ func TestOurs(t *testing.T) {
 	f("thesis.tex", true)
 }
 
-
 // TestArchive checks names, modes, owners and dates in both kinds of archive. The dates and the order on the disk do not matter.
 func TestArchive(t *testing.T) {
 	date := time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
