@@ -2,12 +2,16 @@ package datamodel
 
 import "time"
 
-// Bench is a benchmark: commands that were measured many times, beside each other.
+// Bench is a benchmark: commands that were measured many times, beside each other. The manifest of a kept bench has all but
+// Rounds; they are in the tables.
 type Bench struct {
 	// Commands are the commands, in the order in which they were given.
 	Commands []BenchCommand `json:"commands"`
+	// Results tell a list of runs what the rounds of each command gave, in the order of Commands. They are nil until the
+	// result is made.
+	Results []BenchResult `json:"results,omitempty"`
 	// Rounds are the measured rounds, in the order in which they were measured. Warm-up rounds are left out.
-	Rounds []Round `json:"rounds"`
+	Rounds []Round `json:"-"`
 	// Order says how the rounds of several commands follow each other, Seed is that of its random numbers.
 	Order RoundOrder `json:"order"`
 	Seed  uint64     `json:"seed"`
@@ -24,6 +28,15 @@ type BenchCommand struct {
 	Command []string `json:"command"`
 	// Parameters are the values that were put into the command for its parameters.
 	Parameters []Pair `json:"parameters,omitempty"`
+}
+
+// BenchResult is what the rounds of a command gave, in short.
+type BenchResult struct {
+	// Rounds is the number of measured rounds, Failed that of those which failed.
+	Rounds int `json:"rounds"`
+	Failed int `json:"failed"`
+	// Medians are the medians of the summary's metrics by name, over the rounds that have a value.
+	Medians map[string]Figure `json:"medians"`
 }
 
 // Round is one measured execution of a command.
