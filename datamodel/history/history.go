@@ -40,8 +40,9 @@ type Entry struct {
 	// Dir is the folder of the run.
 	Dir string
 	// Run has only some fields of the manifest: ID, Project, Command, CommandBytes, NoArguments, Outcome, Reason, ExitCode,
-	// Signal, Folder, Start, WallTime, Summary, Version, Replayed.Tape, Host.Name and Host.Git. store.Load reads the rest. If Err is
-	// not nil, Run has what the path says: ID, Project, and Start from the id or the day.
+	// Signal, Folder, Start, WallTime, Summary, Version, Replayed.Tape, Host.Name, Host.Git and what datamodel.BasisOf needs of
+	// Host. store.Load reads the rest. If Err is not nil, Run has what the path says: ID, Project, and Start from the id or the
+	// day.
 	Run datamodel.Run
 	// Tags are the names of the run's tags, sorted.
 	Tags []string
@@ -139,6 +140,7 @@ func brief(run datamodel.Run) datamodel.Run {
 		out.Replayed = &datamodel.Replay{Tape: run.Replayed.Tape}
 	}
 	out.Host.Name, out.Host.Git = run.Host.Name, run.Host.Git
+	out.Host.CPU, out.Host.CPUs, out.Host.Kernel, out.Host.Scaling.Governor = run.Host.CPU, run.Host.CPUs, run.Host.Kernel, run.Host.Scaling.Governor
 	return out
 }
 

@@ -31,7 +31,7 @@ import (
 const (
 	indexName = "_index-"
 	// indexFirst begins an index. Another version is ignored.
-	indexFirst = "ergon.index/2\n"
+	indexFirst = "ergon.index/3\n"
 	// indexLimit bounds the index in bytes; a run takes about 700.
 	indexLimit = 512 << 20
 	// fewRuns is how many manifests are read rather than looked up, and how many must be new before the index is written.
@@ -378,6 +378,12 @@ func (c *coder) entry(e *indexed) {
 	c.float(&r.WallTime)
 	c.word(&r.Version)
 	c.word(&r.Host.Name)
+	c.word(&r.Host.CPU)
+	cpus := uint64(r.Host.CPUs)
+	c.number(&cpus)
+	r.Host.CPUs = int(cpus)
+	c.word(&r.Host.Kernel)
+	c.word(&r.Host.Scaling.Governor)
 	c.git(&r.Host.Git)
 	c.replayed(&r.Replayed)
 	c.summary(&r.Summary)

@@ -37,7 +37,8 @@ func manyRuns(tb testing.TB, results string, n int) []datamodel.Run {
 			},
 		}
 		run.SetCommand([]string{"make", fmt.Sprint(i), string([]byte{0xff})}[:1+i%3])
-		run.Host.Name = "vm"
+		run.Host.Name, run.Host.CPU, run.Host.CPUs, run.Host.Kernel = "vm", "Xeon", 8, "6.1.0"
+		run.Host.Scaling.Governor = "powersave"
 		if i%2 == 0 {
 			run.Host.Git = &sensors.Git{Commit: fmt.Sprintf("%040x", i), Branch: "main", Dirty: &dirty}
 		}
