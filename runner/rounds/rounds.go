@@ -29,6 +29,9 @@ type Plan struct {
 	// none. It never looks at a difference between commands: to stop at the first significant one finds too many.
 	Precision float64
 	Metrics   []string
+	// Decided reports whether the commands need no further round, although Most is not reached. It is asked after each block,
+	// with the number of blocks so far. nil is never asked.
+	Decided func(b datamodel.Bench, blocks int) bool
 	// MaxTime ends the bench after the running round. 0 sets no limit.
 	MaxTime time.Duration
 	Order   datamodel.RoundOrder
@@ -131,6 +134,9 @@ func (s *state) all(ctx context.Context, measure Measure, commands []int) error 
 			if err != nil {
 				return err
 			}
+		}
+		if s.Decided != nil && s.Decided(*s.bench, block+1) {
+			return nil
 		}
 	}
 }

@@ -108,6 +108,26 @@ func TestEnough(t *testing.T) {
 	f("the least time", rounds.Plan{Least: 1, LeastTime: 50 * time.Millisecond, Most: 1_000_000}, noisy, 100, 1_000_000)
 }
 
+func TestDecided(t *testing.T) {
+	f := func(after, want int) {
+		t.Helper()
+		var asked []int
+		p := rounds.Plan{Commands: 2, Warmup: 1, Least: 4, Most: 4, Decided: func(b datamodel.Bench, blocks int) bool {
+			asked = append(asked, blocks)
+			if len(b.Rounds) != 2*blocks {
+				t.Errorf("asked with %d rounds after %d blocks", len(b.Rounds), blocks)
+			}
+			return blocks == after
+		}}
+		b, err := p.Run(t.Context(), (&log{}).measure, nil)
+		if err != nil || len(b.Rounds) != 2*want || len(asked) != want || b.Ended != datamodel.BenchComplete {
+			t.Errorf("decided after %d blocks: %d rounds, asked %v, %s (%v)", after, len(b.Rounds), asked, b.Ended, err)
+		}
+	}
+	f(2, 2)
+	f(100, 4)
+}
+
 func TestFailure(t *testing.T) {
 	fails := func(n int) error {
 		if n == 4 {
