@@ -146,7 +146,7 @@ func (p *program) bench(ctx context.Context, o BenchOptions) error {
 	}
 	metrics, asked := o.Metrics, len(o.Metrics) > 0
 	if !asked {
-		metrics = []string{datamodel.WallTime, datamodel.CPUTime, datamodel.TargetEnergy, datamodel.Energy, datamodel.PeakMemory} // those that have values
+		metrics = compare.DefaultMetrics()
 	}
 	plan := rounds.Plan{
 		Commands: len(commands), Warmup: o.Warmup, Least: o.Least, Most: o.Most, LeastTime: leastTime, Precision: o.Precision,

@@ -101,8 +101,9 @@ func (r Rule) change(b datamodel.Bench, sides []Side) {
 			change := all[at]
 			change.Corrected = corrected[at]
 			at++
-			if change.Verdict = r.Judge(change.Comparison, change.Corrected, f.Metric.Better); change.Verdict == Inconclusive {
-				change.Needed = r.Needed(change.Comparison)
+			rule := r.For(f.Metric.Name)
+			if change.Verdict = rule.Judge(change.Comparison, change.Corrected, f.Metric.Better); change.Verdict == Inconclusive {
+				change.Needed = rule.Needed(change.Comparison)
 			}
 		}
 	}

@@ -19,6 +19,8 @@ const (
 	Improved Verdict = "improved"
 	// Unchanged is a change that is surely within the threshold.
 	Unchanged Verdict = "unchanged"
+	// Changed is a change beyond the threshold of a metric of which no value is better than another.
+	Changed Verdict = "changed"
 	// Inconclusive means that the rounds do not decide.
 	Inconclusive Verdict = "inconclusive"
 )
@@ -29,21 +31,42 @@ type Rule struct {
 	Confidence float64
 	// Threshold is the smallest change that matters, as a part of the base: 0.03.
 	Threshold float64
+	// Thresholds has the threshold of single metrics, by name.
+	Thresholds map[string]float64
+}
+
+// For returns the rule for a metric.
+func (r Rule) For(metric string) Rule {
+	if t, ok := r.Thresholds[metric]; ok {
+		r.Threshold = t
+	}
+	r.Thresholds = nil
+	return r
+}
+
+// DefaultMetrics are the metrics that are compared if nobody says which. Those without any value are left out.
+func DefaultMetrics() []string {
+	return []string{datamodel.WallTime, datamodel.CPUTime, datamodel.TargetEnergy, datamodel.Energy, datamodel.PeakMemory}
 }
 
 // Judge returns the verdict on a change. p is the probability that Comparison.P has after its correction for the number of
 // comparisons.
 //
 // A change is regressed or improved if its interval lies beyond no change, its estimate beyond the threshold, and p below
-// 1-Confidence. It is unchanged if its interval lies within ± the threshold. Otherwise it is inconclusive.
+// 1-Confidence. If no direction is better, such a change is changed. It is unchanged if its interval lies within ± the
+// threshold. Otherwise it is inconclusive.
 func (r Rule) Judge(c stats.Comparison, p float64, better datamodel.Direction) Verdict {
 	ratio := c.Ratio
 	if !ratio.Known() || math.IsNaN(p) {
 		return Inconclusive
 	}
 	higher, lower := Regressed, Improved
-	if better == datamodel.Higher {
+	switch better {
+	case datamodel.Higher:
 		higher, lower = Improved, Regressed
+	case datamodel.Neither:
+		higher, lower = Changed, Changed
+	case datamodel.Lower:
 	}
 	significant := p < 1-r.Confidence
 	switch {
