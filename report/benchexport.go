@@ -2,7 +2,6 @@ package report
 
 import (
 	"encoding/json"
-	"encoding/xml"
 	"fmt"
 	"io"
 	"math"
@@ -239,30 +238,9 @@ func (b Bench) writeBencher(w io.Writer) error {
 	return json.NewEncoder(w).Encode(out)
 }
 
-type junitCase struct {
-	Class   string        `xml:"classname,attr"`
-	Name    string        `xml:"name,attr"`
-	Time    string        `xml:"time,attr,omitempty"`
-	Failure *junitMessage `xml:"failure,omitempty"`
-	Skipped *junitMessage `xml:"skipped,omitempty"`
-}
-
-type junitMessage struct {
-	Message string `xml:"message,attr"`
-	Type    string `xml:"type,attr,omitempty"`
-}
-
 // writeJUnit writes a test case for each metric of each command. A regression is a failure; what is inconclusive is skipped.
 func (b Bench) writeJUnit(w io.Writer) error {
-	type suite struct {
-		XMLName  xml.Name    `xml:"testsuite"`
-		Name     string      `xml:"name,attr"`
-		Tests    int         `xml:"tests,attr"`
-		Failures int         `xml:"failures,attr"`
-		Skipped  int         `xml:"skipped,attr"`
-		Cases    []junitCase `xml:"testcase"`
-	}
-	out := suite{Name: "ergon bench"}
+	var cases []junitCase
 	for _, s := range b.Sides {
 		for _, f := range s.Figures {
 			c := junitCase{Class: printable(s.Command.Name), Name: f.Metric.Name}
@@ -272,23 +250,14 @@ func (b Bench) writeJUnit(w io.Writer) error {
 			switch {
 			case f.N == 0:
 				c.Skipped = &junitMessage{Message: printable(f.Reason)}
-				out.Skipped++
 			case f.Change == nil:
 			case f.Change.Verdict == compare.Regressed:
 				c.Failure = &junitMessage{Message: changeText(*f.Change), Type: "PerformanceRegression"}
-				out.Failures++
 			case f.Change.Verdict == compare.Inconclusive:
 				c.Skipped = &junitMessage{Message: changeText(*f.Change)}
-				out.Skipped++
 			}
-			out.Cases = append(out.Cases, c)
+			cases = append(cases, c)
 		}
 	}
-	out.Tests = len(out.Cases)
-	if _, err := io.WriteString(w, xml.Header); err != nil {
-		return err
-	}
-	e := xml.NewEncoder(w)
-	e.Indent("", "  ")
-	return e.Encode(out)
+	return writeJUnit(w, "ergon bench", cases)
 }
