@@ -1,6 +1,11 @@
 package datamodel
 
-import "time"
+import (
+	"math"
+	"time"
+
+	"github.com/ergon-energy/ergon/units"
+)
 
 // Bench is a benchmark: commands that were measured many times, beside each other. The manifest of a kept bench has all but
 // Rounds; they are in the tables.
@@ -28,6 +33,15 @@ type BenchCommand struct {
 	Command []string `json:"command"`
 	// Parameters are the values that were put into the command for its parameters.
 	Parameters []Pair `json:"parameters,omitempty"`
+	// Work is what one execution of the command does, as the caller says. It is nil if nobody said it.
+	Work *Work `json:"work,omitempty"`
+}
+
+// Work is an amount of work in things that the caller counts.
+type Work struct {
+	Amount float64 `json:"amount"`
+	// Unit is the word for the things: "requests".
+	Unit string `json:"unit"`
 }
 
 // BenchResult is what the rounds of a command gave, in short.
@@ -91,13 +105,9 @@ func (b Bench) Values(command int, metric string) []float64 {
 			continue
 		}
 		for len(list) <= r.Block {
-			list = append(list, Missing(metric, "", "").Value)
+			list = append(list, math.NaN())
 		}
-		for _, m := range r.Metrics {
-			if m.Name == metric {
-				list[r.Block] = m.Value
-			}
-		}
+		list[r.Block] = r.Metric(metric).Value
 	}
 	return list
 }
@@ -110,4 +120,29 @@ func (b Bench) Of(command int) (list []Round) {
 		}
 	}
 	return list
+}
+
+// Metric returns a metric of the round. It is missing without a reason if the round lacks it. EDP is computed here, so it
+// need not be stored.
+func (r Round) Metric(name string) Metric {
+	if name == EDP {
+		return edp(r.Metric(TargetEnergy), r.Metric(WallTime))
+	}
+	for _, m := range r.Metrics {
+		if m.Name == name {
+			return m
+		}
+	}
+	d, _ := Lookup(name)
+	return Missing(name, d.Unit, "")
+}
+
+// edp multiplies an energy by a time.
+func edp(energy, time Metric) Metric {
+	for _, m := range []Metric{energy, time} {
+		if math.IsNaN(m.Value) {
+			return Missing(EDP, units.JouleSecond, m.Reason)
+		}
+	}
+	return Value(EDP, energy.Value*time.Value, units.JouleSecond, "", energy.Provenance, energy.Source)
 }

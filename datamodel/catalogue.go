@@ -50,6 +50,7 @@ const (
 	NetEnergy             = "net_energy"
 	EstimatedEnergy       = "estimated_energy"
 	EstimatedTargetEnergy = "estimated_target_energy"
+	EDP                   = "edp"
 	GPUEnergy             = "gpu_energy"
 	GPUTargetEnergy       = "gpu_target_energy"
 	GPUOtherEnergy        = "gpu_other_energy"
@@ -164,6 +165,8 @@ type Definition struct {
 	// Derived is true if the metric follows from factors that somebody gave (Factors.Derive). Reports have it, and no table
 	// of a run.
 	Derived bool
+	// OfRounds is true if only the rounds of a bench have the metric (Round.Metric). No table of a run has it.
+	OfRounds bool
 	// Doc is one sentence without its period. Detail is "" or further sentences, with their periods.
 	Doc, Detail string
 }
@@ -469,6 +472,11 @@ func runMetrics() []Definition {
 			Name: EstimatedTargetEnergy, Label: "estimated", Parent: EstimatedEnergy, Unit: units.Joule, Of: OfCommand,
 			Aggregate: Sum, Adds: true, Summary: true,
 			Doc: "the command's share of estimated_energy, by its share of the busy CPU time",
+		},
+		{
+			Name: EDP, Label: "energy × time", Unit: units.JouleSecond, Of: OfCommand,
+			Aggregate: Mean, Better: Lower, OfRounds: true,
+			Doc: "energy-delay product: target_energy multiplied by wall_time; only the rounds of a bench have it",
 		},
 		{
 			Name: GPUEnergy, Label: "gpu energy", Unit: units.Joule, Of: OfGPUs,

@@ -24,6 +24,11 @@ type Bench struct {
 	Rule compare.Rule
 	// Version is the version of ergon.
 	Version string
+	// Asked says that the caller chose the metrics.
+	Asked bool
+	// Detailed also shows mean, deviation, quartiles and outliers in the text, and metrics that only JSON and CSV have
+	// otherwise.
+	Detailed bool
 }
 
 // BenchFormats lists what Write takes, the default first.
@@ -42,6 +47,9 @@ func (b Bench) Write(w io.Writer, format string, o Options) error {
 	return b.writeText(w, o)
 }
 
+// leastForInterval is the smallest number of rounds whose median has an interval of 95 %.
+const leastForInterval = 6
+
 // mostName is how many characters of a command's name the text shows.
 const mostName = 50
 
@@ -59,7 +67,17 @@ func (b Bench) writeText(w io.Writer, o Options) error {
 		}
 		fmt.Fprintf(&text, "%s%*s\n", string(name), max(2, 80-len(name)), count)
 		for _, f := range s.Figures {
+			if f.Metric.OfRounds && !b.Detailed && !b.Asked {
+				continue
+			}
 			text.WriteString(figureLine(f))
+			if b.Detailed {
+				text.WriteString(detailLine(f))
+			}
+		}
+		text.WriteString(workLine(s))
+		if 0 < s.Rounds && s.Rounds < leastForInterval {
+			fmt.Fprintf(&text, "  ! %s: too few for an interval (%d are enough)\n", plural(s.Rounds, "round"), leastForInterval)
 		}
 		if note := conditionsText(s); note != "" {
 			fmt.Fprintf(&text, "  ! %s\n", note)
@@ -190,6 +208,7 @@ type figureJSON struct {
 	Upper    *float64    `json:"quartile_3"`
 	Outliers []int       `json:"outliers"`
 	Values   []*float64  `json:"values"`
+	PerWork  *workJSON   `json:"per_work,omitempty"`
 	Change   *changeJSON `json:"change,omitempty"`
 }
 
@@ -216,10 +235,11 @@ func (b Bench) writeJSON(w io.Writer) error {
 				Mean: number(f.Mean), Std: number(f.Std), Min: number(f.Min), Max: number(f.Max), Lower: number(f.Lower), Upper: number(f.Upper),
 				Outliers: f.Outliers, Values: []*float64{},
 			}
+			j.PerWork = perWorkJSON(f, s.Command.Work)
 			if j.Outliers == nil {
 				j.Outliers = []int{}
 			}
-			for _, v := range b.Values(c, f.Metric.Name) {
+			for _, v := range f.Values {
 				j.Values = append(j.Values, number(v))
 			}
 			if f.Change != nil {
@@ -245,6 +265,7 @@ func (b Bench) writeCSV(w io.Writer) error {
 	out := csv.NewWriter(w)
 	rows := [][]string{{
 		"command", "metric", "unit", "rounds", "median", "low", "high", "mean", "std", "min", "max", "ratio", "ratio_low", "ratio_high", "verdict", "reason",
+		"quartile_1", "quartile_3", "outliers", "per_work", "work_unit",
 	}}
 	for _, s := range b.Sides {
 		for _, f := range s.Figures {
@@ -252,6 +273,11 @@ func (b Bench) writeCSV(w io.Writer) error {
 				screen.Cell(s.Command.Name), f.Metric.Name, string(f.Metric.Unit), strconv.Itoa(f.N), plainNumber(f.Median.Value), plainNumber(f.Median.Low), plainNumber(f.Median.High),
 				plainNumber(f.Mean), plainNumber(f.Std), plainNumber(f.Min), plainNumber(f.Max), "", "", "", "", screen.Cell(f.Reason),
 			}
+			work, per := "", math.NaN()
+			if w := s.Command.Work; w != nil && isCost(f.Metric) {
+				work, per = screen.Cell(w.Unit), f.Median.Value/w.Amount
+			}
+			row = append(row, plainNumber(f.Lower), plainNumber(f.Upper), strconv.Itoa(len(f.Outliers)), plainNumber(per), work)
 			if c := f.Change; c != nil {
 				copy(row[11:], []string{plainNumber(c.Ratio.Value), plainNumber(c.Ratio.Low), plainNumber(c.Ratio.High), string(c.Verdict)})
 			}

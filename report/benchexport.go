@@ -81,7 +81,7 @@ func (b Bench) writeHyperfine(w io.Writer) error {
 		}
 		memory := b.Values(c, datamodel.PeakMemory)
 		for _, round := range b.Of(c) {
-			t := metricOf(round, datamodel.WallTime)
+			t := round.Metric(datamodel.WallTime).Value
 			if math.IsNaN(t) {
 				continue
 			}
@@ -110,16 +110,6 @@ func (b Bench) writeHyperfine(w io.Writer) error {
 // mean returns the mean of a metric over the rounds of a command.
 func (b Bench) mean(command int, metric string) *float64 {
 	return number(compare.Rule{Confidence: 0.95}.Describe(b.Bench, command, metric).Mean)
-}
-
-// metricOf returns the value of a metric in a round, NaN if it is missing.
-func metricOf(r datamodel.Round, name string) float64 {
-	for _, m := range r.Metrics {
-		if m.Name == name {
-			return m.Value
-		}
-	}
-	return math.NaN()
 }
 
 // goUnit returns the unit of a metric in Go's benchmark text, and the factor to it.
@@ -154,7 +144,7 @@ func (b Bench) writeGoBench(w io.Writer) error {
 			fmt.Fprintf(&text, "Benchmark%s 1", benchName(s.Command.Name))
 			for _, f := range s.Figures {
 				unit, factor := goUnit(f.Metric)
-				if v := metricOf(r, f.Metric.Name); !math.IsNaN(v) {
+				if v := r.Metric(f.Metric.Name).Value; !math.IsNaN(v) {
 					fmt.Fprintf(&text, " %s %s", strconv.FormatFloat(v*factor, 'f', -1, 64), unit)
 				}
 			}

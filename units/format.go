@@ -37,6 +37,8 @@ func (u Unit) Symbol() string {
 		return "%"
 	case AnyCurrency:
 		return "currency"
+	case JouleSecond:
+		return "Js"
 	default: // the code or its noun, below
 	}
 	if code := u.code(); code != "" {
@@ -87,8 +89,8 @@ func TextOf(v float64, u Unit) Text {
 func magnitude(v float64, u Unit) Text {
 	_, counts := u.noun()
 	switch {
-	case u == Joule, u == Watt, u == Gram:
-		return prefixed(v, leastEnergy, u)
+	case u == Joule, u == Watt, u == Gram, u == JouleSecond:
+		return prefixed(v, leastEnergy, Unit(u.Symbol()))
 	case u.IsMoney():
 		return Text{money(v), u.Symbol()}
 	case u == Hertz:

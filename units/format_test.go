@@ -155,7 +155,7 @@ func TestFormatRate(t *testing.T) {
 func TestSymbol(t *testing.T) {
 	want := map[units.Unit]string{
 		units.Joule: "J", units.Watt: "W", units.Byte: "B", units.Second: "s", units.Hertz: "Hz",
-		units.Celsius: "°C", units.Ratio: "%", units.Gram: "g", units.AnyCurrency: "currency", units.Operations: "operations", units.Packets: "packets",
+		units.Celsius: "°C", units.Ratio: "%", units.Gram: "g", units.JouleSecond: "Js", units.AnyCurrency: "currency", units.Operations: "operations", units.Packets: "packets",
 		units.Processes: "processes", units.Threads: "threads", units.Switches: "switches",
 		units.Faults: "faults", units.Calls: "calls", units.Beats: "beats", units.Events: "events",
 		units.Files: "files", units.Errors: "errors",
@@ -253,7 +253,7 @@ func checkRoundTrip(t *testing.T, v float64, u units.Unit) {
 
 // places returns half of the third decimal place of a value without a prefix.
 func places(u units.Unit) float64 {
-	if half, known := map[units.Unit]float64{units.Joule: 0, units.Watt: 0, units.Second: 0, units.Ratio: 0.51e-5, units.Gram: 0, units.AnyCurrency: 0}[u]; known {
+	if half, known := map[units.Unit]float64{units.Joule: 0, units.Watt: 0, units.Second: 0, units.Ratio: 0.51e-5, units.Gram: 0, units.JouleSecond: 0, units.AnyCurrency: 0}[u]; known {
 		return half
 	}
 	return 0.51e-3
@@ -261,7 +261,7 @@ func places(u units.Unit) float64 {
 
 // smallest returns the smallest value of a unit that has digits.
 func smallest(u units.Unit) float64 {
-	if least, known := map[units.Unit]float64{units.Joule: 1e-6, units.Watt: 1e-6, units.Second: 1e-9, units.Ratio: 1e-4, units.Gram: 1e-6, units.AnyCurrency: 0}[u]; known {
+	if least, known := map[units.Unit]float64{units.Joule: 1e-6, units.Watt: 1e-6, units.Second: 1e-9, units.Ratio: 1e-4, units.Gram: 1e-6, units.JouleSecond: 1e-6, units.AnyCurrency: 0}[u]; known {
 		return least
 	}
 	return 1e-3

@@ -61,6 +61,7 @@ func stems() []stem {
 		{unit: Ratio, word: "%", factor: 1.0 / 100},
 		{unit: Gram, word: "g", factor: 1, small: true, large: true},
 		{unit: Gram, word: "t", factor: 1e6},
+		{unit: JouleSecond, word: "Js", factor: 1, small: true, large: true},
 	}
 }
 
@@ -241,7 +242,7 @@ func ParseNumber(number string) (float64, error) {
 func Names(u Unit) []string {
 	usual := []string{
 		"J", "kJ", "MJ", "Wh", "kWh", "mW", "W", "kW", "B", "kB", "MB", "GB", "KiB", "MiB", "GiB", "ms", "s", "min", "h",
-		"Hz", "MHz", "GHz", "°C", "%", "mg", "g", "kg",
+		"Hz", "MHz", "GHz", "°C", "%", "mg", "g", "kg", "Js",
 	}
 	var out []string
 	for _, word := range usual {

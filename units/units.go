@@ -57,6 +57,8 @@ const (
 	Events     Unit = "{event}"
 	Files      Unit = "{file}"
 	Errors     Unit = "{error}"
+	// JouleSecond is the unit of an energy multiplied by a time.
+	JouleSecond Unit = "J.s"
 	// BytesPerSecond is the rate of a transfer. Only the courses of charts have it.
 	BytesPerSecond Unit = "By/s"
 )
@@ -64,7 +66,7 @@ const (
 // All returns every unit that a sensor or a metric may have.
 func All() []Unit {
 	return []Unit{
-		Joule, Watt, Byte, Second, Hertz, Celsius, Ratio, Gram, AnyCurrency,
+		Joule, Watt, Byte, Second, Hertz, Celsius, Ratio, Gram, JouleSecond, AnyCurrency,
 		Operations, Packets, Processes, Threads, Switches, Faults, Calls, Beats, Events, Files, Errors,
 	}
 }

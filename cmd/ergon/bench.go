@@ -58,6 +58,10 @@ type BenchOptions struct {
 	Format        string
 	Exports       []benchExport
 	Quiet         bool
+	// Verbose also shows mean, deviation, quartiles and outliers.
+	Verbose bool
+	// Work is what one execution does: a number and a word. It may have parameters. Empty is unknown.
+	Work string
 	SensorOptions
 }
 
@@ -126,6 +130,8 @@ func (p *program) benchCommand() *subcommand {
 				usage: "also write the result to a file: `FORMAT=FILE`; " + strings.Join(report.BenchExports(), ", "),
 			},
 			{name: "quiet", short: "q", usage: "print no progress", value: toggle{&o.Quiet}},
+			{name: "verbose", short: "v", usage: "also show mean, deviation, quartiles and outliers", value: toggle{&o.Verbose}},
+			{name: "work", scope: once, usage: "what one execution does, to tell the cost of one unit: `WORK`, such as 1e6requests", value: required{&o.Work, "work"}},
 		}, o.table(p.backends)...),
 	}
 	c.run = func(ctx context.Context, words []string) error {
@@ -146,7 +152,7 @@ func (p *program) bench(ctx context.Context, o BenchOptions) error {
 	}
 	metrics, asked := o.Metrics, len(o.Metrics) > 0
 	if !asked {
-		metrics = compare.DefaultMetrics()
+		metrics = append(compare.DefaultMetrics(), datamodel.EDP)
 	}
 	plan := rounds.Plan{
 		Commands: len(commands), Warmup: o.Warmup, Least: o.Least, Most: o.Most, LeastTime: leastTime, Precision: o.Precision,
@@ -168,7 +174,7 @@ func (p *program) bench(ctx context.Context, o BenchOptions) error {
 	measured, err := p.measureRounds(ctx, o, commands, plan)
 	for _, c := range commands {
 		measured.Commands = append(measured.Commands, datamodel.BenchCommand{
-			Name: c.name, Command: cmdline.Mask(c.argv), Parameters: c.parameters,
+			Name: c.name, Command: cmdline.Mask(c.argv), Parameters: c.parameters, Work: c.work,
 		})
 	}
 	return p.concludeBench(ctx, o, measured, metrics, asked, err)
@@ -203,6 +209,7 @@ type benched struct {
 	name       string
 	argv       []string
 	parameters []datamodel.Pair
+	work       *datamodel.Work // nil if unknown
 }
 
 // commands returns the commands, with each combination of the parameters.
@@ -237,6 +244,11 @@ func (o BenchOptions) commands() ([]benched, error) {
 			var err error
 			if b.argv, err = o.argv(g, parameters); err != nil {
 				return nil, err
+			}
+			if o.Work != "" {
+				if b.work, err = parseWork(put(o.Work, parameters)); err != nil {
+					return nil, &usage{fmt.Errorf("--work: %w", err)}
+				}
 			}
 			if b.name == "" {
 				b.name = cmdline.Line(cmdline.Mask(b.argv))
@@ -449,7 +461,7 @@ func tail(text string) string {
 func (p *program) concludeBench(ctx context.Context, o BenchOptions, b datamodel.Bench, metrics []string, asked bool, err error) error {
 	if len(b.Rounds) > 0 {
 		rule := compare.Rule{Confidence: stats.Confidence, Threshold: defaultThreshold}
-		result := report.Bench{Bench: b, Sides: rule.Sides(b, metrics, asked), Rule: rule, Version: version()}
+		result := report.Bench{Bench: b, Sides: rule.Sides(b, metrics, asked), Rule: rule, Version: version(), Asked: asked, Detailed: o.Verbose}
 		if e := result.Write(p.out.Styled(), o.Format, reportOptions(p.out.File())); e != nil {
 			return e
 		}
@@ -489,7 +501,7 @@ const defaultThreshold = 0.03
 // summaryMetric checks the name of a metric of the summary.
 func summaryMetric(name string) error {
 	d, ok := datamodel.Lookup(name)
-	if !ok || !d.Summary {
+	if !ok || !d.Summary && !d.OfRounds {
 		return fmt.Errorf("no metric %q of the summary (ergon report -f csv lists them)", name)
 	}
 	return nil

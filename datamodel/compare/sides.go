@@ -22,9 +22,11 @@ type Side struct {
 type Figure struct {
 	Metric datamodel.Definition
 	stats.Summary
+	// Values are the values of the rounds, by block; NaN is missing.
+	Values []float64
 	// Reason is why the metric has no value, in the last round that lacks it. It is "" if all rounds have one.
 	Reason string
-	// Change compares with the first command. It is nil for the first command.
+	// Change compares with the first command. It is nil for the first command, and if nothing was compared.
 	Change *Change
 }
 
@@ -61,13 +63,14 @@ func (r Rule) Sides(b datamodel.Bench, metrics []string, asked bool) []Side {
 			if !ok || !asked && missing(b, name) {
 				continue
 			}
+			values := b.Values(c, name)
 			s.Figures = append(s.Figures, Figure{
-				Metric: d, Summary: r.Describe(b, c, name), Reason: reason(b.Of(c), name),
+				Metric: d, Summary: stats.Summarize(values, r.Confidence), Values: values, Reason: reason(b.Of(c), name),
 			})
 		}
 		sides = append(sides, s)
 	}
-	r.change(b, sides)
+	r.change(b, sides, asked)
 	return sides
 }
 
@@ -76,12 +79,16 @@ func (r Rule) Describe(b datamodel.Bench, command int, metric string) stats.Summ
 	return stats.Summarize(b.Values(command, metric), r.Confidence)
 }
 
-// change compares each side with the first one.
-func (r Rule) change(b datamodel.Bench, sides []Side) {
+// change compares each side with the first one. A product of two compared metrics has no verdict unless somebody asked for
+// it: Holm's correction would count the same change again.
+func (r Rule) change(b datamodel.Bench, sides []Side, asked bool) {
 	var all []*Change
 	var p []float64
 	for c := 1; c < len(sides); c++ {
 		for i, f := range sides[c].Figures {
+			if f.Metric.OfRounds && !asked {
+				continue
+			}
 			base, fresh := b.Values(0, f.Metric.Name), b.Values(c, f.Metric.Name)
 			change := &Change{}
 			if b.Order == datamodel.Grouped {
@@ -98,7 +105,10 @@ func (r Rule) change(b datamodel.Bench, sides []Side) {
 	corrected := stats.Holm(p)
 	for c := 1; c < len(sides); c++ {
 		for _, f := range sides[c].Figures {
-			change := all[at]
+			change := f.Change
+			if change == nil {
+				continue
+			}
 			change.Corrected = corrected[at]
 			at++
 			rule := r.For(f.Metric.Name)
@@ -111,18 +121,14 @@ func (r Rule) change(b datamodel.Bench, sides []Side) {
 
 // missing reports whether no round has a metric.
 func missing(b datamodel.Bench, name string) bool {
-	return !slices.ContainsFunc(b.Rounds, func(r datamodel.Round) bool {
-		return slices.ContainsFunc(r.Metrics, func(m datamodel.Metric) bool { return m.Name == name && !math.IsNaN(m.Value) })
-	})
+	return !slices.ContainsFunc(b.Rounds, func(r datamodel.Round) bool { return !math.IsNaN(r.Metric(name).Value) })
 }
 
 // reason returns why the last round without a metric lacks it.
 func reason(rounds []datamodel.Round, name string) string {
 	for _, r := range slices.Backward(rounds) {
-		for _, m := range r.Metrics {
-			if m.Name == name && math.IsNaN(m.Value) {
-				return m.Reason
-			}
+		if m := r.Metric(name); math.IsNaN(m.Value) && m.Reason != "" {
+			return m.Reason
 		}
 	}
 	return ""

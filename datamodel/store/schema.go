@@ -81,7 +81,7 @@ func SchemaPage() string {
 		"holds what another one holds. [metrics.md](metrics.md) says more about each.\n\n" +
 		"| metric | unit | adds up | meaning |\n| --- | --- | --- | --- |\n")
 	for _, d := range datamodel.Catalogue() {
-		if d.Derived || d.Family != "" && !strings.Contains(d.Name, ".") && d.Family != "target" {
+		if d.Derived || d.OfRounds || d.Family != "" && !strings.Contains(d.Name, ".") && d.Family != "target" {
 			continue
 		}
 		adds := ""
