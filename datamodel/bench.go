@@ -22,6 +22,8 @@ type Bench struct {
 	Seed  uint64     `json:"seed"`
 	// Warmup is the number of rounds of each command before the first measured one.
 	Warmup int `json:"warmup"`
+	// Affinity are the processors that the commands were allowed to run on. Nil stands for all that ergon may use.
+	Affinity []int `json:"affinity,omitempty"`
 	// Ended is why the bench measured no further rounds.
 	Ended BenchEnd `json:"ended"`
 }
@@ -71,6 +73,10 @@ type Round struct {
 	// Conditions are the subjects of warnings about the machine during the round: other_load, throttling, swapping, steal.
 	Conditions []string `json:"conditions,omitempty"`
 }
+
+// NotIdle is the condition of a round before which the machine did not become as idle as it was at the beginning, within
+// the limit. The others are subjects of warnings.
+const NotIdle = "not_idle"
 
 // RoundOrder is the order in which the rounds of several commands are measured.
 type RoundOrder string

@@ -181,6 +181,7 @@ type benchJSON struct {
 	Seed     uint64             `json:"seed"`
 	Warmup   int                `json:"warmup"`
 	Ended    datamodel.BenchEnd `json:"ended"`
+	Affinity []int              `json:"affinity,omitempty"`
 	Commands []sideJSON         `json:"commands"`
 }
 
@@ -223,7 +224,7 @@ type changeJSON struct {
 }
 
 func (b Bench) writeJSON(w io.Writer) error {
-	out := benchJSON{Schema: benchSchema, Version: b.Version, Order: string(b.Order), Seed: b.Seed, Warmup: b.Warmup, Ended: b.Ended, Commands: []sideJSON{}}
+	out := benchJSON{Schema: benchSchema, Version: b.Version, Order: string(b.Order), Seed: b.Seed, Warmup: b.Warmup, Ended: b.Ended, Affinity: b.Affinity, Commands: []sideJSON{}}
 	for c, s := range b.Sides {
 		side := sideJSON{BenchCommand: s.Command, Rounds: s.Rounds, Failed: s.Failed, Metrics: map[string]figureJSON{}, ExitCodes: []int{}}
 		for _, r := range b.Of(c) {

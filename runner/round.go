@@ -214,15 +214,17 @@ func (o *round) hold() error {
 			c.Groups = append(c.Groups, launch.Group(f))
 		}
 		o.target, err = o.Launcher.Hold(c)
-		refused, ok := errors.AsType[*launch.GroupError](err)
-		switch {
-		case ok:
+		if refused, ok := errors.AsType[*launch.GroupError](err); ok {
 			o.group.Refuse(refused.Group.Dir, refused.Err)
-		case o.single:
-			return errors.Join(err, o.Launcher.Close())
-		default:
-			return err
+			continue
 		}
+		if err == nil && o.command.Processors != nil && o.target.PID() != 0 {
+			err = launch.Pin(o.target.PID(), o.command.Processors)
+		}
+		if o.single {
+			err = errors.Join(err, o.Launcher.Close())
+		}
+		return err
 	}
 }
 

@@ -41,9 +41,12 @@ type BenchOptions struct {
 	// Runs is the number of rounds of each command. Least and Most bound it if it is 0.
 	Runs, Least, Most, Warmup int
 	Precision                 float64
-	MaxTime, Cooldown         time.Duration
-	Order                     string
-	Seed                      int
+	MaxTime                   time.Duration
+	Cooldown                  cooldown
+	// Affinity are the processors that the commands may run on. Nil stands for all.
+	Affinity []int
+	Order    string
+	Seed     int
 	// Setup and Cleanup run once, before the first and after the last round. Prepare and Conclude run before and after
 	// each round.
 	Setup, Prepare, Conclude, Cleanup string
@@ -100,7 +103,11 @@ func (p *program) benchCommand() *subcommand {
 			{name: "warmup", usage: "`N` rounds before that are not counted", value: count{to: &o.Warmup}},
 			{name: "precision", usage: "go on until the intervals of the metrics are this narrow: `PART`, such as 1%", value: part{&o.Precision}},
 			{name: "max-time", usage: "measure no further rounds after this `TIME`", value: limit{&o.MaxTime}},
-			{name: "cooldown", usage: "wait this `TIME` before each round", value: limit{&o.Cooldown}},
+			{
+				name: "cooldown", usage: "wait before each round: `TIME`, or idle: until the machine is as idle as at the beginning, at most 1 min",
+				value: &o.Cooldown,
+			},
+			{name: "affinity", usage: "run the commands on these processors only: `CPUS`, such as 0,2-3", value: processors{&o.Affinity}},
 			{
 				name: "order", usage: "the `ORDER` of the rounds: shuffled, abba or grouped",
 				value: choice{&o.Order, []string{string(datamodel.Shuffled), string(datamodel.ABBA), string(datamodel.Grouped)}},
@@ -172,6 +179,7 @@ func (p *program) bench(ctx context.Context, o BenchOptions) error {
 	ctx, stop := untilSignal(ctx)
 	defer stop()
 	measured, err := p.measureRounds(ctx, o, commands, plan)
+	measured.Affinity = o.Affinity
 	for _, c := range commands {
 		measured.Commands = append(measured.Commands, datamodel.BenchCommand{
 			Name: c.name, Command: cmdline.Mask(c.argv), Parameters: c.parameters, Work: c.work,
@@ -357,16 +365,21 @@ func (p *program) measureRounds(ctx context.Context, o BenchOptions, commands []
 		return b, err
 	}
 	defer func() { err = errors.Join(err, hook(context.WithoutCancel(ctx), "cleanup", o.Cleanup, nil)) }()
+	cool, err := o.Cooldown.begin(ctx, o.Procfs, o.Sysfs)
+	if err != nil {
+		return b, fmt.Errorf("--cooldown: %w", err)
+	}
 	show := p.benchProgress(o, commands)
 	defer show.erase()
 	measure := func(ctx context.Context, c int, _ bool) (datamodel.Round, error) {
 		if err := hook(ctx, "prepare", o.Prepare, commands[c].parameters); err != nil {
 			return datamodel.Round{}, err
 		}
-		if err := pause(ctx, o.Cooldown); err != nil {
+		calm, err := cool(ctx)
+		if err != nil {
 			return datamodel.Round{}, err
 		}
-		rep, err := session.Round(ctx, launch.Command{Argv: commands[c].argv, Input: input, Output: output, Errors: said})
+		rep, err := session.Round(ctx, launch.Command{Argv: commands[c].argv, Input: input, Output: output, Errors: said, Processors: o.Affinity})
 		switch {
 		case ctx.Err() != nil:
 			return datamodel.Round{}, ctx.Err()
@@ -375,7 +388,11 @@ func (p *program) measureRounds(ctx context.Context, o BenchOptions, commands []
 		case err != nil:
 			return datamodel.Round{}, err
 		}
-		return roundOf(rep), hook(ctx, "conclude", o.Conclude, commands[c].parameters)
+		r := roundOf(rep)
+		if !calm {
+			r.Conditions = append(r.Conditions, datamodel.NotIdle)
+		}
+		return r, hook(ctx, "conclude", o.Conclude, commands[c].parameters)
 	}
 	b, err = plan.Run(ctx, measure, show.tell)
 	if failed, ok := errors.AsType[*rounds.FailedError](err); ok {
@@ -418,19 +435,6 @@ func hook(ctx context.Context, option, line string, parameters []datamodel.Pair)
 		return fmt.Errorf("--%s: %s: %w%s", option, line, err, tail(string(out)))
 	}
 	return nil
-}
-
-// pause waits.
-func pause(ctx context.Context, d time.Duration) error {
-	if d == 0 {
-		return nil
-	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }
 
 // lastLines returns what a failed command wrote last to stderr.

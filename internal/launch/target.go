@@ -27,6 +27,9 @@ type Command struct {
 	Dir, Input, Output, Errors string
 	// Groups are the cgroups the command is put into, at most one of them of version 2. Direct cannot.
 	Groups []Group
+	// Processors are the numbers of the processors that the command may run on. Nil stands for all that are allowed. If the
+	// command's process exists before Start, the caller calls Pin.
+	Processors []int
 }
 
 // Places returns the folder and the three files, in the order of their fields. It returns nil if all are as given.
@@ -223,11 +226,13 @@ func (d *direct) Start() error {
 		}
 	}
 	attr := &os.ProcAttr{Dir: d.command.Dir, Files: d.files, Env: d.environment(), Sys: d.command.User.Attributes()}
-	var err error
-	d.process, err = os.StartProcess(path, argv, attr)
-	if errors.Is(err, syscall.ENOEXEC) { // a script without #!, which execvp gives to the shell
-		d.process, err = os.StartProcess("/bin/sh", append([]string{"/bin/sh", path}, argv[1:]...), attr)
-	}
+	err := pinned(d.command.Processors, func() (err error) {
+		d.process, err = os.StartProcess(path, argv, attr)
+		if errors.Is(err, syscall.ENOEXEC) { // a script without #!, which execvp gives to the shell
+			d.process, err = os.StartProcess("/bin/sh", append([]string{"/bin/sh", path}, argv[1:]...), attr)
+		}
+		return err
+	})
 	if err != nil {
 		if p, ok := errors.AsType[*fs.PathError](err); ok {
 			err = p.Err
