@@ -21,13 +21,20 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// The style and the script of the page.
+// The style of all pages, and the parts of their scripts.
 var (
 	//go:embed page/page.css
 	pageStyle string
+	//go:embed page/common.js
+	commonScript string
 	//go:embed page/page.js
-	pageScript string
+	reportScript string
 )
+
+// script returns the one script of a page: a function with what all pages share, and the part of this page.
+func script(part string) string {
+	return "'use strict';\n(() => {\n" + commonScript + "\n" + part + "})();\n"
+}
 
 // tabled is the largest number of processes and of names in a table of the page. timelined is the largest number of processes in
 // the timeline.
@@ -66,7 +73,7 @@ func WritePage(w io.Writer, runs []Shown) error {
 	if len(runs) > 1 {
 		title = strconv.Itoa(len(runs)) + " runs: " + title
 	}
-	p.open(title)
+	p.open(title, script(reportScript))
 	var err error
 	if len(runs) == 1 {
 		err = p.one(runs[0])
@@ -76,20 +83,25 @@ func WritePage(w io.Writer, runs []Shown) error {
 	if err != nil {
 		return err
 	}
-	p.tag("<footer>written by ergon %s</footer>\n", runs[0].Run.Version)
-	p.WriteString("</main>\n<div id=\"tip\" class=\"tip\" hidden=\"hidden\"></div>\n<script>" + pageScript + "</script>\n</body>\n</html>\n")
+	p.close(runs[0].Run.Version, script(reportScript))
 	_, err = io.WriteString(w, p.String())
 	return err
 }
 
-// open writes the head of the page.
-func (p *sheet) open(title string) {
+// close writes the end of the page, with its script.
+func (p *sheet) close(version, script string) {
+	p.tag("<footer>written by ergon %s</footer>\n", version)
+	p.WriteString("</main>\n<div id=\"tip\" class=\"tip\" hidden=\"hidden\"></div>\n<script>" + script + "</script>\n</body>\n</html>\n")
+}
+
+// open writes the head of the page. Its policy allows only this script.
+func (p *sheet) open(title, script string) {
 	digest := func(s string) string {
 		sum := sha256.Sum256([]byte(s))
 		return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 	}
 	p.WriteString("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n" +
-		"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src " + digest(pageScript) +
+		"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src " + digest(script) +
 		"; style-src " + digest(pageStyle) + "; img-src data:; base-uri 'none'; form-action 'none'\"/>\n" +
 		"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<meta name=\"color-scheme\" content=\"light dark\"/>\n" +
 		"<link rel=\"icon\" href=\"data:,\"/>\n")
