@@ -12,6 +12,7 @@ import (
 	"github.com/NVIDIA/go-nvml/pkg/nvml"
 	"golang.org/x/sys/unix"
 
+	"github.com/ergon-energy/ergon/internal/lineage"
 	"github.com/ergon-energy/ergon/internal/procfs"
 	"github.com/ergon-energy/ergon/internal/quick"
 	"github.com/ergon-energy/ergon/sensors"
@@ -41,7 +42,7 @@ type gpuUsers struct {
 	parent int
 	// foreign says why NVML's process ids mean nothing here; nil if they are valid.
 	foreign error
-	kin     *lineage
+	kin     *lineage.Lineage
 	pidfd   int
 	began   time.Time
 	looks   budget
@@ -176,7 +177,7 @@ func (u *gpuUsers) follow(pid int) {
 	if u.foreign != nil || u.kin != nil {
 		return
 	}
-	u.kin = newLineage(pid, u.parent)
+	u.kin = lineage.New(pid, u.parent)
 	if fd, err := unix.PidfdOpen(pid, 0); err == nil {
 		u.pidfd = fd
 	} else if errors.Is(err, unix.ESRCH) {
@@ -220,7 +221,7 @@ func (u *gpuUsers) read(gpus []gpu, dst []float64) {
 
 // readProcesses sets the target's memory and processes, and the number of other processes. A program may be in both lists,
 // for computing and for graphics, with the same memory.
-func (g *gpuUse) readProcesses(device nvml.Device, kin *lineage, dst []float64) {
+func (g *gpuUse) readProcesses(device nvml.Device, kin *lineage.Lineage, dst []float64) {
 	var all []nvml.ProcessInfo
 	for _, list := range g.lists {
 		found, ret := list(device)
@@ -237,7 +238,7 @@ func (g *gpuUse) readProcesses(device nvml.Device, kin *lineage, dst []float64) 
 	}
 	memory, target, other := 0.0, 0.0, 0.0
 	for _, p := range all {
-		if member, _ := kin.has(int(p.Pid)); !member {
+		if member, _ := kin.Has(int(p.Pid)); !member {
 			other++
 			continue
 		}
@@ -252,7 +253,7 @@ func (g *gpuUse) readProcesses(device nvml.Device, kin *lineage, dst []float64) 
 
 // readUtilization sets the use by the target and by others. If a process has ended that was never seen, its owner is unknown,
 // and so are both values.
-func (g *gpuUse) readUtilization(device nvml.Device, kin *lineage, dst []float64) {
+func (g *gpuUse) readUtilization(device nvml.Device, kin *lineage.Lineage, dst []float64) {
 	dst[0], dst[1], g.told = math.NaN(), math.NaN(), false
 	samples, ret := samplesOf(device, g.newest)
 	if ret != nvml.SUCCESS {
@@ -267,7 +268,7 @@ func (g *gpuUse) readUtilization(device nvml.Device, kin *lineage, dst []float64
 			continue
 		}
 		newest = max(newest, s.TimeStamp)
-		switch member, known := kin.has(int(s.Pid)); {
+		switch member, known := kin.Has(int(s.Pid)); {
 		case !known:
 			unknown = true
 		case member:

@@ -3,11 +3,9 @@
 package backend
 
 import (
-	"bufio"
 	"fmt"
 	"math"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,83 +17,6 @@ import (
 	"github.com/ergon-energy/ergon/sensors"
 )
 
-// parentage starts a shell with a child and an orphaned grandchild, and returns their process ids. The shell ends with its
-// input.
-func parentage(t *testing.T) (shell, child, orphan int) {
-	t.Helper()
-	// Not with t.Context(), which ends before the cleanup: a killed shell would leave the other two processes behind.
-	c := exec.Command("sh", "-c",
-		`sleep 1000 & a=$!; b=$(sh -c 'sleep 1000 >/dev/null & echo $!'); echo $a $b; read -r end; kill $a $b`)
-	in, err := c.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = in.Close()
-		_ = c.Wait()
-	})
-	if _, err := fmt.Fscan(bufio.NewReader(out), &child, &orphan); err != nil {
-		t.Fatal(err)
-	}
-	return c.Process.Pid, child, orphan
-}
-
-// TestLineage checks which processes belong to the target. A descendant does. An orphan is recognized only by its cgroup, or
-// by the runner that adopted it.
-func TestLineage(t *testing.T) {
-	shell, child, orphan := parentage(t)
-	l := newLineage(shell, 0)
-	f := func(pid int, member, known bool) {
-		t.Helper()
-		if m, k := l.has(pid); m != member || k != known {
-			t.Errorf("process %d: member %v, known %v", pid, m, k)
-		}
-	}
-	f(shell, true, true)
-	f(child, true, true)
-	f(orphan, false, true)
-	f(os.Getpid(), false, true)
-	f(1, false, true)
-	f(0, false, false)
-	f(1<<30, false, false)
-
-	// The runner is this process. Its earlier children and the sampler do not belong to the target.
-	s, ok := processStatOf(orphan)
-	if !ok {
-		t.Fatal("the orphan has ended")
-	}
-	l = newLineage(shell, s.parent)
-	f(child, true, true)
-	if l.others = nil; s.parent > 1 {
-		l.known = map[int]kin{}
-		f(orphan, true, true)
-	}
-	// The answer for a known process stays the same after its end.
-	c := exec.CommandContext(t.Context(), "sleep", "1000")
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	l = newLineage(c.Process.Pid, 0)
-	f(c.Process.Pid, true, true)
-	_ = c.Process.Kill()
-	_ = c.Wait()
-	f(c.Process.Pid, true, true)
-	// The target's group includes the groups below it.
-	for line, in := range map[string]bool{"4:cpu:/a": true, "4:cpu:/a/b": true, "4:cpu:/ab": false, "5:cpu:/a": false} {
-		l.groups = []string{"4:cpu:/a"}
-		if got := l.within(line); got != in {
-			t.Errorf("%s is in the group: %v", line, got)
-		}
-	}
-}
-
 // TestNVMLUsers checks the use by processes. Before there is a target, nothing is read.
 func TestNVMLUsers(t *testing.T) {
 	host, ok := inChild(t, nil)
@@ -103,7 +24,7 @@ func TestNVMLUsers(t *testing.T) {
 		return
 	}
 	list := filepath.Join(t.TempDir(), "processes")
-	shell, child, _ := parentage(t)
+	shell, child, _ := testenv.Parentage(t)
 	text := fmt.Sprintf("0 %d 1000 30\n0 %d 200 20 graphics\n0 %d 200 20\n0 1 50 10\n1 1 50 80\n", shell, child, child)
 	if err := os.WriteFile(list, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

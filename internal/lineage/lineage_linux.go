@@ -1,16 +1,17 @@
-package backend
+package lineage
 
 import (
+	"bytes"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// lineage tells whether a process belongs to the target: it is in the target's cgroup, descends from the target, or is
+// Lineage tells whether a process belongs to the target: it is in the target's cgroup, descends from the target, or is
 // an orphan of the target that the target's parent has adopted. It is for the few processes that a driver names. The target family
 // follows all processes (see tree).
-type lineage struct {
+type Lineage struct {
 	target, parent int
 	// groups are the lines of the target's /proc/PID/cgroup that this process does not have: the cgroups that the runner
 	// made for the target.
@@ -30,24 +31,28 @@ type kin struct {
 // mostKin is the most answers that are kept. Then all are dropped and found again.
 const mostKin = 4096
 
-// newLineage returns the lineage of the target. The children of its parent at this moment, except the target, are others.
-func newLineage(target, parent int) *lineage {
-	l := &lineage{target: target, parent: parent, known: map[int]kin{}}
+// New returns the lineage of the target. The children of its parent at this moment, except the target, are others.
+func New(target, parent int) *Lineage {
+	l := &Lineage{target: target, parent: parent, known: map[int]kin{}}
 	own := groupsOf(os.Getpid())
 	l.groups = slices.DeleteFunc(groupsOf(target), func(line string) bool { return slices.Contains(own, line) })
 	path := "/proc/" + strconv.Itoa(parent) + "/task/" + strconv.Itoa(parent) + "/children"
 	if b, err := os.ReadFile(path); err == nil {
-		l.others = slices.DeleteFunc(appendNumbers(nil, b), func(pid int) bool { return pid == target })
+		for word := range strings.FieldsSeq(string(b)) {
+			if pid, err := strconv.Atoi(word); err == nil && pid != target {
+				l.others = append(l.others, pid)
+			}
+		}
 	}
 	l.others = append(l.others, os.Getpid())
 	return l
 }
 
-// has tells whether the process belongs to the target. For a process that has ended, it returns the last answer; if it
+// Has tells whether the process belongs to the target. For a process that has ended, it returns the last answer; if it
 // was never asked for, known is false.
-func (l *lineage) has(pid int) (member, known bool) {
+func (l *Lineage) Has(pid int) (member, known bool) {
 	k, asked := l.known[pid]
-	s, alive := processStatOf(pid)
+	s, alive := statOf(pid)
 	switch {
 	case !alive:
 		return k.member, asked
@@ -64,7 +69,7 @@ func (l *lineage) has(pid int) (member, known bool) {
 
 // descends goes up from a process to the target or to its parent. A process that reaches the parent through one of its
 // other children does not belong to the target.
-func (l *lineage) descends(pid, parent int) bool {
+func (l *Lineage) descends(pid, parent int) bool {
 	for range 1000 { // no tree is that deep, and a tree that changes during the loop could make a circle
 		switch {
 		case pid == l.target:
@@ -74,7 +79,7 @@ func (l *lineage) descends(pid, parent int) bool {
 		case parent == l.parent && l.parent > 0:
 			return true
 		}
-		s, ok := processStatOf(parent)
+		s, ok := statOf(parent)
 		if !ok {
 			return false
 		}
@@ -84,12 +89,12 @@ func (l *lineage) descends(pid, parent int) bool {
 }
 
 // inGroup tells whether a process is in one of the target's cgroups, or in a group below.
-func (l *lineage) inGroup(pid int) bool {
+func (l *Lineage) inGroup(pid int) bool {
 	return len(l.groups) > 0 && slices.ContainsFunc(groupsOf(pid), l.within)
 }
 
 // within tells whether a line of /proc/PID/cgroup names one of the target's groups, or a group below.
-func (l *lineage) within(line string) bool {
+func (l *Lineage) within(line string) bool {
 	return slices.ContainsFunc(l.groups, func(own string) bool { return line == own || strings.HasPrefix(line, own+"/") })
 }
 
@@ -106,14 +111,30 @@ func groupsOf(pid int) []string {
 	return slices.DeleteFunc(strings.Split(string(b), "\n"), func(line string) bool { return line == "" })
 }
 
-// processStatOf reads /proc/PID/stat. It is not ok if there is no such process.
-func processStatOf(pid int) (processStat, bool) {
+// stat has two fields of /proc/PID/stat (proc_pid_stat(5)).
+type stat struct {
+	parent int
+	start  uint64 // in ticks since boot
+}
+
+// statOf reads /proc/PID/stat. It is not ok if there is no such process. The name in parentheses may contain anything. It ends
+// at the last parenthesis, because only the state and numbers follow.
+func statOf(pid int) (s stat, ok bool) {
 	if pid <= 0 {
-		return processStat{}, false
+		return s, false
 	}
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {
-		return processStat{}, false
+		return s, false
 	}
-	return parseProcessStat(b)
+	const parent, start = 1, 19 // of the fields behind the name
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	if len(fields) <= start {
+		return s, false
+	}
+	s.parent, err = strconv.Atoi(fields[parent])
+	if err == nil {
+		s.start, err = strconv.ParseUint(fields[start], 10, 64)
+	}
+	return s, err == nil
 }
