@@ -421,7 +421,7 @@ func names(r datamodel.Result) []string {
 	var out []string
 	for _, p := range byName(r.Processes, namedProcesses) {
 		switch {
-		case p.Kind == groupName && p.CPUTime >= leastNamed*total:
+		case p.Kind == datamodel.NamedProcesses && p.CPUTime >= leastNamed*total:
 			out = append(out, processName(p, shortName)+" "+percent(p.CPUTime/total))
 		case p.Kind == datamodel.UnseenProcesses && p.CPUTime >= leastUnseen*total:
 			out = append(out, "short-lived "+percent(p.CPUTime/total))

@@ -136,7 +136,7 @@ func processName(p datamodel.Process, most int) string {
 		name = printable(p.CommandLine) // only with --arguments
 	}
 	switch p.Kind {
-	case datamodel.OneProcess, groupName:
+	case datamodel.OneProcess, datamodel.NamedProcesses:
 		if name == "" {
 			name = "(no name)"
 		}
@@ -145,7 +145,7 @@ func processName(p datamodel.Process, most int) string {
 			return shorten(name, most-columns(times)) + times
 		}
 		return shorten(name, most)
-	case groupOthers, datamodel.MergedProcesses:
+	case datamodel.OtherProcesses, datamodel.MergedProcesses:
 		return units.Format(p.Count, "{process}") + " others"
 	case datamodel.UnseenProcesses:
 		return "not seen"
@@ -189,7 +189,7 @@ func busiest(r datamodel.Result, width int) string {
 	var names, unseen []string
 	for _, p := range byName(r.Processes, namedProcesses) {
 		switch {
-		case p.Kind == groupName && p.CPUTime >= leastNamed*total:
+		case p.Kind == datamodel.NamedProcesses && p.CPUTime >= leastNamed*total:
 			names = append(names, processName(p, shortName)+" "+shareOf(p.CPUTime, total))
 		case p.Kind == datamodel.UnseenProcesses && p.CPUTime >= leastUnseen*total:
 			unseen = []string{"not seen " + shareOf(p.CPUTime, total)}

@@ -39,7 +39,7 @@ func newTimeline(r datamodel.Result) timeline {
 	list := slices.Clone(r.Processes)
 	slices.SortStableFunc(list, func(a, b datamodel.Process) int { return cmp.Compare(b.CPUTime, a.CPUTime) })
 	for _, p := range byName(list, len(list)) {
-		if p.Kind == groupName {
+		if p.Kind == datamodel.NamedProcesses {
 			t.names = append(t.names, p.Name)
 		}
 	}
@@ -232,13 +232,13 @@ func (p *sheet) processTable(class string, r datamodel.Result, list []datamodel.
 	p.WriteString("</tr></thead>\n<tbody>\n")
 	for _, row := range list {
 		rest, name := "", processName(row, unlimited)
-		if row.Kind != datamodel.OneProcess && row.Kind != groupName {
+		if row.Kind != datamodel.OneProcess && row.Kind != datamodel.NamedProcesses {
 			rest = " class=\"rest\""
 		}
 		if row.Kind == datamodel.UnseenProcesses {
 			name = "short-lived, never sampled"
 		}
-		if row.Kind == groupName {
+		if row.Kind == datamodel.NamedProcesses {
 			name = cmp.Or(printable(row.Name), "(no name)")
 		}
 		p.tag("<tr"+rest+"><td class=\"name\"><i class=\"sw "+cmp.Or(looks[row.Name], "idle")+"\"></i>%s</td>", name)
