@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"math"
 	"slices"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -25,10 +26,11 @@ func (r Rule) Compare(q Request) Result {
 		a.match(q.Base)
 		for i := range a.Benchmarks {
 			r.figures(q, fresh, &a.Benchmarks[i])
+			a.Benchmarks[i].Cause = r.causeOf(q, fresh, a.Benchmarks[i])
 		}
 		result.Against = append(result.Against, a)
 	}
-	r.judge(result)
+	r.judge(q, result)
 	return result
 }
 
@@ -58,30 +60,84 @@ func (a *Against) match(base Set) {
 
 // figures compares the metrics of a benchmark.
 func (r Rule) figures(q Request, fresh Set, b *Benchmark) {
+	if d, ok := commandDiffers(q.Base.Commands[b.Base], fresh.Commands[b.New]); ok {
+		b.Differences = append(b.Differences, d)
+	}
 	for _, name := range q.Metrics {
 		d, ok := datamodel.Lookup(name)
-		x, y := q.Base.Values(b.Base, name), fresh.Values(b.New, name)
-		f := Compared{Metric: d, Base: r.described(q.Base, b.Base, name, x), New: r.described(fresh, b.New, name, y)}
+		x, y := columnOf(q.Base, b.Base, name), columnOf(fresh, b.New, name)
+		f := Compared{Metric: d, Base: r.described(x), New: r.described(y)}
 		if !ok || !q.Asked && f.Base.N == 0 && f.New.N == 0 {
 			continue
 		}
 		if q.Paired {
-			n := min(len(x), len(y))
-			f.Change.Comparison = stats.ComparePaired(x[:n], y[:n], r.Confidence)
+			n := min(len(x.values), len(y.values))
+			f.Change.Comparison = stats.ComparePaired(x.values[:n], y.values[:n], r.Confidence)
 		} else {
-			f.Change.Comparison = stats.Compare(x, y, r.Confidence)
+			f.Change.Comparison = stats.Compare(x.values, y.values, r.Confidence)
+		}
+		if d, ok := differ(DifferentMeans, name, texts(x.means), texts(y.means)); ok {
+			f.Incomparable = disjoint(x.means, y.means)
+			b.Differences = append(b.Differences, d)
 		}
 		b.Figures = append(b.Figures, f)
 	}
 }
 
-func (r Rule) described(s Set, command int, metric string, values []float64) Described {
-	rounds := s.Of(command)
-	return Described{stats.Summarize(values, r.Confidence), len(rounds), reason(rounds, metric)}
+func (r Rule) described(c column) Described {
+	return Described{stats.Summarize(c.values, r.Confidence), c.rounds, c.reason}
+}
+
+// column is a metric of a command over all rounds.
+type column struct {
+	// values has the values by block, NaN if there is none.
+	values []float64
+	rounds int
+	// reason is why the last round without a value has none.
+	reason string
+	// means lists how the values were obtained.
+	means []datamodel.Means
+}
+
+// columnOf reads a metric of a command from all rounds.
+func columnOf(s Set, command int, metric string) (c column) {
+	at := 0
+	for i := range s.Rounds {
+		r := &s.Rounds[i]
+		if r.Command != command {
+			continue
+		}
+		c.rounds++
+		for len(c.values) <= r.Block {
+			c.values = append(c.values, math.NaN())
+		}
+		if at >= len(r.Metrics) || r.Metrics[at].Name != metric { // mostly it stands where it did before
+			at = slices.IndexFunc(r.Metrics, func(m datamodel.Metric) bool { return m.Name == metric })
+		}
+		var m *datamodel.Metric
+		if at >= 0 {
+			m = &r.Metrics[at]
+		} else { // it may follow from others
+			derived := r.Metric(metric)
+			m, at = &derived, 0
+		}
+		if math.IsNaN(m.Value) {
+			c.reason = m.Reason
+			continue
+		}
+		c.values[r.Block] = m.Value
+		if n := len(c.means); n > 0 && c.means[n-1].Provenance == m.Provenance && len(m.Parts) == 0 && c.means[n-1].Parts == "" {
+			continue
+		}
+		if means := datamodel.MeansOf(*m); !slices.Contains(c.means, means) {
+			c.means = append(c.means, means)
+		}
+	}
+	return c
 }
 
 // judge sets the verdicts of all changes.
-func (r Rule) judge(result Result) {
+func (r Rule) judge(q Request, result Result) {
 	var all []*Compared
 	for i := range result.Against {
 		for j := range result.Against[i].Benchmarks {
@@ -94,20 +150,12 @@ func (r Rule) judge(result Result) {
 	for i, f := range all {
 		p[i] = f.Change.P
 	}
+	comparisons := tests(p)
 	for i, corrected := range stats.Holm(p) {
 		c := &all[i].Change
-		c.Corrected = corrected
-		rule := r.For(all[i].Metric.Name)
-		if c.Verdict = rule.Judge(c.Comparison, corrected, all[i].Metric.Better); c.Verdict == Inconclusive {
-			c.Needed = rule.Needed(c.Comparison)
+		r.decide(c, corrected, all[i].Metric, comparisons, q.Paired)
+		if all[i].Incomparable {
+			c.Verdict, c.Needed = Inconclusive, 0
 		}
 	}
-}
-
-// differences returns the conditions that differ between two sides.
-func differences(base, fresh Set) []Difference {
-	if len(base.Runs) == 0 || len(fresh.Runs) == 0 {
-		return nil
-	}
-	return Differ(Facts(base.Runs[0]), Facts(fresh.Runs[0]))
 }

@@ -60,7 +60,7 @@ type Result struct {
 // Against is one new side against the base.
 type Against struct {
 	New Set
-	// Differences are the conditions that differ. They may be the cause of a change.
+	// Differences are the conditions of the machine that differ.
 	Differences []Difference
 	// Benchmarks are the commands that both sides have.
 	Benchmarks []Benchmark
@@ -74,6 +74,10 @@ type Benchmark struct {
 	Base, New int
 	Name      string
 	Figures   []Compared
+	// Differences are the conditions of this command that differ: its words, and how a metric was obtained.
+	Differences []Difference
+	// Cause tells which programs changed.
+	Cause Cause
 }
 
 // Compared is one metric of a benchmark.
@@ -81,6 +85,8 @@ type Compared struct {
 	Metric    datamodel.Definition
 	Base, New Described
 	Change    Change
+	// Incomparable is true if the two sides obtained the metric in different ways. The verdict is then inconclusive.
+	Incomparable bool
 }
 
 // Verdict is the verdict on all: regressed if any metric regressed. Otherwise it is inconclusive if any metric is, improved if

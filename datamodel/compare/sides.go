@@ -38,6 +38,9 @@ type Change struct {
 	Verdict   Verdict
 	// Needed is the number of rounds a side that an inconclusive change needs. It is 0 if that is unknown.
 	Needed int
+	// Detectable is the smallest change that the rule would have found, as a part of the base. It is NaN if no change can be
+	// found with so few rounds.
+	Detectable float64
 }
 
 // Condition is a condition of the machine, as the subject of a warning.
@@ -102,21 +105,36 @@ func (r Rule) change(b datamodel.Bench, sides []Side, asked bool) {
 		}
 	}
 	at := 0
-	corrected := stats.Holm(p)
+	corrected, comparisons := stats.Holm(p), tests(p)
 	for c := 1; c < len(sides); c++ {
 		for _, f := range sides[c].Figures {
-			change := f.Change
-			if change == nil {
+			if f.Change == nil {
 				continue
 			}
-			change.Corrected = corrected[at]
+			r.decide(f.Change, corrected[at], f.Metric, comparisons, b.Order != datamodel.Grouped)
 			at++
-			rule := r.For(f.Metric.Name)
-			if change.Verdict = rule.Judge(change.Comparison, change.Corrected, f.Metric.Better); change.Verdict == Inconclusive {
-				change.Needed = rule.Needed(change.Comparison)
-			}
 		}
 	}
+}
+
+// decide sets what the rule says about a change. p is the corrected probability, comparisons the number of all comparisons.
+func (r Rule) decide(c *Change, p float64, d datamodel.Definition, comparisons int, paired bool) {
+	rule := r.For(d.Name)
+	c.Corrected = p
+	c.Detectable = rule.Detectable(c.Comparison, comparisons)
+	if c.Verdict = rule.Judge(c.Comparison, p, d.Better); c.Verdict == Inconclusive {
+		c.Needed = rule.Needed(c.Comparison, comparisons, paired)
+	}
+}
+
+// tests counts the comparisons that have a probability.
+func tests(p []float64) (n int) {
+	for _, v := range p {
+		if !math.IsNaN(v) {
+			n++
+		}
+	}
+	return n
 }
 
 // missing reports whether no round has a metric.

@@ -44,7 +44,7 @@ func TestNeeded(t *testing.T) {
 	f := func(value, half float64, n, want int) {
 		t.Helper()
 		c := stats.Comparison{Base: n, New: n, Ratio: stats.Interval{Value: value, Low: value - half, High: value + half}}
-		if got := rule.Needed(c); got != want {
+		if got := rule.Needed(c, 1, true); got != want {
 			t.Errorf("%v ± %v after %d: %d, want %d", value, half, n, got, want)
 		}
 	}
@@ -52,7 +52,9 @@ func TestNeeded(t *testing.T) {
 	f(1.06, 0.1199, 10, 40)
 	f(1.0299, 0.05, 10, 0) // 5,000 times 5,000
 	f(1.04, 0.03, 10, 11)
-	f(1, math.NaN(), 10, 0)
+	f(1, math.NaN(), 10, 11)
+	f(1, math.NaN(), 1, 6)
+	f(math.NaN(), math.NaN(), 0, 0)
 }
 
 // order is the order of the rounds of two commands.

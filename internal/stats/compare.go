@@ -17,9 +17,18 @@ type Comparison struct {
 	// P is the probability of a difference at least as large if there is no change: of the Wilcoxon signed-rank test if the
 	// values are paired, of the Mann–Whitney test otherwise. It is NaN if there is no ratio.
 	P float64
-	// Detectable is the smallest change, as a part of the base, that this comparison would find in 80 % of all cases. It
-	// is NaN if there is no interval.
-	Detectable float64
+	// Least is the smallest P that so many values can have, however different they are. It is NaN if there is no ratio.
+	Least float64
+}
+
+// Shift is the absolute change between two samples. It also exists if one of them is all 0.
+type Shift struct {
+	// Base and New are the numbers of values that were compared.
+	Base, New int
+	// Difference is new-base with its interval, as Comparison.Ratio for differences. It is NaN if a sample is empty.
+	Difference Interval
+	// P and Least are those of Comparison. They are NaN if a sample is empty.
+	P, Least float64
 }
 
 // exactLimit is the largest sample for which the distribution of a rank statistic is computed. Beyond it the normal
@@ -28,64 +37,109 @@ const exactLimit = 50
 
 // Compare compares two samples that were measured independently.
 func Compare(base, fresh []float64, confidence float64) Comparison {
-	a, b := known(base), known(fresh)
-	c := undecided(len(a), len(b))
-	if len(a) == 0 || len(b) == 0 {
-		return c
-	}
-	x, y, back := scale(a, b)
-	slices.Sort(x)
-	slices.Sort(y)
-	n, m := len(x), len(y)
-	all := n * m
-	kth := func(k int) float64 { return bisect(y[0]-x[n-1], y[m-1]-x[0], k, differencesUpTo(x, y)) }
-	c.Ratio.Value = back(0.5 * (kth((all+1)/2) + kth(all/2+1)))
-	if k := rankOfU(n, m, (1-confidence)/2); k > 0 {
-		c.Ratio.Low, c.Ratio.High = back(kth(k)), back(kth(all-k+1))
-	}
-	if !math.IsNaN(c.Ratio.Value) {
-		c.P = mannWhitney(x, y)
-	}
-	c.Detectable = detectable(c.Ratio, confidence)
-	return c
+	return ratio(known(base), known(fresh), confidence, independent)
 }
 
 // ComparePaired compares two samples of rounds that were measured one beside the other: base[i] and fresh[i] share what the
 // machine did at that time. A round with a missing value is left out. Both slices have the same length.
 func ComparePaired(base, fresh []float64, confidence float64) Comparison {
-	var a, b []float64
+	a, b := pairs(base, fresh)
+	return ratio(a, b, confidence, paired)
+}
+
+// Difference is Compare for the absolute change.
+func Difference(base, fresh []float64, confidence float64) Shift {
+	return independent(known(base), known(fresh), confidence)
+}
+
+// DifferencePaired is ComparePaired for the absolute change.
+func DifferencePaired(base, fresh []float64, confidence float64) Shift {
+	a, b := pairs(base, fresh)
+	return paired(a, b, confidence)
+}
+
+// ratio compares on a scale where a ratio is a difference.
+func ratio(a, b []float64, confidence float64, test func(a, b []float64, confidence float64) Shift) Comparison {
+	nan := math.NaN()
+	c := Comparison{Base: len(a), New: len(b), Ratio: Interval{nan, nan, nan}, P: nan, Least: nan}
+	if len(a) == 0 || len(b) == 0 {
+		return c
+	}
+	x, y, back := scale(a, b)
+	s := test(x, y, confidence)
+	c.Ratio = Interval{back(s.Difference.Value), back(s.Difference.Low), back(s.Difference.High)}
+	if !math.IsNaN(c.Ratio.Value) {
+		c.P, c.Least = s.P, s.Least
+	}
+	return c
+}
+
+// pairs returns the values of the rounds that have both.
+func pairs(base, fresh []float64) (a, b []float64) {
 	for i := range base {
 		if !math.IsNaN(base[i]) && !math.IsNaN(fresh[i]) {
 			a, b = append(a, base[i]), append(b, fresh[i])
 		}
 	}
-	c := undecided(len(a), len(b))
-	if len(a) == 0 {
-		return c
+	return a, b
+}
+
+// independent compares two samples without missing values by all differences between them.
+func independent(x, y []float64, confidence float64) Shift {
+	n, m := len(x), len(y)
+	s := unknown(n, m)
+	if n == 0 || m == 0 {
+		return s
 	}
-	x, y, back := scale(a, b)
-	d := make([]float64, len(x))
+	x, y = slices.Sorted(slices.Values(x)), slices.Sorted(slices.Values(y))
+	all := n * m
+	kth := func(k int) float64 { return bisect(y[0]-x[n-1], y[m-1]-x[0], k, differencesUpTo(x, y)) }
+	s.Difference.Value = 0.5 * (kth((all+1)/2) + kth(all/2+1))
+	if k := rankOfU(n, m, (1-confidence)/2); k > 0 {
+		s.Difference.Low, s.Difference.High = kth(k), kth(all-k+1)
+	}
+	s.P, s.Least = mannWhitney(x, y), LeastP(n, m)
+	return s
+}
+
+// paired compares pairs without missing values by the means of all pairs of their differences.
+func paired(x, y []float64, confidence float64) Shift {
+	n := len(x)
+	s := unknown(n, n)
+	if n == 0 {
+		return s
+	}
+	d := make([]float64, n)
 	for i := range x {
 		d[i] = y[i] - x[i]
 	}
 	slices.Sort(d)
-	n := len(d)
 	all := n * (n + 1) / 2
 	kth := func(k int) float64 { return bisect(2*d[0], 2*d[n-1], k, sumsUpTo(d)) / 2 }
-	c.Ratio.Value = back(0.5 * (kth((all+1)/2) + kth(all/2+1)))
+	s.Difference.Value = 0.5 * (kth((all+1)/2) + kth(all/2+1))
 	if k := rankOfW(n, (1-confidence)/2); k > 0 {
-		c.Ratio.Low, c.Ratio.High = back(kth(k)), back(kth(all-k+1))
+		s.Difference.Low, s.Difference.High = kth(k), kth(all-k+1)
 	}
-	if !math.IsNaN(c.Ratio.Value) {
-		c.P = signedRank(d)
-	}
-	c.Detectable = detectable(c.Ratio, confidence)
-	return c
+	s.P, s.Least = signedRank(d), LeastPaired(n)
+	return s
 }
 
-func undecided(base, fresh int) Comparison {
+// LeastP returns the smallest probability that the Mann–Whitney test can give for samples of n and m values: two of all
+// orders of the values.
+func LeastP(n, m int) float64 {
+	p := 2.0
+	for i := 1; i <= n; i++ { // divided by n+m over n
+		p *= float64(i) / float64(m+i)
+	}
+	return min(1, p)
+}
+
+// LeastPaired returns the smallest probability that the signed-rank test can give for n pairs: two of all combinations of signs.
+func LeastPaired(n int) float64 { return min(1, math.Pow(2, float64(1-n))) }
+
+func unknown(base, fresh int) Shift {
 	nan := math.NaN()
-	return Comparison{Base: base, New: fresh, Ratio: Interval{nan, nan, nan}, P: nan, Detectable: nan}
+	return Shift{Base: base, New: fresh, Difference: Interval{nan, nan, nan}, P: nan, Least: nan}
 }
 
 // scale returns the values on a scale where a ratio is a difference, and the way back from a difference to a ratio. That is
@@ -165,7 +219,7 @@ func sumsUpTo(d []float64) func(v float64) int {
 func rankOfU(n, m int, tail float64) int {
 	if n > exactLimit || m > exactLimit {
 		x, y := float64(n), float64(m)
-		return max(0, int(x*y/2-quantileOfNormal(1-tail)*math.Sqrt(x*y*(x+y+1)/12)))
+		return max(0, int(x*y/2-NormalQuantile(1-tail)*math.Sqrt(x*y*(x+y+1)/12)))
 	}
 	d := stats.UDist{N1: n, N2: m}
 	low, high := 0, n*m/2+1 // P(U < low) <= tail, and more for high
@@ -184,7 +238,7 @@ func rankOfU(n, m int, tail float64) int {
 func rankOfW(n int, tail float64) int {
 	if n > exactLimit {
 		x := float64(n)
-		return max(0, int(x*(x+1)/4-quantileOfNormal(1-tail)*math.Sqrt(x*(x+1)*(2*x+1)/24)))
+		return max(0, int(x*(x+1)/4-NormalQuantile(1-tail)*math.Sqrt(x*(x+1)*(2*x+1)/24)))
 	}
 	sum := 0.0
 	for k, p := range signedRanks(n) {
@@ -197,13 +251,27 @@ func rankOfW(n int, tail float64) int {
 
 // signedRanks returns the probability of each value of the signed-rank statistic of n pairs without ties.
 func signedRanks(n int) []float64 {
-	p := make([]float64, n*(n+1)/2+1)
+	ranks := make([]int, n)
+	for i := range ranks {
+		ranks[i] = i + 1
+	}
+	return sumsOf(ranks)
+}
+
+// sumsOf returns the probability of each sum of ranks, if every rank is part of the sum with a probability of one half.
+func sumsOf(ranks []int) []float64 {
+	whole := 0
+	for _, rank := range ranks {
+		whole += rank
+	}
+	p := make([]float64, whole+1)
 	p[0] = 1
-	for rank := 1; rank <= n; rank++ {
-		for w := rank * (rank + 1) / 2; w >= 0; w-- {
+	for most, i := 0, 0; i < len(ranks); i++ {
+		most += ranks[i]
+		for w := most; w >= 0; w-- {
 			p[w] /= 2
-			if w >= rank {
-				p[w] += p[w-rank] / 2
+			if w >= ranks[i] {
+				p[w] += p[w-ranks[i]] / 2
 			}
 		}
 	}
@@ -221,7 +289,7 @@ func mannWhitney(x, y []float64) float64 {
 }
 
 // signedRank returns the two-sided probability of Wilcoxon's signed-rank test. Pairs without a difference are left out
-// (Wilcoxon, 1945). With ties the normal distribution is used, corrected for them.
+// (Wilcoxon, 1945). Equal differences share the mean of their ranks, and the distribution is that of these ranks.
 func signedRank(differences []float64) float64 {
 	var d []float64
 	for _, v := range differences {
@@ -234,15 +302,17 @@ func signedRank(differences []float64) float64 {
 		return 1
 	}
 	slices.SortFunc(d, compareSizes)
-	up, down, ties := 0.0, 0.0, 0.0
+	ranks := make([]int, 0, n) // twice the ranks, which are then whole numbers
+	up, down, ties := 0, 0, 0.0
 	for i := 0; i < n; {
 		j := i
 		for j < n && compareSizes(d[i], d[j]) == 0 {
 			j++
 		}
-		rank, same := float64(i+j+1)/2, float64(j-i)
+		rank, same := i+j+1, float64(j-i)
 		ties += same*same*same - same
 		for ; i < j; i++ {
+			ranks = append(ranks, rank)
 			if d[i] > 0 {
 				up += rank
 			} else {
@@ -251,16 +321,16 @@ func signedRank(differences []float64) float64 {
 		}
 	}
 	w := min(up, down)
-	if n <= exactLimit && ties == 0 {
+	if n <= exactLimit {
 		sum := 0.0
-		for _, p := range signedRanks(n)[:int(w)+1] {
+		for _, p := range sumsOf(ranks)[:w+1] {
 			sum += p
 		}
 		return min(1, 2*sum)
 	}
 	x := float64(n)
 	sigma := math.Sqrt(x*(x+1)*(2*x+1)/24 - ties/48)
-	return min(1, math.Erfc(max(0, x*(x+1)/4-w-0.5)/sigma/math.Sqrt2))
+	return min(1, math.Erfc(max(0, x*(x+1)/4-float64(w)/2-0.5)/sigma/math.Sqrt2))
 }
 
 func compareSizes(a, b float64) int {
@@ -273,18 +343,8 @@ func compareSizes(a, b float64) int {
 	return 0
 }
 
-// power is the part of all cases in which a comparison is to find a change.
-const power = 0.8
-
-// detectable returns the change that is found with the given power. An interval of a normal estimate has the standard error
-// that its width tells.
-func detectable(r Interval, confidence float64) float64 {
-	z := quantileOfNormal(1 - (1-confidence)/2)
-	return (r.High - r.Low) / 2 * (1 + quantileOfNormal(power)/z)
-}
-
-// quantileOfNormal is the inverse of the standard normal distribution.
-func quantileOfNormal(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*p-1) }
+// NormalQuantile is the inverse of the standard normal distribution.
+func NormalQuantile(p float64) float64 { return math.Sqrt2 * math.Erfinv(2*p-1) }
 
 // Holm returns the probabilities corrected for the number of tests (Holm, 1979), in the same order. NaN is no test.
 func Holm(p []float64) []float64 {

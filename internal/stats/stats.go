@@ -75,6 +75,13 @@ func median(sorted []float64, confidence float64) Interval {
 	return Interval{got.Center, got.Lo, got.Hi}
 }
 
+// Median returns the median of a sample. It is NaN if all values are missing.
+func Median(values []float64) float64 {
+	sorted := known(values)
+	slices.Sort(sorted)
+	return quantile(sorted, 0.5)
+}
+
 // outliers returns the indices of the values whose modified Z-score is above farAway. The score is the distance from the
 // median in units of the median of these distances.
 func outliers(values []float64, center float64) (list []int) {

@@ -155,7 +155,7 @@ func TestCompareEdges(t *testing.T) {
 		t.Errorf("a base of 0 has no ratio: %+v", c)
 	}
 	same := slices.Repeat([]float64{5}, 20)
-	if c := Compare(same, same, 0.95); c.Ratio != (Interval{1, 1, 1}) || c.P != 1 || c.Detectable != 0 {
+	if c := Compare(same, same, 0.95); c.Ratio != (Interval{1, 1, 1}) || c.P != 1 {
 		t.Errorf("equal values: %+v", c)
 	}
 	if c := ComparePaired(same, same, 0.95); c.Ratio != (Interval{1, 1, 1}) || c.P != 1 {
@@ -187,5 +187,87 @@ func BenchmarkCompare(b *testing.B) {
 	x, y := sample(r, 1000, 1, 0.05), sample(r, 1000, 1.02, 0.05)
 	for b.Loop() {
 		Compare(x, y, 0.95)
+	}
+}
+
+// TestDifference checks the absolute change, also from 0.
+func TestDifference(t *testing.T) {
+	zeros, fives := slices.Repeat([]float64{0}, 6), []float64{5, 5.5, 6, 4, 4.5, 5}
+	if s := Difference(zeros, fives, 0.95); s.Difference.Value != 5 || s.Difference.Low < 4 || s.Difference.High > 6 || s.P > 0.01 || s.Base != 6 {
+		t.Errorf("from 0: %+v", s)
+	}
+	if s := DifferencePaired(sequence(100, 12), sequence(103, 12), 0.95); s.Difference != (Interval{3, 3, 3}) || !near(s.P, s.Least) && s.P > 0.01 {
+		t.Errorf("pairs: %+v", s)
+	}
+	if s := Difference(nil, fives, 0.95); !math.IsNaN(s.Difference.Value) || !math.IsNaN(s.P) || s.New != 6 {
+		t.Errorf("no base: %+v", s)
+	}
+}
+
+func sequence(first float64, n int) (list []float64) {
+	for i := range n {
+		list = append(list, first+float64(i*i))
+	}
+	return list
+}
+
+// TestLeast compares with what the tests say of samples that do not overlap.
+func TestLeast(t *testing.T) {
+	for n := 1; n < 12; n++ {
+		for m := 1; m < 12; m++ {
+			x, y := sequence(1, n), sequence(1000, m)
+			if s := Difference(x, y, 0.95); !near(s.P, s.Least) || !near(s.Least, LeastP(m, n)) {
+				t.Errorf("%d and %d: %+v", n, m, s)
+			}
+		}
+		if s := DifferencePaired(sequence(1, n), slices.Concat([]float64{5}, sequence(1000, n)[1:]), 0.95); n > 1 && !(s.P >= s.Least*(1-1e-9)) || !near(s.Least, LeastPaired(n)) {
+			t.Errorf("%d pairs: %+v", n, s)
+		}
+	}
+}
+
+// TestSignedRankWithTies compares with all combinations of signs.
+func TestSignedRankWithTies(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 9))
+	for range 200 {
+		n := 1 + r.IntN(9)
+		d := make([]float64, n)
+		for i := range d {
+			d[i] = float64(1 + r.IntN(4))
+		}
+		rankSum := func(signs int) (up float64) {
+			for i := range d {
+				if signs>>i&1 == 0 {
+					continue
+				}
+				for j := range d {
+					switch {
+					case d[j] < d[i]:
+						up++
+					case d[j] == d[i]:
+						up += 0.5
+					}
+				}
+				up += 0.5
+			}
+			return up
+		}
+		signs := r.IntN(1 << n)
+		whole := rankSum(1<<n - 1)
+		least, count := min(rankSum(signs), whole-rankSum(signs)), 0.0
+		for other := range 1 << n {
+			if rankSum(other) <= least {
+				count++
+			}
+		}
+		signed := slices.Clone(d)
+		for i := range signed {
+			if signs>>i&1 == 0 {
+				signed[i] = -d[i]
+			}
+		}
+		if got, want := signedRank(signed), min(1, 2*count/float64(int(1)<<n)); !near(got, want) {
+			t.Fatalf("%v: %v, want %v", signed, got, want)
+		}
 	}
 }
