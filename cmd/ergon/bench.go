@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,6 @@ import (
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/cmdline"
 	"github.com/ergon-energy/ergon/internal/launch"
-	"github.com/ergon-energy/ergon/internal/stats"
 	"github.com/ergon-energy/ergon/report"
 	"github.com/ergon-energy/ergon/runner"
 	"github.com/ergon-energy/ergon/runner/rounds"
@@ -57,10 +57,12 @@ type BenchOptions struct {
 	// Input and Output are files. Output may also be inherit.
 	Input, Output string
 	Metrics       []string
-	Timeout       time.Duration
-	Format        string
-	Exports       []benchExport
-	Quiet         bool
+	// Judge has the thresholds for verdicts. Its other fields are not used.
+	Judge   JudgeOptions
+	Timeout time.Duration
+	Format  string
+	Exports []benchExport
+	Quiet   bool
 	// Verbose also shows mean, deviation, quartiles and outliers.
 	Verbose bool
 	// Work is what one execution does: a number and a word. It may have parameters. Empty is unknown.
@@ -72,6 +74,9 @@ type BenchOptions struct {
 type namedCommand struct {
 	name, line string
 	words      []string
+	// prepare, conclude and work count instead of the options. parameters are of this command only.
+	prepare, conclude, work string
+	parameters              []parameter
 }
 
 // parameter is a name for which each of several values is put into the commands.
@@ -88,7 +93,7 @@ const (
 
 func (p *program) benchCommand() *subcommand {
 	o := BenchOptions{
-		Least: leastRounds, Order: string(datamodel.Shuffled), Output: "null", Input: "null", Format: "text", SensorOptions: defaultSensorOptions(),
+		Least: leastRounds, Order: string(datamodel.Shuffled), Output: "null", Input: "null", Format: "text", Judge: defaultJudgeOptions(), SensorOptions: defaultSensorOptions(),
 	}
 	c := &subcommand{
 		name: "bench", many: true, usage: "measure commands many times, and compare them", arguments: "[--] COMMAND [ARG...]",
@@ -130,8 +135,13 @@ func (p *program) benchCommand() *subcommand {
 			{name: "input", scope: once, usage: "the command reads this `FILE`; null is empty", value: required{&o.Input, "file"}},
 			{name: "output", scope: once, usage: "the command writes to this `FILE`; null is nowhere, inherit is here", value: required{&o.Output, "file"}},
 			{name: "metric", usage: "compare these metrics: `NAMES`", value: list{&o.Metrics, summaryMetric}},
+			thresholdOption(&o.Judge),
 			{name: "timeout", usage: "end a round after this `TIME`; it has failed then", value: limit{&o.Timeout}},
-			{name: "format", short: "f", usage: "print the result as `FORMAT`: text, json, csv or markdown", value: choice{&o.Format, report.BenchFormats()}},
+			{
+				name: benchFileName, short: "f", scope: once, value: benchFile{&o},
+				usage: "take commands, parameters and options from this `FILE` (ergon init --bench writes one)",
+			},
+			{name: "format", usage: "print the result as `FORMAT`: text, json, csv or markdown", value: choice{&o.Format, report.BenchFormats()}},
 			{
 				name: "export", scope: once, value: benchExports{&o.Exports},
 				usage: "also write the result to a file: `FORMAT=FILE`; " + strings.Join(report.BenchExports(), ", "),
@@ -218,6 +228,8 @@ type benched struct {
 	argv       []string
 	parameters []datamodel.Pair
 	work       *datamodel.Work // nil if unknown
+	// prepare and conclude run before and after each round of this command.
+	prepare, conclude string
 }
 
 // commands returns the commands, with each combination of the parameters.
@@ -235,26 +247,18 @@ func (o BenchOptions) commands() ([]benched, error) {
 	if len(given) == 0 {
 		return nil, &usage{errors.New("no command to measure: try `ergon bench sleep 0.1`")}
 	}
-	combinations := [][]datamodel.Pair{nil}
-	for _, parameter := range o.Parameters {
-		var more [][]datamodel.Pair
-		for _, c := range combinations {
-			for _, v := range parameter.values {
-				more = append(more, append(slices.Clone(c), datamodel.Pair{Key: parameter.name, Value: v}))
-			}
-		}
-		combinations = more
-	}
 	var list []benched
 	for _, g := range given {
-		for _, parameters := range combinations {
-			b := benched{name: put(g.name, parameters), parameters: parameters}
+		for _, parameters := range combinations(slices.Concat(o.Parameters, g.parameters)) {
+			b := benched{
+				name: put(g.name, parameters), parameters: parameters, prepare: cmp.Or(g.prepare, o.Prepare), conclude: cmp.Or(g.conclude, o.Conclude),
+			}
 			var err error
 			if b.argv, err = o.argv(g, parameters); err != nil {
 				return nil, err
 			}
-			if o.Work != "" {
-				if b.work, err = parseWork(put(o.Work, parameters)); err != nil {
+			if work := cmp.Or(g.work, o.Work); work != "" {
+				if b.work, err = parseWork(put(work, parameters)); err != nil {
 					return nil, &usage{fmt.Errorf("--work: %w", err)}
 				}
 			}
@@ -273,6 +277,21 @@ func (o BenchOptions) commands() ([]benched, error) {
 		}
 	}
 	return list, nil
+}
+
+// combinations returns each combination of the values of parameters. Without parameters there is one, which is empty.
+func combinations(list []parameter) [][]datamodel.Pair {
+	all := [][]datamodel.Pair{nil}
+	for _, p := range list {
+		var more [][]datamodel.Pair
+		for _, c := range all {
+			for _, v := range p.values {
+				more = append(more, append(slices.Clone(c), datamodel.Pair{Key: p.name, Value: v}))
+			}
+		}
+		all = more
+	}
+	return all
 }
 
 // isProgram reports whether a word names a program.
@@ -372,7 +391,7 @@ func (p *program) measureRounds(ctx context.Context, o BenchOptions, commands []
 	show := p.benchProgress(o, commands)
 	defer show.erase()
 	measure := func(ctx context.Context, c int, _ bool) (datamodel.Round, error) {
-		if err := hook(ctx, "prepare", o.Prepare, commands[c].parameters); err != nil {
+		if err := hook(ctx, "prepare", commands[c].prepare, commands[c].parameters); err != nil {
 			return datamodel.Round{}, err
 		}
 		calm, err := cool(ctx)
@@ -392,7 +411,7 @@ func (p *program) measureRounds(ctx context.Context, o BenchOptions, commands []
 		if !calm {
 			r.Conditions = append(r.Conditions, datamodel.NotIdle)
 		}
-		return r, hook(ctx, "conclude", o.Conclude, commands[c].parameters)
+		return r, hook(ctx, "conclude", commands[c].conclude, commands[c].parameters)
 	}
 	b, err = plan.Run(ctx, measure, show.tell)
 	if failed, ok := errors.AsType[*rounds.FailedError](err); ok {
@@ -464,7 +483,7 @@ func tail(text string) string {
 // concludeBench prints the result and writes the exports. err is why the bench ended early.
 func (p *program) concludeBench(ctx context.Context, o BenchOptions, b datamodel.Bench, metrics []string, asked bool, err error) error {
 	if len(b.Rounds) > 0 {
-		rule := compare.Rule{Confidence: stats.Confidence, Threshold: defaultThreshold}
+		rule := o.Judge.rule()
 		result := report.Bench{Bench: b, Sides: rule.Sides(b, metrics, asked), Rule: rule, Version: version(), Asked: asked, Detailed: o.Verbose}
 		if e := result.Write(p.out.Styled(), o.Format, reportOptions(p.out.File())); e != nil {
 			return e

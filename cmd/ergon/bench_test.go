@@ -18,7 +18,7 @@ func TestBenchInterrupted(t *testing.T) {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
 			dir, mark := t.TempDir(), newMark()
-			c := command(t, mark, "ergon", "bench", "-f", "json", "--min-runs", "100000", "--prepare", "echo >> prepared", "--cleanup", "echo > cleaned", "sleep", "0.01")
+			c := command(t, mark, "ergon", "bench", "--format", "json", "--min-runs", "100000", "--prepare", "echo >> prepared", "--cleanup", "echo > cleaned", "sleep", "0.01")
 			c.Dir = dir
 			c.Env = append(c.Env, "TMPDIR="+dir)
 			var out, errs bytes.Buffer

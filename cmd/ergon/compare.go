@@ -39,12 +39,16 @@ func defaultJudgeOptions() JudgeOptions {
 func (o *JudgeOptions) table() table {
 	return table{
 		{name: "metric", usage: "compare these metrics: `NAMES`", value: list{&o.Metrics, summaryMetric}},
-		{
-			name: "threshold", value: thresholds{o},
-			usage: "the smallest change that matters: `PART`, such as 3%; energy=5%,3% has another one for energy",
-		},
+		thresholdOption(o),
 		{name: "strict", usage: "fail also if the rounds do not decide (122), or if there is no base (122)", value: toggle{&o.Strict}},
 		formatOption(&o.Format, report.CompareFormats()),
+	}
+}
+
+func thresholdOption(o *JudgeOptions) *option {
+	return &option{
+		name: "threshold", value: thresholds{o},
+		usage: "the smallest change that matters: `PART`, such as 3%; energy=5%,3% has another one for energy",
 	}
 }
 

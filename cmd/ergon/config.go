@@ -173,31 +173,38 @@ func (t table) schema() map[string]any {
 }
 
 func (p *program) initCommand() *subcommand {
+	var bench bool
 	return &subcommand{
 		name: "init", example: "ergon init", usage: "write an " + settingsName + " with all settings as comments",
+		options: table{
+			{name: "bench", scope: once, usage: "write a " + benchTemplateName + " for `ergon bench -f " + benchTemplateName + "`", value: toggle{&bench}},
+		},
 		run: func(_ context.Context, words []string) error {
-			if len(words) > 0 {
+			switch {
+			case len(words) > 0:
 				return misused("init", "init: takes no argument, not %q", words[0])
+			case bench:
+				return p.init(benchTemplateName, "ergon bench -f "+benchTemplateName+" runs it", p.benchTemplate)
 			}
-			return p.init()
+			return p.init(settingsName, "ergon config shows what it sets", p.template)
 		},
 	}
 }
 
-// init writes a settings file into the working folder. It never overwrites one.
-func (p *program) init() error {
-	f, err := os.OpenFile(settingsName, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // the umask decides
+// init writes a file into the working folder. It never overwrites one; next says what to do with it then.
+func (p *program) init(name, next string, write func(io.Writer) error) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // the umask decides
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s: exists already (ergon config shows what it sets)", settingsName)
+		return fmt.Errorf("%s: exists already (%s)", name, next)
 	}
 	if err != nil {
 		return err
 	}
-	err = p.template(f)
+	err = write(f)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	fmt.Fprintf(p.out, "wrote %s\n", settingsName)
+	fmt.Fprintf(p.out, "wrote %s\n", name)
 	return nil
 }
 

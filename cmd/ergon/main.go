@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,7 +100,7 @@ func (p *program) commands() []*subcommand {
 		p.lsCommand("runs ls"), p.showCommand(), p.tagCommand(), p.rmCommand(), p.pruneCommand(), p.importCommand(),
 	}
 	for _, c := range list {
-		if len(c.options) > 0 {
+		if slices.ContainsFunc(c.options, func(o *option) bool { return o.scope != once }) { // else there is nothing to settle
 			c.options = append(c.options, configOption(&p.configFile))
 		}
 	}

@@ -251,7 +251,7 @@ func (v count) String() string {
 }
 
 func (v count) Current() string {
-	if *v.to < 0 {
+	if *v.to < max(v.least, 0) {
 		return ""
 	}
 	return strconv.Itoa(*v.to)

@@ -86,7 +86,7 @@ func (o *option) isSwitch() bool {
 // repeats reports whether the option may be given several times.
 func (o *option) repeats() bool {
 	switch o.value.(type) {
-	case list, choices, exports, rules, areas, *intervals, commands, parameters, benchExports:
+	case list, choices, exports, rules, areas, *intervals, commands, parameters, benchExports, thresholds:
 		return true
 	}
 	return false
@@ -137,6 +137,7 @@ type layerKind int
 const (
 	defaults    layerKind = iota
 	inFile                // ergon.yaml: the user's, then the project's, then --config FILE
+	inBenchFile           // bench -f FILE
 	environment           // ERGON_*
 	commandLine
 )
@@ -187,6 +188,10 @@ func (t table) settle(layers ...layer) error {
 // settle sets the options of the subcommand from all layers, the lowest first. lookup is os.LookupEnv.
 func (p *program) settle(l line, lookup func(name string) (string, bool)) error {
 	options := l.subcommand.options
+	benched, err := options.benchFiles(l.options.of(benchFileName))
+	if err != nil {
+		return err
+	}
 	if options.find(configName) == nil {
 		return options.settle(environmentOf(options, lookup), l.options)
 	}
@@ -203,7 +208,7 @@ func (p *program) settle(l line, lookup func(name string) (string, bool)) error 
 		}
 		layers = append(layers, settings.layers(l.subcommand)...)
 	}
-	return options.settle(append(layers, given, l.options)...)
+	return options.settle(slices.Concat(layers, benched, []layer{given, l.options})...)
 }
 
 // of returns the settings of one option.

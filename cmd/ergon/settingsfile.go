@@ -157,6 +157,8 @@ type settingsReader struct {
 	commands []*subcommand
 	note     func(error)
 	into     fileSettings
+	// named says that the caller named the file for this call, so options of one call may stand there.
+	named bool
 }
 
 // root reads the whole file: options, and sections of subcommands.
@@ -218,7 +220,7 @@ func (r *settingsReader) option(section string, t table, e *ast.MappingValueNode
 		}
 		return fmt.Errorf("%s: no setting %q (ergon config lists them)", r.file.at(key), key.Value)
 	}
-	if o.scope == once {
+	if o.scope == once && !r.named {
 		return fmt.Errorf("%s: %s cannot stand in a settings file (give --%s with each call)", r.file.at(key), o.name, o.name)
 	}
 	if o.scope == inTrusted && !r.file.trusted {
