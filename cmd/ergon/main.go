@@ -67,6 +67,13 @@ func run(ctx context.Context, argv []string, std stdio, backends []sensors.Backe
 		}
 		return 0
 	}
+	if len(argv) == 4 && argv[1] == loadWord {
+		if err := load(argv[2], argv[3]); err != nil {
+			fmt.Fprintln(std.err, "ergon:", err)
+			return runner.ExitErgon
+		}
+		return 0
+	}
 	aside := prelaunch.SetAside()
 	p := &program{stdio: std, backends: backends, aside: aside, launcher: launch.Direct{Env: aside}}
 	first := prelaunch.Take()
@@ -95,7 +102,7 @@ func run(ctx context.Context, argv []string, std stdio, backends []sensors.Backe
 // commands lists the subcommands, in the order of the help.
 func (p *program) commands() []*subcommand {
 	list := []*subcommand{
-		p.runCommand(), p.recordCommand(), p.benchCommand(), p.compareCommand(), p.sensorsCommand(), p.doctorCommand(), p.reportCommand(), p.plotCommand(), p.lsCommand("ls"), p.runsCommand(), p.exportCommand(),
+		p.runCommand(), p.recordCommand(), p.benchCommand(), p.noiseCommand(), p.compareCommand(), p.sensorsCommand(), p.doctorCommand(), p.reportCommand(), p.plotCommand(), p.lsCommand("ls"), p.runsCommand(), p.exportCommand(),
 		p.recoverCommand(), p.configCommand(), p.initCommand(), p.completionCommand(), p.versionCommand(),
 		p.lsCommand("runs ls"), p.showCommand(), p.tagCommand(), p.rmCommand(), p.pruneCommand(), p.importCommand(),
 	}

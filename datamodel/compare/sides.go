@@ -54,7 +54,7 @@ type Condition struct {
 func (r Rule) Sides(b datamodel.Bench, metrics []string, asked bool) []Side {
 	var sides []Side
 	for c, command := range b.Commands {
-		s := Side{Command: command, Conditions: conditions(b.Of(c))}
+		s := Side{Command: command, Conditions: Conditions(b.Of(c))}
 		for _, round := range b.Of(c) {
 			s.Rounds++
 			if round.Outcome != datamodel.Done {
@@ -152,8 +152,8 @@ func reason(rounds []datamodel.Round, name string) string {
 	return ""
 }
 
-// conditions counts the conditions of the machine.
-func conditions(rounds []datamodel.Round) (list []Condition) {
+// Conditions counts the conditions of the machine in rounds. The most frequent is first.
+func Conditions(rounds []datamodel.Round) (list []Condition) {
 	for _, r := range rounds {
 		for _, subject := range r.Conditions {
 			i := slices.IndexFunc(list, func(c Condition) bool { return c.Subject == subject })

@@ -46,24 +46,25 @@ func New(proc, sys string) Machine { return Machine{proc, sys, window} }
 
 // Measure returns the state during the window.
 func (m Machine) Measure(ctx context.Context) (State, error) {
-	before, err := m.ticks()
+	before, err := m.Count()
 	if err != nil {
 		return State{}, err
 	}
-	began := time.Now()
 	select {
 	case <-ctx.Done():
 		return State{}, ctx.Err()
 	case <-time.After(m.Window):
 	}
-	after, err := m.ticks()
-	if err != nil {
-		return State{}, err
-	}
-	all := time.Since(began).Seconds() * userTick
+	return m.Since(before)
+}
+
+// Since returns the state from the time of the counters until now.
+func (m Machine) Since(before Counters) (State, error) {
+	after, err := m.Count()
+	all := after.at.Sub(before.at).Seconds() * userTick
 	return State{
 		Busy: max(0, after.busy-before.busy) / all, Stolen: max(0, after.stolen-before.stolen) / all, Temperature: m.temperature(),
-	}, nil
+	}, err
 }
 
 // Wait returns once the machine is as idle as it was at first. It returns false if it was not so within the limit.
@@ -86,30 +87,33 @@ func (s State) like(first State) bool {
 	return s.Busy <= first.Busy+moreBusy && !(s.Temperature > first.Temperature+moreHeat)
 }
 
-// ticks are the counters of all processors together, in ticks of 10 ms.
-type ticks struct{ busy, stolen float64 }
+// Counters are the counters of all processors together, in ticks of 10 ms, at some time.
+type Counters struct {
+	at           time.Time
+	busy, stolen float64
+}
 
-// ticks reads the first line of /proc/stat (proc_stat(5)).
-func (m Machine) ticks() (ticks, error) {
+// Count reads the first line of /proc/stat (proc_stat(5)).
+func (m Machine) Count() (Counters, error) {
 	path := filepath.Join(m.Proc, "stat")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		if runtime.GOOS != "linux" {
 			err = errors.New("only Linux tells how busy the processors are")
 		}
-		return ticks{}, err
+		return Counters{}, err
 	}
 	line, _, _ := strings.Cut(string(text), "\n")
 	words := strings.Fields(line)
 	const user, idle, iowait, steal, last = 1, 4, 5, 8, 9
 	if len(words) < last || words[0] != "cpu" {
-		return ticks{}, fmt.Errorf("%s: its first line is %q, not the counters of the processors", path, line)
+		return Counters{}, fmt.Errorf("%s: its first line is %q, not the counters of the processors", path, line)
 	}
-	var t ticks
+	t := Counters{at: time.Now()}
 	for i := user; i < last; i++ {
 		n, err := strconv.ParseFloat(words[i], 64)
 		if err != nil {
-			return ticks{}, fmt.Errorf("%s: %w", path, err)
+			return Counters{}, fmt.Errorf("%s: %w", path, err)
 		}
 		switch i {
 		case idle, iowait:

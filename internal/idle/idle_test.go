@@ -38,7 +38,7 @@ const still = "cpu  100 1 50 9000 10 2 3 4 0 0\ncpu0 1 2 3\n"
 
 func TestMeasure(t *testing.T) {
 	m := written(t, still, "45300\n")
-	if got, err := m.ticks(); err != nil || got != (ticks{156, 4}) {
+	if got, err := m.Count(); err != nil || got.busy != 156 || got.stolen != 4 {
 		t.Errorf("%+v, %v", got, err)
 	}
 	s, err := m.Measure(t.Context())
