@@ -35,10 +35,10 @@ var (
 // file is a pseudo-file that is read repeatedly. It is opened once. Each reading reads it whole, by pread from offset 0,
 // into a buffer that is kept. Reading does not allocate once the buffer is large enough. Calls must not overlap.
 type file struct {
-	f    *os.File
-	fd   int
-	path string
-	buf  []byte
+	handle handle
+	opened bool // and not closed yet
+	path   string
+	buf    []byte
 	// quick says that the kernel makes the text from what it has in memory, so that a reading never waits.
 	quick bool
 	// failed is the last error, kept for reuse: a sensor may fail at every beat of a long run.
@@ -49,25 +49,21 @@ type file struct {
 // sysfs appear to be: a FIFO or a terminal would block the reader for ever. The error wraps fs.ErrNotExist or
 // fs.ErrPermission if it is one of them.
 func open(path string) (*file, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|nonblock, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = &fs.PathError{Op: "open", Path: path, Err: errNotRegular}
+	h, regular, err := openHandle(path)
+	if err == nil && !regular {
+		_ = h.close() // nothing was written
+		err = errNotRegular
 	}
 	if err != nil {
-		_ = f.Close() // nothing was written, and the first error says more
-		return nil, err
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	return &file{f: f, fd: int(f.Fd()), path: path, buf: make([]byte, firstBuffer)}, nil
+	return &file{handle: h, opened: true, path: path, buf: make([]byte, firstBuffer)}, nil
 }
 
 // read returns the current content of the file, valid until the next read. If the device or process is gone, it returns
 // the error of pread: ENODEV or ESRCH. An empty file gives no bytes and no error.
 func (f *file) read() ([]byte, error) {
-	if f.f == nil {
+	if !f.opened {
 		return nil, f.wrap(os.ErrClosed)
 	}
 	n := 0
@@ -107,12 +103,11 @@ func (f *file) number() (uint64, error) {
 
 // close closes the file. A second call does nothing.
 func (f *file) close() error {
-	if f == nil || f.f == nil {
+	if f == nil || !f.opened {
 		return nil
 	}
-	err := f.f.Close()
-	f.f = nil
-	return err
+	f.opened = false
+	return f.handle.close()
 }
 
 // wrap adds the path to an error.

@@ -7,7 +7,7 @@ import "github.com/ergon-energy/ergon/internal/quick"
 func openQuick(root, path string) (*file, error) {
 	f, err := openBelow(root, path)
 	if err == nil {
-		f.quick = quick.Kernel(f.fd)
+		f.quick = quick.Kernel(f.handle.fd)
 	}
 	return f, err
 }

@@ -10,11 +10,11 @@ import (
 
 // lockDir locks a folder until the returned file is closed or this process ends. If it is locked, the error is errLocked.
 func lockDir(dir string) (*os.File, error) {
-	f, err := os.Open(dir)
+	f, fd, err := openFile(dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = f.Close() // it was only opened
 		if err == unix.EWOULDBLOCK {
 			err = errLocked

@@ -297,11 +297,11 @@ func (r *reader) reopen() error {
 	if r.f != nil {
 		return nil
 	}
-	f, err := os.Open(r.path)
+	f, fd, err := openFile(r.path)
 	if err != nil {
 		return err
 	}
-	r.f, r.fd = f, int(f.Fd())
+	r.f, r.fd = f, fd
 	return nil
 }
 

@@ -18,11 +18,11 @@ type PerCPUMeter struct {
 
 // OpenPerCPU opens cpuacct.usage_percpu in the folder of a group. The error wraps fs.ErrNotExist for a v2 group.
 func OpenPerCPU(dir string) (*PerCPUMeter, error) {
-	f, err := os.Open(filepath.Join(dir, "cpuacct.usage_percpu"))
+	f, fd, err := openFile(filepath.Join(dir, "cpuacct.usage_percpu"))
 	if err != nil {
 		return nil, err
 	}
-	m := &PerCPUMeter{f: f, fd: int(f.Fd()), buf: make([]byte, 2048)}
+	m := &PerCPUMeter{f: f, fd: fd, buf: make([]byte, 2048)}
 	for {
 		n, err := readAll(m.f, m.fd, m.buf)
 		if err == nil && n < len(m.buf)/2 { // room for twice the digits of every number, which no run reaches

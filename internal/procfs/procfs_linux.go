@@ -2,8 +2,9 @@ package procfs
 
 import (
 	"bytes"
-	"io"
+	"errors"
 	"os"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -108,9 +109,21 @@ func (d *Dir) ReadFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), "/proc/"+name)
-	defer func() { _ = f.Close() }() // only read from
-	return io.ReadAll(f)
+	defer func() { _ = unix.Close(fd) }() // only read from
+	text := make([]byte, 0, 512)
+	for {
+		n, err := unix.Read(fd, text[len(text):cap(text)])
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return nil, &os.PathError{Op: "read", Path: "/proc/" + name, Err: err}
+		case n == 0:
+			return text, nil
+		default:
+			text = text[:len(text)+n]
+			text = slices.Grow(text, 1)
+		}
+	}
 }
 
 // Close closes the handle. A second call does nothing.
