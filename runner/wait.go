@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -104,8 +105,9 @@ func (o *round) wait(ctx context.Context, began time.Time) error {
 
 // reap reaps the dead target and records what the kernel says about it.
 func (o *round) reap(began time.Time) error {
+	seen := time.Since(began)
 	state, err := o.target.Reap()
-	wall := time.Since(began)
+	wall := cmp.Or(state.Wall, seen)
 	if o.orphans.adopted {
 		o.reapOrphans()
 	}

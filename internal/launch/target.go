@@ -94,6 +94,8 @@ type Target interface {
 type State struct {
 	// ExitCode is -1 if a signal ended the command. Signal is that signal's number, else 0.
 	ExitCode, Signal int
+	// Wall is the time from the order to execute the command until its end was seen. It is 0 if the launcher does not know it.
+	Wall time.Duration
 	// Rusage is false if the platform gives none of the following.
 	Rusage       bool
 	User, System time.Duration

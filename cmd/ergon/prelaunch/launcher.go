@@ -103,10 +103,11 @@ type Launcher struct {
 	signals chan launch.Signal
 }
 
-// end is how a child ended.
+// end is how a child ended, and when the launcher saw it, in ns of the monotonic clock.
 type end struct {
 	status syscall.WaitStatus
 	usage  syscall.Rusage
+	at     int64
 }
 
 // Take returns the launcher, nil if there is none. Only the first call returns one.
@@ -140,7 +141,7 @@ func (l *Launcher) listen(events *os.File) {
 			}
 			continue
 		}
-		l.ended(int(e.pid)) <- end{syscall.WaitStatus(e.status), *(*syscall.Rusage)(unsafe.Pointer(&e.usage))}
+		l.ended(int(e.pid)) <- end{syscall.WaitStatus(e.status), *(*syscall.Rusage)(unsafe.Pointer(&e.usage)), int64(e.at)}
 	}
 }
 
@@ -376,6 +377,7 @@ type target struct {
 	pid     int
 	command string
 	conn    *os.File // nil after Start and Abandon
+	began   int64    // when Start told it to begin, in ns of the monotonic clock; 0 before
 	reaped  atomic.Bool
 	files   launch.Ended
 	end     *end // nil before Exited
@@ -398,9 +400,19 @@ func (t *target) Reap() (launch.State, error) {
 	}
 	before := t.files.Before(t.by.pid)
 	t.reaped.Store(true) // a signal would be lost on a zombie, and a moment later its process id may be another process's
-	_, err := t.by.order(C.struct_prelaunch_order{what: C.PRELAUNCH_REAP, number: C.int32_t(t.pid)})
+	order := C.struct_prelaunch_order{what: C.PRELAUNCH_REAP, number: C.int32_t(t.pid)}
+	var err error
+	if before == nil { // nothing is read after it
+		order.signal = 1
+		err = t.by.send(order, -1)
+	} else {
+		_, err = t.by.order(order)
+	}
 	t.by.ends.Delete(t.pid)
 	s := launch.StateOf(t.end.status, t.end.usage)
+	if t.began != 0 {
+		s.Wall = time.Duration(t.end.at - t.began)
+	}
 	t.files.Enter(&s, t.by.pid, before)
 	if err != nil {
 		err = fmt.Errorf("reap process %d: %w", t.pid, err)
@@ -441,6 +453,7 @@ func (t *target) Start() error {
 	conn := t.conn
 	defer func() { _ = conn.Close() }()
 	t.files = launch.Watch(t.pid)
+	t.began = monotonic()
 	_, err := t.conn.Write([]byte{1}) // it fails if a signal has ended the child, and then there is no verdict
 	v, noVerdict := t.verdict()
 	t.conn = nil
@@ -449,6 +462,13 @@ func (t *target) Start() error {
 	}
 	_, _ = t.Reap()
 	return &launch.ExecError{Command: t.command, Err: v.failed}
+}
+
+// monotonic returns the time of the clock that the launcher has as well, in ns.
+func monotonic() int64 {
+	var t unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &t) // every kernel has this clock
+	return t.Nano()
 }
 
 func (t *target) Abandon() {

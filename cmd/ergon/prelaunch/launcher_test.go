@@ -217,6 +217,27 @@ func launcher(t *testing.T) *Launcher {
 	return l
 }
 
+// TestWall checks that the wall time begins when the command is told to start, and ends when the launcher has seen its end,
+// however late the caller asks.
+func TestWall(t *testing.T) {
+	h, err := launcher(t).Hold(launch.Command{Argv: []string{"sleep", "0.05"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(20 * time.Millisecond) // it is held, and that is no time of the command
+	began := time.Now()
+	err = h.Start()
+	if err == nil {
+		err = h.Exited()
+	}
+	most := time.Since(began)
+	time.Sleep(20 * time.Millisecond)
+	s, reaped := h.Reap()
+	if err != nil || reaped != nil || s.Wall < 50*time.Millisecond || s.Wall > most {
+		t.Errorf("%v, want 50 ms to %v (%v, %v)", s.Wall, most, err, reaped)
+	}
+}
+
 // finish starts a held command and waits for its end.
 func finish(t launch.Target) (launch.State, error) {
 	if err := t.Start(); err != nil {
@@ -264,6 +285,7 @@ func descriptors(t *testing.T) int {
 // children lists the launcher's children, zombies included. One of them is this process.
 func children(t *testing.T) []string {
 	t.Helper()
+	launcher(t).Orphans() // before it answers, it has reaped what it was told to
 	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", launcher(t).PID()))
 	if err != nil {
 		t.Fatal(err)

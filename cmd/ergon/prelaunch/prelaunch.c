@@ -24,6 +24,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 struct prelaunch prelaunch;
@@ -392,6 +393,9 @@ static int tell_end(pid_t pid) {
 	memset(&info, 0, sizeof info);
 	// waitid of libc gives no usage
 	if (syscall(SYS_waitid, P_PID, pid, &info, WEXITED | WNOHANG | WNOWAIT, &e.usage) || info.si_pid != pid) return 0;
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	e.at = now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 	e.pid = pid;
 	e.status = info.si_code == CLD_EXITED ? info.si_status << 8 : info.si_status; // without the bit for a core file
 	if (send(l.events, &e, sizeof e, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 && errno == EAGAIN) {
@@ -480,6 +484,7 @@ static int obey(void) {
 		break;
 	case PRELAUNCH_REAP:
 		a.number = reap(order.number);
+		if (order.signal) return 1;
 		break;
 	case PRELAUNCH_ORPHANS:
 		collect();

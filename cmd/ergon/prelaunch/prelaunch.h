@@ -28,7 +28,7 @@ int prelaunch_watches(void);
 // What the runner asks of the launcher.
 enum {
 	PRELAUNCH_HOLD,       // make a child, born in the v2 cgroup whose folder is text; the child's end of a socket comes with it
-	PRELAUNCH_REAP,       // reap the child number, which has ended or will at once
+	PRELAUNCH_REAP,       // reap the child number, which has ended or will at once; there is no answer if signal is not 0
 	PRELAUNCH_ADOPT,      // become the parent of the commands' orphans, and reap them as soon as they end
 	PRELAUNCH_ORPHANS,    // say what the orphans have used that were reaped since the last time
 	PRELAUNCH_KEEP,       // keep the descriptor that comes with it until this process ends: the lock of --exclusive
@@ -59,6 +59,7 @@ struct prelaunch_event {
 	int32_t pid;          // who sent the signal, 0 if that is unknown; or the child
 	int32_t status;       // the child's, as wait4 gives it
 	struct rusage usage;  // the child's, with the children it has waited for
+	int64_t at;           // when the launcher saw the child's end, in ns of CLOCK_MONOTONIC
 };
 
 // prelaunch_command tells the child what it becomes. The numbers of the groups follow, as int32, and then size bytes of
