@@ -355,11 +355,16 @@ func awaitEnd(pid int) {
 	}
 }
 
-// TestRounds checks that all rounds of a session use one sampler, and that round 20 is like round 1. A command that ends while
-// the sampler joins ends the sampler, too.
+// TestRounds checks that all rounds of a session use one sampler and open a source of the machine once, and that round 20 is
+// like round 1. A command that ends while the sampler joins ends the sampler, too.
 func TestRounds(t *testing.T) {
-	samplers := 0
+	samplers, opened := 0, 0
 	o := joining(t, "", &samplers)
+	open := o.Backends[0].Open
+	o.Backends[0].Open = func(ctx context.Context, s sensors.Setup) (sensors.Source, []sensors.Absence, error) {
+		opened++
+		return open(ctx, s)
+	}
 	s, err := runner.Open(o)
 	if err != nil {
 		t.Fatal(err)
@@ -395,6 +400,9 @@ func TestRounds(t *testing.T) {
 		if rep, err := s.Round(t.Context(), launch.Command{Argv: []string{c.command}}); err != nil || rep.Run.Outcome != c.outcome {
 			t.Errorf("%s: %v, outcome %s", c.command, err, rep.Run.Outcome)
 		}
+	}
+	if opened != 1 {
+		t.Errorf("the source was opened %d times", opened)
 	}
 }
 

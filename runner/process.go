@@ -27,7 +27,7 @@ func (o *round) process() (account.Result, error) {
 		return account.Result{}, nil
 	}
 	t := o.readings.taken(o.folder.spool)
-	if t.spool == nil {
+	if t.spool == nil && o.single {
 		// Little is in memory, so collecting garbage is not worth its 1.5 ms.
 		defer debug.SetGCPercent(debug.SetGCPercent(400))
 	}

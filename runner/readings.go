@@ -84,9 +84,10 @@ func (p *samplerProcess) await() {
 type readings struct {
 	process *samplerProcess
 	config  sampler.Config
-	engine  *sampler.Engine // the runner's own; nil if the sampler takes the first readings
-	reading bool            // the sampler reads
-	joining chan joined     // nil unless the sampler is joining
+	kept    **sampler.Engine // the session's engine, whose sources stay open from round to round
+	engine  *sampler.Engine  // the runner's own; nil if the sampler takes the first readings
+	reading bool             // the sampler reads
+	joining chan joined      // nil unless the sampler is joining
 	cancel  context.CancelFunc
 	failed  error // why the sampler's record is incomplete
 	last    bool  // the engine took the last readings
@@ -112,19 +113,23 @@ type joined struct {
 	err   error
 }
 
-// open opens the sources that do not need the target. before says that the sampler reads before the command starts.
+// open opens the sources that do not need the target, unless they are open from an earlier round. before says that the
+// sampler reads before the command starts.
 func (r *readings) open(before bool, backends []sensors.Backend) {
-	if before || sampler.NeedsSampler(r.config, backends) {
+	if before || *r.kept == nil && sampler.NeedsSampler(r.config, backends) {
 		r.startSampler()
 		return
 	}
-	r.engine = sampler.NewLocal(r.config, backends)
-	r.engine.Open()
+	if *r.kept == nil {
+		*r.kept = sampler.NewLocal(r.config, backends)
+		(*r.kept).Open()
+	}
+	r.engine = *r.kept
 }
 
 // startSampler starts the sampler, which then takes the first readings.
 func (r *readings) startSampler() {
-	r.engine = nil
+	r.engine, *r.kept = nil, nil
 	_, err := r.process.get(false)
 	r.fail(err)
 }
@@ -380,14 +385,18 @@ func (r *readings) fail(err error) {
 	r.process.drop()
 }
 
-// close closes what the runner has open.
+// close closes what the runner has open for this round.
 func (r *readings) close() {
 	if r.joining != nil {
 		r.cancel()
 		r.settle(<-r.joining)
 	}
-	if r.engine != nil && r.engine.Pause() == nil {
-		r.engine.Close()
+	switch {
+	case r.engine == nil:
+	case r.engine.Pause() == nil:
+		r.engine.Detach()
+	default: // a reading hangs, so the next round opens other sources
+		*r.kept = nil
 	}
 }
 

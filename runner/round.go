@@ -72,7 +72,7 @@ func newRound(s *Session, command launch.Command) *round {
 	config.Setup.Runner, config.Setup.Parent = os.Getpid(), o.parent()
 	config.Setup.Dirs = append([]string{o.run.Folder}, config.Setup.Dirs...)
 	o.sampler.config = config
-	o.readings = readings{process: o.sampler, config: config}
+	o.readings = readings{process: o.sampler, config: config, kept: &s.engine}
 	return o
 }
 
@@ -134,9 +134,7 @@ func (o *round) measure(ctx context.Context) (Report, error) {
 // setup prepares the folder, the cgroup, the target's process and the sensors. After an error the target must not start.
 func (o *round) setup(ctx context.Context) error {
 	o.countBefore(ctx)
-	held := make(chan error)
-	go func() { held <- o.hold() }()
-	runtime.Gosched() // hold goes first: the launcher then works in parallel with the rest
+	held := o.holding()
 	o.readings.open(o.Baseline.Duration > 0, o.Backends)
 	fresh := func() string { return newID(o.run.Start) }
 	if o.ID != "" {
@@ -144,7 +142,7 @@ func (o *round) setup(ctx context.Context) error {
 	}
 	o.folder.more = inventoryRoom * len(o.Inventory.Areas)
 	err := o.folder.make(o.Results, &o.run, fresh, o.Access)
-	if err = errors.Join(err, <-held); err != nil {
+	if err = errors.Join(err, held()); err != nil {
 		return err
 	}
 	if o.OnKept != nil && o.folder.run != nil {
@@ -201,10 +199,25 @@ func (o *round) join(ctx context.Context) {
 	}
 }
 
+// holding begins to hold the target. The result waits until it is held. The first time this goes on beside opening the sources.
+func (o *round) holding() (wait func() error) {
+	if o.engine != nil { // they are open
+		err := o.hold()
+		return func() error { return err }
+	}
+	held := make(chan error)
+	go func() { held <- o.hold() }()
+	runtime.Gosched() // hold goes first: the launcher then works in parallel with the rest
+	return func() error { return <-held }
+}
+
 // hold makes the target's cgroups, and the target's process in them. If a cgroup cannot take the process, hold does
 // without that cgroup. If no other round follows, hold then closes the launcher.
 func (o *round) hold() error {
-	group, err := cgroup.Make(o.unit)
+	if o.home == nil {
+		o.home = cgroup.Find()
+	}
+	group, err := o.home.Make(o.unit)
 	if err == nil {
 		o.group = group
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/cgroup"
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/sampler"
 	"github.com/ergon-energy/ergon/sensors"
@@ -114,17 +115,28 @@ func (e *SetupError) Error() string { return e.Err.Error() }
 func (e *SetupError) Unwrap() error { return e.Err }
 
 // Session measures one command or several, one after another. All rounds use the same code. The sampler process, once
-// started, lives until Close.
+// started, lives until Close. So do the sources of the machine that the runner has opened.
 type Session struct {
 	Options
 	machine machine
 	signals <-chan launch.Signal
 	sampler *samplerProcess
-	single  bool // there is one round, so the launcher is closed before the command starts
+	home    *cgroup.Home    // found in the first round
+	engine  *sampler.Engine // nil until the runner has opened its sources
+	single  bool            // there is one round, so the launcher is closed before the command starts
+	calm    calm            // only if there are several
 }
 
-// Open begins a session. Its error is a *SetupError.
+// Open begins a session of several rounds. Its error is a *SetupError.
 func Open(o Options) (*Session, error) {
+	s, err := open(o)
+	if err == nil {
+		s.calm.become()
+	}
+	return s, err
+}
+
+func open(o Options) (*Session, error) {
 	s := &Session{Options: o}
 	s.sampler = &samplerProcess{start: o.Sampler, config: o.Config}
 	if o.Signals != nil {
@@ -143,6 +155,9 @@ func (s *Session) Round(ctx context.Context, command launch.Command) (Report, er
 	if s.machine.state == Ready { // in the previous round, a signal came before the command started
 		return Report{}, &SetupError{errors.New("ergon was asked to end")}
 	}
+	if !s.single {
+		defer s.calm.rest()
+	}
 	return newRound(s, command).measure(ctx)
 }
 
@@ -151,16 +166,22 @@ func (s *Session) Close() {
 	s.machine.become(Closed)
 	s.sampler.drop()
 	s.sampler.await()
+	if s.engine != nil {
+		s.engine.Close()
+	}
 	_ = s.Launcher.Close() // the processes that it has made live on
+	if !s.single {
+		s.calm.end()
+	}
 }
 
 // Run measures one command in a session of its own.
 func Run(ctx context.Context, o Options, command []string) (Report, error) {
-	s, err := Open(o)
+	s, err := open(o)
 	if err != nil {
 		return Report{}, err
 	}
-	defer s.Close()
 	s.single = true
+	defer s.Close()
 	return s.Round(ctx, launch.Command{Argv: command})
 }

@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -47,9 +48,7 @@ type Group struct {
 
 	name    string
 	parents []*parent
-	// in and mounts are the groups of this process as Make has read them.
-	in     []membership
-	mounts []mount
+	home    *Home
 }
 
 // parent is a group of this process, and the child that was made in it.
@@ -60,17 +59,36 @@ type parent struct {
 	refused string
 }
 
+// Home is what was found of the groups of this process: where they are, and their quota of CPU time. Groups that belong
+// to the same session are made below one Home, so that it is found only once.
+type Home struct {
+	in     []membership
+	mounts []mount
+	err    error // why there are no cgroups
+	quota  func() (Quota, error)
+}
+
+// Find finds the groups of this process.
+func Find() *Home {
+	h := &Home{}
+	h.in, h.mounts, h.err = tables("/proc")
+	h.quota = sync.OnceValues(func() (Quota, error) { return quotaOf(h.in, h.mounts) })
+	return h
+}
+
 // Make makes groups named ergon-ID below the groups of this process. A folder that could not be made is empty in the
 // Group, with the reason. Make returns an error only if id is not a valid folder name.
-func Make(id string) (*Group, error) {
+func Make(id string) (*Group, error) { return Find().Make(id) }
+
+// Make does what the function Make does, for groups that were found before.
+func (h *Home) Make(id string) (*Group, error) {
 	if id == "" || strings.ContainsAny(id, "/\n\x00") {
 		return &Group{}, fmt.Errorf("cgroup id %q: not the name of a folder", id)
 	}
-	in, mounts, err := tables("/proc")
-	g := below(prefix+id, match(in, mounts))
-	g.in, g.mounts = in, mounts
-	if err != nil {
-		g.CPUReason, g.MemoryReason = text(err), text(err)
+	g := below(prefix+id, match(h.in, h.mounts))
+	g.home = h
+	if h.err != nil {
+		g.CPUReason, g.MemoryReason = text(h.err), text(h.err)
 	}
 	return g, nil
 }

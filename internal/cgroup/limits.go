@@ -139,10 +139,17 @@ type Quota struct {
 	File string
 }
 
-// Quota finds the quota of this process, and so of the group. It uses what Make has read. The error wraps fs.ErrNotExist if
-// there is no quota.
+// Quota returns the quota of this process, and so of the group, as it was when it was first asked for below the same Home.
+// The error wraps fs.ErrNotExist if there is no quota.
 func (g *Group) Quota() (Quota, error) {
-	perSecond, file := quota(g.in, g.mounts, "/sys")
+	if g.home == nil {
+		return quotaOf(nil, nil)
+	}
+	return g.home.quota()
+}
+
+func quotaOf(in []membership, mounts []mount) (Quota, error) {
+	perSecond, file := quota(in, mounts, "/sys")
 	if file == "" {
 		return Quota{}, fmt.Errorf("no quota of CPU time: %w", fs.ErrNotExist)
 	}

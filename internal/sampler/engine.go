@@ -78,12 +78,7 @@ func (e *Engine) Attach(subject Subject) (*Ready, error) {
 		if o.source == nil {
 			continue
 		}
-		src := e.choice.narrow(o.backend.Name, o.source)
-		if src == nil {
-			_ = o.source.Close()
-			continue
-		}
-		r := e.reader(o.backend.Name, src)
+		r := e.reader(o.backend.Name, o.source)
 		interval := min(e.interval(o.backend), watchdog(r.list))
 		r.stats.Interval, r.header.Interval = interval.Seconds(), interval
 		ready.Sources = append(ready.Sources, SourceInfo{r.name, interval, len(r.list)})
@@ -190,6 +185,17 @@ func (e *Engine) openAll(wanted func(sensors.Backend) bool) []opening {
 		}
 		opened[i].absences = []sensors.Absence{b.Absent(sensors.TimedOut, "did not open within "+units.Brief(openTimeout))}
 	}
+	for i := range opened {
+		o := &opened[i]
+		if o.source == nil {
+			continue
+		}
+		chosen := e.choice.narrow(o.backend.Name, o.source)
+		if chosen == nil {
+			_ = o.source.Close()
+		}
+		o.source = chosen
+	}
 	return opened
 }
 
@@ -292,8 +298,16 @@ func (e *Engine) End() {
 	}
 }
 
-// Close closes the sources of all lanes, except those that hang.
+// Close closes all sources, except those that hang.
 func (e *Engine) Close() {
+	if e.lanes == nil { // no target is attached
+		for _, o := range e.opened {
+			if o.source != nil {
+				_ = o.source.Close()
+			}
+		}
+		return
+	}
 	for _, l := range e.lanes {
 		if e.running && !l.closed {
 			continue

@@ -145,6 +145,19 @@ func (e *Engine) ReadLast() {
 	}
 }
 
+// Detach ends a round. It closes the sources of the target and forgets all readings. The other sources stay open for the next
+// Attach. The engine must be paused.
+func (e *Engine) Detach() {
+	for i := range e.opened {
+		o := &e.opened[i]
+		if o.backend.OfTarget && o.source != nil {
+			_ = o.source.Close() // nothing was written
+			o.source = nil
+		}
+	}
+	*e = Engine{config: e.config, backends: e.backends, local: e.local, choice: e.choice, wrong: e.wrong, opened: e.opened}
+}
+
 // Clock returns the clock from which the readings count.
 func (e *Engine) Clock() *Begun {
 	monotonic, _ := toMonotonic(e.began) // 0 if the system does not tell it
