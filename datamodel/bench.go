@@ -22,6 +22,9 @@ type Bench struct {
 	Seed  uint64     `json:"seed"`
 	// Warmup is the number of rounds of each command before the first measured one.
 	Warmup int `json:"warmup"`
+	// Batch is the number of executions in each round, one right after the other. 0 and 1 are one. The metrics of the rounds
+	// are those of one execution (Round.Each).
+	Batch int `json:"batch,omitempty"`
 	// Affinity are the processors that the commands were allowed to run on. Nil stands for all that ergon may use.
 	Affinity []int `json:"affinity,omitempty"`
 	// Ended is why the bench measured no further rounds.
@@ -141,6 +144,24 @@ func (r Round) Metric(name string) Metric {
 	}
 	d, _ := Lookup(name)
 	return Missing(name, d.Unit, "")
+}
+
+// Each returns the round with the metrics of one of n executions: what adds up, and the time, divided by n. Levels such as the
+// peak memory are those of all. The processes stay as they were.
+func (r Round) Each(n int) Round {
+	if n < 2 {
+		return r
+	}
+	list := make([]Metric, len(r.Metrics))
+	for i, m := range r.Metrics {
+		if d, ok := Lookup(m.Name); ok && (d.Adds || m.Name == WallTime) {
+			by := float64(n)
+			m.Value, m.Uncertainty, m.AtMost = m.Value/by, m.Uncertainty/by, m.AtMost/by
+		}
+		list[i] = m
+	}
+	r.Metrics = list
+	return r
 }
 
 // edp multiplies an energy by a time.

@@ -47,9 +47,6 @@ func (b Bench) Write(w io.Writer, format string, o Options) error {
 	return b.writeText(w, o)
 }
 
-// leastForInterval is the smallest number of rounds whose median has an interval of 95 %.
-const leastForInterval = 6
-
 // mostName is how many characters of a command's name the text shows.
 const mostName = 50
 
@@ -76,8 +73,8 @@ func (b Bench) writeText(w io.Writer, o Options) error {
 			}
 		}
 		text.WriteString(workLine(s))
-		if 0 < s.Rounds && s.Rounds < leastForInterval {
-			fmt.Fprintf(&text, "  ! %s: too few for an interval (%d are enough)\n", plural(s.Rounds, "round"), leastForInterval)
+		for _, n := range b.notes(s) {
+			fmt.Fprintf(&text, "  ! %s\n", wrapped(n.Text, 4))
 		}
 		if note := conditionsText(s); note != "" {
 			fmt.Fprintf(&text, "  ! %s\n", note)
@@ -182,6 +179,7 @@ type benchJSON struct {
 	Warmup   int                `json:"warmup"`
 	Ended    datamodel.BenchEnd `json:"ended"`
 	Affinity []int              `json:"affinity,omitempty"`
+	Batch    int                `json:"batch,omitempty"`
 	Commands []sideJSON         `json:"commands"`
 }
 
@@ -192,25 +190,29 @@ type sideJSON struct {
 	Metrics map[string]figureJSON `json:"metrics"`
 	// ExitCodes and Values have one entry a round, in the order of the blocks.
 	ExitCodes []int `json:"exit_codes"`
+	// Notes say what the figures cannot tell, and what to do.
+	Notes []BenchNote `json:"notes,omitempty"`
 }
 
 type figureJSON struct {
-	Unit     units.Unit  `json:"unit"`
-	N        int         `json:"n"`
-	Reason   string      `json:"reason,omitempty"`
-	Median   *float64    `json:"median"`
-	Low      *float64    `json:"low"`
-	High     *float64    `json:"high"`
-	Mean     *float64    `json:"mean"`
-	Std      *float64    `json:"std"`
-	Min      *float64    `json:"min"`
-	Max      *float64    `json:"max"`
-	Lower    *float64    `json:"quartile_1"`
-	Upper    *float64    `json:"quartile_3"`
-	Outliers []int       `json:"outliers"`
-	Values   []*float64  `json:"values"`
-	PerWork  *workJSON   `json:"per_work,omitempty"`
-	Change   *changeJSON `json:"change,omitempty"`
+	Unit     units.Unit `json:"unit"`
+	N        int        `json:"n"`
+	Reason   string     `json:"reason,omitempty"`
+	Median   *float64   `json:"median"`
+	Low      *float64   `json:"low"`
+	High     *float64   `json:"high"`
+	Mean     *float64   `json:"mean"`
+	Std      *float64   `json:"std"`
+	Min      *float64   `json:"min"`
+	Max      *float64   `json:"max"`
+	Lower    *float64   `json:"quartile_1"`
+	Upper    *float64   `json:"quartile_3"`
+	Outliers []int      `json:"outliers"`
+	// Uncertainty bounds the error of one round's value by the steps of its counters.
+	Uncertainty *float64    `json:"uncertainty,omitempty"`
+	Values      []*float64  `json:"values"`
+	PerWork     *workJSON   `json:"per_work,omitempty"`
+	Change      *changeJSON `json:"change,omitempty"`
 }
 
 type changeJSON struct {
@@ -224,9 +226,9 @@ type changeJSON struct {
 }
 
 func (b Bench) writeJSON(w io.Writer) error {
-	out := benchJSON{Schema: benchSchema, Version: b.Version, Order: string(b.Order), Seed: b.Seed, Warmup: b.Warmup, Ended: b.Ended, Affinity: b.Affinity, Commands: []sideJSON{}}
+	out := benchJSON{Schema: benchSchema, Version: b.Version, Order: string(b.Order), Seed: b.Seed, Warmup: b.Warmup, Ended: b.Ended, Affinity: b.Affinity, Batch: b.Batch, Commands: []sideJSON{}}
 	for c, s := range b.Sides {
-		side := sideJSON{BenchCommand: s.Command, Rounds: s.Rounds, Failed: s.Failed, Metrics: map[string]figureJSON{}, ExitCodes: []int{}}
+		side := sideJSON{BenchCommand: s.Command, Rounds: s.Rounds, Failed: s.Failed, Metrics: map[string]figureJSON{}, ExitCodes: []int{}, Notes: b.notes(s)}
 		for _, r := range b.Of(c) {
 			side.ExitCodes = append(side.ExitCodes, r.ExitCode)
 		}
@@ -234,7 +236,7 @@ func (b Bench) writeJSON(w io.Writer) error {
 			j := figureJSON{
 				Unit: f.Metric.Unit, N: f.N, Reason: f.Reason, Median: number(f.Median.Value), Low: number(f.Median.Low), High: number(f.Median.High),
 				Mean: number(f.Mean), Std: number(f.Std), Min: number(f.Min), Max: number(f.Max), Lower: number(f.Lower), Upper: number(f.Upper),
-				Outliers: f.Outliers, Values: []*float64{},
+				Outliers: f.Outliers, Uncertainty: number(f.Uncertainty), Values: []*float64{},
 			}
 			j.PerWork = perWorkJSON(f, s.Command.Work)
 			if j.Outliers == nil {

@@ -43,6 +43,8 @@ type BenchOptions struct {
 	Precision                 float64
 	MaxTime                   time.Duration
 	Cooldown                  cooldown
+	// Batch is the number of executions in each round.
+	Batch int
 	// Affinity are the processors that the commands may run on. Nil stands for all.
 	Affinity []int
 	Order    string
@@ -112,6 +114,7 @@ func (p *program) benchCommand() *subcommand {
 				name: "cooldown", usage: "wait before each round: `TIME`, or idle: until the machine is as idle as at the beginning, at most 1 min",
 				value: &o.Cooldown,
 			},
+			{name: "batch", usage: "execute the command `N` times in each round: for commands shorter than the energy counter resolves", value: count{to: &o.Batch, least: 1}},
 			{name: "affinity", usage: "run the commands on these processors only: `CPUS`, such as 0,2-3", value: processors{&o.Affinity}},
 			{
 				name: "order", usage: "the `ORDER` of the rounds: shuffled, abba or grouped",
@@ -181,6 +184,9 @@ func (p *program) bench(ctx context.Context, o BenchOptions) error {
 	if plan.Most > 0 && plan.Most < plan.Least {
 		return &usage{fmt.Errorf("--max-runs: %d rounds at most and %d at least contradict each other", plan.Most, plan.Least)}
 	}
+	if o.Batch > 1 && o.Input == "inherit" {
+		return &usage{errors.New("--batch: the first execution would read all of stdin (--input FILE gives each one the file)")}
+	}
 	for _, e := range o.Exports {
 		if err := writable(e.path); err != nil {
 			return &usage{fmt.Errorf("--export: %w", err)}
@@ -189,7 +195,7 @@ func (p *program) bench(ctx context.Context, o BenchOptions) error {
 	ctx, stop := untilSignal(ctx)
 	defer stop()
 	measured, err := p.measureRounds(ctx, o, commands, plan)
-	measured.Affinity = o.Affinity
+	measured.Affinity, measured.Batch = o.Affinity, o.Batch
 	for _, c := range commands {
 		measured.Commands = append(measured.Commands, datamodel.BenchCommand{
 			Name: c.name, Command: cmdline.Mask(c.argv), Parameters: c.parameters, Work: c.work,
@@ -398,7 +404,7 @@ func (p *program) measureRounds(ctx context.Context, o BenchOptions, commands []
 		if err != nil {
 			return datamodel.Round{}, err
 		}
-		rep, err := session.Round(ctx, launch.Command{Argv: commands[c].argv, Input: input, Output: output, Errors: said, Processors: o.Affinity})
+		rep, err := session.Round(ctx, launch.Command{Argv: o.batched(commands[c].argv, input), Input: input, Output: output, Errors: said, Processors: o.Affinity})
 		switch {
 		case ctx.Err() != nil:
 			return datamodel.Round{}, ctx.Err()
@@ -407,7 +413,7 @@ func (p *program) measureRounds(ctx context.Context, o BenchOptions, commands []
 		case err != nil:
 			return datamodel.Round{}, err
 		}
-		r := roundOf(rep)
+		r := roundOf(rep).Each(o.Batch)
 		if !calm {
 			r.Conditions = append(r.Conditions, datamodel.NotIdle)
 		}

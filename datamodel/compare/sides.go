@@ -24,6 +24,9 @@ type Figure struct {
 	stats.Summary
 	// Values are the values of the rounds, by block; NaN is missing.
 	Values []float64
+	// Uncertainty bounds how far the value of a round is off because the counters behind it move in steps: the median of the
+	// rounds. It is NaN if unknown.
+	Uncertainty float64
 	// Reason is why the metric has no value, in the last round that lacks it. It is "" if all rounds have one.
 	Reason string
 	// Change compares with the first command. It is nil for the first command, and if nothing was compared.
@@ -68,7 +71,7 @@ func (r Rule) Sides(b datamodel.Bench, metrics []string, asked bool) []Side {
 			}
 			values := b.Values(c, name)
 			s.Figures = append(s.Figures, Figure{
-				Metric: d, Summary: stats.Summarize(values, r.Confidence), Values: values, Reason: reason(b.Of(c), name),
+				Metric: d, Summary: stats.Summarize(values, r.Confidence), Values: values, Uncertainty: uncertainty(b.Of(c), name), Reason: reason(b.Of(c), name),
 			})
 		}
 		sides = append(sides, s)
@@ -140,6 +143,15 @@ func tests(p []float64) (n int) {
 // missing reports whether no round has a metric.
 func missing(b datamodel.Bench, name string) bool {
 	return !slices.ContainsFunc(b.Rounds, func(r datamodel.Round) bool { return !math.IsNaN(r.Metric(name).Value) })
+}
+
+// uncertainty returns the median of the uncertainties of a metric.
+func uncertainty(rounds []datamodel.Round, name string) float64 {
+	var list []float64
+	for _, r := range rounds {
+		list = append(list, r.Metric(name).Uncertainty)
+	}
+	return stats.Median(list)
 }
 
 // reason returns why the last round without a metric lacks it.
