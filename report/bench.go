@@ -150,8 +150,11 @@ func changeText(c compare.Change) string {
 		line += fmt.Sprintf("  %.3f … %.3f", c.Ratio.Low, c.Ratio.High)
 	}
 	line += "  " + string(c.Verdict)
-	if c.Needed > 0 {
+	switch {
+	case c.Needed > 0 && c.Ratio.Known():
 		line += " (about " + plural(c.Needed, "round") + " would decide)"
+	case c.Needed > 0:
+		line += " (" + plural(c.Needed, "round") + " are the least that could decide)"
 	}
 	return line
 }

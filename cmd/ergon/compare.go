@@ -3,10 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
+	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/compare"
-	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/stats"
 	"github.com/ergon-energy/ergon/report"
 	"github.com/ergon-energy/ergon/runner"
@@ -68,12 +67,14 @@ func (o JudgeOptions) rule() compare.Rule {
 func (p *program) compareCommand() *subcommand {
 	o := CompareOptions{Results: defaultResults, JudgeOptions: defaultJudgeOptions()}
 	return &subcommand{
-		name: "compare", takes: severalRuns, arguments: "BASE NEW...", usage: "compare runs, and tell whether something got worse",
-		example:     "ergon compare last~1 last --metric energy --threshold 5%",
-		description: runMeaning,
-		options:     append(table{resultsOption(&o.Results)}, o.table()...),
+		name: "compare", takes: severalRuns, arguments: "BASE [NEW...]", usage: "compare runs, and tell whether something got worse, and why",
+		example: "ergon compare last~1 last --metric energy --threshold 5%",
+		description: "BASE and NEW are each a RUN, several of them between commas, a glob for tags and ids, or what git calls a commit: main, HEAD~1. " +
+			"All runs of a side count together; a commit stands for its runs of the same command. BASE alone is a bench whose commands are compared with the first. " +
+			runMeaning + " The exit code is 0, 121 if something regressed, and with --strict 122 if the rounds do not decide or there is no base.",
+		options: append(table{resultsOption(&o.Results)}, o.table()...),
 		run: func(ctx context.Context, words []string) error {
-			if len(words) < 2 {
+			if len(words) == 0 {
 				return misused("compare", "compare: needs a base and what to compare with it, such as `ergon compare last~1 last`")
 			}
 			o.Sides = words
@@ -83,41 +84,41 @@ func (p *program) compareCommand() *subcommand {
 }
 
 // compare compares runs that were kept.
-func (p *program) compare(_ context.Context, o CompareOptions) error {
-	var sets []compare.Set
-	for _, name := range o.Sides {
-		s, err := p.side(o.Results, name)
-		if err != nil {
-			return err
-		}
-		sets = append(sets, s)
+func (p *program) compare(ctx context.Context, o CompareOptions) error {
+	sets, err := p.sides(ctx, o.Results, o.Sides)
+	if none, ok := errors.AsType[*noBaseError](err); ok {
+		return p.withoutBase(o.JudgeOptions, none)
 	}
-	return p.judge(o.JudgeOptions, o.request(sets[0], sets[1:]...))
+	if err != nil {
+		return err
+	}
+	q := o.request(sets[0], sets[1:]...)
+	if len(sets) == 1 {
+		if len(sets[0].Commands) < 2 {
+			return misused("compare", "compare: %s is the base, and nothing is given to compare with it", o.Sides[0])
+		}
+		q.Base, q.New = byCommand(sets[0])
+		q.Paired = len(sets[0].Runs) == 1 && sets[0].Order != datamodel.Grouped
+	}
+	return p.judge(o.JudgeOptions, q)
 }
 
-// side loads the runs that a name stands for.
-func (p *program) side(results, name string) (compare.Set, error) {
-	s := compare.Set{Name: name}
-	dir, err := p.history(results).Find(name)
-	if err != nil {
-		return s, err
+// withoutBase tells that there is no base. That fails only if the caller is strict.
+func (p *program) withoutBase(o JudgeOptions, why *noBaseError) error {
+	p.note(why)
+	if err := report.WriteNoBase(p.out.Styled(), o.Format, why.Error(), version()); err != nil {
+		return err
 	}
-	run, err := store.LoadManifest(dir)
-	if err != nil {
-		return s, fmt.Errorf("run %s: %w%s", store.IDOf(dir), err, wayOut(dir))
+	if o.Strict {
+		return status(runner.ExitInconclusive)
 	}
-	bench, err := store.LoadBench(dir)
-	if err != nil {
-		return s, fmt.Errorf("run %s: %w%s", store.IDOf(dir), err, wayOut(dir))
-	}
-	s.Add(run, bench)
-	return s, nil
+	return nil
 }
 
 // judge compares sides, prints the result to stdout, and returns the exit code of the verdict. All comparisons end here,
 // however their sides were measured.
 func (p *program) judge(o JudgeOptions, q compare.Request) error {
-	result := report.Comparison{Result: o.rule().Compare(q), Rule: o.rule(), Version: version()}
+	result := report.Comparison{Result: o.rule().Compare(q), Rule: o.rule(), Strict: o.Strict, Version: version()}
 	if !result.Comparable() {
 		return &usage{errors.New("compare: the sides have no command in common")}
 	}

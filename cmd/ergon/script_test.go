@@ -182,11 +182,12 @@ func valueAt(ts *testscript.TestScript, file, path string) any {
 	return v
 }
 
-// validate checks a report against the published schema: schema FILE.
+// validate checks a JSON file against the published schema that it names: schema FILE.
 func validate(ts *testscript.TestScript, neg bool, args []string) {
 	wd, err := os.Getwd() // the package's folder; only the scripts have one of their own
 	ts.Check(err)
-	schema, err := jsonschema.NewCompiler().Compile(filepath.Join(wd, "../../report/ergon.report-2.schema.json"))
+	name, _ := valueAt(ts, args[0], "schema").(string)
+	schema, err := jsonschema.NewCompiler().Compile(filepath.Join(wd, "../../report", strings.Replace(name, "/", "-", 1)+".schema.json"))
 	ts.Check(err)
 	v, err := jsonschema.UnmarshalJSON(strings.NewReader(ts.ReadFile(args[0])))
 	ts.Check(err)

@@ -23,6 +23,14 @@ const (
 	shortestCommit = 4
 )
 
+// NotFoundError says that no run is what a name means. It is none of the other reasons for which a run is not found: a name
+// that fits several runs, or a run that cannot be read.
+type NotFoundError struct{ text string }
+
+func (e *NotFoundError) Error() string { return e.text }
+
+func notFound(format string, args ...any) error { return &NotFoundError{fmt.Sprintf(format, args...)} }
+
 // Find returns the folder of the run that a user means. name is, and the first that fits counts:
 //
 //   - last, the latest run that can be read; last~2, the second before it; last:PROJECT, last:PROJECT~2, of one project
@@ -48,16 +56,19 @@ func (h History) Find(name string) (string, error) {
 	if dir, err := h.named(name, dirs); dir != "" || err != nil {
 		return dir, err
 	}
+	if dir, err := h.committed(name, dirs); dir != "" || err != nil {
+		return dir, err
+	}
 	if _, err := os.Stat(name); err == nil {
 		return h.path(name)
 	}
 	if len(dirs) == 0 {
-		return "", fmt.Errorf("run %q: no runs in %s (-o DIR names another results folder)", name, h.Results)
+		return "", notFound("run %q: no runs in %s (-o DIR names another results folder)", name, h.Results)
 	}
-	return "", fmt.Errorf("run %q: no run in %s has an id, a tag or a commit like that, and no folder has this name (`ergon ls` lists the runs)", name, h.Results)
+	return "", notFound("run %q: no run in %s has an id, a tag or a commit like that, and no folder has this name (`ergon ls` lists the runs)", name, h.Results)
 }
 
-// named finds a run by its id, its tag, a part of its id, or its commit. dir is empty if none fits.
+// named finds a run by its id, its tag, or a part of its id. dir is empty if none fits.
 func (h History) named(name string, dirs []string) (dir string, err error) {
 	var begins, ends []string
 	for _, dir := range dirs {
@@ -88,7 +99,7 @@ func (h History) named(name string, dirs []string) (dir string, err error) {
 			return "", ambiguous(name, "runs "+found.how+" with it", ids)
 		}
 	}
-	return h.committed(name, dirs)
+	return "", nil
 }
 
 // tagged finds the run that has a tag. dir is empty if there is no such tag.
@@ -102,26 +113,38 @@ func (h History) tagged(name string, dirs []string) (dir string, err error) {
 			return dir, nil
 		}
 	}
-	return "", fmt.Errorf("run %q: the tag is of run %s, which is not in %s any more (`ergon runs tag rm %[1]s` removes the tag)", name, id, h.Results)
+	return "", notFound("run %q: the tag is of run %s, which is not in %s any more (`ergon runs tag rm %[1]s` removes the tag)", name, id, h.Results)
 }
 
 // committed finds the latest run of a commit. dir is empty if there is none.
 func (h History) committed(name string, dirs []string) (dir string, err error) {
+	of, err := h.ofCommit(name, dirs)
+	if len(of) == 0 || err != nil {
+		return "", err
+	}
+	return of[0].Dir, nil
+}
+
+// ofCommit lists the runs of a commit, the newest first.
+func (h History) ofCommit(name string, dirs []string) (of []Entry, err error) {
 	if len(name) < shortestCommit || strings.Trim(name, "0123456789abcdef") != "" {
-		return "", nil
+		return nil, nil
 	}
 	var commits []string
 	for _, e := range newestFirst(h.entries(dirs, true)) {
-		if commit := e.Commit(); strings.HasPrefix(commit, name) && !slices.Contains(commits, commit) {
-			if commits = append(commits, commit); dir == "" {
-				dir = e.Dir
-			}
+		commit := e.Commit()
+		if !strings.HasPrefix(commit, name) {
+			continue
+		}
+		of = append(of, e)
+		if !slices.Contains(commits, commit) {
+			commits = append(commits, commit)
 		}
 	}
 	if len(commits) > 1 {
-		return "", ambiguous(name, "commits of runs begin with it", commits)
+		return nil, ambiguous(name, "commits of runs begin with it", commits)
 	}
-	return dir, nil
+	return of, nil
 }
 
 // ambiguous names the candidates.
@@ -138,7 +161,7 @@ func (h History) path(name string) (string, error) {
 	info, err := os.Stat(name)
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("run %q: no such folder (`ergon ls` lists the runs of %s)", name, h.Results)
+		return "", notFound("run %q: no such folder (`ergon ls` lists the runs of %s)", name, h.Results)
 	case !info.IsDir():
 		return "", fmt.Errorf("run %q: not a folder", name)
 	case !store.IsRun(name):
@@ -210,11 +233,11 @@ func (h History) last(name, project string, n int) (string, error) {
 	}
 	switch {
 	case seen == 0:
-		return "", fmt.Errorf("run %q: no runs in %s", name, where)
+		return "", notFound("run %q: no runs in %s", name, where)
 	case passed == 0:
 		return "", fmt.Errorf("run %q: none in %s can be read: %w", name, where, why)
 	}
-	return "", fmt.Errorf("run %q: only %d runs in %s can be read (%s~%d is the oldest)", name, passed, where, strings.TrimRight(strings.TrimSuffix(name, strconv.Itoa(n)), "~"), passed-1)
+	return "", notFound("run %q: only %d runs in %s can be read (%s~%d is the oldest)", name, passed, where, strings.TrimRight(strings.TrimSuffix(name, strconv.Itoa(n)), "~"), passed-1)
 }
 
 // all yields runs, the newest first.
