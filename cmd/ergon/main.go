@@ -104,7 +104,7 @@ func (p *program) commands() []*subcommand {
 	list := []*subcommand{
 		p.runCommand(), p.recordCommand(), p.benchCommand(), p.noiseCommand(), p.compareCommand(), p.sensorsCommand(), p.doctorCommand(), p.reportCommand(), p.plotCommand(), p.lsCommand("ls"), p.runsCommand(), p.exportCommand(),
 		p.recoverCommand(), p.configCommand(), p.initCommand(), p.completionCommand(), p.versionCommand(),
-		p.lsCommand("runs ls"), p.showCommand(), p.tagCommand(), p.rmCommand(), p.pruneCommand(), p.importCommand(),
+		p.lsCommand("runs ls"), p.showCommand(), p.tagCommand(), p.rmCommand(), p.pruneCommand(), p.compactCommand(), p.importCommand(),
 	}
 	for _, c := range list {
 		if slices.ContainsFunc(c.options, func(o *option) bool { return o.scope != once }) { // else there is nothing to settle

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/ergon-energy/ergon/datamodel/history"
@@ -107,4 +106,4 @@ func commitText(e history.Entry) string {
 }
 
 // folderOf returns the results folder that holds the folder of a run.
-func folderOf(dir string) string { return filepath.Dir(filepath.Dir(filepath.Dir(dir))) }
+func folderOf(dir string) string { return store.ResultsOf(dir) }

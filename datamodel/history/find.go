@@ -158,6 +158,9 @@ func ambiguous(name, what string, candidates []string) error {
 
 // path checks that a folder holds a run.
 func (h History) path(name string) (string, error) {
+	if at := store.Moved(filepath.Clean(name)); at != "" {
+		name = at
+	}
 	info, err := os.Stat(name)
 	switch {
 	case err != nil:

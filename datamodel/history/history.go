@@ -230,5 +230,5 @@ func (h History) inside(dir string) string {
 	if err != nil {
 		return dir
 	}
-	return filepath.ToSlash(rel)
+	return filepath.ToSlash(store.Unarchived(rel)) // a run that is moved to the archive keeps its entry
 }

@@ -12,6 +12,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/ergon-energy/ergon/datamodel"
 )
 
@@ -114,6 +116,18 @@ type folderFiles struct {
 	dir   string
 	files []datamodel.File // nil if an older ergon made the run
 	left  *budget          // what may be kept of them
+	// folder is the handle of the folder, if no link may be followed.
+	folder *Folder
+	// unpack decodes zstd; nil lets each column make a decoder of its own.
+	unpack *zstd.Decoder
+}
+
+// read opens a regular file of the folder.
+func (v folderFiles) read(name string) (*os.File, error) {
+	if v.folder != nil {
+		return v.folder.Read(name)
+	}
+	return openFile(filepath.Join(v.dir, name))
 }
 
 // open opens a file and checks that it holds what the manifest says. The error wraps fs.ErrNotExist if there is no such file
@@ -126,7 +140,7 @@ func (v folderFiles) open(name string) (*os.File, error) {
 			listed = f
 		}
 	}
-	f, err := openFile(path)
+	f, err := v.read(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && listed.Name != "":
 		return nil, fmt.Errorf("read %s: it is missing, though %s lists it", path, ManifestFile)

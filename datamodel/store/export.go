@@ -53,6 +53,9 @@ func Samples(dir string) iter.Seq2[Batch, error] {
 }
 
 func samples(dir string, yield func(Batch) bool) error {
+	if at := Moved(dir); at != "" {
+		dir = at
+	}
 	run, err := LoadManifest(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // readings without a manifest are better than none
 		return err

@@ -237,6 +237,15 @@ func (f *Folder) Rename(name, to string) error {
 	return nil
 }
 
+// MoveTo moves an entry of this folder into another one, under another name. It replaces a file of that name, but no folder that
+// has something in it.
+func (f *Folder) MoveTo(name string, to *Folder, as string) error {
+	if err := f.move(name, to.handle, as); err != nil {
+		return f.fault("move", name, err)
+	}
+	return nil
+}
+
 // Remove removes a file, a link or an empty folder.
 func (f *Folder) Remove(name string) error {
 	if err := f.remove(name); err != nil {
@@ -592,7 +601,7 @@ func InResults(dir string) bool {
 }
 
 // OpenRun opens the folder of a run. The levels below the results folder, which are called project=, date= and run=, may
-// not be links.
+// not be links, and neither may the archive.
 func OpenRun(dir string) (*Folder, error) {
 	dir = filepath.Clean(dir)
 	var below []string
@@ -602,6 +611,9 @@ func OpenRun(dir string) (*Folder, error) {
 		} else {
 			break
 		}
+	}
+	if len(below) == runLevels && filepath.Base(dir) == ArchiveFolder {
+		below, dir = append(below, ArchiveFolder), filepath.Dir(dir)
 	}
 	at, err := OpenFolder(dir)
 	for i := len(below) - 1; i >= 0 && err == nil; i-- {

@@ -3,8 +3,10 @@
 package store
 
 import (
+	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 )
 
 // handle is an open folder. These systems have no owners and no locks that ergon could ask for. os.Root follows links, but
@@ -65,6 +67,17 @@ func (h handle) rename(name, to string) error {
 	}
 	return h.root.Rename(name, to)
 }
+
+// move goes by paths: os.Root renames only within one folder.
+func (h handle) move(name string, to handle, as string) error {
+	if err := errors.Join(h.direct(name), plain(as)); err != nil {
+		return err
+	}
+	return os.Rename(filepath.Join(h.root.Name(), name), filepath.Join(to.root.Name(), as))
+}
+
+// lockFile returns an error: these systems have no locks that end with their process.
+func (h handle) lockFile(string, string) (*os.File, error) { return nil, ErrNoLocks }
 
 func (h handle) remove(name string) error {
 	if err := plain(name); err != nil {

@@ -101,6 +101,37 @@ func (h handle) rename(name, to string) error {
 	return again(func() error { return unix.Renameat(h.fd(), name, h.fd(), to) })
 }
 
+func (h handle) move(name string, to handle, as string) error {
+	if err := errors.Join(plain(name), plain(as)); err != nil {
+		return err
+	}
+	return again(func() error { return unix.Renameat(h.fd(), name, to.fd(), as) })
+}
+
+// lockFile locks a file of the folder, and makes it if it is missing. The lock lasts until the file is closed.
+func (h handle) lockFile(name, path string) (*os.File, error) {
+	if err := plain(name); err != nil {
+		return nil, err
+	}
+	// Some network file systems lock only files that are open for writing. Another user may have made the file.
+	fd, err := openat(h.fd(), name, unix.O_RDWR|unix.O_CREAT|unix.O_NOFOLLOW, 0o666)
+	if errors.Is(err, unix.EACCES) {
+		fd, err = openat(h.fd(), name, unix.O_RDONLY|unix.O_NOFOLLOW, 0)
+	}
+	if err != nil {
+		return nil, noLink(err)
+	}
+	err = again(func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+	if err == nil {
+		return os.NewFile(uintptr(fd), path), nil
+	}
+	_ = unix.Close(fd) // nothing was written
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, ErrLocked
+	}
+	return nil, errors.Join(ErrNoLocks, err)
+}
+
 func (h handle) remove(name string) error {
 	if err := plain(name); err != nil {
 		return err

@@ -68,22 +68,27 @@ type pages struct {
 // maxCompression bounds the pages of a chunk by its size in the file: at best, zstd packs a block of 128 KiB into 4 bytes.
 const maxCompression = 64 << 10
 
-func openPages(r io.ReaderAt, size, offset, length, rows int64, codec compress.Compression, null bool) (*pages, error) {
+// openPages opens a column chunk. unpack may be nil; then a chunk that is packed makes a decoder.
+func openPages(r io.ReaderAt, size, offset, length, rows int64, codec compress.Compression, null bool, unpack *zstd.Decoder) (*pages, error) {
 	if offset < 4 || length < 0 || rows < 0 || length > size || length > chunkLimit || offset > size-length {
 		return nil, fmt.Errorf("%d bytes at %d in a file of %d", length, offset, size)
 	}
-	p := &pages{b: make([]byte, length), rows: rows, codec: codec, null: null}
+	p := &pages{b: make([]byte, length), rows: rows, codec: codec, null: null, zstd: unpack}
 	if _, err := r.ReadAt(p.b, offset); err != nil {
 		return nil, err
 	}
-	if codec == compress.Codecs.Zstd {
+	if codec == compress.Codecs.Zstd && unpack == nil {
 		var err error
-		p.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(pageLimit))
-		if err != nil {
+		if p.zstd, err = newUnpacker(); err != nil {
 			return nil, err
 		}
 	}
 	return p, nil
+}
+
+// newUnpacker returns a decoder of pages. Several goroutines may use it.
+func newUnpacker() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(pageLimit))
 }
 
 // SetMaxPageHeaderSize is part of file.PageReader. A header here is at most as long as the chunk.

@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow/go/v15/arrow/memory"
 	"github.com/apache/arrow/go/v15/parquet"
 	"github.com/apache/arrow/go/v15/parquet/file"
+	"github.com/klauspost/compress/zstd"
 )
 
 // parquetFile is an open Parquet file that ergon wrote.
@@ -22,6 +23,7 @@ type parquetFile struct {
 	f       *os.File
 	r       *file.Reader
 	cols    map[string]int
+	unpack  *zstd.Decoder // nil lets each column make its own
 }
 
 const (
@@ -63,14 +65,14 @@ func openParquet(in folderFiles, name string, versions ...string) (p *parquetFil
 	for i := range r.MetaData().Schema.NumColumns() {
 		cols[r.MetaData().Schema.Column(i).Path()] = i
 	}
-	return &parquetFile{path: path, version: *v, size: info.Size(), f: f, r: r, cols: cols}, nil
+	return &parquetFile{path: path, version: *v, size: info.Size(), f: f, r: r, cols: cols, unpack: in.unpack}, nil
 }
 
 func (p *parquetFile) close() { _ = p.f.Close() } // it was only read
 
 // physical lists the Parquet types that are read here.
 type physical interface {
-	int64 | float64 | parquet.ByteArray
+	int32 | int64 | float64 | parquet.ByteArray
 }
 
 // column reads a column of a row group in batches. Arrow has a reader type for each physical type and no common one, so T
@@ -110,7 +112,7 @@ func openColumn[T physical](p *parquetFile, g int, name string, size int) (*colu
 		start = min(start, chunk.DictionaryPageOffset())
 	}
 	pages, err := openPages(p.f, p.size, start, chunk.TotalCompressedSize(), chunk.NumValues(),
-		chunk.Compression(), d.MaxDefinitionLevel() == 1)
+		chunk.Compression(), d.MaxDefinitionLevel() == 1, p.unpack)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: column %s: %w", p.path, name, err)
 	}

@@ -212,7 +212,9 @@ func escaped(text []byte, i int) bool {
 
 // LoadManifest reads manifest.json from a run's folder. The error wraps fs.ErrNotExist if there is none, ErrForeign if it has
 // another version, and ErrDamaged if it is not as ergon wrote it. Run.Files is nil if an older ergon made the run.
-func LoadManifest(dir string) (datamodel.Run, error) {
+func LoadManifest(dir string) (datamodel.Run, error) { return unmoved(dir, loadManifest) }
+
+func loadManifest(dir string) (datamodel.Run, error) {
 	path := filepath.Join(dir, ManifestFile)
 	text, err := readLimited(path, manifestLimit)
 	if err != nil {
@@ -347,8 +349,9 @@ func FindID(results, id string) (string, error) {
 	return "", nil
 }
 
-// RunFolders lists the folders results/project=*/date=*/run=*, sorted. If the results folder does not exist, there are none.
-// A folder below it that cannot be listed costs only its own runs: note is told of it and may be nil.
+// RunFolders lists the folders results/project=*/date=*/run=*, and those that were moved to the archive, sorted by project and day.
+// If the results folder does not exist, there are none. A folder below it that cannot be listed costs only its own runs: note is
+// told of it and may be nil.
 func RunFolders(results string, note func(error)) ([]string, error) {
 	days, err := DayFolders(results, "", note)
 	if err != nil {
@@ -357,8 +360,8 @@ func RunFolders(results string, note func(error)) ([]string, error) {
 	return RunsBelow(days, note), nil
 }
 
-// DayFolders lists the folders results/project=*/date=*, sorted; of one project, unless that is empty. note is as in
-// RunFolders.
+// DayFolders lists the folders results/project=*/date=*, sorted; of one project, unless that is empty. A day all of whose runs
+// are in the archive is among them, though its folder does not exist. note is as in RunFolders.
 func DayFolders(results, project string, note func(error)) ([]string, error) {
 	projects, err := named(results, projectPrefix)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -367,27 +370,55 @@ func DayFolders(results, project string, note func(error)) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list runs: %w", err)
 	}
-	if project != "" {
-		only := filepath.Join(results, projectPrefix+escape(project))
-		projects = slices.DeleteFunc(projects, func(dir string) bool { return dir != only })
+	days := daysOf(projects, project, note)
+	// The archive comes second: a day that is moved meanwhile is then seen at least once.
+	archive := filepath.Join(results, ArchiveFolder)
+	if projects, err = named(archive, projectPrefix); err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			noteList(note, err)
+		}
+		return days, nil
 	}
-	return below(projects, datePrefix, note), nil
+	for _, day := range daysOf(projects, project, note) {
+		days = append(days, filepath.Join(results, strings.TrimPrefix(day, archive)))
+	}
+	slices.Sort(days)
+	return slices.Compact(days), nil
 }
 
-// RunsBelow lists the folders of the runs of some days. note is as in RunFolders.
-func RunsBelow(days []string, note func(error)) []string { return below(days, runPrefix, note) }
+// daysOf lists the days of some projects.
+func daysOf(projects []string, project string, note func(error)) []string {
+	if project != "" {
+		name := projectPrefix + escape(project)
+		projects = slices.DeleteFunc(projects, func(dir string) bool { return filepath.Base(dir) != name })
+	}
+	return below(projects, datePrefix, note)
+}
+
+// RunsBelow lists the folders of the runs of some days, each run once, also those in the archive. note is as in RunFolders.
+func RunsBelow(days []string, note func(error)) (found []string) {
+	for _, day := range days {
+		found = append(found, runsOf(day, note)...)
+	}
+	return found
+}
 
 // below lists the entries of folders whose names have a prefix. Anybody can put an entry into a shared results folder, so
 // one that is not a folder, or that cannot be listed, is only noted.
 func below(dirs []string, prefix string, note func(error)) (found []string) {
 	for _, dir := range dirs {
 		entries, err := named(dir, prefix)
-		if err != nil && note != nil {
-			note(fmt.Errorf("%w: no run below it can be shown", err))
-		}
+		noteList(note, err)
 		found = append(found, entries...)
 	}
 	return found
+}
+
+// noteList tells note of a folder that cannot be listed.
+func noteList(note func(error), err error) {
+	if err != nil && note != nil {
+		note(fmt.Errorf("%w: no run below it can be shown", err))
+	}
 }
 
 // named lists the entries of a folder whose names have a prefix. If the folder can be read only in part, it returns that

@@ -172,13 +172,15 @@ type chartInfo struct {
 
 // LoadCharts reads the courses of a run from its folder. There are none if the run was too short for them, or if an older
 // ergon made it.
-func LoadCharts(dir string) ([]datamodel.Chart, error) {
+func LoadCharts(dir string) ([]datamodel.Chart, error) { return unmoved(dir, chartsOf) }
+
+func chartsOf(dir string) ([]datamodel.Chart, error) {
 	run, err := LoadManifest(dir)
 	if err != nil {
 		return nil, err
 	}
 	left := budget(chartLimit)
-	charts, err := loadCharts(folderFiles{dir, run.Files, &left})
+	charts, err := loadCharts(folderFiles{dir: dir, files: run.Files, left: &left})
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

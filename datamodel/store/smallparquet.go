@@ -15,6 +15,7 @@ import (
 
 // The numbers of Parquet's format (https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift).
 const (
+	typeInt32     = 1
 	typeInt64     = 2
 	typeDouble    = 5
 	typeByteArray = 6
@@ -23,6 +24,7 @@ const (
 	repeatOptional = 1
 
 	convertedUTF8            = 0
+	convertedDate            = 6
 	convertedTimestampMicros = 10
 
 	encodingPlain         = 0
@@ -40,7 +42,7 @@ const (
 // cells is a column of a small file. One of words, ints and floats has the values that are not null, as kind says.
 type cells struct {
 	name  string
-	kind  int64 // typeByteArray, typeInt64 or typeDouble
+	kind  int64 // typeByteArray, typeInt64, typeDouble, or typeInt32 for a day
 	words []string
 	// index holds words as numbers in list, instead of words.
 	index  []int32
@@ -52,14 +54,44 @@ type cells struct {
 	levels []int16
 	// lacking is true if a row has no value and the column may have no nulls.
 	lacking bool
-	// moment means that the integers are microseconds since 1970 UTC.
+	// moment means that the integers are microseconds since 1970 UTC. Those of typeInt32 are days since then.
 	moment bool
 }
 
-// smallFile writes a Parquet file of one row group into memory.
+// smallFile writes a Parquet file into memory. The caller may write out what is in memory between two row groups.
 type smallFile struct {
-	out  []byte
-	zstd *zstd.Encoder
+	out     []byte
+	flushed int64 // bytes before out
+	zstd    *zstd.Encoder
+}
+
+// at is the place in the file that is written next.
+func (f *smallFile) at() int64 { return f.flushed + int64(len(f.out)) }
+
+// flush writes out what is in memory.
+func (f *smallFile) flush(w io.Writer) error {
+	n, err := w.Write(f.out)
+	f.flushed += int64(n)
+	f.out = f.out[:0]
+	return err
+}
+
+// end writes the footer, and with it the rest of the file.
+func (f *smallFile) end(w io.Writer, columns []*cells, groups []smallGroup, pairs []string) error {
+	before := len(f.out)
+	f.footer(columns, groups, pairs)
+	f.out = binary.LittleEndian.AppendUint32(f.out, uint32(len(f.out)-before))
+	f.out = append(f.out, parquetMagic...)
+	return f.flush(w)
+}
+
+// parquetMagic begins and ends a Parquet file.
+const parquetMagic = "PAR1"
+
+// smallGroup is a row group: its columns, and how many rows there are.
+type smallGroup struct {
+	chunks []chunk
+	rows   int64
 }
 
 // chunk is where a column is in the file.
@@ -78,19 +110,20 @@ func newPacker() (*zstd.Encoder, error) {
 // writeSmall writes a table with its metadata, as pairs of a key and a value.
 func writeSmall(w io.Writer, packer *zstd.Encoder, columns []*cells, rows int, pairs []string) error {
 	f := &smallFile{out: make([]byte, 0, 8<<10), zstd: packer}
-	f.out = append(f.out, "PAR1"...)
-	var chunks []chunk
-	if rows > 0 {
-		for _, c := range columns {
-			chunks = append(chunks, f.column(c, rows))
-		}
+	f.out = append(f.out, parquetMagic...)
+	return f.end(w, columns, f.group(nil, columns, rows), pairs)
+}
+
+// group writes a row group and adds it to the others. Without rows there is none.
+func (f *smallFile) group(groups []smallGroup, columns []*cells, rows int) []smallGroup {
+	if rows == 0 {
+		return groups
 	}
-	before := len(f.out)
-	f.footer(columns, chunks, int64(rows), pairs)
-	f.out = binary.LittleEndian.AppendUint32(f.out, uint32(len(f.out)-before))
-	f.out = append(f.out, "PAR1"...)
-	_, err := w.Write(f.out)
-	return err
+	g := smallGroup{rows: int64(rows)}
+	for _, c := range columns {
+		g.chunks = append(g.chunks, f.column(c, rows))
+	}
+	return append(groups, g)
 }
 
 // column writes the pages of a column.
@@ -101,7 +134,7 @@ func (f *smallFile) column(c *cells, rows int) chunk {
 		levels = append(binary.LittleEndian.AppendUint32(nil, uint32(len(runs))), runs...)
 	}
 	dictionary, indices, n, values, encoding := c.encoded()
-	at := chunk{start: int64(len(f.out))}
+	at := chunk{start: f.at()}
 	page := append(levels, values...)
 	withDictionary := append(append([]byte{}, levels...), indices...)
 	packed, packedDictionary, packedIndices := f.packed(page), f.packed(dictionary), f.packed(withDictionary)
@@ -111,13 +144,13 @@ func (f *smallFile) column(c *cells, rows int) chunk {
 	if n == 0 || whole <= split && c.index == nil {
 		at.encodings = append(at.encodings, encoding)
 		at.codec = codecOf(len(packed), len(page))
-		at.data = int64(len(f.out))
+		at.data = f.at()
 		f.page(&at, pageData, page, packed, int64(rows), encoding)
 	} else {
 		at.encodings = append(at.encodings, encodingPlain, encodingRLEDictionary)
 		at.codec = codecOf(len(packedDictionary)+len(packedIndices), len(dictionary)+len(withDictionary))
 		f.page(&at, pageDictionary, dictionary, packedDictionary, int64(n), encodingPlain)
-		at.data = int64(len(f.out))
+		at.data = f.at()
 		f.page(&at, pageData, withDictionary, packedIndices, int64(rows), encodingRLEDictionary)
 	}
 	return at
@@ -167,7 +200,7 @@ func (f *smallFile) page(at *chunk, kind int64, plain, packed []byte, values, en
 }
 
 // footer writes FileMetaData.
-func (f *smallFile) footer(columns []*cells, chunks []chunk, rows int64, pairs []string) {
+func (f *smallFile) footer(columns []*cells, groups []smallGroup, pairs []string) {
 	t := thriftWriter{b: f.out}
 	t.int(1, 1) // version
 	t.list(2, compactStruct, len(columns)+1)
@@ -187,6 +220,12 @@ func (f *smallFile) footer(columns []*cells, chunks []chunk, rows int64, pairs [
 		switch {
 		case c.kind == typeByteArray:
 			t.int(6, convertedUTF8) // all readers know it; the logical type would say the same
+		case c.kind == typeInt32:
+			t.int(6, convertedDate)
+			t.begin(10) // LogicalType
+			t.begin(6)  // DATE
+			t.end()
+			t.end()
 		case c.moment:
 			t.int(6, convertedTimestampMicros)
 			t.begin(10) // LogicalType
@@ -201,14 +240,17 @@ func (f *smallFile) footer(columns []*cells, chunks []chunk, rows int64, pairs [
 		}
 		t.end()
 	}
+	rows := int64(0)
+	for _, g := range groups {
+		rows += g.rows
+	}
 	t.long(3, rows)
-	groups := min(1, len(chunks))
-	t.list(4, compactStruct, groups)
-	if groups > 0 {
+	t.list(4, compactStruct, len(groups))
+	for _, g := range groups {
 		t.element()
-		t.list(1, compactStruct, len(chunks))
+		t.list(1, compactStruct, len(g.chunks))
 		total := int64(0)
-		for i, c := range chunks {
+		for i, c := range g.chunks {
 			t.element()
 			t.long(2, 0) // deprecated
 			t.begin(3)
@@ -220,7 +262,7 @@ func (f *smallFile) footer(columns []*cells, chunks []chunk, rows int64, pairs [
 			t.list(3, compactBinary, 1)
 			t.bytes(columns[i].name)
 			t.int(4, c.codec)
-			t.long(5, rows)
+			t.long(5, g.rows)
 			t.long(6, c.plain)
 			t.long(7, c.packed)
 			t.long(9, c.data)
@@ -232,7 +274,7 @@ func (f *smallFile) footer(columns []*cells, chunks []chunk, rows int64, pairs [
 			total += c.plain
 		}
 		t.long(2, total)
-		t.long(3, rows)
+		t.long(3, g.rows)
 		t.end()
 	}
 	t.list(5, compactStruct, len(pairs)/2)
@@ -260,6 +302,12 @@ func (c *cells) encoded() (dictionary, indices []byte, n int, values []byte, enc
 		dictionary, indices, n = dictionaryOf(c.words, appendWord)
 		for _, w := range c.words {
 			values = appendWord(values, w)
+		}
+	case typeInt32:
+		days := func(b []byte, v int64) []byte { return binary.LittleEndian.AppendUint32(b, uint32(v)) }
+		dictionary, indices, n = dictionaryOf(c.ints, days)
+		for _, v := range c.ints {
+			values = days(values, v)
 		}
 	case typeInt64:
 		const few = 8 // values that are as small without differences

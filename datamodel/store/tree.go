@@ -380,13 +380,15 @@ func sameMetric(a, b datamodel.Metric) bool {
 }
 
 // Load reads a run from its folder. The tree is nil if it was never made, as in an unfinished run.
-func Load(dir string) (datamodel.Result, error) {
+func Load(dir string) (datamodel.Result, error) { return unmoved(dir, loadResult) }
+
+func loadResult(dir string) (datamodel.Result, error) {
 	run, err := LoadManifest(dir)
 	if err != nil {
 		return datamodel.Result{}, err
 	}
 	left := budget(loadLimit)
-	in := folderFiles{dir, run.Files, &left}
+	in := folderFiles{dir: dir, files: run.Files, left: &left}
 	if run.Files == nil {
 		run.Warnings = append(run.Warnings, datamodel.Warning{
 			Subject: "run", Text: "an older ergon made it, without digests: damage to its files would not be seen",

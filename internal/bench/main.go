@@ -167,6 +167,7 @@ func groups() []group {
 	return append(linuxGroups(),
 		group{"processing", "Processing readings into Parquet", processing},
 		group{"history", "Many runs", manyRuns},
+		group{"compact", "Many runs joined", compaction},
 		group{"page", "The page of a long run", pages},
 		group{"size", "Size of the program", size},
 	)
