@@ -145,6 +145,16 @@ func (m Metric) WithValue(v float64) Metric {
 	return m
 }
 
+// WithExtreme returns m with the value of one of its extremes. What bounds the value does not bound an extreme.
+func (m Metric) WithExtreme(v float64) Metric {
+	out := m.WithValue(v)
+	out.Uncertainty, out.Bound, out.AtMost = math.NaN(), "", math.NaN()
+	if math.IsNaN(v) {
+		out.Reason = "no readings over time"
+	}
+	return out
+}
+
 // Least returns m as a lower bound. most is what is known of its upper bound, NaN if nothing is.
 func (m Metric) Least(most float64) Metric {
 	m.Bound, m.AtMost = LowerBound, Finite(most)
@@ -269,6 +279,7 @@ const (
 	SamplerFailed  Outcome = "sampler_failed"
 	ProfilerFailed Outcome = "profiler_failed"
 	TimedOut       Outcome = "timed_out"
+	OverBudget     Outcome = "over_budget"
 	Cancelled      Outcome = "cancelled"
 	Unfinished     Outcome = "unfinished"
 )
@@ -276,7 +287,7 @@ const (
 // Outcomes lists all outcomes except Unfinished.
 func Outcomes() []Outcome {
 	return []Outcome{
-		Done, TargetFailed, NotFound, NotExecutable, SamplerFailed, ProfilerFailed, TimedOut, Cancelled,
+		Done, TargetFailed, NotFound, NotExecutable, SamplerFailed, ProfilerFailed, TimedOut, OverBudget, Cancelled,
 	}
 }
 
@@ -341,6 +352,8 @@ type Run struct {
 	Files []File `json:"files"`
 	// Recovered is true if ergon recover made the result, from the readings that a killed ergon had left.
 	Recovered bool `json:"recovered,omitempty"`
+	// Budgets are what the run was allowed to cost, with the verdicts.
+	Budgets []Budget `json:"budgets,omitempty"`
 	// Replayed is set if the result was made from a tape. Then nothing was measured here.
 	Replayed *Replay `json:"replayed,omitempty"`
 }
