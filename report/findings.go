@@ -106,6 +106,16 @@ func (f Findings) Worst() State {
 	return worst
 }
 
+// Failing returns the findings that fail a build.
+func (f Findings) Failing() (list []Finding) {
+	for _, one := range f.List {
+		if f.state(one) == Fails {
+			list = append(list, one)
+		}
+	}
+	return list
+}
+
 // worstFirst returns the findings with the worst first, else in their order.
 func (f Findings) worstFirst() []Finding {
 	return slices.SortedStableFunc(slices.Values(f.List), func(a, b Finding) int { return cmp.Compare(f.state(b), f.state(a)) })

@@ -113,6 +113,7 @@ func (p *sheet) open(title, script string) {
 func (p *sheet) one(r Shown) error {
 	p.header(r.Run)
 	p.cards(cards(r.Result))
+	p.budgets(r.Run)
 	p.doubts(r.Run.Warnings)
 	if err := p.overTime(r); err != nil {
 		return err

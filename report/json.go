@@ -31,6 +31,8 @@ type (
 		Sources  []jsonSource      `json:"sources"`
 		// Processes is null if the processes of the command were not read.
 		Processes *jsonProcesses `json:"processes"`
+		// Budgets are [] if there were none.
+		Budgets []jsonBudget `json:"budgets"`
 		// Inventory is there only if files were counted.
 		Inventory *jsonInventory `json:"inventory,omitempty"`
 	}
@@ -68,6 +70,39 @@ type (
 		Tape    string   `json:"tape"`
 		LeftOut []string `json:"left_out"`
 		Version string   `json:"version"`
+	}
+	// jsonBudget is a budget with its verdict. Every key is present, and null means unknown or none.
+	jsonBudget struct {
+		Rule       string  `json:"rule"`
+		Verdict    string  `json:"verdict"`
+		Reason     *string `json:"reason"`
+		Metric     string  `json:"metric"`
+		Aggregate  string  `json:"aggregate"`
+		Label      *string `json:"label"`
+		Comparison string  `json:"comparison"`
+		// For is in seconds.
+		For        *float64 `json:"for"`
+		Value      *float64 `json:"value"`
+		Limit      *float64 `json:"limit"`
+		Unit       string   `json:"unit"`
+		Provenance string   `json:"provenance"`
+		// Uncertain is true if the truth may lie on the other side of the limit, within these bounds.
+		Uncertain   bool     `json:"uncertain"`
+		Uncertainty *float64 `json:"uncertainty"`
+		Bound       *string  `json:"bound"`
+		AtMost      *float64 `json:"at_most"`
+		// Baseline is the value that the limit is relative to.
+		Baseline *float64 `json:"baseline"`
+		// Breach is when the budget was seen broken while the command ran.
+		Breach *jsonBreach `json:"breach"`
+		// Ignored is true if a broken budget was only to be told.
+		Ignored bool `json:"ignored"`
+		// Place is where the rule stands in a settings file.
+		Place *datamodel.Place `json:"place"`
+	}
+	jsonBreach struct {
+		Elapsed float64 `json:"elapsed"`
+		Ended   bool    `json:"ended"`
 	}
 	// jsonSummary is an object whose keys keep the order of the catalogue.
 	jsonSummary []jsonField
@@ -178,6 +213,7 @@ func writeJSON(w io.Writer, r datamodel.Result, o Options) error {
 		},
 		Processes: processesJSON(r, o),
 		Inventory: inventoryJSON(r.Tree),
+		Budgets:   budgetsJSON(run.Budgets),
 		Missing:   append([]sensors.Absence{}, run.Missing...),
 		Warnings:  []jsonWarning{},
 		Sources:   []jsonSource{},
@@ -214,6 +250,33 @@ func writeJSON(w io.Writer, r datamodel.Result, o Options) error {
 	}
 	_, err := w.Write(screen.CleanJSON(b.Bytes()))
 	return err
+}
+
+// budgetsJSON returns the budgets with their verdicts.
+func budgetsJSON(list []datamodel.Budget) []jsonBudget {
+	out := []jsonBudget{}
+	for _, b := range list {
+		m := settled(b.Measured.Metric(b.Metric))
+		one := jsonBudget{
+			Rule: b.Rule, Verdict: string(b.Verdict), Reason: text(b.Reason), Metric: b.Metric, Aggregate: string(b.Aggregate), Label: text(b.Label),
+			Comparison: b.Comparison, Value: number(m.Value), Limit: b.Limit, Unit: string(m.Unit), Provenance: string(m.Provenance),
+			Uncertain: b.Uncertain, Uncertainty: number(m.Uncertainty), Bound: text(string(m.Bound)), AtMost: number(m.AtMost), Ignored: b.Ignored,
+		}
+		if b.For > 0 {
+			one.For = &b.For
+		}
+		if b.Baseline != nil {
+			one.Baseline = b.Baseline.Value
+		}
+		if b.Breach != nil {
+			one.Breach = &jsonBreach{b.Breach.Elapsed, b.Breach.Ended}
+		}
+		if b.Place != (datamodel.Place{}) {
+			one.Place = &b.Place
+		}
+		out = append(out, one)
+	}
+	return out
 }
 
 func factors(f datamodel.Factors) jsonFactors {

@@ -238,7 +238,7 @@ func TestJSONOrder(t *testing.T) {
 			t.Errorf("%v has %s, want %s", path, got, want)
 		}
 	}
-	f("schema run summary tree missing warnings sources processes")
+	f("schema run summary tree missing warnings sources processes budgets")
 	f("id project command command_bytes folder outcome reason exit_code signal start host accounting version replayed factors", "run")
 	f("wall_time cpu_time cpu_user_time cpu_system_time cpu_utilization cpu_limit_utilization peak_memory peak_memory_charge processes disk_read disk_write "+
 		"network_receive network_transmit energy power target_energy other_energy idle_energy net_energy "+

@@ -31,6 +31,9 @@ func writeMarkdown(w io.Writer, r datamodel.Result, o Options) error {
 		}
 		b.WriteByte('\n')
 	}
+	if err := BudgetFindings(r.Run, false).WriteMarkdown(&b); err != nil {
+		return err
+	}
 	for _, l := range slices.Concat(processes(r), inventory(r)) {
 		b.WriteString(markdownTable(l))
 	}

@@ -422,6 +422,8 @@ func verdict(run datamodel.Run) string {
 	case datamodel.Done, datamodel.TargetFailed:
 	case datamodel.TimedOut:
 		parts = append(parts, "time limit")
+	case datamodel.OverBudget:
+		parts = append(parts, "over budget")
 	case datamodel.ProfilerFailed:
 		parts = append(parts, "ergon failed")
 	default:

@@ -1,9 +1,10 @@
 package runner
 
 // The exit codes of ergon itself. Otherwise ergon exits with the target's own code, or with 128+n if signal n ended the
-// target. Code 120 is reserved for budgets. If a process cannot start (a limit of open files), the
+// target. If a process cannot start (a limit of open files), the
 // code is 125, too.
 const (
+	ExitBudget        = 120 // a budget is broken
 	ExitRegressed     = 121 // a comparison found that something got worse
 	ExitInconclusive  = 122 // the rounds of a comparison do not decide, or there is no base; only if that is to fail
 	ExitTimedOut      = 124 // the time limit ended the command

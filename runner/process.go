@@ -170,6 +170,7 @@ func digest(
 		warn("processes", unreadable.Error())
 	}
 	run.Spark, run.Summary = made.Spark, datamodel.Figures(made.Summary)
+	judge(run, made)
 	if err != nil {
 		return made, unread, err
 	}

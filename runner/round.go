@@ -58,6 +58,11 @@ func newRound(s *Session, command launch.Command) *round {
 	if o.ID != "" {
 		o.run.ID = o.ID
 	}
+	for _, b := range o.Budgets {
+		pending := b.Pending("the command has not ended")
+		pending.Ignored = o.IgnoreBudgets
+		o.run.Budgets = append(o.run.Budgets, pending)
+	}
 	o.command = command
 	o.command.User, o.command.Env = o.User, o.Env
 	told := cmdline.Mask(command.Argv) // before anything is stored
@@ -323,6 +328,8 @@ func (o *round) settle() {
 	switch {
 	case o.end.timedOut:
 		o.run.Outcome, o.run.Reason = datamodel.TimedOut, "longer than the limit of "+units.Brief(o.Timeout)
+	case o.end.overBudget != "":
+		o.run.Outcome, o.run.Reason = datamodel.OverBudget, "its budget is broken: "+o.end.overBudget
 	case o.readings.failed != nil:
 		o.run.Outcome, o.run.Reason = datamodel.SamplerFailed, o.readings.failed.Error()
 	case o.end.cancelled && o.state.Code() != 0:
@@ -369,8 +376,11 @@ func (o *round) report(made account.Result) Report {
 	rep := Report{
 		Result: resultOf(o.run, made), Dir: o.folder.dir(), State: o.state, NoTape: o.noTape,
 	}
-	if o.end.timedOut {
+	switch {
+	case o.end.timedOut:
 		rep.Code = ExitTimedOut
+	case o.end.overBudget != "":
+		rep.Code = ExitBudget
 	}
 	return rep
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/rule"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/cgroup"
 	"github.com/ergon-energy/ergon/internal/launch"
@@ -65,6 +66,16 @@ type Options struct {
 	NoArguments bool
 	// Timeout is the time after which the target is ended. 0 sets no limit.
 	Timeout time.Duration
+	// KillAfter is the time after which a target that was asked to end is killed. 0 is 5 s after the time limit, and 10 s if a
+	// budget is broken.
+	KillAfter time.Duration
+	// Budgets say what a run may cost. Each run is kept with their verdicts.
+	Budgets []rule.Budget
+	// IgnoreBudgets marks a broken budget as one that was only to be told.
+	IgnoreBudgets bool
+	// OnBreach is called once for each budget that is seen broken while the target runs. It is not called if the target may yet keep
+	// the budget. If it returns true, the target is ended. If it is nil, nobody looks.
+	OnBreach func(datamodel.Budget) (end bool)
 	// Baseline asks for a measurement of the idle machine.
 	Baseline Baseline
 	// Inventory asks for a count of files.
@@ -103,7 +114,8 @@ type Report struct {
 	Refused error
 	// NoTape says why the requested tape could not be written. It is nil if the tape was written or not requested.
 	NoTape error
-	// Code is ergon's own exit code if the run ended the target: ExitTimedOut after the time limit. If it is 0, State counts.
+	// Code is ergon's own exit code if the run ended the target: ExitTimedOut after the time limit, ExitBudget if a budget is
+	// broken. If it is 0, State counts.
 	Code int
 }
 

@@ -9,20 +9,21 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ergon-energy/ergon/datamodel/account"
-	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/sampler"
 )
 
-// grace is the time that a target has to end by itself. Then its whole tree is killed.
-const grace = 5 * time.Second
+// grace is the time that a target has to end by itself. Then its whole tree is killed. budgetGrace is that of a target whose
+// budget is broken.
+const grace, budgetGrace = 5 * time.Second, 10 * time.Second
 
 // ending records what ergon or the user did to end the target.
 type ending struct {
 	stopped             *launch.Signal // a signal that came while the idle machine was measured or files were counted
 	cancelled, timedOut bool
-	terms               int // how often the target was asked to end
+	overBudget          string // the rule for which the target was asked to end
+	terms               int    // how often the target was asked to end
 }
 
 // orphans counts the target's orphans, which become children of this process.
@@ -39,11 +40,9 @@ type orphans struct {
 func (o *round) wait(ctx context.Context, began time.Time) error {
 	ended := make(chan error, 1)
 	go func() { ended <- o.target.Exited() }()
-	stopWatching := func() {}
+	breached := make(chan datamodel.Budget)
+	stopWatching := o.watch(began, breached)
 	defer func() { stopWatching() }()
-	if o.readings.reading {
-		stopWatching = o.watch(began)
-	}
 	lives := time.NewTimer(o.readings.alone())
 	defer lives.Stop()
 	soon := o.readings.soon()
@@ -63,8 +62,8 @@ func (o *round) wait(ctx context.Context, began time.Time) error {
 	for {
 		if o.readings.again {
 			stopWatching()
-			stopWatching = func() {}
 			o.readings.restart(ctx, o.subject())
+			stopWatching = o.watch(began, breached)
 		}
 		select {
 		case err := <-ended:
@@ -84,7 +83,13 @@ func (o *round) wait(ctx context.Context, began time.Time) error {
 		case j := <-o.readings.joining:
 			o.readings.settle(j)
 			if o.readings.reading {
-				stopWatching = o.watch(began)
+				stopWatching()
+				stopWatching = o.watch(began, breached)
+			}
+		case b := <-breached:
+			if o.breached(b) {
+				o.askTree()
+				last = time.After(cmp.Or(o.KillAfter, budgetGrace))
 			}
 		case <-cancelled:
 			cancelled = nil
@@ -93,8 +98,8 @@ func (o *round) wait(ctx context.Context, began time.Time) error {
 			last = time.After(grace)
 		case <-limit:
 			o.end.timedOut = true
-			_ = o.target.Signal(terminate)
-			last = time.After(grace)
+			o.askTree()
+			last = time.After(cmp.Or(o.KillAfter, grace))
 		case <-last:
 			o.endTree()
 		case <-orphans:
@@ -194,16 +199,22 @@ func (o *round) lastSignals() {
 	}
 }
 
-// endTree kills the command and all its processes: those in its cgroup or, without one, the descendants of its parent except ours. It
-// repeats this until none is left, because they may fork in between.
+// askTree asks the command and all its processes to end, as timeout(1) asks its group.
+func (o *round) askTree() {
+	_ = o.target.Signal(terminate)
+	for _, pid := range o.others() {
+		if p, err := os.FindProcess(pid); err == nil {
+			_ = p.Signal(terminate)
+		}
+	}
+}
+
+// endTree kills the command and all its processes. It repeats this until none is left, because they may fork in between.
 func (o *round) endTree() {
 	_ = o.target.Signal(os.Kill)
 	for range 100 {
-		pids, err := o.group.Pids()
-		if o.group.CPU == "" && o.group.Memory == "" {
-			pids, err = launch.Descendants(o.parent(), append(o.sampler.pids(), os.Getpid())...)
-		}
-		if err != nil || len(pids) == 0 {
+		pids := o.tree()
+		if len(pids) == 0 {
 			return
 		}
 		for _, pid := range pids {
@@ -212,6 +223,24 @@ func (o *round) endTree() {
 			}
 		}
 	}
+}
+
+// tree returns the processes of the command: those in its cgroup or, without one, the descendants of its parent except ours.
+// It returns none if they are not known.
+func (o *round) tree() []int {
+	pids, err := o.group.Pids()
+	if o.group.CPU == "" && o.group.Memory == "" {
+		pids, err = launch.Descendants(o.parent(), append(o.sampler.pids(), os.Getpid())...)
+	}
+	if err != nil {
+		return nil
+	}
+	return pids
+}
+
+// others returns the processes of the command except the first one.
+func (o *round) others() []int {
+	return slices.DeleteFunc(o.tree(), func(pid int) bool { return pid == o.target.PID() })
 }
 
 // endedEarly returns a deadly signal that came before the target was started.
@@ -228,42 +257,5 @@ func (o *round) endedEarly() (os.Signal, bool) {
 		default:
 			return nil, false
 		}
-	}
-}
-
-// liveFor is how long the status line shows a figure without a new reading.
-const liveFor = 5 * time.Second
-
-// watch reads the spool once a second and reports the current figures to OnStatus, until stop is called. The sampler flushes
-// at least once a second, so the figures are at most a second old.
-func (o *round) watch(began time.Time) (stop func()) {
-	if o.OnStatus == nil || !o.readings.reading {
-		return func() {}
-	}
-	quit, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		var readings fold
-		var live account.Live
-		spool := store.NewFollower(o.folder.spool, readings.observe)
-		defer spool.Close()
-		for {
-			select {
-			case <-quit:
-				return
-			case <-tick.C:
-			}
-			if _, err := spool.Poll(); err != nil {
-				return // process will report the error
-			}
-			elapsed := time.Since(began)
-			o.OnStatus(elapsed, live.Now(readings.series, elapsed-max(liveFor, 3*o.Config.Interval)))
-		}
-	}()
-	return func() {
-		close(quit)
-		<-done
 	}
 }

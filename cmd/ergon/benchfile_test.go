@@ -25,7 +25,7 @@ func readBench(t *testing.T, text string, given ...setting) (BenchOptions, error
 	p := &program{backends: backend.All()}
 	t.Chdir(filepath.Dir(path)) // errors then name a short path
 	options := p.benchCommand().options
-	layers, err := options.benchFiles([]setting{{benchFileName, "b.yaml", "-f"}})
+	layers, err := options.benchFiles([]setting{{option: benchFileName, given: "b.yaml", place: "-f"}})
 	if err == nil {
 		err = options.settle(append(layers, layer{commandLine, given})...)
 	}
@@ -56,7 +56,7 @@ commands:
       echo two
     conclude: echo done
     parameters: {level: 3, size: big}
-`, setting{"runs", "9", "--runs"})
+`, setting{option: "runs", given: "9", place: "--runs"})
 	if err != nil {
 		t.Fatal(err)
 	}

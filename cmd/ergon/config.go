@@ -44,7 +44,7 @@ func (p *program) config(name string) error {
 		return misused(configName, "config: no subcommand %q with options: `ergon help` lists them", name)
 	}
 	if p.configFile != "" {
-		l.options = layer{kind: commandLine, settings: []setting{{configName, p.configFile, "--config"}}}
+		l.options = layer{kind: commandLine, settings: []setting{{option: configName, given: p.configFile, place: "--config"}}}
 	}
 	if err := p.settle(l, os.LookupEnv); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/ergon-energy/ergon/datamodel/rule"
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/runner"
 )
@@ -50,8 +51,16 @@ func (p *program) exit(err error) (code, signal int) {
 	return runner.ExitErgon, 0
 }
 
-// complain writes an error to stderr, joined errors in one line.
+// complain writes an error to stderr, joined errors in one line. The error of a rule has the rule and a caret in lines below.
 func (p *program) complain(err error) {
+	if _, ok := errors.AsType[*rule.Error](err); ok {
+		first, below, _ := strings.Cut(err.Error(), "\n")
+		p.err.Linef("ergon: %s", first)
+		for line := range strings.SplitSeq(below, "\n") {
+			p.err.Linef("  %s", line)
+		}
+		return
+	}
 	p.err.Linef("ergon: %s", strings.ReplaceAll(err.Error(), "\n", "; "))
 }
 

@@ -107,7 +107,7 @@ func (l *line) take(all []typed) error {
 		case t.alone:
 			return &usage{fmt.Errorf("%s: needs a value: %s", t.place, o.meaning())}
 		}
-		l.options.settings = append(l.options.settings, setting{o.name, t.given, t.place})
+		l.options.settings = append(l.options.settings, setting{option: o.name, given: t.given, place: t.place})
 	}
 	return nil
 }

@@ -78,6 +78,7 @@ func mainPage(commands []*subcommand, date string) string {
 		code int
 		what string
 	}{
+		{runner.ExitBudget, "a budget is broken; with --strict also if one is unknown"},
 		{runner.ExitTimedOut, "the time limit of --timeout ended the command"},
 		{runner.ExitErgon, "ergon itself failed or was called wrongly, or --exclusive found another ergon; the command was not started"},
 		{runner.ExitNotExecutable, "the command cannot be executed"},

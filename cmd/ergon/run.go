@@ -13,6 +13,7 @@ import (
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/sampler"
+	"github.com/ergon-energy/ergon/report"
 	"github.com/ergon-energy/ergon/runner"
 	"github.com/ergon-energy/ergon/sensors"
 )
@@ -54,6 +55,8 @@ type RunOptions struct {
 	Off bool
 	// Replay is a tape. If it is set, the result is made from it and no command is measured.
 	Replay string
+	BudgetOptions
+	WatchOptions
 	InventoryOptions
 	SensorOptions
 }
@@ -71,7 +74,7 @@ func (o RunOptions) access(owner *person) store.Access {
 }
 
 func defaultRunOptions() RunOptions {
-	return RunOptions{Results: defaultResults, Progress: "auto", Share: shareNobody, SensorOptions: defaultSensorOptions()}
+	return RunOptions{Results: defaultResults, Progress: "auto", Share: shareNobody, WatchOptions: WatchOptions{OnBudget: budgetFail}, SensorOptions: defaultSensorOptions()}
 }
 
 // table lists the options, bound to o.
@@ -131,7 +134,7 @@ func (o *RunOptions) table(backends []sensors.Backend) table {
 			name: "replay", group: forSettings, scope: once, value: required{&o.Replay, "file"},
 			usage: "make the result of a tape instead of measuring a command: `FILE` (see ergon record)",
 		},
-	}, factorTable(&o.Factors), o.SummaryOptions.table(), o.InventoryOptions.table(), o.SensorOptions.table(backends))
+	}, o.BudgetOptions.table(), o.WatchOptions.table(), factorTable(&o.Factors), o.SummaryOptions.table(), o.InventoryOptions.table(), o.SensorOptions.table(backends))
 }
 
 func (p *program) runCommand() *subcommand {
@@ -175,6 +178,9 @@ func (p *program) measure(ctx context.Context, o *RunOptions, tape runner.Tape) 
 	if err != nil {
 		return runner.Report{}, err
 	}
+	if err := o.contradicts(o.WatchOptions); err != nil {
+		return runner.Report{}, err
+	}
 	if o.IDFile != "" && o.NoSave {
 		return runner.Report{}, &usage{errors.New("--id-file: a run that is not kept has no id (leave out --no-save)")}
 	}
@@ -186,6 +192,7 @@ func (p *program) measure(ctx context.Context, o *RunOptions, tape runner.Tape) 
 	if err := o.open(); err != nil {
 		return runner.Report{}, err
 	}
+	p.lookUp(o.Budgets, o.Results)
 	owner := as
 	if owner == nil {
 		owner = here().owner(results, tape.File)
@@ -231,6 +238,8 @@ func (p *program) conclude(o RunOptions, rep runner.Report, err error, last func
 	if last != nil {
 		last()
 	}
+	findings := report.BudgetFindings(rep.Run, o.Strict)
+	p.tellFindings(o.SummaryOptions, findings)
 	switch {
 	case rep.Code != 0:
 		return status(rep.Code)
@@ -239,7 +248,7 @@ func (p *program) conclude(o RunOptions, rep runner.Report, err error, last func
 	case rep.State.ExitCode != 0:
 		return status(rep.State.ExitCode)
 	}
-	return nil
+	return judged(findings)
 }
 
 // wrongSensors names the option if the sampler refused the configuration. All other options were checked before.

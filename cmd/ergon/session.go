@@ -51,10 +51,11 @@ func (p *program) runner(ctx context.Context, o RunOptions, results string, tape
 			Duration: o.Baseline.Duration, Both: o.Baseline.Both, Sampler: p.spawnSampler, OnWait: show.idle,
 		},
 		Inventory: p.inventory(o.InventoryOptions, show),
-		Unread:    o.unread(),
-		OnKept:    p.noteHeld(),
-		Host:      func() datamodel.HostInfo { return backend.Describe(config.Setup) },
-		Storage:   func() sensors.Storage { return backend.Storage(config.Setup) },
+		KillAfter: o.KillAfter, Budgets: o.Budgets, IgnoreBudgets: o.OnBudget == budgetWarn, OnBreach: p.onBreach(o.WatchOptions),
+		Unread:  o.unread() && len(o.Budgets) == 0,
+		OnKept:  p.noteHeld(),
+		Host:    func() datamodel.HostInfo { return backend.Describe(config.Setup) },
+		Storage: func() sensors.Storage { return backend.Storage(config.Setup) },
 		Complete: func(h *datamodel.HostInfo, wall time.Duration) {
 			if results == "" && tape.File == "" && !o.Estimate {
 				backend.CompleteBounds(config.Setup, h) // nobody will read the rest

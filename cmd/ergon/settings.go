@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/internal/nearest"
 )
 
@@ -44,13 +45,14 @@ const (
 	forResults
 	forReadings
 	forEnergy
+	forBudgets
 	forPrivacy
 	forSettings
 )
 
 // String returns the heading.
 func (g group) String() string {
-	return [...]string{"Options", "The command", "Summary", "Results", "What is read", "Energy", "Privacy", "Settings"}[g]
+	return [...]string{"Options", "The command", "Summary", "Results", "What is read", "Energy", "Budgets", "Privacy", "Settings"}[g]
 }
 
 // scope says in which settings files an option may stand.
@@ -86,7 +88,7 @@ func (o *option) isSwitch() bool {
 // repeats reports whether the option may be given several times.
 func (o *option) repeats() bool {
 	switch o.value.(type) {
-	case list, choices, exports, rules, areas, *intervals, commands, parameters, benchExports, thresholds:
+	case list, choices, exports, rules, budgets, areas, *intervals, commands, parameters, benchExports, thresholds:
 		return true
 	}
 	return false
@@ -154,6 +156,8 @@ type setting struct {
 	option string // its long name
 	given  string
 	place  string // see origin
+	// at is the place in a settings file; zero if the value was given elsewhere.
+	at datamodel.Place
 }
 
 // layer holds the settings of one place. An option may occur several times.
@@ -174,6 +178,9 @@ func (t table) settle(layers ...layer) error {
 				found = true
 				if err := o.value.Set(s.given); err != nil {
 					return &usage{fmt.Errorf("%s: %w", s.place, err)}
+				}
+				if placed, ok := o.value.(interface{ Stands(at datamodel.Place) }); ok {
+					placed.Stands(s.at)
 				}
 				o.from = origin{l.kind, s.place}
 			}
@@ -230,7 +237,7 @@ func environmentOf(t table, lookup func(name string) (string, bool)) layer {
 			continue
 		}
 		if given, _ := lookup(o.variable); given != "" {
-			l.settings = append(l.settings, setting{o.name, given, o.variable})
+			l.settings = append(l.settings, setting{option: o.name, given: given, place: o.variable})
 		}
 	}
 	return l

@@ -14,12 +14,12 @@ func TestLayers(t *testing.T) {
 	o := defaultRunOptions()
 	options := o.table(backend.All())
 	file := layer{inFile, []setting{
-		{"project", "from-file", "ergon.yaml:1"},
-		{"results", "from-file", "ergon.yaml:2"},
-		{"interval", "1s", "ergon.yaml:3"},
-		{"env", "A", "ergon.yaml:4"},
-		{"env", "B", "ergon.yaml:5"},
-		{"timeout", "soon", "ergon.yaml:6"}, // overridden: it is not looked at
+		{option: "project", given: "from-file", place: "ergon.yaml:1"},
+		{option: "results", given: "from-file", place: "ergon.yaml:2"},
+		{option: "interval", given: "1s", place: "ergon.yaml:3"},
+		{option: "env", given: "A", place: "ergon.yaml:4"},
+		{option: "env", given: "B", place: "ergon.yaml:5"},
+		{option: "timeout", given: "soon", place: "ergon.yaml:6"}, // overridden: it is not looked at
 	}}
 	variables := map[string]string{"ERGON_RESULTS": "from-environment", "ERGON_ESTIMATE": "", "ERGON_UNKNOWN": "x"}
 	line, err := parse([]string{"ergon", "--timeout", "5s", "--interval", "nvml=500ms", "--interval", "cpu=1s", "true"},
@@ -57,11 +57,11 @@ func TestWrongSettings(t *testing.T) {
 			t.Errorf("%v, want %s", err, want)
 		}
 	}
-	f(layer{inFile, []setting{{"timeout", "soon", "ergon.yaml:6"}}}, `ergon.yaml:6: invalid duration "soon" (examples: 5s, 10m, 1h30m)`)
-	f(layer{environment, []setting{{"estimate", "perhaps", "ERGON_ESTIMATE"}}}, `ERGON_ESTIMATE: invalid value "perhaps" (true or false)`)
-	f(layer{commandLine, []setting{{"results", "", "-o"}}}, `-o: no folder given`)
-	f(layer{commandLine, []setting{{"interval", "1s", "-interval"}, {"interval", "cpu=2s,3s", "-interval"}}},
+	f(layer{inFile, []setting{{option: "timeout", given: "soon", place: "ergon.yaml:6"}}}, `ergon.yaml:6: invalid duration "soon" (examples: 5s, 10m, 1h30m)`)
+	f(layer{environment, []setting{{option: "estimate", given: "perhaps", place: "ERGON_ESTIMATE"}}}, `ERGON_ESTIMATE: invalid value "perhaps" (true or false)`)
+	f(layer{commandLine, []setting{{option: "results", given: "", place: "-o"}}}, `-o: no folder given`)
+	f(layer{commandLine, []setting{{option: "interval", given: "1s", place: "-interval"}, {option: "interval", given: "cpu=2s,3s", place: "-interval"}}},
 		`-interval: given twice for all sources (SOURCE=1s sets a single one)`)
-	f(layer{commandLine, []setting{{"baseline", "10s,before", "--baseline"}}},
+	f(layer{commandLine, []setting{{option: "baseline", given: "10s,before", place: "--baseline"}}},
 		`--baseline: want TIME or TIME,both, got "10s,before" (examples: 10s; 10s,both)`)
 }

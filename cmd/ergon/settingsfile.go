@@ -13,6 +13,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
+	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/internal/git"
 	"github.com/ergon-energy/ergon/internal/nearest"
 )
@@ -151,6 +152,10 @@ func (f settingsFile) at(t *token.Token) string {
 	return fmt.Sprintf("%s:%d:%d", f.path, t.Position.Line, t.Position.Column)
 }
 
+func (f settingsFile) place(t *token.Token) datamodel.Place {
+	return datamodel.Place{File: f.path, Line: t.Position.Line, Column: t.Position.Column}
+}
+
 // settingsReader walks a parsed file and collects its settings.
 type settingsReader struct {
 	file     settingsFile
@@ -233,7 +238,7 @@ func (r *settingsReader) option(section string, t table, e *ast.MappingValueNode
 		return err
 	}
 	for _, v := range values {
-		r.into[section] = append(r.into[section], setting{o.name, v.GetToken().Value, r.file.at(v.GetToken())})
+		r.into[section] = append(r.into[section], setting{option: o.name, given: v.GetToken().Value, place: r.file.at(v.GetToken()), at: r.file.place(v.GetToken())})
 	}
 	return nil
 }

@@ -11,10 +11,10 @@
 static const char *const with_value[] = {
 	"results", "o", "project", "run-id", "user", "progress", "baseline", "env", "timeout", "replay", "tape",
 	"format", "f", "summary-to", "export", "id-file", "share", "exclusive", "config", "inventory", "interval", "sensors", "path.procfs", "path.sysfs", "path.nvml",
-	"carbon-intensity", "price", "pue", "power-overhead", NULL,
+	"budget", "on-budget", "kill-after", "carbon-intensity", "price", "pue", "power-overhead", NULL,
 };
 static const char *const alone[] = {
-	"no-save", "quiet", "q", "verbose", "v", "arguments", "align", "estimate", "inventory-once", "all-gpus", "names", "off", "posix", "p", "append", "a", "no-ci", "no-arguments", NULL,
+	"no-save", "quiet", "q", "verbose", "v", "arguments", "align", "estimate", "inventory-once", "all-gpus", "names", "off", "posix", "p", "append", "a", "no-ci", "no-arguments", "strict", NULL,
 };
 
 // measuring lists the subcommands that measure a command. Before any other subcommand there is none to measure.
