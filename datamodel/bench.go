@@ -40,6 +40,8 @@ type BenchCommand struct {
 	Parameters []Pair `json:"parameters,omitempty"`
 	// Work is what one execution of the command does, as the caller says. It is nil if nobody said it.
 	Work *Work `json:"work,omitempty"`
+	// Budgets are what an execution of the command may cost in the median, with the verdicts.
+	Budgets []Budget `json:"budgets,omitempty"`
 }
 
 // Work is an amount of work in things that the caller counts.

@@ -73,6 +73,7 @@ func (b Bench) writeText(w io.Writer, o Options) error {
 			}
 		}
 		text.WriteString(workLine(s))
+		(&page{Options: Options{Unicode: true, Color: o.Color}, out: &text, width: briefWidth}).budgets(s.Command.Budgets)
 		for _, n := range b.notes(s) {
 			fmt.Fprintf(&text, "  ! %s\n", wrapped(n.Text, 4))
 		}
@@ -195,6 +196,8 @@ type sideJSON struct {
 	ExitCodes []int `json:"exit_codes"`
 	// Notes say what the figures cannot tell, and what to do.
 	Notes []BenchNote `json:"notes,omitempty"`
+	// Budgets stands in for that of the command: it has the same shape as in the report of a run.
+	Budgets []jsonBudget `json:"budgets"`
 }
 
 type figureJSON struct {
@@ -231,7 +234,10 @@ type changeJSON struct {
 func (b Bench) writeJSON(w io.Writer) error {
 	out := benchJSON{Schema: benchSchema, Version: b.Version, Order: string(b.Order), Seed: b.Seed, Warmup: b.Warmup, Ended: b.Ended, Affinity: b.Affinity, Batch: b.Batch, Commands: []sideJSON{}}
 	for c, s := range b.Sides {
-		side := sideJSON{BenchCommand: s.Command, Rounds: s.Rounds, Failed: s.Failed, Metrics: map[string]figureJSON{}, ExitCodes: []int{}, Notes: b.notes(s)}
+		side := sideJSON{
+			BenchCommand: s.Command, Rounds: s.Rounds, Failed: s.Failed, Metrics: map[string]figureJSON{}, ExitCodes: []int{}, Notes: b.notes(s),
+			Budgets: budgetsJSON(s.Command.Budgets),
+		}
 		for _, r := range b.Of(c) {
 			side.ExitCodes = append(side.ExitCodes, r.ExitCode)
 		}
@@ -309,6 +315,12 @@ func (b Bench) writeMarkdown(w io.Writer) error {
 			}
 			fmt.Fprintf(&text, "| %s | %s | %s | %s | %s … %s | %d | %s |\n", markdown(s.Command.Name), metricName(f.Metric), units.Format(f.Median.Value, u), interval,
 				units.Format(f.Min, u), units.Format(f.Max, u), f.N, change)
+		}
+	}
+	if list := b.BudgetFindings(false); len(list.List) > 0 {
+		text.WriteByte('\n')
+		if err := list.WriteMarkdown(&text); err != nil {
+			return err
 		}
 	}
 	_, err := io.WriteString(w, text.String())

@@ -30,6 +30,7 @@ func benchExporters() []benchExporter {
 		{"github", Bench.writeGitHub},
 		{"bencher", Bench.writeBencher},
 		{"junit", Bench.writeJUnit},
+		{"openmetrics", Bench.writeOpenMetrics},
 	}
 }
 
@@ -249,5 +250,19 @@ func (b Bench) writeJUnit(w io.Writer) error {
 			cases = append(cases, c)
 		}
 	}
-	return writeJUnit(w, "ergon bench", cases)
+	return writeJUnit(w, "ergon bench", append(cases, b.BudgetFindings(false).cases()...))
+}
+
+// writeOpenMetrics writes the medians and the verdicts on budgets as OpenMetrics text, for GitLab's metrics report.
+func (b Bench) writeOpenMetrics(w io.Writer) error {
+	var m openMetrics
+	for _, s := range b.Sides {
+		for _, f := range s.Figures {
+			m.add(f.Metric.Name, f.Metric.Unit, f.Median.Value, "command", s.Command.Name)
+		}
+	}
+	for _, f := range b.BudgetFindings(false).List {
+		m.add("verdict_good", "", f.good(), "command", f.Subject, "name", f.Name)
+	}
+	return m.write(w)
 }

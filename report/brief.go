@@ -292,7 +292,7 @@ func writeBrief(w io.Writer, r datamodel.Result, o Options) error {
 	s := summary(r)
 	p.ended(r.Run, s[datamodel.WallTime])
 	p.items(items(r, s), names(r))
-	p.budgets(r.Run)
+	p.budgets(r.Run.Budgets)
 	p.doubts(r.Run.Warnings)
 	if o.Processes { // a table is as wide as the terminal
 		tables := &page{Options: o, out: w, width: o.Width, err: p.err}

@@ -67,6 +67,17 @@ func BudgetFindings(run datamodel.Run, strict bool) Findings {
 	return out
 }
 
+// BudgetFindings returns the findings of the budgets of all commands.
+func (b Bench) BudgetFindings(strict bool) Findings {
+	out := Findings{Title: "Budgets", Strict: strict}
+	for _, s := range b.Sides {
+		for _, one := range s.Command.Budgets {
+			out.List = append(out.List, budgetFinding(s.Command.Name, one))
+		}
+	}
+	return out
+}
+
 // budgetFinding returns the finding of one budget. subject is what was measured.
 func budgetFinding(subject string, b datamodel.Budget) Finding {
 	m := b.Measured.Metric(b.Metric)
@@ -111,12 +122,12 @@ func (p *page) end(s string, n int) string {
 }
 
 // budgets writes a line for each budget, in p.width columns.
-func (p *page) budgets(run datamodel.Run) {
+func (p *page) budgets(list []datamodel.Budget) {
 	longest := 0
-	for _, b := range run.Budgets {
+	for _, b := range list {
 		longest = max(longest, len(b.Verdict))
 	}
-	for _, b := range run.Budgets {
+	for _, b := range list {
 		word := pad(string(b.Verdict), longest, false)
 		begin := "  " + pad("budget", leastLabel, false) + "  "
 		rest := p.plain(BudgetText(b))

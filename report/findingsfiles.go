@@ -101,15 +101,7 @@ func (f Findings) WriteOpenMetrics(w io.Writer) error {
 	var m openMetrics
 	for _, one := range f.List {
 		m.add(one.Metric, one.Unit, one.Value, "command", one.Subject, "value", one.Measure)
-		kept := math.NaN()
-		switch one.State {
-		case Passes:
-			kept = 1
-		case Warns, Fails:
-			kept = 0
-		case Undecided:
-		}
-		m.add("verdict_good", "", kept, "command", one.Subject, "name", one.Name)
+		m.add("verdict_good", "", one.good(), "command", one.Subject, "name", one.Name)
 	}
 	return m.write(w)
 }

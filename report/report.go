@@ -49,6 +49,8 @@ type Options struct {
 	// All asks JSON and CSV for the whole tree, and CSV for the processes. Otherwise they have the summary, and JSON the processes
 	// that cost most.
 	All bool
+	// Strict lets JUnit show an unknown budget as a failure.
+	Strict bool
 	// Setup asks the text for the settings of the machine. Markdown and HTML always have them.
 	Setup bool
 }

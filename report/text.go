@@ -82,7 +82,7 @@ func writeVerbose(w io.Writer, r datamodel.Result, o Options) error {
 		p.line("  ", p.plain(s))
 	}
 	p.listings(inventory(r))
-	p.budgets(r.Run)
+	p.budgets(r.Run.Budgets)
 	if s := own(r); s != "" {
 		p.line("  ", p.look(dim, p.plain("ergon itself: "+s)))
 	}

@@ -68,7 +68,7 @@ func (o *round) watch(began time.Time, breached chan<- datamodel.Budget) (stop f
 				o.OnStatus(elapsed, live.Now(readings.series, elapsed-max(liveFor, 3*o.Config.Interval)))
 			}
 			for _, b := range broken(list, run, readings.series, elapsed) {
-				list = slices.DeleteFunc(list, func(other rule.Budget) bool { return other.Text == b.Rule })
+				list = slices.DeleteFunc(list, func(other rule.Budget) bool { return other.Given == b.Rule })
 				select {
 				case breached <- b:
 				case <-quit:

@@ -24,6 +24,7 @@ import (
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/account"
 	"github.com/ergon-energy/ergon/datamodel/compare"
+	"github.com/ergon-energy/ergon/datamodel/rule"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/cmdline"
 	"github.com/ergon-energy/ergon/internal/launch"
@@ -69,6 +70,7 @@ type BenchOptions struct {
 	Verbose bool
 	// Work is what one execution does: a number and a word. It may have parameters. Empty is unknown.
 	Work string
+	BudgetOptions
 	SensorOptions
 }
 
@@ -152,7 +154,7 @@ func (p *program) benchCommand() *subcommand {
 			{name: "quiet", short: "q", usage: "print no progress", value: toggle{&o.Quiet}},
 			{name: "verbose", short: "v", usage: "also show mean, deviation, quartiles and outliers", value: toggle{&o.Verbose}},
 			{name: "work", scope: once, usage: "what one execution does, to tell the cost of one unit: `WORK`, such as 1e6requests", value: required{&o.Work, "work"}},
-		}, o.table(p.backends)...),
+		}, append(o.BudgetOptions.table(), o.SensorOptions.table(p.backends)...)...),
 	}
 	c.run = func(ctx context.Context, words []string) error {
 		o.Words = words
@@ -192,6 +194,7 @@ func (p *program) bench(ctx context.Context, o BenchOptions) error {
 			return &usage{fmt.Errorf("--export: %w", err)}
 		}
 	}
+	p.lookUp(o.Budgets, defaultResults)
 	ctx, stop := untilSignal(ctx)
 	defer stop()
 	measured, err := p.measureRounds(ctx, o, commands, plan)
@@ -488,12 +491,17 @@ func tail(text string) string {
 
 // concludeBench prints the result and writes the exports. err is why the bench ended early.
 func (p *program) concludeBench(ctx context.Context, o BenchOptions, b datamodel.Bench, metrics []string, asked bool, err error) error {
+	var findings report.Findings
 	if len(b.Rounds) > 0 {
-		rule := o.Judge.rule()
-		result := report.Bench{Bench: b, Sides: rule.Sides(b, metrics, asked), Rule: rule, Version: version(), Asked: asked, Detailed: o.Verbose}
+		for c := range b.Commands {
+			b.Commands[c].Budgets = judgedCommand(b.Commands[c].Name, o.Budgets, rule.OfRounds(b, c), nil).Budgets
+		}
+		by := o.Judge.rule()
+		result := report.Bench{Bench: b, Sides: by.Sides(b, metrics, asked), Rule: by, Version: version(), Asked: asked, Detailed: o.Verbose}
 		if e := result.Write(p.out.Styled(), o.Format, reportOptions(p.out.File())); e != nil {
 			return e
 		}
+		findings = result.BudgetFindings(o.Strict)
 		for _, e := range o.Exports {
 			if err := store.WriteFile(e.path, nil, func(w io.Writer) error { return result.Export(w, e.format) }); err != nil {
 				p.complain(fmt.Errorf("--export: %w", err))
@@ -521,7 +529,9 @@ func (p *program) concludeBench(ctx context.Context, o BenchOptions, b datamodel
 	case err != nil:
 		return err
 	}
-	return nil
+	p.toJobPage(findings.WriteMarkdown)
+	p.annotate(findings)
+	return judged(findings)
 }
 
 // defaultThreshold is the smallest change that matters, as a part of the base.

@@ -82,8 +82,8 @@ func (v budgets) Set(given string) error {
 		return err
 	}
 	text := strings.Join(strings.Fields(given), " ")
-	*v.to = slices.DeleteFunc(*v.to, func(other rule.Budget) bool { return other.Text == text }) // the same one twice is one
-	*v.to = append(*v.to, rule.Budget{Rule: r, Text: text})
+	*v.to = slices.DeleteFunc(*v.to, func(other rule.Budget) bool { return other.Given == text }) // the same one twice is one
+	*v.to = append(*v.to, rule.Budget{Rule: r, Given: text})
 	return nil
 }
 
@@ -99,7 +99,7 @@ func (v budgets) String() string { return "" }
 func (v budgets) Current() string {
 	var all []string
 	for _, b := range *v.to {
-		all = append(all, b.Text)
+		all = append(all, b.Given)
 	}
 	return strings.Join(all, ", ")
 }

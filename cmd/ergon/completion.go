@@ -153,7 +153,7 @@ func (c *completion) value(o *option, front string) {
 		for _, word := range v.among {
 			offer(word, "")
 		}
-	case rules, metricName:
+	case rules, budgets, metricName:
 		for _, d := range datamodel.Summary() {
 			offer(d.Name, d.Doc)
 		}

@@ -29,6 +29,8 @@ func fileFormats() []report.Format {
 	}
 	return append(report.All(),
 		report.Format{Name: "parquet", Extension: ".parquet", Doc: "the rows of the CSV as Parquet", Write: figures(store.WriteFiguresParquet)},
+		report.Format{Name: "junit", Extension: ".xml", Doc: "JUnit XML: the exit code, and a test case for each budget", Write: report.WriteJUnit},
+		report.Format{Name: "openmetrics", Extension: ".prom", Doc: "OpenMetrics text: the summary and the budgets, for GitLab's metrics report", Write: report.WriteOpenMetrics},
 		report.Format{Name: "arrow", Extension: ".arrow", Doc: "the rows of the CSV as an Arrow IPC file", Write: figures(store.WriteFiguresArrow)},
 	)
 }
@@ -37,7 +39,7 @@ func fileFormats() []report.Format {
 func exportOption(to *[]export, usage string, in scope) *option {
 	return &option{
 		name: "export", group: forSummary, scope: in, value: exports{to},
-		usage: usage + " `FILE`: .txt, .json, .csv, .md, .html, .parquet or .arrow, or FORMAT=FILE; may be repeated",
+		usage: usage + " `FILE`: .txt, .json, .csv, .md, .html, .parquet, .arrow, .xml (JUnit) or .prom (OpenMetrics), or FORMAT=FILE; may be repeated",
 	}
 }
 

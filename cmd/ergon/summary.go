@@ -97,8 +97,8 @@ func writable(path string) error {
 
 // open opens and checks the files before the command starts, so that a file that cannot be written costs no measurement.
 func (o *SummaryOptions) open() (err error) {
-	if os.Getenv("GITHUB_ACTIONS") == "true" && !o.NoCI {
-		o.page = os.Getenv("GITHUB_STEP_SUMMARY")
+	if !o.NoCI {
+		o.page = jobPage()
 	}
 	for _, e := range o.Exports {
 		if err := writable(e.path); err != nil {
@@ -199,14 +199,7 @@ func (p *program) toFiles(o SummaryOptions, result datamodel.Result, dir string)
 	if o.page == "" || result.Tree == nil {
 		return
 	}
-	// GitHub makes the file, and each step of a job adds to its own.
-	page, err := os.OpenFile(o.page, os.O_WRONLY|os.O_APPEND, 0)
-	if err == nil {
-		err = errors.Join(format("markdown").Write(page, result, options), page.Close())
-	}
-	if err != nil {
-		p.complain(fmt.Errorf("GITHUB_STEP_SUMMARY: %w (--no-ci leaves the job's page alone)", err))
-	}
+	p.toJobPage(func(w io.Writer) error { return format("markdown").Write(w, result, options) })
 }
 
 // format returns the format of that name.

@@ -12,8 +12,8 @@ import (
 // Budget is a rule as it was given, with its place.
 type Budget struct {
 	Rule
-	// Text is the rule as the user wrote it.
-	Text  string
+	// Given is the rule as the user wrote it.
+	Given string
 	Place datamodel.Place
 	// Base is the value of the run that the rule compares with. It is nil if there is none, or if nobody has looked it up.
 	Base *datamodel.Figure
@@ -22,7 +22,7 @@ type Budget struct {
 // Pending returns the budget before its verdict. reason says why there is none yet.
 func (b Budget) Pending(reason string) datamodel.Budget {
 	return datamodel.Budget{
-		Rule: b.Text, Place: b.Place, Metric: b.Metric, Label: b.Label, Aggregate: b.Aggregate, Comparison: b.Op.String(), For: b.For.Seconds(),
+		Rule: b.Given, Place: b.Place, Metric: b.Metric, Label: b.Label, Aggregate: b.Aggregate, Comparison: b.Op.String(), For: b.For.Seconds(),
 		Verdict: datamodel.BudgetUnknown, Reason: reason, Measured: datamodel.Figure{Unit: b.Unit, Reason: reason}, Baseline: b.Base,
 	}
 }
@@ -34,7 +34,7 @@ func Again(kept []datamodel.Budget) (list []Budget, err error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, Budget{Rule: r, Text: k.Rule, Place: k.Place, Base: k.Baseline})
+		list = append(list, Budget{Rule: r, Given: k.Rule, Place: k.Place, Base: k.Baseline})
 	}
 	return list, nil
 }
@@ -49,15 +49,23 @@ func JudgeAgain(kept []datamodel.Budget, r datamodel.Result) ([]datamodel.Budget
 	out := make([]datamodel.Budget, len(kept))
 	for i, b := range list {
 		out[i] = b.Judge(get, r.Charts)
-		out[i].Ignored = kept[i].Ignored
-		if kept[i].Breach != nil {
-			out[i].Breach = kept[i].Breach
-			if kept[i].Breach.Ended { // what it was ended for
-				out[i].Verdict = datamodel.BudgetBroken
-			}
+	}
+	return Keep(kept, out), nil
+}
+
+// Keep returns new verdicts on the same budgets, with what was seen while the command ran.
+func Keep(kept, judged []datamodel.Budget) []datamodel.Budget {
+	for i := range judged {
+		judged[i].Ignored = kept[i].Ignored
+		if kept[i].Breach == nil {
+			continue
+		}
+		judged[i].Breach = kept[i].Breach
+		if kept[i].Breach.Ended { // what the command was ended for
+			judged[i].Verdict = datamodel.BudgetBroken
 		}
 	}
-	return out, nil
+	return judged
 }
 
 // Judge returns the verdict on a budget. charts are the courses of the run, for a budget with a duration; they may be nil.

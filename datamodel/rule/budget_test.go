@@ -17,7 +17,7 @@ func budget(t *testing.T, text string) rule.Budget {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return rule.Budget{Rule: r, Text: text, Place: datamodel.Place{File: "ergon.yaml", Line: 3, Column: 5}}
+	return rule.Budget{Rule: r, Given: text, Place: datamodel.Place{File: "ergon.yaml", Line: 3, Column: 5}}
 }
 
 // judged returns the verdict on a budget about one metric.

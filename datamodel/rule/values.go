@@ -195,3 +195,49 @@ func walk(n *datamodel.Node, visit func(*datamodel.Node)) {
 		walk(c, visit)
 	}
 }
+
+// OfRounds returns the values of a command of a bench: the medians over the rounds that have a value. It knows the metrics of a
+// round only, as the catalogue aggregates them.
+func OfRounds(b datamodel.Bench, command int) Values {
+	return func(t Term, baseline string) datamodel.Metric {
+		d, _ := datamodel.Lookup(t.Metric)
+		name := t.Metric
+		switch {
+		case baseline != "":
+			return datamodel.Missing(d.Name, d.Unit, "there is nothing to compare with")
+		case t.Aggregate == datamodel.Max && name == datamodel.Memory:
+			name = datamodel.PeakMemory
+		case t.Aggregate == datamodel.Max && name == datamodel.MemoryCharge:
+			name = datamodel.PeakMemoryCharge
+		case t.Label != "", t.Aggregate != d.Aggregate, !d.Summary && !d.OfRounds:
+			return datamodel.Missing(d.Name, d.Unit, "a bench keeps only the metrics of the summary")
+		}
+		out := datamodel.Missing(d.Name, d.Unit, "not measured")
+		var values []float64
+		for _, r := range b.Of(command) {
+			m := r.Metric(name)
+			if math.IsNaN(m.Value) {
+				out.Reason = cmp.Or(m.Reason, out.Reason)
+				continue
+			}
+			values = append(values, m.Value)
+			out.Provenance = out.Provenance.Weaker(m.Provenance)
+			if len(values) == 1 {
+				out.Provenance, out.Unit = m.Provenance, unitOf(m, d.Unit)
+			}
+		}
+		if len(values) == 0 {
+			return out
+		}
+		out.Reason, out.Aggregation, out.Source = "", "median", "median of the rounds"
+		out.Count = int64(len(values))
+		return out.WithValue(median(values))
+	}
+}
+
+// median returns the middle of values, which it sorts.
+func median(values []float64) float64 {
+	slices.Sort(values)
+	n := len(values)
+	return (values[(n-1)/2] + values[n/2]) / 2
+}
