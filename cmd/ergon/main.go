@@ -107,7 +107,8 @@ func (p *program) commands() []*subcommand {
 		p.lsCommand("runs ls"), p.showCommand(), p.tagCommand(), p.rmCommand(), p.pruneCommand(), p.compactCommand(), p.importCommand(),
 	}
 	for _, c := range list {
-		if slices.ContainsFunc(c.options, func(o *option) bool { return o.scope != once }) { // else there is nothing to settle
+		// Without an option of a file there is nothing to settle. config settles those of another subcommand.
+		if c.name == configName || slices.ContainsFunc(c.options, func(o *option) bool { return o.scope != once }) {
 			c.options = append(c.options, configOption(&p.configFile))
 		}
 	}
