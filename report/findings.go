@@ -223,7 +223,7 @@ func performance(f Finding) string {
 		unit, factor = "%", 100
 	default: // the guidelines know no others
 	}
-	label := strings.NewReplacer("'", "''", "=", "_", "|", "¦").Replace(printable(f.Measure))
+	label := strings.NewReplacer("'", "_", "=", "_", "|", "¦").Replace(printable(f.Measure))
 	number := func(v float64) string { return strconv.FormatFloat(v*factor, 'f', -1, 64) }
 	limit := ""
 	switch {

@@ -124,7 +124,7 @@ ergon_cpu_utilization_ratio{command="make",value="mean(cpu_utilization)"} 0.2
 
 func TestFindingsNagios(t *testing.T) {
 	line, exit := findings().Nagios()
-	want := `ERGON CRITICAL - energy <= 50 %,:¦\r'=: 512 J,\nnot <= 500 J 100% | 'max(wall_time)'=3.00049s;;~:10 'sum(energy[''_¦"])'=512;;~:500 'mean(cpu_utilization)'=20%;;50:`
+	want := `ERGON CRITICAL - energy <= 50 %,:¦\r'=: 512 J,\nnot <= 500 J 100% | 'max(wall_time)'=3.00049s;;~:10 'sum(energy[__¦"])'=512;;~:500 'mean(cpu_utilization)'=20%;;50:`
 	if line != want || exit != 2 {
 		t.Errorf("%d\n%s\n%s", exit, line, want)
 	}
