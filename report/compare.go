@@ -40,6 +40,7 @@ func compareFormats() []compareFormat {
 		{"json", Comparison.writeJSON},
 		{"csv", Comparison.writeCSV},
 		{"markdown", Comparison.writeMarkdown},
+		{"html", Comparison.writePage},
 		{"github", findings(Findings.WriteGitHub)},
 		{"gitlab", findings(Findings.WriteOpenMetrics)},
 		{"junit", findings(Findings.WriteJUnit)},

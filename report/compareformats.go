@@ -329,6 +329,8 @@ func WriteNoBase(w io.Writer, format, reason, version string) error {
 	case "markdown":
 		_, err := fmt.Fprintf(w, "### no base\n\n%s\n", markdown(printable(reason)))
 		return err
+	case "html":
+		return writeNoBasePage(w, reason, version)
 	case "github":
 		_, err := fmt.Fprintf(w, "::notice title=no base::%s\n", data(reason))
 		return err

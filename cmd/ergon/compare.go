@@ -85,7 +85,7 @@ func (p *program) compareCommand() *subcommand {
 
 // compare compares runs that were kept.
 func (p *program) compare(ctx context.Context, o CompareOptions) error {
-	sets, err := p.sides(ctx, o.Results, o.Sides)
+	sets, err := p.sides(ctx, o.Results, o.Sides, o.Format == pageFormat)
 	if none, ok := errors.AsType[*noBaseError](err); ok {
 		return p.withoutBase(o.JudgeOptions, none)
 	}

@@ -33,8 +33,8 @@ type keptSide struct {
 	runs   []datamodel.Run
 }
 
-// sides loads the sides that the names stand for. The first one is the base.
-func (p *program) sides(ctx context.Context, results string, names []string) ([]compare.Set, error) {
+// sides loads the sides that the names stand for, with their courses if charts is true. The first one is the base.
+func (p *program) sides(ctx context.Context, results string, names []string, charts bool) ([]compare.Set, error) {
 	var kept []keptSide
 	for i, name := range names {
 		s, err := p.keptSide(ctx, results, name)
@@ -68,7 +68,7 @@ func (p *program) sides(ctx context.Context, results string, names []string) ([]
 	}
 	var sets []compare.Set
 	for _, k := range kept {
-		s, err := k.load()
+		s, err := k.load(charts)
 		if err != nil {
 			return nil, err
 		}
@@ -142,8 +142,8 @@ func commandsOf(run datamodel.Run) (names []string) {
 	return names
 }
 
-// load reads the rounds of all runs of a side.
-func (k keptSide) load() (compare.Set, error) {
+// load reads the rounds of all runs of a side, and their courses if charts is true.
+func (k keptSide) load(charts bool) (compare.Set, error) {
 	s := compare.Set{Name: k.name}
 	for i, dir := range k.dirs {
 		bench, err := store.LoadBench(dir)
@@ -151,6 +151,14 @@ func (k keptSide) load() (compare.Set, error) {
 			return s, fmt.Errorf("run %s: %w%s", store.IDOf(dir), err, wayOut(dir))
 		}
 		s.Add(k.runs[i], bench)
+		if !charts {
+			continue
+		}
+		list, err := store.LoadCharts(dir)
+		if err != nil {
+			return s, fmt.Errorf("run %s: %w", store.IDOf(dir), err)
+		}
+		s.Charts = append(s.Charts, list)
 	}
 	return s, nil
 }

@@ -14,6 +14,8 @@ type Set struct {
 	datamodel.Bench
 	// Runs are the runs that the rounds are from. They say under which conditions the rounds were measured.
 	Runs []datamodel.Run
+	// Charts are the courses of each run, for a page. They are nil if nobody asked for them.
+	Charts [][]datamodel.Chart
 }
 
 // Add adds the rounds of a run. Commands of the same name become one command. Each run has blocks of its own.
