@@ -98,7 +98,7 @@ func (c Comparison) writeText(w io.Writer, o Options) error {
 func (p *page) benchmark(c Comparison, a compare.Against, b compare.Benchmark) {
 	p.line()
 	p.line(p.look(bold, p.plain(shorten(printable(b.Name), p.width))))
-	p.line(p.look(dim, p.plain(pad("", 22, false)+pad("base", 10, true)+pad("new", 10, true)+"  new/base  interval")))
+	p.line(p.look(dim, p.plain(pad("", 21, false)+pad("base", 10, true)+pad("new", 10, true)+"  new/base  interval")))
 	for _, f := range b.Figures {
 		p.compared(f)
 	}
@@ -118,9 +118,9 @@ func (p *page) benchmark(c Comparison, a compare.Against, b compare.Benchmark) {
 
 // compared shows one metric: the medians, the ratio with its interval, and the verdict.
 func (p *page) compared(f compare.Compared) {
-	name := "  " + pad(shorten(metricName(f.Metric), 20), 20, false)
+	name := "  " + pad(shorten(metricName(f.Metric), 19), 19, false)
 	if math.IsNaN(f.Change.Ratio.Value) {
-		p.line(p.plain(name + " " + shorten(lackText(f), p.width-23)))
+		p.line(p.plain(name + " " + shorten(lackText(f), p.width-22)))
 		return
 	}
 	interval := ""
@@ -129,7 +129,7 @@ func (p *page) compared(f compare.Compared) {
 	}
 	value := func(v float64) string { return " " + pad(units.Format(v, f.Metric.Unit), 9, true) }
 	p.line(p.plain(name+value(f.Base.Median.Value)+value(f.New.Median.Value)+"  "+pad("× "+ratioText(f.Change.Ratio.Value), 8, false)+" "+
-		pad(interval, 14, false)), p.look(verdictLook(f.Change.Verdict), string(f.Change.Verdict)))
+		pad(interval, 13, false)+" "), p.look(verdictLook(f.Change.Verdict), string(f.Change.Verdict)))
 }
 
 // ratioText formats a ratio with four digits or so.

@@ -56,6 +56,10 @@ func likeness(r rune) (string, bool) {
 		return "-", true
 	case '≤':
 		return "<=", true
+	case '→':
+		return "->", true
+	case '−':
+		return "-", true
 	}
 	return "", false
 }

@@ -50,7 +50,7 @@ const (
 )
 
 func (p *page) look(code, s string) string {
-	if !p.Color || s == "" {
+	if !p.Color || s == "" || code == "" {
 		return s
 	}
 	return screen.Look(code, s)
