@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -64,7 +65,7 @@ func newRound(s *Session, command launch.Command) *round {
 		o.run.Budgets = append(o.run.Budgets, pending)
 	}
 	o.command = command
-	o.command.User, o.command.Env = o.User, o.Env
+	o.command.User, o.command.Env = o.User, slices.Concat(o.Env, command.Env)
 	told := cmdline.Mask(command.Argv) // before anything is stored
 	if o.NoArguments {
 		told = told[:min(1, len(told))]

@@ -27,6 +27,7 @@ import (
 	"github.com/ergon-energy/ergon/datamodel/rule"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/cmdline"
+	"github.com/ergon-energy/ergon/internal/git"
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/report"
 	"github.com/ergon-energy/ergon/runner"
@@ -239,6 +240,26 @@ type benched struct {
 	work       *datamodel.Work // nil if unknown
 	// prepare and conclude run before and after each round of this command.
 	prepare, conclude string
+	// dir is the folder that it works in; "" is ours. side is what the folder is called.
+	dir, side string
+}
+
+// wrap says which side an error is of, if the command has sides.
+func (b benched) wrap(err error) error {
+	if b.side == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", b.side, err)
+}
+
+// launched returns the command as it is launched. In another folder than ours, PWD is that one, and no variable makes git use
+// the tree that ergon was started in.
+func (b benched) launched() launch.Command {
+	c := launch.Command{Argv: b.argv, Dir: b.dir}
+	if b.dir != "" {
+		c.Env = append(git.Elsewhere(), "PWD="+b.dir)
+	}
+	return c
 }
 
 // commands returns the commands, with each combination of the parameters.
@@ -389,10 +410,10 @@ func (p *program) measureRounds(ctx context.Context, o BenchOptions, commands []
 		return b, err
 	}
 	defer session.Close()
-	if err := hook(ctx, "setup", o.Setup, nil); err != nil {
+	if err := hook(ctx, "setup", o.Setup, "", nil); err != nil {
 		return b, err
 	}
-	defer func() { err = errors.Join(err, hook(context.WithoutCancel(ctx), "cleanup", o.Cleanup, nil)) }()
+	defer func() { err = errors.Join(err, hook(context.WithoutCancel(ctx), "cleanup", o.Cleanup, "", nil)) }()
 	cool, err := o.Cooldown.begin(ctx, o.Procfs, o.Sysfs)
 	if err != nil {
 		return b, fmt.Errorf("--cooldown: %w", err)
@@ -400,19 +421,22 @@ func (p *program) measureRounds(ctx context.Context, o BenchOptions, commands []
 	show := p.benchProgress(o, commands)
 	defer show.erase()
 	measure := func(ctx context.Context, c int, _ bool) (datamodel.Round, error) {
-		if err := hook(ctx, "prepare", commands[c].prepare, commands[c].parameters); err != nil {
+		if err := hook(ctx, "prepare", commands[c].prepare, commands[c].dir, commands[c].parameters); err != nil {
 			return datamodel.Round{}, err
 		}
 		calm, err := cool(ctx)
 		if err != nil {
 			return datamodel.Round{}, err
 		}
-		rep, err := session.Round(ctx, launch.Command{Argv: o.batched(commands[c].argv, input), Input: input, Output: output, Errors: said, Processors: o.Affinity})
+		started := commands[c].launched()
+		started.Argv = o.batched(started.Argv, input)
+		started.Input, started.Output, started.Errors, started.Processors = input, output, said, o.Affinity
+		rep, err := session.Round(ctx, started)
 		switch {
 		case ctx.Err() != nil:
 			return datamodel.Round{}, ctx.Err()
 		case rep.Refused != nil:
-			return datamodel.Round{}, rep.Refused
+			return datamodel.Round{}, commands[c].wrap(rep.Refused)
 		case err != nil:
 			return datamodel.Round{}, err
 		}
@@ -420,11 +444,12 @@ func (p *program) measureRounds(ctx context.Context, o BenchOptions, commands []
 		if !calm {
 			r.Conditions = append(r.Conditions, datamodel.NotIdle)
 		}
-		return r, hook(ctx, "conclude", commands[c].conclude, commands[c].parameters)
+		return r, hook(ctx, "conclude", commands[c].conclude, commands[c].dir, commands[c].parameters)
 	}
 	b, err = plan.Run(ctx, measure, show.tell)
 	if failed, ok := errors.AsType[*rounds.FailedError](err); ok {
-		err = fmt.Errorf("bench: %s: %w%s", commands[failed.Command].name, failed, lastLines(said))
+		failing := commands[failed.Command]
+		err = failing.wrap(fmt.Errorf("%s: %w%s", failing.name, failed, lastLines(said)))
 	}
 	return b, err
 }
@@ -450,12 +475,14 @@ func (p *program) benchRunner(o BenchOptions) runner.Options {
 	}
 }
 
-// hook runs a shell command that is not measured. Its output is shown only if it fails.
-func hook(ctx context.Context, option, line string, parameters []datamodel.Pair) error {
+// hook runs a shell command that is not measured, in a folder; "" is ours. Its output is shown only if it fails.
+func hook(ctx context.Context, option, line, dir string, parameters []datamodel.Pair) error {
 	if line == "" {
 		return nil
 	}
-	out, err := exec.CommandContext(ctx, "sh", "-c", put(line, parameters)).CombinedOutput()
+	cmd := exec.CommandContext(ctx, "sh", "-c", put(line, parameters))
+	cmd.Dir = dir
+	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -512,7 +539,7 @@ func (p *program) concludeBench(ctx context.Context, o BenchOptions, b datamodel
 	failed, hasFailed := errors.AsType[*rounds.FailedError](err)
 	switch {
 	case hasFailed: // ergon ends as the command did
-		p.complain(err)
+		p.complain(fmt.Errorf("bench: %w", err))
 		return status(failed.Round.ExitCode)
 	case notRun:
 		p.complain(err)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/compare"
@@ -16,6 +17,8 @@ type CompareOptions struct {
 	Results string
 	// Sides name the base and what is compared with it.
 	Sides []string
+	// Now says what is measured now, if it says anything. Sides is then empty, or the command of Now.Base.
+	Now NowOptions
 	JudgeOptions
 }
 
@@ -28,10 +31,12 @@ type JudgeOptions struct {
 	// Strict makes an inconclusive comparison and a missing base a failure.
 	Strict bool
 	Format string
+	// Confidence is that of the intervals.
+	Confidence float64
 }
 
 func defaultJudgeOptions() JudgeOptions {
-	return JudgeOptions{Threshold: defaultThreshold, Format: report.CompareFormats()[0]}
+	return JudgeOptions{Threshold: defaultThreshold, Confidence: stats.Confidence, Format: report.CompareFormats()[0]}
 }
 
 // table lists the options, bound to o.
@@ -61,23 +66,25 @@ func (o JudgeOptions) request(base compare.Set, fresh ...compare.Set) compare.Re
 }
 
 func (o JudgeOptions) rule() compare.Rule {
-	return compare.Rule{Confidence: stats.Confidence, Threshold: o.Threshold, Thresholds: o.Thresholds}
+	return compare.Rule{Confidence: o.Confidence, Threshold: o.Threshold, Thresholds: o.Thresholds}
 }
 
 func (p *program) compareCommand() *subcommand {
-	o := CompareOptions{Results: defaultResults, JudgeOptions: defaultJudgeOptions()}
+	o := CompareOptions{Results: defaultResults, Now: defaultNowOptions(), JudgeOptions: defaultJudgeOptions()}
 	return &subcommand{
 		name: "compare", takes: severalRuns, arguments: "BASE [NEW...]", usage: "compare runs, and tell whether something got worse, and why",
 		example: "ergon compare last~1 last --metric energy --threshold 5%",
 		description: "BASE and NEW are each a RUN, several of them between commas, a glob for tags and ids, or what git calls a commit: main, HEAD~1. " +
 			"All runs of a side count together; a commit stands for its runs of the same command. BASE alone is a bench whose commands are compared with the first. " +
 			runMeaning + " The exit code is 0, 121 if something regressed, and with --strict 122 if the rounds do not decide or there is no base.",
-		options: append(table{resultsOption(&o.Results)}, o.table()...),
+		options: append(table{resultsOption(&o.Results)}, slices.Concat(o.table(), o.Now.table(p))...),
 		run: func(ctx context.Context, words []string) error {
-			if len(words) == 0 {
-				return misused("compare", "compare: needs a base and what to compare with it, such as `ergon compare last~1 last`")
+			if err := o.Now.check(words); err != nil {
+				return err
 			}
-			o.Sides = words
+			if o.Sides = words; o.Now.now() {
+				return p.compareNow(ctx, o)
+			}
 			return p.compare(ctx, o)
 		},
 	}

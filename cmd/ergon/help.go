@@ -174,7 +174,7 @@ func (c *subcommand) help(words []*subcommand) string {
 
 // groups lists the headings in their order.
 func groups() []group {
-	return []group{ungrouped, forCommand, forSummary, forResults, forReadings, forEnergy, forBudgets, forPrivacy, forSettings}
+	return []group{ungrouped, forCommand, forSummary, forResults, forNow, forReadings, forEnergy, forBudgets, forPrivacy, forSettings}
 }
 
 // help returns the options in their groups.

@@ -43,6 +43,7 @@ const (
 	forCommand
 	forSummary
 	forResults
+	forNow
 	forReadings
 	forEnergy
 	forBudgets
@@ -52,7 +53,7 @@ const (
 
 // String returns the heading.
 func (g group) String() string {
-	return [...]string{"Options", "The command", "Summary", "Results", "What is read", "Energy", "Budgets", "Privacy", "Settings"}[g]
+	return [...]string{"Options", "The command", "Summary", "Results", "Measured now", "What is read", "Energy", "Budgets", "Privacy", "Settings"}[g]
 }
 
 // scope says in which settings files an option may stand.

@@ -47,14 +47,45 @@ func (l Looks) spend(looks int) Rule {
 	return r
 }
 
-// Decided reports whether each metric has a verdict on each side. A metric without a value in any round needs none.
-func (r Rule) Decided(b datamodel.Bench, metrics []string) bool {
-	for _, s := range r.Sides(b, metrics, false) {
-		for _, f := range s.Figures {
-			if f.Change != nil && f.Change.Verdict == Inconclusive {
-				return false
+// Decided reports whether each metric has a verdict on each side. A metric that a side has in no round needs none.
+func (r Result) Decided() bool {
+	for _, a := range r.Against {
+		for _, b := range a.Benchmarks {
+			for _, f := range b.Figures {
+				if f.Change.Verdict == Inconclusive && f.Base.N > 0 && f.New.N > 0 {
+					return false
+				}
 			}
 		}
 	}
 	return true
+}
+
+// Paired takes the commands of a bench whose rounds are measured in blocks. The first command is the base, each other command a
+// new side. names are those of the sides; nil takes those of the commands.
+func Paired(b datamodel.Bench, names []string) Request {
+	q := Request{Paired: true}
+	for c, command := range b.Commands {
+		s := Set{Name: command.Name, Bench: b}
+		if names != nil {
+			s.Name = names[c]
+		}
+		s.Commands, s.Rounds = []datamodel.BenchCommand{command}, b.Of(c)
+		for i := range s.Rounds {
+			s.Rounds[i].Command = 0
+		}
+		if c == 0 {
+			q.Base = s
+		} else {
+			q.New = append(q.New, s)
+		}
+	}
+	return q
+}
+
+// Upto returns the schedule for at most so many rounds a side: its last look is after them.
+func (l Looks) Upto(rounds int) Looks {
+	i, _ := slices.BinarySearch(l.Rounds, rounds)
+	l.Rounds = append(slices.Clone(l.Rounds[:i]), rounds)
+	return l
 }

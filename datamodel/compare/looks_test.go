@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,6 +42,18 @@ func TestLooks(t *testing.T) {
 	}
 }
 
+func TestUpto(t *testing.T) {
+	l := Looks{Rounds: []int{10, 20, 40, 80}}
+	for rounds, want := range map[int][]int{5: {5}, 10: {10}, 30: {10, 20, 30}, 80: {10, 20, 40, 80}, 100: {10, 20, 40, 80, 100}} {
+		if got := l.Upto(rounds).Rounds; !slices.Equal(got, want) {
+			t.Errorf("%d: %v", rounds, got)
+		}
+	}
+	if !slices.Equal(l.Rounds, []int{10, 20, 40, 80}) {
+		t.Errorf("changed: %v", l.Rounds)
+	}
+}
+
 func TestDecided(t *testing.T) {
 	rule := Rule{Confidence: 0.95, Threshold: 0.03}
 	base := []float64{1, 1.01, 1.02, 1.03, 1.04, 1.05, 1.06}
@@ -50,21 +63,32 @@ func TestDecided(t *testing.T) {
 		}
 		return list
 	}
-	metrics := []string{datamodel.WallTime, datamodel.Energy} // nobody measured the energy
 	for _, c := range []struct {
-		fresh []float64
-		want  bool
+		fresh   []float64
+		decided bool
+		verdict Verdict
 	}{
-		{scaled(1), true},
-		{scaled(1.2), true},
-		{scaled(0.8), true},
-		{[]float64{1.2, 0.8, 1.1, 0.9, 1.3, 0.7, 1}, false},
-		{scaled(1.2)[:3], false},
-		{nil, false},
+		{scaled(1), true, Unchanged},
+		{scaled(1.2), true, Regressed},
+		{scaled(0.8), true, Improved},
+		{[]float64{1.2, 0.8, 1.1, 0.9, 1.3, 0.7, 1}, false, Inconclusive},
+		{scaled(1.2)[:3], false, Inconclusive},
+		{[]float64{math.NaN()}, true, Inconclusive}, // more rounds would not help
 	} {
-		if got := rule.Decided(benchOf(datamodel.Shuffled, base, c.fresh), metrics); got != c.want {
-			t.Errorf("%v: %v", c.fresh, got)
+		q := Paired(benchOf(datamodel.Shuffled, base, c.fresh), []string{"main", "now"})
+		q.Metrics = []string{datamodel.WallTime, datamodel.Energy} // nobody measured the energy
+		got := rule.Compare(q)
+		if got.Decided() != c.decided || got.Verdict() != c.verdict {
+			t.Errorf("%v: decided %v, %s", c.fresh, got.Decided(), got.Verdict())
 		}
+		if got.Base.Name != "main" || len(got.Against) != 1 || got.Against[0].New.Name != "now" || len(got.Against[0].New.Rounds) != len(c.fresh) {
+			t.Errorf("%v: %+v", c.fresh, got)
+		}
+	}
+	three := benchOf(datamodel.Shuffled, base, base)
+	three.Commands = append(three.Commands, datamodel.BenchCommand{Name: "third"})
+	if q := Paired(three, nil); q.Base.Name != "base" || len(q.New) != 2 || q.New[0].Name != "new" || q.New[1].Name != "third" || len(q.New[1].Rounds) != 0 {
+		t.Errorf("%+v", q)
 	}
 }
 

@@ -157,7 +157,7 @@ func (t Tree) Dirty(ctx context.Context, limit time.Duration, change func(*exec.
 	defer cancel()
 	cmd := exec.CommandContext(ctx, git, "-c", "core.fsmonitor=false", "status", "--porcelain", "--untracked-files=no")
 	cmd.Dir = t.Dir
-	cmd.Env = append(slices.DeleteFunc(os.Environ(), elsewhere), "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")
+	cmd.Env = append(Environment(), "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")
 	cmd.WaitDelay = limit
 	change(cmd)
 	var said bytes.Buffer
@@ -176,8 +176,16 @@ func (t Tree) Dirty(ctx context.Context, limit time.Duration, change func(*exec.
 	return len(out) > 0, nil
 }
 
-// elsewhere tells whether a variable makes git use another tree than the one it is started in, as a hook does.
-func elsewhere(variable string) bool {
-	name, _, _ := strings.Cut(variable, "=")
-	return slices.Contains([]string{"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY"}, name)
+// Environment returns the variables of this process without those that make git use another tree than the one it is started
+// in, as a hook does.
+func Environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return slices.Contains(Elsewhere(), name)
+	})
+}
+
+// Elsewhere returns the names of these variables.
+func Elsewhere() []string {
+	return []string{"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX"}
 }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -267,7 +266,7 @@ func (t Tree) ask(ctx context.Context, dir string, args ...string) (string, erro
 	}
 	cmd := exec.CommandContext(ctx, git, append([]string{"-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.DevNull}, args...)...)
 	cmd.Dir = dir
-	cmd.Env = append(slices.DeleteFunc(os.Environ(), elsewhere), "LC_ALL=C", "GIT_TERMINAL_PROMPT=0")
+	cmd.Env = append(Environment(), "LC_ALL=C", "GIT_TERMINAL_PROMPT=0")
 	cmd.Cancel = func() error { // so that git removes its locks
 		if err := cmd.Process.Signal(syscall.SIGTERM); !errors.Is(err, os.ErrProcessDone) && err != nil {
 			return cmd.Process.Kill() // a system without signals

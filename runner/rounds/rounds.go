@@ -209,6 +209,9 @@ func (s *state) precise(command int) bool {
 
 // left estimates the time until the last round, from the mean of the rounds so far.
 func (s *state) left() (d time.Duration) {
+	if s.Decided != nil {
+		return 0 // it ends when it is decided
+	}
 	for c := range s.Commands {
 		n := s.count[c]
 		if n == 0 {
