@@ -15,6 +15,7 @@ import (
 func linuxGroups() []group {
 	return []group{
 		{"wrap", "Wrapping true", wrapping},
+		{"rounds", "Measuring true many times", roundCosts},
 		{"sampler", "The sampler, all families", sampling},
 		{"memory", "Resident memory, runner and sampler", resident},
 		{"inventory", "Counting files", counting},
