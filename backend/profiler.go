@@ -10,11 +10,11 @@ import (
 // profiler reads the cost of measuring, which is the use of the sampler and the runner, and the clocks. The sampler itself
 // keeps how long each source took and how many beats it missed.
 //
-// Both processes are ergon's own, so their files are always read below /proc, whatever Setup.Proc says. The clocks count from
-// the start of the round, so it is opened with the target.
+// Both processes are ergon's own, so their files are always read below /proc, whatever Setup.Proc says. The clocks count anew
+// when it is told the target.
 func profiler() sensors.Backend {
 	return sensors.Backend{
-		Name: "profiler", OfTarget: true, First: sensors.AtStart,
+		Name: "profiler", First: sensors.AtStart,
 		Doc: "the cost of measuring: CPU time and memory of sampler and runner; steps of the clock",
 		Open: func(_ context.Context, setup sensors.Setup) (sensors.Source, []sensors.Absence, error) {
 			return openProfiler(setup)

@@ -66,6 +66,15 @@ func openProfiler(setup sensors.Setup) (sensors.Source, []sensors.Absence, error
 	return s, absences, nil
 }
 
+// Follow lets the clocks count from now on. The process is not needed.
+func (s *ownCost) Follow(int) error {
+	s.started, s.suspended = [clockReadings]bool{}, 0
+	for i := range clockReadings {
+		_, _ = s.gone(i)
+	}
+	return nil
+}
+
 const (
 	// sameMoment is the time within which two readings of clocks count as simultaneous. triesAtOnce is the number of
 	// tries, because this process may be preempted between the two.

@@ -40,7 +40,7 @@ func (o *round) process() (account.Result, error) {
 	if o.folder.run != nil {
 		files = o.folder.run.Files()
 	}
-	made, unread, err := digest(&o.run, o.ledger, t, files, o.describe)
+	made, unread, err := digest(&o.run, o.ledger, t, files, o.Brief, o.describe)
 	if _, err := o.group.Leave(); err != nil {
 		o.warn("target", "its cgroup could not be removed: "+err.Error())
 	}
@@ -112,10 +112,10 @@ func unwritten(err error) (files []string, why string) {
 // digest makes the result from the readings. It adds samples.parquet to the files, unless they are nil, and makes one series
 // of each sensor. The accounting makes the result from the series. digest appends the result's courses to samples.parquet,
 // and the result's warnings to the run. After reading, it calls complete, unless nil, to fill in the rest of the run. The
-// result is complete even if the file could not be written. unread says which of the spools could not be read to their ends.
+// result is complete even if the file could not be written. A brief result has no tree and no courses. unread says which of the spools could not be read to their ends.
 // They must not be removed.
 func digest(
-	run *datamodel.Run, ledger datamodel.Ledger, t taken, files *store.Files, complete func(),
+	run *datamodel.Run, ledger datamodel.Ledger, t taken, files *store.Files, brief bool, complete func(),
 ) (made account.Result, unread, err error) {
 	warn := func(subject, text string) {
 		run.Warnings = append(run.Warnings, datamodel.Warning{Subject: subject, Text: text})
@@ -158,7 +158,9 @@ func digest(
 		ledger.LeastWallTime = seconds(last)
 	}
 	align(readings.series, run.Sources)
-	made = account.Account(account.OneHost(*run, ledger, readings.series, seen))
+	in := account.OneHost(*run, ledger, readings.series, seen)
+	in.Brief = brief
+	made = account.Account(in)
 	run.Warnings = append(run.Warnings, made.Warnings...)
 	for _, a := range made.Missing {
 		// A run that is recovered again has them already.
@@ -230,10 +232,25 @@ type fold struct {
 	charted func(sensors.Sensor) bool
 	series  []*series.Series
 	index   map[[2]string]*series.Series // by source and sensor
+	source  *sensors.Sensor              // the first sensor of the source that was observed last
+	of      []*series.Series             // the series of its sensors, nil if it was not looked for yet
 }
 
 // observe adds readings to the series of their sensor. It is a callback for the store.
 func (f *fold) observe(h store.SpoolHeader, sensor int, at []time.Duration, values []float64) {
+	if first := &h.Sensors[0]; f.source != first {
+		f.source, f.of = first, make([]*series.Series, len(h.Sensors))
+	}
+	s := f.of[sensor]
+	if s == nil {
+		s = f.find(h, sensor)
+		f.of[sensor] = s
+	}
+	s.Add(at, values)
+}
+
+// find returns the series of a sensor. It makes one if there is none.
+func (f *fold) find(h store.SpoolHeader, sensor int) *series.Series {
 	key := [2]string{h.Source, h.Sensors[sensor].ID}
 	s, ok := f.index[key]
 	if !ok {
@@ -251,7 +268,7 @@ func (f *fold) observe(h store.SpoolHeader, sensor int, at []time.Duration, valu
 		f.index[key] = s
 		f.series = append(f.series, s)
 	}
-	s.Add(at, values)
+	return s
 }
 
 // save adds the tables but the samples to the files, in parallel.

@@ -100,7 +100,7 @@ func finish(f *store.Folder, run *datamodel.Run, others bool) (made account.Resu
 	run.Recovered = true
 	files := f.Files()
 	defer files.Drop()
-	made, unread, err := digest(run, ledger, taken{spool: spool}, files, nil)
+	made, unread, err := digest(run, ledger, taken{spool: spool}, files, false, nil)
 	unread = errors.Join(unread, noState)
 	if err == nil {
 		err = save(files, *run, made)

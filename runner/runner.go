@@ -99,6 +99,9 @@ type Options struct {
 	// Unread says that the caller does not read the result. If the result is not kept either, it is not made. The report
 	// still says how the command ended.
 	Unread bool
+	// Brief says that the caller needs only the summary, the processes and the warnings of each round. The report then has no
+	// tree and no courses. Nothing is kept: Results is empty.
+	Brief bool
 	// Version is the version of ergon.
 	Version string
 }

@@ -106,7 +106,7 @@ func replay(tape *store.TapeFile, run *datamodel.Run, spool *store.Folder, files
 	if err := tape.Unpack(spool); err != nil {
 		return made, err
 	}
-	made, _, err = digest(run, tape.Ledger, taken{spool: spool}, files, nil)
+	made, _, err = digest(run, tape.Ledger, taken{spool: spool}, files, false, nil)
 	return made, err
 }
 

@@ -470,7 +470,7 @@ func (p *program) benchRunner(o BenchOptions) runner.Options {
 	config := o.config()
 	config.Node, _ = os.Hostname()
 	return runner.Options{
-		Project: "bench", Config: config, Backends: p.backends, Launcher: p.launcher, Sampler: p.spawnSampler, Timeout: o.Timeout, Version: version(),
+		Project: "bench", Brief: true, Config: config, Backends: p.backends, Launcher: p.launcher, Sampler: p.spawnSampler, Timeout: o.Timeout, Version: version(),
 		Host: sync.OnceValue(func() datamodel.HostInfo { return backend.Describe(config.Setup) }),
 	}
 }

@@ -21,6 +21,8 @@ import (
 type Input struct {
 	Run   datamodel.Run
 	Hosts []Host
+	// Brief leaves out what a round of many does not need: the tree, the charts and Run.Spark. Everything else is the same.
+	Brief bool
 }
 
 // Host holds what was read and what is known on one host.
@@ -47,7 +49,7 @@ func OneHost(run datamodel.Run, ledger datamodel.Ledger, list []*series.Series, 
 
 // Result is the result of the accounting.
 type Result struct {
-	// Tree is the app node. Below it are multi_run, run, host, device and sensor nodes.
+	// Tree is the app node; nil if the result is brief. Below it are multi_run, run, host, device and sensor nodes.
 	Tree *datamodel.Node
 	// Summary holds all metrics of the summary, in the order of the catalogue.
 	Summary []datamodel.Metric
@@ -71,7 +73,7 @@ func Account(in Input) Result {
 	var hosts []*datamodel.Node
 	var summaries [][]datamodel.Metric
 	for _, of := range in.Hosts {
-		r := accountHost(in.Run, of)
+		r := accountHost(in.Run, of, in.Brief)
 		hosts, summaries = append(hosts, r.node), append(summaries, r.summary)
 		out.Charts = append(out.Charts, r.chart)
 		out.Processes = append(out.Processes, r.processes...)
@@ -82,6 +84,10 @@ func Account(in Input) Result {
 		}
 	}
 	out.Summary = overHosts(hosts, summaries)
+	if in.Brief {
+		out.Charts = nil
+		return out
+	}
 	out.Tree = tree(in.Run, out.Summary, hosts)
 	return out
 }
@@ -118,8 +124,9 @@ type hostResult struct {
 	missing   []sensors.Absence
 }
 
-// accountHost runs all steps of the accounting for one host, from its series to its node of the tree.
-func accountHost(run datamodel.Run, of Host) hostResult {
+// accountHost runs all steps of the accounting for one host, from its series to its node of the tree. A brief result has no
+// courses, and its node has a name only.
+func accountHost(run datamodel.Run, of Host, brief bool) hostResult {
 	of.Series = withSeenPeriods(of.Series)
 	h := &host{Host: of, run: run, energy: chooseEnergy(of.Series)}
 	h.left = h.findLeft()
@@ -154,9 +161,14 @@ func accountHost(run datamodel.Run, of Host) hostResult {
 	h.doubtContainer(w)
 	h.doubtInventory(w)
 
-	r := hostResult{summary: made.summary(), missing: slices.Concat(h.refused, h.noMeters()), chart: h.chart(cpus, gpus)}
-	r.spark = h.sparks(r.chart, cpus, gpus)
-	r.node = h.node(r.summary, cpus, gpus)
+	r := hostResult{summary: made.summary(), missing: slices.Concat(h.refused, h.noMeters())}
+	if brief {
+		r.node = &datamodel.Node{Name: h.name()}
+	} else {
+		r.chart = h.chart(cpus, gpus)
+		r.spark = h.sparks(r.chart, cpus, gpus)
+		r.node = h.node(r.summary, cpus, gpus)
+	}
 	rows, warnings := processes(h.seen(), run, h.Ledger, r.summary)
 	r.processes, r.warnings = rows, append(w.list, warnings...)
 	return r

@@ -646,6 +646,13 @@ func TestBuildProperties(t *testing.T) {
 		if a, b := fmt.Sprintf("%+v", tree.First(datamodel.HostLevel).Metrics), fmt.Sprintf("%+v", again.First(datamodel.HostLevel).Metrics); a != b {
 			t.Errorf("seed %d: built twice: %s and %s", seed, a, b)
 		}
+		whole := OneHost(in.Run, in.Ledger, in.Series, nil)
+		brief := whole
+		brief.Brief = true
+		x, y := Account(whole), Account(brief)
+		if a, b := fmt.Sprintf("%+v %v %v", x.Summary, x.Warnings, x.Missing), fmt.Sprintf("%+v %v %v", y.Summary, y.Warnings, y.Missing); a != b || y.Tree != nil {
+			t.Errorf("seed %d: in brief %s, whole %s", seed, b, a)
+		}
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
 		}

@@ -1,7 +1,6 @@
 package account
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -56,7 +55,7 @@ func drawings() []drawing {
 }
 
 // of reports whether a sensor gives this course of one device.
-func (l drawing) of(s sensors.Sensor) bool { return s.Use == l.use && (!l.whole || s.CPUs == "") }
+func (l drawing) of(s *sensors.Sensor) bool { return s.Use == l.use && (!l.whole || s.CPUs == "") }
 
 // Charted returns a function that reports whether charts show what a sensor reads, or need it for the shares of a power. Its
 // series then needs a fine course (Series.Chart).
@@ -72,13 +71,13 @@ func Charted() func(sensors.Sensor) bool {
 	}
 	return func(s sensors.Sensor) bool {
 		whole, shown := uses[s.Use]
-		return shown && (!whole || s.CPUs == "") || isEnergy(s)
+		return shown && (!whole || s.CPUs == "") || isEnergy(&s)
 	}
 }
 
 // chart returns the courses of the host. It has none if the run was too short for one.
 func (h *host) chart(cpus cpuShares, gpus gpuShares) datamodel.Chart {
-	out := datamodel.Chart{Host: cmp.Or(h.Machine.Name, "localhost")}
+	out := datamodel.Chart{Host: h.name()}
 	var end time.Duration
 	grid := func(s *series.Series) bool {
 		if s.Count() < leastCourse || !s.HasCourse() {

@@ -58,7 +58,7 @@ func (r Resolution) Name() string {
 }
 
 // isEnergy reports whether s reads the energy of a part of the machine, or a power that can be integrated.
-func isEnergy(s sensors.Sensor) bool {
+func isEnergy(s *sensors.Sensor) bool {
 	if s.Domain.Kind == sensors.NoDomain {
 		return false
 	}
@@ -69,12 +69,12 @@ func isEnergy(s sensors.Sensor) bool {
 }
 
 // isCPUCounter reports whether s comes from an interface to the processors' own counters.
-func isCPUCounter(s sensors.Sensor) bool {
+func isCPUCounter(s *sensors.Sensor) bool {
 	return s.Method == sensors.ByPerf || s.Method == sensors.ByPowercap
 }
 
 // isOwnCounter reports whether s is one of the processors' own energy counters.
-func isOwnCounter(s sensors.Sensor) bool {
+func isOwnCounter(s *sensors.Sensor) bool {
 	return isCPUCounter(s) && s.Domain.Kind != sensors.NoDomain && s.Kind == sensors.Counter && s.Unit == units.Joule
 }
 
@@ -91,7 +91,7 @@ func Cover(list []sensors.Sensor) (members []int, name string) {
 	var counters []sensors.Sensor
 	var at []int
 	for i, s := range list {
-		if isOwnCounter(s) {
+		if isOwnCounter(&s) {
 			counters, at = append(counters, s), append(at, i)
 		}
 	}
@@ -118,7 +118,7 @@ func Cover(list []sensors.Sensor) (members []int, name string) {
 func Resolve(list []sensors.Sensor, missing []sensors.Absence) Resolution {
 	r := resolver{best: make(map[sensors.Domain]int)}
 	for _, s := range list {
-		if isEnergy(s) {
+		if isEnergy(&s) {
 			r.add(s, "")
 		}
 	}

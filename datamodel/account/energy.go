@@ -82,7 +82,7 @@ func chooseEnergy(list []*series.Series) energyChoice {
 		c.verdict[s] = verdict{summed: true, text: "yes"}
 	}
 	for i, d := range chosen.Domains {
-		if other := taken[d.Same]; other != nil && isOwnCounter(d.Sensor) {
+		if other := taken[d.Same]; other != nil && isOwnCounter(&d.Sensor) {
 			c.compare(other, alive[i])
 		}
 	}
@@ -266,7 +266,7 @@ func near(a, b float64) bool { return a > 0 && math.Abs(a-b) <= 1e-6*a }
 func sensorsOf(list []*series.Series) []sensors.Sensor {
 	out := make([]sensors.Sensor, len(list))
 	for i, s := range list {
-		out[i] = s.Sensor()
+		out[i] = *s.Sensor()
 	}
 	return out
 }

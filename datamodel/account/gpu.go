@@ -44,12 +44,12 @@ func ofGPU(list []*series.Series, device string, use sensors.Use) *series.Series
 func withSeenPeriods(list []*series.Series) []*series.Series {
 	out := slices.Clone(list)
 	for i, s := range list {
-		sensor := s.Sensor()
-		counter := sensor.Unit == units.Joule && sensor.Kind == sensors.Counter
-		if !ofGPUs(sensor.Domain) || !counter && sensor.Unit != units.Watt {
+		of := s.Sensor()
+		counter := of.Unit == units.Joule && of.Kind == sensors.Counter
+		if !ofGPUs(of.Domain) || !counter && of.Unit != units.Watt {
 			continue
 		}
-		period := ofGPU(list, sensor.Device, sensors.GPUUpdatePeriod)
+		period := ofGPU(list, of.Device, sensors.GPUUpdatePeriod)
 		if period == nil || period.Count() == 0 {
 			continue
 		}
@@ -58,6 +58,7 @@ func withSeenPeriods(list []*series.Series) []*series.Series {
 		if d <= 0 || d > longestUpdate {
 			continue
 		}
+		sensor := *of
 		sensor.Update = d
 		if !counter {
 			sensor.Window += d

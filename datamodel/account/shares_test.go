@@ -217,7 +217,7 @@ func TestWhatWasCountedBeforeTheFirstReading(t *testing.T) {
 			values[i] = math.NaN()
 		}
 	}
-	in.Series[3] = seriesOf(in.Series[3].Sensor(), at, values)
+	in.Series[3] = seriesOf(*in.Series[3].Sensor(), at, values)
 	d := checkShares(t, in)
 	if c := d.cells[0]; !isNear(c.used, c.busy, 1e-6) {
 		t.Errorf("the first interval: %+v", c)
@@ -248,7 +248,7 @@ func TestIntervalsAreLongEnoughForTicks(t *testing.T) {
 		for k := range values {
 			values[k] = first(s) + s.Delta()*float64(k)/200
 		}
-		in.Series[i] = seriesOf(s.Sensor(), at, values)
+		in.Series[i] = seriesOf(*s.Sensor(), at, values)
 	}
 	if d := checkShares(t, in); len(d.cells) != 1 || !isNear(d.cells[0].target, 25, 1e-9) {
 		t.Errorf("%+v", d)
@@ -336,7 +336,7 @@ func TestSharesProperties(t *testing.T) {
 					values[k] = math.NaN()
 				}
 			}
-			in.Series[i] = seriesOf(s.Sensor(), at, values)
+			in.Series[i] = seriesOf(*s.Sensor(), at, values)
 		}
 		if r.IntN(2) == 0 {
 			in.Ledger.GroupTime = new(40 * r.Float64())

@@ -21,10 +21,12 @@ func tree(run datamodel.Run, summary []datamodel.Metric, hosts []*datamodel.Node
 	}
 }
 
+func (h *host) name() string { return cmp.Or(h.Machine.Name, "localhost") }
+
 // node returns the node of the host, with what was measured on the machine and on its devices.
 func (h *host) node(summary []datamodel.Metric, cpus cpuShares, gpus gpuShares) *datamodel.Node {
 	return &datamodel.Node{
-		Name: cmp.Or(h.Machine.Name, "localhost"), Level: datamodel.HostLevel, Meta: h.meta(),
+		Name: h.name(), Level: datamodel.HostLevel, Meta: h.meta(),
 		Metrics: h.metrics(summary, gpus), Children: h.devices(summary, cpus, gpus),
 	}
 }
@@ -83,7 +85,7 @@ func (h *host) devices(summary []datamodel.Metric, cpus cpuShares, gpus gpuShare
 	}
 	summed := make(map[*datamodel.Node]bool) // leaves whose energy is in the sum
 	for _, s := range h.Series {
-		l := leaf(s.Sensor(), s.Metrics()...)
+		l := leaf(*s.Sensor(), s.Metrics()...)
 		l.Meta = datamodel.DerivedMeta(l, s.Source(), datamodel.Run{Sources: h.Sources})
 		if said := s.Alignment(); said != "" {
 			l.Meta = append(l.Meta, datamodel.Pair{Key: "aligned", Value: said})

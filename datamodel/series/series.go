@@ -130,8 +130,9 @@ func New(sensor sensors.Sensor) *Series {
 // ReadBy sets the source of the readings, a row of Run.Sources.
 func (s *Series) ReadBy(source string) { s.readBy = source }
 
-// Sensor returns the sensor that gave the readings.
-func (s *Series) Sensor() sensors.Sensor { return s.sensor }
+// Sensor returns the sensor that gave the readings. It is large and asked for in every search, so it is not copied. Nobody may
+// change it.
+func (s *Series) Sensor() *sensors.Sensor { return &s.sensor }
 
 // With returns the same series with more recent knowledge of its sensor. The two share their readings, so neither may
 // take more.

@@ -72,14 +72,18 @@ func (s *Series) Warnings() []datamodel.Warning {
 	if s.sensor.MaxRate <= 0 { // if the rate is known, blind counts only the readings far enough apart to hide a wrap
 		add(s.wraps, "the counter wrapped at %g %s; another wrap between two readings cannot be excluded", s.wrap, unit)
 	}
-	add(s.doubt.blind, "readings more than %s apart, so that the counter could wrap unseen: the value is a lower bound, at most %s too low",
-		units.Brief(time.Duration(min(s.blind, math.MaxInt64/2))), units.Format(s.hidden, unit))
+	if s.doubt.blind > 0 { // the texts of numbers take a good part of the accounting of a short run
+		add(s.doubt.blind, "readings more than %s apart, so that the counter could wrap unseen: the value is a lower bound, at most %s too low",
+			units.Brief(time.Duration(min(s.blind, math.MaxInt64/2))), units.Format(s.hidden, unit))
+	}
 	if !s.sensor.StepsBack {
 		add(s.doubt.back, "the counter stepped back; the reading was set aside")
 	}
 	add(s.doubt.fast, "the counter rose faster than %g %s/s, which is not possible; the reading was set aside",
 		s.sensor.MaxRate, unit)
-	add(s.doubt.resets, "the counter was reset; what it counted in the %s before is lost", units.Brief(s.lost))
+	if s.doubt.resets > 0 {
+		add(s.doubt.resets, "the counter was reset; what it counted in the %s before is lost", units.Brief(s.lost))
+	}
 	if s.doubt.junk > 0 {
 		add(s.doubt.junk, "the reading was refused: %s", s.impossible())
 	}

@@ -164,7 +164,7 @@ func convertChild(dir string, out io.Writer) error {
 			s, ok := all[id]
 			if !ok {
 				s = series.New(h.Sensors[sensor])
-				if charted(s.Sensor()) {
+				if charted(*s.Sensor()) {
 					s.Chart(h.Interval)
 				}
 				all[id] = s

@@ -66,11 +66,12 @@ type Home struct {
 	mounts []mount
 	err    error // why there are no cgroups
 	quota  func() (Quota, error)
+	has    map[string]bool // whether a group below a folder has a file: by the path of the folder, with the file's name
 }
 
 // Find finds the groups of this process.
 func Find() *Home {
-	h := &Home{}
+	h := &Home{has: map[string]bool{}}
 	h.in, h.mounts, h.err = tables("/proc")
 	h.quota = sync.OnceValues(func() (Quota, error) { return quotaOf(h.in, h.mounts) })
 	return h
@@ -85,8 +86,7 @@ func (h *Home) Make(id string) (*Group, error) {
 	if id == "" || strings.ContainsAny(id, "/\n\x00") {
 		return &Group{}, fmt.Errorf("cgroup id %q: not the name of a folder", id)
 	}
-	g := below(prefix+id, match(h.in, h.mounts))
-	g.home = h
+	g := below(prefix+id, match(h.in, h.mounts), h)
 	if h.err != nil {
 		g.CPUReason, g.MemoryReason = text(h.err), text(h.err)
 	}
@@ -94,8 +94,8 @@ func (h *Home) Make(id string) (*Group, error) {
 }
 
 // below makes the groups in the given hierarchies.
-func below(name string, here []hierarchy) *Group {
-	g := &Group{name: name}
+func below(name string, here []hierarchy, home *Home) *Group {
+	g := &Group{name: name, home: home}
 	for _, h := range here {
 		g.parents = append(g.parents, &parent{hierarchy: h})
 	}
@@ -131,7 +131,7 @@ func (g *Group) first(v1, v2 string) (dir, reason string) {
 			reasons = append(reasons, fmt.Sprintf("cgroup v%d: %s", p.version, text(err)))
 			continue
 		}
-		if _, err := os.Stat(filepath.Join(p.child, file)); err != nil {
+		if !g.home.childHas(p, file) {
 			reasons = append(reasons, fmt.Sprintf("cgroup v%d: no %s, the controller is not enabled in %s", p.version, file, p.dir))
 			continue
 		}
@@ -141,6 +141,18 @@ func (g *Group) first(v1, v2 string) (dir, reason string) {
 		return "", fmt.Sprintf("no cgroup hierarchy with %s or %s", v2, v1)
 	}
 	return "", strings.Join(reasons, "; ")
+}
+
+// childHas reports whether the child has a file. All children of a folder have the same.
+func (h *Home) childHas(p *parent, file string) bool {
+	at := filepath.Join(p.dir, file)
+	has, known := h.has[at]
+	if !known {
+		_, err := os.Stat(filepath.Join(p.child, file))
+		has = err == nil
+		h.has[at] = has
+	}
+	return has
 }
 
 // make makes the child, unless it exists or was refused before.

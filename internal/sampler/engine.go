@@ -145,6 +145,7 @@ type opening struct {
 	alone    bool // it needs a lane of its own
 	source   sensors.Source
 	absences []sensors.Absence
+	unread   sensors.Absence // why the runner did not read it, once that is known
 }
 
 // openAll opens the wanted backends that are not switched off. It opens those that may block in parallel and with a time

@@ -43,19 +43,22 @@ func NewLocal(config Config, backends []sensors.Backend) *Engine {
 // Missing lists what could not be read in a round that the sampler did not join, in the order of the backends.
 func (e *Engine) Missing() []sensors.Absence {
 	var list []sensors.Absence
-	for _, o := range e.opened {
+	for i := range e.opened {
+		o := &e.opened[i]
 		b := o.backend
 		list = append(list, o.absences...)
 		if b.First == sensors.AtStart || e.choice.excluded(b.Name) {
 			continue
 		}
-		if b.There != nil {
-			if err := b.There(e.config.Setup); err != nil {
-				list = append(list, b.AbsenceOf(err))
-				continue
+		if o.unread.ID == "" { // in a session, the first round looks
+			o.unread = b.Absent(sensors.TooShort, "read from the first beat on, but the sampler did not join")
+			if b.There != nil {
+				if err := b.There(e.config.Setup); err != nil {
+					o.unread = b.AbsenceOf(err)
+				}
 			}
 		}
-		list = append(list, b.Absent(sensors.TooShort, "read from the first beat on, but the sampler did not join"))
+		list = append(list, o.unread)
 	}
 	return list
 }
