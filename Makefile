@@ -91,8 +91,9 @@ notices: ## NOTICES.md: the licences of all modules in the program
 notebooks: .venv/notebooks ## execute the notebooks on runs measured now; ERGON_UPDATE=1 keeps what they show
 	@if test -e $<; then ERGON_TEST_NOTEBOOKS=$(CURDIR)/.venv/bin/python $(TEST) -count=1 -run '^TestNotebooks$$' ./internal/readers; fi
 
-engines: .engines/ready ## Spark reads our files; it is large, so make test leaves it out
+engines: .engines/ready ## Spark reads our files, and compact is killed 100 times; too large for make test
 	@if test -e $<; then ERGON_TEST_SPARK=$(CURDIR)/.engines/bin/python $(TEST) -count=1 -run '^TestSpark$$' ./internal/readers; fi
+	@ERGON_TEST_KILLS=100 $(TEST) -count=1 -run '^TestCompactKilled$$' ./internal/readers
 
 ci: export ERGON_TEST_SKIPS := $(CURDIR)/bin/skips
 ci: no-skips fmt-check tidy-check lint cross build test race ## everything that must pass before a change is merged

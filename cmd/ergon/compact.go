@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -66,6 +67,7 @@ func (p *program) compact(ctx context.Context, o CompactOptions) error {
 			return err
 		}
 	}
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a run is read and forgotten
 	done, err := h.Compact(ctx, o.Compaction, time.Now())
 	p.compacted(o, done)
 	if err != nil {

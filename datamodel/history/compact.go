@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -245,11 +247,53 @@ func (w *compactor) whole(dir string) (*store.Whole, error) {
 	if err != nil {
 		return nil, &store.LeftError{Err: err}
 	}
-	if err := ended(f); err != nil {
+	if err := free(f); err != nil {
 		_ = f.Close() // nothing was read
 		return nil, &store.LeftError{Err: err}
 	}
 	return w.joined.OpenWhole(f)
+}
+
+// opened is a run that was opened, or why it was not.
+type opened struct {
+	run *store.Whole
+	err error
+}
+
+// wholes opens runs and yields them in order. While one of them is worked on, others are opened. The caller closes what it gets.
+func (w *compactor) wholes(runs []Entry) iter.Seq2[int, opened] {
+	return func(yield func(int, opened) bool) {
+		var ahead []chan opened
+		begun := 0
+		more := func() {
+			if begun == len(runs) {
+				return
+			}
+			dir, c := runs[begun].Dir, make(chan opened, 1)
+			begun++
+			ahead = append(ahead, c)
+			go func() {
+				run, err := w.whole(dir)
+				c <- opened{run, err}
+			}()
+		}
+		for range runtime.GOMAXPROCS(0) {
+			more()
+		}
+		for i := 0; len(ahead) > 0; i++ {
+			o := <-ahead[0]
+			ahead = ahead[1:]
+			more()
+			if !yield(i, o) {
+				break
+			}
+		}
+		for _, c := range ahead {
+			if o := <-c; o.run != nil {
+				o.run.Close()
+			}
+		}
+	}
 }
 
 // join adds a batch of runs to the joined tables and returns those that are in them then.
@@ -274,11 +318,9 @@ func (w *compactor) try(p store.Part, mode fs.FileMode, runs []Entry, joined map
 		defer out.Drop()
 	}
 	is := make(map[string]store.JoinedRun, len(runs))
-	for i, e := range runs {
-		if err := w.ctx.Err(); err != nil {
-			return nil, nil, err
-		}
-		sum, partly, err := w.add(out, e)
+	for i, o := range w.wholes(runs) {
+		e := runs[i]
+		sum, partly, err := w.add(out, o)
 		_, left := errors.AsType[*store.LeftError](err)
 		switch {
 		case left:
@@ -308,16 +350,17 @@ func (w *compactor) try(p store.Part, mode fs.FileMode, runs []Entry, joined map
 
 // add adds a run to a batch, unless that is nil, and returns the digest of its manifest. partly says that some of its rows may have
 // been added in spite of the error.
-func (w *compactor) add(out *store.Joining, e Entry) (sum string, partly bool, err error) {
-	run, err := w.whole(e.Dir)
-	if err != nil {
+func (w *compactor) add(out *store.Joining, o opened) (sum string, partly bool, err error) {
+	if o.run != nil {
+		defer o.run.Close()
+	}
+	if err := errors.Join(w.ctx.Err(), o.err); err != nil {
 		return "", false, err
 	}
-	defer run.Close()
 	if out != nil {
-		err = out.Add(run)
+		err = out.Add(o.run)
 	}
-	return run.SHA256, true, err
+	return o.run.SHA256, true, err
 }
 
 // settle moves or removes the folders of runs whose rows are joined.
@@ -419,7 +462,7 @@ func (w *compactor) move(e Entry, sum string, remove bool) error {
 		return &store.LeftError{Err: err}
 	}
 	defer func() { _ = f.Close() }() // it was moved or removed
-	if err := ended(f); err != nil {
+	if err := free(f); err != nil {
 		return &store.LeftError{Err: err}
 	}
 	has, err := f.ManifestDigest()

@@ -75,9 +75,7 @@ func ended(f *store.Folder) error {
 	if !slices.Contains(names, store.ManifestFile) && !slices.Contains(names, store.SpoolFolder) {
 		return fmt.Errorf("it holds no run: neither %s nor %s", store.ManifestFile, store.SpoolFolder)
 	}
-	if err := f.Lock(); errors.Is(err, store.ErrLocked) {
-		return ErrAlive
-	} else if err != nil {
+	if err := free(f); err != nil {
 		return err
 	}
 	if slices.Contains(names, store.SpoolFolder) {
@@ -97,6 +95,15 @@ func ended(f *store.Folder) error {
 		return fmt.Errorf("%w, as far as this file system tells (`ergon recover` finishes it)", ErrAlive)
 	}
 	return nil
+}
+
+// free locks the folder of a run. It returns ErrAlive if another process has the lock.
+func free(f *store.Folder) error {
+	err := f.Lock()
+	if errors.Is(err, store.ErrLocked) {
+		return ErrAlive
+	}
+	return err
 }
 
 // Rules say which runs Prune keeps. A run is kept if one of them says so.

@@ -104,6 +104,47 @@ func SchemaPage() string {
 	return b.String()
 }
 
+// TrinoTables returns the statements with which Trino's Hive connector finds the joined tables.
+func TrinoTables() string {
+	var b strings.Builder
+	b.WriteString("```sql\n")
+	joined := append(tables(), tableAbout{file: manifestsTable, columns: manifestColumns()[2:]})
+	for i, t := range joined {
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		fmt.Fprintf(&b, "create table ergon_%s (\n ", tableOf(t.file))
+		width := 1
+		for _, c := range append(joinedColumns(), t.columns...) {
+			column := fmt.Sprintf(` "%s" %s,`, c.name, c.trinoName())
+			if width += len(column); width > 110 {
+				b.WriteString("\n ")
+				width = 1 + len(column)
+			}
+			b.WriteString(column)
+		}
+		fmt.Fprintf(&b, "\n  \"project\" varchar, \"month\" varchar\n) with (format = 'PARQUET', external_location = 'LOCATION/_tables/%s', "+
+			"partitioned_by = array['project', 'month']);\n", tableOf(t.file))
+	}
+	b.WriteString("```\n")
+	return b.String()
+}
+
+// trinoName is the type of a column in Trino.
+func (a about) trinoName() string {
+	switch {
+	case a.kind == typeByteArray:
+		return "varchar"
+	case a.kind == typeInt32:
+		return "date"
+	case a.moment:
+		return "timestamp"
+	case a.kind == typeInt64:
+		return "bigint"
+	}
+	return "double"
+}
+
 // isComputed reports whether a metric of a device has no readings: what was counted in folders, the sizes of their file systems,
 // and the shares of an energy.
 func isComputed(d datamodel.Definition) bool {

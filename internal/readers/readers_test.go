@@ -2,6 +2,7 @@ package readers
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,8 +12,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/history"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/testenv"
 )
@@ -29,6 +32,10 @@ type reader struct {
 	// One, All and Typed are code whose last line is a table: of one run, of all runs, and the same with the types of the
 	// partitions given. All leaves the types to the reader, which takes names for numbers if all are digits.
 	One, All, Typed string
+	// Joined is code whose last line is a joined table of `ergon runs compact`, with the types of the partitions.
+	Joined string
+	// SkipsHidden says that the reader skips folders whose names begin with "_", such as the archive.
+	SkipsHidden bool
 	// Types has the types of project, date and run in Typed.
 	Types [3]string
 }
@@ -38,13 +45,16 @@ func embedded() []reader {
 	const glob = `glob.glob("ergon-results/**/metrics.parquet", recursive=True)`
 	const types = `types = pyarrow.schema({"project": "string", "date": "date32", "run": "string"})` + "\n" +
 		`partitions = pyarrow.dataset.partitioning(types, flavor="hive")` + "\n"
+	const joined = `types = pyarrow.schema({"project": "string", "month": "string"})` + "\n" +
+		`partitions = pyarrow.dataset.partitioning(types, flavor="hive")` + "\n"
 	return []reader{
 		{
 			Name: "pandas", Module: "pandas", Setup: "import glob, pandas, pyarrow.dataset",
-			One:   `pandas.read_parquet("RUN/metrics.parquet")`,
-			All:   `pandas.read_parquet(` + glob + `)`,
-			Typed: types + `pandas.read_parquet(` + glob + `, partitioning=partitions)`,
-			Types: [3]string{"str", "object", "str"},
+			One:    `pandas.read_parquet("RUN/metrics.parquet")`,
+			All:    `pandas.read_parquet(` + glob + `)`,
+			Typed:  types + `pandas.read_parquet(` + glob + `, partitioning=partitions)`,
+			Joined: joined + `pandas.read_parquet("ergon-results/_tables/metrics", partitioning=partitions)`,
+			Types:  [3]string{"str", "object", "str"},
 		},
 		{
 			Name: "Polars", Module: "polars", Setup: "import polars",
@@ -52,6 +62,8 @@ func embedded() []reader {
 			All: `polars.read_parquet("ergon-results/**/metrics.parquet", hive_partitioning=True)`,
 			Typed: `types = {"project": polars.String, "date": polars.Date, "run": polars.String}` + "\n" +
 				`polars.read_parquet("ergon-results/**/metrics.parquet", hive_schema=types)`,
+			Joined: `types = {"project": polars.String, "month": polars.String}` + "\n" +
+				`polars.read_parquet("ergon-results/_tables/metrics/**/*.parquet", hive_schema=types, missing_columns="insert")`,
 			Types: [3]string{"String", "Date", "String"},
 		},
 		{
@@ -60,14 +72,17 @@ func embedded() []reader {
 			All: `duckdb.sql("from 'ergon-results/**/metrics.parquet'")`,
 			Typed: `types = "{project: varchar, date: date, run: varchar}"` + "\n" +
 				`duckdb.sql(f"from read_parquet('ergon-results/**/metrics.parquet', hive_types={types})")`,
+			Joined: `types = "{project: varchar, month: varchar}"` + "\n" +
+				`duckdb.sql(f"from read_parquet('ergon-results/_tables/metrics/**/*.parquet', hive_types={types}, union_by_name=true)")`,
 			Types: [3]string{"VARCHAR", "DATE", "VARCHAR"},
 		},
 		{
 			Name: "PyArrow", Module: "pyarrow", Setup: "import glob, pyarrow.dataset, pyarrow.parquet",
-			One:   `pyarrow.parquet.read_table("RUN/metrics.parquet")`,
-			All:   `pyarrow.dataset.dataset(` + glob + `, partitioning="hive")`,
-			Typed: types + `pyarrow.dataset.dataset(` + glob + `, partitioning=partitions)`,
-			Types: [3]string{"string", "date32[day]", "string"},
+			One:    `pyarrow.parquet.read_table("RUN/metrics.parquet")`,
+			All:    `pyarrow.dataset.dataset(` + glob + `, partitioning="hive")`,
+			Typed:  types + `pyarrow.dataset.dataset(` + glob + `, partitioning=partitions)`,
+			Joined: joined + `pyarrow.dataset.dataset("ergon-results/_tables/metrics", partitioning=partitions)`,
+			Types:  [3]string{"string", "date32[day]", "string"},
 		},
 	}
 }
@@ -260,6 +275,39 @@ func checkReaders(t *testing.T, interpreter string, readers []reader, d dataset)
 		a[2].checkTypes(t, r)
 		if a[3].Rows != len(d.runs) {
 			t.Errorf("%s: %d summaries, want %d", r.Name, a[3].Rows, len(d.runs))
+		}
+	}
+	checkJoined(t, interpreter, readers, d)
+}
+
+// checkJoined compacts the runs of a dataset. The joined tables have the same sums as the runs before, and so have the folders in the
+// archive, each run once.
+func checkJoined(t *testing.T, interpreter string, readers []reader, d dataset) {
+	t.Helper()
+	h := history.History{Results: filepath.Join(d.dir, "ergon-results")}
+	done, err := h.Compact(context.Background(), history.Compaction{}, time.Now().AddDate(10, 0, 0))
+	if err != nil || done.Archived != len(d.runs) {
+		t.Fatalf("%d runs are in the archive, want %d: %v", done.Archived, len(d.runs), err)
+	}
+	var tasks []task
+	for _, r := range readers {
+		all := r.All
+		if r.SkipsHidden {
+			all = strings.ReplaceAll(all, "ergon-results", "ergon-results/_archive")
+		}
+		for _, line := range []string{r.Joined, strings.ReplaceAll(r.Joined, "metrics", "summary"), all} {
+			tasks = append(tasks, task{r.Module, r.Setup, line})
+		}
+	}
+	answers := ask(t, interpreter, d.dir, tasks)
+	for i, r := range readers {
+		for k, what := range []string{", joined", ", joined summaries", ", archive"} {
+			a := answers[3*i+k]
+			a.check(t, r.Name+what, d.runs)
+			a.checkPartitions(t, r.Name+what, d.runs)
+		}
+		if rows := answers[3*i+1].Rows; rows != len(d.runs) {
+			t.Errorf("%s: %d joined summaries, want %d", r.Name, rows, len(d.runs))
 		}
 	}
 }

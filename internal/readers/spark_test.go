@@ -18,7 +18,10 @@ func spark() reader {
 		One:   `spark.read.parquet("RUN/metrics.parquet")`,
 		All:   all,
 		Typed: `spark.conf.set("spark.sql.sources.partitionColumnTypeInference.enabled", False)` + "\n" + all,
-		Types: [3]string{"string", "string", "string"},
+		Joined: `spark.conf.set("spark.sql.sources.partitionColumnTypeInference.enabled", False)` + "\n" +
+			`spark.read.option("mergeSchema", True).parquet("ergon-results/_tables/metrics")`,
+		SkipsHidden: true,
+		Types:       [3]string{"string", "string", "string"},
 	}
 }
 

@@ -17,6 +17,9 @@ import (
 // page is the document that shows the readers. Each test of a reader owns a row of its table and a section with the code.
 const page = "../../docs/readers.md"
 
+// schemaPage shows the lines for the joined tables.
+const schemaPage = "../../docs/schema.md"
+
 // shown lists the metrics whose sums are in the table.
 func shown() []string { return []string{datamodel.Energy, datamodel.CPUTime} }
 
@@ -37,8 +40,8 @@ func row(name, version string, one, all map[string]float64) string {
 
 // section is the reader's code.
 func section(r reader) string {
-	return fmt.Sprintf("## %s\n\n```python\n%s\n\n# one run\n%s\n# all runs\n%s\n# all runs, with the types of the partitions\n%s\n```\n",
-		r.Name, r.Setup, r.One, r.All, r.Typed)
+	return fmt.Sprintf("## %s\n\n```python\n%s\n\n# one run\n%s\n# all runs\n%s\n# all runs, with the types of the partitions\n%s\n"+
+		"# runs that are joined by `ergon runs compact`\n%s\n```\n", r.Name, r.Setup, r.One, r.All, r.Typed, r.Joined)
 }
 
 // checkPage checks that the page shows a reader as it is and what it has found. With ERGON_UPDATE it writes that into the page.
@@ -82,6 +85,10 @@ func TestPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	schema, err := os.ReadFile(schemaPage)
+	if err != nil {
+		t.Fatal(err)
+	}
 	pinned := make(map[string]string)
 	for _, file := range []string{"requirements.txt", "spark.txt"} {
 		maps.Copy(pinned, requirements(t, filepath.Join("../../testdata/readers", file)))
@@ -89,6 +96,9 @@ func TestPage(t *testing.T) {
 	for _, r := range append(embedded(), spark()) {
 		if !strings.Contains(string(text), section(r)) {
 			t.Errorf("the page lacks the code of %s (ERGON_UPDATE=1 and make readers or make engines write it)", r.Name)
+		}
+		if !strings.Contains(string(schema), "```python\n"+r.Joined+"\n```") {
+			t.Errorf("%s lacks the line of %s for the joined tables:\n%s", schemaPage, r.Name, r.Joined)
 		}
 		if !strings.Contains(string(text), fmt.Sprintf("| %s | %s |", r.Name, pinned[r.Module])) {
 			t.Errorf("the page lacks a row of %s %s", r.Name, pinned[r.Module])
