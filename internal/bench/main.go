@@ -169,6 +169,7 @@ func groups() []group {
 		group{"history", "Many runs", manyRuns},
 		group{"compact", "Many runs joined", compaction},
 		group{"page", "The page of a long run", pages},
+		group{"verdicts", "Verdicts and exports of a bench", verdicts},
 		group{"size", "Size of the program", size},
 	)
 }
