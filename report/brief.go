@@ -519,7 +519,7 @@ func (p *page) wrapped(first, next, look, text string) {
 	if text == "" {
 		return
 	}
-	room := max(1, p.width-columns(first))
+	room := max(1, p.width-max(columns(first), columns(next)))
 	line := ""
 	flush := func() {
 		p.line(first, p.look(look, line))

@@ -7,6 +7,7 @@ const (
 	ExitBudget        = 120 // a budget is broken
 	ExitRegressed     = 121 // a comparison found that something got worse
 	ExitInconclusive  = 122 // the rounds of a comparison do not decide, or there is no base; only if that is to fail
+	ExitOverdue       = 123 // a run that came regularly has not come; only of trend --overdue
 	ExitTimedOut      = 124 // the time limit ended the command
 	ExitErgon         = 125 // ergon itself failed or was called wrongly
 	ExitNotExecutable = 126

@@ -92,7 +92,12 @@ func manyRuns(b *bench) ([]figure, error) {
 		f.atMost(historyLimit)
 		figures = append(figures, f)
 	}
-	return append(figures, peer), os.RemoveAll(results)
+	figures = append(figures, peer)
+	trends, err := b.trends(results, rounds)
+	if err != nil {
+		return nil, err
+	}
+	return append(figures, trends...), os.RemoveAll(results)
 }
 
 // look runs ergon and drops what it prints. It returns the wall time and the CPU time in seconds.
@@ -120,15 +125,7 @@ func commitOf(i int) string {
 
 // makeRuns keeps runs of ten projects, one every ten minutes, and returns their ids.
 func (b *bench) makeRuns(results string, n int) ([]string, error) {
-	like := results + "-like"
-	if out, err := exec.Command(b.ergon, "-q", "-o", like, "true").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("ergon true: %w: %s", err, out)
-	}
-	found, err := history.History{Results: like}.List()
-	if err != nil || len(found) != 1 {
-		return nil, fmt.Errorf("%d runs in %s: %w", len(found), like, err)
-	}
-	whole, err := store.LoadManifest(found[0].Dir)
+	whole, err := b.realRun(results + "-like")
 	if err != nil {
 		return nil, err
 	}
@@ -151,14 +148,10 @@ func (b *bench) makeRuns(results string, n int) ([]string, error) {
 			}
 			run.Summary[name] = f
 		}
-		f, err := store.NewRun(results, run.Project, run.Start, run.ID, store.Access{})
-		if err != nil {
-			return nil, err
-		}
-		if err := errors.Join(store.NoteManifest(f, run), f.Close()); err != nil {
+		if err := keep(results, run); err != nil {
 			return nil, err
 		}
 		ids[i] = run.ID
 	}
-	return ids, os.RemoveAll(like)
+	return ids, nil
 }

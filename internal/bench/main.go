@@ -77,6 +77,7 @@ func run(args []string, out, log io.Writer) (missed int, err error) {
 	flags.BoolVar(&b.huge, "huge", false, "process 100 million samples instead of 10 million: 1 GB of disk")
 	flags.StringVar(&b.ergon, "ergon", "", "the program to measure (default: it is built)")
 	only := flags.String("only", "", "one of "+strings.Join(names, ", "))
+	nights := flags.String("nights", "", "only keep 50 made-up runs of a nightly command in this `FOLDER`")
 	asJSON := flags.String("json", "", "write the figures to this `FILE` too")
 	temp := flags.String("dir", "", "`FOLDER` for temporary files, on a disk (default: the system's)")
 	if err := flags.Parse(args); err != nil {
@@ -110,6 +111,12 @@ func run(args []string, out, log io.Writer) (missed int, err error) {
 		return 0, err
 	}
 
+	if *nights != "" {
+		if err := b.nights(*nights); err != nil {
+			return 0, fmt.Errorf("nights: %w", err)
+		}
+		return 0, nil
+	}
 	var measured []measuredGroup
 	for _, g := range groups() {
 		if *only != "" && g.name != *only {

@@ -20,7 +20,7 @@ static const char *const alone[] = {
 // measuring lists the subcommands that measure a command. Before any other subcommand there is none to measure.
 static const char *const measuring[] = {"run", "record", NULL};
 static const char *const other[] = {
-	"bench", "noise", "check", "compare", "sensors", "doctor", "report", "plot", "ls", "runs", "export", "recover", "config", "init", "completion", "version", "help", NULL,
+	"bench", "noise", "check", "compare", "sensors", "doctor", "report", "plot", "trend", "ls", "runs", "export", "recover", "config", "init", "completion", "version", "help", NULL,
 };
 
 const char *const *prelaunch_options(int value) { return value ? with_value : alone; }
