@@ -60,7 +60,7 @@ func (p *program) compact(ctx context.Context, o CompactOptions) error {
 			return fmt.Errorf("runs compact: %w", err)
 		}
 		if would.Deleted == 0 {
-			p.compacted(o, would)
+			p.compacted(o, would, false)
 			return nil
 		}
 		if err := p.confirm("runs compact", "remove the folders of "+plural(would.Deleted, "run")+" once their rows are in "+store.TablesFolder); err != nil {
@@ -69,15 +69,15 @@ func (p *program) compact(ctx context.Context, o CompactOptions) error {
 	}
 	defer debug.SetGCPercent(debug.SetGCPercent(400)) // a run is read and forgotten
 	done, err := h.Compact(ctx, o.Compaction, time.Now())
-	p.compacted(o, done)
+	p.compacted(o, done, err != nil)
 	if err != nil {
 		return fmt.Errorf("runs compact: %w", err)
 	}
 	return nil
 }
 
-// compacted says what was done, and which runs were left alone.
-func (p *program) compacted(o CompactOptions, done history.Compacted) {
+// compacted says what was done, and which runs were left alone. stopped says that an error follows.
+func (p *program) compacted(o CompactOptions, done history.Compacted, stopped bool) {
 	for _, left := range done.Left {
 		p.note(fmt.Errorf("run %s stays as it is: %w", store.IDOf(left.Entry.Dir), left.Err))
 	}
@@ -103,11 +103,19 @@ func (p *program) compacted(o CompactOptions, done history.Compacted) {
 		}
 	}
 	switch {
+	case len(parts) == 0 && stopped:
 	case len(parts) == 0:
 		p.err.Linef("ergon: nothing to compact in %s", o.Results)
 	case o.DryRun:
 		p.err.Linef("ergon: would %s; nothing was changed", strings.Join(parts, ", "))
 	default:
 		p.err.Linef("ergon: %s", strings.Join(parts, ", "))
+	}
+}
+
+// joinedStay notes that the rows of runs that were removed stay, if some of the runs were joined.
+func (p *program) joinedStay(joined bool) {
+	if joined {
+		p.note(errors.New("the joined tables in " + store.TablesFolder + " keep the rows of removed runs"))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel/history"
+	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/runner"
 	"github.com/ergon-energy/ergon/units"
 )
@@ -86,7 +87,7 @@ func (p *program) prune(ctx context.Context, o PruneOptions) error {
 			return err
 		}
 	}
-	removed, others, failed := 0, 0, 0
+	removed, others, failed, joined := 0, 0, 0, false
 	for _, e := range plan.Remove {
 		if err := ctx.Err(); err != nil {
 			return fmt.Errorf("runs prune: %w", err)
@@ -101,9 +102,11 @@ func (p *program) prune(ctx context.Context, o PruneOptions) error {
 			p.complain(err)
 		} else {
 			removed++
+			joined = joined || store.InArchive(e.Dir)
 		}
 	}
 	p.err.Linef("ergon: removed %s", plural(removed, "run"))
+	p.joinedStay(joined)
 	if others > 0 {
 		p.err.Linef("ergon: runs prune: %d left out, in folders of other users (--others removes them too)", others)
 	}

@@ -66,8 +66,9 @@ func (p *program) rm(_ context.Context, o RmOptions) error {
 			return err
 		}
 	}
-	failed := false
+	failed, joined := false, false
 	for _, e := range entries {
+		joined = joined || store.InArchive(e.Dir)
 		h.Results = folderOf(e.Dir)
 		if err := h.Remove(e.Dir); err != nil {
 			p.complain(err)
@@ -76,6 +77,7 @@ func (p *program) rm(_ context.Context, o RmOptions) error {
 		}
 		p.err.Linef("ergon: removed run %s", store.IDOf(e.Dir))
 	}
+	p.joinedStay(joined)
 	if failed {
 		return status(runner.ExitErgon)
 	}
