@@ -62,13 +62,13 @@ func (j *Joined) openWhole(dir *Folder) (_ *Whole, err error) {
 	w.SHA256 = hex.EncodeToString(sum[:])
 	switch {
 	case w.Run.Outcome == datamodel.Unfinished:
-		return nil, fmt.Errorf("%s: it was not finished (`ergon recover` finishes it)", dir.path)
-	case w.Run.Files == nil:
-		return nil, fmt.Errorf("%s: an older ergon made it: %w", dir.path, errOldTables)
+		return nil, fmt.Errorf("it was not finished (`ergon recover` finishes it)")
+	case w.Run.Files == nil, w.Run.Schema != datamodel.ManifestSchema:
+		return nil, fmt.Errorf("an older ergon made it: %w", errOldTables)
 	case w.Run.ID != w.id:
-		return nil, fmt.Errorf("%s: its manifest is that of run %s", dir.path, w.Run.ID)
+		return nil, fmt.Errorf("its manifest is that of run %s", w.Run.ID)
 	case !utf8.Valid(text) || !utf8.ValidString(w.id):
-		return nil, fmt.Errorf("%s: its manifest or its id is not UTF-8", dir.path)
+		return nil, errors.New("its manifest or its id is not UTF-8")
 	}
 	if err := w.open(j.unpack); err != nil {
 		w.closeTables()
@@ -94,7 +94,7 @@ func leave(err error) error {
 }
 
 // errOldTables means that a run has tables of version 1.
-var errOldTables = errors.New("tables of version 1 cannot be joined (everything reads them where they are)")
+var errOldTables = errors.New("tables of version 1 are not joined (all readers read them where they are)")
 
 // open opens the tables.
 func (w *Whole) open(unpack *zstd.Decoder) error {
@@ -109,7 +109,7 @@ func (w *Whole) open(unpack *zstd.Decoder) error {
 	for _, name := range names {
 		switch {
 		case name == SpoolFolder:
-			return fmt.Errorf("%s: it still has its spool (`ergon recover` finishes it)", w.dir.path)
+			return errors.New("it still has its spool (`ergon recover` finishes it)")
 		case !listed[name]:
 			w.Others = append(w.Others, name)
 		}
