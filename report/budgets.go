@@ -34,6 +34,9 @@ func measured(b datamodel.Budget) string {
 	if b.Verdict == datamodel.BudgetBroken {
 		text = value + ", not " + b.Comparison + " " + limit
 	}
+	if b.For > 0 && b.Verdict == datamodel.BudgetKept {
+		text = b.Comparison + " " + limit // it is about many values
+	}
 	if b.For > 0 {
 		text += " for " + units.Format(b.For, units.Second)
 	}

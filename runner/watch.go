@@ -38,13 +38,17 @@ func (o *round) watch(began time.Time, breached chan<- datamodel.Budget) (stop f
 	if len(list) > 0 {
 		every = budgetsEvery
 	}
+	var step time.Duration // of the courses; 0 makes none
+	if slices.ContainsFunc(list, func(b rule.Budget) bool { return b.NeedsCourse() }) {
+		step = o.Config.Interval
+	}
 	run := o.run // as it is now: the other goroutine goes on with its own
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		tick := time.NewTicker(every)
 		defer tick.Stop()
-		var readings fold
+		readings := fold{step: step}
 		var live account.Live
 		poll := func() (over bool, err error) { return false, nil }
 		if reading {

@@ -148,7 +148,7 @@ func (p *program) checked(o CheckOptions) (out report.Check, err error) {
 	if err != nil {
 		return out, fmt.Errorf("run %s: %w", result.Run.ID, err)
 	}
-	if slices.ContainsFunc(list, func(b rule.Budget) bool { return b.For > 0 }) {
+	if slices.ContainsFunc(list, func(b rule.Budget) bool { return b.NeedsCourse() }) {
 		if result.Charts, err = store.LoadCharts(dir); err != nil {
 			return out, fmt.Errorf("run %s: %w", shortest(dir), err)
 		}

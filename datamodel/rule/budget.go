@@ -221,6 +221,9 @@ func total(chart datamodel.Chart, courses []datamodel.Course) datamodel.Course {
 	return out
 }
 
+// NeedsCourse reports whether the rule is judged by the courses of a run.
+func (r Rule) NeedsCourse() bool { return r.For > 0 || extremeOfPower(r.Term) }
+
 // OnlyWorse reports whether a rule that is broken stays broken, however the run goes on: what it bounds from above can only
 // rise, or what it bounds from below can only fall. Such a rule is decided before the end.
 func (r Rule) OnlyWorse() bool {

@@ -116,7 +116,7 @@ func result() datamodel.Result {
 	}
 	summary := []datamodel.Metric{
 		value(datamodel.WallTime, 10, units.Second, "delta"), value(datamodel.PeakMemory, 3e9, units.Byte, "max"),
-		gauge(datamodel.Power, 20, 50, 90, units.Watt), value(datamodel.Energy, 500, units.Joule, "sum"),
+		value(datamodel.Power, 50, units.Watt, "mean"), value(datamodel.Energy, 500, units.Joule, "sum"),
 	}
 	free := gauge("free", 8e9, 9e9, 10e9, units.Byte)
 	host := &datamodel.Node{Level: datamodel.HostLevel, Metrics: []datamodel.Metric{value(datamodel.StealTime, 2, units.Second, "delta")}, Children: []*datamodel.Node{
@@ -132,8 +132,19 @@ func result() datamodel.Result {
 		device("gpu/b", "gpu", nil, leaf("gpu", "b", gauge("temperature", 30, 40, 60, units.Celsius))),
 	}}
 	tree := &datamodel.Node{Level: datamodel.App, Children: []*datamodel.Node{{Level: datamodel.RunLevel, Metrics: summary, Children: []*datamodel.Node{host}}}}
+	chart := datamodel.Chart{Step: time.Second, Parts: 4}
+	for _, values := range [][]float64{{math.NaN(), 30, 60, 10}, {20, 20, 30, 10}} { // two packages
+		course := datamodel.NewCourse(4)
+		course.Metric, course.Subject = datamodel.Power, datamodel.MachineCourse
+		for i, v := range values {
+			if course.Values[i] = v; !math.IsNaN(v) {
+				course.Covered[i] = 1
+			}
+		}
+		chart.Courses = append(chart.Courses, course)
+	}
 	price := datamodel.Price{Value: 1e-3, Currency: "{EUR}"}
-	return datamodel.Result{Run: datamodel.Run{Factors: datamodel.Factors{Price: &price}}, Tree: tree, Summary: summary}
+	return datamodel.Result{Run: datamodel.Run{Factors: datamodel.Factors{Price: &price}}, Tree: tree, Summary: summary, Charts: []datamodel.Chart{chart}}
 }
 
 func TestOf(t *testing.T) {
@@ -141,7 +152,7 @@ func TestOf(t *testing.T) {
 	for text, want := range map[string]float64{
 		"wall_time < 1 s":                 10,
 		"power < 1 W":                     50,
-		"max(power) < 1 W":                90,
+		"max(power) < 1 W":                90, // of the course
 		"min(power) < 1 W":                20,
 		"max(memory) < 1 GB":              3e9, // what the kernel counts, not the largest reading
 		"memory < 1 GB":                   3e9,

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
 )
 
@@ -57,6 +58,9 @@ func of(r datamodel.Result, summary map[string]datamodel.Metric, t Term, d datam
 	case t.Metric == datamodel.MemoryCharge && t.Aggregate == datamodel.Max:
 		return named(summary, datamodel.PeakMemoryCharge)
 	case d.Summary || d.Derived:
+		if extremeOfPower(t) {
+			return ofCourse(r.Charts, t, d)
+		}
 		return ofSummary(named(summary, d.Name), t, d)
 	}
 	if m, ok := ofNodes(r.Tree, d); ok {
@@ -79,6 +83,30 @@ func ofSummary(m datamodel.Metric, t Term, d datamodel.Definition) datamodel.Met
 		return m
 	}
 	return over(m, t.Aggregate)
+}
+
+// extremeOfPower reports whether a term is about the largest or smallest power of the machine, which only its course tells.
+func extremeOfPower(t Term) bool {
+	return t.Metric == datamodel.Power && (t.Aggregate == datamodel.Max || t.Aggregate == datamodel.Min)
+}
+
+// ofCourse returns the largest or smallest mean power of the machine over a part of the grid.
+func ofCourse(charts []datamodel.Chart, t Term, d datamodel.Definition) datamodel.Metric {
+	out := datamodel.Missing(d.Name, d.Unit, "there is no course of power over time: the run was too short, or it was not measured")
+	for _, chart := range charts {
+		courses := chart.Course(datamodel.Power, datamodel.MachineCourse)
+		if len(courses) == 0 {
+			continue
+		}
+		from, to := chart.Span(courses)
+		for _, v := range total(chart, courses).Values[from:to] {
+			if math.IsNaN(v) || !math.IsNaN(out.Value) && (v > out.Value) != (t.Aggregate == datamodel.Max) {
+				continue
+			}
+			out = datamodel.Value(d.Name, v, d.Unit, string(t.Aggregate), sensors.Integrated, "course of power")
+		}
+	}
+	return out
 }
 
 // over returns the value of a gauge over time as the aggregate says. Of a counter it returns the total.
