@@ -23,7 +23,7 @@ func filesystem() sensors.Backend {
 
 // filesystemSensor describes the free space of the file system mounted at mount.
 func filesystemSensor(mount, source string) sensors.Sensor {
-	return placed("disk", "fs:"+mount, "free", sensors.Sensor{
+	return placed("disk", sensors.FileSystem(mount), "free", sensors.Sensor{
 		Unit: units.Byte, Kind: sensors.Gauge, Source: source,
 		Doc: "free space that users other than root may use",
 	})

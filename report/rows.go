@@ -442,7 +442,7 @@ func verdict(run datamodel.Run) string {
 
 // why returns the reason of an outcome that the exit code does not explain. For other outcomes it is empty.
 func why(run datamodel.Run) string {
-	if run.Outcome == datamodel.Done || run.Outcome == datamodel.TargetFailed {
+	if run.Outcome == datamodel.Done || run.Outcome == datamodel.TargetFailed || run.Outcome == datamodel.OverBudget { // the budgets say it
 		return ""
 	}
 	return printable(run.Reason)

@@ -141,15 +141,17 @@ func (p *program) valuesOf(results, name string) rule.Values {
 }
 
 // onBreach returns what is called when a budget is found broken while the command runs; nil if nobody has to look.
-func (p *program) onBreach(o WatchOptions) func(datamodel.Budget) bool {
+func (p *program) onBreach(o WatchOptions, show *progress) func(datamodel.Budget) bool {
 	switch o.OnBudget {
 	case budgetWarn:
 		return func(b datamodel.Budget) bool {
+			show.erase()
 			p.complain(fmt.Errorf("budget broken after %.1f s: %s", b.Breach.Elapsed, report.BudgetText(b)))
 			return false
 		}
 	case budgetKill:
 		return func(b datamodel.Budget) bool {
+			show.erase()
 			p.complain(fmt.Errorf("budget broken after %.1f s: %s: the command is asked to end", b.Breach.Elapsed, report.BudgetText(b)))
 			return true
 		}

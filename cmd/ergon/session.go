@@ -51,7 +51,7 @@ func (p *program) runner(ctx context.Context, o RunOptions, results string, tape
 			Duration: o.Baseline.Duration, Both: o.Baseline.Both, Sampler: p.spawnSampler, OnWait: show.idle,
 		},
 		Inventory: p.inventory(o.InventoryOptions, show),
-		KillAfter: o.KillAfter, Budgets: o.Budgets, IgnoreBudgets: o.OnBudget == budgetWarn, OnBreach: p.onBreach(o.WatchOptions),
+		KillAfter: o.KillAfter, Budgets: o.Budgets, IgnoreBudgets: o.OnBudget == budgetWarn, OnBreach: p.onBreach(o.WatchOptions, show),
 		Unread:  o.unread() && len(o.Budgets) == 0,
 		OnKept:  p.noteHeld(),
 		Host:    func() datamodel.HostInfo { return backend.Describe(config.Setup) },

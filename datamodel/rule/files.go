@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/sensors"
 )
 
 // Files returns the values of the terms about counted files and file systems, from the tree of a run. Any other term has no
@@ -95,29 +96,32 @@ func fileSystem(tree *datamodel.Node, t Term, d datamodel.Definition) datamodel.
 	mounts := mountPoints(tree, d.Family)
 	for _, a := range datamodel.InventoryOf(tree) {
 		if a.Mount != "" {
-			mounts = append(mounts, a.Mount)
+			mounts = append(mounts, mounted{a.Mount, a.Mount})
 		}
 	}
-	longest := ""
+	longest := mounted{}
 	for _, m := range mounts {
-		if len(m) > len(longest) && strings.HasPrefix(t.Label+"/", strings.TrimSuffix(m, "/")+"/") {
+		if len(m.folder) > len(longest.folder) && strings.HasPrefix(t.Label+"/", strings.TrimSuffix(m.folder, "/")+"/") {
 			longest = m
 		}
 	}
-	if longest == "" {
-		return datamodel.Missing(d.Sensor, d.Unit, "no file system of "+t.Label+" was measured")
+	if longest.folder == "" {
+		return datamodel.Missing(d.Sensor, d.Unit, "no file system of "+t.Label+" was measured (those of the working folder, the results and the areas of --inventory are)")
 	}
-	return tree.Find(datamodel.DeviceLevel, d.Family+"/"+longest).Metric(d.Sensor)
+	return tree.Find(datamodel.DeviceLevel, d.Family+"/"+longest.device).Metric(d.Sensor)
 }
 
-// mountPoints returns the devices of the sensors of free space.
-func mountPoints(n *datamodel.Node, family string) []string {
+// mounted is a device of the tree, and the folder that it is mounted on.
+type mounted struct{ device, folder string }
+
+// mountPoints returns the file systems whose free space was read.
+func mountPoints(n *datamodel.Node, family string) []mounted {
 	if n == nil {
 		return nil
 	}
-	var out []string
+	var out []mounted
 	if s := n.Sensor; s != nil && s.Family == family && s.Name == datamodel.SpaceFree {
-		out = append(out, s.Device)
+		out = append(out, mounted{s.Device, sensors.MountOf(s.Device)})
 	}
 	for _, c := range n.Children {
 		out = append(out, mountPoints(c, family)...)
