@@ -1,0 +1,221 @@
+package marks
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// longestPath is what a socket's address has room for, with its final zero (unix(7)).
+	longestPath = 107
+	// longestDatagram is more than a mark with all its lines needs.
+	longestDatagram = 8192
+	// socketName is the file of the socket in its folder.
+	socketName = "marks"
+)
+
+// Socket receives marks. Its descriptor can be passed to another process, and both receive then: each datagram reaches one.
+type Socket struct {
+	file *os.File
+	path string
+	dir  string // the folder to remove; empty in a process that got the socket from another
+}
+
+// Listen makes a socket in a new folder that only this user can enter.
+func Listen() (*Socket, error) {
+	var all error
+	for _, parent := range parents() {
+		s, err := listenBelow(parent)
+		if err == nil {
+			return s, nil
+		}
+		all = errors.Join(all, err)
+	}
+	return nil, all
+}
+
+// parents are the folders that a socket may be made in: that of the user's session, in memory and removed at the latest with
+// the session, then that for temporary files.
+func parents() []string {
+	list := []string{os.TempDir(), "/tmp"}
+	if session := os.Getenv("XDG_RUNTIME_DIR"); session != "" {
+		return append([]string{session}, list...)
+	}
+	return list
+}
+
+func listenBelow(parent string) (s *Socket, err error) {
+	dir, err := os.MkdirTemp(parent, "ergon-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(dir)
+		}
+	}()
+	path := filepath.Join(dir, socketName)
+	if len(path) > longestPath {
+		return nil, fmt.Errorf("%s: longer than %d bytes", path, longestPath)
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	if err := errors.Join(
+		os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1)),
+		os.NewSyscallError("bind", unix.Bind(fd, &unix.SockaddrUnix{Name: path})),
+	); err != nil {
+		_ = unix.Close(fd)
+		return nil, err
+	}
+	return &Socket{file: os.NewFile(uintptr(fd), path), path: path, dir: dir}, nil //nolint:gosec // a descriptor
+}
+
+// Over returns the socket of a descriptor that came from another process.
+func Over(fd int) *Socket {
+	_ = unix.SetNonblock(fd, true)
+	return &Socket{file: os.NewFile(uintptr(fd), socketName)} //nolint:gosec // a descriptor
+}
+
+// Path is the path of the socket, which the command gets as ERGON_SOCKET.
+func (s *Socket) Path() string { return s.path }
+
+// Give makes the folder and the socket those of another user, who runs the command.
+func (s *Socket) Give(uid, gid int) error {
+	return errors.Join(os.Chown(s.path, uid, gid), os.Chown(s.dir, uid, gid))
+}
+
+// FD returns the descriptor. It stays the socket's.
+func (s *Socket) FD() (int, error) {
+	conn, err := s.file.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	fd := -1
+	err = conn.Control(func(n uintptr) { fd = int(n) }) //nolint:gosec // a descriptor
+	return fd, err
+}
+
+// Close closes the descriptor and, in the process that made it, removes the folder.
+func (s *Socket) Close() error {
+	err := s.file.Close()
+	if s.dir != "" {
+		err = errors.Join(err, os.RemoveAll(s.dir))
+	}
+	return err
+}
+
+// Stop ends a Receive: it returns when all datagrams that have arrived are taken.
+func (s *Socket) Stop() { _ = s.file.SetReadDeadline(time.Unix(0, 1)) }
+
+// Again allows another Receive after Stop.
+func (s *Socket) Again() { _ = s.file.SetReadDeadline(time.Time{}) }
+
+// sender is who sent a datagram, by the kernel.
+type sender struct{ pid int }
+
+// Receive calls take for each mark until Stop. began is the moment 0 of the run's clock.
+func (r *Receiver) Receive(s *Socket, began time.Time) error {
+	conn, err := s.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	buf, control := make([]byte, longestDatagram), make([]byte, 512)
+	stands, err := monotonic(began)
+	if err != nil {
+		return err
+	}
+	for {
+		var n, rest, flags int
+		var failed error
+		one := func(fd uintptr) bool {
+			n, rest, flags, _, failed = unix.Recvmsg(int(fd), buf, control, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT) //nolint:gosec // a descriptor
+			return !errors.Is(failed, unix.EAGAIN)
+		}
+		if err := conn.Read(one); err != nil {
+			if !errors.Is(err, os.ErrDeadlineExceeded) {
+				return err
+			}
+			// Stopped. What has arrived by now is still taken.
+			if errControl := conn.Control(func(fd uintptr) { one(fd) }); errControl != nil || failed != nil {
+				return errControl
+			}
+		}
+		if failed != nil {
+			if errors.Is(failed, unix.EINTR) {
+				continue
+			}
+			return os.NewSyscallError("recvmsg", failed)
+		}
+		now := time.Since(began)
+		from := credentials(control[:rest])
+		if flags&unix.MSG_TRUNC != 0 {
+			r.Bad++
+			continue
+		}
+		r.datagram(buf[:n], from, now, stands)
+	}
+}
+
+// credentials returns the sender of a datagram, and closes the descriptors that came with it: systemd-notify sends one, and
+// waits until it is closed.
+func credentials(control []byte) (from sender) {
+	list, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return from
+	}
+	for _, m := range list {
+		switch {
+		case m.Header.Level != unix.SOL_SOCKET:
+		case m.Header.Type == unix.SCM_RIGHTS:
+			fds, _ := unix.ParseUnixRights(&m)
+			for _, fd := range fds {
+				_ = unix.Close(fd)
+			}
+		case m.Header.Type == unix.SCM_CREDENTIALS:
+			if c, err := unix.ParseUnixCredentials(&m); err == nil {
+				from.pid = int(c.Pid)
+			}
+		}
+	}
+	return from
+}
+
+// monotonic returns a moment in ns of CLOCK_MONOTONIC.
+func monotonic(t time.Time) (int64, error) {
+	var spec unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &spec); err != nil {
+		return 0, os.NewSyscallError("clock_gettime", err)
+	}
+	return spec.Nano() - int64(time.Since(t)), nil
+}
+
+// Monotonic returns the present in ns of CLOCK_MONOTONIC, which all processes of the machine share. It is 0 if the system
+// does not tell.
+func Monotonic() int64 {
+	ns, _ := monotonic(time.Now())
+	return ns
+}
+
+// Send sends a datagram to a socket. It does not wait: if the receiver does not take datagrams, the error is ErrFull.
+func Send(path string, datagram []byte) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	defer func() { _ = unix.Close(fd) }()
+	err = unix.Sendto(fd, datagram, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: path})
+	switch {
+	case errors.Is(err, unix.EAGAIN):
+		return ErrFull
+	case err != nil:
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,52 @@
+//go:build !linux
+
+package marks
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Socket is for Linux. Other systems do not say who sent a datagram.
+type Socket struct{}
+
+// sender is who sent a datagram.
+type sender struct{ pid int }
+
+func unsupported() error {
+	return fmt.Errorf("marks of the command: %w on this system", errors.ErrUnsupported)
+}
+
+// Listen says that there are no marks on this system.
+func Listen() (*Socket, error) { return nil, unsupported() }
+
+// Over is never called on this system.
+func Over(int) *Socket { return &Socket{} }
+
+// Path is empty on this system.
+func (s *Socket) Path() string { return "" }
+
+// Give does nothing on this system.
+func (s *Socket) Give(int, int) error { return unsupported() }
+
+// FD is unknown on this system.
+func (s *Socket) FD() (int, error) { return -1, unsupported() }
+
+// Close does nothing on this system.
+func (s *Socket) Close() error { return nil }
+
+// Stop does nothing on this system.
+func (s *Socket) Stop() {}
+
+// Again does nothing on this system.
+func (s *Socket) Again() {}
+
+// Receive says that there are no marks on this system.
+func (r *Receiver) Receive(*Socket, time.Time) error { return unsupported() }
+
+// Monotonic is unknown on this system.
+func Monotonic() int64 { return 0 }
+
+// Send says that there are no marks on this system.
+func Send(string, []byte) error { return unsupported() }
