@@ -1,6 +1,10 @@
 package datamodel
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // Mark is what the command said about itself at a moment: that a part of its work begins or ends, what happened, how far it
 // is, or a figure of its own.
@@ -32,3 +36,19 @@ const (
 	ProgressMark MarkKind = "progress" // a part of the work is done
 	MetricMark   MarkKind = "metric"   // the command tells a figure of its own
 )
+
+// SortMarks puts marks into the order of their times, and leaves out repetitions of the same mark.
+func SortMarks(list []Mark) []Mark {
+	slices.SortStableFunc(list, func(a, b Mark) int { return cmp.Compare(a.At, b.At) })
+	out := list[:0]
+	for _, m := range list {
+		known := false
+		for i := len(out) - 1; i >= 0 && out[i].At == m.At && !known; i-- {
+			known = out[i] == m
+		}
+		if !known {
+			out = append(out, m)
+		}
+	}
+	return out
+}

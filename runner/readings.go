@@ -102,6 +102,7 @@ type readings struct {
 	over   bool            // no other sampler is started any more
 
 	missing    []sensors.Absence
+	deaf       []datamodel.Warning // about the marks that the runner received before the sampler did
 	accounting string
 	sources    []datamodel.SourceStats
 	warnings   []datamodel.Warning
@@ -316,6 +317,9 @@ func (r *readings) settle(j joined) {
 	if j.err == nil {
 		r.missing, r.accounting = j.ready.Missing, j.ready.Accounting
 		r.took()
+		if r.engine != nil {
+			r.deaf = append(r.deaf, r.engine.Deaf()...)
+		}
 		return
 	}
 	if errors.Is(j.err, context.Canceled) { // the command ended before the sampler had joined
@@ -341,7 +345,7 @@ func (r *readings) end(ctx context.Context) {
 	if r.reading && r.failed == nil {
 		r.order(func(c *sampler.Client) error {
 			ended, err := c.End(ctx)
-			r.sources, r.warnings = ended.Sources, ended.Warnings
+			r.sources, r.warnings = ended.Sources, append(ended.Warnings, r.deaf...)
 			return err
 		})
 		if r.failed == nil {
@@ -405,6 +409,7 @@ type taken struct {
 	spool     *store.Folder // nil if nothing was written
 	rows      []store.Rows
 	processes []sensors.Process
+	marks     []datamodel.Mark
 	looked    time.Time // when the processes were last looked at
 	anchor    time.Time // when the first reading was taken
 }
@@ -412,10 +417,14 @@ type taken struct {
 // taken returns the readings of the round. spool is the folder that the sampler writes to.
 func (r *readings) taken(spool *store.Folder) taken {
 	r.process.await()
-	if !r.last {
-		return taken{spool: spool}
+	var marks []datamodel.Mark
+	if r.engine != nil {
+		marks = r.engine.Marks()
 	}
-	t := taken{rows: r.engine.Rows(), anchor: r.engine.Began()}
+	if !r.last {
+		return taken{spool: spool, marks: marks}
+	}
+	t := taken{rows: r.engine.Rows(), marks: marks, anchor: r.engine.Began()}
 	if r.parts > 0 {
 		t.spool = spool
 		if r.handed {
@@ -435,6 +444,16 @@ func (t *taken) seen() (*datamodel.SeenProcesses, error) {
 	return store.Seen(t.anchor, t.looked, t.processes), nil
 }
 
+// told returns what the command said about itself, in the order of the times. The runner also keeps the marks that it has
+// handed over to a sampler, so the same mark may be in the spool.
+func (t *taken) told() ([]datamodel.Mark, error) {
+	if t.spool == nil {
+		return datamodel.SortMarks(t.marks), nil
+	}
+	written, err := store.ReadMarks(t.spool)
+	return datamodel.SortMarks(append(written, t.marks...)), err
+}
+
 // save writes the readings into the folder spool if they are in memory only.
 func (t *taken) save(spool *store.Folder) error {
 	if t.spool != nil || len(t.rows) == 0 {
@@ -448,6 +467,12 @@ func (t *taken) save(spool *store.Folder) error {
 			return err
 		}
 	}
-	t.spool, t.rows, t.processes = spool, nil, nil
+	if len(t.marks) > 0 {
+		file := store.NewMarkSpool(spool, 0)
+		if err := errors.Join(file.Put(t.marks), file.Close()); err != nil {
+			return err
+		}
+	}
+	t.spool, t.rows, t.processes, t.marks = spool, nil, nil, nil
 	return nil
 }

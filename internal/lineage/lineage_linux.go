@@ -33,18 +33,24 @@ const mostKin = 4096
 
 // New returns the lineage of the target. The children of its parent at this moment, except the target, are others.
 func New(target, parent int) *Lineage {
-	l := &Lineage{target: target, parent: parent, known: map[int]kin{}}
-	own := groupsOf(os.Getpid())
-	l.groups = slices.DeleteFunc(groupsOf(target), func(line string) bool { return slices.Contains(own, line) })
+	others := []int{os.Getpid()}
 	path := "/proc/" + strconv.Itoa(parent) + "/task/" + strconv.Itoa(parent) + "/children"
 	if b, err := os.ReadFile(path); err == nil {
 		for word := range strings.FieldsSeq(string(b)) {
 			if pid, err := strconv.Atoi(word); err == nil && pid != target {
-				l.others = append(l.others, pid)
+				others = append(others, pid)
 			}
 		}
 	}
-	l.others = append(l.others, os.Getpid())
+	return Of(target, parent, others...)
+}
+
+// Of is New if some children of the target may be the children of its parent by now. others are the processes that do not
+// belong to the target.
+func Of(target, parent int, others ...int) *Lineage {
+	l := &Lineage{target: target, parent: parent, others: others, known: map[int]kin{}}
+	own := groupsOf(os.Getpid())
+	l.groups = slices.DeleteFunc(groupsOf(target), func(line string) bool { return slices.Contains(own, line) })
 	return l
 }
 

@@ -122,6 +122,13 @@ func (c *Client) Attach(s Subject) error {
 			return err
 		}
 	}
+	if s.Marks != nil && c.files != nil {
+		fd, err := s.Marks.FD()
+		if err = errors.Join(err, sendFiles(c.files, []int{fd})); err != nil {
+			return err
+		}
+		s.MarksSent = true
+	}
 	return c.send(request{Op: opSubject, Subject: &s})
 }
 

@@ -33,6 +33,8 @@ func fineCounters(list []sensors.Sensor) []int {
 
 // readSoon takes the reading that is due soon after the first one, of the sources with counters that move often.
 func (l *lane) readSoon(began time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, r := range l.readers {
 		if len(r.fine) > 0 && !r.aligned() {
 			r.read(began)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -42,6 +43,9 @@ type Engine struct {
 	opened   []opening
 	running  bool // the lanes run
 	over     bool // the last readings were taken or given up
+	// listener receives the marks of the command. It is nil if there are none.
+	listener *listener
+	followed atomic.Int64 // the command's process; 0 if it is not known yet
 }
 
 // NewEngine makes an engine for the sampler process.
@@ -100,6 +104,9 @@ func (e *Engine) Attach(subject Subject) (*Ready, error) {
 	if e.subject.PID != 0 {
 		e.Follow(e.subject.PID)
 	}
+	if subject.Marks != nil {
+		e.listen(subject.Marks)
+	}
 	ready.Missing = e.missing
 	return ready, nil
 }
@@ -112,6 +119,7 @@ func (e *Engine) reader(name string, src sensors.Source) *reader {
 		r.edges = energyCounters(r.list)
 	}
 	r.fine = fineCounters(r.list)
+	r.atMarks = atMarks(r.list)
 	r.stats = datamodel.SourceStats{Name: name, Sensors: len(r.list)}
 	r.header = store.SpoolHeader{Source: name, Host: e.config.Node, Sensors: r.list, Part: e.subject.Part}
 	return r
@@ -232,6 +240,7 @@ func openOne(b sensors.Backend, setup sensors.Setup) opening {
 // Follow tells the lanes the target's process id. A running lane passes it on before its next reading, because a source's
 // Follow must not overlap its Read.
 func (e *Engine) Follow(pid int) {
+	e.followed.Store(int64(pid))
 	for _, l := range e.lanes {
 		if e.running {
 			l.target.Store(int64(pid))
@@ -274,6 +283,7 @@ func (e *Engine) run(stands int64) error {
 			e.warn(l.readers[0].name, fmt.Sprintf("no first reading within %s: the source hangs", units.Brief(readTimeout)))
 		}
 	}
+	e.listener.start()
 	return nil
 }
 
@@ -283,6 +293,7 @@ func (e *Engine) End() {
 		return
 	}
 	e.over = true
+	e.listener.stop()
 	e.ran = time.Since(e.began)
 	for _, l := range e.lanes {
 		l.end()
@@ -299,8 +310,12 @@ func (e *Engine) End() {
 	}
 }
 
-// Close closes all sources, except those that hang.
+// Close closes all sources, except those that hang. In the sampler, it closes the socket of the marks, too.
 func (e *Engine) Close() {
+	if e.listener != nil && !e.local {
+		e.listener.stop()
+		_ = e.listener.socket.Close() // it was only read
+	}
 	if e.lanes == nil { // no target is attached
 		for _, o := range e.opened {
 			if o.source != nil {
@@ -357,7 +372,7 @@ func (e *Engine) Summary() *Ended {
 			}
 		}
 	}
-	ended.Warnings = slices.Clone(e.warnings)
+	ended.Warnings = append(slices.Clone(e.warnings), e.listener.warnings()...)
 	return ended
 }
 

@@ -3,6 +3,7 @@ package sampler
 import (
 	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,7 @@ type lane struct {
 	interval time.Duration
 	shared   bool // further readers may be added
 	readers  []*reader
+	mu       sync.Mutex // held during readings: those at marks come from another goroutine
 	ending   atomic.Bool
 	target   atomic.Int64 // the process to follow from the next reading on; 0 for none
 	beat     *beat
@@ -53,9 +55,11 @@ func (l *lane) run(began time.Time) {
 	}
 	close(l.first)
 	runtime.Gosched() // the answer to begin goes out before the files are made
+	l.mu.Lock()
 	for _, r := range l.readers {
 		r.record(began)
 	}
+	l.mu.Unlock()
 	if l.soon != nil {
 		if _, err := l.soon.wait(); err == nil && !l.ending.Load() {
 			l.readSoon(began)
@@ -70,6 +74,8 @@ func (l *lane) run(began time.Time) {
 
 // open takes the first readings. Readers that wait for an edge come last, so that the edge is close to the target's start.
 func (l *lane) open(began time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	for _, r := range l.readers {
 		if !r.aligned() {
 			r.read(began)
@@ -96,6 +102,7 @@ func (l *lane) loop(began time.Time) {
 			l.follow(int(pid))
 		}
 		now := time.Now()
+		l.mu.Lock()
 		late := now.Sub(began.Add(time.Duration(l.beats)*l.interval)) > l.interval/2
 		for _, r := range l.readers {
 			r.stats.Missed += n - 1
@@ -111,11 +118,25 @@ func (l *lane) loop(began time.Time) {
 				r.flush(began)
 			}
 		}
+		l.mu.Unlock()
+	}
+}
+
+// readAtMark reads the sources whose counters are needed at a mark.
+func (l *lane) readAtMark(began time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range l.readers {
+		if r.atMarks && !r.over && (r.memory || r.spool != nil) { // the first reading is recorded first
+			r.read(began)
+		}
 	}
 }
 
 // finish takes the last readings.
 func (l *lane) finish(began time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if pid := l.target.Swap(0); pid != 0 {
 		l.follow(int(pid))
 	}
@@ -130,6 +151,9 @@ func (l *lane) finish(began time.Time) {
 		if !r.aligned() {
 			r.read(began)
 		}
+	}
+	for _, r := range l.readers {
+		r.over = true
 	}
 	if time.Since(began) >= confirmFrom {
 		for _, r := range l.readers {

@@ -69,6 +69,7 @@ func (e *Engine) ReadFirst() {
 	for _, l := range e.lanes {
 		l.open(e.began)
 	}
+	e.listener.start()
 }
 
 // Soon returns when the reading soon after the first one is due, or 0 if there is none.
@@ -99,6 +100,8 @@ func (e *Engine) Beat() error {
 		}
 	}
 	e.running = true
+	e.listener.start() // it has stopped if a sampler has taken over and died
+	e.listener.resume()
 	for _, l := range e.lanes {
 		l.ending.Store(false)
 		l.done, l.closed = make(chan struct{}), false
@@ -118,6 +121,7 @@ func (e *Engine) Pause() error {
 	if !e.running {
 		return nil
 	}
+	e.listener.pause()
 	for _, l := range e.lanes {
 		l.end()
 	}
@@ -141,6 +145,7 @@ func (e *Engine) Pause() error {
 
 // ReadLast takes the last readings. The engine must be paused.
 func (e *Engine) ReadLast() {
+	e.listener.stop()
 	e.ran = time.Since(e.began)
 	for _, l := range e.lanes {
 		l.finish(e.began)
@@ -218,7 +223,7 @@ func (e *Engine) HandOver() (*Takeover, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Takeover{Monotonic: monotonic, Wall: e.wall}
+	t := &Takeover{Monotonic: monotonic, Wall: e.wall, Marks: e.Marks()}
 	for _, l := range e.lanes {
 		for _, r := range l.readers {
 			h := Handed{Name: r.name, At: r.kept.At, Beats: l.beats, Stats: r.stats, Gone: r.gone}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/marks"
 	"github.com/ergon-energy/ergon/sensors"
 )
 
@@ -41,6 +42,10 @@ type Subject struct {
 	// SpoolPath is the path of Spool, and SpoolSent says that its handle travels. Attach sets both.
 	SpoolPath string `json:"spool,omitempty"`
 	SpoolSent bool   `json:"spool_sent,omitempty"`
+	// Marks is the socket that the command sends its marks to. It is nil if there is none. Its descriptor travels as that of
+	// Spool does, and MarksSent says so.
+	Marks     *marks.Socket `json:"-"`
+	MarksSent bool          `json:"marks_sent,omitempty"`
 	// Part is the number of the part that this sampler writes of each source's spool: how many samplers wrote before it.
 	Part int `json:"part,omitempty"`
 	// Ephemeral asks the sampler to remove the spool if the runner ends without the order end.

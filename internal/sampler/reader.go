@@ -31,6 +31,8 @@ type reader struct {
 	stats     datamodel.SourceStats
 	told      record // a copy of stats, readable while the lane runs or hangs
 	gone      bool
+	atMarks   bool          // it is also read when a region of the command begins or ends
+	over      bool          // the last reading was taken
 	edges     []int         // the sensors whose edges align waits for; empty without --align
 	fine      []int         // the energy counters that move often
 	begun     []float64     // the first row, if there are such counters

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/marks"
 	"github.com/ergon-energy/ergon/sensors"
 )
 
@@ -108,6 +109,13 @@ func (s *server) obey(r request) error {
 				return err
 			}
 			r.Subject.Spool = spool
+		}
+		if r.Subject.MarksSent {
+			files, err := receiveFiles([]int{1})
+			if err != nil {
+				return err
+			}
+			r.Subject.Marks = marks.Over(files[0][0])
 		}
 		s.attached = true
 		ready, err := s.engine.Attach(*r.Subject)

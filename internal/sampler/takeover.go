@@ -18,6 +18,8 @@ type Takeover struct {
 	// Wall is the wall-clock time of that moment.
 	Wall    time.Time `json:"wall"`
 	Sources []Handed  `json:"sources"`
+	// Marks are the marks of the command that the runner has received.
+	Marks []datamodel.Mark `json:"marks,omitempty"`
 }
 
 // Handed is the runner's part of one source.
@@ -94,6 +96,7 @@ func (e *Engine) Join(t *Takeover, files [][]int) error {
 			l.beats = max(l.beats, t.Sources[i].Beats)
 		}
 	}
+	e.listener.write(t.Marks)
 	for _, left := range files {
 		closeFiles(left) // this engine does not have their source
 	}
