@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -17,6 +18,7 @@ import (
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/cgroup"
 	"github.com/ergon-energy/ergon/internal/launch"
+	"github.com/ergon-energy/ergon/internal/marks"
 	"github.com/ergon-energy/ergon/internal/sampler"
 	"github.com/ergon-energy/ergon/sensors"
 )
@@ -58,6 +60,8 @@ type Options struct {
 	Sampler func() (*sampler.Client, error)
 	// Config says what is read. The runner adds the cgroups and its own process id.
 	Config sampler.Config
+	// NoMarks leaves out the socket for the marks of the command.
+	NoMarks bool
 	// Signals begins to receive the signals sent to ergon. It may be nil.
 	Signals func() (<-chan launch.Signal, error)
 	// Tape says which file the raw readings are also written to.
@@ -140,6 +144,8 @@ type Session struct {
 	engine  *sampler.Engine // nil until the runner has opened its sources
 	single  bool            // there is one round, so the launcher is closed before the command starts
 	calm    calm            // only if there are several
+	marks   *marks.Socket   // nil if there is none
+	noMarks error           // why there is none
 }
 
 // Open begins a session of several rounds. Its error is a *SetupError.
@@ -160,7 +166,27 @@ func open(o Options) (*Session, error) {
 			return nil, &SetupError{fmt.Errorf("relay signals: %w", err)}
 		}
 	}
+	if !o.NoMarks {
+		s.listen()
+	}
 	return s, nil
+}
+
+// listen makes the socket for the marks of the commands, and names it in their environment.
+func (s *Session) listen() {
+	var owner *marks.Owner
+	if s.User != nil {
+		owner = &marks.Owner{UID: int(s.User.UID), GID: int(s.User.GID)}
+	}
+	socket, err := marks.Listen(owner)
+	if err != nil {
+		if !errors.Is(err, errors.ErrUnsupported) {
+			s.noMarks = err
+		}
+		return
+	}
+	s.marks = socket
+	s.Env = append(slices.Clip(s.Env), marks.Variable+"="+socket.Path())
 }
 
 // Round measures a command, with its own folder and files if it has them. Its user, environment and cgroups are the session's.
@@ -183,6 +209,9 @@ func (s *Session) Close() {
 	s.sampler.await()
 	if s.engine != nil {
 		s.engine.Close()
+	}
+	if s.marks != nil {
+		_ = s.marks.Close() // at worst an empty folder stays behind
 	}
 	_ = s.Launcher.Close() // the processes that it has made live on
 	if !s.single {

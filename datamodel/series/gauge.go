@@ -18,6 +18,7 @@ func (s *Series) addGauge(at []time.Duration, values []float64) {
 		if v > s.max {
 			s.max = v
 		}
+		s.strip.cuts.note(t, v)
 		dt, before := t-s.lastAt, s.last
 		switch {
 		case s.count == 0 && s.sensor.Spans:

@@ -32,6 +32,10 @@ type strip struct {
 	// extremes are those of the slices. They are kept only if fine is the initial length of a slice, and nil otherwise.
 	extremes []extreme
 	fine     time.Duration
+	cuts     *cuts // nil if none were asked for
+	// cut is the number of cuts before the last entry, and area the integral until its end.
+	cut  int
+	area float64
 }
 
 // slice is a part of a course. area is the integral over it in unit × ns. covered is the nanoseconds behind it.
@@ -91,6 +95,9 @@ func (b *strip) copied() strip {
 
 // add enters the mean, the least and the greatest value over the time between from and to.
 func (b *strip) add(from, to time.Duration, mean, least, most float64) {
+	if b.cuts != nil {
+		b.pass(from, to, mean)
+	}
 	from, to = from-b.start, to-b.start
 	if from < b.low || to > b.high || to < from {
 		b.spread(entered{from, to, mean, least, most})

@@ -17,3 +17,6 @@
 //
 // Other lines are ignored, so a program may send what it sends to systemd.
 package marks
+
+// Variable is the environment variable that has the path of the socket.
+const Variable = "ERGON_SOCKET"

@@ -26,27 +26,30 @@ type Socket struct {
 	dir  string // the folder to remove; empty in a process that got the socket from another
 }
 
-// Listen makes a socket in a new folder that only this user can enter.
-func Listen() (*Socket, error) {
+// Owner is the user and the group that a socket is for.
+type Owner struct{ UID, GID int }
+
+// Listen makes a socket in a new folder that only the owner can enter. Nil is the user of this process.
+func Listen(owner *Owner) (*Socket, error) {
+	parents := []string{os.TempDir(), "/tmp"}
+	// The folder of the user's session is in memory. Another user cannot enter it.
+	if session := os.Getenv("XDG_RUNTIME_DIR"); session != "" && owner == nil {
+		parents = append([]string{session}, parents...)
+	}
 	var all error
-	for _, parent := range parents() {
+	for _, parent := range parents {
 		s, err := listenBelow(parent)
+		if err == nil && owner != nil {
+			if err = errors.Join(os.Chown(s.path, owner.UID, owner.GID), os.Chown(s.dir, owner.UID, owner.GID)); err != nil {
+				err = errors.Join(err, s.Close())
+			}
+		}
 		if err == nil {
 			return s, nil
 		}
 		all = errors.Join(all, err)
 	}
 	return nil, all
-}
-
-// parents are the folders that a socket may be made in: that of the user's session, in memory and removed at the latest with
-// the session, then that for temporary files.
-func parents() []string {
-	list := []string{os.TempDir(), "/tmp"}
-	if session := os.Getenv("XDG_RUNTIME_DIR"); session != "" {
-		return append([]string{session}, list...)
-	}
-	return list
 }
 
 func listenBelow(parent string) (s *Socket, err error) {
@@ -86,11 +89,6 @@ func Over(fd int) *Socket {
 // Path is the path of the socket, which the command gets as ERGON_SOCKET.
 func (s *Socket) Path() string { return s.path }
 
-// Give makes the folder and the socket those of another user, who runs the command.
-func (s *Socket) Give(uid, gid int) error {
-	return errors.Join(os.Chown(s.path, uid, gid), os.Chown(s.dir, uid, gid))
-}
-
 // FD returns the descriptor. It stays the socket's.
 func (s *Socket) FD() (int, error) {
 	conn, err := s.file.SyscallConn()
@@ -106,7 +104,7 @@ func (s *Socket) FD() (int, error) {
 func (s *Socket) Close() error {
 	err := s.file.Close()
 	if s.dir != "" {
-		err = errors.Join(err, os.RemoveAll(s.dir))
+		err = errors.Join(err, os.Remove(s.path), os.Remove(s.dir))
 	}
 	return err
 }

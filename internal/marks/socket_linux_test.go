@@ -31,7 +31,7 @@ type receiving struct {
 // receive starts to receive. end ends it.
 func receive(t *testing.T, has func(int) (bool, bool)) *receiving {
 	t.Helper()
-	socket, err := marks.Listen()
+	socket, err := marks.Listen(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestReceive(t *testing.T) {
 
 // TestPrivate checks that nobody else can reach the socket, that it goes, and that what arrived before Stop is taken.
 func TestPrivate(t *testing.T) {
-	socket, err := marks.Listen()
+	socket, err := marks.Listen(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestPrivate(t *testing.T) {
 
 // TestFull checks that nobody waits for a receiver that takes nothing.
 func TestFull(t *testing.T) {
-	socket, err := marks.Listen()
+	socket, err := marks.Listen(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

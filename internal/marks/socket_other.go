@@ -18,17 +18,17 @@ func unsupported() error {
 	return fmt.Errorf("marks of the command: %w on this system", errors.ErrUnsupported)
 }
 
+// Owner is the user and the group that a socket is for.
+type Owner struct{ UID, GID int }
+
 // Listen says that there are no marks on this system.
-func Listen() (*Socket, error) { return nil, unsupported() }
+func Listen(*Owner) (*Socket, error) { return nil, unsupported() }
 
 // Over is never called on this system.
 func Over(int) *Socket { return &Socket{} }
 
 // Path is empty on this system.
 func (s *Socket) Path() string { return "" }
-
-// Give does nothing on this system.
-func (s *Socket) Give(int, int) error { return unsupported() }
 
 // FD is unknown on this system.
 func (s *Socket) FD() (int, error) { return -1, unsupported() }

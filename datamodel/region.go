@@ -1,0 +1,191 @@
+package datamodel
+
+import (
+	"time"
+
+	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
+)
+
+// Region is one time in which a part of the command's work ran, such as one epoch of a training.
+type Region struct {
+	// Name is the name that the command gave. Path has the names of the regions around it in the same thread, too:
+	// train/epoch.
+	Name, Path string
+	// PID, Thread, ID and Rank are those of the mark that began it.
+	PID, Thread int
+	ID          string
+	Rank        int
+	// Start and End are times of the run's clock.
+	Start, End time.Duration
+	// Truncated says that the command did not end it. End is then the end of the command.
+	Truncated bool
+	// From and To are the indices of Start and End in Regions.Cuts.
+	From, To int
+}
+
+// Regions are the parts of the command's work that it told, and what each cost.
+type Regions struct {
+	// List has the regions in the order of their starts.
+	List []Region
+	// Cuts are the times at which a region begins or ends, in ascending order, each once.
+	Cuts []time.Duration
+	// Own tells, in the order of time, which region was the innermost of its thread. The pieces of a thread do not overlap, so
+	// what the regions used by themselves adds up.
+	Own []OwnTime
+	// Strays is the number of ends without a beginning.
+	Strays int64
+	// Figures has the metrics of the regions, in the order of the catalogue.
+	Figures []RegionFigure
+}
+
+// OwnTime is a time in which a region was the innermost of its thread. From and To are indices in Regions.Cuts.
+type OwnTime struct{ Region, From, To int }
+
+// RegionFigure is one metric of all regions.
+type RegionFigure struct {
+	Name string
+	Unit units.Unit
+	// Values has a value for each region, and Own what the region used outside the regions within it. Own is nil if the
+	// metric does not add up. Uncertainty bounds the error of each value, in Unit. A missing value is NaN.
+	Values, Own, Uncertainty []float64
+	// Provenance and Source say where the values come from. Reason says why all are missing.
+	Provenance     sensors.Provenance
+	Source, Reason string
+}
+
+// thread is where regions nest.
+type thread struct{ pid, tid int }
+
+// FindRegions pairs the beginnings and ends of regions. end is the end of the command on the run's clock. It closes the
+// regions that are still open. marks are in the order of their times.
+//
+// An end closes the youngest open region with its name and ID. A region of the same thread comes first, then one of the
+// same process: the command `ergon mark` and systemd-notify end regions that another process has begun.
+func FindRegions(marks []Mark, end time.Duration) *Regions {
+	f := finder{open: make(map[[2]string][]int), stacks: make(map[thread]*stack)}
+	for _, m := range marks {
+		m.At = min(m.At, end)
+		switch m.Kind {
+		case BeginMark:
+			f.begin(m)
+		case EndMark:
+			f.end(m)
+		case EventMark, ProgressMark, MetricMark:
+		}
+	}
+	if len(f.List) == 0 && f.Strays == 0 {
+		return nil
+	}
+	for i := range f.List {
+		if r := &f.List[i]; r.To < 0 {
+			r.Truncated = true
+			f.close(i, end)
+		}
+	}
+	return &f.Regions
+}
+
+// finder pairs the marks of regions.
+type finder struct {
+	Regions
+	open   map[[2]string][]int // the open regions of a name and an ID, the youngest last
+	stacks map[thread]*stack
+}
+
+// stack has the open regions of a thread.
+type stack struct {
+	open  []int // the innermost last
+	since int   // the cut from which the innermost is the innermost
+}
+
+// cut returns the index of a time in Cuts. No time is before the last one.
+func (f *finder) cut(at time.Duration) int {
+	if n := len(f.Cuts); n > 0 && f.Cuts[n-1] >= at {
+		return n - 1
+	}
+	f.Cuts = append(f.Cuts, at)
+	return len(f.Cuts) - 1
+}
+
+// own books the time until now for the innermost region.
+func (f *finder) own(s *stack, now int) {
+	if n := len(s.open); n > 0 && now > s.since {
+		f.Own = append(f.Own, OwnTime{s.open[n-1], s.since, now})
+	}
+	s.since = now
+}
+
+func (f *finder) begin(m Mark) {
+	in := thread{m.PID, m.Thread}
+	s := f.stacks[in]
+	if s == nil {
+		s = &stack{}
+		f.stacks[in] = s
+	}
+	r := Region{Name: m.Name, Path: m.Name, PID: m.PID, Thread: m.Thread, ID: m.ID, Rank: m.Rank, Start: m.At, From: f.cut(m.At), To: -1}
+	if n := len(s.open); n > 0 {
+		r.Path = f.List[s.open[n-1]].Path + "/" + m.Name
+	}
+	f.own(s, r.From)
+	i := len(f.List)
+	f.List = append(f.List, r)
+	s.open = append(s.open, i)
+	key := [2]string{m.Name, m.ID}
+	f.open[key] = append(f.open[key], i)
+}
+
+func (f *finder) end(m Mark) {
+	open := f.open[[2]string{m.Name, m.ID}]
+	best, rank := -1, 0
+	for at := len(open) - 1; at >= max(0, len(open)-mostTried) && rank < sameThread; at-- {
+		r, near := &f.List[open[at]], anywhere
+		switch {
+		case r.PID == m.PID && r.Thread == m.Thread:
+			near = sameThread
+		case r.PID == m.PID:
+			near = sameProcess
+		}
+		if near > rank {
+			best, rank = open[at], near
+		}
+	}
+	if best < 0 {
+		f.Strays++
+		return
+	}
+	f.close(best, m.At)
+}
+
+// mostTried is how many open regions of one name are looked at for the end of one.
+const mostTried = 1000
+
+// How near the mark that ends a region is to the one that began it.
+const (
+	anywhere = 1 + iota
+	sameProcess
+	sameThread
+)
+
+// close ends an open region.
+func (f *finder) close(i int, at time.Duration) {
+	r := &f.List[i]
+	r.To, r.End = f.cut(at), at
+	s := f.stacks[thread{r.PID, r.Thread}]
+	f.own(s, r.To)
+	s.open = without(s.open, i)
+	key := [2]string{r.Name, r.ID}
+	if f.open[key] = without(f.open[key], i); len(f.open[key]) == 0 {
+		delete(f.open, key) // an ID may be used once only
+	}
+}
+
+// without removes a number, which is near the end.
+func without(list []int, n int) []int {
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i] == n {
+			return append(list[:i], list[i+1:]...)
+		}
+	}
+	return list
+}
