@@ -513,6 +513,10 @@ type Result struct {
 	Summary []Metric
 	// Processes is the table of the target's processes. It is nil if they were not tracked.
 	Processes []Process
+	// Regions are the parts of its work that the command told, with what each cost. It is nil if there are none.
+	Regions *Regions
+	// Marks are the events, the progress and the figures that the command told, in the order of their times.
+	Marks []Mark
 	// Charts holds the courses of each host and round. It is nil if they were not read.
 	Charts []Chart
 }

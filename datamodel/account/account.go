@@ -33,7 +33,9 @@ type Host struct {
 	// failed.
 	Series []*series.Series
 	// Seen is what the looks at the command's processes saw. It is nil if there were none.
-	Seen     *datamodel.SeenProcesses
+	Seen *datamodel.SeenProcesses
+	// Regions are the parts of its work that the command told. It is nil if there are none.
+	Regions  *datamodel.Regions
 	Sources  []datamodel.SourceStats
 	Missing  []sensors.Absence
 	Baseline *datamodel.Baseline
@@ -57,6 +59,8 @@ type Result struct {
 	Charts []datamodel.Chart
 	// Processes is the table of the command's processes. It is nil if there were no looks at them.
 	Processes []datamodel.Process
+	// Regions has the regions of the command, with their metrics. It is nil if there are none.
+	Regions *datamodel.Regions
 	// Spark is the content of Run.Spark.
 	Spark    map[string][]*float64
 	Warnings []datamodel.Warning
@@ -77,6 +81,9 @@ func Account(in Input) Result {
 		hosts, summaries = append(hosts, r.node), append(summaries, r.summary)
 		out.Charts = append(out.Charts, r.chart)
 		out.Processes = append(out.Processes, r.processes...)
+		if out.Regions == nil {
+			out.Regions = r.regions
+		}
 		out.Warnings = append(out.Warnings, r.warnings...)
 		out.Missing = append(out.Missing, r.missing...)
 		if out.Spark == nil { // from the first host; a sum over hosts would need a chart of its own
@@ -119,6 +126,7 @@ type hostResult struct {
 	summary   []datamodel.Metric
 	chart     datamodel.Chart
 	processes []datamodel.Process
+	regions   *datamodel.Regions
 	spark     map[string][]*float64
 	warnings  []datamodel.Warning
 	missing   []sensors.Absence
@@ -169,6 +177,7 @@ func accountHost(run datamodel.Run, of Host, brief bool) hostResult {
 		r.spark = h.sparks(r.chart, cpus, gpus)
 		r.node = h.node(r.summary, cpus, gpus)
 	}
+	r.regions = h.regions(made, cpus, gpus)
 	rows, warnings := processes(h.seen(), run, h.Ledger, r.summary)
 	r.processes, r.warnings = rows, append(w.list, warnings...)
 	return r
