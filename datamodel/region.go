@@ -26,6 +26,8 @@ type Region struct {
 
 // Regions are the parts of the command's work that it told, and what each cost.
 type Regions struct {
+	// Anchor is the wall-clock time of moment 0 of the run's clock.
+	Anchor time.Time
 	// List has the regions in the order of their starts.
 	List []Region
 	// Cuts are the times at which a region begins or ends, in ascending order, each once.
@@ -35,7 +37,7 @@ type Regions struct {
 	Own []OwnTime
 	// Strays is the number of ends without a beginning.
 	Strays int64
-	// Figures has the metrics of the regions, in the order of the catalogue.
+	// Figures has the metrics of the regions, in the order of RegionMetrics.
 	Figures []RegionFigure
 }
 
@@ -56,6 +58,25 @@ type RegionFigure struct {
 
 // thread is where regions nest.
 type thread struct{ pid, tid int }
+
+// RegionMetrics lists the metrics of a region, in the order of the catalogue.
+func RegionMetrics() []string {
+	return []string{
+		WallTime, CPUTime, PeakMemory, DiskRead, DiskWrite, TargetNetworkReceive, TargetNetworkTransmit, Energy, TargetEnergy, GPUEnergy,
+		GPUTargetEnergy,
+	}
+}
+
+// Figure returns one metric of all regions. Its Reason says so if there is none.
+func (r *Regions) Figure(name string) RegionFigure {
+	for _, f := range r.Figures {
+		if f.Name == name {
+			return f
+		}
+	}
+	d, _ := Lookup(name)
+	return RegionFigure{Name: name, Unit: d.Unit, Provenance: sensors.Missing, Reason: "not measured"}
+}
 
 // FindRegions pairs the beginnings and ends of regions. end is the end of the command on the run's clock. It closes the
 // regions that are still open. marks are in the order of their times.

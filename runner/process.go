@@ -123,8 +123,14 @@ func digest(
 	var readings fold
 	var restarts []store.Gap
 	conversion, err := files.Begin(t.spool, t.rows...)
+	told, untold := t.told()
+	unread = errors.Join(unread, untold)
+	var regions *datamodel.Regions
 	if err == nil {
 		readings.step = conversion.Interval()
+		if regions = found(told, *run, conversion.Anchor()); regions != nil {
+			readings.cuts = regions.Cuts
+		}
 		conversion.Read(readings.observe)
 		for _, s := range conversion.Spools() {
 			if s.Unread {
@@ -160,6 +166,7 @@ func digest(
 	align(readings.series, run.Sources)
 	in := account.OneHost(*run, ledger, readings.series, seen)
 	in.Brief = brief
+	in.Hosts[0].Regions = regions
 	made = account.Account(in)
 	run.Warnings = append(run.Warnings, made.Warnings...)
 	for _, a := range made.Missing {
@@ -178,6 +185,23 @@ func digest(
 	}
 	_, err = conversion.Close()
 	return made, unread, err
+}
+
+// found returns the regions that marks tell of. anchor is the wall-clock time of moment 0 of the run's clock. A region that is
+// still open ends with the command or, if that is unknown, with the last mark.
+func found(told []datamodel.Mark, run datamodel.Run, anchor time.Time) *datamodel.Regions {
+	if len(told) == 0 {
+		return nil
+	}
+	end := told[len(told)-1].At
+	if run.WallTime != nil && !anchor.IsZero() {
+		end = run.Start.Sub(anchor) + time.Duration(*run.WallTime*float64(time.Second))
+	}
+	regions := datamodel.FindRegions(told, end)
+	if regions != nil {
+		regions.Anchor = anchor.UTC()
+	}
+	return regions
 }
 
 // common joins the gaps of one more source to those of the others. Each restart of the sampler makes a gap in every source.
@@ -209,7 +233,7 @@ func recount(sources []datamodel.SourceStats, s store.SpoolStats) {
 
 // resultOf joins a run and its accounting into the result.
 func resultOf(run datamodel.Run, made account.Result) datamodel.Result {
-	return datamodel.Result{Run: run, Tree: made.Tree, Summary: made.Summary, Processes: made.Processes, Charts: made.Charts}
+	return datamodel.Result{Run: run, Tree: made.Tree, Summary: made.Summary, Processes: made.Processes, Regions: made.Regions, Charts: made.Charts}
 }
 
 // align tells each series what the sampler found out about its first and last reading.
@@ -228,7 +252,9 @@ func align(list []*series.Series, sources []datamodel.SourceStats) {
 // fold makes one series of each sensor of each source, in the order of their first readings.
 type fold struct {
 	// step is the length of the parts of a chart, before they are merged.
-	step    time.Duration
+	step time.Duration
+	// cuts are the moments at which regions begin and end.
+	cuts    []time.Duration
 	charted func(sensors.Sensor) bool
 	series  []*series.Series
 	index   map[[2]string]*series.Series // by source and sensor
@@ -265,6 +291,9 @@ func (f *fold) find(h store.SpoolHeader, sensor int) *series.Series {
 		if f.charted(h.Sensors[sensor]) {
 			s.Chart(f.step)
 		}
+		if account.Cuts(h.Sensors[sensor]) {
+			s.Cut(f.cuts)
+		}
 		f.index[key] = s
 		f.series = append(f.series, s)
 	}
@@ -281,6 +310,10 @@ func save(files *store.Files, run datamodel.Run, made account.Result) error {
 		}
 		saved <- files.SaveProcesses(run, made.Processes, datamodel.ProcessColumns(made.Summary))
 	}()
+	var regions error
+	if made.Regions != nil && len(made.Regions.List) > 0 {
+		regions = files.SaveRegions(run, made.Regions)
+	}
 	return errors.Join(
-		files.SaveTree(run, made.Tree), files.SaveSummary(run, made.Summary), files.SaveCharts(made.Charts), <-saved)
+		regions, files.SaveTree(run, made.Tree), files.SaveSummary(run, made.Summary), files.SaveCharts(made.Charts), <-saved)
 }

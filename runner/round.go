@@ -64,6 +64,9 @@ func newRound(s *Session, command launch.Command) *round {
 		pending.Ignored = o.IgnoreBudgets
 		o.run.Budgets = append(o.run.Budgets, pending)
 	}
+	if s.noMarks != nil {
+		o.warn("marks", "the command has no socket for its marks: "+s.noMarks.Error())
+	}
 	o.command = command
 	o.command.User, o.command.Env = o.User, slices.Concat(o.Env, command.Env)
 	told := cmdline.Mask(command.Argv) // before anything is stored

@@ -3,6 +3,7 @@ package account
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -25,7 +26,7 @@ func Cuts(s sensors.Sensor) bool {
 	case sensors.TargetCPU, sensors.TargetPackageCPU, sensors.TargetMemory, sensors.TargetRead, sensors.TargetWritten, sensors.TargetReceived, sensors.TargetSent:
 		return true
 	default:
-		return isEnergy(s)
+		return isEnergy(&s)
 	}
 }
 
@@ -67,6 +68,10 @@ func (h *host) regions(made made, cpus cpuShares, gpus gpuShares) *datamodel.Reg
 	}
 	out.Figures = append(out.Figures, figure(&out, made[datamodel.GPUTargetEnergy], onGPU, ""))
 	out.Figures = append(out.Figures, h.regionMemory(&out))
+	order := datamodel.RegionMetrics()
+	slices.SortFunc(out.Figures, func(a, b datamodel.RegionFigure) int {
+		return slices.Index(order, a.Name) - slices.Index(order, b.Name)
+	})
 	return &out
 }
 
@@ -159,7 +164,7 @@ func (h *host) regionMemory(r *datamodel.Regions) datamodel.RegionFigure {
 	}
 	s := h.find(sensors.TargetMemory)
 	if s == nil || s.Peaks() == nil {
-		f.Reason = "the memory of the command was not read while it ran"
+		f.Provenance, f.Reason = sensors.Missing, "the memory of the command was not read while it ran"
 		return f
 	}
 	f.Provenance, f.Source = s.Sensor().Provenance, s.Sensor().Source

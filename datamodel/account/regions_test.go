@@ -81,7 +81,7 @@ func (m *marked) regionsOf(t *testing.T, rates map[string]func(t float64) float6
 func integral(rate func(t float64) float64, from, to time.Duration) (sum float64) {
 	for from < to {
 		next := min(to, from-from%ms+ms)
-		sum += rate((from+(next-from)/2).Seconds()) * (next - from).Seconds()
+		sum += rate((from + (next-from)/2).Seconds()) * (next - from).Seconds()
 		from = next
 	}
 	return sum

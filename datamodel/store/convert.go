@@ -105,6 +105,18 @@ func (c *Conversion) Interval() time.Duration {
 	return least
 }
 
+// Anchor returns the wall-clock time of moment 0 of the readings. It is zero if there are none.
+func (c *Conversion) Anchor() time.Time {
+	for _, f := range c.feeds.list {
+		for _, h := range f.headers {
+			if !h.Anchor.IsZero() {
+				return h.Anchor
+			}
+		}
+	}
+	return time.Time{}
+}
+
 // Conversion is a samples.parquet that has all readings.
 type Conversion struct {
 	files   *Files

@@ -24,6 +24,8 @@ func tables() []tableAbout {
 		{SamplesFile, samplesSchema, "One row a reading, as it was read.", samplesAbout()},
 		{ProcessesFile, processesSchema, "One row a process of the command, and one for what no look saw. " +
 			"There is no file if the processes were not read.", columnsOf(processFields())},
+		{RegionsFile, regionsSchema, "One row for each time that a region of the command ran. Regions may contain others, so only the " +
+			"columns self_… add up. There is no file if the command told of no regions.", columnsOf(regionFields())},
 		{NodesFile, nodesSchema, "One row a node of the tree app → multi_run → run → host → device → sensor.", columnsOf(nodeFields())},
 	}
 }

@@ -39,7 +39,9 @@ const (
 	SeriesFile = "series.parquet"
 	// ProcessesFile exists if the target's processes were recorded.
 	ProcessesFile = "processes.parquet"
-	SpoolFolder   = "spool"
+	// RegionsFile exists if the target told of regions.
+	RegionsFile = "regions.parquet"
+	SpoolFolder = "spool"
 )
 
 // ErrForeign means that a file is not one of ergon's, or has a version that this ergon does not know.

@@ -408,7 +408,13 @@ func loadResult(dir string) (datamodel.Result, error) {
 	if err != nil {
 		return datamodel.Result{}, err
 	}
-	return datamodel.Result{Run: run, Tree: nodes[0], Summary: datamodel.SummaryOf(nodes[0]), Processes: processes}, nil
+	regions, err := loadRegions(in)
+	if err != nil {
+		return datamodel.Result{}, err
+	}
+	return datamodel.Result{
+		Run: run, Tree: nodes[0], Summary: datamodel.SummaryOf(nodes[0]), Processes: processes, Regions: regions,
+	}, nil
 }
 
 // quantity returns what follows the last slash of a sensor's id.
