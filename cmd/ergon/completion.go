@@ -207,6 +207,10 @@ func (c *completion) argument(sub *subcommand, before []string) {
 		default:
 			c.tags()
 		}
+	case aMarkWord:
+		for _, w := range markWords() {
+			c.add(string(w.kind), w.usage)
+		}
 	case aWord:
 		for _, s := range of(c.commands, sub.name) {
 			c.add(strings.TrimPrefix(s.name, sub.name+" "), s.usage)

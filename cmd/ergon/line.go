@@ -33,7 +33,8 @@ const (
 	aWord // of this group
 	severalRuns
 	aFile
-	aTagWord // what `runs tag` can do, then a run or a tag
+	aTagWord  // what `runs tag` can do, then a run or a tag
+	aMarkWord // what `mark` can tell
 )
 
 // line is the command line after its one parse.

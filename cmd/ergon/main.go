@@ -102,7 +102,7 @@ func run(ctx context.Context, argv []string, std stdio, backends []sensors.Backe
 // commands lists the subcommands, in the order of the help.
 func (p *program) commands() []*subcommand {
 	list := []*subcommand{
-		p.runCommand(), p.recordCommand(), p.benchCommand(), p.noiseCommand(), p.checkCommand(), p.compareCommand(), p.sensorsCommand(), p.doctorCommand(), p.reportCommand(), p.plotCommand(), p.trendCommand(), p.lsCommand("ls"), p.runsCommand(), p.exportCommand(),
+		p.runCommand(), p.recordCommand(), p.benchCommand(), p.noiseCommand(), p.checkCommand(), p.compareCommand(), p.sensorsCommand(), p.doctorCommand(), p.reportCommand(), p.plotCommand(), p.trendCommand(), p.lsCommand("ls"), p.runsCommand(), p.exportCommand(), p.markCommand(),
 		p.recoverCommand(), p.configCommand(), p.initCommand(), p.completionCommand(), p.versionCommand(),
 		p.lsCommand("runs ls"), p.showCommand(), p.tagCommand(), p.rmCommand(), p.pruneCommand(), p.compactCommand(), p.importCommand(),
 	}

@@ -49,6 +49,8 @@ type RunOptions struct {
 	Factors datamodel.Factors
 	// Timeout ends the command; 0 does not.
 	Timeout time.Duration
+	// NoMarks gives the command no socket for marks.
+	NoMarks bool
 	// Exclusive is a name that only one ergon of this user may hold at a time; empty is none.
 	Exclusive string
 	// Off executes the command and does nothing else.
@@ -120,6 +122,10 @@ func (o *RunOptions) table(backends []sensors.Backend) table {
 		{
 			name: "estimate", group: forEnergy, variable: "ERGON_ESTIMATE", value: toggle{&o.Estimate},
 			usage: "also estimate the CPUs' energy from their rated power and load; works without a sensor, but is far less sure",
+		},
+		{
+			name: "no-marks", group: forCommand, variable: "ERGON_NO_MARKS", value: toggle{&o.NoMarks},
+			usage: "give the command no ERGON_SOCKET, so that it cannot tell of regions and events",
 		},
 		{
 			name: "exclusive", group: forCommand, scope: once, value: exclusive{&o.Exclusive},

@@ -46,6 +46,7 @@ func (p *program) runner(ctx context.Context, o RunOptions, results string, tape
 		Project: project, ID: o.RunID, Results: results, Access: o.access(owner), Config: config, Backends: p.backends,
 		Launcher: p.launcher, Sampler: p.spawnSampler,
 		Signals: func() (<-chan launch.Signal, error) { return p.relaySignals(o.Command) },
+		NoMarks: o.NoMarks,
 		Tape:    tape, NoArguments: o.NoArguments, Timeout: o.Timeout, Version: version(), OnStatus: show.status, Estimate: o.Estimate, Factors: o.Factors,
 		Baseline: runner.Baseline{
 			Duration: o.Baseline.Duration, Both: o.Baseline.Both, Sampler: p.spawnSampler, OnWait: show.idle,

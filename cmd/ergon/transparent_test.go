@@ -36,11 +36,11 @@ const patience = 60 * time.Second
 // markName is an environment variable that the processes of a test have, and no others.
 const markName = "ERGON_TEST_MARK"
 
-var marks atomic.Int64
+var madeMarks atomic.Int64
 
 // newMark returns a unique value for the variable.
 func newMark() string {
-	return fmt.Sprintf("%d-%d-%d", os.Getpid(), time.Now().UnixNano(), marks.Add(1))
+	return fmt.Sprintf("%d-%d-%d", os.Getpid(), time.Now().UnixNano(), madeMarks.Add(1))
 }
 
 // same is the mark of processes that must have the same environment.

@@ -203,3 +203,26 @@ func onClock(at, began int64, now time.Duration) time.Duration {
 	}
 	return now
 }
+
+// Datagram returns the datagram of a mark that is given in words, such as begin and train: its kind, and what follows. more has
+// its ID, process and rank. An error says what is wrong with the words.
+func Datagram(kind datamodel.MarkKind, words []string, more datamodel.Mark) ([]byte, error) {
+	var m message
+	var err error
+	switch text := strings.Join(words, " "); kind {
+	case datamodel.ProgressMark:
+		err = m.progress(text)
+	case datamodel.MetricMark:
+		err = m.metric(text)
+	case datamodel.BeginMark, datamodel.EndMark, datamodel.EventMark:
+		err = m.named(kind, text)
+	}
+	if err == nil && more.ID != "" {
+		err = checkName(more.ID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	more.Kind, more.Name, more.Value = kind, m.marks[0].Name, m.marks[0].Value
+	return Encode(more, 0), nil
+}

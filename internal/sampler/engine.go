@@ -101,6 +101,7 @@ func (e *Engine) Attach(subject Subject) (*Ready, error) {
 	if err := e.choice.check(e.backends, "cpu", "memory", "disk", "network", "perf", "rapl", "hwmon", "battery", "gpu", "target", "profiler"); err != nil && !e.config.Baseline {
 		return nil, err
 	}
+	e.followed.Store(0)
 	if e.subject.PID != 0 {
 		e.Follow(e.subject.PID)
 	}

@@ -14,13 +14,13 @@ static const char *const with_value[] = {
 	"budget", "on-budget", "kill-after", "carbon-intensity", "price", "pue", "power-overhead", NULL,
 };
 static const char *const alone[] = {
-	"no-save", "quiet", "q", "verbose", "v", "arguments", "align", "estimate", "inventory-once", "all-gpus", "names", "off", "posix", "p", "append", "a", "no-ci", "no-arguments", "strict", NULL,
+	"no-save", "quiet", "q", "verbose", "v", "arguments", "align", "estimate", "inventory-once", "all-gpus", "names", "off", "posix", "p", "append", "a", "no-ci", "no-arguments", "no-marks", "strict", NULL,
 };
 
 // measuring lists the subcommands that measure a command. Before any other subcommand there is none to measure.
 static const char *const measuring[] = {"run", "record", NULL};
 static const char *const other[] = {
-	"bench", "noise", "check", "compare", "sensors", "doctor", "report", "plot", "trend", "ls", "runs", "export", "recover", "config", "init", "completion", "version", "help", NULL,
+	"bench", "noise", "check", "compare", "sensors", "doctor", "report", "plot", "trend", "ls", "runs", "export", "mark", "recover", "config", "init", "completion", "version", "help", NULL,
 };
 
 const char *const *prelaunch_options(int value) { return value ? with_value : alone; }
