@@ -1,6 +1,7 @@
 package datamodel
 
 import (
+	"math"
 	"time"
 
 	"github.com/ergon-energy/ergon/sensors"
@@ -209,4 +210,103 @@ func without(list []int, n int) []int {
 		}
 	}
 	return list
+}
+
+// RegionGroup is all regions of one path together.
+type RegionGroup struct {
+	Path string
+	// Count is the number of the regions. Truncated is the number of those that the command did not end.
+	Count, Truncated int
+	// Figures has the metrics, in the order of RegionMetrics.
+	Figures []GroupFigure
+}
+
+// GroupFigure is one metric of the regions of a path. A figure without values is NaN, and Reason says why.
+type GroupFigure struct {
+	Name       string
+	Unit       units.Unit
+	Provenance sensors.Provenance
+	Reason     string
+	// Count is the number of regions with a value. Total, Mean, Std, Min and Max are those of their values. Total is NaN for a
+	// metric that does not add up. Own is what they used outside the regions within them.
+	Count                           int
+	Total, Own, Mean, Std, Min, Max float64
+}
+
+// Groups puts the regions of each path together, in the order in which the paths first began.
+func (r *Regions) Groups() []RegionGroup {
+	if r == nil {
+		return nil
+	}
+	at := make(map[string]int)
+	var groups []RegionGroup
+	var members [][]int
+	for i, region := range r.List {
+		g, ok := at[region.Path]
+		if !ok {
+			g = len(groups)
+			at[region.Path] = g
+			groups, members = append(groups, RegionGroup{Path: region.Path}), append(members, nil)
+		}
+		groups[g].Count++
+		if region.Truncated {
+			groups[g].Truncated++
+		}
+		members[g] = append(members[g], i)
+	}
+	for _, name := range RegionMetrics() {
+		f := r.Figure(name)
+		for g := range groups {
+			groups[g].Figures = append(groups[g].Figures, f.group(members[g]))
+		}
+	}
+	return groups
+}
+
+// Figure returns one metric of the group.
+func (g RegionGroup) Figure(name string) GroupFigure {
+	for _, f := range g.Figures {
+		if f.Name == name {
+			return f
+		}
+	}
+	return RegionFigure{Name: name, Reason: "not measured"}.group(nil)
+}
+
+// group puts the values of some regions together.
+func (f RegionFigure) group(members []int) GroupFigure {
+	nan := math.NaN()
+	g := GroupFigure{
+		Name: f.Name, Unit: f.Unit, Provenance: f.Provenance, Reason: f.Reason, Total: nan, Own: nan, Mean: nan, Std: nan, Min: nan, Max: nan,
+	}
+	sum, own, squares, mean := 0.0, 0.0, 0.0, 0.0
+	for _, i := range members {
+		if f.Reason != "" || i >= len(f.Values) || math.IsNaN(f.Values[i]) {
+			continue
+		}
+		v := f.Values[i]
+		g.Count++
+		sum += v
+		off := v - mean
+		mean += off / float64(g.Count)
+		squares += off * (v - mean)
+		if g.Count == 1 {
+			g.Min, g.Max = v, v
+		}
+		g.Min, g.Max = min(g.Min, v), max(g.Max, v)
+		if i < len(f.Own) {
+			own += f.Own[i]
+		}
+	}
+	if g.Count == 0 {
+		return g
+	}
+	g.Mean = mean
+	if g.Count > 1 {
+		g.Std = math.Sqrt(squares / float64(g.Count-1))
+	}
+	if f.Name != PeakMemory {
+		g.Total, g.Own = sum, own
+	}
+	return g
 }

@@ -291,7 +291,7 @@ func writeBrief(w io.Writer, r datamodel.Result, o Options) error {
 	}
 	s := summary(r)
 	p.ended(r.Run, s[datamodel.WallTime])
-	p.items(items(r, s), names(r))
+	p.items(items(r, s), names(r), costliestRegions(r))
 	p.budgets(r.Run.Budgets)
 	p.doubts(r.Run.Warnings)
 	if o.Processes { // a table is as wide as the terminal
@@ -299,7 +299,7 @@ func writeBrief(w io.Writer, r datamodel.Result, o Options) error {
 		if tables.width <= 0 {
 			tables.width = unlimited
 		}
-		tables.listings(slices.Concat(processes(r), inventory(r)))
+		tables.listings(slices.Concat(regions(r), processes(r), inventory(r)))
 		p.err = tables.err
 	}
 	if len(known(rows(r))) > 0 { // else the command did not start
@@ -330,11 +330,14 @@ func (p *page) ended(run datamodel.Run, wall datamodel.Metric) {
 }
 
 // items writes the rows, with the courses in one column, and the names that used most CPU time.
-func (p *page) items(all []item, busy []string) {
+func (p *page) items(all []item, busy, regions []string) {
 	const between = 2
 	label, figure := leastLabel, 0
 	for _, e := range all {
 		label, figure = max(label, columns(e.label)), max(figure, columns(p.plain(e.figure)))
+	}
+	if len(regions) > 0 {
+		label = max(label, len("regions"))
 	}
 	begin := 2 + label + between
 	room := p.width - begin
@@ -361,6 +364,9 @@ func (p *page) items(all []item, busy []string) {
 	}
 	if len(busy) > 0 {
 		p.line("  ", pad("top", label, false), "  ", p.look(dim, p.names(busy, room)))
+	}
+	if len(regions) > 0 {
+		p.line("  ", pad("regions", label, false), "  ", p.look(dim, p.names(regions, room)))
 	}
 }
 

@@ -35,6 +35,8 @@ type (
 		Budgets []jsonBudget `json:"budgets"`
 		// Inventory is there only if files were counted.
 		Inventory *jsonInventory `json:"inventory,omitempty"`
+		// Regions is there only if the command told of regions.
+		Regions []jsonRegion `json:"regions,omitempty"`
 	}
 	jsonRun struct {
 		ID      string   `json:"id"`
@@ -214,6 +216,7 @@ func writeJSON(w io.Writer, r datamodel.Result, o Options) error {
 		Processes: processesJSON(r, o),
 		Inventory: inventoryJSON(r.Tree),
 		Budgets:   budgetsJSON(run.Budgets),
+		Regions:   regionsJSON(r.Regions),
 		Missing:   append([]sensors.Absence{}, run.Missing...),
 		Warnings:  []jsonWarning{},
 		Sources:   []jsonSource{},

@@ -34,7 +34,7 @@ func writeMarkdown(w io.Writer, r datamodel.Result, o Options) error {
 	if err := BudgetFindings(r.Run, false).WriteMarkdown(&b); err != nil {
 		return err
 	}
-	for _, l := range slices.Concat(processes(r), inventory(r)) {
+	for _, l := range slices.Concat(regions(r), processes(r), inventory(r)) {
 		b.WriteString(markdownTable(l))
 	}
 	var notes []string

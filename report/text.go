@@ -76,8 +76,9 @@ func writeVerbose(w io.Writer, r datamodel.Result, o Options) error {
 	shown := known(all)
 	p.table(shown, r.Run.Host)
 	var of []sensors.Provenance
+	of = p.listings(regions(r))
 	if o.Processes {
-		of = p.listings(processes(r))
+		of = append(of, p.listings(processes(r))...)
 	} else if s := busiest(r, p.width-2); s != "" {
 		p.line("  ", p.plain(s))
 	}
