@@ -406,6 +406,21 @@ func TestRounds(t *testing.T) {
 	}
 }
 
+// TestAlone checks that a command has readings at its ends only if no sampler may join yet, and is measured whole.
+func TestAlone(t *testing.T) {
+	samplers := 0
+	o := joining(t, "", &samplers)
+	o.Alone = time.Hour
+	rep, err := runner.Run(t.Context(), o, []string{"sleep", "0.2"})
+	if err != nil || samplers != 0 {
+		t.Fatal(err, samplers)
+	}
+	whole(t, rep)
+	if m := sensor(t, rep, "held/time"); m.Count != 2 {
+		t.Errorf("%d readings", m.Count)
+	}
+}
+
 // TestCancel checks that a target is asked to end when the context is done, and that the result is made.
 func TestCancel(t *testing.T) {
 	samplers := 0

@@ -103,6 +103,9 @@ type Options struct {
 	// Unread says that the caller does not read the result. If the result is not kept either, it is not made. The report
 	// still says how the command ended.
 	Unread bool
+	// Alone is the time after which the sampler joins. Until then a command has readings at its ends only. 0 is as long as the
+	// interval allows, at most 50 ms.
+	Alone time.Duration
 	// Brief says that the caller needs only the summary, the processes and the warnings of each round. The report then has no
 	// tree and no courses. Nothing is kept: Results is empty.
 	Brief bool

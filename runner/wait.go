@@ -43,7 +43,7 @@ func (o *round) wait(ctx context.Context, began time.Time) error {
 	breached := make(chan datamodel.Budget)
 	stopWatching := o.watch(began, breached)
 	defer func() { stopWatching() }()
-	lives := time.NewTimer(o.readings.alone())
+	lives := time.NewTimer(cmp.Or(o.Alone, o.readings.alone()))
 	defer lives.Stop()
 	soon := o.readings.soon()
 	cancelled := ctx.Done()

@@ -98,7 +98,7 @@ const (
 
 func (p *program) benchCommand() *subcommand {
 	o := BenchOptions{
-		Least: leastRounds, Order: string(datamodel.Shuffled), Output: "null", Input: "null", Format: "text", Judge: defaultJudgeOptions(), SensorOptions: defaultSensorOptions(),
+		Least: leastRounds, Order: string(datamodel.Shuffled), Output: "null", Input: "null", Format: "text", Judge: defaultJudgeOptions(), SensorOptions: roundSensorOptions(),
 	}
 	c := &subcommand{
 		name: "bench", many: true, usage: "measure commands many times, and compare them", arguments: "[--] COMMAND [ARG...]",
@@ -470,7 +470,7 @@ func (p *program) benchRunner(o BenchOptions) runner.Options {
 	config := o.config()
 	config.Node, _ = os.Hostname()
 	return runner.Options{
-		Project: "bench", Brief: true, Config: config, Backends: p.backends, Launcher: p.launcher, Sampler: p.spawnSampler, Timeout: o.Timeout, Version: version(),
+		Project: "bench", Brief: true, Alone: o.aloneIn(), Config: config, Backends: p.backends, Launcher: p.launcher, Sampler: p.spawnSampler, Timeout: o.Timeout, Version: version(),
 		Host: sync.OnceValue(func() datamodel.HostInfo { return backend.Describe(config.Setup) }),
 	}
 }

@@ -31,7 +31,7 @@ const defaultCompareTime = 5 * time.Minute
 
 func defaultNowOptions() NowOptions {
 	return NowOptions{BenchOptions: BenchOptions{
-		Order: string(datamodel.Shuffled), Output: null, Input: null, MaxTime: defaultCompareTime, SensorOptions: defaultSensorOptions(),
+		Order: string(datamodel.Shuffled), Output: null, Input: null, MaxTime: defaultCompareTime, SensorOptions: roundSensorOptions(),
 	}}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,6 +42,9 @@ type SensorOptions struct {
 	// Interval is the time between readings. Intervals has it for single backends, by name.
 	Interval  time.Duration
 	Intervals map[string]time.Duration
+	// Rounds says that the options are for many rounds, which may have no time series. Timed says that an interval was given.
+	// Off says that nothing is read between the ends of a round.
+	Rounds, Timed, Off bool
 	// Sensors selects sensors by globs; the last one that matches decides.
 	Sensors []string
 	AllGPUs bool
@@ -52,13 +56,33 @@ func defaultSensorOptions() SensorOptions {
 	return SensorOptions{Interval: defaultInterval, Procfs: "/proc", Sysfs: "/sys"}
 }
 
+// roundSensorOptions are the defaults if a command is measured many times.
+func roundSensorOptions() SensorOptions {
+	o := defaultSensorOptions()
+	o.Rounds = true
+	return o
+}
+
+// aloneIn returns how long a round has readings at its ends only: the first second, unless an interval is given. 0 is as long as
+// in a run of its own.
+func (o SensorOptions) aloneIn() time.Duration {
+	switch {
+	case o.Off:
+		return math.MaxInt64
+	case o.Timed:
+		return 0
+	}
+	return time.Second
+}
+
 // table lists the options, bound to o.
 func (o *SensorOptions) table(backends []sensors.Backend) table {
+	usage := "the `TIME` between readings, from 1ms to 1h: 100ms for all sources; nvml=500ms,rapl=10ms for some"
+	if o.Rounds {
+		usage += "; off reads at both ends of a round only, which is the default for rounds below a second"
+	}
 	return table{
-		{
-			name: "interval", group: forReadings, value: &intervals{to: o, backends: backends},
-			usage: "the `TIME` between readings, from 1ms to 1h: 100ms for all sources; nvml=500ms,rapl=10ms for some",
-		},
+		{name: "interval", group: forReadings, value: &intervals{to: o, backends: backends}, usage: usage},
 		{name: "sensors", group: forReadings, usage: "which sensors, as `GLOBS`: +rapl,-disk*; the last glob that matches decides", value: list{&o.Sensors, nil}},
 		{name: "all-gpus", group: forReadings, usage: "also read the GPUs that CUDA_VISIBLE_DEVICES hides from the command", value: toggle{&o.AllGPUs}},
 		{name: "path.procfs", group: forReadings, scope: inTrusted, variable: "ERGON_PROCFS", usage: "read another tree instead of /proc: `DIR`", value: path{&o.Procfs, true}},
@@ -322,7 +346,10 @@ func (v baseline) Current() string {
 	return v.to.Duration.String()
 }
 
-// intervals is 100ms, or nvml=500ms,rapl=10ms, or a mixture.
+// off is the word for no time between the readings of a round.
+const off = "off"
+
+// intervals is 100ms, or nvml=500ms,rapl=10ms, or a mixture. For rounds it may be off.
 type intervals struct {
 	to       *SensorOptions
 	backends []sensors.Backend
@@ -330,6 +357,14 @@ type intervals struct {
 }
 
 func (v *intervals) Set(given string) error {
+	switch {
+	case v.to.Off || v.to.Rounds && v.to.Timed && given == off:
+		return errors.New("off and a time contradict each other")
+	case v.to.Rounds && given == off:
+		v.to.Off, v.to.Interval = true, maxInterval // if the sampler reads from the start, it has no beat
+		return nil
+	}
+	v.to.Timed = true
 	for part := range strings.SplitSeq(given, ",") {
 		if err := v.set(strings.TrimSpace(part)); err != nil {
 			return err
@@ -372,6 +407,9 @@ func (v *intervals) set(part string) error {
 func (v *intervals) String() string { return "" }
 
 func (v *intervals) Current() string {
+	if v.to.Off {
+		return off
+	}
 	parts := []string{v.to.Interval.String()}
 	for _, name := range slices.Sorted(maps.Keys(v.to.Intervals)) {
 		parts = append(parts, name+"="+v.to.Intervals[name].String())
