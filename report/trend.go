@@ -116,10 +116,10 @@ func (t Trend) lineText(p *page, l *trend.Line, name string) {
 	p.line("  ", head, "  ", p.look(dim, p.plain(count+"  "+when)))
 	u := l.Metric.Unit
 	sign, _ := mark(l.Means.Provenance)
-	switch {
-	case d.known == 0:
+	switch d.known {
+	case 0:
 		p.line("    ", p.plain(units.None+"  "+printable(d.reason)))
-	case d.known == 1:
+	case 1:
 		p.line("    ", p.plain(strings.Join(nonEmpty(d.bound+units.Format(d.median, u), sign), " ")))
 	default:
 		text := fmt.Sprintf("median %s%s, %s to %s, last %s", d.bound, units.Format(d.median, u), units.Format(d.least, u), units.Format(d.most, u), units.Format(d.last, u))

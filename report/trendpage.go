@@ -41,7 +41,6 @@ type trendChart struct {
 	unit               units.Unit
 	lines              []int // of Trend.Lines
 	names              []string
-	runs               int
 	// more is the number of lines that are not drawn.
 	more int
 }

@@ -71,7 +71,7 @@ func (m Metric) String() string {
 	return m.Name + "[" + m.Label + "]"
 }
 
-func (m Metric) inSummary() bool { return m.Definition.Summary || m.Derived }
+func (m Metric) inSummary() bool { return m.Summary || m.Derived }
 
 // NeedsTree reports whether the metric is of files or file systems, which the summary of a run lacks.
 func (m Metric) NeedsTree() bool {

@@ -14,7 +14,7 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-var start = time.Date(2026, 10, 1, 3, 0, 0, 0, time.UTC) //nolint:gochecknoglobals // a constant, but for the language
+var start = time.Date(2026, 10, 1, 3, 0, 0, 0, time.UTC)
 
 // one makes a run with an energy. NaN is a missing one.
 func one(i int, energy float64) Run {
