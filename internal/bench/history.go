@@ -148,6 +148,9 @@ func (b *bench) makeRuns(results string, n int) ([]string, error) {
 			}
 			run.Summary[name] = f
 		}
+		took := run.Summary[datamodel.WallTime]
+		took.Value = &wall
+		run.Summary[datamodel.WallTime] = took
 		if err := keep(results, run); err != nil {
 			return nil, err
 		}
