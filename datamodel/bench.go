@@ -17,6 +17,11 @@ type Bench struct {
 	Results []BenchResult `json:"results,omitempty"`
 	// Rounds are the measured rounds, in the order in which they were measured. Warm-up rounds are left out.
 	Rounds []Round `json:"-"`
+	// Metrics are those that the caller chose to see; nil if the caller chose none.
+	Metrics []string `json:"metrics,omitempty"`
+	// Threshold is the smallest change that matters in a verdict, as a part of the base. Thresholds has it for single metrics.
+	Threshold  float64            `json:"threshold"`
+	Thresholds map[string]float64 `json:"thresholds,omitempty"`
 	// Order says how the rounds of several commands follow each other, Seed is that of its random numbers.
 	Order RoundOrder `json:"order"`
 	Seed  uint64     `json:"seed"`
@@ -75,8 +80,8 @@ type Round struct {
 	Metrics []Metric `json:"-"`
 	// Processes are the rows of the process table. Programs and what they cost are the cause of a change.
 	Processes []Process `json:"-"`
-	// Conditions are the subjects of warnings about the machine during the round: other_load, throttling, swapping, steal.
-	Conditions []string `json:"conditions,omitempty"`
+	// Conditions are what spoilt the round.
+	Conditions []Condition `json:"conditions,omitempty"`
 }
 
 // NotIdle is the condition of a round before which the machine did not become as idle as it was at the beginning, within
@@ -104,7 +109,8 @@ const (
 	BenchComplete    BenchEnd = "complete"    // all rounds were measured
 	BenchTimeout     BenchEnd = "max_time"    // the time limit of the bench came first
 	BenchInterrupted BenchEnd = "interrupted" // somebody ended it
-	BenchFailed      BenchEnd = "failed"      // a round failed
+	BenchFailed      BenchEnd = "failed"      // a round failed, or could not be measured
+	BenchUnfinished  BenchEnd = "unfinished"  // it goes on, or ergon was killed
 )
 
 // Values returns the values of a metric in the rounds of a command, by block. A round in which the metric is missing and a

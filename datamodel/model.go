@@ -336,8 +336,9 @@ type Run struct {
 	// Summary holds the metrics of the summary by name, so that a list of runs needs no other file. It is nil until the
 	// result is made.
 	Summary map[string]Figure `json:"summary,omitempty"`
-	// Bench describes a bench: many rounds of one command or several. It is nil for a plain run. Command is then the first
-	// command, WallTime the time of the whole bench, and Summary is nil.
+	// Bench describes a bench: many rounds of one command or several. It is nil for a plain run. In a bench Command is the
+	// first command, Start the time of the call, and WallTime the time of the whole bench. Summary has the medians of its
+	// only command, and is nil if there are several.
 	Bench *Bench `json:"bench,omitempty"`
 	// Baseline is the machine's power at idle. It is nil if no baseline was requested.
 	Baseline *Baseline `json:"baseline,omitempty"`

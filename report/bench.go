@@ -18,6 +18,8 @@ import (
 // Bench is the result of a benchmark, ready to be shown.
 type Bench struct {
 	datamodel.Bench
+	// Run is the run that the bench was kept as. Its id is "" if nothing was kept.
+	Run datamodel.Run
 	// Sides describe the commands, in their order.
 	Sides []compare.Side
 	// Rule is what the verdicts were made by.
@@ -29,22 +31,6 @@ type Bench struct {
 	// Detailed also shows mean, deviation, quartiles and outliers in the text, and metrics that only JSON and CSV have
 	// otherwise.
 	Detailed bool
-}
-
-// BenchFormats lists what Write takes, the default first.
-func BenchFormats() []string { return []string{"text", "json", "csv", "markdown"} }
-
-// Write writes the result in one of the formats.
-func (b Bench) Write(w io.Writer, format string, o Options) error {
-	switch format {
-	case "json":
-		return b.writeJSON(w)
-	case "csv":
-		return b.writeCSV(w)
-	case "markdown":
-		return b.writeMarkdown(w)
-	}
-	return b.writeText(w, o)
 }
 
 // mostName is how many characters of a command's name the text shows.
@@ -98,9 +84,12 @@ func (b Bench) writeText(w io.Writer, o Options) error {
 	if b.Ended != datamodel.BenchComplete {
 		fmt.Fprintf(&text, "\n! the bench ended early (%s)\n", strings.ReplaceAll(string(b.Ended), "_", " "))
 	}
+	if o.Again != "" {
+		fmt.Fprintf(&text, "\nrun %s · ergon report %s\n", ShortID(b.Run), o.Again)
+	}
 	out := text.String()
 	if !o.Unicode {
-		out = strings.NewReplacer("…", "..", "×", "x", "±", "+-", "µ", "u").Replace(out)
+		out = strings.NewReplacer("…", "..", "·", "-", "×", "x", "±", "+-", "µ", "u").Replace(out)
 	}
 	_, err := io.WriteString(w, out)
 	return err
@@ -176,8 +165,10 @@ func conditionsText(s compare.Side) string {
 const benchSchema = "ergon.bench/1"
 
 type benchJSON struct {
-	Schema   string             `json:"schema"`
-	Version  string             `json:"version"`
+	Schema  string `json:"schema"`
+	Version string `json:"version"`
+	// Run is the id of the run. It is null if the bench was not kept.
+	Run      *string            `json:"run"`
 	Order    string             `json:"order"`
 	Seed     uint64             `json:"seed"`
 	Warmup   int                `json:"warmup"`
@@ -233,6 +224,9 @@ type changeJSON struct {
 
 func (b Bench) writeJSON(w io.Writer) error {
 	out := benchJSON{Schema: benchSchema, Version: b.Version, Order: string(b.Order), Seed: b.Seed, Warmup: b.Warmup, Ended: b.Ended, Affinity: b.Affinity, Batch: b.Batch, Commands: []sideJSON{}}
+	if b.Run.ID != "" {
+		out.Run = &b.Run.ID
+	}
 	for c, s := range b.Sides {
 		side := sideJSON{
 			BenchCommand: s.Command, Rounds: s.Rounds, Failed: s.Failed, Metrics: map[string]figureJSON{}, ExitCodes: []int{}, Notes: b.notes(s),

@@ -32,7 +32,7 @@ func oneRound(first, second string) Bench {
 func exported(t *testing.T, b Bench, format string) string {
 	t.Helper()
 	var out strings.Builder
-	if err := b.Export(&out, format); err != nil {
+	if err := b.Write(&out, format, Options{}); err != nil {
 		t.Fatalf("%s: %v", format, err)
 	}
 	return out.String()

@@ -14,42 +14,44 @@ import (
 	"github.com/ergon-energy/ergon/datamodel/compare"
 )
 
-// benchExporter writes a result for another tool.
-type benchExporter struct {
-	name  string
-	write func(Bench, io.Writer) error
+// BenchFormat is one way to show or write a bench.
+type BenchFormat struct {
+	// Name is what -f and --export take.
+	Name string
+	// Extension is the end of a file's name that stands for the format, with the dot. It is "" if no name does.
+	Extension string
+	// Tool says that the format is for another tool. -f takes the others.
+	Tool  bool
+	write func(Bench, io.Writer, Options) error
 }
 
-func benchExporters() []benchExporter {
-	return []benchExporter{
-		{"json", Bench.writeJSON},
-		{"csv", Bench.writeCSV},
-		{"markdown", Bench.writeMarkdown},
-		{"hyperfine", Bench.writeHyperfine},
-		{"gobench", Bench.writeGoBench},
-		{"github", Bench.writeGitHub},
-		{"bencher", Bench.writeBencher},
-		{"junit", Bench.writeJUnit},
-		{"openmetrics", Bench.writeOpenMetrics},
+// BenchFormats lists the formats, the default first.
+func BenchFormats() []BenchFormat {
+	plain := func(write func(Bench, io.Writer) error) func(Bench, io.Writer, Options) error {
+		return func(b Bench, w io.Writer, _ Options) error { return write(b, w) }
+	}
+	return []BenchFormat{
+		{"text", ".txt", false, Bench.writeText},
+		{"json", ".json", false, plain(Bench.writeJSON)},
+		{"csv", ".csv", false, plain(Bench.writeCSV)},
+		{"markdown", ".md", false, plain(Bench.writeMarkdown)},
+		{"hyperfine", "", true, plain(Bench.writeHyperfine)},
+		{"gobench", "", true, plain(Bench.writeGoBench)},
+		{"github", "", true, plain(Bench.writeGitHub)},
+		{"bencher", "", true, plain(Bench.writeBencher)},
+		{"junit", ".xml", true, plain(Bench.writeJUnit)},
+		{"openmetrics", ".prom", true, plain(Bench.writeOpenMetrics)},
 	}
 }
 
-// BenchExports lists the formats that Export takes.
-func BenchExports() (names []string) {
-	for _, e := range benchExporters() {
-		names = append(names, e.name)
-	}
-	return names
-}
-
-// Export writes the result in a format of BenchExports.
-func (b Bench) Export(w io.Writer, format string) error {
-	for _, e := range benchExporters() {
-		if e.name == format {
-			return e.write(b, w)
+// Write writes the result in one of the formats, by its name.
+func (b Bench) Write(w io.Writer, format string, o Options) error {
+	for _, f := range BenchFormats() {
+		if f.Name == format {
+			return f.write(b, w, o)
 		}
 	}
-	return fmt.Errorf("no format %q", format)
+	return fmt.Errorf("no format %q of a bench", format)
 }
 
 // hyperfineResult is one element of `results` in hyperfine's JSON, version 1.20.

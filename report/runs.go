@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -11,8 +12,8 @@ import (
 	"github.com/ergon-energy/ergon/units"
 )
 
-// Listed is a run in a list. Of Run it needs ID, Project, Command, Outcome, ExitCode, Signal, Start, WallTime, Summary and
-// Replayed.
+// Listed is a run in a list. Of Run it needs ID, Project, Command, Outcome, ExitCode, Signal, Start, WallTime, Summary,
+// Replayed and Bench.
 type Listed struct {
 	Run  datamodel.Run
 	Tags []string
@@ -192,7 +193,7 @@ func listColumns(p *page, now time.Time) []listColumn {
 		}},
 		{head: "START", left: true, known: true, cell: func(l Listed) string { return started(l.Run.Start, now, p.Width > 0) }},
 		{head: "WALL", cell: func(l Listed) string {
-			if l.Run.WallTime != nil {
+			if l.Run.WallTime != nil && l.Run.Bench == nil { // a bench has the median
 				return units.Format(*l.Run.WallTime, units.Second)
 			}
 			return figure(datamodel.WallTime)(l)
@@ -203,8 +204,39 @@ func listColumns(p *page, now time.Time) []listColumn {
 		{head: "OUTCOME", left: true, cell: ending},
 		{head: "PROJECT", left: true, most: 16, yields: 3, cell: func(l Listed) string { return l.Run.Project }},
 		{head: "TAGS", left: true, most: 20, yields: 4, cell: func(l Listed) string { return strings.Join(l.Tags, " ") }},
-		{head: "COMMAND", left: true, cell: func(l Listed) string { return cmp.Or(l.Problem, commandLine(l.Run.Command)) }},
+		{head: "COMMAND", left: true, cell: func(l Listed) string { return cmp.Or(l.Problem, listedCommand(l.Run)) }},
 	}
+}
+
+func listedCommand(run datamodel.Run) string {
+	if run.Bench != nil {
+		return BenchLine(*run.Bench)
+	}
+	return commandLine(run.Command)
+}
+
+// BenchLine describes a bench in a line: how often each command was measured. If there are several, the columns of a list have
+// no median, and the line has the median wall time of each.
+func BenchLine(b datamodel.Bench) string {
+	most := 0
+	for _, r := range b.Results {
+		most = max(most, r.Rounds)
+	}
+	var names []string
+	for i, c := range b.Commands {
+		name := printable(c.Name)
+		if len(b.Commands) > 1 && i < len(b.Results) {
+			if m := b.Results[i].Medians[datamodel.WallTime].Metric(datamodel.WallTime); !math.IsNaN(m.Value) {
+				name += " " + units.Format(m.Value, units.Second)
+			}
+		}
+		names = append(names, name)
+	}
+	line := strings.Join(names, ", ")
+	if most > 0 {
+		return strconv.Itoa(most) + " × " + line
+	}
+	return "bench: " + line
 }
 
 // ending returns how a run ended, in a word or two.

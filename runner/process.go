@@ -71,8 +71,11 @@ func (o *round) process() (account.Result, error) {
 // unread says whether the result is neither read nor kept.
 func (o *round) unread() bool { return o.Unread && o.folder.run == nil && o.Tape.File == "" }
 
-// incomplete makes the one-line error for missing files: which, why, where, and the way out.
-func (o *round) incomplete(err error) error {
+// incomplete makes the one-line error for missing files.
+func (o *round) incomplete(err error) error { return incomplete(err, o.folder.dir(), "readings") }
+
+// incomplete makes the one-line error for missing files of a run: which, why, what they are made from, and the way out.
+func incomplete(err error, dir, from string) error {
 	files, why := unwritten(err)
 	if len(files) > 0 {
 		why = strings.Join(files, ", ") + ": " + why
@@ -81,7 +84,7 @@ func (o *round) incomplete(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		free = "free space, then "
 	}
-	return fmt.Errorf("the result is incomplete: %s (%s`ergon recover %s` makes it from the readings)", why, free, o.folder.dir())
+	return fmt.Errorf("the result is incomplete: %s (%s`ergon recover %s` makes it from the %s)", why, free, dir, from)
 }
 
 // unwritten splits joined errors into the files that could not be written and the reasons, each reason once.

@@ -78,6 +78,15 @@ func finish(f *store.Folder, run *datamodel.Run, others bool) (made account.Resu
 	if err := errors.Join(own(spool, others), awaitLock(spool)); err != nil {
 		return made, err
 	}
+	if run.Bench != nil {
+		unread := recoverBench(spool, run)
+		files := f.Files()
+		defer files.Drop()
+		if err = files.SaveBench(*run); err == nil {
+			err = files.SaveManifest(*run)
+		}
+		return made, finished(f, spool, unread, err)
+	}
 	s, noState := store.LoadState(spool)
 	if errors.Is(noState, fs.ErrNotExist) {
 		noState = nil // ergon was killed before the command had ended
@@ -108,17 +117,23 @@ func finish(f *store.Folder, run *datamodel.Run, others bool) (made account.Resu
 	if err == nil {
 		err = files.SaveManifest(*run)
 	}
-	if err == nil && unread != nil {
+	return made, finished(f, spool, unread, err)
+}
+
+// finished removes the spool of a run whose files were made, unless not all of it could be read. err is why they could not be
+// made.
+func finished(f, spool *store.Folder, unread, err error) error {
+	if err != nil {
+		return err
+	}
+	if unread != nil {
 		way := "make them readable, then recover the run again"
 		if errors.Is(unread, store.ErrDamaged) {
 			way = "what could be read is in the result; replace the damaged file by a copy if there is one, then recover the run again"
 		}
-		return made, fmt.Errorf("the result is incomplete, so the readings stay in %s: %w (%s)", spool.Path(), unread, way)
+		return fmt.Errorf("the result is incomplete, so the readings stay in %s: %w (%s)", spool.Path(), unread, way)
 	}
-	if err == nil {
-		err = errors.Join(store.RemoveSpool(f), f.RemoveTemps())
-	}
-	return made, err
+	return errors.Join(store.RemoveSpool(f), f.RemoveTemps())
 }
 
 // awaitLock locks the spool of a run whose runner has ended. Its sampler holds the lock until it has noticed that and closed

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -22,10 +21,7 @@ import (
 
 	"github.com/ergon-energy/ergon/backend"
 	"github.com/ergon-energy/ergon/datamodel"
-	"github.com/ergon-energy/ergon/datamodel/account"
-	"github.com/ergon-energy/ergon/datamodel/compare"
 	"github.com/ergon-energy/ergon/datamodel/rule"
-	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/cmdline"
 	"github.com/ergon-energy/ergon/internal/git"
 	"github.com/ergon-energy/ergon/internal/launch"
@@ -65,13 +61,14 @@ type BenchOptions struct {
 	Judge   JudgeOptions
 	Timeout time.Duration
 	Format  string
-	Exports []benchExport
+	Exports []export
 	Quiet   bool
 	// Verbose also shows mean, deviation, quartiles and outliers.
 	Verbose bool
 	// Work is what one execution does: a number and a word. It may have parameters. Empty is unknown.
 	Work string
 	BudgetOptions
+	KeepOptions
 	SensorOptions
 }
 
@@ -98,7 +95,8 @@ const (
 
 func (p *program) benchCommand() *subcommand {
 	o := BenchOptions{
-		Least: leastRounds, Order: string(datamodel.Shuffled), Output: "null", Input: "null", Format: "text", Judge: defaultJudgeOptions(), SensorOptions: roundSensorOptions(),
+		Least: leastRounds, Order: string(datamodel.Shuffled), Output: "null", Input: "null", Format: "text", Judge: defaultJudgeOptions(),
+		KeepOptions: KeepOptions{Results: defaultResults, Share: shareNobody}, SensorOptions: roundSensorOptions(),
 	}
 	c := &subcommand{
 		name: "bench", many: true, usage: "measure commands many times, and compare them", arguments: "[--] COMMAND [ARG...]",
@@ -147,15 +145,12 @@ func (p *program) benchCommand() *subcommand {
 				name: benchFileName, short: "f", scope: once, value: benchFile{&o},
 				usage: "take commands, parameters and options from this `FILE` (ergon init --bench writes one)",
 			},
-			{name: "format", usage: "print the result as `FORMAT`: text, json, csv or markdown", value: choice{&o.Format, report.BenchFormats()}},
-			{
-				name: "export", scope: once, value: benchExports{&o.Exports},
-				usage: "also write the result to a file: `FORMAT=FILE`; " + strings.Join(report.BenchExports(), ", "),
-			},
+			{name: "format", usage: "print the result as `FORMAT`: " + strings.Join(benchFormats(), ", "), value: choice{&o.Format, benchFormats()}},
+			exportOption(&o.Exports, ofBench(), "also write the result to", once),
 			{name: "quiet", short: "q", usage: "print no progress", value: toggle{&o.Quiet}},
 			{name: "verbose", short: "v", usage: "also show mean, deviation, quartiles and outliers", value: toggle{&o.Verbose}},
 			{name: "work", scope: once, usage: "what one execution does, to tell the cost of one unit: `WORK`, such as 1e6requests", value: required{&o.Work, "work"}},
-		}, append(o.BudgetOptions.table(), o.SensorOptions.table(p.backends)...)...),
+		}, slices.Concat(o.BudgetOptions.table(), o.KeepOptions.table(), o.SensorOptions.table(p.backends))...),
 	}
 	c.run = func(ctx context.Context, words []string) error {
 		o.Words = words
@@ -173,10 +168,7 @@ func (p *program) bench(ctx context.Context, o BenchOptions) error {
 	if o.Seed == 0 {
 		o.Seed = 1 + rand.IntN(math.MaxInt32) //nolint:gosec // an order, no secret
 	}
-	metrics, asked := o.Metrics, len(o.Metrics) > 0
-	if !asked {
-		metrics = append(compare.DefaultMetrics(), datamodel.EDP)
-	}
+	metrics, _ := benchMetrics(o.Metrics)
 	plan := rounds.Plan{
 		Commands: len(commands), Warmup: o.Warmup, Least: o.Least, Most: o.Most, LeastTime: leastTime, Precision: o.Precision,
 		Metrics: metrics, MaxTime: o.MaxTime, Order: datamodel.RoundOrder(o.Order), Seed: uint64(o.Seed), IgnoreFailure: o.IgnoreFailure, //nolint:gosec // not negative
@@ -195,17 +187,29 @@ func (p *program) bench(ctx context.Context, o BenchOptions) error {
 			return &usage{fmt.Errorf("--export: %w", err)}
 		}
 	}
-	p.lookUp(o.Budgets, defaultResults)
+	p.lookUp(o.Budgets, o.Results)
+	kept, err := p.keepBench(ctx, o, commands, plan)
+	if err != nil {
+		return err
+	}
 	ctx, stop := untilSignal(ctx)
 	defer stop()
-	measured, err := p.measureRounds(ctx, o, commands, plan)
-	measured.Affinity, measured.Batch = o.Affinity, o.Batch
+	plan.Kept = kept.Add
+	measured, err := p.measureRounds(ctx, o, commands, plan, kept)
+	o.describe(&measured, commands)
+	return p.concludeBench(ctx, o, measured, kept, err)
+}
+
+// describe tells what was measured and how, without secrets.
+func (o BenchOptions) describe(b *datamodel.Bench, commands []benched) {
+	b.Metrics, b.Affinity, b.Batch, b.Threshold, b.Thresholds = o.Metrics, o.Affinity, o.Batch, o.Judge.Threshold, o.Judge.Thresholds
 	for _, c := range commands {
-		measured.Commands = append(measured.Commands, datamodel.BenchCommand{
-			Name: c.name, Command: cmdline.Mask(c.argv), Parameters: c.parameters, Work: c.work,
-		})
+		words := cmdline.Mask(c.argv)
+		if o.NoArguments {
+			words = words[:1]
+		}
+		b.Commands = append(b.Commands, datamodel.BenchCommand{Name: c.name, Command: words, Parameters: c.parameters, Work: c.work})
 	}
-	return p.concludeBench(ctx, o, measured, metrics, asked, err)
 }
 
 // signaled is the cause that ends a context: a signal came.
@@ -387,7 +391,9 @@ func file(word string) (string, error) {
 }
 
 // measureRounds measures the rounds of all commands.
-func (p *program) measureRounds(ctx context.Context, o BenchOptions, commands []benched, plan rounds.Plan) (b datamodel.Bench, err error) {
+func (p *program) measureRounds(
+	ctx context.Context, o BenchOptions, commands []benched, plan rounds.Plan, kept *runner.KeptBench,
+) (b datamodel.Bench, err error) {
 	input, err := file(o.Input)
 	if err != nil {
 		return b, err
@@ -440,7 +446,8 @@ func (p *program) measureRounds(ctx context.Context, o BenchOptions, commands []
 		case err != nil:
 			return datamodel.Round{}, err
 		}
-		r := roundOf(rep).Each(o.Batch)
+		kept.Saw(rep.Run)
+		r := runner.RoundOf(rep).Each(o.Batch)
 		if !calm {
 			r.Conditions = append(r.Conditions, datamodel.NotIdle)
 		}
@@ -452,17 +459,6 @@ func (p *program) measureRounds(ctx context.Context, o BenchOptions, commands []
 		err = failing.wrap(fmt.Errorf("%s: %w%s", failing.name, failed, lastLines(said)))
 	}
 	return b, err
-}
-
-// roundOf takes what a bench keeps of a round.
-func roundOf(rep runner.Report) datamodel.Round {
-	r := datamodel.Round{Start: rep.Run.Start, ExitCode: rep.State.Code(), Outcome: rep.Run.Outcome, Metrics: rep.Summary}
-	for _, w := range rep.Run.Warnings {
-		if account.IsCondition(w.Subject) {
-			r.Conditions = append(r.Conditions, w.Subject)
-		}
-	}
-	return r
 }
 
 // benchRunner converts the options to what the runner needs. Nothing of a single round is kept in files.
@@ -517,23 +513,33 @@ func tail(text string) string {
 }
 
 // concludeBench prints the result and writes the exports. err is why the bench ended early.
-func (p *program) concludeBench(ctx context.Context, o BenchOptions, b datamodel.Bench, metrics []string, asked bool, err error) error {
+func (p *program) concludeBench(
+	ctx context.Context, o BenchOptions, b datamodel.Bench, kept *runner.KeptBench, err error,
+) error {
+	for c := range b.Commands {
+		b.Commands[c].Budgets = judgedCommand(b.Commands[c].Name, o.Budgets, rule.OfRounds(b, c), nil).Budgets
+	}
+	run, dir, notKept := kept.Finish(b, err)
 	var findings report.Findings
 	if len(b.Rounds) > 0 {
-		for c := range b.Commands {
-			b.Commands[c].Budgets = judgedCommand(b.Commands[c].Name, o.Budgets, rule.OfRounds(b, c), nil).Budgets
+		result := benchResult(b, run, o.Verbose)
+		options := reportOptions(p.out.File())
+		if dir != "" && notKept == nil {
+			options.Results, options.Again = shortest(dir), again(dir, run)
 		}
-		by := o.Judge.rule()
-		result := report.Bench{Bench: b, Sides: by.Sides(b, metrics, asked), Rule: by, Version: version(), Asked: asked, Detailed: o.Verbose}
-		if e := result.Write(p.out.Styled(), o.Format, reportOptions(p.out.File())); e != nil {
+		if e := result.Write(p.out.Styled(), o.Format, options); e != nil {
 			return e
 		}
 		findings = result.BudgetFindings(o.Strict)
-		for _, e := range o.Exports {
-			if err := store.WriteFile(e.path, nil, func(w io.Writer) error { return result.Export(w, e.format) }); err != nil {
-				p.complain(fmt.Errorf("--export: %w", err))
-			}
+		if e := p.exportBench(o.Exports, result, options); e != nil {
+			p.complain(e)
 		}
+	}
+	if notKept == nil && dir != "" {
+		notKept = p.tagBench(o, run.ID)
+	}
+	if notKept != nil {
+		p.complain(notKept)
 	}
 	refused, notRun := errors.AsType[*launch.ExecError](err)
 	failed, hasFailed := errors.AsType[*rounds.FailedError](err)
@@ -555,6 +561,8 @@ func (p *program) concludeBench(ctx context.Context, o BenchOptions, b datamodel
 		return status(runner.ExitErgon)
 	case err != nil:
 		return err
+	case notKept != nil:
+		return status(runner.ExitErgon)
 	}
 	p.toJobPage(findings.WriteMarkdown)
 	p.annotate(findings)

@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+
+	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/store"
 )
 
 // TestBenchInterrupted sends the signals that end programs to a bench. The rounds so far are kept, the cleanup is run, and
@@ -55,10 +58,67 @@ func TestBenchInterrupted(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(dir, "cleaned")); err != nil {
 				t.Error(err)
 			}
-			if left, _ := filepath.Glob(filepath.Join(dir, "ergon-*")); len(left) > 0 {
+			if left, _ := filepath.Glob(filepath.Join(dir, "ergon-bench-*")); len(left) > 0 {
 				t.Errorf("left behind: %v", left)
+			}
+			kept := filepath.Dir(onlyManifest(t, filepath.Join(dir, "ergon-results")))
+			run, err := store.LoadManifest(kept)
+			if err != nil || run.Outcome != datamodel.Cancelled || run.Bench == nil || run.Bench.Ended != datamodel.BenchInterrupted {
+				t.Errorf("kept %+v, %v", run, err)
+			}
+			if b, err := store.LoadBench(kept); err != nil || len(b.Rounds) != result.Commands[0].Rounds {
+				t.Errorf("kept %d rounds, shown %d (%v)", len(b.Rounds), result.Commands[0].Rounds, err)
 			}
 			noneLeft(t, mark)
 		})
+	}
+}
+
+// TestBenchKilled kills a bench. The rounds before that are in its folder, and recover makes the tables of them.
+func TestBenchKilled(t *testing.T) {
+	t.Parallel()
+	dir, mark := t.TempDir(), newMark()
+	c := command(t, mark, "ergon", "bench", "-o", dir, "--min-runs", "100000", "-c", "a", "true", "-c", "b", "true b")
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	rounds := func() int {
+		found, _ := filepath.Glob(dir + "/*/*/*/spool/rounds.jsonl")
+		if len(found) != 1 {
+			return 0
+		}
+		text, _ := os.ReadFile(found[0])
+		return bytes.Count(text, []byte(`{"round":`))
+	}
+	eventually(t, "twenty rounds", func() bool { return rounds() >= 20 })
+	if err := c.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Wait()
+	eventually(t, "the end of all", func() bool { return len(marked(mark)) == 0 })
+	written := rounds()
+
+	if out, err := command(t, newMark(), "ergon", "report", "-o", dir, "last").CombinedOutput(); err != nil || !bytes.Contains(out, []byte("ergon recover")) {
+		t.Errorf("before: %v: %s", err, out)
+	}
+	if out, err := command(t, newMark(), "ergon", "recover", "-o", dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	kept := filepath.Dir(onlyManifest(t, dir))
+	b, err := store.LoadBench(kept)
+	if err != nil || len(b.Rounds) < written-1 || len(b.Rounds) > written || b.Ended != datamodel.BenchUnfinished || len(b.Commands) != 2 {
+		t.Errorf("%d rounds of %d that were written, %s (%v)", len(b.Rounds), written, b.Ended, err)
+	}
+	run, err := store.LoadManifest(kept)
+	if err != nil || run.Outcome != datamodel.ProfilerFailed || !run.Recovered || run.WallTime == nil || run.Host.CPUs == 0 || len(run.Sources) == 0 ||
+		len(run.Bench.Results) != 2 || run.Bench.Results[0].Medians[datamodel.WallTime].Value == nil {
+		t.Errorf("%+v, %v", run, err)
+	}
+	if _, err := os.Stat(filepath.Join(kept, store.SpoolFolder)); err == nil {
+		t.Error("the spool is still there")
+	}
+	out, err := command(t, newMark(), "ergon", "report", "-o", dir, "last").CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("b against a")) || !bytes.Contains(out, []byte("ended early (unfinished)")) {
+		t.Errorf("after: %v: %s", err, out)
 	}
 }

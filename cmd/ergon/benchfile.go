@@ -15,7 +15,6 @@ import (
 	"github.com/goccy/go-yaml/token"
 
 	"github.com/ergon-energy/ergon/internal/nearest"
-	"github.com/ergon-energy/ergon/report"
 )
 
 // benchFile is the file of a bench: its commands, their parameters, and options. It is the value of --file. The file is
@@ -78,7 +77,7 @@ func (v benchFile) read(given setting, t table) ([]setting, error) {
 	r := benchReader{settingsReader: settingsReader{file: settingsFile{path: given.given, trusted: true}, into: fileSettings{}, named: true}, to: v.to}
 	text, err := r.file.text()
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && slices.Contains(report.BenchFormats(), given.given):
+	case errors.Is(err, fs.ErrNotExist) && slices.Contains(benchFormats(), given.given):
 		return nil, &usage{fmt.Errorf("%s: %w (--format %s prints the result in that format)", given.place, err, given.given)}
 	case err != nil:
 		return nil, &usage{fmt.Errorf("%s: %w", given.place, err)}

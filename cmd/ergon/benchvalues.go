@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/internal/screen"
-	"github.com/ergon-energy/ergon/report"
 	"github.com/ergon-energy/ergon/runner/rounds"
 	"github.com/ergon-energy/ergon/units"
 )
@@ -99,24 +98,6 @@ func (v parameters) Set(given string) error {
 func (v parameters) String() string { return "" }
 
 func (v parameters) Current() string { return "" }
-
-// benchExport is a file that the result of a bench is written to.
-type benchExport struct{ format, path string }
-
-type benchExports struct{ to *[]benchExport }
-
-func (v benchExports) Set(given string) error {
-	format, path, ok := strings.Cut(given, "=")
-	if !ok || path == "" || !slices.Contains(report.BenchExports(), format) {
-		return fmt.Errorf("want FORMAT=FILE with a format of %s, got %q", strings.Join(report.BenchExports(), ", "), given)
-	}
-	*v.to = append(*v.to, benchExport{format, path})
-	return nil
-}
-
-func (v benchExports) String() string { return "" }
-
-func (v benchExports) Current() string { return "" }
 
 // benchStatus is the status line of a bench.
 type benchStatus struct {

@@ -132,7 +132,7 @@ func (p *program) compareMeasured(ctx context.Context, o CompareOptions, list []
 			return decided
 		},
 	}
-	measured, err := p.measureRounds(ctx, now.BenchOptions, list, plan)
+	measured, err := p.measureRounds(ctx, now.BenchOptions, list, plan, nil)
 	if !decided {
 		rule = looks.Last(len(measured.Of(len(list) - 1)))
 	}

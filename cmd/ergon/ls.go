@@ -155,8 +155,46 @@ type listedRun struct {
 	Tags   []string          `json:"tags"`
 	Host   *string           `json:"host"`
 	Commit *string           `json:"commit"`
+	// Bench is null if the run is no bench. The values above are the medians of its command, and null if it has several.
+	Bench *listedBench `json:"bench"`
 	// Folder is where the run is kept.
 	Folder string `json:"folder"`
+}
+
+// listedBench is a bench in `ergon ls --json`.
+type listedBench struct {
+	Ended    string          `json:"ended"`
+	Commands []listedCommand `json:"commands"`
+}
+
+// listedCommand is a command of a bench, with the medians of its rounds.
+type listedCommand struct {
+	Name       string   `json:"name"`
+	Command    []string `json:"command"`
+	Rounds     int      `json:"rounds"`
+	Failed     int      `json:"failed"`
+	WallTime   *float64 `json:"wall_time"`
+	CPUTime    *float64 `json:"cpu_time"`
+	Energy     *float64 `json:"energy"`
+	PeakMemory *float64 `json:"peak_memory"`
+}
+
+func listedBenchOf(b *datamodel.Bench) *listedBench {
+	if b == nil {
+		return nil
+	}
+	out := &listedBench{Ended: string(b.Ended), Commands: []listedCommand{}}
+	for i, c := range b.Commands {
+		one := listedCommand{Name: c.Name, Command: c.Command}
+		if i < len(b.Results) {
+			r := b.Results[i]
+			one.Rounds, one.Failed = r.Rounds, r.Failed
+			one.WallTime, one.CPUTime = r.Medians[datamodel.WallTime].Value, r.Medians[datamodel.CPUTime].Value
+			one.Energy, one.PeakMemory = r.Medians[datamodel.Energy].Value, r.Medians[datamodel.PeakMemory].Value
+		}
+		out.Commands = append(out.Commands, one)
+	}
+	return out
 }
 
 // listJSON writes the runs as one array.
@@ -173,6 +211,7 @@ func listedJSON(e history.Entry) listedRun {
 	out := listedRun{
 		ID: run.ID, Project: run.Project, Command: run.Command, Reason: orNull(run.Reason), ExitCode: run.ExitCode, Signal: orNull(run.Signal),
 		Bounds: map[string]string{}, Tags: append([]string{}, e.Tags...), Host: orNull(run.Host.Name), Commit: orNull(e.Commit()), Folder: e.Dir,
+		Bench: listedBenchOf(run.Bench),
 	}
 	if !run.Start.IsZero() {
 		start := run.Start.UTC()

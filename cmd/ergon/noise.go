@@ -142,7 +142,7 @@ func (p *program) noiseRounds(ctx context.Context, o NoiseOptions, metrics []str
 		case err != nil:
 			return datamodel.Round{}, err
 		}
-		return roundOf(rep), nil
+		return runner.RoundOf(rep), nil
 	}, func(rounds.Progress) { show.tell() })
 	if failed, ok := errors.AsType[*rounds.FailedError](err); ok {
 		err = fmt.Errorf("noise: the load %s ended with exit code %d", loads[failed.Command].name, failed.Round.ExitCode)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/sampler"
 	"github.com/ergon-energy/ergon/report"
@@ -34,6 +35,38 @@ func resultsOption(to *string) *option {
 	return &option{
 		name: "results", group: forResults, short: "o", variable: "ERGON_RESULTS", usage: "the `DIR` that keeps the results", scope: inTrusted,
 		value: required{to, "folder"},
+	}
+}
+
+// The options of every subcommand that keeps what it measures.
+
+func projectOption(to *string) *option {
+	return &option{name: "project", group: forResults, usage: "`NAME` that the run is filed under (default: the command's)", value: text{to}}
+}
+
+func runIDOption(to *string) *option {
+	return &option{
+		name: "run-id", group: forResults, scope: once, value: runID{to},
+		usage: "the run's `ID`, for scripts that name it later; no run of the results folder may have it",
+	}
+}
+
+func noSaveOption(to *bool) *option {
+	return &option{name: "no-save", group: forResults, usage: "keep nothing", value: toggle{to}}
+}
+
+func shareOption(to *string) *option {
+	return &option{
+		name: "share", group: forPrivacy, scope: inTrusted, variable: "ERGON_SHARE",
+		value: choice{to, []string{shareNobody, string(store.ShareGroup), string(store.ShareAll)}},
+		usage: "who besides you may read the run, `WHO`: nobody, group or all; the folders of project and date follow the umask",
+	}
+}
+
+func noArgumentsOption(to *bool) *option {
+	return &option{
+		name: "no-arguments", group: forPrivacy, variable: "ERGON_NO_ARGUMENTS", value: toggle{to},
+		usage: "keep only the command's name, not its arguments; without it, what looks like a secret is masked",
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -49,7 +50,7 @@ func (p *program) reportCommand() *subcommand {
 		description: runMeaning + " Without RUN it is last. -f html shows several runs over each other.",
 		options: append(table{
 			resultsOption(&o.Results), formatOption(&o.Format, names), allOption(&o.All), verboseOption(&o.Verbose),
-			exportOption(&o.Exports, "write the report not to stdout but to", once),
+			exportOption(&o.Exports, ofEither(), "write the report not to stdout but to", once),
 			{name: "open", scope: once, usage: "open the page (-f html) in a browser", value: toggle{&o.Open}},
 		}, factors...),
 		run: func(ctx context.Context, words []string) error {
@@ -66,7 +67,7 @@ func (p *program) reportCommand() *subcommand {
 // showsSeveral reports whether all that is written are pages, which show several runs.
 func (o ReportOptions) showsSeveral() bool {
 	if len(o.Exports) > 0 {
-		return exports{&o.Exports}.pages()
+		return onlyPages(o.Exports)
 	}
 	return o.Open || o.Format == pageFormat
 }
@@ -76,9 +77,14 @@ func (p *program) report(ctx context.Context, o ReportOptions) error {
 	if len(o.Runs) == 0 {
 		o.Runs = []string{store.Last}
 	}
+	if len(o.Runs) == 1 {
+		if done, err := p.reportBench(ctx, o); done || err != nil {
+			return err
+		}
+	}
 	var runs []report.Shown
 	for _, name := range o.Runs {
-		one, err := p.shown(o.Results, name, o.Open || o.Format == pageFormat || exports{&o.Exports}.page())
+		one, err := p.shown(o.Results, name, o.Open || o.Format == pageFormat || anyPage(o.Exports))
 		if err != nil {
 			return err
 		}
@@ -92,7 +98,7 @@ func (p *program) report(ctx context.Context, o ReportOptions) error {
 	}
 	switch {
 	case o.Open:
-		return p.browse(ctx, runs)
+		return p.browse(ctx, runs[0].Run, func(w io.Writer) error { return report.WritePage(w, runs) })
 	case o.Format == pageFormat:
 		return report.WritePage(p.out, runs)
 	}
@@ -112,6 +118,9 @@ func (p *program) shown(results, name string, charts bool) (report.Shown, error)
 	if err != nil {
 		return report.Shown{}, fmt.Errorf("run %s: %w%s", store.IDOf(dir), err, wayOut(dir))
 	}
+	if result.Run.Bench != nil {
+		return report.Shown{}, fmt.Errorf("run %s: it is a bench, which has a page of its own (one run at a time; ergon compare compares several)", result.Run.ID)
+	}
 	if result.Run.Outcome == datamodel.Unfinished {
 		p.note(fmt.Errorf("run %s%s", result.Run.ID, wayOut(dir)))
 	}
@@ -123,13 +132,13 @@ func (p *program) shown(results, name string, charts bool) (report.Shown, error)
 	return report.Shown{Result: result, Results: shortest(dir)}, nil
 }
 
-// browse writes the page of the runs into a temporary file and opens it in a browser.
-func (p *program) browse(ctx context.Context, runs []report.Shown) (err error) {
-	f, err := os.CreateTemp("", "ergon-"+report.ShortID(runs[0].Run)+"-*.html")
+// browse writes a page about a run into a temporary file and opens it in a browser.
+func (p *program) browse(ctx context.Context, of datamodel.Run, page func(io.Writer) error) (err error) {
+	f, err := os.CreateTemp("", "ergon-"+report.ShortID(of)+"-*.html")
 	if err != nil {
 		return fmt.Errorf("open: %w", err)
 	}
-	err = report.WritePage(f, runs)
+	err = page(f)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("open %s: %w", f.Name(), errors.Join(err, os.Remove(f.Name())))
 	}

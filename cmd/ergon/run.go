@@ -68,11 +68,15 @@ const shareNobody = "nobody"
 
 // access says who may read the run, and whom it belongs to: owner, or the user of this process if that is nil.
 func (o RunOptions) access(owner *person) store.Access {
-	share := store.Share(o.Share)
-	if o.Share == shareNobody {
-		share = store.Private
+	return store.Access{Share: shareOf(o.Share), Owner: owner.account(), Unnamed: o.Results == defaultResults}
+}
+
+// shareOf converts the word of --share.
+func shareOf(word string) store.Share {
+	if word == shareNobody {
+		return store.Private
 	}
-	return store.Access{Share: share, Owner: owner.account(), Unnamed: o.Results == defaultResults}
+	return store.Share(word)
 }
 
 func defaultRunOptions() RunOptions {
@@ -83,21 +87,14 @@ func defaultRunOptions() RunOptions {
 func (o *RunOptions) table(backends []sensors.Backend) table {
 	return slices.Concat(table{
 		resultsOption(&o.Results),
-		{name: "project", group: forResults, usage: "`NAME` that the run is filed under (default: the command's)", value: text{&o.Project}},
-		{
-			name: "run-id", group: forResults, scope: once, value: runID{&o.RunID},
-			usage: "the run's `ID`, for scripts that name it later; no run of the results folder may have it",
-		},
+		projectOption(&o.Project),
+		runIDOption(&o.RunID),
 		{
 			name: "user", group: forCommand, scope: once, value: required{&o.User, "user"},
 			usage: "as root: read the counters as root and run the command as this user: `NAME`, or sudo for who called sudo",
 		},
-		{
-			name: "share", group: forPrivacy, scope: inTrusted, variable: "ERGON_SHARE",
-			value: choice{&o.Share, []string{shareNobody, string(store.ShareGroup), string(store.ShareAll)}},
-			usage: "who besides you may read the run, `WHO`: nobody, group or all; the folders of project and date follow the umask",
-		},
-		{name: "no-save", group: forResults, usage: "keep nothing", value: toggle{&o.NoSave}},
+		shareOption(&o.Share),
+		noSaveOption(&o.NoSave),
 		{
 			name: "progress", group: forSummary, value: choice{&o.Progress, []string{"auto", "off", "plain"}},
 			usage: "a status line while the command runs, `HOW`: auto, off or plain",
@@ -110,10 +107,7 @@ func (o *RunOptions) table(backends []sensors.Backend) table {
 			name: "arguments", group: forPrivacy, value: toggle{&o.Arguments},
 			usage: "keep the arguments of every process, not only its name; on a tape also those of the command. They may hold secrets",
 		},
-		{
-			name: "no-arguments", group: forPrivacy, variable: "ERGON_NO_ARGUMENTS", value: toggle{&o.NoArguments},
-			usage: "keep only the command's name, not its arguments; without it, what looks like a secret is masked",
-		},
+		noArgumentsOption(&o.NoArguments),
 		{name: "env", group: forPrivacy, usage: "also store this variable of the environment: `NAME`", value: list{&o.Env, storable}},
 		{
 			name: "align", group: forEnergy, value: toggle{&o.Align},

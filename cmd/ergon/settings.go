@@ -89,7 +89,7 @@ func (o *option) isSwitch() bool {
 // repeats reports whether the option may be given several times.
 func (o *option) repeats() bool {
 	switch o.value.(type) {
-	case list, choices, exports, rules, budgets, areas, *intervals, commands, parameters, benchExports, thresholds, folders, trendMetrics:
+	case list, choices, exports, rules, budgets, areas, *intervals, commands, parameters, thresholds, folders, trendMetrics:
 		return true
 	}
 	return false

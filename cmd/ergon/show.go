@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/history"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/internal/cmdline"
 	"github.com/ergon-energy/ergon/internal/screen"
+	"github.com/ergon-energy/ergon/report"
 	"github.com/ergon-energy/ergon/units"
 )
 
@@ -55,7 +57,7 @@ func (p *program) show(_ context.Context, o ShowOptions) error {
 		{"run", run.ID},
 		{"project", run.Project},
 		{"tags", strings.Join(e.Tags, " ")},
-		{"command", cmdline.Line(run.Command)},
+		{"command", commandOf(run)},
 		{"in", run.Folder},
 		{"started", run.Start.Local().Format("2006-01-02 15:04:05 -0700")},
 		{"outcome", outcomeText(e)},
@@ -68,14 +70,30 @@ func (p *program) show(_ context.Context, o ShowOptions) error {
 			fmt.Fprintf(p.out, "%-8s  %s\n", line[0], screen.Clean(line[1]))
 		}
 	}
+	fmt.Fprintln(p.out)
+	if b, _, ok, err := p.keptBench(o.Results, dir, false); ok {
+		if err != nil {
+			return err
+		}
+		options := reportOptions(p.out.File())
+		options.Again = again(dir, b.Run)
+		return b.Write(p.out.Styled(), "text", options)
+	}
 	result, err := store.Load(dir)
 	if err != nil {
 		return fmt.Errorf("run %s: %w%s", run.ID, err, wayOut(dir))
 	}
-	fmt.Fprintln(p.out)
 	options := reportOptions(p.out.File())
 	options.Again = again(dir, result.Run)
 	return format(reportFormats()[0]).Write(p.out.Styled(), result, options)
+}
+
+// commandOf returns the command as one line. A bench has several: each as often as it was measured.
+func commandOf(run datamodel.Run) string {
+	if run.Bench != nil {
+		return report.BenchLine(*run.Bench)
+	}
+	return cmdline.Line(run.Command)
 }
 
 func outcomeText(e history.Entry) string {

@@ -64,7 +64,7 @@ func (o *SummaryOptions) table() table {
 		{name: "posix", short: "p", group: forSummary, usage: "print the three lines of time -p instead", value: posix{&o.Line}},
 		{name: "summary-to", group: forSummary, scope: inTrusted, usage: "write the summary to `FILE` instead of stderr", value: required{&o.To, "file"}},
 		{name: "append", short: "a", group: forSummary, usage: "add to the file of --summary-to, do not replace it", value: toggle{&o.Append}},
-		exportOption(&o.Exports, "also write the report to", inTrusted),
+		exportOption(&o.Exports, ofRun(), "also write the report to", inTrusted),
 		{name: "id-file", group: forResults, scope: inTrusted, usage: "write the run's id to `FILE`", value: required{&o.IDFile, "file"}},
 		{name: "no-ci", group: forSummary, usage: "in GitHub Actions: do not add the report to the job's summary page", value: toggle{&o.NoCI}},
 	}
@@ -181,7 +181,8 @@ func (p *program) toFiles(o SummaryOptions, result datamodel.Result, dir string)
 		options.Results = shortest(dir)
 	}
 	for _, e := range o.Exports {
-		err := store.WriteFile(e.path, o.owner(e.path), func(w io.Writer) error { return e.format.Write(w, result, options) })
+		f, _ := e.ofRun() // the option takes no others
+		err := store.WriteFile(e.path, o.owner(e.path), func(w io.Writer) error { return f.Write(w, result, options) })
 		if err != nil {
 			p.complain(fmt.Errorf("--export: %w", err))
 		}

@@ -3,7 +3,6 @@ package account
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"time"
 
@@ -17,7 +16,7 @@ import (
 type condition struct {
 	// name is the subject of the warning. If two conditions have the same name, only the first one that holds is
 	// reported.
-	name string
+	name datamodel.Condition
 	// above is the threshold, in unit.
 	above float64
 	unit  units.Unit
@@ -54,24 +53,19 @@ const (
 // A command alone makes tasks wait for processors and disks.
 func conditions() []condition {
 	return []condition{
-		{"other_load", 0.05, units.Ratio, (*surroundings).otherOfAllowed},
-		{"other_load", 0.10, units.Ratio, (*surroundings).otherBesideTarget},
-		{"cpu_pressure", 0.20, units.Ratio, (*surroundings).cpuPressure},
-		{"io_pressure", 0.20, units.Ratio, (*surroundings).ioPressure},
-		{"memory_pressure", 0.01, units.Ratio, (*surroundings).memoryPressure},
-		{"swapping", 1 << 20, units.Byte, (*surroundings).swapping},
-		{"steal", 0.01, units.Ratio, (*surroundings).stolen},
-		{"quota", 0.01, units.Ratio, (*surroundings).quota},
-		{"throttling", 0, units.Events, (*surroundings).throttling},
-		{"settings", 0, units.Events, (*surroundings).settings},
-		{"frequency", 0.20, units.Ratio, (*surroundings).frequency},
-		{"beats", 0.01, units.Ratio, (*surroundings).beats},
+		{datamodel.OtherLoad, 0.05, units.Ratio, (*surroundings).otherOfAllowed},
+		{datamodel.OtherLoad, 0.10, units.Ratio, (*surroundings).otherBesideTarget},
+		{datamodel.CPUPressure, 0.20, units.Ratio, (*surroundings).cpuPressure},
+		{datamodel.IOPressure, 0.20, units.Ratio, (*surroundings).ioPressure},
+		{datamodel.MemoryPressure, 0.01, units.Ratio, (*surroundings).memoryPressure},
+		{datamodel.Swapping, 1 << 20, units.Byte, (*surroundings).swapping},
+		{datamodel.Steal, 0.01, units.Ratio, (*surroundings).stolen},
+		{datamodel.Quota, 0.01, units.Ratio, (*surroundings).quota},
+		{datamodel.Throttling, 0, units.Events, (*surroundings).throttling},
+		{datamodel.Settings, 0, units.Events, (*surroundings).settings},
+		{datamodel.Frequency, 0.20, units.Ratio, (*surroundings).frequency},
+		{datamodel.Beats, 0.01, units.Ratio, (*surroundings).beats},
 	}
-}
-
-// IsCondition reports whether the subject of a warning is a condition of the machine.
-func IsCondition(subject string) bool {
-	return slices.ContainsFunc(conditions(), func(c condition) bool { return c.name == subject })
 }
 
 // surroundings is what is known about the machine's other activity during the run.

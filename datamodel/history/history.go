@@ -40,7 +40,7 @@ type Entry struct {
 	// Dir is the folder of the run.
 	Dir string
 	// Run has only some fields of the manifest: ID, Project, Command, CommandBytes, NoArguments, Outcome, Reason, ExitCode,
-	// Signal, Folder, Start, WallTime, Summary, Version, Replayed.Tape, Host.Name, Host.Git and what datamodel.BasisOf needs of
+	// Signal, Folder, Start, WallTime, Summary, Bench, Version, Replayed.Tape, Host.Name, Host.Git and what datamodel.BasisOf needs of
 	// Host. store.Load reads the rest. If Err is not nil, Run has what the path says: ID, Project, and Start from the id or the
 	// day.
 	Run datamodel.Run
@@ -135,6 +135,12 @@ func brief(run datamodel.Run) datamodel.Run {
 		ID: run.ID, Project: run.Project, Command: run.Command, CommandBytes: run.CommandBytes, NoArguments: run.NoArguments,
 		Outcome: run.Outcome, Reason: run.Reason, ExitCode: run.ExitCode, Signal: run.Signal, Start: run.Start, WallTime: run.WallTime,
 		Folder: run.Folder, Summary: derived(run), Version: run.Version,
+	}
+	if b := run.Bench; b != nil {
+		out.Bench = &datamodel.Bench{Results: b.Results, Ended: b.Ended}
+		for _, c := range b.Commands {
+			out.Bench.Commands = append(out.Bench.Commands, datamodel.BenchCommand{Name: c.Name, Command: c.Command})
+		}
 	}
 	if run.Replayed != nil {
 		out.Replayed = &datamodel.Replay{Tape: run.Replayed.Tape}

@@ -31,7 +31,7 @@ import (
 const (
 	indexName = "_index-"
 	// indexFirst begins an index. Another version is ignored.
-	indexFirst = "ergon.index/3\n"
+	indexFirst = "ergon.index/4\n"
 	// indexLimit bounds the index in bytes; a run takes about 700.
 	indexLimit = 512 << 20
 	// fewRuns is how many manifests are read rather than looked up, and how many must be new before the index is written.
@@ -387,6 +387,35 @@ func (c *coder) entry(e *indexed) {
 	c.git(&r.Host.Git)
 	c.replayed(&r.Replayed)
 	c.summary(&r.Summary)
+	c.bench(&r.Bench)
+}
+
+// bench is a bench without its rounds, which no manifest has.
+func (c *coder) bench(v **datamodel.Bench) {
+	there := *v != nil
+	if c.flag(&there); !there {
+		return
+	}
+	if *v == nil {
+		*v = &datamodel.Bench{}
+	}
+	b := *v
+	c.list(len(b.Commands), func(n int) { b.Commands = make([]datamodel.BenchCommand, n) }, func(i int) {
+		one := &b.Commands[i]
+		c.word(&one.Name)
+		c.list(len(one.Command), func(n int) { one.Command = make([]string, n) }, func(i int) { c.word(&one.Command[i]) })
+	})
+	c.list(len(b.Results), func(n int) { b.Results = make([]datamodel.BenchResult, n) }, func(i int) {
+		one := &b.Results[i]
+		rounds, failed := uint64(one.Rounds), uint64(one.Failed)
+		c.number(&rounds)
+		c.number(&failed)
+		one.Rounds, one.Failed = int(rounds), int(failed)
+		c.summary(&one.Medians)
+	})
+	ended := string(b.Ended)
+	c.word(&ended)
+	b.Ended = datamodel.BenchEnd(ended)
 }
 
 // list writes or reads how many values there are, and each.

@@ -37,6 +37,12 @@ func manyRuns(tb testing.TB, results string, n int) []datamodel.Run {
 			},
 		}
 		run.SetCommand([]string{"make", fmt.Sprint(i), string([]byte{0xff})}[:1+i%3])
+		if i%5 == 0 {
+			run.Bench = &datamodel.Bench{
+				Commands: []datamodel.BenchCommand{{Name: "a", Command: []string{"make"}}, {Name: "b"}}, Ended: datamodel.BenchComplete,
+				Results: []datamodel.BenchResult{{Rounds: 10, Failed: 1, Medians: map[string]datamodel.Figure{datamodel.WallTime: run.Summary[datamodel.WallTime]}}, {Rounds: 10}},
+			}
+		}
 		run.Host.Name, run.Host.CPU, run.Host.CPUs, run.Host.Kernel = "vm", "Xeon", 8, "6.1.0"
 		run.Host.Scaling.Governor = "powersave"
 		if i%2 == 0 {

@@ -122,7 +122,7 @@ func (f Filter) check(e *Entry) rule.Verdict {
 func (e Entry) Metric(name string) datamodel.Metric {
 	f, ok := e.Run.Summary[name]
 	switch {
-	case name == datamodel.WallTime && e.Run.WallTime != nil && f.Value == nil:
+	case name == datamodel.WallTime && e.Run.WallTime != nil && f.Value == nil && e.Run.Bench == nil:
 		return datamodel.Value(name, *e.Run.WallTime, units.Second, "delta", sensors.FromCounter, "runner").WithValue(*e.Run.WallTime)
 	case !ok:
 		d, _ := datamodel.Lookup(name)

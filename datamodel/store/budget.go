@@ -10,6 +10,8 @@ import (
 const (
 	// loadLimit bounds what Load keeps of the tables of a run, in bytes.
 	loadLimit = 256 << 20
+	// benchLimit is loadLimit for a bench: some hundred thousand rounds.
+	benchLimit = 2 << 30
 	// jsonLimit bounds what is made of a JSON document, in bytes.
 	jsonLimit = 128 << 20
 	// folderFilesLimit bounds the files of a spool folder. Their headers together are bounded by jsonLimit.

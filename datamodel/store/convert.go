@@ -308,7 +308,7 @@ func (f *Folder) emptySpool() error {
 		return fmt.Errorf("remove spool: %w", err)
 	}
 	for _, name := range names {
-		if !strings.HasSuffix(name, spoolExt) && !isProcessFile(name) && !isMarksFile(name) && name != stateFile {
+		if !strings.HasSuffix(name, spoolExt) && !isProcessFile(name) && !isMarksFile(name) && name != stateFile && name != roundsFile {
 			continue
 		}
 		if err := f.Remove(name); err != nil {

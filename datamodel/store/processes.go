@@ -43,7 +43,7 @@ type processRow struct {
 // processFields lists the columns of processes.parquet.
 func processFields() []field[processRow] {
 	return append([]field[processRow]{
-		whole("round", func(r *processRow) *int64 { return &r.round }).unread().required().says("", "round, from 0"),
+		whole("round", func(r *processRow) *int64 { return &r.round }).required().says("", "round, from 0"),
 		word("host", func(r *processRow) *string { return &r.host }).unread().says("unknown", "host"),
 		word("energy_provenance", func(r *processRow) *sensors.Provenance { return &r.from }).unread().says(
 			"", "provenance of energy; if it is missing, the metric target_energy has the reason"),

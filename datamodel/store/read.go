@@ -24,6 +24,8 @@ type parquetFile struct {
 	r       *file.Reader
 	cols    map[string]int
 	unpack  *zstd.Decoder // nil lets each column make its own
+	// from and to are the row groups that are read, to excluded.
+	from, to int
 }
 
 const (
@@ -65,7 +67,9 @@ func openParquet(in folderFiles, name string, versions ...string) (p *parquetFil
 	for i := range r.MetaData().Schema.NumColumns() {
 		cols[r.MetaData().Schema.Column(i).Path()] = i
 	}
-	return &parquetFile{path: path, version: *v, size: info.Size(), f: f, r: r, cols: cols, unpack: in.unpack}, nil
+	return &parquetFile{
+		path: path, version: *v, size: info.Size(), f: f, r: r, cols: cols, unpack: in.unpack, to: r.NumRowGroups(),
+	}, nil
 }
 
 func (p *parquetFile) close() { _ = p.f.Close() } // it was only read
@@ -166,10 +170,10 @@ func (c *column[T]) next(missing T) ([]T, error) {
 	return out, nil
 }
 
-// all reads a whole, small column over all row groups, at most most rows, and converts each value.
+// all reads a whole, small column over the row groups that are read, at most most rows, and converts each value.
 func all[T physical, V any](p *parquetFile, name string, missing T, most int, convert func(T) (V, error)) ([]V, error) {
 	var out []V
-	for g := range p.r.NumRowGroups() {
+	for g := p.from; g < p.to; g++ {
 		c, err := openColumn[T](p, g, name, 1024)
 		if err != nil {
 			return nil, err

@@ -115,7 +115,15 @@ func manifestText(dir *Folder, run datamodel.Run) ([]byte, error) {
 	if run.Schema == "" {
 		run.Schema = datamodel.ManifestSchema
 	}
-	run.Summary = shortened(run)
+	if run.Bench != nil {
+		b := *run.Bench
+		b.Results = slices.Clone(b.Results)
+		for i := range b.Results {
+			b.Results[i].Medians = shortened(run, b.Results[i].Medians)
+		}
+		run.Bench = &b
+	}
+	run.Summary = shortened(run, run.Summary)
 	run.Missing = slices.Clone(run.Missing)
 	for i, a := range run.Missing {
 		if a.Family == a.ID {
@@ -129,9 +137,9 @@ func manifestText(dir *Folder, run datamodel.Run) ([]byte, error) {
 	return sealed(screen.CleanJSON(inLines(text)), digestStart), nil
 }
 
-// shortened returns a run's summary without what other parts of the manifest say. restored does the opposite.
-func shortened(run datamodel.Run) map[string]datamodel.Figure {
-	out := maps.Clone(run.Summary)
+// shortened returns figures of a run without what other parts of the manifest say. restored does the opposite.
+func shortened(run datamodel.Run, figures map[string]datamodel.Figure) map[string]datamodel.Figure {
+	out := maps.Clone(figures)
 	for name, f := range out {
 		if d, ok := datamodel.Lookup(name); ok && d.Unit == f.Unit {
 			f.Unit = ""
@@ -151,7 +159,16 @@ func restored(run datamodel.Run) {
 	for i, a := range run.Missing {
 		run.Missing[i].Family = cmp.Or(a.Family, a.ID)
 	}
-	for name, f := range run.Summary {
+	lengthen(run, run.Summary)
+	if run.Bench != nil {
+		for _, r := range run.Bench.Results {
+			lengthen(run, r.Medians)
+		}
+	}
+}
+
+func lengthen(run datamodel.Run, figures map[string]datamodel.Figure) {
+	for name, f := range figures {
 		if d, ok := datamodel.Lookup(name); ok && f.Unit == "" {
 			f.Unit = d.Unit
 		}
@@ -159,7 +176,7 @@ func restored(run datamodel.Run) {
 			f.Provenance = sensors.Missing
 			f.Reason = cmp.Or(f.Reason, reasonOf(run, f.Absence))
 		}
-		run.Summary[name] = f
+		figures[name] = f
 	}
 }
 

@@ -148,7 +148,7 @@ func (l *longWriter) group(columns []*cells, rows int, last bool) (err error) {
 		for i, c := range columns {
 			c.describe(l.columns[i])
 		}
-		return writeSmall(l.out, packer, columns, rows, l.pairs)
+		return writeSmall(l.out, packer, oneGroup(columns, rows), l.pairs)
 	}
 	if l.w == nil {
 		root, err := longColumns(l.columns)

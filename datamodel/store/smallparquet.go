@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"io"
+	"iter"
 	"math"
 	"math/bits"
 
@@ -11,7 +12,8 @@ import (
 
 // This file writes small Parquet files (https://parquet.apache.org/docs/file-format/). Arrow's writer needs twice the bytes
 // for a table of few rows, since it adds statistics to each column, and it compresses each page with an encoder of its own.
-// A file here has one row group, and each column is one page, behind its dictionary if that is smaller.
+// A file here has one row group, or a few if it has many rows. Each column of a row group is one page, behind its
+// dictionary if that is smaller.
 
 // The numbers of Parquet's format (https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift).
 const (
@@ -107,11 +109,25 @@ func newPacker() (*zstd.Encoder, error) {
 		zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithWindowSize(1<<17), zstd.WithLowerEncoderMem(true))
 }
 
-// writeSmall writes a table with its metadata, as pairs of a key and a value.
-func writeSmall(w io.Writer, packer *zstd.Encoder, columns []*cells, rows int, pairs []string) error {
+// oneGroup is a table of one row group.
+func oneGroup(columns []*cells, rows int) iter.Seq2[[]*cells, int] {
+	return func(yield func([]*cells, int) bool) { yield(columns, rows) }
+}
+
+// writeSmall writes a table with its metadata, as pairs of a key and a value. groups yields the columns of each row group and
+// the number of its rows; it yields at least once, with all columns.
+func writeSmall(w io.Writer, packer *zstd.Encoder, groups iter.Seq2[[]*cells, int], pairs []string) error {
 	f := &smallFile{out: make([]byte, 0, 8<<10), zstd: packer}
 	f.out = append(f.out, parquetMagic...)
-	return f.end(w, columns, f.group(nil, columns, rows), pairs)
+	var all []*cells
+	var written []smallGroup
+	for columns, rows := range groups {
+		if all == nil {
+			all = columns
+		}
+		written = f.group(written, columns, rows)
+	}
+	return f.end(w, all, written, pairs)
 }
 
 // group writes a row group and adds it to the others. Without rows there is none.

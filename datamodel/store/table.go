@@ -1,8 +1,10 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math"
 	"path/filepath"
 	"slices"
@@ -95,7 +97,18 @@ func word[R any, S ~string](name string, at func(*R) *S) field[R] {
 			c.words = append(c.words, strings.ToValidUTF8(string(v), "\uFFFD"))
 		}
 		return v != ""
-	}, nil, at, func(b parquet.ByteArray) S { return S(b) })
+	}, nil, at, sameAgain[S]())
+}
+
+// sameAgain converts bytes to text. A text that is equal to the one before is that one, since most columns repeat a few.
+func sameAgain[S ~string]() func(parquet.ByteArray) S {
+	var last S
+	return func(b parquet.ByteArray) S {
+		if string(b) != string(last) {
+			last = S(b)
+		}
+		return last
+	}
 }
 
 // whole is a column of integers, null if negative.
@@ -189,22 +202,68 @@ func fieldOf[R any, T physical, V any](
 
 // saveTable adds rows to the batch as a small file, with more pairs of metadata.
 func saveTable[R any](b *Files, name, version string, fields []field[R], rows []R, more ...string) error {
-	columns := make([]*cells, len(fields))
-	for i, f := range fields {
-		columns[i] = f.write(rows)
-		if columns[i].lacking { // the file could not be read
-			return fmt.Errorf("write %s: a row without %s", filepath.Join(b.dir.path, name), f.name)
-		}
-	}
+	return saveGroups(b, name, version, fields, func(yield func([]R) bool) { yield(rows) }, more...)
+}
+
+// saveGroups is saveTable for many rows: each slice of rows becomes a row group. There is at least one. A slice need not be
+// valid after the next one is asked for.
+func saveGroups[R any](b *Files, name, version string, fields []field[R], groups iter.Seq[[]R], more ...string) error {
+	path := filepath.Join(b.dir.path, name)
 	pairs := append([]string{schemaKey, version}, more...)
 	for i, p := range pairs {
 		pairs[i] = strings.ToValidUTF8(p, "\uFFFD")
 	}
 	packer, err := b.packer()
 	if err != nil {
-		return fmt.Errorf("write %s: %w", filepath.Join(b.dir.path, name), err)
+		return fmt.Errorf("write %s: %w", path, err)
 	}
-	return b.put(name, func(w io.Writer) error { return writeSmall(w, packer, columns, len(rows), pairs) })
+	return b.put(name, func(w io.Writer) error {
+		var lacking error // the file could not be read
+		err := writeSmall(w, packer, func(yield func([]*cells, int) bool) {
+			for rows := range groups {
+				columns := make([]*cells, len(fields))
+				for i, f := range fields {
+					if columns[i] = f.write(rows); columns[i].lacking {
+						lacking = fmt.Errorf("write %s: a row without %s", path, f.name)
+						return
+					}
+				}
+				if !yield(columns, len(rows)) {
+					return
+				}
+			}
+		}, pairs)
+		return errors.Join(lacking, err)
+	})
+}
+
+// readGroups reads the rows of a file back, one row group after another, and gives them to each. The rows are not valid
+// after that. The error wraps fs.ErrNotExist if there is no such file.
+func readGroups[R any](in folderFiles, name string, of layout[R], each func(rows []R) error) (err error) {
+	defer guard("read "+filepath.Join(in.dir, name), &err)
+	p, err := openParquet(in, name, of.version)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	for g := range p.r.NumRowGroups() {
+		p.from, p.to = g, g+1
+		left := *in.left // the rows are not kept
+		l := loader{left: &left}
+		var rows []R
+		for _, f := range of.fields {
+			if f.read != nil {
+				f.read(&l, p, &rows)
+			}
+			if l.err != nil {
+				return l.err
+			}
+		}
+		if err := each(rows); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readTable reads the rows of a file back, in whichever of the layouts it has, and returns the version. The error wraps

@@ -109,7 +109,7 @@ type metricRow struct {
 // metricFields lists the columns of metrics.parquet.
 func metricFields() []field[metricRow] {
 	return append([]field[metricRow]{
-		whole("round", func(r *metricRow) *int64 { return &r.round }).unread().required().says("", "round, from 0"),
+		whole("round", func(r *metricRow) *int64 { return &r.round }).required().says("", "round, from 0"),
 		word("host", func(r *metricRow) *string { return &r.host }).unread().says("of the whole run", "host"),
 		whole("node_id", func(r *metricRow) *int64 { return &r.node }).required().says("", "id in nodes.parquet"),
 		word("level", func(r *metricRow) *string { return &r.level }).unread().says("", "level of the node"),
@@ -379,7 +379,8 @@ func sameMetric(a, b datamodel.Metric) bool {
 		a.Absence == b.Absence
 }
 
-// Load reads a run from its folder. The tree is nil if it was never made, as in an unfinished run.
+// Load reads a run from its folder. The tree is nil if it was never made, as in an unfinished run. A bench has no tree: its
+// rounds are in Run.Bench.
 func Load(dir string) (datamodel.Result, error) { return unmoved(dir, loadResult) }
 
 func loadResult(dir string) (datamodel.Result, error) {
@@ -389,6 +390,12 @@ func loadResult(dir string) (datamodel.Result, error) {
 	}
 	left := budget(loadLimit)
 	in := folderFiles{dir: dir, files: run.Files, left: &left}
+	if run.Bench != nil {
+		if err := loadRounds(in, &run); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return datamodel.Result{}, err
+		}
+		return datamodel.Result{Run: run}, nil
+	}
 	if run.Files == nil {
 		run.Warnings = append(run.Warnings, datamodel.Warning{
 			Subject: "run", Text: "an older ergon made it, without digests: damage to its files would not be seen",

@@ -159,12 +159,13 @@ func exportTimes(b *bench) (figures []figure, err error) {
 	made := largeBench(n)
 	rule := compare.Rule{Confidence: stats.Confidence, Threshold: simulatedThreshold}
 	ready := report.Bench{Bench: made, Sides: rule.Sides(made, compare.DefaultMetrics(), false), Rule: rule, Version: "bench"}
-	for _, format := range report.BenchExports() {
+	for _, of := range report.BenchFormats() {
+		format := of.Name
 		var took []float64
 		for range repeats {
 			var out bytes.Buffer
 			began := time.Now()
-			if err := ready.Export(&out, format); err != nil {
+			if err := ready.Write(&out, format, report.Options{}); err != nil {
 				return nil, err
 			}
 			took = append(took, time.Since(began).Seconds())

@@ -53,9 +53,10 @@ func exportedBench(t *testing.T) (dir string, b report.Bench) {
 	rule := compare.Rule{Confidence: 0.95, Threshold: 0.03}
 	b = report.Bench{Bench: made, Sides: rule.Sides(made, compare.DefaultMetrics(), false), Rule: rule, Version: "test"}
 	dir = t.TempDir()
-	for _, format := range report.BenchExports() {
+	for _, of := range report.BenchFormats() {
+		format := of.Name
 		var out bytes.Buffer
-		if err := b.Export(&out, format); err != nil {
+		if err := b.Write(&out, format, report.Options{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(filepath.Join(dir, format), out.Bytes(), 0o600); err != nil {

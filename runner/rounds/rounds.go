@@ -32,6 +32,8 @@ type Plan struct {
 	// Decided reports whether the commands need no further round, although Most is not reached. It is asked after each block,
 	// with the number of blocks so far. nil is never asked.
 	Decided func(b datamodel.Bench, blocks int) bool
+	// Kept is told of each round that counts, when it has ended. It may be nil.
+	Kept func(datamodel.Round)
 	// MaxTime ends the bench after the running round. 0 sets no limit.
 	MaxTime time.Duration
 	Order   datamodel.RoundOrder
@@ -80,7 +82,7 @@ func (p Plan) Run(ctx context.Context, measure Measure, tell func(Progress)) (da
 		b.Ended = datamodel.BenchInterrupted
 		return b, ctx.Err()
 	}
-	if _, ok := errors.AsType[*FailedError](err); ok {
+	if err != nil {
 		b.Ended = datamodel.BenchFailed
 	}
 	return b, err
@@ -129,6 +131,9 @@ func (s *state) all(ctx context.Context, measure Measure, commands []int) error 
 			}
 			if _, failed := errors.AsType[*FailedError](err); err == nil || failed {
 				s.bench.Rounds = append(s.bench.Rounds, r)
+				if s.Kept != nil {
+					s.Kept(r)
+				}
 				s.count[c]++
 			}
 			if err != nil {
