@@ -463,6 +463,56 @@ func TestCompactLarge(t *testing.T) {
 	}
 }
 
+// TestCompactWhileRead lists and reads the runs all the time while they are joined, and makes new ones. Each run is always there once.
+func TestCompactWhileRead(t *testing.T) {
+	h := history.History{Results: filepath.Join(t.TempDir(), "results")}
+	ids := many(t, h.Results, 12)
+	end, lists := make(chan struct{}), make(chan int)
+	go func() {
+		n := 0
+		defer func() { lists <- n }()
+		for ; ; n++ {
+			seen := map[string]int{}
+			entries, err := h.List()
+			if err != nil {
+				t.Error(err)
+			}
+			for _, e := range entries {
+				seen[e.Run.ID]++
+				if r, err := store.Load(e.Dir); (err != nil || r.Tree == nil) && !strings.HasPrefix(e.Run.ID, "new") { // that one may be begun
+					t.Errorf("%s: %v", e.Dir, err)
+				}
+			}
+			for _, id := range ids {
+				if seen[id] != 1 {
+					t.Errorf("list %d: %s is there %d times", n, id, seen[id])
+				}
+				if dir, err := h.Find(id); err != nil {
+					t.Errorf("list %d: %s is %s: %v", n, id, dir, err)
+				}
+			}
+			select {
+			case <-end:
+				return
+			default:
+			}
+		}
+	}()
+	joined := 0
+	for i := range 4 { // new runs appear in the folders that become empty
+		joined += compact(t, h, history.Compaction{}).Joined
+		whole(t, h.Results, "p", fmt.Sprintf("new%d", i), noon)
+	}
+	joined += compact(t, h, history.Compaction{}).Joined
+	close(end)
+	if n := <-lists; joined != 16 || n == 0 {
+		t.Errorf("%d runs were joined, want 16; %d lists", joined, n)
+	}
+	if got := listed(t, h); len(got) != 16 {
+		t.Errorf("listed %v", got)
+	}
+}
+
 // TestCompactOlder leaves a run of version 1 alone: everything reads it where it is.
 func TestCompactOlder(t *testing.T) {
 	h := history.History{Results: filepath.Join(t.TempDir(), "results")}

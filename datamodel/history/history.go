@@ -1,11 +1,13 @@
 // Package history knows the many runs of a results folder: it lists and selects them, finds the one that a user means, keeps
-// their tags, and removes them. It reads manifests only. It leaves the tables of a run to package store, and the text for
+// their tags, joins and removes them. It reads manifests only. It leaves the tables of a run to package store, and the text for
 // people to the caller.
 //
 // Beside the folders of the projects, a results folder may hold
 //
 //	_tags/NAME   a tag: the id of its run, in one line
 //	_index-UID   the index of a user: what the manifests say, in short (index.go)
+//	_tables/     the joined tables of many runs (compact.go)
+//	_archive/    the folders of these runs, below it as they were before
 //
 // Readers of Hive partitions skip names that begin with "_".
 package history
