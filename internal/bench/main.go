@@ -175,6 +175,7 @@ func groups() []group {
 		group{"processing", "Processing readings into Parquet", processing},
 		group{"history", "Many runs", manyRuns},
 		group{"compact", "Many runs joined", compaction},
+		group{"compare", "Comparing two sides", comparing},
 		group{"page", "The page of a long run", pages},
 		group{"verdicts", "Verdicts and exports of a bench", verdicts},
 		group{"size", "Size of the program", size},
