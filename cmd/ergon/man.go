@@ -80,6 +80,8 @@ func mainPage(commands []*subcommand, date string) string {
 	}{
 		{runner.ExitBudget, "a budget is broken; with --strict also if one is unknown"},
 		{runner.ExitOverdue, "trend --overdue found a command whose next run has not come"},
+		{runner.ExitRegressed, "ergon compare: something got worse"},
+		{runner.ExitInconclusive, "ergon compare --strict: the rounds do not decide, or there is no base"},
 		{runner.ExitTimedOut, "the time limit of --timeout ended the command"},
 		{runner.ExitErgon, "ergon itself failed or was called wrongly, or --exclusive found another ergon; the command was not started"},
 		{runner.ExitNotExecutable, "the command cannot be executed"},
