@@ -259,11 +259,12 @@ func (p *program) writeTrend(ctx context.Context, t report.Trend, o TrendOptions
 		if o.Export != "" {
 			from = filepath.Dir(o.Export)
 		}
-		if o.Pages != "" {
-			t.Link = func(r *trend.Run) string { return link(from, filepath.Join(o.Pages, pageName(r))) }
-		}
+		t.Link = func(r *trend.Run) string { return link(from, filepath.Join(o.Pages, pageName(r))) }
 	}
 	options := reportOptions(p.out.File())
+	if o.Export == "" && o.Format != report.TrendFormats()[0] {
+		return t.Write(p.out, o.Format, options)
+	}
 	if o.Export == "" {
 		return t.Write(p.out.Styled(), o.Format, options)
 	}
@@ -279,8 +280,8 @@ func (p *program) writeTrend(ctx context.Context, t report.Trend, o TrendOptions
 	return nil
 }
 
-// pageName is the file name of a run's page.
-func pageName(r *trend.Run) string { return r.ID + ".html" }
+// pageName is the file name of a run's page. The id in the manifest could be a path that a stranger chose; the folder's name cannot.
+func pageName(r *trend.Run) string { return store.IDOf(r.Dir) + ".html" }
 
 // link returns the address of a file, as seen from a page in a folder. It is "" if no page is there.
 func link(from, file string) string {

@@ -12,6 +12,7 @@ import (
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/history"
 	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/datamodel/trend"
 	"github.com/ergon-energy/ergon/runner"
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
@@ -161,6 +162,14 @@ func TestTrend(t *testing.T) {
 	}
 	if kept, err := os.ReadFile(made[0]); string(kept) != "kept" {
 		t.Errorf("a page that is there is written again: %v", err)
+	}
+}
+
+// TestPageName checks that the id in a manifest does not choose where a page is written.
+func TestPageName(t *testing.T) {
+	r := trend.Run{Run: datamodel.Run{ID: "../../evil"}, Dir: filepath.Join("results", "project=p", "date=2026-01-01", "run=good")}
+	if name := pageName(&r); name != "good.html" {
+		t.Errorf("%q", name)
 	}
 }
 
