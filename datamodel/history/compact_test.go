@@ -412,6 +412,28 @@ func TestCompactStopped(t *testing.T) {
 	}
 }
 
+// TestCompactKeepsUnknown leaves a file of a batch that was not joined if it has a run that has no folder: nobody else has its rows.
+func TestCompactKeepsUnknown(t *testing.T) {
+	h := history.History{Results: filepath.Join(t.TempDir(), "results")}
+	ids := many(t, h.Results, 2)
+	expect(t, "delete", compact(t, h, history.Compaction{Delete: true}), "joined 2, archived 0, deleted 2, kept 0, others 0, left 0")
+	if err := os.RemoveAll(filepath.Join(h.Results, store.TablesFolder, "manifests")); err != nil {
+		t.Fatal(err)
+	}
+	before := filesBelow(t, filepath.Join(h.Results, store.TablesFolder))
+	whole(t, h.Results, "p", "next", noon)
+	_, err := h.Compact(context.Background(), history.Compaction{}, later())
+	if err == nil || !strings.Contains(err.Error(), ids[0]) {
+		t.Errorf("%v, want an error about %s", err, ids[0])
+	}
+	if after := filesBelow(t, filepath.Join(h.Results, store.TablesFolder)); !slices.Equal(after, before) {
+		t.Errorf("the tables had %v, and have %v", before, after)
+	}
+	if got := listed(t, h); !slices.Equal(got, []string{"next"}) {
+		t.Errorf("listed %v", got)
+	}
+}
+
 // joinedOnly counts the runs that are in no list any more.
 func joinedOnly(t *testing.T, h history.History, ids []string) (n int) {
 	t.Helper()

@@ -388,7 +388,7 @@ func (j *Joined) sweepFile(dir *Folder, table, name string, known func(id string
 	}
 	for _, id := range slices.Compact(ids) {
 		if !known(id) {
-			return fmt.Errorf("%s: it has run %s, which %s lacks and of which there is no folder: the file stays",
+			return fmt.Errorf("%s: it has run %s, which %s lacks and which has no folder (if you removed the run, remove this file, too)",
 				filepath.Join(dir.path, name+joinedExt), id, filepath.Join(TablesFolder, manifestsTable))
 		}
 	}

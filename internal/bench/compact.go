@@ -127,8 +127,12 @@ func (b *bench) makeWhole(results string, n int) error {
 	var all sync.WaitGroup
 	for w := range workers {
 		all.Go(func() {
+			var m *model
+			if m, errs[w] = openModel(found[0].Dir); errs[w] != nil {
+				return
+			}
 			for i := w; i < n && errs[w] == nil; i += workers {
-				errs[w] = keepLike(made, found[0].Dir, i)
+				errs[w] = m.keep(made, i)
 			}
 		})
 	}
@@ -152,58 +156,65 @@ func inMemory(path string) string {
 	return filepath.Join(dir, filepath.Base(path))
 }
 
-// keepLike keeps run i, which is like another one.
-func keepLike(results, like string, i int) error {
-	r, err := store.Load(like)
-	if err != nil {
-		return err
+// model is a run that others are made like.
+type model struct {
+	datamodel.Result
+	samples []byte
+	metrics []*datamodel.Metric // of the tree
+	values  []float64           // their values in the run
+}
+
+func openModel(dir string) (m *model, err error) {
+	m = &model{}
+	if m.Result, err = store.Load(dir); err != nil {
+		return nil, err
 	}
-	if r.Charts, err = store.LoadCharts(like); err != nil {
-		return err
+	if m.Charts, err = store.LoadCharts(dir); err != nil {
+		return nil, err
 	}
-	samples, err := os.ReadFile(filepath.Join(like, store.SamplesFile))
-	if err != nil {
-		return err
+	m.collect(m.Tree)
+	m.samples, err = os.ReadFile(filepath.Join(dir, store.SamplesFile))
+	return m, err
+}
+
+// collect notes the metrics of a tree.
+func (m *model) collect(n *datamodel.Node) {
+	for i := range n.Metrics {
+		m.metrics, m.values = append(m.metrics, &n.Metrics[i]), append(m.values, n.Metrics[i].Value)
 	}
-	rng := rand.New(rand.NewPCG(3, uint64(i)))
-	r.Run.Start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(i) * 10 * time.Minute)
-	r.Run.ID = fmt.Sprintf("%s-%012x", r.Run.Start.Format(store.IDTime), rng.Uint64()>>16)
-	r.Run.Project, r.Run.Command = "project"+strconv.Itoa(i%10), []string{"make", "-j8", "target" + strconv.Itoa(i%100)}
-	r.Run.Host.Git = &sensors.Git{Commit: commitOf(i), Branch: "main"}
-	scale(r.Tree, rng)
-	r.Summary = datamodel.SummaryOf(r.Tree)
-	r.Run.Summary = datamodel.Figures(r.Summary)
-	f, err := store.NewRun(results, r.Run.Project, r.Run.Start, r.Run.ID, store.Access{})
+	for _, c := range n.Children {
+		m.collect(c)
+	}
+}
+
+// keep keeps run i. Each metric gets a value of its own; one that several nodes of a branch have stays one.
+func (m *model) keep(results string, i int) error {
+	rng, factors := rand.New(rand.NewPCG(3, uint64(i))), map[string]float64{}
+	for k, metric := range m.metrics {
+		if factors[metric.Name] == 0 {
+			factors[metric.Name] = 1 + rng.Float64()
+		}
+		metric.Value = m.values[k] * factors[metric.Name]
+	}
+	run := m.Run
+	run.Start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(time.Duration(i) * 10 * time.Minute)
+	run.ID = fmt.Sprintf("%s-%012x", run.Start.Format(store.IDTime), rng.Uint64()>>16)
+	run.Project, run.Command = "project"+strconv.Itoa(i%10), []string{"make", "-j8", "target" + strconv.Itoa(i%100)}
+	run.Host.Git = &sensors.Git{Commit: commitOf(i), Branch: "main"}
+	summary := datamodel.SummaryOf(m.Tree)
+	run.Summary = datamodel.Figures(summary)
+	f, err := store.NewRun(results, run.Project, run.Start, run.ID, store.Access{})
 	if err != nil {
 		return err
 	}
 	files := f.Files()
-	err = errors.Join(files.SaveTree(r.Run, r.Tree), files.SaveSummary(r.Run, r.Summary), files.SaveProcesses(r.Run, r.Processes, nil),
-		files.SaveCharts(r.Charts), os.WriteFile(filepath.Join(f.Path(), store.SamplesFile), samples, 0o600))
+	err = errors.Join(files.SaveTree(run, m.Tree), files.SaveSummary(run, summary), files.SaveProcesses(run, m.Processes, nil),
+		files.SaveCharts(m.Charts), os.WriteFile(filepath.Join(f.Path(), store.SamplesFile), m.samples, 0o600))
 	if err == nil {
 		err = files.Keep()
 	}
 	if err == nil {
-		err = store.SaveManifest(f, r.Run)
+		err = store.SaveManifest(f, run)
 	}
 	return errors.Join(err, f.Close())
-}
-
-// scale gives the metrics of a tree values of their own. A metric that several nodes of a branch have stays one.
-func scale(n *datamodel.Node, rng *rand.Rand) {
-	by := map[string]float64{}
-	var walk func(*datamodel.Node)
-	walk = func(n *datamodel.Node) {
-		for i := range n.Metrics {
-			m := &n.Metrics[i]
-			if by[m.Name] == 0 {
-				by[m.Name] = 1 + rng.Float64()
-			}
-			m.Value *= by[m.Name]
-		}
-		for _, c := range n.Children {
-			walk(c)
-		}
-	}
-	walk(n)
 }

@@ -1,6 +1,6 @@
 // Command bench measures the whole program against its peers. It measures the cost of wrapping a command against `perf
 // stat`, and the sampler against a plain C loop. It also measures the memory of a long run, the processing of its readings,
-// the lists of many runs, and the size of the binary. `make bench` runs it. Every figure is the median of several rounds.
+// the lists of many runs, the joining of their tables, and the size of the binary. `make bench` runs it. Every figure is the median of several rounds.
 // Rounds of ergon and of its peer alternate in random order, so that a busy machine is busy for both. Ratios say more than
 // absolute values.
 //
