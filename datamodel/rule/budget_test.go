@@ -143,8 +143,15 @@ func result() datamodel.Result {
 		}
 		chart.Courses = append(chart.Courses, course)
 	}
+	regions := &datamodel.Regions{
+		List: []datamodel.Region{{Name: "train", Path: "train"}, {Name: "epoch", Path: "train/epoch"}, {Name: "epoch", Path: "train/epoch"}, {Name: "epoch", Path: "epoch"}},
+		Figures: []datamodel.RegionFigure{
+			{Name: datamodel.Energy, Unit: units.Joule, Values: []float64{90, 30, 40, 7}, Uncertainty: []float64{1, 1, 2, 1}, Provenance: sensors.FromCounter},
+			{Name: datamodel.WallTime, Unit: units.Second, Values: []float64{9, 3, math.NaN(), 1}, Provenance: sensors.FromCounter},
+		},
+	}
 	price := datamodel.Price{Value: 1e-3, Currency: "{EUR}"}
-	return datamodel.Result{Run: datamodel.Run{Factors: datamodel.Factors{Price: &price}}, Tree: tree, Summary: summary, Charts: []datamodel.Chart{chart}}
+	return datamodel.Result{Run: datamodel.Run{Factors: datamodel.Factors{Price: &price}}, Tree: tree, Summary: summary, Charts: []datamodel.Chart{chart}, Regions: regions}
 }
 
 func TestOf(t *testing.T) {
@@ -161,6 +168,11 @@ func TestOf(t *testing.T) {
 		"cost < 1 EUR":                    0.5,
 		"disk.free[/tmp] > 1 B":           8e9, // the least over time
 		"mean(disk.free[/]) > 1 B":        9e9,
+		"energy[train] < 1 J":             90,
+		"energy[train/epoch] < 1 J":       70,
+		"max(energy[train/epoch]) < 1 J":  40,
+		"energy[epoch] < 1 J":             7, // the path counts more than the name
+		"wall_time[train] < 1 s":          9,
 		"minor_faults < 1":                7,
 		"steal_time < 1 s":                2,
 		"threads < 1":                     2,
@@ -179,7 +191,7 @@ func TestOf(t *testing.T) {
 		}
 	}
 	for _, text := range []string{
-		"energy[train] < 1 J", "gpu_energy < 1 J", "network.receive[eth9] < 1 B", "last(gpu.temperature[a]) < 1 °C", "inventory.bytes[x] < 1 B",
+		"energy[test] < 1 J", "wall_time[train/epoch] < 1 s", "cpu_time[train] < 1 s", "gpu_energy < 1 J", "network.receive[eth9] < 1 B", "last(gpu.temperature[a]) < 1 °C", "inventory.bytes[x] < 1 B",
 		"survivors < 1", "network.receive < 1 B", // interfaces may carry the same bytes
 	} {
 		if m := get(budget(t, text).Term, ""); !math.IsNaN(m.Value) || m.Reason == "" {

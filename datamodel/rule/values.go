@@ -44,7 +44,7 @@ func Of(r datamodel.Result) Values {
 func of(r datamodel.Result, summary map[string]datamodel.Metric, t Term, d datamodel.Definition) datamodel.Metric {
 	switch {
 	case d.Labels == datamodel.RegionLabel && t.Label != "":
-		return datamodel.Missing(d.Name, d.Unit, fmt.Sprintf("no region %q was measured", t.Label))
+		return ofRegions(r.Regions, t, d)
 	case d.Labels == datamodel.GroupLabel:
 		return datamodel.Missing(d.Name, d.Unit, fmt.Sprintf("no group %q was measured", t.Label))
 	case r.Tree == nil && !d.Summary:
@@ -67,6 +67,48 @@ func of(r datamodel.Result, summary map[string]datamodel.Metric, t Term, d datam
 		return m
 	}
 	return ofSensors(r.Tree, t, d)
+}
+
+// ofRegions returns a metric of all regions that the label names: by the path, such as train/epoch, else by the name. The aggregate
+// is that over the times that the region ran.
+func ofRegions(regions *datamodel.Regions, t Term, d datamodel.Definition) datamodel.Metric {
+	missing := datamodel.Missing(d.Name, d.Unit, fmt.Sprintf("no region %q was measured", t.Label))
+	if regions == nil {
+		return missing
+	}
+	members := regionsOf(regions, func(one datamodel.Region) string { return one.Path }, t.Label)
+	if len(members) == 0 {
+		members = regionsOf(regions, func(one datamodel.Region) string { return one.Name }, t.Label)
+	}
+	if len(members) == 0 {
+		return missing
+	}
+	f := regions.Figure(d.Name)
+	var parts []datamodel.Metric
+	for _, i := range members {
+		if f.Reason != "" || i >= len(f.Values) || math.IsNaN(f.Values[i]) {
+			return datamodel.Missing(d.Name, d.Unit, cmp.Or(f.Reason, fmt.Sprintf("not measured in each region %q", t.Label)))
+		}
+		m := datamodel.Value(d.Name, f.Values[i], d.Unit, "", f.Provenance, f.Source)
+		if i < len(f.Uncertainty) {
+			m.Uncertainty = f.Uncertainty[i]
+		}
+		parts = append(parts, m)
+	}
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	return together(parts, t.Aggregate, d)
+}
+
+// regionsOf returns the indices of the regions with this name.
+func regionsOf(regions *datamodel.Regions, name func(datamodel.Region) string, label string) (list []int) {
+	for i, one := range regions.List {
+		if name(one) == label {
+			list = append(list, i)
+		}
+	}
+	return list
 }
 
 // named returns the metric of a summary, or one that is missing.
