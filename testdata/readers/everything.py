@@ -9,7 +9,7 @@ import sys
 
 import duckdb
 
-TABLES = ("summary", "metrics", "nodes", "series", "samples", "processes")
+TABLES = ("summary", "metrics", "nodes", "series", "samples", "processes", "regions")
 
 
 def rows(results, table):
@@ -31,6 +31,8 @@ for line in sys.stdin:
     results, found = line.rstrip("\n"), {}
     for table in TABLES:
         query = rows(results, table)
+        if not query:
+            continue
         columns = ", ".join(f'"{name}"' for name in sorted(duckdb.sql(query).columns))
         n, total = duckdb.sql(f"select count(*), sum(hash({columns})::hugeint)::varchar from ({query})").fetchall()[0]
         found[table] = f"{n} rows, {total}"
