@@ -516,8 +516,8 @@ type Result struct {
 	Processes []Process
 	// Regions are the parts of its work that the command told, with what each cost. It is nil if there are none.
 	Regions *Regions
-	// Marks are the events, the progress and the figures that the command told, in the order of their times.
-	Marks []Mark
+	// Events are what happened during the run, in the order of their times.
+	Events []Event
 	// Charts holds the courses of each host and round. It is nil if they were not read.
 	Charts []Chart
 }

@@ -37,6 +37,8 @@ type (
 		Inventory *jsonInventory `json:"inventory,omitempty"`
 		// Regions is there only if the command told of regions.
 		Regions []jsonRegion `json:"regions,omitempty"`
+		// Events is there only if there were some.
+		Events []jsonEvent `json:"events,omitempty"`
 	}
 	jsonRun struct {
 		ID      string   `json:"id"`
@@ -217,6 +219,7 @@ func writeJSON(w io.Writer, r datamodel.Result, o Options) error {
 		Inventory: inventoryJSON(r.Tree),
 		Budgets:   budgetsJSON(run.Budgets),
 		Regions:   regionsJSON(r.Regions),
+		Events:    eventsJSON(r.Events),
 		Missing:   append([]sensors.Absence{}, run.Missing...),
 		Warnings:  []jsonWarning{},
 		Sources:   []jsonSource{},

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/sensors"
@@ -125,6 +126,32 @@ func regionsJSON(r *datamodel.Regions) (list []jsonRegion) {
 				Name: f.Name, Unit: string(f.Unit), Provenance: string(f.Provenance), Reason: text(f.Reason), Count: f.Count,
 				Total: number(f.Total), Self: number(f.Own), Mean: number(f.Mean), Std: number(f.Std), Min: number(f.Min), Max: number(f.Max),
 			})
+		}
+		list = append(list, out)
+	}
+	return list
+}
+
+// jsonEvent is an event of the run.
+type jsonEvent struct {
+	Time    time.Time `json:"time"`
+	Elapsed float64   `json:"elapsed"`
+	Kind    string    `json:"kind"`
+	Name    *string   `json:"name"`
+	Level   *int      `json:"level"`
+	Value   *float64  `json:"value"`
+	Unit    *string   `json:"unit"`
+	Text    *string   `json:"text"`
+}
+
+func eventsJSON(events []datamodel.Event) (list []jsonEvent) {
+	for _, e := range events {
+		out := jsonEvent{
+			Time: e.Time, Elapsed: e.Elapsed.Seconds(), Kind: string(e.Kind), Name: text(e.Name), Value: number(e.Value),
+			Unit: text(string(e.Unit)), Text: text(e.Text),
+		}
+		if e.Level >= 0 {
+			out.Level = &e.Level
 		}
 		list = append(list, out)
 	}

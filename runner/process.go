@@ -129,8 +129,10 @@ func digest(
 	told, untold := t.told()
 	unread = errors.Join(unread, untold)
 	var regions *datamodel.Regions
+	var events []datamodel.Event
 	if err == nil {
 		readings.step = conversion.Interval()
+		events = datamodel.EventsOf(told, conversion.Anchor())
 		if regions = found(told, *run, conversion.Anchor()); regions != nil {
 			readings.cuts = regions.Cuts
 		}
@@ -171,7 +173,11 @@ func digest(
 	in.Brief = brief
 	in.Hosts[0].Regions = regions
 	made = account.Account(in)
+	made.Events = events
 	run.Warnings = append(run.Warnings, made.Warnings...)
+	if regions != nil && regions.Strays > 0 {
+		warn("marks", fmt.Sprintf("%d ends of regions without a beginning", regions.Strays))
+	}
 	for _, a := range made.Missing {
 		// A run that is recovered again has them already.
 		if !slices.ContainsFunc(run.Missing, func(known sensors.Absence) bool { return known.ID == a.ID }) {
@@ -236,7 +242,7 @@ func recount(sources []datamodel.SourceStats, s store.SpoolStats) {
 
 // resultOf joins a run and its accounting into the result.
 func resultOf(run datamodel.Run, made account.Result) datamodel.Result {
-	return datamodel.Result{Run: run, Tree: made.Tree, Summary: made.Summary, Processes: made.Processes, Regions: made.Regions, Charts: made.Charts}
+	return datamodel.Result{Run: run, Tree: made.Tree, Summary: made.Summary, Processes: made.Processes, Regions: made.Regions, Events: made.Events, Charts: made.Charts}
 }
 
 // align tells each series what the sampler found out about its first and last reading.
@@ -313,10 +319,13 @@ func save(files *store.Files, run datamodel.Run, made account.Result) error {
 		}
 		saved <- files.SaveProcesses(run, made.Processes, datamodel.ProcessColumns(made.Summary))
 	}()
-	var regions error
+	var regions, events error
+	if len(made.Events) > 0 {
+		events = files.SaveEvents(run, made.Events)
+	}
 	if made.Regions != nil && len(made.Regions.List) > 0 {
 		regions = files.SaveRegions(run, made.Regions)
 	}
 	return errors.Join(
-		regions, files.SaveTree(run, made.Tree), files.SaveSummary(run, made.Summary), files.SaveCharts(made.Charts), <-saved)
+		regions, events, files.SaveTree(run, made.Tree), files.SaveSummary(run, made.Summary), files.SaveCharts(made.Charts), <-saved)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/marks"
 )
 
@@ -62,8 +63,11 @@ func (p *program) markCommand() *subcommand {
 
 // mark sends a mark to the ergon that measures the caller. A script must not fail because of ergon: only wrong words are an error.
 func (p *program) mark(o MarkOptions, w markWord, words []string) error {
-	// The shell is the process that the mark is about.
-	datagram, err := marks.Datagram(w.kind, words, datamodel.Mark{ID: o.ID, PID: os.Getppid(), Rank: -1})
+	shell := os.Getppid() // it is the process that the mark is about
+	if first := p.launcher.PID(); first == shell {
+		shell = launch.Parent(first)
+	}
+	datagram, err := marks.Datagram(w.kind, words, datamodel.Mark{ID: o.ID, PID: shell, Rank: -1})
 	if err != nil {
 		return misused("mark", "mark %s: %w", w.kind, err)
 	}

@@ -61,6 +61,8 @@ type Result struct {
 	Processes []datamodel.Process
 	// Regions has the regions of the command, with their metrics. It is nil if there are none.
 	Regions *datamodel.Regions
+	// Events are what happened during the run. Account leaves them empty: the caller has them.
+	Events []datamodel.Event
 	// Spark is the content of Run.Spark.
 	Spark    map[string][]*float64
 	Warnings []datamodel.Warning

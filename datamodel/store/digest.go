@@ -80,7 +80,7 @@ func unsealed(text []byte) (sealed bool, err error) {
 
 // runFiles lists the files that a manifest may name.
 func runFiles() []string {
-	return []string{MetricsFile, NodesFile, ProcessesFile, RegionsFile, SamplesFile, SeriesFile, SummaryFile}
+	return []string{EventsFile, MetricsFile, NodesFile, ProcessesFile, RegionsFile, SamplesFile, SeriesFile, SummaryFile}
 }
 
 // listFiles reads the files of a run that can be read in its folder, and returns their digests.

@@ -26,6 +26,7 @@ func tables() []tableAbout {
 			"There is no file if the processes were not read.", columnsOf(processFields())},
 		{RegionsFile, regionsSchema, "One row for each time that a region of the command ran. Regions may contain others, so only the " +
 			"columns self_… add up. There is no file if the command told of no regions.", columnsOf(regionFields())},
+		{EventsFile, eventsSchema, "One row an event. There is no file if there were none.", columnsOf(eventFields())},
 		{NodesFile, nodesSchema, "One row a node of the tree app → multi_run → run → host → device → sensor.", columnsOf(nodeFields())},
 	}
 }

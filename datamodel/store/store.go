@@ -39,6 +39,8 @@ const (
 	SeriesFile = "series.parquet"
 	// ProcessesFile exists if the target's processes were recorded.
 	ProcessesFile = "processes.parquet"
+	// EventsFile exists if there were events.
+	EventsFile = "events.parquet"
 	// RegionsFile exists if the target told of regions.
 	RegionsFile = "regions.parquet"
 	SpoolFolder = "spool"

@@ -419,8 +419,12 @@ func loadResult(dir string) (datamodel.Result, error) {
 	if err != nil {
 		return datamodel.Result{}, err
 	}
+	events, err := loadEvents(in)
+	if err != nil {
+		return datamodel.Result{}, err
+	}
 	return datamodel.Result{
-		Run: run, Tree: nodes[0], Summary: datamodel.SummaryOf(nodes[0]), Processes: processes, Regions: regions,
+		Run: run, Tree: nodes[0], Summary: datamodel.SummaryOf(nodes[0]), Processes: processes, Regions: regions, Events: events,
 	}, nil
 }
 

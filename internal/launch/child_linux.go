@@ -330,6 +330,16 @@ func Descendants(of int, except ...int) ([]int, error) {
 	return found, nil
 }
 
+// Parent returns the parent of a process. It is 0 if that is unknown.
+func Parent(pid int) int {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0
+	}
+	parent, _ := parseStat(stat)
+	return parent
+}
+
 // parseStat reads parent and state from "4711 (na) me) S 4710 ..." (proc_pid_stat(5)); the name may hold anything.
 func parseStat(stat []byte) (parent int, alive bool) {
 	rest := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])

@@ -36,3 +36,6 @@ func (Direct) Adopt() error { return errors.ErrUnsupported }
 
 // Orphans returns nothing: there are none without Adopt.
 func (Direct) Orphans(...int) Used { return Used{} }
+
+// Parent returns 0: it is unknown on this system.
+func Parent(int) int { return 0 }
