@@ -16,7 +16,7 @@ CONCURRENT = $(shell grep -rlE '^[[:space:]]*go [a-z]' --include='*.go' --exclud
 # The systems for which NOTICES.md names the modules.
 SYSTEMS = linux darwin freebsd windows
 
-.PHONY: help browser build dist dist-test man check test race lint fmt vet cover bench fuzz cross ci notices notebooks engines fmt-check tidy-check short readers no-skips
+.PHONY: help browser build dist dist-test man check test race lint fmt vet cover bench fuzz cross ci notices notebooks engines regression fmt-check tidy-check short readers no-skips
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -94,6 +94,9 @@ notebooks: .venv/notebooks ## execute the notebooks on runs measured now; ERGON_
 engines: .engines/ready ## Spark reads our files, and compact is killed 100 times; too large for make test
 	@if test -e $<; then ERGON_TEST_SPARK=$(CURDIR)/.engines/bin/python $(TEST) -count=1 -run '^TestSpark$$' ./internal/readers; fi
 	@ERGON_TEST_KILLS=100 $(TEST) -count=1 -run '^TestCompactKilled$$' ./internal/readers
+
+regression: ## this project's own action on a change that costs nothing, and on one that costs 5 % more CPU time
+	ERGON_TEST_REGRESSION=1 $(TEST) -count=1 -v -run '^TestRegression$$' ./internal/ci
 
 ci: export ERGON_TEST_SKIPS := $(CURDIR)/bin/skips
 ci: no-skips fmt-check tidy-check lint cross build test race ## everything that must pass before a change is merged

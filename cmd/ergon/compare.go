@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"slices"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -31,6 +33,8 @@ type JudgeOptions struct {
 	// Strict makes an inconclusive comparison and a missing base a failure.
 	Strict bool
 	Format string
+	// Exports are files that the result is also written to.
+	Exports []export
 	// Confidence is that of the intervals.
 	Confidence float64
 }
@@ -46,6 +50,7 @@ func (o *JudgeOptions) table() table {
 		thresholdOption(o),
 		{name: "strict", usage: "fail also if the rounds do not decide (122), or if there is no base (122)", value: toggle{&o.Strict}},
 		formatOption(&o.Format, report.CompareFormats()),
+		exportOption(&o.Exports, ofCompare(), "also write the result to", once),
 	}
 }
 
@@ -81,6 +86,11 @@ func (p *program) compareCommand() *subcommand {
 		run: func(ctx context.Context, words []string) error {
 			if err := o.Now.check(words); err != nil {
 				return err
+			}
+			for _, e := range o.Exports {
+				if err := writable(e.path); err != nil {
+					return &usage{fmt.Errorf("--export: %w", err)}
+				}
 			}
 			if o.Sides = words; o.Now.now() {
 				return p.compareNow(ctx, o)
@@ -130,6 +140,9 @@ func (p *program) judge(o JudgeOptions, q compare.Request) error {
 		return &usage{errors.New("compare: the sides have no command in common")}
 	}
 	if err := result.Write(p.out.Styled(), o.Format, reportOptions(p.out.File())); err != nil {
+		return err
+	}
+	if err := writeExports(o.Exports, func(w io.Writer, e export) error { return result.Write(w, e.format, report.Options{Unicode: true}) }); err != nil {
 		return err
 	}
 	switch v := result.Verdict(); {

@@ -57,6 +57,9 @@ func (p *program) compareBase(ctx context.Context, o CompareOptions) (err error)
 		return fmt.Errorf("--base %s: it has no folder %s (run ergon in a folder that both sides have)", o.Now.Base, below)
 	}
 	names := []string{o.Now.Base, "working tree"}
+	if names[0] == commit {
+		names[0] = commit[:min(hashShown, len(commit))]
+	}
 	for _, i := range []int{1, 0} { // the user's own first: it fails sooner
 		if err := p.prepareSide(ctx, o.Now, names[i], sides[i]); err != nil {
 			return p.endedEarly(ctx, err)

@@ -50,6 +50,18 @@ func ofBench() (list []fileFormat) {
 	return list
 }
 
+// ofCompare are the formats of a comparison. CSV and JSON have the ends that they have everywhere.
+func ofCompare() (list []fileFormat) {
+	for _, name := range report.CompareFormats() {
+		f := fileFormat{name: name}
+		if i := slices.IndexFunc(ofEither(), func(e fileFormat) bool { return e.name == name }); i >= 0 {
+			f = ofEither()[i]
+		}
+		list = append(list, f)
+	}
+	return list
+}
+
 // ofEither are the formats of a run and those that only a bench has.
 func ofEither() []fileFormat {
 	list := ofRun()

@@ -17,6 +17,7 @@ const (
 	Bash      Part = "bash"
 	Shells    Part = "bash, zsh and fish"
 	Manual    Part = "groff and mandoc"
+	Lint      Part = "shellcheck"
 	Chromium  Part = "Chromium"
 	Root      Part = "root"
 	CgroupV1  Part = "cgroup v1 to write in"
