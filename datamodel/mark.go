@@ -25,6 +25,9 @@ type Mark struct {
 	Value float64 `json:"value,omitempty"`
 }
 
+// OwnFamily is the family of the figures that the command told of.
+const OwnFamily = "own"
+
 // MarkKind is what a mark tells. The words are stored.
 type MarkKind string
 

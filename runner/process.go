@@ -125,8 +125,12 @@ func digest(
 	}
 	var readings fold
 	var restarts []store.Gap
-	conversion, err := files.Begin(t.spool, t.rows...)
 	told, untold := t.told()
+	own, left := ownFigures(told, run.Host.Name)
+	if left > 0 {
+		warn("marks", fmt.Sprintf("%d figures of the command were left out: a run keeps %d", left, mostOwn))
+	}
+	conversion, err := files.Begin(t.spool, slices.Concat(t.rows, own)...)
 	unread = errors.Join(unread, untold)
 	var regions *datamodel.Regions
 	var events []datamodel.Event

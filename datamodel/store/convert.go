@@ -72,7 +72,8 @@ func (b *Files) Convert(spool *Folder, observe Observer, rows ...Rows) (*Convers
 	return c, nil
 }
 
-// Begin opens the spools for Convert, and reads nothing of them yet. Conversion.Read goes on.
+// Begin opens the spools for Convert, and reads nothing of them yet. Conversion.Read goes on. Rows without an anchor have the
+// anchor of the sources before them.
 func (b *Files) Begin(spool *Folder, rows ...Rows) (*Conversion, error) {
 	c := &Conversion{files: b, feeds: feeds{dir: spool}}
 	if spool != nil {
@@ -82,6 +83,9 @@ func (b *Files) Begin(spool *Folder, rows ...Rows) (*Conversion, error) {
 		}
 	}
 	for _, r := range rows {
+		if r.Header.Anchor.IsZero() {
+			r.Header.Anchor = c.Anchor()
+		}
 		c.feeds.keep(r)
 	}
 	if b != nil {
