@@ -281,10 +281,11 @@ func differenceText(d compare.Difference, benchmark string) string {
 	if m, ok := datamodel.Lookup(d.Metric); ok {
 		what = "the way of measuring " + metricName(m)
 	}
+	text := fmt.Sprintf("not the same %s: %s on the base side, %s on the new side", what, printable(d.Base), printable(d.New))
 	if benchmark != "" {
-		what = printable(benchmark) + ": " + what
+		return printable(benchmark) + ": " + text
 	}
-	return fmt.Sprintf("not the same %s: %s on the base side, %s on the new side", what, printable(d.Base), printable(d.New))
+	return text
 }
 
 // sideText says in one line which rounds a side has.
