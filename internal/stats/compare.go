@@ -3,6 +3,7 @@ package stats
 import (
 	"math"
 	"slices"
+	"sort"
 
 	"github.com/aclements/go-moremath/stats"
 )
@@ -93,7 +94,9 @@ func independent(x, y []float64, confidence float64) Shift {
 	}
 	x, y = slices.Sorted(slices.Values(x)), slices.Sorted(slices.Values(y))
 	all := n * m
-	kth := func(k int) float64 { return bisect(y[0]-x[n-1], y[m-1]-x[0], k, differencesUpTo(x, y)) }
+	kth := func(k int) float64 {
+		return bisect(y[0]-x[n-1], y[m-1]-x[0], k, differencesUpTo(x, y), differencesBetween(x, y))
+	}
 	s.Difference.Value = 0.5 * (kth((all+1)/2) + kth(all/2+1))
 	if k := rankOfU(n, m, (1-confidence)/2); k > 0 {
 		s.Difference.Low, s.Difference.High = kth(k), kth(all-k+1)
@@ -115,7 +118,7 @@ func paired(x, y []float64, confidence float64) Shift {
 	}
 	slices.Sort(d)
 	all := n * (n + 1) / 2
-	kth := func(k int) float64 { return bisect(2*d[0], 2*d[n-1], k, sumsUpTo(d)) / 2 }
+	kth := func(k int) float64 { return bisect(2*d[0], 2*d[n-1], k, sumsUpTo(d), sumsBetween(d)) / 2 }
 	s.Difference.Value = 0.5 * (kth((all+1)/2) + kth(all/2+1))
 	if k := rankOfW(n, (1-confidence)/2); k > 0 {
 		s.Difference.Low, s.Difference.High = kth(k), kth(all-k+1)
@@ -164,22 +167,59 @@ func logs(values []float64) []float64 {
 	return list
 }
 
+// fewLeft is how many numbers are listed to find one of them. More are halved first.
+const fewLeft = 64
+
 // bisect returns the kth smallest of many numbers between low and high, counted from 1. upTo returns how many of them are at
-// most v. The numbers are never listed: 1,000 rounds on both sides have a million differences.
-func bisect(low, high float64, k int, upTo func(v float64) int) float64 {
-	if upTo(low) >= k {
+// most v, and between lists those above low and at most high. Few of the numbers are ever listed: 1,000 rounds on both sides
+// have a million differences.
+func bisect(low, high float64, k int, upTo func(v float64) int, between func(low, high float64) []float64) float64 {
+	below, above := upTo(low), upTo(high)
+	if below >= k {
 		return low
 	}
-	for {
+	for above-below > fewLeft {
 		middle := low + (high-low)/2
 		if middle <= low || middle >= high {
 			return high
 		}
-		if upTo(middle) >= k {
-			high = middle
+		if n := upTo(middle); n >= k {
+			high, above = middle, n
 		} else {
-			low = middle
+			low, below = middle, n
 		}
+	}
+	list := between(low, high)
+	slices.Sort(list)
+	return list[k-below-1]
+}
+
+// differencesBetween lists the differences y-x above low and at most high. x and y are sorted.
+func differencesBetween(x, y []float64) func(low, high float64) []float64 {
+	return func(low, high float64) (list []float64) {
+		first := 0
+		for _, from := range x {
+			for first < len(y) && y[first]-from <= low {
+				first++
+			}
+			for j := first; j < len(y) && y[j]-from <= high; j++ {
+				list = append(list, y[j]-from)
+			}
+		}
+		return list
+	}
+}
+
+// sumsBetween lists the sums d[i]+d[j] with i <= j above low and at most high. d is sorted.
+func sumsBetween(d []float64) func(low, high float64) []float64 {
+	return func(low, high float64) (list []float64) {
+		for i := range d {
+			j := i + sort.Search(len(d)-i, func(k int) bool { return d[i]+d[i+k] > low })
+			for ; j < len(d) && d[i]+d[j] <= high; j++ {
+				list = append(list, d[i]+d[j])
+			}
+		}
+		return list
 	}
 }
 
