@@ -160,11 +160,23 @@ func (r Round) Each(n int) Round {
 	if n < 2 {
 		return r
 	}
+	return r.scaled(func(v float64) float64 { return v / float64(n) })
+}
+
+// Together returns the round with the metrics of all n executions. It reverses Each.
+func (r Round) Together(n int) Round {
+	if n < 2 {
+		return r
+	}
+	return r.scaled(func(v float64) float64 { return v * float64(n) })
+}
+
+// scaled returns the round with what adds up, and the time, scaled.
+func (r Round) scaled(by func(float64) float64) Round {
 	list := make([]Metric, len(r.Metrics))
 	for i, m := range r.Metrics {
 		if d, ok := Lookup(m.Name); ok && (d.Adds || m.Name == WallTime) {
-			by := float64(n)
-			m.Value, m.Uncertainty, m.AtMost = m.Value/by, m.Uncertainty/by, m.AtMost/by
+			m.Value, m.Uncertainty, m.AtMost = by(m.Value), by(m.Uncertainty), by(m.AtMost)
 		}
 		list[i] = m
 	}

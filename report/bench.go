@@ -185,6 +185,8 @@ type sideJSON struct {
 	Metrics map[string]figureJSON `json:"metrics"`
 	// ExitCodes and Values have one entry a round, in the order of the blocks.
 	ExitCodes []int `json:"exit_codes"`
+	// Conditions tell in how many rounds each condition of the machine held.
+	Conditions map[string]int `json:"conditions"`
 	// Notes say what the figures cannot tell, and what to do.
 	Notes []BenchNote `json:"notes,omitempty"`
 	// Budgets stands in for that of the command: it has the same shape as in the report of a run.
@@ -230,7 +232,11 @@ func (b Bench) writeJSON(w io.Writer) error {
 	for c, s := range b.Sides {
 		side := sideJSON{
 			BenchCommand: s.Command, Rounds: s.Rounds, Failed: s.Failed, Metrics: map[string]figureJSON{}, ExitCodes: []int{}, Notes: b.notes(s),
-			Budgets: budgetsJSON(s.Command.Budgets),
+			Conditions: map[string]int{},
+			Budgets:    budgetsJSON(s.Command.Budgets),
+		}
+		for _, c := range s.Conditions {
+			side.Conditions[c.Subject] = c.Rounds
 		}
 		for _, r := range b.Of(c) {
 			side.ExitCodes = append(side.ExitCodes, r.ExitCode)

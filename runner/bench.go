@@ -324,16 +324,8 @@ func RoundOf(rep Report) datamodel.Round {
 		Start: rep.Run.Start, ExitCode: rep.State.Code(), Outcome: rep.Run.Outcome, Metrics: rep.Summary, Processes: rep.Processes,
 		Conditions: datamodel.ConditionsIn(rep.Run.Warnings),
 	}
-	if rep.Tree != nil && stoppedFor(rep.Tree) > 0 {
+	if rep.Stopped > 0 {
 		r.Conditions = append(r.Conditions, datamodel.Stopped)
 	}
 	return r
-}
-
-// stoppedFor returns the time in which every process of the command was stopped, in s; NaN if it is unknown.
-func stoppedFor(tree *datamodel.Node) float64 {
-	if target := tree.Find(datamodel.DeviceLevel, "target"); target != nil {
-		return target.Metric(datamodel.StoppedTime).Value
-	}
-	return math.NaN()
 }

@@ -379,6 +379,7 @@ func (o *round) survivors() *float64 {
 func (o *round) report(made account.Result) Report {
 	rep := Report{
 		Result: resultOf(o.run, made), Dir: o.folder.dir(), State: o.state, NoTape: o.noTape,
+		Stopped: made.Stopped,
 	}
 	switch {
 	case o.end.timedOut:

@@ -120,6 +120,8 @@ type Report struct {
 	Dir string
 	// State says how the target ended. If it could not be executed, the exit code is ExitNotExecutable or ExitNotFound.
 	State launch.State
+	// Stopped is the time in s in which every process of the command was stopped. It is 0 if nothing is known of it.
+	Stopped float64
 	// Refused says why the command could not be executed. It is nil if the command was executed.
 	Refused error
 	// NoTape says why the requested tape could not be written. It is nil if the tape was written or not requested.

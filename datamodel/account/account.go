@@ -63,6 +63,8 @@ type Result struct {
 	Regions *datamodel.Regions
 	// Events are what happened during the run. Account leaves them empty: the caller has them.
 	Events []datamodel.Event
+	// Stopped is the time in s in which every process of the command was stopped. It is 0 if nothing is known of it.
+	Stopped float64
 	// Spark is the content of Run.Spark.
 	Spark    map[string][]*float64
 	Warnings []datamodel.Warning
@@ -88,6 +90,7 @@ func Account(in Input) Result {
 		}
 		out.Warnings = append(out.Warnings, r.warnings...)
 		out.Missing = append(out.Missing, r.missing...)
+		out.Stopped = max(out.Stopped, r.stopped)
 		if out.Spark == nil { // from the first host; a sum over hosts would need a chart of its own
 			out.Spark = r.spark
 		}
@@ -130,6 +133,7 @@ type hostResult struct {
 	processes []datamodel.Process
 	regions   *datamodel.Regions
 	spark     map[string][]*float64
+	stopped   float64
 	warnings  []datamodel.Warning
 	missing   []sensors.Absence
 }
@@ -178,6 +182,9 @@ func accountHost(run datamodel.Run, of Host, brief bool) hostResult {
 		r.chart = h.chart(cpus, gpus)
 		r.spark = h.sparks(r.chart, cpus, gpus)
 		r.node = h.node(r.summary, cpus, gpus)
+	}
+	if c := h.find(sensors.TargetStopped); c != nil && c.Delta() > 0 {
+		r.stopped = c.Delta()
 	}
 	r.regions = h.regions(made, cpus, gpus)
 	rows, warnings := processes(h.seen(), run, h.Ledger, r.summary)

@@ -237,3 +237,21 @@ func TestPrecisionOfSensors(t *testing.T) {
 		t.Errorf("nothing is known, but reported: %v", got)
 	}
 }
+
+// TestStopped tells how long the whole command was stopped, also in a brief result.
+func TestStopped(t *testing.T) {
+	for _, brief := range []bool{false, true} {
+		for _, want := range []float64{0, 2.5} {
+			in := quiet()
+			replace(&in, counterLine("target/stopped_time", units.Second, want, 10*sec))
+			one := OneHost(in.Run, in.Ledger, in.Series, nil)
+			one.Brief = brief
+			if got := Account(one).Stopped; got != want {
+				t.Errorf("stopped for %v s, want %v (brief %v)", got, want, brief)
+			}
+		}
+	}
+	if got := Account(OneHost(quiet().Run, quiet().Ledger, quiet().Series, nil)).Stopped; got != 0 {
+		t.Errorf("stopped for %v s, though nothing is known", got)
+	}
+}

@@ -60,6 +60,12 @@ const (
 // were tracked, processes.parquet. run.Bench has the rounds.
 func (b *Files) SaveBench(run datamodel.Run) error {
 	t := benchTables{run: run, Bench: *run.Bench}
+	if t.Batch > 1 { // a sum over a table is what all executions took
+		t.Rounds = slices.Clone(t.Rounds)
+		for i, r := range t.Rounds {
+			t.Rounds[i] = r.Together(t.Batch)
+		}
+	}
 	if err := t.check(); err != nil {
 		return fmt.Errorf("write %s: %w", filepath.Join(b.dir.path, SummaryFile), err)
 	}
@@ -106,7 +112,7 @@ func (t *benchTables) summary() []summaryRow {
 		out[i] = summaryRow{
 			round: int64(i), exitCode: int64(r.ExitCode), index: int64(r.Command), block: int64(r.Block), host: t.run.Host.Name,
 			command: lines[r.Command], outcome: string(r.Outcome), commit: commitOf(t.run), name: t.Commands[r.Command].Name,
-			conditions: strings.Join(r.Conditions, " "), start: r.Start, values: values.of(r.Metrics),
+			conditions: strings.Join(r.Conditions, " "), start: r.Start, values: values.of(r.Metrics), executions: int64(max(1, t.Batch)),
 		}
 	}
 	return out
@@ -283,6 +289,9 @@ func loadRounds(in folderFiles, run *datamodel.Run) error {
 	}
 	if err := loadRoundMetrics(in, b.Rounds); err != nil {
 		return err
+	}
+	for i, r := range b.Rounds {
+		b.Rounds[i] = r.Each(b.Batch)
 	}
 	return loadRoundProcesses(in, b.Rounds)
 }

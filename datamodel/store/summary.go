@@ -13,7 +13,7 @@ const summarySchema = "ergon.summary/2"
 
 // summaryRow is a row of summary.parquet: a round of a run.
 type summaryRow struct {
-	round, exitCode, index, block                int64
+	round, exitCode, index, block, executions    int64
 	host, command, outcome, signal, commit, name string
 	conditions                                   string
 	start                                        time.Time
@@ -43,6 +43,8 @@ func summaryFields() []field[summaryRow] {
 			"no bench", "name of the command in the bench"),
 		whole("block", func(r *summaryRow) *int64 { return &r.block }).says(
 			"no bench", "block of the bench, from 0; it has at most one round of each command, which are compared as pairs"),
+		whole("executions", func(r *summaryRow) *int64 { return &r.executions }).says(
+			"unknown", "executions of the command in the round, with --batch more than 1; the figures are those of all together"),
 		word("conditions", func(r *summaryRow) *string { return &r.conditions }).says(
 			"nothing is known to have", "what spoilt the round, as words with spaces between: other_load throttling swapping steal stopped …"),
 	}
@@ -56,7 +58,7 @@ func summaryFields() []field[summaryRow] {
 // SaveSummary adds the row of a run to the batch, as summary.parquet.
 func (b *Files) SaveSummary(run datamodel.Run, summary []datamodel.Metric) error {
 	row := summaryRow{
-		exitCode: -1, index: -1, block: -1, host: run.Host.Name, command: cmdline.Line(run.Command), outcome: string(run.Outcome),
+		exitCode: -1, index: -1, block: -1, executions: 1, host: run.Host.Name, command: cmdline.Line(run.Command), outcome: string(run.Outcome),
 		signal: run.Signal, start: run.Start, commit: commitOf(run), conditions: strings.Join(datamodel.ConditionsIn(run.Warnings), " "),
 		values: newSummaryValues().of(summary),
 	}
