@@ -24,6 +24,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/ergon-energy/ergon/internal/fakerapl"
+	"github.com/ergon-energy/ergon/internal/marks"
 	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
@@ -45,6 +46,15 @@ func subjectMain(args []string) int {
 		d, _ := time.ParseDuration(args[1])
 		for start := cpuTime(); cpuTime()-start < d; {
 		}
+	case "marks": // marks DURATION: tells of numbered events for that time, and prints how many the socket took
+		d, _ := time.ParseDuration(args[1])
+		taken := 0
+		for start := time.Now(); time.Since(start) < d; {
+			if marks.Send(os.Getenv(marks.Variable), fmt.Appendf(nil, "ERGON_EVENT=%d", taken)) == nil {
+				taken++
+			}
+		}
+		fmt.Println(taken)
 	case "hold": // hold BYTES DURATION: touches that much memory and keeps it for that time
 		n, _ := strconv.Atoi(args[1])
 		d, _ := time.ParseDuration(args[2])
