@@ -56,6 +56,8 @@ func (t Trend) Write(w io.Writer, format string, o Options) error {
 const (
 	// listedLines is how many lines of a metric a terminal gets, and listedPoints how many points of a line.
 	listedLines, listedPoints = 20, 20
+	// listedOverdue is how many overdue commands a terminal gets beside the lines.
+	listedOverdue = 10
 	// sparkLine is the width of the course of a line in text. If less than shortSpark is left, it gets a line of its own.
 	sparkLine, shortSpark = 40, 16
 )
@@ -98,7 +100,11 @@ func (t Trend) writeText(w io.Writer, o Options) error {
 		p.line()
 		p.line(p.look(bold, "overdue"))
 	}
-	for _, late := range t.Overdue {
+	for i, late := range t.Overdue {
+		if i == listedOverdue && !t.OnlyOverdue && o.Width > 0 {
+			p.line("  ", p.look(dim, p.plain(fmt.Sprintf("%d more (--overdue names all)", len(t.Overdue)-i))))
+			break
+		}
 		p.wrapped("  ", "    ", yellow, p.plain(printable(t.overdueText(late))))
 	}
 	return p.err

@@ -213,6 +213,21 @@ func TestTrendCSV(t *testing.T) {
 	}
 }
 
+// TestTrendOverdue has more overdue commands than a terminal shows beside the lines.
+func TestTrendOverdue(t *testing.T) {
+	runs := nights(60, 99, func(i int, r *trend.Run) { r.Command = []string{"make", strconv.Itoa(i % 12)} })
+	of := trendOf(t, runs, trend.ByRun, "energy")
+	of.Now = of.Now.AddDate(1, 0, 0)
+	of.Overdue = trend.Late(runs, of.Now)
+	count := func(o report.Options) int { return strings.Count(trendText(t, of, "text", o), "the last run began") }
+	if n, piped := count(report.Options{Width: 200}), count(report.Options{}); n != 10 || piped != 12 {
+		t.Errorf("%d on a terminal, %d in a pipe", n, piped)
+	}
+	if of.OnlyOverdue = true; count(report.Options{Width: 200}) != 12 {
+		t.Error("--overdue does not name all")
+	}
+}
+
 // TestTrendPage opens a page in a browser and uses it as a person would.
 func TestTrendPage(t *testing.T) {
 	b := chromium.Start(t)

@@ -26,6 +26,7 @@ const duckLines = `
 import duckdb, sys, time
 begin = time.perf_counter()
 db = duckdb.connect()
+db.sql("set enable_progress_bar = false")
 runs = f"read_parquet('{sys.argv[1]}/project=*/date=*/run=*/summary.parquet', hive_partitioning=true)"
 lines = db.sql(f"select project, command, list(wall_time order by start) w, list(cpu_time order by start) c from {runs} group by 1, 2").fetchall()
 commits = db.sql(f'select project, command, "commit", epoch(min(start)), median(wall_time), median(cpu_time), count(*) from {runs} group by 1, 2, 3 order by 4').fetchall()
