@@ -19,6 +19,7 @@ func linuxGroups() []group {
 		{"sampler", "The sampler, all families", sampling},
 		{"memory", "Resident memory, runner and sampler", resident},
 		{"inventory", "Counting files", counting},
+		{"peers", "gzip against zstd, by ergon and by others", against},
 	}
 }
 
