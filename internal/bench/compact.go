@@ -122,6 +122,9 @@ func (b *bench) makeWhole(results string, n int) error {
 		return fmt.Errorf("%d runs in %s: %w", len(found), like, err)
 	}
 	made := inMemory(results)
+	if made != results {
+		defer func() { _ = os.RemoveAll(filepath.Dir(made)) }() // it was copied, or it is of no use
+	}
 	const workers = 8 // most of the time they wait for the disk
 	errs := make([]error, workers)
 	var all sync.WaitGroup
@@ -143,7 +146,7 @@ func (b *bench) makeWhole(results string, n int) error {
 	if made == results {
 		return nil
 	}
-	return errors.Join(os.CopyFS(results, os.DirFS(made)), os.RemoveAll(filepath.Dir(made)))
+	return os.CopyFS(results, os.DirFS(made))
 }
 
 // inMemory returns a new folder in memory, or the path itself if the system has none. Each run is synced several times, which a disk
