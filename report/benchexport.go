@@ -51,7 +51,7 @@ func (b Bench) Write(w io.Writer, format string, o Options) error {
 			return f.write(b, w, o)
 		}
 	}
-	return fmt.Errorf("no format %q of a bench", format)
+	return fmt.Errorf("a bench cannot be shown as %s (text, json, csv or markdown; `ergon compare --format html` makes a page of two)", format)
 }
 
 // hyperfineResult is one element of `results` in hyperfine's JSON, version 1.20.
