@@ -186,15 +186,15 @@ const (
 func (f Findings) Nagios() (line string, exit int) {
 	exit = map[State]int{Passes: nagiosOK, Undecided: nagiosUnknown, Warns: nagiosWarning, Fails: nagiosCritical}[f.Worst()]
 	word := [...]string{"OK", "WARNING", "CRITICAL", "UNKNOWN"}[exit]
-	var said, data []string
+	var said, measured []string
 	for _, one := range f.worstFirst() {
 		if f.state(one) == f.Worst() || exit == nagiosOK {
 			said = append(said, one.Name+": "+one.Text)
 		}
 	}
 	for _, one := range f.List {
-		if d := performance(one); d != "" && !slices.Contains(data, d) {
-			data = append(data, d)
+		if d := performance(one); d != "" && !slices.Contains(measured, d) {
+			measured = append(measured, d)
 		}
 	}
 	if len(said) == 0 {
@@ -202,8 +202,8 @@ func (f Findings) Nagios() (line string, exit int) {
 		word, exit = "UNKNOWN", nagiosUnknown
 	}
 	line = "ERGON " + word + " - " + strings.ReplaceAll(printable(strings.Join(said, "; ")), "|", "¦")
-	if len(data) > 0 {
-		line += " | " + strings.Join(data, " ")
+	if len(measured) > 0 {
+		line += " | " + strings.Join(measured, " ")
 	}
 	return line, exit
 }

@@ -68,6 +68,8 @@ type BenchOptions struct {
 	// Work is what one execution does: a number and a word. It may have parameters. Empty is unknown.
 	Work string
 	BudgetOptions
+	// NoCI tells GitHub Actions nothing of the budgets.
+	NoCI bool
 	KeepOptions
 	SensorOptions
 }
@@ -150,7 +152,7 @@ func (p *program) benchCommand() *subcommand {
 			{name: "quiet", short: "q", usage: "print no progress", value: toggle{&o.Quiet}},
 			{name: "verbose", short: "v", usage: "also show mean, deviation, quartiles and outliers", value: toggle{&o.Verbose}},
 			{name: "work", scope: once, usage: "what one execution does, to tell the cost of one unit: `WORK`, such as 1e6requests", value: required{&o.Work, "work"}},
-		}, slices.Concat(o.BudgetOptions.table(), o.KeepOptions.table(), o.SensorOptions.table(p.backends))...),
+		}, slices.Concat(o.BudgetOptions.table(), table{noCIOption(&o.NoCI)}, o.KeepOptions.table(), o.SensorOptions.table(p.backends))...),
 	}
 	c.run = func(ctx context.Context, words []string) error {
 		o.Words = words
@@ -564,8 +566,10 @@ func (p *program) concludeBench(
 	case notKept != nil:
 		return status(runner.ExitErgon)
 	}
-	p.toJobPage(findings.WriteMarkdown)
-	p.annotate(findings)
+	if !o.NoCI {
+		p.toJobPage(findings.WriteMarkdown)
+		p.annotate(findings)
+	}
 	return judged(findings)
 }
 

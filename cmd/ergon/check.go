@@ -52,7 +52,7 @@ func (p *program) checkCommand() *subcommand {
 				name: "nagios", group: forSummary, scope: once, value: toggle{&o.Nagios},
 				usage: "print one line with performance data and exit with 0 to 3, as a monitoring plugin",
 			},
-			{name: "no-ci", group: forSummary, usage: "in GitHub Actions: add nothing to the job's summary page, and no annotations", value: toggle{&o.NoCI}},
+			noCIOption(&o.NoCI),
 		}),
 	}
 	c.run = func(ctx context.Context, words []string) (err error) {
@@ -144,7 +144,7 @@ func (p *program) checked(o CheckOptions) (out report.Check, err error) {
 	if result.Run.Bench != nil {
 		return out, p.checkBench(dir, o, &out)
 	}
-	list, ignored, err := o.choose(result.Run.Budgets)
+	list, kept, err := o.choose(result.Run.Budgets)
 	if err != nil {
 		return out, fmt.Errorf("run %s: %w", result.Run.ID, err)
 	}
@@ -154,11 +154,11 @@ func (p *program) checked(o CheckOptions) (out report.Check, err error) {
 		}
 	}
 	p.lookUp(list, o.Results)
-	judged := judgedCommand(cmdline.Line(result.Run.Command), list, rule.Of(result), result.Charts)
-	if ignored != nil {
-		judged.Budgets = rule.Keep(ignored, judged.Budgets)
+	command := judgedCommand(cmdline.Line(result.Run.Command), list, rule.Of(result), result.Charts)
+	if kept != nil {
+		command.Budgets = rule.Keep(kept, command.Budgets)
 	}
-	out.Judged = []report.JudgedCommand{judged}
+	out.Judged = []report.JudgedCommand{command}
 	return out, nil
 }
 

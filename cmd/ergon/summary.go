@@ -66,7 +66,15 @@ func (o *SummaryOptions) table() table {
 		{name: "append", short: "a", group: forSummary, usage: "add to the file of --summary-to, do not replace it", value: toggle{&o.Append}},
 		exportOption(&o.Exports, ofRun(), "also write the report to", inTrusted),
 		{name: "id-file", group: forResults, scope: inTrusted, usage: "write the run's id to `FILE`", value: required{&o.IDFile, "file"}},
-		{name: "no-ci", group: forSummary, usage: "in GitHub Actions: do not add the report to the job's summary page", value: toggle{&o.NoCI}},
+		noCIOption(&o.NoCI),
+	}
+}
+
+// noCIOption keeps ergon from telling GitHub Actions anything.
+func noCIOption(to *bool) *option {
+	return &option{
+		name: "no-ci", group: forSummary, value: toggle{to},
+		usage: "in GitHub Actions: add nothing to the job's summary page, and no annotations about budgets",
 	}
 }
 

@@ -2,6 +2,7 @@ package readers
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"math"
 	"os"
@@ -114,7 +115,7 @@ func TestCI(t *testing.T) {
 	text, err := c.Output()
 	if err != nil {
 		said := ""
-		if e, ok := err.(*exec.ExitError); ok { //nolint:errorlint // it is that of Output
+		if e, ok := errors.AsType[*exec.ExitError](err); ok {
 			said = string(e.Stderr)
 		}
 		t.Fatalf("%v: %s", err, said)
