@@ -110,7 +110,9 @@ func (b *bench) hyperfine(rounds string, words map[string][]string) (float64, er
 	if err != nil {
 		return 0, err
 	}
-	var r struct{ Results []struct{ User, System float64 } }
+	var r struct {
+		Results []struct{ User, System float64 }
+	}
 	if err := json.Unmarshal(text, &r); err != nil || len(r.Results) != 2 {
 		return 0, fmt.Errorf("hyperfine: %v: %s", err, text)
 	}
