@@ -2,6 +2,7 @@ package datamodel
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/ergon-energy/ergon/sensors"
@@ -204,9 +205,9 @@ func (f *finder) close(i int, at time.Duration) {
 
 // without removes a number, which is near the end.
 func without(list []int, n int) []int {
-	for i := len(list) - 1; i >= 0; i-- {
-		if list[i] == n {
-			return append(list[:i], list[i+1:]...)
+	for i, v := range slices.Backward(list) {
+		if v == n {
+			return slices.Delete(list, i, i+1)
 		}
 	}
 	return list

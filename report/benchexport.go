@@ -117,12 +117,12 @@ func (b Bench) mean(command int, metric string) *float64 {
 
 // goUnit returns the unit of a metric in Go's benchmark text, and the factor to it.
 func goUnit(d datamodel.Definition) (unit string, factor float64) {
-	switch {
-	case d.Name == datamodel.WallTime:
+	switch d.Name {
+	case datamodel.WallTime:
 		return "ns/op", 1e9
-	case d.Name == datamodel.CPUTime:
+	case datamodel.CPUTime:
 		return "cpu-ns/op", 1e9
-	case d.Name == datamodel.PeakMemory:
+	case datamodel.PeakMemory:
 		return "peak-B/op", 1
 	}
 	return strings.ReplaceAll(d.Name, "_", "-") + "-" + string(d.Unit) + "/op", 1

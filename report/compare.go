@@ -167,8 +167,8 @@ func lackText(f compare.Compared) string {
 		return "no value on the " + name + " side: " + printable(d.Reason)
 	}
 	switch {
-	case f.Base.N == 0 && f.New.N == 0 && f.Base.Reason != "" && f.Base.Reason == f.New.Reason:
-		return "no value on either side: " + printable(f.Base.Reason)
+	case f.Base.N == 0 && f.New.N == 0:
+		return side("base", f.Base) + "; " + side("new", f.New)
 	case f.Base.N == 0:
 		return side("base", f.Base)
 	case f.New.N == 0:
@@ -369,14 +369,14 @@ func (c Comparison) Findings() Findings {
 	for _, a := range c.Against {
 		for _, b := range a.Benchmarks {
 			for _, one := range b.Figures {
-				f.List = append(f.List, finding(a, b, one))
+				f.List = append(f.List, finding(b, one))
 			}
 		}
 	}
 	return f
 }
 
-func finding(a compare.Against, b compare.Benchmark, f compare.Compared) Finding {
+func finding(b compare.Benchmark, f compare.Compared) Finding {
 	one := Finding{
 		Subject: b.Name, Name: metricName(f.Metric), Metric: f.Metric.Name, Measure: f.Metric.Name, Word: string(f.Change.Verdict),
 		Value: f.New.Median.Value, Least: math.NaN(), Most: math.NaN(), Unit: f.Metric.Unit, State: changeState(f.Change.Verdict),

@@ -69,14 +69,7 @@ func ChangeFindings(sides []compare.Side) (list []Finding) {
 			}
 			one := Finding{
 				Subject: s.Command.Name, Name: metricName(f.Metric), Metric: f.Metric.Name, Measure: f.Metric.Name, Word: string(f.Change.Verdict),
-				Value: f.Median.Value, Least: math.NaN(), Most: math.NaN(), Unit: f.Metric.Unit,
-			}
-			switch f.Change.Verdict {
-			case compare.Regressed:
-				one.State = Fails
-			case compare.Inconclusive:
-				one.State = Undecided
-			case compare.Improved, compare.Unchanged:
+				Value: f.Median.Value, Least: math.NaN(), Most: math.NaN(), Unit: f.Metric.Unit, State: changeState(f.Change.Verdict),
 			}
 			if f.N == 0 || math.IsNaN(f.Change.Ratio.Value) {
 				one.Text = cmp.Or(printable(f.Reason), "not measured on both sides")

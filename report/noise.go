@@ -90,15 +90,16 @@ func (n Noise) noiseLine(m compare.Noise) string {
 	if !math.IsNaN(m.Drift) {
 		drift = signedPart(m.Drift)
 	}
-	line := fmt.Sprintf("  %-17s %-10s %-10s %-10s", metricName(m.Metric), units.Format(m.Median, m.Metric.Unit), units.Format(m.Variation, units.Ratio), drift)
+	var line strings.Builder
+	fmt.Fprintf(&line, "  %-17s %-10s %-10s %-10s", metricName(m.Metric), units.Format(m.Median, m.Metric.Unit), units.Format(m.Variation, units.Ratio), drift)
 	for _, c := range noiseChanges() {
 		needed := "–"
 		if r := n.Rule.RoundsFor(m.Variation, c); r > 0 {
 			needed = strconv.Itoa(r)
 		}
-		line += fmt.Sprintf(" %6s", needed)
+		fmt.Fprintf(&line, " %6s", needed)
 	}
-	return line + "\n"
+	return line.String() + "\n"
 }
 
 // signedPart shows a change: "+0.3 %", "-12 %".

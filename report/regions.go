@@ -28,10 +28,19 @@ func regions(r datamodel.Result) []listing {
 	}
 	wall := summary(r)[datamodel.WallTime].Value
 	all := listing{heading: "regions", columns: []header{
-		{name: "region", left: true}, {name: "count"}, {name: "wall time"}, {name: "share"}, {name: "mean"}, {name: "σ"}, {name: "cpu time"},
-		{name: "energy", mark: provenanceOf(groups, datamodel.Energy)}, {name: "command's energy", mark: provenanceOf(groups, datamodel.TargetEnergy)},
-		{name: "gpu energy", mark: provenanceOf(groups, datamodel.GPUEnergy)}, {name: "memory", mark: sensors.Sampled},
-		{name: "read", mark: sensors.Sampled}, {name: "written", mark: sensors.Sampled},
+		{name: "region", left: true},
+		{name: "count"},
+		{name: "wall time"},
+		{name: "share"},
+		{name: "mean"},
+		{name: "σ"},
+		{name: "cpu time"},
+		{name: "energy", mark: provenanceOf(groups, datamodel.Energy)},
+		{name: "command's energy", mark: provenanceOf(groups, datamodel.TargetEnergy)},
+		{name: "gpu energy", mark: provenanceOf(groups, datamodel.GPUEnergy)},
+		{name: "memory", mark: sensors.Sampled},
+		{name: "read", mark: sensors.Sampled},
+		{name: "written", mark: sensors.Sampled},
 	}}
 	for _, g := range groups[:min(shownRegions, len(groups))] {
 		total := func(name string, unit units.Unit) string { return shown(g.Figure(name).Total, unit) }

@@ -77,7 +77,7 @@ const mostNumber = 1023
 
 func (v processors) Set(given string) error {
 	var list []int
-	for _, word := range strings.Split(given, ",") {
+	for word := range strings.SplitSeq(given, ",") {
 		first, last, ranged := strings.Cut(strings.TrimSpace(word), "-")
 		from, err := strconv.Atoi(first)
 		to := from

@@ -42,7 +42,7 @@ func (p *program) checkCommand() *subcommand {
 		example: "ergon check last --budget 'energy <= 500 J'",
 		description: runMeaning + " Without RUN it is last. Without --budget the budgets of the run count or, if it has none, those of ergon.yaml. " +
 			"The exit code is 120 if one is broken.",
-		options: slices.Concat(table{resultsOption(&o.Results)}, o.BudgetOptions.table(), table{
+		options: slices.Concat(table{resultsOption(&o.Results)}, o.table(), table{
 			formatOption(&o.Format, report.CheckFormats()),
 			{
 				name: "export", group: forSummary, scope: once, value: checkExports{&o.Exports},

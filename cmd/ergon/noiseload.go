@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"runtime"
 	"strconv"
 	"time"
 )
@@ -27,10 +28,10 @@ const roundTime = 100 * time.Millisecond
 // noiseLoads lists the loads.
 func noiseLoads() []noiseLoad {
 	return []noiseLoad{
-		{"cpu", "arithmetic in registers, on one processor", func(n int) { _ = arithmetic(n) }, func() int { return calibrated(func(n int) { _ = arithmetic(n) }) }},
-		{"memory", "reading 64 MiB in a random order, on one processor", func(n int) { _ = chase(filled(), n) }, func() int {
+		{"cpu", "arithmetic in registers, on one processor", arithmetic, func() int { return calibrated(arithmetic) }},
+		{"memory", "reading 64 MiB in a random order, on one processor", func(n int) { chase(filled(), n) }, func() int {
 			list := filled()
-			return calibrated(func(n int) { _ = chase(list, n) })
+			return calibrated(func(n int) { chase(list, n) })
 		}},
 		{"sleep", "sleeping for 1 ms, again and again", sleeps, func() int { return int(roundTime / (time.Millisecond + time.Millisecond/10)) }},
 	}
@@ -69,14 +70,14 @@ func calibrated(work func(int)) int {
 }
 
 // arithmetic computes n random numbers (Marsaglia, xorshift).
-func arithmetic(n int) uint64 {
+func arithmetic(n int) {
 	x := uint64(88172645463325252)
 	for range n {
 		x ^= x << 13
 		x ^= x >> 7
 		x ^= x << 17
 	}
-	return x
+	runtime.KeepAlive(x)
 }
 
 // memoryElements are 64 MiB, more than most caches hold.
@@ -93,11 +94,12 @@ func filled() []uint32 {
 
 // chase reads n elements in the order of a generator that visits each one (Knuth, linear congruential). The next place depends
 // on the element, so a processor cannot read ahead.
-func chase(list []uint32, n int) (at uint32) {
+func chase(list []uint32, n int) {
+	at := uint32(0)
 	for range n {
 		at = (at*1664525 + 1013904222 + list[at%memoryElements]) % memoryElements
 	}
-	return at
+	runtime.KeepAlive(at)
 }
 
 // sleeps sleeps n times. What differs is how fast the system wakes a process.

@@ -54,7 +54,7 @@ func subjectMain(args []string) int {
 				taken++
 			}
 		}
-		fmt.Println(taken)
+		_, _ = fmt.Fprintln(os.Stdout, taken)
 	case "hold": // hold BYTES DURATION: touches that much memory and keeps it for that time
 		n, _ := strconv.Atoi(args[1])
 		d, _ := time.ParseDuration(args[2])

@@ -137,7 +137,7 @@ func (p *program) trend(ctx context.Context, o TrendOptions) error {
 	t := report.Trend{Since: o.Filter.Since, Now: now, Overdue: trend.Late(runs, now), OnlyOverdue: o.Overdue, Version: version()}
 	if !o.Overdue {
 		q := trend.Query{By: trend.By(o.By)}
-		for _, text := range strings.Split((trendMetrics{&o.Metrics}).Current(), ",") {
+		for text := range strings.SplitSeq((trendMetrics{&o.Metrics}).Current(), ",") {
 			m, err := trend.Parse(text)
 			if err != nil {
 				return &usage{err}

@@ -88,7 +88,6 @@ func (r Rule) Describe(b datamodel.Bench, command int, metric string) stats.Summ
 // change compares each side with the first one. A product of two compared metrics has no verdict unless somebody asked for
 // it: Holm's correction would count the same change again.
 func (r Rule) change(b datamodel.Bench, sides []Side, asked bool) {
-	var all []*Change
 	var p []float64
 	for c := 1; c < len(sides); c++ {
 		for i, f := range sides[c].Figures {
@@ -104,7 +103,7 @@ func (r Rule) change(b datamodel.Bench, sides []Side, asked bool) {
 				change.Comparison = stats.ComparePaired(base[:n], fresh[:n], r.Confidence)
 			}
 			sides[c].Figures[i].Change = change
-			all, p = append(all, change), append(p, change.P)
+			p = append(p, change.P)
 		}
 	}
 	at := 0

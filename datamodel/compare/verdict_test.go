@@ -126,7 +126,7 @@ func TestVerdictsHold(t *testing.T) {
 						decided++
 					case Improved, Unchanged:
 						decided++
-					case Inconclusive:
+					case Inconclusive, Changed:
 					}
 				}
 				part := func(n int) float64 { return float64(n) / trials }

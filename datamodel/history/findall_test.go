@@ -23,8 +23,12 @@ func TestFindAll(t *testing.T) {
 		dirty      *bool
 		outcome    datamodel.Outcome
 	}{
-		{"r1", one, &same, datamodel.Done}, {"r2", one, nil, datamodel.TargetFailed}, {"r3", one, &dirty, datamodel.Done}, {"r4", one, &same, datamodel.Unfinished},
-		{"r5", two, &dirty, datamodel.Done}, {"r6", "", nil, datamodel.Done},
+		{"r1", one, &same, datamodel.Done},
+		{"r2", one, nil, datamodel.TargetFailed},
+		{"r3", one, &dirty, datamodel.Done},
+		{"r4", one, &same, datamodel.Unfinished},
+		{"r5", two, &dirty, datamodel.Done},
+		{"r6", "", nil, datamodel.Done},
 	} {
 		run := result("p", r.id, noon.Add(time.Duration(i)*time.Minute))
 		run.Outcome = r.outcome

@@ -96,7 +96,7 @@ func (b *bench) comparedNow(rounds string, words map[string][]string) (r nowResu
 		return r, fmt.Errorf("ergon compare: %w", err)
 	}
 	if err := json.Unmarshal(out, &r); err != nil || len(r.Comparisons) != 1 {
-		return r, fmt.Errorf("ergon compare: %v: %s", err, out)
+		return r, fmt.Errorf("ergon compare: %w: %s", err, out)
 	}
 	return r, nil
 }
@@ -114,7 +114,7 @@ func (b *bench) hyperfine(rounds string, words map[string][]string) (float64, er
 		Results []struct{ User, System float64 }
 	}
 	if err := json.Unmarshal(text, &r); err != nil || len(r.Results) != 2 {
-		return 0, fmt.Errorf("hyperfine: %v: %s", err, text)
+		return 0, fmt.Errorf("hyperfine: %w: %s", err, text)
 	}
 	return (r.Results[1].User + r.Results[1].System) / (r.Results[0].User + r.Results[0].System), nil
 }
@@ -158,5 +158,5 @@ func (b *bench) benchstatNow(base, fresh []float64) (string, error) {
 	if line := regexp.MustCompile(`(?m)^Compress .*$`).Find(out); err == nil && line != nil {
 		return strings.Join(strings.Fields(string(line)), " "), nil
 	}
-	return "", fmt.Errorf("benchstat: %v: %s", err, out)
+	return "", fmt.Errorf("benchstat: %w: %s", err, out)
 }

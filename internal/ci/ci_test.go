@@ -3,6 +3,7 @@ package ci
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -106,16 +107,13 @@ type service struct {
 }
 
 // expression is an expression of the workflow language.
-var expression = regexp.MustCompile(`\$\{\{ (.*?) \}\}`) //nolint:gochecknoglobals // compiled once
+var expression = regexp.MustCompile(`\$\{\{ (.*?) \}\}`)
 
 // run executes the steps of the action. It returns their outputs, the text of all steps, and the exit code.
 func (s service) run(inputs map[string]string) (outputs map[string]string, said string, code int) {
 	s.t.Helper()
 	a := readAction(s.t)
-	known := map[string]string{}
-	for k, v := range s.github {
-		known[k] = v
-	}
+	known := maps.Clone(s.github)
 	value := func(text string) string {
 		return expression.ReplaceAllStringFunc(text, func(e string) string {
 			for one := range strings.SplitSeq(expression.FindStringSubmatch(e)[1], "||") {

@@ -178,7 +178,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
-		fmt.Println("sent")
+		_, _ = fmt.Fprintln(os.Stdout, "sent")
 		_, _ = os.Stdin.Read(make([]byte, 1))
 		return
 	}
