@@ -136,7 +136,7 @@ func (p *program) trend(ctx context.Context, o TrendOptions) error {
 	}
 	t := report.Trend{Since: o.Filter.Since, Now: now, Overdue: trend.Late(runs, now), OnlyOverdue: o.Overdue, Version: version()}
 	if !o.Overdue {
-		q := trend.Query{By: trend.By(o.By)}
+		q := trend.Query{By: trend.By(o.By), Command: o.Command}
 		for text := range strings.SplitSeq((trendMetrics{&o.Metrics}).Current(), ",") {
 			m, err := trend.Parse(text)
 			if err != nil {
@@ -168,6 +168,15 @@ func (p *program) trend(ctx context.Context, o TrendOptions) error {
 		return status(runner.ExitOverdue)
 	}
 	return nil
+}
+
+// about reports whether the command of a run, or one command of a bench, contains the text of --command.
+func (o TrendOptions) about(run datamodel.Run) bool {
+	fits := func(command []string) bool { return strings.Contains(cmdline.Line(command), o.Command) }
+	if o.Command == "" || run.Bench == nil {
+		return o.Command == "" || fits(run.Command)
+	}
+	return slices.ContainsFunc(run.Bench.Commands, func(c datamodel.BenchCommand) bool { return fits(c.Command) })
 }
 
 // finished returns the runs that lines are made of.
@@ -212,7 +221,7 @@ func (p *program) trendRuns(o *TrendOptions) ([]trend.Run, error) {
 		for i := range entries {
 			e := &entries[i]
 			key := [2]string{e.Run.Project, e.Run.ID}
-			if seen[key] || o.Command != "" && !strings.Contains(cmdline.Line(e.Run.Command), o.Command) {
+			if seen[key] || !o.about(e.Run) {
 				continue
 			}
 			seen[key] = true

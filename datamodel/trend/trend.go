@@ -77,6 +77,8 @@ func (r *Run) Commit() string {
 type Query struct {
 	Metrics []Metric
 	By      By
+	// Command is a text that the commands of the lines contain. "" fits every command.
+	Command string
 	// Now is when the question is asked. Runs are overdue then.
 	Now time.Time
 }
@@ -193,7 +195,7 @@ func Make(runs []Run, q Query) Trend {
 		t.Runs = append(t.Runs, r)
 	}
 	for _, m := range q.Metrics {
-		t.Lines = append(t.Lines, t.lines(m)...)
+		t.Lines = append(t.Lines, t.lines(m, q.Command)...)
 	}
 	each(len(t.Lines), func(i int) { t.Lines[i].findSteps() })
 	return t
@@ -224,8 +226,8 @@ type sample struct {
 	low, high float64
 }
 
-// lines makes the lines of one metric.
-func (t *Trend) lines(m Metric) []Line {
+// lines makes the lines of one metric, those whose command contains a text.
+func (t *Trend) lines(m Metric, command string) []Line {
 	found := map[Identity][]sample{}
 	var order []Identity
 	add := func(id Identity, s sample) {
@@ -247,6 +249,9 @@ func (t *Trend) lines(m Metric) []Line {
 			id.Host = r.Host.Name
 		}
 		for _, f := range m.of(r, types, commands) {
+			if !strings.Contains(f.command, command) { // of a bench, other commands may fit
+				continue
+			}
 			id.Command, id.Label = f.command, f.label
 			s := sample{run: i, Metric: f.Metric, low: f.Value - f.Uncertainty, high: f.Value + f.Uncertainty}
 			if math.IsNaN(f.Value) {

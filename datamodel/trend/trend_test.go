@@ -193,6 +193,11 @@ func TestBench(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
+	q := query(t, ByRun, "wall_time")
+	q.Command = "zip"
+	if tr := Make([]Run{r}, q); len(tr.Lines) != 1 || tr.Lines[0].Command != "gzip" {
+		t.Errorf("the lines of commands with %q are %+v", q.Command, tr.Lines)
+	}
 }
 
 // counted makes a run that has counted the files of areas. A negative number is an area that could not be counted.
