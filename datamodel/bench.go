@@ -42,11 +42,17 @@ type BenchCommand struct {
 	// Command is the command as it is told, its secrets masked.
 	Command []string `json:"command"`
 	// Parameters are the values that were put into the command for its parameters.
-	Parameters []Pair `json:"parameters,omitempty"`
+	Parameters []Parameter `json:"parameters,omitempty"`
 	// Work is what one execution of the command does, as the caller says. It is nil if nobody said it.
 	Work *Work `json:"work,omitempty"`
 	// Budgets are what an execution of the command may cost in the median, with the verdicts.
 	Budgets []Budget `json:"budgets,omitempty"`
+}
+
+// Parameter is a parameter of a command with the value that was put in for it.
+type Parameter struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
 }
 
 // Work is an amount of work in things that the caller counts.

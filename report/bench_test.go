@@ -1,11 +1,15 @@
 package report
 
 import (
+	"bytes"
 	"encoding/json"
 	"encoding/xml"
 	"math"
+	"os"
 	"strings"
 	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/compare"
@@ -27,6 +31,47 @@ func oneRound(first, second string) Bench {
 	}
 	rule := compare.Rule{Confidence: 0.95}
 	return Bench{Bench: b, Sides: rule.Sides(b, metrics, true), Rule: rule, Version: "test"}
+}
+
+// TestBenchSchema checks the JSON of a bench against the schema that the program has.
+func TestBenchSchema(t *testing.T) {
+	file, err := os.ReadFile("ergon.bench-1.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := jsonschema.UnmarshalJSON(bytes.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiler := jsonschema.NewCompiler()
+	if err := compiler.AddResource("schema", text); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := compiler.Compile("schema")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := oneRound("first", "second")
+	b.Order, b.Ended = datamodel.Shuffled, datamodel.BenchComplete
+	b.Sides[0].Command.Parameters = []datamodel.Parameter{{Name: "level", Value: "6"}}
+	b.Sides[1].Command.Work = &datamodel.Work{Amount: 1e6, Unit: "requests"}
+	written := exported(t, b, "json")
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(written))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := schema.Validate(doc); err != nil {
+		t.Errorf("%v\n%s", err, written)
+	}
+	var got struct {
+		Commands []struct{ Parameters []map[string]string }
+	}
+	if err := json.Unmarshal([]byte(written), &got); err != nil {
+		t.Fatal(err)
+	}
+	if p := got.Commands[0].Parameters; len(p) != 1 || p[0]["name"] != "level" || p[0]["value"] != "6" {
+		t.Errorf("the parameters are %v", p)
+	}
 }
 
 func exported(t *testing.T, b Bench, format string) string {

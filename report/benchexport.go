@@ -101,7 +101,7 @@ func (b Bench) writeHyperfine(w io.Writer) error {
 			if r.Parameters == nil {
 				r.Parameters = map[string]string{}
 			}
-			r.Parameters[p.Key] = p.Value
+			r.Parameters[p.Name] = p.Value
 		}
 		out.Results = append(out.Results, r)
 	}

@@ -242,7 +242,7 @@ func untilSignal(parent context.Context) (ctx context.Context, stop func()) {
 type benched struct {
 	name       string
 	argv       []string
-	parameters []datamodel.Pair
+	parameters []datamodel.Parameter
 	work       *datamodel.Work // nil if unknown
 	// prepare and conclude run before and after each round of this command.
 	prepare, conclude string
@@ -316,13 +316,13 @@ func (o BenchOptions) commands() ([]benched, error) {
 }
 
 // combinations returns each combination of the values of parameters. Without parameters there is one, which is empty.
-func combinations(list []parameter) [][]datamodel.Pair {
-	all := [][]datamodel.Pair{nil}
+func combinations(list []parameter) [][]datamodel.Parameter {
+	all := [][]datamodel.Parameter{nil}
 	for _, p := range list {
-		var more [][]datamodel.Pair
+		var more [][]datamodel.Parameter
 		for _, c := range all {
 			for _, v := range p.values {
-				more = append(more, append(slices.Clone(c), datamodel.Pair{Key: p.name, Value: v}))
+				more = append(more, append(slices.Clone(c), datamodel.Parameter{Name: p.name, Value: v}))
 			}
 		}
 		all = more
@@ -337,23 +337,23 @@ func isProgram(word string) bool {
 }
 
 // put puts the values of parameters in place of their names.
-func put(text string, parameters []datamodel.Pair) string {
+func put(text string, parameters []datamodel.Parameter) string {
 	for _, p := range parameters {
-		text = strings.ReplaceAll(text, "{"+p.Key+"}", p.Value)
+		text = strings.ReplaceAll(text, "{"+p.Name+"}", p.Value)
 	}
 	return text
 }
 
-func shown(parameters []datamodel.Pair) string {
+func shown(parameters []datamodel.Parameter) string {
 	var list []string
 	for _, p := range parameters {
-		list = append(list, p.Key+"="+p.Value)
+		list = append(list, p.Name+"="+p.Value)
 	}
 	return strings.Join(list, " ")
 }
 
 // argv returns the words of a command. A line with something that only a shell understands is an error.
-func (o BenchOptions) argv(c namedCommand, parameters []datamodel.Pair) ([]string, error) {
+func (o BenchOptions) argv(c namedCommand, parameters []datamodel.Parameter) ([]string, error) {
 	line := put(c.line, parameters)
 	switch {
 	case o.Shell != "":
@@ -474,7 +474,7 @@ func (p *program) benchRunner(o BenchOptions) runner.Options {
 }
 
 // hook runs a shell command that is not measured, in a folder; "" is ours. Its output is shown only if it fails.
-func hook(ctx context.Context, option, line, dir string, parameters []datamodel.Pair) error {
+func hook(ctx context.Context, option, line, dir string, parameters []datamodel.Parameter) error {
 	if line == "" {
 		return nil
 	}

@@ -25,7 +25,7 @@ func benchRun(blocks int) datamodel.Run {
 	run.Start = run.Start.Truncate(time.Microsecond).UTC() // as the tables have it
 	b := datamodel.Bench{
 		Commands: []datamodel.BenchCommand{
-			{Name: "first", Command: []string{"gzip", "-k", "f"}, Parameters: []datamodel.Pair{{Key: "n", Value: "1"}}},
+			{Name: "first", Command: []string{"gzip", "-k", "f"}, Parameters: []datamodel.Parameter{{Name: "n", Value: "1"}}},
 			{Name: "zwei ✓", Command: []string{"zstd", "f"}},
 		},
 		Order: datamodel.Shuffled, Seed: 7, Warmup: 1, Ended: datamodel.BenchComplete,

@@ -30,8 +30,8 @@ func exportedBench(t *testing.T) (dir string, b report.Bench) {
 	made := datamodel.Bench{
 		Ended: datamodel.BenchComplete, Order: datamodel.Shuffled,
 		Commands: []datamodel.BenchCommand{
-			{Name: "gzip -k file", Command: []string{"gzip", "-k", "file"}, Parameters: []datamodel.Pair{{Key: "level", Value: "6"}}},
-			{Name: oddName, Command: []string{"zstd"}, Parameters: []datamodel.Pair{{Key: "level", Value: "9"}}},
+			{Name: "gzip -k file", Command: []string{"gzip", "-k", "file"}, Parameters: []datamodel.Parameter{{Name: "level", Value: "6"}}},
+			{Name: oddName, Command: []string{"zstd"}, Parameters: []datamodel.Parameter{{Name: "level", Value: "9"}}},
 		},
 	}
 	for i := range 12 {
