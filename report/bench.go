@@ -84,6 +84,9 @@ func (b Bench) writeText(w io.Writer, o Options) error {
 	if b.Ended != datamodel.BenchComplete {
 		fmt.Fprintf(&text, "\n! the bench ended early (%s)\n", strings.ReplaceAll(string(b.Ended), "_", " "))
 	}
+	if b.Detailed && b.Run.ID != "" {
+		text.WriteString("\nno time series: only ergon run keeps those\n")
+	}
 	if o.Again != "" {
 		fmt.Fprintf(&text, "\nrun %s · ergon report %s\n", ShortID(b.Run), o.Again)
 	}

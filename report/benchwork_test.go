@@ -87,3 +87,15 @@ func TestBenchWork(t *testing.T) {
 		t.Errorf("%v %q", err, rows)
 	}
 }
+
+// TestBenchSeries checks that the whole text of a kept bench says that there are no time series. The short one does not.
+func TestBenchSeries(t *testing.T) {
+	b := oneRound("first", "second")
+	b.Run.ID = "20260314T091502-qlmzro"
+	for _, detailed := range []bool{false, true} {
+		b.Detailed = detailed
+		if got := exported(t, b, "text"); strings.Contains(got, "no time series") != detailed {
+			t.Errorf("if all is asked for is %v, the text is\n%s", detailed, got)
+		}
+	}
+}
