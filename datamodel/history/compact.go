@@ -117,6 +117,8 @@ func (w *compactor) choose(entries []Entry, now time.Time) map[store.Part][]Entr
 			w.leave(e, errors.New("it goes on or was not finished (`ergon recover` finishes it)"))
 		case w.ids[store.IDOf(e.Dir)] > 1:
 			w.leave(e, errors.New("another folder has the same id"))
+		case e.Run.ID != store.IDOf(e.Dir): // a copy is not the run whose rows are joined
+			w.leave(e, fmt.Errorf("its manifest is that of run %s", e.Run.ID))
 		case !ok:
 			w.leave(e, errors.New("its folder has no date"))
 		default:

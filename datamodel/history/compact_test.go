@@ -206,6 +206,23 @@ func TestCompactDelete(t *testing.T) {
 	expect(t, "again", compact(t, h, history.Compaction{Delete: true}), "joined 0, archived 0, deleted 0, kept 2, others 0, left 0")
 }
 
+// TestCompactDeleteCopy removes a run of which somebody has made a copy with notes. The copy has the same manifest, and stays.
+func TestCompactDeleteCopy(t *testing.T) {
+	h := history.History{Results: filepath.Join(t.TempDir(), "results")}
+	dir := whole(t, h.Results, "p", "run", noon)
+	compact(t, h, history.Compaction{})
+	for _, id := range []string{"a-copy", "z-copy"} {
+		to := filepath.Join(filepath.Dir(dir), "run="+id)
+		if err := errors.Join(os.CopyFS(to, os.DirFS(store.Moved(dir))), os.WriteFile(filepath.Join(to, "notes.txt"), []byte("mine"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect(t, "delete", compact(t, h, history.Compaction{Delete: true}), "joined 0, archived 0, deleted 1, kept 0, others 0, left 2")
+	if notes, _ := filepath.Glob(filepath.Join(filepath.Dir(dir), "*", "notes.txt")); len(notes) != 2 {
+		t.Errorf("of two notes there are %v", notes)
+	}
+}
+
 // TestCompactVerifies changes a joined table before the runs are removed: then none is.
 func TestCompactVerifies(t *testing.T) {
 	for _, table := range []string{"metrics", "summary", "manifests", "nodes", "processes"} {
