@@ -128,7 +128,13 @@ func (w *compactor) choose(entries []Entry, now time.Time) map[store.Part][]Entr
 	return parts
 }
 
-func (w *compactor) leave(e Entry, err error) { w.done.Left = append(w.done.Left, Left{e, err}) }
+// leave notes that a run stays as it is, unless it is not there any more: it was removed, or another Compact has just moved it.
+func (w *compactor) leave(e Entry, err error) {
+	if errors.Is(err, fs.ErrNotExist) && !store.IsRun(e.Dir) {
+		return
+	}
+	w.done.Left = append(w.done.Left, Left{e, err})
+}
 
 // open opens the folders. some says that there are runs to work on.
 func (w *compactor) open(some bool) (err error) {

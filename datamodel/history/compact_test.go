@@ -399,6 +399,25 @@ func TestCompactRefuses(t *testing.T) {
 	expect(t, "the first", done, "joined 2, archived 2, deleted 0, kept 0, others 0, left 0")
 }
 
+// TestCompactOvertaken removes two of three runs while they are joined, and before the folders move. A run that is gone did not stay.
+func TestCompactOvertaken(t *testing.T) {
+	h := history.History{Results: filepath.Join(t.TempDir(), "results")}
+	for _, id := range []string{"a", "b", "c"} {
+		whole(t, h.Results, "p", id, noon)
+	}
+	done := compact(t, h, history.Compaction{Step: func(what string) {
+		id, ok := map[string]string{"write summary": "a", "move b": "c"}[what]
+		if !ok {
+			return
+		}
+		dir, err := h.Find(id)
+		if err := errors.Join(err, h.Remove(dir)); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}})
+	expect(t, "overtaken", done, "joined 3, archived 1, deleted 0, kept 0, others 0, left 0")
+}
+
 // TestCompactStopped stops at each step, as if the user had interrupted it. Nothing is left behind that the next one does not clear.
 func TestCompactStopped(t *testing.T) {
 	like := t.TempDir()
