@@ -17,7 +17,6 @@ import (
 	"github.com/ergon-energy/ergon/datamodel/history"
 	"github.com/ergon-energy/ergon/datamodel/store"
 	"github.com/ergon-energy/ergon/datamodel/trend"
-	"github.com/ergon-energy/ergon/internal/cmdline"
 	"github.com/ergon-energy/ergon/report"
 	"github.com/ergon-energy/ergon/runner"
 )
@@ -134,7 +133,8 @@ func (p *program) trend(ctx context.Context, o TrendOptions) error {
 	if err != nil {
 		return err
 	}
-	t := report.Trend{Since: o.Filter.Since, Now: now, Overdue: trend.Late(runs, now), OnlyOverdue: o.Overdue, Version: version()}
+	late := slices.DeleteFunc(trend.Late(runs, now), func(l trend.Overdue) bool { return !o.of(l.Command) })
+	t := report.Trend{Since: o.Filter.Since, Now: now, Overdue: late, OnlyOverdue: o.Overdue, Version: version()}
 	if !o.Overdue {
 		q := trend.Query{By: trend.By(o.By), Command: o.Command}
 		for text := range strings.SplitSeq((trendMetrics{&o.Metrics}).Current(), ",") {
@@ -170,14 +170,8 @@ func (p *program) trend(ctx context.Context, o TrendOptions) error {
 	return nil
 }
 
-// about reports whether the command of a run, or one command of a bench, contains the text of --command.
-func (o TrendOptions) about(run datamodel.Run) bool {
-	fits := func(command []string) bool { return strings.Contains(cmdline.Line(command), o.Command) }
-	if o.Command == "" || run.Bench == nil {
-		return o.Command == "" || fits(run.Command)
-	}
-	return slices.ContainsFunc(run.Bench.Commands, func(c datamodel.BenchCommand) bool { return fits(c.Command) })
-}
+// of reports whether a command is asked for.
+func (o TrendOptions) of(command string) bool { return strings.Contains(command, o.Command) }
 
 // finished returns the runs that lines are made of.
 func (o TrendOptions) finished(runs []trend.Run) []trend.Run {
@@ -221,11 +215,12 @@ func (p *program) trendRuns(o *TrendOptions) ([]trend.Run, error) {
 		for i := range entries {
 			e := &entries[i]
 			key := [2]string{e.Run.Project, e.Run.ID}
-			if seen[key] || !o.about(e.Run) {
+			run := trend.Run{Run: e.Run, Dir: e.Dir, Tags: e.Tags, Summary: e.Metric}
+			if seen[key] || o.Command != "" && !slices.ContainsFunc(run.Commands(), o.of) {
 				continue
 			}
 			seen[key] = true
-			runs = append(runs, trend.Run{Run: e.Run, Dir: e.Dir, Tags: e.Tags, Summary: e.Metric})
+			runs = append(runs, run)
 		}
 	}
 	for i, e := range bad {

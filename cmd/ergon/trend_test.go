@@ -165,6 +165,37 @@ func TestTrend(t *testing.T) {
 	}
 }
 
+// TestTrendCommandOfBench asks for the second command of a bench, and for its runs that are overdue.
+func TestTrendCommandOfBench(t *testing.T) {
+	results, last := t.TempDir(), time.Now().AddDate(0, 0, -20)
+	wall := 1.5
+	for i := range 5 {
+		start := last.AddDate(0, 0, -i)
+		id := fmt.Sprintf("%s-%04d", start.UTC().Format(store.IDTime), i)
+		run := datamodel.Run{ID: id, Project: "p", Command: []string{"gzip"}, Outcome: datamodel.Done, Start: start, Version: "v0"}
+		result := datamodel.BenchResult{Rounds: 9, Medians: map[string]datamodel.Figure{datamodel.WallTime: {
+			Value: &wall, Unit: units.Second, Provenance: sensors.FromCounter,
+		}}}
+		run.Bench = &datamodel.Bench{
+			Commands: []datamodel.BenchCommand{{Name: "a", Command: []string{"gzip"}}, {Name: "b", Command: []string{"zstd"}}},
+			Results:  []datamodel.BenchResult{result, result},
+		}
+		folder, err := store.NewRun(results, "p", start, id, store.Access{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(store.SaveManifest(folder, run), folder.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, written := fileProgram(t)
+	err := p.trend(t.Context(), TrendOptions{Results: []string{results}, Command: "zstd", Metrics: []string{"wall_time"}})
+	out, _ := written()
+	if err != nil || !strings.Contains(out, "5 runs") || strings.Contains(out, "gzip") || !strings.Contains(out, "zstd of project p: the last run began") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // TestPageName checks that the id in a manifest does not choose where a page is written.
 func TestPageName(t *testing.T) {
 	r := trend.Run{Run: datamodel.Run{ID: "../../evil"}, Dir: filepath.Join("results", "project=p", "date=2026-01-01", "run=good")}

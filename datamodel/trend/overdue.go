@@ -36,6 +36,7 @@ type Overdue struct {
 // Late lists the commands whose next run is overdue at a time, the longest overdue first. The runs of one command of one project
 // came regularly if there were three gaps between them at least, of ten minutes in the mean, and the standard deviation of the
 // gaps is at most their mean. Runs that start after now are left out, as after a clock went back.
+// A bench is a run of each of its commands.
 func Late(runs []Run, now time.Time) []Overdue {
 	type of struct{ project, command string }
 	found := map[of][]*Run{}
@@ -46,11 +47,13 @@ func Late(runs []Run, now time.Time) []Overdue {
 		if r.Start.IsZero() || r.Start.After(now) {
 			continue
 		}
-		key := of{r.Project, commands.of(r.Command)}
-		if found[key] == nil {
-			order = append(order, key)
+		for _, command := range r.commands(commands) {
+			key := of{r.Project, command}
+			if found[key] == nil {
+				order = append(order, key)
+			}
+			found[key] = append(found[key], r)
 		}
-		found[key] = append(found[key], r)
 	}
 	var late []Overdue
 	for _, key := range order {

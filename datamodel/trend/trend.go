@@ -73,14 +73,28 @@ func (r *Run) Commit() string {
 	return g.Commit
 }
 
+// Commands returns the command of the run as one line. If the run is a bench, it returns each of its commands once.
+func (r *Run) Commands() []string { return r.commands(commandLines{}) }
+
+func (r *Run) commands(of commandLines) []string {
+	if r.Bench == nil {
+		return []string{of.of(r.Command)}
+	}
+	var all []string
+	for _, c := range r.Bench.Commands {
+		if line := of.of(c.Command); !slices.Contains(all, line) {
+			all = append(all, line)
+		}
+	}
+	return all
+}
+
 // Query says what lines to make.
 type Query struct {
 	Metrics []Metric
 	By      By
 	// Command is a text that the commands of the lines contain. "" fits every command.
 	Command string
-	// Now is when the question is asked. Runs are overdue then.
-	Now time.Time
 }
 
 // Trend is the answer.
@@ -129,8 +143,8 @@ type Point struct {
 	Reason string
 	// N is the number of runs with a value.
 	N int
-	// Low and High are the least and the most of several runs. Of one run they are its bounds by the uncertainty, or the
-	// interval of a bench. They are NaN if they are unknown.
+	// Low and High are the least and the most of several runs. Of one run they are its bounds by the uncertainty. They are NaN
+	// if they are unknown.
 	Low, High float64
 	// Bound tells whether Value is a bound of the quantity.
 	Bound datamodel.Bound

@@ -198,6 +198,22 @@ func TestBench(t *testing.T) {
 	if tr := Make([]Run{r}, q); len(tr.Lines) != 1 || tr.Lines[0].Command != "gzip" {
 		t.Errorf("the lines of commands with %q are %+v", q.Command, tr.Lines)
 	}
+	if all := r.Commands(); !slices.Equal(all, []string{"gzip", "zstd", "xz"}) {
+		t.Errorf("the commands are %q", all)
+	}
+	// Each command of a bench has come. The same command twice is no gap.
+	r.Bench.Commands[2].Command = []string{"gzip"}
+	var runs []Run
+	for i := range 4 {
+		r.Start = start.AddDate(0, 0, i)
+		runs = append(runs, r)
+	}
+	alone := one(4, 1)
+	alone.Command, alone.Start = []string{"gzip"}, start.AddDate(0, 0, 4)
+	late := Late(append(runs, alone), start.AddDate(0, 0, 4).Add(time.Hour))
+	if len(late) != 1 || late[0].Command != "zstd" || late[0].Mean != 24*time.Hour || late[0].Runs != 4 {
+		t.Errorf("overdue: %+v, want zstd", late)
+	}
 }
 
 // counted makes a run that has counted the files of areas. A negative number is an area that could not be counted.
