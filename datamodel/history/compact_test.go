@@ -15,6 +15,7 @@ import (
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/history"
 	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/testenv"
 	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
 )
@@ -397,6 +398,34 @@ func TestCompactRefuses(t *testing.T) {
 		t.Errorf("two at once: %v, %v", err, second)
 	}
 	expect(t, "the first", done, "joined 2, archived 2, deleted 0, kept 0, others 0, left 0")
+}
+
+// TestCompactBesideOthers has joined files of another user in the same month, one of them without its manifests. They are not read,
+// since they may be private, and stay as they are.
+func TestCompactBesideOthers(t *testing.T) {
+	if os.Getuid() != 0 {
+		testenv.Lacks(t, testenv.Root, "it takes root to give files away")
+	}
+	h := history.History{Results: filepath.Join(t.TempDir(), "results")}
+	whole(t, h.Results, "p", "theirs", noon)
+	expect(t, "theirs", compact(t, h, history.Compaction{}), "joined 1, archived 1, deleted 0, kept 0, others 0, left 0")
+	theirs := filesBelow(t, filepath.Join(h.Results, store.TablesFolder))
+	for _, file := range theirs {
+		if err := errors.Join(os.WriteFile(file, []byte("not to be read"), 0o600), os.Chown(file, 65534, 65534)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unfinished := filepath.Join(filepath.Dir(theirs[0]), "runs-unfinished.parquet")
+	if err := errors.Join(os.WriteFile(unfinished, []byte("not to be read"), 0o600), os.Chown(unfinished, 65534, 65534)); err != nil {
+		t.Fatal(err)
+	}
+	whole(t, h.Results, "p", "mine", noon)
+	expect(t, "mine", compact(t, h, history.Compaction{Projects: []string{"p"}, Before: time.Hour}), "joined 1, archived 1, deleted 0, kept 0, others 0, left 0")
+	for _, file := range append(theirs, unfinished) {
+		if text, err := os.ReadFile(file); string(text) != "not to be read" {
+			t.Errorf("%s was changed: %v", file, err)
+		}
+	}
 }
 
 // TestCompactOvertaken removes two of three runs while they are joined, and before the folders move. A run that is gone did not stay.

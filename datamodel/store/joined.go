@@ -158,14 +158,17 @@ func (j *Joined) part(table string, p Part, create bool) (*Folder, error) {
 	return at, nil
 }
 
-// joinedNames lists the files of a part, without their extension, sorted.
+// joinedNames lists the files of a part that belong to the user of this process, without their extension, sorted. Each user joins
+// their own runs, so the files of others have no run that matters here. They may be private, and they may say anything.
 func joinedNames(dir *Folder) ([]string, error) {
 	names, err := dir.List()
 	var out []string
 	for _, name := range names {
-		if base, ok := strings.CutSuffix(name, joinedExt); ok && strings.HasPrefix(name, joinedPrefix) {
-			out = append(out, base)
+		base, ok := strings.CutSuffix(name, joinedExt)
+		if owner, known := dir.ownerOf(name); !ok || !strings.HasPrefix(name, joinedPrefix) || known && owner.UID != os.Geteuid() {
+			continue
 		}
+		out = append(out, base)
 	}
 	slices.Sort(out)
 	return out, err
