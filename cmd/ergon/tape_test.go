@@ -34,12 +34,16 @@ func TestReplayIsTheRun(t *testing.T) {
 			runErgon(t, results, slices.Concat([]string{
 				"record", "-q", "--tape", file, "--names", "--arguments", "--path.sysfs", sysfs, "--interval", "20ms",
 			}, options, []string{
-				"sh", "-c", "fakerapl drive " + sysfs + " ramp:50:200:300ms 300ms; subject burn 50ms; subject exit 0",
+				"sh", "-c", "fakerapl drive " + sysfs + " ramp:50:200:300ms 300ms; " +
+					"ergon mark begin work; subject burn 50ms; ergon mark metric loss 0.3; ergon mark event done; ergon mark end work; subject exit 0",
 			})...)
 			runErgon(t, again, "--replay", file, "-q")
 			measured, replayed := wholeReport(t, results), wholeReport(t, again)
 			if p, ok := measured["processes"].(map[string]any); !ok || p["seen"] == nil {
 				t.Errorf("processes %v, want some", measured["processes"])
+			}
+			if regions, ok := measured["regions"].([]any); !ok || len(regions) != 1 {
+				t.Errorf("regions %v, want one", measured["regions"])
 			}
 			for part := range measured {
 				if !reflect.DeepEqual(measured[part], replayed[part]) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strconv"
@@ -101,8 +102,16 @@ func readMarks(spool *Folder, name string) ([]datamodel.Mark, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	var marks []datamodel.Mark
-	lines := bufio.NewScanner(f)
+	marks, err := decodeMarks(f)
+	if err != nil {
+		return marks, fmt.Errorf("%s: %w", name, err)
+	}
+	return marks, nil
+}
+
+// decodeMarks reads marks, one a line. It leaves out lines that are cut off.
+func decodeMarks(in io.Reader) (marks []datamodel.Mark, err error) {
+	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, longestMark)
 	for lines.Scan() {
 		var m datamodel.Mark
@@ -110,8 +119,5 @@ func readMarks(spool *Folder, name string) ([]datamodel.Mark, error) {
 			marks = append(marks, m)
 		}
 	}
-	if err := lines.Err(); err != nil {
-		return marks, fmt.Errorf("%s: %w", name, err)
-	}
-	return marks, nil
+	return marks, lines.Err()
 }

@@ -52,8 +52,8 @@ type tapeMeta struct {
 	Tape
 }
 
-// SaveTape writes a tape: a zip archive of tape.json and of the files in a spool folder as they are. Every string in t and
-// in the headers of the spools goes through hide, unless hide is nil. The host in the headers becomes the host of t. If
+// SaveTape writes a tape: a zip archive of tape.json and of the files in a spool folder as they are. Every string in t, in the
+// headers of the spools and in the marks goes through hide, unless hide is nil. The host in the headers becomes the host of t. If
 // file exists already, SaveTape returns an error. a says whom the tape belongs to and who may read it. If anything fails,
 // SaveTape leaves no file.
 func SaveTape(file string, t Tape, spool *Folder, hide func(string) string, a Access) error {
@@ -106,7 +106,7 @@ func SaveTape(file string, t Tape, spool *Folder, hide func(string) string, a Ac
 	})
 }
 
-// addSpool copies a spool byte for byte, except for its header. It leaves out a spool whose header cannot be read, since its
+// addSpool copies a spool byte for byte, except for its header and the strings in marks. It leaves out a spool whose header cannot be read, since its
 // readings cannot be read either, and then returns false.
 func addSpool(archive *zip.Writer, spool *Folder, name, host string, hide func(string) string) (added bool, err error) {
 	in, err := spool.Read(name)
@@ -117,6 +117,9 @@ func addSpool(archive *zip.Writer, spool *Folder, name, host string, hide func(s
 		return false, err
 	}
 	defer func() { _ = in.Close() }() // it was only read
+	if isMarksFile(name) {
+		return addMarks(archive, in, name, hide)
+	}
 	var header []byte
 	if strings.HasSuffix(name, spoolExt) {
 		r, err := openSpool(spool, name)
@@ -146,6 +149,26 @@ func addSpool(archive *zip.Writer, spool *Folder, name, host string, hide func(s
 	}
 	_, err = io.Copy(out, io.MultiReader(bytes.NewReader(header), in))
 	return err == nil, err
+}
+
+// addMarks copies a file of marks. The strings in it go through hide. It leaves out lines that cannot be read.
+func addMarks(archive *zip.Writer, in io.Reader, name string, hide func(string) string) (added bool, err error) {
+	marks, err := decodeMarks(in)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", name, err)
+	}
+	out, err := archive.Create(tapeSpool + name)
+	if err != nil {
+		return false, err
+	}
+	lines := json.NewEncoder(out)
+	for _, m := range marks {
+		m.Name, m.ID = hide(m.Name), hide(m.ID)
+		if err := lines.Encode(m); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
 }
 
 // rewritten returns v with every string in it replaced by edit.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -113,6 +114,14 @@ func TestTapeHides(t *testing.T) {
 	hide := func(s string) string {
 		return strings.ReplaceAll(strings.ReplaceAll(s, "/home/alice/secret", "."), "/sys", "/gone")
 	}
+	marks := []datamodel.Mark{
+		{Kind: datamodel.BeginMark, Name: "load /home/alice/secret", ID: "/home/alice/secret/1", At: 5, PID: 3, Thread: 4, Rank: -1},
+		{Kind: datamodel.MetricMark, Name: "loss", Value: 0.1, At: 6, PID: 3, Rank: 2},
+	}
+	kept := store.NewMarkSpool(folderAt(spool), 1)
+	if err := errors.Join(kept.Put(marks), kept.Close()); err != nil {
+		t.Fatal(err)
+	}
 	if err := store.SaveTape(file, tape, folderAt(spool), hide, store.Access{}); err != nil {
 		t.Fatal(err)
 	}
@@ -141,6 +150,14 @@ func TestTapeHides(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
+	out := t.TempDir()
+	if err := r.Unpack(folderAt(out)); err != nil {
+		t.Fatal(err)
+	}
+	marks[0].Name, marks[0].ID = "load .", "./1"
+	if got, err := store.ReadMarks(folderAt(out)); err != nil || !slices.Equal(got, marks) {
+		t.Errorf("%+v, %v; want %+v", got, err, marks)
+	}
 	if r.Run.Folder != "." || *r.Run.WallTime != 4.25 || !r.Run.Start.Equal(anchor) {
 		t.Errorf("%+v", r.Run)
 	}
