@@ -24,7 +24,7 @@ func received(t *testing.T, program *exec.Cmd) []string {
 	t.Cleanup(func() { _ = socket.Close() })
 	var got []string
 	threads := 0
-	r := marks.Receiver{Take: func(list []datamodel.Mark, _ []byte) {
+	r := marks.Receiver{Take: func(list []datamodel.Mark) {
 		for _, m := range list {
 			text := strings.TrimSpace(fmt.Sprintf("%s %s", m.Kind, m.Name))
 			if m.Value != 0 {

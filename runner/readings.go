@@ -360,6 +360,7 @@ func (r *readings) end(ctx context.Context) {
 	}
 	if err := r.engine.Pause(); err != nil {
 		r.fail(err)
+		r.warnings = append(r.warnings, r.engine.Deaf()...)
 		return
 	}
 	r.engine.ReadLast()
@@ -384,6 +385,9 @@ func (r *readings) fail(err error) {
 		r.death, r.again, r.reading = err, true, false
 	default:
 		r.failed = err
+		if r.engine != nil {
+			r.engine.Hear()
+		}
 	}
 	r.died = nil
 	r.process.drop()

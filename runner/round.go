@@ -179,7 +179,7 @@ func (o *round) setup(ctx context.Context) error {
 func (o *round) subject() sampler.Subject {
 	return sampler.Subject{
 		Target: sensors.Target{CPUGroup: o.group.CPU, MemoryGroup: o.group.Memory},
-		PID:    o.target.PID(), Marks: o.marks, Spool: o.folder.spool, Ephemeral: o.folder.run == nil && o.readings.parts == 0, Part: o.readings.parts,
+		PID:    o.target.PID(), Marks: o.marks, Outer: o.outer, Spool: o.folder.spool, Ephemeral: o.folder.run == nil && o.readings.parts == 0, Part: o.readings.parts,
 	}
 }
 

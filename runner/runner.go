@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -151,6 +152,7 @@ type Session struct {
 	calm    calm            // only if there are several
 	marks   *marks.Socket   // nil if there is none
 	noMarks error           // why there is none
+	outer   string          // the path of the socket of the ergon around this one; empty if there is none
 }
 
 // Open begins a session of several rounds. Its error is a *SetupError.
@@ -191,6 +193,9 @@ func (s *Session) listen() {
 		return
 	}
 	s.marks = socket
+	if !launch.Privileged() { // the caller must not choose what a program with rights of its own connects to
+		s.outer = os.Getenv(marks.Variable)
+	}
 	s.Env = append(slices.Clip(s.Env), marks.Variable+"="+socket.Path())
 }
 

@@ -14,8 +14,8 @@ var ErrFull = errors.New("the receiver is busy: the mark was not sent")
 type Receiver struct {
 	// Has tells whether a process belongs to the command; known is false if it cannot tell. Nil believes every sender.
 	Has func(pid int) (member, known bool)
-	// Take receives the marks, in the order in which they came. forward is the datagram.
-	Take func(marks []datamodel.Mark, datagram []byte)
+	// Take receives the marks, in the order in which they came.
+	Take func(marks []datamodel.Mark)
 	// Bad counts datagrams with a wrong line. Foreign counts those of processes that do not belong to the command.
 	Bad, Foreign int64
 	// Fault is what was wrong with the last bad datagram.
@@ -46,5 +46,5 @@ func (r *Receiver) datagram(text []byte, from sender, now time.Duration, began i
 			m.marks[i].PID = from.pid
 		}
 	}
-	r.Take(m.marks, text)
+	r.Take(m.marks)
 }

@@ -3,11 +3,14 @@ package marks
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ergon-energy/ergon/datamodel"
 )
 
 const (
@@ -187,11 +190,15 @@ func credentials(control []byte) (from sender) {
 
 // monotonic returns a moment in ns of CLOCK_MONOTONIC.
 func monotonic(t time.Time) (int64, error) {
-	var spec unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &spec); err != nil {
-		return 0, os.NewSyscallError("clock_gettime", err)
+	latest := int64(math.MinInt64)
+	for range 3 { // if this process waits for a processor between the two clocks, the moment comes out too early
+		var spec unix.Timespec
+		if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &spec); err != nil {
+			return 0, os.NewSyscallError("clock_gettime", err)
+		}
+		latest = max(latest, spec.Nano()-int64(time.Since(t)))
 	}
-	return spec.Nano() - int64(time.Since(t)), nil
+	return latest, nil
 }
 
 // Monotonic returns the present in ns of CLOCK_MONOTONIC, which all processes of the machine share. It is 0 if the system
@@ -216,4 +223,80 @@ func Send(path string, datagram []byte) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
+}
+
+// Forwarder hands marks on to another socket. It never waits for the receiver: it keeps mostWaiting marks, and leaves out those
+// that come while so many wait.
+type Forwarder struct {
+	file  *os.File
+	queue chan []byte
+	done  chan int // how many marks the receiver did not take
+	left  int      // marks that were left out
+	clock int64    // the moment 0 of the run's clock, in ns of the monotonic clock
+}
+
+const (
+	// mostWaiting is more marks than come while the receiver reads its counters.
+	mostWaiting = 1024
+	// lastWait is how long the last marks wait for a receiver that does not take them.
+	lastWait = 20 * time.Millisecond
+)
+
+// Forward returns a Forwarder to the socket of a path. began is the moment 0 of the clock of the marks. An error says why the
+// socket does not answer.
+func Forward(path string, began time.Time) (*Forwarder, error) {
+	clock, err := monotonic(began)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	f := &Forwarder{
+		file: os.NewFile(uintptr(fd), path), queue: make(chan []byte, mostWaiting), done: make(chan int, 1), clock: clock, //nolint:gosec // a descriptor
+	}
+	go f.run()
+	return f, nil
+}
+
+// run sends what waits until the queue is closed. A receiver that has ended or stands still costs marks, never time.
+func (f *Forwarder) run() {
+	lost := 0
+	for datagram := range f.queue {
+		if _, err := f.file.Write(datagram); err != nil {
+			lost++
+		}
+	}
+	f.done <- lost
+}
+
+// Put hands marks on, with their process and their time. It does not wait. Nil does nothing.
+func (f *Forwarder) Put(list []datamodel.Mark) {
+	if f == nil {
+		return
+	}
+	for _, m := range list {
+		select {
+		case f.queue <- Encode(m, f.clock+int64(m.At)):
+		default:
+			f.left++
+		}
+	}
+}
+
+// Close sends what waits, for at most lastWait, and returns how many marks did not arrive. No Put may follow.
+func (f *Forwarder) Close() (lost int) {
+	if f == nil {
+		return 0
+	}
+	close(f.queue)
+	_ = f.file.SetWriteDeadline(time.Now().Add(lastWait))
+	lost = f.left + <-f.done
+	_ = f.file.Close() // all is sent
+	return lost
 }

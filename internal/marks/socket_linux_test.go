@@ -38,7 +38,7 @@ func receive(t *testing.T, has func(int) (bool, bool)) *receiving {
 	t.Cleanup(func() { _ = socket.Close() })
 	r := &receiving{t: t, socket: socket, began: time.Now(), done: make(chan error, 1)}
 	r.Has = has
-	r.Take = func(list []datamodel.Mark, _ []byte) { r.got = append(r.got, list...) }
+	r.Take = func(list []datamodel.Mark) { r.got = append(r.got, list...) }
 	go func() { r.done <- r.Receive(socket, r.began) }()
 	return r
 }
@@ -101,7 +101,7 @@ func TestPrivate(t *testing.T) {
 	}
 	socket.Stop()
 	n := 0
-	r := marks.Receiver{Take: func(list []datamodel.Mark, _ []byte) { n += len(list) }}
+	r := marks.Receiver{Take: func(list []datamodel.Mark) { n += len(list) }}
 	if err := r.Receive(socket, time.Now()); err != nil || n != 5 {
 		t.Errorf("%d of 5 marks arrived: %v", n, err)
 	}
@@ -147,7 +147,7 @@ func TestTwo(t *testing.T) {
 	}
 	other := marks.Over(again)
 	var mine []datamodel.Mark
-	second := marks.Receiver{Take: func(list []datamodel.Mark, _ []byte) { mine = append(mine, list...) }}
+	second := marks.Receiver{Take: func(list []datamodel.Mark) { mine = append(mine, list...) }}
 	done := make(chan error, 1)
 	go func() { done <- second.Receive(other, r.began) }()
 	const n = 2000
@@ -247,5 +247,77 @@ func TestNotify(t *testing.T) {
 	got := r.end()
 	if len(got) != 1 || got[0].Name != "train" || got[0].Kind != datamodel.BeginMark {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestForward checks that marks arrive with their process, their thread and their time.
+func TestForward(t *testing.T) {
+	r := receive(t, nil)
+	began := r.began.Add(-time.Hour) // the clock of the marks is another one
+	f, err := marks.Forward(r.socket.Path(), began)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []datamodel.Mark{
+		{Kind: datamodel.BeginMark, Name: "train", PID: 41, Thread: 42, ID: "i", Rank: 3, At: time.Hour},
+		{Kind: datamodel.MetricMark, Name: "loss", Value: 0.3, PID: 41, Rank: -1, At: time.Hour},
+	}
+	f.Put(want)
+	if lost := f.Close(); lost != 0 {
+		t.Errorf("%d marks were lost", lost)
+	}
+	got := r.end()
+	if len(got) != len(want) {
+		t.Fatalf("%+v", got)
+	}
+	for i := range got {
+		if got[i].At > time.Millisecond { // the difference of two clocks, which are read one after the other
+			t.Errorf("mark %d came at %v", i, got[i].At)
+		}
+		got[i].At = want[i].At
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// TestForwardNeverWaits hands marks on to a receiver that takes none, and to one that has ended.
+func TestForwardNeverWaits(t *testing.T) {
+	socket, err := marks.Listen(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const many = 10_000
+	list := make([]datamodel.Mark, many)
+	for i := range list {
+		list[i] = datamodel.Mark{Kind: datamodel.EventMark, Name: "e", Rank: -1}
+	}
+	stands, err := marks.Forward(socket.Path(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	stands.Put(list) // it would stand here for ever
+	if lost := stands.Close(); lost < many-100 || lost >= many {
+		t.Errorf("%d of %d marks were lost to a receiver that takes none", lost, many)
+	}
+	ended, err := marks.Forward(socket.Path(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := socket.Path()
+	if err := socket.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ended.Put(list)
+	if lost := ended.Close(); lost != many {
+		t.Errorf("%d of %d marks were lost to a receiver that has ended", lost, many)
+	}
+	if f, err := marks.Forward(path, time.Now()); err == nil {
+		t.Errorf("no error about a socket that is gone: %+v", f)
+	}
+	var none *marks.Forwarder
+	none.Put(list)
+	if none.Close() != 0 {
+		t.Error("nil has lost marks")
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/ergon-energy/ergon/datamodel"
 )
 
 // Socket is for Linux. Other systems do not say who sent a datagram.
@@ -44,6 +46,18 @@ func (s *Socket) Again() {}
 
 // Receive says that there are no marks on this system.
 func (r *Receiver) Receive(*Socket, time.Time) error { return unsupported() }
+
+// Forwarder is for Linux.
+type Forwarder struct{}
+
+// Forward says that there are no marks on this system.
+func Forward(string, time.Time) (*Forwarder, error) { return nil, unsupported() }
+
+// Put does nothing on this system.
+func (f *Forwarder) Put([]datamodel.Mark) {}
+
+// Close does nothing on this system.
+func (f *Forwarder) Close() int { return 0 }
 
 // Monotonic is unknown on this system.
 func Monotonic() int64 { return 0 }

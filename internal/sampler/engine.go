@@ -284,7 +284,7 @@ func (e *Engine) run(stands int64) error {
 			e.warn(l.readers[0].name, fmt.Sprintf("no first reading within %s: the source hangs", units.Brief(readTimeout)))
 		}
 	}
-	e.listener.start()
+	e.listener.start(true)
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -24,22 +25,27 @@ type listener struct {
 	engine *Engine
 	socket *marks.Socket
 	marks.Receiver
-	done chan error
+	done   chan error
+	hangs  bool             // a reading at a mark hangs: the listener was given up
+	broken error            // why the socket could not be read
+	outer  *marks.Forwarder // to the ergon around this one; nil if there is none
+	missed int              // marks that the ergon around this one did not take
 
-	mu      sync.Mutex
-	reading bool             // marks have the counters read
-	kept    []datamodel.Mark // the marks, in the runner
-	spool   *store.MarkSpool // nil in the runner
-	count   int              // of marks
-	lost    int64            // marks beyond store.MostMarks, or that could not be written
-	failed  error            // why they could not be written
-	broken  error            // why the socket could not be read
-	next    time.Duration    // when a mark may have the counters read again
+	reading atomic.Bool   // marks have the counters read
+	turn    chan struct{} // has an element during a reading at a mark
+	next    time.Duration // when a mark may have the counters read again
+
+	mu     sync.Mutex       // guards what follows while the listener receives
+	kept   []datamodel.Mark // the marks, in the runner
+	spool  *store.MarkSpool // nil in the runner
+	count  int              // of marks
+	lost   int64            // marks beyond store.MostMarks, or that could not be written
+	failed error            // why they could not be written
 }
 
 // listen receives marks of the command from the first reading on.
 func (e *Engine) listen(socket *marks.Socket) {
-	l := &listener{engine: e, socket: socket}
+	l := &listener{engine: e, socket: socket, turn: make(chan struct{}, 1)}
 	l.Has, l.Take = e.belongs(), l.take
 	if !e.local && e.subject.Spool != nil {
 		l.spool = store.NewMarkSpool(e.subject.Spool, e.subject.Part)
@@ -47,25 +53,36 @@ func (e *Engine) listen(socket *marks.Socket) {
 	e.listener = l
 }
 
-// start begins to receive, and to read at marks.
-func (l *listener) start() {
+// start begins to receive. read says whether marks have the counters read. If the listener receives already, start does nothing.
+func (l *listener) start(read bool) {
 	if l == nil || l.done != nil {
 		return
 	}
-	l.done = make(chan error, 1)
 	l.socket.Again()
-	l.resume()
-	go func() { l.done <- l.Receive(l.socket, l.engine.began) }()
+	l.reading.Store(read)
+	if path := l.engine.subject.Outer; path != "" {
+		l.outer, _ = marks.Forward(path, l.engine.began) // the ergon around this one may have ended
+	}
+	done := make(chan error, 1)
+	l.done = done
+	go func() { done <- l.Receive(l.socket, l.engine.began) }()
 }
 
-// stop takes the marks that have arrived, and ends to receive. A second call does nothing.
+// stop takes the marks that have arrived, and ends to receive. A second call does nothing. If a reading at a mark hangs, stop
+// gives the listener up.
 func (l *listener) stop() {
-	if l == nil || l.done == nil {
+	if l == nil || l.done == nil || l.hangs {
 		return
 	}
 	l.socket.Stop()
-	l.broken = <-l.done
-	l.done = nil
+	broken, ok := received(l.done, time.Now().Add(readTimeout))
+	if !ok {
+		l.hangs = true
+		return
+	}
+	l.broken, l.done = broken, nil
+	l.missed += l.outer.Close()
+	l.outer = nil
 	if l.spool != nil {
 		if err := l.spool.Close(); l.failed == nil {
 			l.failed = err
@@ -75,11 +92,15 @@ func (l *listener) stop() {
 
 // warnings tells which marks are missing. The listener has stopped.
 func (l *listener) warnings() (list []datamodel.Warning) {
-	if l == nil || l.done != nil {
+	if l == nil || l.done != nil && !l.hangs {
 		return nil
 	}
 	w := func(format string, args ...any) {
 		list = append(list, datamodel.Warning{Subject: "marks", Text: fmt.Sprintf(format, args...)})
+	}
+	if l.hangs {
+		w("not all marks of the command were received: a reading at a mark hangs")
+		return list // the rest is still written
 	}
 	if l.broken != nil {
 		w("not all marks of the command were received: %v", l.broken)
@@ -96,11 +117,23 @@ func (l *listener) warnings() (list []datamodel.Warning) {
 	case l.lost > 0:
 		w("%d marks of the command were left out: a run keeps %d", l.lost, store.MostMarks)
 	}
+	if l.missed > 0 {
+		w("%d marks were not handed on: the ergon around this one did not take them", l.missed)
+	}
 	return list
 }
 
-// take keeps marks, and has the counters read.
-func (l *listener) take(list []datamodel.Mark, _ []byte) {
+// take keeps marks, hands them on, and has the counters read.
+func (l *listener) take(list []datamodel.Mark) {
+	l.keep(list)
+	l.outer.Put(list)
+	if slices.ContainsFunc(list, bounds) {
+		l.read()
+	}
+}
+
+// keep keeps marks in memory or in the spool.
+func (l *listener) keep(list []datamodel.Mark) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.count += len(list)
@@ -112,11 +145,17 @@ func (l *listener) take(list []datamodel.Mark, _ []byte) {
 	default:
 		l.put(list)
 	}
-	if !l.reading || !slices.ContainsFunc(list, bounds) {
-		return
-	}
+}
+
+// read has the counters read, unless that was done just now.
+func (l *listener) read() {
 	began := time.Since(l.engine.began)
 	if began < l.next {
+		return
+	}
+	l.turn <- struct{}{}
+	defer func() { <-l.turn }()
+	if !l.reading.Load() {
 		return
 	}
 	l.engine.readAtMark()
@@ -145,21 +184,25 @@ func bounds(m datamodel.Mark) bool {
 	return m.Kind == datamodel.BeginMark || m.Kind == datamodel.EndMark
 }
 
-// pause ends the readings at marks. Marks are still received.
-func (l *listener) pause() {
-	if l != nil {
-		l.mu.Lock()
-		l.reading = false
-		l.mu.Unlock()
+// pause ends the readings at marks. Marks are still received. It reports whether no reading goes on: one may hang.
+func (l *listener) pause(deadline time.Time) bool {
+	if l == nil {
+		return true
+	}
+	l.reading.Store(false)
+	select {
+	case l.turn <- struct{}{}:
+		<-l.turn
+		return true
+	case <-time.After(time.Until(deadline)):
+		return false
 	}
 }
 
 // resume begins the readings at marks again.
 func (l *listener) resume() {
 	if l != nil {
-		l.mu.Lock()
-		l.reading = true
-		l.mu.Unlock()
+		l.reading.Store(true)
 	}
 }
 

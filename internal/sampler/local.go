@@ -69,7 +69,7 @@ func (e *Engine) ReadFirst() {
 	for _, l := range e.lanes {
 		l.open(e.began)
 	}
-	e.listener.start()
+	e.listener.start(true)
 }
 
 // Soon returns when the reading soon after the first one is due, or 0 if there is none.
@@ -100,7 +100,7 @@ func (e *Engine) Beat() error {
 		}
 	}
 	e.running = true
-	e.listener.start() // it has stopped if a sampler has taken over and died
+	e.listener.start(true) // it has stopped if a sampler has taken over and died
 	e.listener.resume()
 	for _, l := range e.lanes {
 		l.ending.Store(false)
@@ -121,11 +121,13 @@ func (e *Engine) Pause() error {
 	if !e.running {
 		return nil
 	}
-	e.listener.pause()
 	for _, l := range e.lanes {
 		l.end()
 	}
 	deadline := time.Now().Add(readTimeout)
+	if !e.listener.pause(deadline) {
+		return errHangs
+	}
 	for _, l := range e.lanes {
 		if l.closed {
 			continue
@@ -143,8 +145,15 @@ func (e *Engine) Pause() error {
 	return nil
 }
 
+// Hear receives the marks of the command again, because no sampler does. No counters are read at them. The engine must be
+// paused.
+func (e *Engine) Hear() {
+	e.listener.start(false)
+}
+
 // ReadLast takes the last readings. The engine must be paused.
 func (e *Engine) ReadLast() {
+	e.Hear() // a sampler that has died may have left marks
 	e.listener.stop()
 	e.ran = time.Since(e.began)
 	for _, l := range e.lanes {

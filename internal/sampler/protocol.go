@@ -46,6 +46,9 @@ type Subject struct {
 	// Spool does, and MarksSent says so.
 	Marks     *marks.Socket `json:"-"`
 	MarksSent bool          `json:"marks_sent,omitempty"`
+	// Outer is the path of the socket of the ergon around this one, to which the marks are handed on. It is empty if there is
+	// none.
+	Outer string `json:"outer,omitempty"`
 	// Part is the number of the part that this sampler writes of each source's spool: how many samplers wrote before it.
 	Part int `json:"part,omitempty"`
 	// Ephemeral asks the sampler to remove the spool if the runner ends without the order end.
