@@ -455,6 +455,9 @@ const (
 	SparkTargetDisk   = "target_disk"
 )
 
+// NotEstimated is the reason of an estimate that nobody asked for.
+const NotEstimated = "not requested (--estimate)"
+
 // Replay describes how a replayed run was made.
 type Replay struct {
 	// Tape is the name of the tape's file, without its folder.

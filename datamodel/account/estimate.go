@@ -91,7 +91,7 @@ func modelName(text string) string {
 func (h *host) estimates(t busyTime, used datamodel.Metric, w *doubts) []datamodel.Metric {
 	const machine, target = datamodel.EstimatedEnergy, datamodel.EstimatedTargetEnergy
 	if !h.run.Estimate {
-		const reason = "not requested (--estimate)"
+		const reason = datamodel.NotEstimated
 		return []datamodel.Metric{datamodel.Missing(machine, units.Joule, reason), datamodel.Missing(target, units.Joule, reason)}
 	}
 	rating := Rate(h.Machine)

@@ -110,9 +110,9 @@ func (t *benchTables) summary() []summaryRow {
 	out := make([]summaryRow, len(t.Rounds))
 	for i, r := range t.Rounds {
 		out[i] = summaryRow{
-			round: int64(i), exitCode: int64(r.ExitCode), index: int64(r.Command), block: int64(r.Block), host: t.run.Host.Name,
+			round: int64(i), exitCode: int64(r.ExitCode), block: int64(r.Block), host: t.run.Host.Name,
 			command: lines[r.Command], outcome: string(r.Outcome), commit: commitOf(t.run), name: t.Commands[r.Command].Name,
-			conditions: strings.Join(r.Conditions, " "), start: r.Start, values: values.of(r.Metrics), executions: int64(max(1, t.Batch)),
+			conditions: strings.Join(r.Conditions, " "), start: r.Start, values: values.of(r.Metrics),
 		}
 	}
 	return out
@@ -270,11 +270,12 @@ func loadRounds(in folderFiles, run *datamodel.Run) error {
 			return fmt.Errorf("read %s: %w", path, err)
 		}
 		for _, r := range rows {
-			if r.round != int64(len(b.Rounds)) || r.index < 0 || r.index >= int64(len(b.Commands)) {
-				return fmt.Errorf("read %s: row %d: round %d of command %d: %w", path, len(b.Rounds), r.round, r.index, ErrForeign)
+			command := slices.IndexFunc(b.Commands, func(c datamodel.BenchCommand) bool { return c.Name == r.name })
+			if r.round != int64(len(b.Rounds)) || command < 0 {
+				return fmt.Errorf("read %s: row %d: round %d of command %q: %w", path, len(b.Rounds), r.round, r.name, ErrForeign)
 			}
 			b.Rounds = append(b.Rounds, datamodel.Round{
-				Command: int(r.index), Block: int(r.block), Start: r.start, ExitCode: int(r.exitCode), Outcome: datamodel.Outcome(r.outcome),
+				Command: command, Block: int(r.block), Start: r.start, ExitCode: int(r.exitCode), Outcome: datamodel.Outcome(r.outcome),
 				Conditions: strings.Fields(r.conditions),
 			})
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/internal/screen"
 	"github.com/ergon-energy/ergon/sensors"
+	"github.com/ergon-energy/ergon/units"
 )
 
 const (
@@ -141,6 +142,10 @@ func manifestText(dir *Folder, run datamodel.Run) ([]byte, error) {
 func shortened(run datamodel.Run, figures map[string]datamodel.Figure) map[string]datamodel.Figure {
 	out := maps.Clone(figures)
 	for name, f := range out {
+		if f.Value == nil && unasked(run, name) {
+			delete(out, name)
+			continue
+		}
 		if d, ok := datamodel.Lookup(name); ok && d.Unit == f.Unit {
 			f.Unit = ""
 		}
@@ -178,6 +183,21 @@ func lengthen(run datamodel.Run, figures map[string]datamodel.Figure) {
 		}
 		figures[name] = f
 	}
+	for _, name := range estimated() {
+		if _, kept := figures[name]; figures != nil && !kept && unasked(run, name) {
+			figures[name] = datamodel.Figure{Unit: units.Joule, Provenance: sensors.Missing, Reason: datamodel.NotEstimated}
+		}
+	}
+}
+
+// estimated lists the metrics that only --estimate gives.
+func estimated() []string {
+	return []string{datamodel.EstimatedEnergy, datamodel.EstimatedTargetEnergy}
+}
+
+// unasked reports whether a metric is missing because nobody asked for an estimate. The manifest then leaves it out.
+func unasked(run datamodel.Run, name string) bool {
+	return !run.Estimate && slices.Contains(estimated(), name)
 }
 
 // reasonOf returns the reason of an absence of the run, "" if there is no such absence.

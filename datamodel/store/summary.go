@@ -13,7 +13,7 @@ const summarySchema = "ergon.summary/2"
 
 // summaryRow is a row of summary.parquet: a round of a run.
 type summaryRow struct {
-	round, exitCode, index, block, executions    int64
+	round, exitCode, block                       int64
 	host, command, outcome, signal, commit, name string
 	conditions                                   string
 	start                                        time.Time
@@ -37,14 +37,10 @@ func summaryFields() []field[summaryRow] {
 		word("host", func(r *summaryRow) *string { return &r.host }).says("unknown", "host"),
 		word("commit", func(r *summaryRow) *string { return &r.commit }).says(
 			"no git repository", "commit of the working folder"),
-		whole("command_index", func(r *summaryRow) *int64 { return &r.index }).says(
-			"no bench", "number of the command in the bench, from 0"),
 		word("command_name", func(r *summaryRow) *string { return &r.name }).says(
-			"no bench", "name of the command in the bench"),
+			"no bench", "name of the command in the bench; with --batch, the figures are those of all executions of a round together"),
 		whole("block", func(r *summaryRow) *int64 { return &r.block }).says(
 			"no bench", "block of the bench, from 0; it has at most one round of each command, which are compared as pairs"),
-		whole("executions", func(r *summaryRow) *int64 { return &r.executions }).says(
-			"unknown", "executions of the command in the round, with --batch more than 1; the figures are those of all together"),
 		word("conditions", func(r *summaryRow) *string { return &r.conditions }).says(
 			"nothing is known to have", "what spoilt the round, as words with spaces between: other_load throttling swapping steal stopped …"),
 	}
@@ -58,7 +54,7 @@ func summaryFields() []field[summaryRow] {
 // SaveSummary adds the row of a run to the batch, as summary.parquet.
 func (b *Files) SaveSummary(run datamodel.Run, summary []datamodel.Metric) error {
 	row := summaryRow{
-		exitCode: -1, index: -1, block: -1, executions: 1, host: run.Host.Name, command: cmdline.Line(run.Command), outcome: string(run.Outcome),
+		exitCode: -1, block: -1, host: run.Host.Name, command: cmdline.Line(run.Command), outcome: string(run.Outcome),
 		signal: run.Signal, start: run.Start, commit: commitOf(run), conditions: strings.Join(datamodel.ConditionsIn(run.Warnings), " "),
 		values: newSummaryValues().of(summary),
 	}

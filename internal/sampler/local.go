@@ -51,7 +51,7 @@ func (e *Engine) Missing() []sensors.Absence {
 			continue
 		}
 		if o.unread.ID == "" { // in a session, the first round looks
-			o.unread = b.Absent(sensors.TooShort, "read from the first beat on, but the sampler did not join")
+			o.unread = b.Absent(sensors.TooShort, "the command ended before its first reading")
 			if b.There != nil {
 				if err := b.There(e.config.Setup); err != nil {
 					o.unread = b.AbsenceOf(err)
