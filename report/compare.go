@@ -168,7 +168,7 @@ func lackText(f compare.Compared) string {
 	}
 	switch {
 	case f.Base.N == 0 && f.New.N == 0:
-		return side("base", f.Base) + "; " + side("new", f.New)
+		return side("base", f.Base)
 	case f.Base.N == 0:
 		return side("base", f.Base)
 	case f.New.N == 0:

@@ -296,12 +296,13 @@ func resultOfCommand(b datamodel.Bench, command int) datamodel.BenchResult {
 func medianOf(rounds []datamodel.Round, d datamodel.Definition) datamodel.Metric {
 	out := datamodel.Missing(d.Name, d.Unit, "not measured")
 	var values []float64
+	explained := false
 	for _, r := range rounds {
 		m := datamodel.Pick(r.Metrics, d.Name)
 		switch {
 		case math.IsNaN(m.Value):
-			if len(values) == 0 && out.Absence == "" && out.Reason == "not measured" && m.Reason != "" {
-				out.Reason, out.Absence = m.Reason, m.Absence
+			if len(values) == 0 && !explained && m.Reason != "" {
+				out.Reason, out.Absence, explained = m.Reason, m.Absence, true
 			}
 			continue
 		case len(values) == 0:

@@ -177,7 +177,7 @@ func (p *program) initCommand() *subcommand {
 	return &subcommand{
 		name: "init", example: "ergon init", usage: "write an " + settingsName + " with all settings as comments",
 		options: table{
-			{name: "bench", scope: once, usage: "write a " + benchTemplateName + " for `ergon bench -f " + benchTemplateName + "`", value: toggle{&bench}},
+			{name: "bench", scope: once, usage: "write a " + benchTemplateName + ", which ergon bench -f takes", value: toggle{&bench}},
 		},
 		run: func(_ context.Context, words []string) error {
 			switch {

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ergon-energy/ergon/internal/marks"
 	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
@@ -110,7 +111,9 @@ func TestSurroundings(t *testing.T) {
 			// The command lives long enough for the sampler to join.
 			got, said := look("ergon", "-q", "-o", dir, "sh", "-c", "sleep 0.3; exec env")
 			bare = slices.DeleteFunc(bare, func(s string) bool { return strings.HasPrefix(s, "_=") || strings.HasPrefix(s, "PWD=") })
-			got = slices.DeleteFunc(got, func(s string) bool { return strings.HasPrefix(s, "_=") || strings.HasPrefix(s, "PWD=") })
+			got = slices.DeleteFunc(got, func(s string) bool {
+				return strings.HasPrefix(s, "_=") || strings.HasPrefix(s, "PWD=") || strings.HasPrefix(s, marks.Variable+"=")
+			})
 			if !slices.Equal(got, bare) || said != "" {
 				t.Errorf("%q, stderr %q; want %q", got, said, bare)
 			}

@@ -33,6 +33,7 @@ func TestLayers(t *testing.T) {
 	}
 	want := defaultRunOptions()
 	want.Project, want.Results, want.Env, want.Timeout = "from-file", "from-environment", []string{"A", "B"}, 5*time.Second
+	want.Timed = true // an interval was given
 	want.Intervals = map[string]time.Duration{"nvml": 500 * time.Millisecond, "cpu": time.Second}
 	if !reflect.DeepEqual(o, want) {
 		t.Errorf("got  %+v\nwant %+v", o, want)
