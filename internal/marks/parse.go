@@ -66,7 +66,9 @@ func parse(datagram []byte) (message, error) {
 		case keyID:
 			all.ID, err = value, checkName(value)
 		case keyTime:
-			m.at, err = strconv.ParseInt(value, 10, 64)
+			if m.at, err = strconv.ParseInt(value, 10, 64); err != nil {
+				err = fmt.Errorf("%.40q is not a time in ns", value)
+			}
 		case keyThread:
 			all.Thread, err = natural(value)
 		case keyPID:
@@ -108,7 +110,7 @@ func (m *message) progress(text string) error {
 	}
 	done := n / of
 	if !(done >= 0 && done <= 1) {
-		return fmt.Errorf("%q is not a part of a whole (such as 3/10)", text)
+		return fmt.Errorf("%.40q is not a part of a whole (such as 3/10)", text)
 	}
 	m.marks = append(m.marks, datamodel.Mark{Kind: datamodel.ProgressMark, Value: done})
 	return nil
@@ -118,7 +120,7 @@ func (m *message) progress(text string) error {
 func (m *message) metric(text string) error {
 	i := strings.LastIndexByte(text, ' ')
 	if i < 0 {
-		return fmt.Errorf("%q is not a name and a number (such as loss 0.31)", text)
+		return fmt.Errorf("%.40q is not a name and a number (such as loss 0.31)", text)
 	}
 	v, err := number(text[i+1:])
 	if err != nil {
@@ -147,7 +149,7 @@ func checkName(name string) error {
 func number(text string) (float64, error) {
 	v, err := strconv.ParseFloat(text, 64)
 	if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
-		return 0, fmt.Errorf("%q is not a finite number", text)
+		return 0, fmt.Errorf("%.40q is not a finite number", text)
 	}
 	return v, nil
 }
@@ -156,7 +158,7 @@ func number(text string) (float64, error) {
 func natural(text string) (int, error) {
 	n, err := strconv.ParseUint(text, 10, 31)
 	if err != nil {
-		return 0, fmt.Errorf("%q is not a whole number from 0 on", text)
+		return 0, fmt.Errorf("%.40q is not a whole number from 0 on", text)
 	}
 	return int(n), nil
 }

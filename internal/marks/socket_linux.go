@@ -1,6 +1,7 @@
 package marks
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -75,6 +76,7 @@ func listenBelow(parent string) (s *Socket, err error) {
 	}
 	if err := errors.Join(
 		os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1)),
+		os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)),
 		os.NewSyscallError("bind", unix.Bind(fd, &unix.SockaddrUnix{Name: path})),
 	); err != nil {
 		_ = unix.Close(fd)
@@ -118,8 +120,22 @@ func (s *Socket) Stop() { _ = s.file.SetReadDeadline(time.Unix(0, 1)) }
 // Again allows another Receive after Stop.
 func (s *Socket) Again() { _ = s.file.SetReadDeadline(time.Time{}) }
 
-// sender is who sent a datagram, by the kernel.
-type sender struct{ pid int }
+// sender is who sent a datagram, and when, by the kernel. sent is the time in ns of CLOCK_REALTIME, 0 if it is unknown.
+type sender struct {
+	pid  int
+	sent int64
+}
+
+// mostAge is the longest time that a datagram is believed to have waited. The clock was set if it seems to be longer.
+const mostAge = time.Minute
+
+// age returns how long a datagram has waited until now, at least 0.
+func (s sender) age(now time.Time) time.Duration {
+	if age := time.Duration(now.UnixNano() - s.sent); s.sent > 0 && age > 0 && age <= mostAge {
+		return age
+	}
+	return 0
+}
 
 // Receive calls take for each mark until Stop. began is the moment 0 of the run's clock.
 func (r *Receiver) Receive(s *Socket, began time.Time) error {
@@ -154,8 +170,10 @@ func (r *Receiver) Receive(s *Socket, began time.Time) error {
 			}
 			return os.NewSyscallError("recvmsg", failed)
 		}
-		now := time.Since(began)
 		from := credentials(control[:rest])
+		// The receiver may have waited for a processor, or may have read counters.
+		at := time.Now()
+		now := max(0, at.Sub(began)-from.age(at))
 		if flags&unix.MSG_TRUNC != 0 {
 			r.Bad++
 			continue
@@ -164,7 +182,7 @@ func (r *Receiver) Receive(s *Socket, began time.Time) error {
 	}
 }
 
-// credentials returns the sender of a datagram, and closes the descriptors that came with it: systemd-notify sends one, and
+// credentials returns the sender of a datagram and the time, and closes the descriptors that came with it: systemd-notify sends one, and
 // waits until it is closed.
 func credentials(control []byte) (from sender) {
 	list, err := unix.ParseSocketControlMessage(control)
@@ -178,6 +196,11 @@ func credentials(control []byte) (from sender) {
 			fds, _ := unix.ParseUnixRights(&m)
 			for _, fd := range fds {
 				_ = unix.Close(fd)
+			}
+		case m.Header.Type == unix.SCM_TIMESTAMPNS:
+			var t unix.Timespec
+			if n, err := binary.Decode(m.Data, binary.NativeEndian, &t); err == nil && n > 0 {
+				from.sent = t.Nano()
 			}
 		case m.Header.Type == unix.SCM_CREDENTIALS:
 			if c, err := unix.ParseUnixCredentials(&m); err == nil {

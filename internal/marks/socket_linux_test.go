@@ -250,6 +250,34 @@ func TestNotify(t *testing.T) {
 	}
 }
 
+// TestReceiveLate checks that a mark has the time at which it was sent, although the receiver comes late.
+func TestReceiveLate(t *testing.T) {
+	socket, err := marks.Listen(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = socket.Close() })
+	began := time.Now()
+	if err := marks.Send(socket.Path(), []byte("ERGON_EVENT=e")); err != nil {
+		t.Fatal(err)
+	}
+	sent := time.Since(began)
+	for time.Since(began) < sent+50*time.Millisecond { // it is this late
+		time.Sleep(time.Millisecond)
+	}
+	var got []datamodel.Mark
+	r := marks.Receiver{Take: func(list []datamodel.Mark) { got = append(got, list...) }}
+	done := make(chan error, 1)
+	go func() { done <- r.Receive(socket, began) }()
+	socket.Stop()
+	if err := <-done; err != nil || len(got) != 1 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if got[0].At > sent+5*time.Millisecond { // the kernel's clock may be as coarse
+		t.Errorf("sent within %v, but it has %v", sent, got[0].At)
+	}
+}
+
 // TestForward checks that marks arrive with their process, their thread and their time.
 func TestForward(t *testing.T) {
 	r := receive(t, nil)
