@@ -6,14 +6,18 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"math"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -46,15 +50,66 @@ func subjectMain(args []string) int {
 		d, _ := time.ParseDuration(args[1])
 		for start := cpuTime(); cpuTime()-start < d; {
 		}
-	case "marks": // marks DURATION: tells of numbered events for that time, and prints how many the socket took
-		d, _ := time.ParseDuration(args[1])
-		taken := 0
-		for start := time.Now(); time.Since(start) < d; {
+	case "marks": // marks [DURATION]: tells of numbered events for that time, or until stdin ends; prints how many the socket took
+		d, pause, taken, ended := time.Duration(math.MaxInt64), time.Duration(0), 0, make(chan struct{})
+		if len(args) > 1 {
+			d, _ = time.ParseDuration(args[1])
+		} else {
+			fmt.Println("up")
+			pause = 200 * time.Microsecond // a run keeps so many marks only
+			go func() {
+				_, _ = io.Copy(io.Discard, os.Stdin)
+				close(ended)
+			}()
+		}
+		for start := time.Now(); time.Since(start) < d; time.Sleep(pause) {
+			select {
+			case <-ended:
+				d = 0
+				continue
+			default:
+			}
 			if marks.Send(os.Getenv(marks.Variable), fmt.Appendf(nil, "ERGON_EVENT=%d", taken)) == nil {
 				taken++
 			}
 		}
 		_, _ = fmt.Fprintln(os.Stdout, taken)
+	case "send": // send N: tells of N events as fast as it can; prints how many the socket took and the CPU time in s
+		n, _ := strconv.Atoi(args[1])
+		taken, start := 0, cpuTime()
+		for i := range n {
+			if marks.Send(os.Getenv(marks.Variable), fmt.Appendf(nil, "ERGON_EVENT=%d", i)) == nil {
+				taken++
+			}
+		}
+		fmt.Println(taken, (cpuTime() - start).Seconds())
+	case "garbage": // garbage N: sends N random datagrams and one event; prints how many of them a receiver must refuse
+		n, _ := strconv.Atoi(args[1])
+		random, refused := rand.New(rand.NewPCG(1, 2)), 0
+		for i := range n {
+			b := make([]byte, random.IntN(300))
+			for j := range b {
+				b[j] = byte(random.IntN(256))
+			}
+			switch i % 4 {
+			case 0: // with a key of ours, and a name that nobody can show
+				b = slices.Concat([]byte("ERGON_BEGIN=\x01"), b)
+				refused++
+			case 1:
+				b = slices.Concat([]byte("ERGON_TIME=x"), b)
+				refused++
+			case 2: // too long
+				b = make([]byte, 10_000)
+				refused++
+			}
+			for errors.Is(marks.Send(os.Getenv(marks.Variable), b), marks.ErrFull) {
+				runtime.Gosched()
+			}
+		}
+		for errors.Is(marks.Send(os.Getenv(marks.Variable), []byte("ERGON_EVENT=after all")), marks.ErrFull) {
+			runtime.Gosched()
+		}
+		fmt.Println(refused)
 	case "hold": // hold BYTES DURATION: touches that much memory and keeps it for that time
 		n, _ := strconv.Atoi(args[1])
 		d, _ := time.ParseDuration(args[2])
