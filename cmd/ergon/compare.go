@@ -77,7 +77,7 @@ func (o JudgeOptions) rule() compare.Rule {
 func (p *program) compareCommand() *subcommand {
 	o := CompareOptions{Results: defaultResults, Now: defaultNowOptions(), JudgeOptions: defaultJudgeOptions()}
 	return &subcommand{
-		name: "compare", takes: severalRuns, arguments: "BASE [NEW...]", usage: "compare runs, and tell whether something got worse, and why",
+		name: "compare", commandAfter: "base", takes: severalRuns, arguments: "BASE [NEW...]", usage: "compare runs, and tell whether something got worse, and why",
 		example: "ergon compare last~1 last --metric energy --threshold 5%",
 		description: "BASE and NEW are each a RUN, several of them between commas, a glob for tags and ids, or what git calls a commit: main, HEAD~1. " +
 			"All runs of a side count together; a commit stands for its runs of the same command. BASE alone is a bench whose commands are compared with the first. " +

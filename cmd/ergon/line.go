@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/ergon-energy/ergon/internal/cmdline"
 )
 
 // subcommand holds what the help says about it, its options, and what runs it. A name of two words belongs to a group, which is
@@ -16,6 +18,8 @@ type subcommand struct {
 	prefix bool
 	// many says the same of a command that is measured many times.
 	many bool
+	// commandAfter is the option that makes the words a command to measure; "" if none does.
+	commandAfter string
 	// takes says what the first argument is.
 	takes argument
 	// run is called with the words once the options are set.
@@ -57,6 +61,8 @@ type typed struct {
 	name, place, given string
 	// alone says that no value was typed, neither after = nor as the next argument.
 	alone bool
+	// late says that it stood after a word, and before any --.
+	late bool
 }
 
 // parse reads the command line once. The first word that is not an option is the name of a subcommand or a command to
@@ -96,6 +102,9 @@ func (l *line) take(all []typed) error {
 	if l.help || l.version {
 		return nil
 	}
+	if err := l.mistaken(all); err != nil {
+		return err
+	}
 	for _, t := range all {
 		o := l.subcommand.options.find(t.name)
 		switch {
@@ -111,6 +120,20 @@ func (l *line) take(all []typed) error {
 		l.options.settings = append(l.options.settings, setting{option: o.name, given: t.given, place: t.place})
 	}
 	return nil
+}
+
+// mistaken returns an error if options stand between the words of a command. Nobody can tell whether they are those of the command.
+func (l *line) mistaken(all []typed) error {
+	c := l.subcommand
+	if c.commandAfter == "" || !slices.ContainsFunc(all, func(t typed) bool { return t.name == c.commandAfter }) {
+		return nil
+	}
+	i := slices.IndexFunc(all, func(t typed) bool { return t.late })
+	if i < 0 {
+		return nil
+	}
+	return &usage{fmt.Errorf("%[1]s: %[2]s stands after the command %[3]s: options of ergon go before a --, and the command after it: `ergon %[1]s --%[4]s ... -- %[3]s ...`",
+		c.name, all[i].place, cmdline.Text(l.words[0]), c.commandAfter)}
 }
 
 // scan reads options up to the first argument that is neither an option nor the value of one in the table.
@@ -136,6 +159,9 @@ func scan(args []string, t table) (rest []string, all []typed) {
 func permuted(args []string, t table) (words []string, all []typed) {
 	for {
 		rest, more := scan(args, t)
+		for i := range more {
+			more[i].late = words != nil
+		}
 		all = append(all, more...)
 		switch {
 		case len(rest) == 0:

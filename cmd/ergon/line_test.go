@@ -58,6 +58,12 @@ func TestParse(t *testing.T) {
 	f("-q record --tape x true", "record [quiet=true tape=x] [true]")
 	f("-- report", "run [] [report]")
 	f("-o r report last -f csv", "report [results=r format=csv] [last]")
+	f("compare --base main -- make -j8", "compare [base=main] [make -j8]")
+	f("compare --base main make -j8", "error: compare: -j8 stands after the command make: options of ergon go before a --, and the command after it: "+
+		"`ergon compare --base ... -- make ...`")
+	f("compare --base main make -q", "error: compare: -q stands after the command make: options of ergon go before a --, and the command after it: "+
+		"`ergon compare --base ... -- make ...`")
+	f("compare a b -f csv", "compare [format=csv] [a b]")
 	f("report -f csv -- -f", "report [format=csv] [-f]")
 	f("--json sensors", "sensors [json=true] []")
 
