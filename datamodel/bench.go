@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/ergon-energy/ergon/sensors"
 	"github.com/ergon-energy/ergon/units"
 )
 
@@ -32,6 +33,8 @@ type Bench struct {
 	Batch int `json:"batch,omitempty"`
 	// Affinity are the processors that the commands were allowed to run on. Nil stands for all that ergon may use.
 	Affinity []int `json:"affinity,omitempty"`
+	// Confidence is that of the intervals, if it is another one than usual: the looks of a comparison share the error.
+	Confidence float64 `json:"confidence,omitempty"`
 	// Ended is why the bench measured no further rounds.
 	Ended BenchEnd `json:"ended"`
 }
@@ -41,6 +44,8 @@ type BenchCommand struct {
 	Name string `json:"name"`
 	// Command is the command as it is told, its secrets masked.
 	Command []string `json:"command"`
+	// Git is the state of the files that the command worked in, if the commands worked in different ones.
+	Git *sensors.Git `json:"git,omitempty"`
 	// Parameters are the values that were put into the command for its parameters.
 	Parameters []Parameter `json:"parameters,omitempty"`
 	// Work is what one execution of the command does, as the caller says. It is nil if nobody said it.

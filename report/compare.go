@@ -23,6 +23,8 @@ type Comparison struct {
 	Strict bool
 	// Version is the version of ergon.
 	Version string
+	// Kept is the run that the rounds were just kept as, empty if they were not measured now or not kept.
+	Kept datamodel.Run
 }
 
 // compareFormat is a format of a comparison.
@@ -90,6 +92,10 @@ func (c Comparison) writeText(w io.Writer, o Options) error {
 		for _, d := range differencesOf(a) {
 			p.wrapped("! ", "  ", "", p.plain(d))
 		}
+	}
+	if o.Again != "" {
+		p.line()
+		p.line(p.look(dim, p.plain("run "+ShortID(c.Kept)+" · ergon compare "+o.Again)))
 	}
 	return p.err
 }
@@ -252,8 +258,15 @@ func doubtsOf(s compare.Set, command int, name string) (doubts []string) {
 	return doubts
 }
 
+// apartText warns of sides that were not measured in turn.
+const apartText = "the sides were measured at different times: a change that is smaller than what varies between sessions cannot be told " +
+	"(ergon compare --base COMMIT -- COMMAND, or -c, measures both in turn)"
+
 // differencesOf says in sentences what differs between the sides besides the figures.
 func differencesOf(a compare.Against) (list []string) {
+	if a.Apart {
+		list = append(list, apartText)
+	}
 	for _, d := range a.Differences {
 		list = append(list, differenceText(d, ""))
 	}

@@ -30,7 +30,9 @@ type comparisonJSON struct {
 	Confidence *float64           `json:"confidence,omitempty"`
 	Threshold  *float64           `json:"threshold,omitempty"`
 	Thresholds map[string]float64 `json:"thresholds,omitempty"`
-	Base       *comparedSideJSON  `json:"base"`
+	// Run is the id of the run that the rounds were just kept as. It is left out if they were not measured now or not kept.
+	Run  string            `json:"run,omitempty"`
+	Base *comparedSideJSON `json:"base"`
 	// Comparisons has one entry for each command of each new side.
 	Comparisons []benchmarkJSON `json:"comparisons"`
 }
@@ -55,7 +57,9 @@ type benchmarkJSON struct {
 	New         comparedSideJSON        `json:"new"`
 	Metrics     map[string]comparedJSON `json:"metrics"`
 	Differences []compare.Difference    `json:"differences"`
-	Cause       *causeJSON              `json:"cause"`
+	// MeasuredApart is true if all rounds of one side were measured before those of the other.
+	MeasuredApart bool       `json:"measured_apart"`
+	Cause         *causeJSON `json:"cause"`
 }
 
 type comparedJSON struct {
@@ -119,13 +123,13 @@ func (c Comparison) writeJSON(w io.Writer, _ Options) error {
 	base := sideJSONOf(c.Base)
 	out := comparisonJSON{
 		Schema: compareSchema, Version: c.Version, Verdict: string(c.Verdict()), Confidence: &c.Rule.Confidence, Threshold: &c.Rule.Threshold,
-		Thresholds: c.Rule.Thresholds, Base: &base, Comparisons: []benchmarkJSON{},
+		Thresholds: c.Rule.Thresholds, Run: c.Kept.ID, Base: &base, Comparisons: []benchmarkJSON{},
 	}
 	for _, a := range c.Against {
 		for _, b := range a.Benchmarks {
 			j := benchmarkJSON{
 				Benchmark: b.Name, Command: a.New.Commands[b.New].Command, New: sideJSONOf(a.New), Metrics: map[string]comparedJSON{},
-				Differences: append(append([]compare.Difference{}, a.Differences...), b.Differences...), Cause: causeJSONOf(b),
+				Differences: append(append([]compare.Difference{}, a.Differences...), b.Differences...), MeasuredApart: a.Apart, Cause: causeJSONOf(b),
 			}
 			if j.Command == nil {
 				j.Command = []string{}

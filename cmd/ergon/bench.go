@@ -28,6 +28,7 @@ import (
 	"github.com/ergon-energy/ergon/report"
 	"github.com/ergon-energy/ergon/runner"
 	"github.com/ergon-energy/ergon/runner/rounds"
+	"github.com/ergon-energy/ergon/sensors"
 )
 
 // BenchOptions are the options of `ergon bench`. They have hyperfine's names where hyperfine has them.
@@ -210,7 +211,7 @@ func (o BenchOptions) describe(b *datamodel.Bench, commands []benched) {
 		if o.NoArguments {
 			words = words[:1]
 		}
-		b.Commands = append(b.Commands, datamodel.BenchCommand{Name: c.name, Command: words, Parameters: c.parameters, Work: c.work})
+		b.Commands = append(b.Commands, datamodel.BenchCommand{Name: c.title(), Command: words, Git: c.git, Parameters: c.parameters, Work: c.work})
 	}
 }
 
@@ -246,8 +247,17 @@ type benched struct {
 	work       *datamodel.Work // nil if unknown
 	// prepare and conclude run before and after each round of this command.
 	prepare, conclude string
-	// dir is the folder that it works in; "" is ours. side is what the folder is called.
+	// dir is the folder that it works in; "" is ours. side is what the folder is called, git the state of its files.
 	dir, side string
+	git       *sensors.Git
+}
+
+// title returns the name of the command, with that of its side. Both sides of a base have the same command.
+func (b benched) title() string {
+	if b.side == "" {
+		return b.name
+	}
+	return b.side + ": " + b.name
 }
 
 // wrap says which side an error is of, if the command has sides.

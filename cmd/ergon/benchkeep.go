@@ -75,6 +75,11 @@ func (p *program) keepBench(ctx context.Context, o BenchOptions, commands []benc
 	setup := o.config().Setup
 	host := backend.Describe(setup)
 	complete(ctx, setup, append(os.Environ(), p.aside...), nil, gitMost, &host, owner)
+	for i := range commands { // the files of the other sides are not ours
+		if commands[i].side != "" && commands[i].git == nil {
+			commands[i].git = host.Git
+		}
+	}
 	b := datamodel.Bench{Order: plan.Order, Seed: plan.Seed, Warmup: plan.Warmup}
 	o.describe(&b, commands)
 	return runner.KeepBench(runner.Options{
@@ -131,7 +136,7 @@ func benchFormats() (names []string) {
 // benchResult describes a bench. run is the run that it was kept as, if it was.
 func benchResult(b datamodel.Bench, run datamodel.Run, detailed bool) report.Bench {
 	metrics, asked := benchMetrics(b.Metrics)
-	rule := compare.Rule{Confidence: stats.Confidence, Threshold: b.Threshold, Thresholds: b.Thresholds}
+	rule := compare.Rule{Confidence: cmp.Or(b.Confidence, stats.Confidence), Threshold: b.Threshold, Thresholds: b.Thresholds}
 	return report.Bench{
 		Bench: b, Run: run, Sides: rule.Sides(b, metrics, asked), Rule: rule, Version: cmp.Or(run.Version, version()), Asked: asked, Detailed: detailed,
 	}

@@ -16,10 +16,10 @@ import (
 
 // CompareOptions are the options of `ergon compare`.
 type CompareOptions struct {
-	Results string
 	// Sides name the base and what is compared with it.
 	Sides []string
-	// Now says what is measured now, if it says anything. Sides is then empty, or the command of Now.Base.
+	// Now says what is measured now, if it says anything. Sides is then empty, or the command of Now.Base. It also has the
+	// results folder.
 	Now NowOptions
 	JudgeOptions
 }
@@ -37,6 +37,8 @@ type JudgeOptions struct {
 	Exports []export
 	// Confidence is that of the intervals.
 	Confidence float64
+	// given is true if the caller set the threshold.
+	given bool
 }
 
 func defaultJudgeOptions() JudgeOptions {
@@ -75,14 +77,14 @@ func (o JudgeOptions) rule() compare.Rule {
 }
 
 func (p *program) compareCommand() *subcommand {
-	o := CompareOptions{Results: defaultResults, Now: defaultNowOptions(), JudgeOptions: defaultJudgeOptions()}
+	o := CompareOptions{Now: defaultNowOptions(), JudgeOptions: defaultJudgeOptions()}
 	return &subcommand{
 		name: "compare", commandAfter: "base", takes: severalRuns, arguments: "BASE [NEW...]", usage: "compare runs, and tell whether something got worse, and why",
 		example: "ergon compare last~1 last --metric energy --threshold 5%",
 		description: "BASE and NEW are each a RUN, several of them between commas, a glob for tags and ids, or what git calls a commit: main, HEAD~1. " +
 			"All runs of a side count together; a commit stands for its runs of the same command. BASE alone is a bench whose commands are compared with the first. " +
 			runMeaning + " The exit code is 0, 121 if something regressed, and with --strict 122 if the rounds do not decide or there is no base.",
-		options: append(table{resultsOption(&o.Results)}, slices.Concat(o.table(), o.Now.table(p))...),
+		options: slices.Concat(o.table(), o.Now.table(p)),
 		run: func(ctx context.Context, words []string) error {
 			if err := o.Now.check(words); err != nil {
 				return err
@@ -102,22 +104,41 @@ func (p *program) compareCommand() *subcommand {
 
 // compare compares runs that were kept.
 func (p *program) compare(ctx context.Context, o CompareOptions) error {
-	sets, err := p.sides(ctx, o.Results, o.Sides, o.Format == pageFormat)
+	sets, err := p.sides(ctx, o.Now.Results, o.Sides, o.Format == pageFormat)
 	if none, ok := errors.AsType[*noBaseError](err); ok {
 		return p.withoutBase(o.JudgeOptions, none)
 	}
 	if err != nil {
 		return err
 	}
-	q := o.request(sets[0], sets[1:]...)
-	if len(sets) == 1 {
-		if len(sets[0].Commands) < 2 {
-			return misused("compare", "compare: %s is the base, and nothing is given to compare with it", o.Sides[0])
-		}
-		q.Base, q.New = byCommand(sets[0])
-		q.Paired = len(sets[0].Runs) == 1 && sets[0].Order != datamodel.Grouped
+	if len(sets) > 1 {
+		return p.judge(o.JudgeOptions, o.request(sets[0], sets[1:]...), storedRun{})
 	}
-	return p.judge(o.JudgeOptions, q)
+	if len(sets[0].Commands) < 2 {
+		return misused("compare", "compare: %s is the base, and nothing is given to compare with it", o.Sides[0])
+	}
+	sides := compare.ByCommand(sets[0])
+	if len(sets[0].Runs) > 1 {
+		return p.judge(o.JudgeOptions, o.request(sides[0], sides[1:]...), storedRun{})
+	}
+	again := o.as(*sets[0].Runs[0].Bench)
+	q := again.request(sides[0], sides[1:]...)
+	q.Paired = sets[0].Runs[0].Bench.Order != datamodel.Grouped
+	return p.judge(again, q, storedRun{})
+}
+
+// as returns the options with what a kept bench was judged by, unless the caller asks for something else.
+func (o JudgeOptions) as(b datamodel.Bench) JudgeOptions {
+	if len(o.Metrics) == 0 {
+		o.Metrics = b.Metrics
+	}
+	if !o.given && b.Threshold > 0 {
+		o.Threshold, o.Thresholds = b.Threshold, b.Thresholds
+	}
+	if b.Confidence > 0 {
+		o.Confidence = b.Confidence
+	}
+	return o
 }
 
 // withoutBase tells that there is no base. That fails only if the caller is strict.
@@ -132,14 +153,24 @@ func (p *program) withoutBase(o JudgeOptions, why *noBaseError) error {
 	return nil
 }
 
+// storedRun is a run and its folder. The folder is "" if nothing was kept.
+type storedRun struct {
+	run datamodel.Run
+	dir string
+}
+
 // judge compares sides, prints the result to stdout, and returns the exit code of the verdict. All comparisons end here,
-// however their sides were measured.
-func (p *program) judge(o JudgeOptions, q compare.Request) error {
-	result := report.Comparison{Result: o.rule().Compare(q), Rule: o.rule(), Strict: o.Strict, Version: version()}
+// however their sides were measured. kept is the run that the rounds were just kept as, if they were.
+func (p *program) judge(o JudgeOptions, q compare.Request, kept storedRun) error {
+	result := report.Comparison{Result: o.rule().Compare(q), Rule: o.rule(), Strict: o.Strict, Version: version(), Kept: kept.run}
 	if !result.Comparable() {
 		return &usage{errors.New("compare: the sides have no command in common")}
 	}
-	if err := result.Write(p.out.Styled(), o.Format, reportOptions(p.out.File())); err != nil {
+	options := reportOptions(p.out.File())
+	if kept.dir != "" {
+		options.Again = again(kept.dir, kept.run)
+	}
+	if err := result.Write(p.out.Styled(), o.Format, options); err != nil {
 		return err
 	}
 	if err := writeExports(o.Exports, func(w io.Writer, e export) error { return result.Write(w, e.format, report.Options{Unicode: true}) }); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ergon-energy/ergon/internal/cmdline"
 	"github.com/ergon-energy/ergon/internal/git"
+	"github.com/ergon-energy/ergon/sensors"
 )
 
 // hashShown is how many digits of a hash are shown.
@@ -77,6 +78,7 @@ func (p *program) compareBase(ctx context.Context, o CompareOptions) (err error)
 	for i, side := range sides {
 		list = append(list, benched{name: cmdline.Line(cmdline.Mask(o.Sides)), argv: argv, dir: side, side: names[i], prepare: o.Now.Prepare})
 	}
+	list[0].git = &sensors.Git{Commit: commit, Dirty: new(false)}
 	return p.compareMeasured(ctx, o, list, names)
 }
 

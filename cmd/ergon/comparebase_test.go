@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -73,8 +74,8 @@ func TestCompareBase(t *testing.T) {
 	t.Parallel()
 	dir := changedRepo(t)
 	writeFile(t, filepath.Join(dir, ".git/hooks/post-checkout"), "#!/bin/sh\ntouch "+dir+"/../hooked\n")
-	log := filepath.Join(dir, "../log")
-	c := command(t, newMark(), "ergon", "compare", "--base", "main", "--prepare", `echo "prepared $PWD" >> `+log+`; echo x > built`,
+	log, results := filepath.Join(dir, "../log"), filepath.Join(dir, "../results")
+	c := command(t, newMark(), "ergon", "compare", "-o", results, "--tag", "first", "--base", "main", "--prepare", `echo "prepared $PWD" >> `+log+`; echo x > built`,
 		"--prepare-round", "test -e built", "--metric", "cpu_time", "-f", "json", "--", "sh", "-c", `echo "$PWD `+"`pwd`"+` $GIT_DIR" >> `+log+`; exec ./run`)
 	c.Dir = filepath.Join(dir, "sub")
 	c.Env = append(c.Env, "GIT_DIR=/nowhere") // as in a hook of another repository
@@ -83,14 +84,20 @@ func TestCompareBase(t *testing.T) {
 	if status := statusOf(t, c.Run()); status.ExitStatus() != 121 {
 		t.Fatalf("exit status %d: %s", status.ExitStatus(), errs.String())
 	}
-	var result struct {
-		Verdict     string
-		Base        struct{ Name string }
-		Comparisons []struct {
-			New     struct{ Name string }
-			Metrics map[string]struct{ Ratio float64 }
+	type side struct {
+		Name string
+		Runs []struct{ ID, Commit string }
+	}
+	type comparison struct {
+		Run, Verdict string
+		Confidence   float64
+		Base         side
+		Comparisons  []struct {
+			New     side
+			Metrics map[string]struct{ Ratio, Low, High float64 }
 		}
 	}
+	var result, again comparison
 	if err := json.Unmarshal(out.Bytes(), &result); err != nil || len(result.Comparisons) != 1 {
 		t.Fatal(err, out.String())
 	}
@@ -117,6 +124,21 @@ func TestCompareBase(t *testing.T) {
 		t.Error("a hook ran")
 	}
 	cleaned(t, dir)
+
+	// The kept run has the same verdict, by the same rule, and the commit of each side.
+	shown, _ := command(t, newMark(), "ergon", "compare", "-o", results, "first", "-f", "json").Output()
+	if err := json.Unmarshal(shown, &again); err != nil || len(again.Comparisons) != 1 {
+		t.Fatal(err, string(shown))
+	}
+	commit := gitIn(t, dir, "rev-parse", "main")
+	if again.Verdict != result.Verdict || again.Confidence != result.Confidence || !reflect.DeepEqual(again.Comparisons[0].Metrics, result.Comparisons[0].Metrics) ||
+		again.Base.Runs[0].ID != result.Run || again.Base.Runs[0].Commit != commit || result.Base.Runs[0].Commit != commit {
+		t.Errorf("kept as\n%+v, measured\n%+v", again, result)
+	}
+	text, err := command(t, newMark(), "ergon", "report", "-o", results, "last").Output()
+	if err != nil || !bytes.Contains(text, []byte("working tree: sh -c")) || !bytes.Contains(text, []byte("against main: sh -c")) {
+		t.Errorf("%v: %s", err, text)
+	}
 }
 
 // TestCompareBaseEnds ends comparisons early: by signals, by Ctrl-C, while a side is prepared and between rounds. Nothing is

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
@@ -31,7 +32,7 @@ const defaultCompareTime = 5 * time.Minute
 
 func defaultNowOptions() NowOptions {
 	return NowOptions{BenchOptions: BenchOptions{
-		Order: string(datamodel.Shuffled), Output: null, Input: null, MaxTime: defaultCompareTime, SensorOptions: roundSensorOptions(),
+		KeepOptions: KeepOptions{Results: defaultResults, Share: shareNobody}, Order: string(datamodel.Shuffled), Output: null, Input: null, MaxTime: defaultCompareTime, SensorOptions: roundSensorOptions(),
 	}}
 }
 
@@ -59,7 +60,7 @@ func (o *NowOptions) table(p *program) table {
 	for _, row := range list {
 		row.group = forNow
 	}
-	return append(list, o.SensorOptions.table(p.backends)...)
+	return append(list, slices.Concat(o.KeepOptions.table(), o.SensorOptions.table(p.backends))...)
 }
 
 // now reports whether commands are to be measured now.
@@ -78,6 +79,8 @@ func (o NowOptions) check(words []string) error {
 		return misused("compare", "compare: runs and -c contradict each other (%q)", words[0])
 	case o.Base == "" && len(o.Named) == 1:
 		return misused("compare", "compare: needs two commands: -c NAME COMMAND -c NAME COMMAND")
+	case !o.now() && (len(o.Tags) > 0 || o.RunID != ""):
+		return &usage{errors.New("compare: --tag and --run-id are for what is measured now (`ergon runs tag` gives a kept run a tag)")}
 	case !o.now() && len(words) == 0:
 		return misused("compare", "compare: needs a base and what to compare with it, such as `ergon compare last~1 last`")
 	}
@@ -102,6 +105,7 @@ func (p *program) compareNow(ctx context.Context, o CompareOptions) error {
 // the commands.
 func (p *program) compareMeasured(ctx context.Context, o CompareOptions, list []benched, names []string) error {
 	now := o.Now
+	now.Metrics, now.Judge = o.Metrics, o.JudgeOptions
 	if now.Seed == 0 {
 		now.Seed = 1 + rand.IntN(math.MaxInt32) //nolint:gosec // an order, no secret
 	}
@@ -132,19 +136,47 @@ func (p *program) compareMeasured(ctx context.Context, o CompareOptions, list []
 			return decided
 		},
 	}
-	measured, err := p.measureRounds(ctx, now.BenchOptions, list, plan, nil)
+	kept, err := p.keepBench(ctx, now.BenchOptions, list, plan)
+	if err != nil {
+		return err
+	}
+	plan.Kept = kept.Add
+	measured, err := p.measureRounds(ctx, now.BenchOptions, list, plan, kept)
 	if !decided {
 		rule = looks.Last(len(measured.Of(len(list) - 1)))
 	}
+	o.Confidence = rule.Confidence
+	bench := measured
+	now.describe(&bench, list)
+	bench.Confidence = rule.Confidence
+	var stored storedRun
+	var notKept error
+	stored.run, stored.dir, notKept = kept.Finish(bench, err)
+	if notKept == nil && stored.dir != "" {
+		notKept = p.tagBench(now.BenchOptions, stored.run.ID)
+	}
 	var verdict error
 	if len(measured.Rounds) > 0 {
-		o.Confidence = rule.Confidence
-		if verdict = p.judge(o.JudgeOptions, request(measured)); measured.Ended == datamodel.BenchTimeout {
+		q := request(measured)
+		if stored.dir != "" {
+			sides := compare.ByCommand(compare.Set{Bench: bench, Runs: []datamodel.Run{stored.run}})
+			q.Base.Runs = sides[0].Runs
+			for i := range q.New {
+				q.New[i].Runs = sides[i+1].Runs
+			}
+		}
+		if verdict = p.judge(o.JudgeOptions, q, stored); measured.Ended == datamodel.BenchTimeout {
 			p.note(fmt.Errorf("the time of %v was up after %d rounds (--max-time TIME)", now.MaxTime, len(measured.Rounds)))
 		}
 	}
+	if notKept != nil {
+		p.complain(notKept)
+	}
 	if err != nil {
 		return p.endedEarly(ctx, err)
+	}
+	if notKept != nil && verdict == nil {
+		return status(runner.ExitErgon)
 	}
 	return verdict
 }

@@ -162,18 +162,3 @@ func (k keptSide) load(charts bool) (compare.Set, error) {
 	}
 	return s, nil
 }
-
-// byCommand makes a side of each command of a bench. The first one is the base.
-func byCommand(s compare.Set) (base compare.Set, fresh []compare.Set) {
-	for c, command := range s.Commands {
-		one := compare.Set{Name: command.Name, Runs: s.Runs}
-		one.Bench = s.Bench
-		one.Commands, one.Rounds = []datamodel.BenchCommand{command}, nil
-		for _, r := range s.Of(c) {
-			r.Command = 0
-			one.Rounds = append(one.Rounds, r)
-		}
-		fresh = append(fresh, one)
-	}
-	return fresh[0], fresh[1:]
-}

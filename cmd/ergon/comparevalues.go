@@ -10,6 +10,7 @@ import (
 type thresholds struct{ to *JudgeOptions }
 
 func (v thresholds) Set(given string) error {
+	v.to.given = true
 	for word := range strings.SplitSeq(given, ",") {
 		name, value, single := strings.Cut(word, "=")
 		if !single {

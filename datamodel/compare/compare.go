@@ -3,6 +3,7 @@ package compare
 import (
 	"math"
 	"slices"
+	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/internal/stats"
@@ -22,7 +23,7 @@ type Described struct {
 func (r Rule) Compare(q Request) Result {
 	result := Result{Base: q.Base}
 	for _, fresh := range q.New {
-		a := Against{New: fresh, Differences: differences(q.Base, fresh)}
+		a := Against{New: fresh, Differences: differences(q.Base, fresh), Apart: !q.Paired && apart(q.Base.Bench, fresh.Bench)}
 		a.match(q.Base)
 		for i := range a.Benchmarks {
 			r.figures(q, fresh, &a.Benchmarks[i])
@@ -32,6 +33,29 @@ func (r Rule) Compare(q Request) Result {
 	}
 	r.judge(q, result)
 	return result
+}
+
+// apart reports whether all rounds of one side began before those of the other. Unknown times are not apart.
+func apart(a, b datamodel.Bench) bool {
+	first, last := span(a)
+	from, to := span(b)
+	return !first.IsZero() && !from.IsZero() && (last.Before(from) || to.Before(first))
+}
+
+// span returns when the first and the last round began. They are zero if that is unknown.
+func span(b datamodel.Bench) (first, last time.Time) {
+	for _, r := range b.Rounds {
+		if r.Start.IsZero() {
+			continue
+		}
+		if first.IsZero() || r.Start.Before(first) {
+			first = r.Start
+		}
+		if r.Start.After(last) {
+			last = r.Start
+		}
+	}
+	return first, last
 }
 
 // match finds the commands that both sides have, by their names. If each side has one command only, these two are compared

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/internal/testenv"
@@ -261,4 +262,32 @@ func BenchmarkCompare(b *testing.B) {
 	for b.Loop() {
 		rule.Compare(Request{Base: base, New: []Set{fresh}, Metrics: metrics})
 	}
+}
+
+// TestApart checks that sides which were measured one after the other are told from sides in turn and from unknown times.
+func TestApart(t *testing.T) {
+	side := func(minutes ...int) (s Set) {
+		s.Commands = []datamodel.BenchCommand{{Name: "a"}}
+		for i, m := range minutes {
+			r := datamodel.Round{Block: i}
+			if m > 0 {
+				r.Start = time.Unix(0, 0).Add(time.Duration(m) * time.Minute)
+			}
+			s.Rounds = append(s.Rounds, r)
+		}
+		return s
+	}
+	f := func(base, fresh Set, paired, want bool) {
+		t.Helper()
+		q := Request{Base: base, New: []Set{fresh}, Paired: paired}
+		if got := (Rule{Confidence: 0.95, Threshold: 0.03}).Compare(q).Against[0].Apart; got != want {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+	f(side(1, 2), side(3, 4), false, true)
+	f(side(3, 4), side(1, 2), false, true)
+	f(side(1, 3), side(2, 4), false, false)
+	f(side(1, 9), side(3, 4), false, false)
+	f(side(1, 2), side(3, 4), true, false)
+	f(side(0, 0), side(3, 4), false, false)
 }

@@ -64,23 +64,11 @@ func (r Result) Decided() bool {
 // Paired takes the commands of a bench whose rounds are measured in blocks. The first command is the base, each other command a
 // new side. names are those of the sides; nil takes those of the commands.
 func Paired(b datamodel.Bench, names []string) Request {
-	q := Request{Paired: true}
-	for c, command := range b.Commands {
-		s := Set{Name: command.Name, Bench: b}
-		if names != nil {
-			s.Name = names[c]
-		}
-		s.Commands, s.Rounds = []datamodel.BenchCommand{command}, b.Of(c)
-		for i := range s.Rounds {
-			s.Rounds[i].Command = 0
-		}
-		if c == 0 {
-			q.Base = s
-		} else {
-			q.New = append(q.New, s)
-		}
+	sides := ByCommand(Set{Bench: b})
+	for i, name := range names {
+		sides[i].Name = name
 	}
-	return q
+	return Request{Base: sides[0], New: sides[1:], Paired: true}
 }
 
 // Upto returns the schedule for at most so many rounds a side: its last look is after them.

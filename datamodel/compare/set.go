@@ -39,6 +39,26 @@ func (s *Set) Add(run datamodel.Run, b datamodel.Bench) {
 	}
 }
 
+// ByCommand makes a side of each command of a set. A side whose command worked in files of its own has runs with the state of
+// these files.
+func ByCommand(s Set) (sides []Set) {
+	for c, command := range s.Commands {
+		one := Set{Name: command.Name, Bench: s.Bench, Runs: s.Runs}
+		one.Commands, one.Rounds = []datamodel.BenchCommand{command}, s.Of(c)
+		for i := range one.Rounds {
+			one.Rounds[i].Command = 0
+		}
+		if command.Git != nil {
+			one.Runs = slices.Clone(s.Runs)
+			for i := range one.Runs {
+				one.Runs[i].Host.Git = command.Git
+			}
+		}
+		sides = append(sides, one)
+	}
+	return sides
+}
+
 // Request is what is to be compared.
 type Request struct {
 	Base Set
@@ -64,6 +84,9 @@ type Against struct {
 	New Set
 	// Differences are the conditions of the machine that differ.
 	Differences []Difference
+	// Apart is true if all rounds of one side were measured before those of the other. What drifted on the machine in between looks
+	// like a change.
+	Apart bool
 	// Benchmarks are the commands that both sides have.
 	Benchmarks []Benchmark
 	// OnlyBase and OnlyNew are the names of commands without a counterpart.
