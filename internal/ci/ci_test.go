@@ -329,6 +329,24 @@ func testAction(t *testing.T, ergon string) {
 	expect(push, "a base that is gone", inputs(), "none", 0, "cannot be fetched, so nothing is compared")
 	push.github["github.event.before"] = git(t, push.dir, "rev-parse", "origin/merge")
 	expect(push, "budgets", inputs("budgets", "wall_time <= 1h\n\ncpu_time < 1us\n", "max-runs", "2"), "inconclusive", 120, "budgets: exit code 120")
+	// The other modes need no base. A budget that is broken fails them, too.
+	bench := func(more ...string) map[string]string { return inputs(append(more, "mode", "bench", "max-runs", "2")...) }
+	expectModes := func(what string, in map[string]string, code int, schema, want string) {
+		t.Helper()
+		out, said, got := push.run(in)
+		result, _ := os.ReadFile(out["json"])
+		comment, _ := os.ReadFile(out["markdown"])
+		if got != code || out["verdict"] != "none" || !strings.Contains(string(result), schema) || !strings.Contains(string(comment), want) {
+			t.Errorf("%s: exit code %d, want %d, %v: %s: %s", what, got, code, out, comment, said)
+		}
+	}
+	expectModes("bench", bench(), 0, `"ergon.bench/1"`, "cpu")
+	expectModes("bench over its budget", bench("budgets", "cpu_time < 1us"), 120, `"ergon.bench/1"`, "cpu")
+	expectModes("run", inputs("mode", "run", "prepare", "echo x > built", "command", "test -e built"), 0, `"ergon.report/2"`, "<pre>\nsh -c 'test -e built'")
+	expectModes("run over its budget", inputs("mode", "run", "budgets", "cpu_time < 1us"), 120, `"ergon.report/2"`, "<pre>")
+	if _, said, code := push.run(inputs("mode", "walk")); code != 1 || !strings.Contains(said, "mode: no walk (compare, bench or run)") {
+		t.Errorf("exit code %d: %s", code, said)
+	}
 	_, said, code := push.run(inputs("prepare", "test -e nothing"))
 	if code != 125 || !strings.Contains(said, `--prepare "test -e nothing"`) || !strings.Contains(push.read("summary.md"), "could not compare with") {
 		t.Errorf("exit code %d: %s", code, said)
