@@ -239,18 +239,24 @@ func boundSign(b datamodel.Bound) string {
 // names returns for each line what tells it apart from the others of its metric. What all of them have in common is left out.
 func (t Trend) names() []string {
 	facts := make([][]datamodel.Pair, len(t.Lines))
+	first := map[string][]datamodel.Pair{} // by metric, of its first line
+	differ := map[string]map[string]bool{} // by metric and fact
 	for i, l := range t.Lines {
 		facts[i] = lineFacts(&l)
+		if first[l.Metric.Name] == nil {
+			first[l.Metric.Name], differ[l.Metric.Name] = facts[i], map[string]bool{}
+		}
+		for k, f := range facts[i] {
+			if f.Value != first[l.Metric.Name][k].Value {
+				differ[l.Metric.Name][f.Key] = true
+			}
+		}
 	}
 	names := make([]string, len(t.Lines))
 	for i, l := range t.Lines {
 		var parts []string
-		for k, f := range facts[i] {
-			differ := false
-			for o := range t.Lines {
-				differ = differ || t.Lines[o].Metric.Name == l.Metric.Name && facts[o][k].Value != f.Value
-			}
-			if f.Key == "command" || f.Key == "of" && f.Value != "" || differ {
+		for _, f := range facts[i] {
+			if f.Key == "command" || f.Key == "of" && f.Value != "" || differ[l.Metric.Name][f.Key] {
 				parts = append(parts, factText(f))
 			}
 		}

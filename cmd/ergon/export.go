@@ -108,9 +108,12 @@ func (p *program) export(ctx context.Context, o ExportOptions) error {
 	return nil
 }
 
-// measured returns an error if the run's command was not started: such a run never had readings.
+// measured returns an error if the run never had readings: its command was not started, or it is a bench.
 func measured(dir string) error {
 	run, err := store.LoadManifest(dir)
+	if err == nil && run.Bench != nil {
+		return fmt.Errorf("export run %s: a bench keeps no readings over time (`ergon report %s -f json` has its rounds)", run.ID, shortest(dir))
+	}
 	if err == nil && run.WallTime == nil && run.Outcome != datamodel.Unfinished {
 		if _, err := os.Stat(filepath.Join(dir, store.SamplesFile)); errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("export run %s: nothing was measured: %s: %s", run.ID, run.Outcome, run.Reason)

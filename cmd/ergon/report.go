@@ -119,7 +119,8 @@ func (p *program) shown(results, name string, charts bool) (report.Shown, error)
 		return report.Shown{}, fmt.Errorf("run %s: %w%s", store.IDOf(dir), err, wayOut(dir))
 	}
 	if result.Run.Bench != nil {
-		return report.Shown{}, fmt.Errorf("run %s: it is a bench, which has a page of its own (one run at a time; ergon compare compares several)", result.Run.ID)
+		return report.Shown{}, fmt.Errorf("run %s: a bench has no page and no charts of its readings (`ergon report %s` shows it, and ergon compare compares several)",
+			result.Run.ID, shortest(dir))
 	}
 	if result.Run.Outcome == datamodel.Unfinished {
 		p.note(fmt.Errorf("run %s%s", result.Run.ID, wayOut(dir)))
