@@ -480,19 +480,22 @@ func (w *compactor) move(e Entry, sum string, remove bool) error {
 	if err != nil {
 		return &store.LeftError{Err: err}
 	}
-	switch archived := store.InArchive(e.Dir); {
+	did := &w.done.Archived
+	switch {
 	case remove:
-		w.done.Deleted++
-	case !archived:
-		w.done.Archived++
-	}
-	switch archived := store.InArchive(e.Dir); {
-	case w.c.DryRun || !remove && archived:
+		did = &w.done.Deleted
+		if !w.c.DryRun {
+			w.c.Step("remove " + e.Run.ID)
+			err = w.archive.Discard(f)
+		}
+	case store.InArchive(e.Dir):
 		return nil
-	case remove:
-		w.c.Step("remove " + e.Run.ID)
-		return w.archive.Discard(f)
+	case !w.c.DryRun:
+		w.c.Step("move " + e.Run.ID)
+		err = w.archive.Take(f)
 	}
-	w.c.Step("move " + e.Run.ID)
-	return w.archive.Take(f)
+	if err == nil {
+		*did++
+	}
+	return err
 }

@@ -428,6 +428,30 @@ func TestCompactBesideOthers(t *testing.T) {
 	}
 }
 
+// TestCompactCountsWhatWasDone has a folder in the place of the second run in the archive: one was moved, and the next call goes on.
+func TestCompactCountsWhatWasDone(t *testing.T) {
+	h := history.History{Results: filepath.Join(t.TempDir(), "results")}
+	whole(t, h.Results, "p", "a", noon)
+	second := whole(t, h.Results, "p", "b", noon.Add(time.Second))
+	var taken string
+	done, err := h.Compact(context.Background(), history.Compaction{Step: func(what string) {
+		if what == "move b" {
+			taken = filepath.Join(h.Results, store.ArchiveFolder, strings.TrimPrefix(second, h.Results))
+			if err := os.MkdirAll(taken, 0o700); err != nil {
+				t.Error(err)
+			}
+		}
+	}}, later())
+	if !errors.Is(err, os.ErrExist) {
+		t.Errorf("%v, want an error about what is there", err)
+	}
+	expect(t, "the first call", done, "joined 2, archived 1, deleted 0, kept 0, others 0, left 0")
+	if err := os.Remove(taken); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "the next call", compact(t, h, history.Compaction{}), "joined 0, archived 1, deleted 0, kept 0, others 0, left 0")
+}
+
 // TestCompactOvertaken removes two of three runs while they are joined, and before the folders move. A run that is gone did not stay.
 func TestCompactOvertaken(t *testing.T) {
 	h := history.History{Results: filepath.Join(t.TempDir(), "results")}
