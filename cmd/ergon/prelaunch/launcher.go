@@ -2,6 +2,7 @@
 
 package prelaunch
 
+// #cgo CFLAGS: -fno-plt
 // #include <stdlib.h>
 // #include "prelaunch.h"
 // #include "words.h"
