@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -99,6 +100,7 @@ func Crash() *os.File { return os.Stderr }
 type Launcher struct {
 	pid     int
 	orders  *os.File
+	events  *os.File
 	closed  bool
 	ends    sync.Map // of chan end by process id: how the children end
 	signals chan launch.Signal
@@ -118,20 +120,21 @@ func Take() *Launcher {
 		return nil
 	}
 	l := &Launcher{
-		pid: int(p.launcher), orders: os.NewFile(uintptr(p.orders), "launcher's orders"), signals: make(chan launch.Signal, 1000),
+		pid: int(p.launcher), orders: os.NewFile(uintptr(p.orders), "launcher's orders"),
+		events: os.NewFile(uintptr(p.events), "launcher's events"), signals: make(chan launch.Signal, 1000),
 	}
-	go l.listen(os.NewFile(uintptr(p.events), "launcher's events"))
+	go l.listen()
 	p.orders = -1
 	p.launcher = 0
 	return l
 }
 
 // listen receives what the launcher tells, until the launcher ends. This process ends with it.
-func (l *Launcher) listen(events *os.File) {
+func (l *Launcher) listen() {
 	var e C.struct_prelaunch_event
 	buf := unsafe.Slice((*byte)(unsafe.Pointer(&e)), unsafe.Sizeof(e))
 	for {
-		if n, err := events.Read(buf); err != nil || n != len(buf) {
+		if n, err := l.events.Read(buf); err != nil || n != len(buf) {
 			return
 		}
 		if e.signal != 0 {
@@ -226,14 +229,20 @@ func (l *Launcher) Hold(c launch.Command) (launch.Target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hold %s: %w", c.Argv[0], err)
 	}
+	// The child finds the command as soon as it looks, or gets it while the launcher answers.
+	early := len(command) <= roomy
+	if early {
+		_, _ = ours.Write(command)
+	}
 	err = l.send(order, theirs)
 	_ = unix.Close(theirs) // only the child may hold it open
 	if err != nil {
 		_ = ours.Close()
 		return nil, fmt.Errorf("hold %s: %w", c.Argv[0], err)
 	}
-	// The child gets the command before its process id is known, so it works while the launcher answers.
-	_, _ = ours.Write(command) // it fails if the child has ended
+	if !early {
+		_, _ = ours.Write(command) // it fails if the child has ended
+	}
 	a, err := l.answer()
 	if err != nil {
 		_ = ours.Close()
@@ -254,6 +263,30 @@ func (l *Launcher) Hold(c launch.Command) (launch.Target, error) {
 		return nil, &fs.PathError{Op: "open", Path: c.Places()[C.PRELAUNCH_PLACE-group], Err: v.failed}
 	}
 	return nil, fmt.Errorf("hold %s: %w", c.Argv[0], v.failed)
+}
+
+// roomy is the size in bytes that fits into the socket of a child before the child reads.
+const roomy = 16 << 10
+
+// mostBrief is the longest time for which briefly waits.
+const mostBrief = 2 * time.Millisecond
+
+// briefly waits until a file can be read, for at most mostBrief. It does nothing if Go uses several processors. With one, a
+// goroutine that waits wakes up to two threads, once the processor has nothing else to do: the thread of the poller and
+// the monitor. They would compete with the command. This thread keeps the processor instead.
+func briefly(file *os.File) {
+	if runtime.GOMAXPROCS(0) > 1 {
+		return
+	}
+	conn, err := file.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = conn.Control(func(fd uintptr) {
+		list := unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+		most := unix.NsecToTimespec(mostBrief.Nanoseconds())
+		_, _, _ = unix.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&list)), 1, uintptr(unsafe.Pointer(&most)), 0, 0, 0)
+	})
 }
 
 // position returns the index of the group that the child numbers n: the v2 group is number 0, and the v1 groups follow.
@@ -456,6 +489,7 @@ func (t *target) Start() error {
 	t.files = launch.Watch(t.pid)
 	t.began = monotonic()
 	_, err := t.conn.Write([]byte{1}) // it fails if a signal has ended the child, and then there is no verdict
+	briefly(t.by.events)              // the end of a brief command tells that it was executed, too
 	v, noVerdict := t.verdict()
 	t.conn = nil
 	if err != nil || noVerdict != nil {
