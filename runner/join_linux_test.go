@@ -379,7 +379,7 @@ func TestRounds(t *testing.T) {
 			wait := "until ls " + o.Results + "/project=p/*/*/spool/*.arrows >/dev/null 2>&1; do sleep 0.01; done; sleep 0.1"
 			command, readings = []string{"sh", "-c", wait}, 4
 		}
-		rep, err := s.Round(t.Context(), launch.Command{Argv: command})
+		rep, err := s.Round(t.Context(), launch.Command{Argv: command}, nil)
 		if err != nil || rep.Run.Outcome != datamodel.Done {
 			t.Fatal(round, err, rep.Run.Outcome, rep.Run.Reason)
 		}
@@ -397,7 +397,7 @@ func TestRounds(t *testing.T) {
 		command string
 		outcome datamodel.Outcome
 	}{{"/nonexistent", datamodel.NotFound}, {"/", datamodel.NotExecutable}, {"true", datamodel.Done}} {
-		if rep, err := s.Round(t.Context(), launch.Command{Argv: []string{c.command}}); err != nil || rep.Run.Outcome != c.outcome {
+		if rep, err := s.Round(t.Context(), launch.Command{Argv: []string{c.command}}, nil); err != nil || rep.Run.Outcome != c.outcome {
 			t.Errorf("%s: %v, outcome %s", c.command, err, rep.Run.Outcome)
 		}
 	}

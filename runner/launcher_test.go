@@ -2,11 +2,14 @@ package runner_test
 
 import (
 	"errors"
+	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/ergon-energy/ergon/datamodel"
+	"github.com/ergon-energy/ergon/internal/cgroup"
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/sampler"
 	"github.com/ergon-energy/ergon/runner"
@@ -87,7 +90,7 @@ func TestLauncher(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		if _, err := s.Round(t.Context(), launch.Command{Argv: []string{"true"}}); err != nil {
+		if _, err := s.Round(t.Context(), launch.Command{Argv: []string{"true"}}, nil); err != nil {
 			t.Error(err)
 		}
 	}
@@ -97,6 +100,84 @@ func TestLauncher(t *testing.T) {
 	s.Close()
 	if many.closed != 1 {
 		t.Errorf("closed %d times", many.closed)
+	}
+}
+
+// recorder is a launcher that records what becomes of its commands.
+type recorder struct {
+	launch.Direct
+	mu  sync.Mutex
+	did []string
+}
+
+func (r *recorder) note(what string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.did = append(r.did, what)
+}
+
+func (r *recorder) Hold(c launch.Command) (launch.Target, error) {
+	r.note("hold " + c.Argv[0])
+	target, err := r.Direct.Hold(c)
+	return &recorded{target, r, c.Argv[0]}, err
+}
+
+// recorded is a target of a recorder.
+type recorded struct {
+	launch.Target
+	by   *recorder
+	name string
+}
+
+func (r *recorded) Start() error {
+	r.by.note("start " + r.name)
+	return r.Target.Start()
+}
+
+func (r *recorded) Abandon() {
+	r.by.note("abandon " + r.name)
+	r.Target.Abandon()
+}
+
+// TestForeseen checks that the command of the next round is held ahead. It is started if it is the one that comes, and is
+// abandoned if another one comes or none. After a command that fails, none is held ahead.
+func TestForeseen(t *testing.T) {
+	group, err := cgroup.Find().Make("foreseen-" + t.Name())
+	if err != nil || len(group.Folders()) == 0 {
+		t.Skip("no cgroup can be made here: without one, no command is held ahead")
+	}
+	if _, err := group.Leave(); err != nil {
+		t.Fatal(err)
+	}
+	l := &recorder{}
+	s, err := runner.Open(runner.Options{
+		Project: "p", Launcher: l, Backends: joinable(),
+		Config:  sampler.Config{Setup: sensors.Setup{Proc: "/proc", Sys: "/sys"}, Interval: time.Minute},
+		Sampler: func() (*sampler.Client, error) { return nil, errors.New("no sampler is needed") },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, next string }{{"true", "true"}, {"true", "true"}, {"echo", ""}, {"false", "true"}, {"true", "true"}} {
+		var next *launch.Command
+		if c.next != "" {
+			next = &launch.Command{Argv: []string{c.next}}
+		}
+		rep, err := s.Round(t.Context(), launch.Command{Argv: []string{c.name}}, next)
+		if failed := rep.State.Code() != 0; err != nil || failed != (c.name == "false") {
+			t.Errorf("%s: %v, exit code %d", c.name, err, rep.State.Code())
+		}
+		if w := rep.Run.WallTime; w == nil || *w <= 0 {
+			t.Errorf("%s: wall time %v", c.name, w)
+		}
+	}
+	s.Close()
+	want := []string{
+		"hold true", "start true", "hold true", "start true", "hold true", "abandon true", "hold echo", "start echo",
+		"hold false", "start false", "hold true", "start true", "hold true", "abandon true",
+	}
+	if !slices.Equal(l.did, want) {
+		t.Errorf("did  %q\nwant %q", l.did, want)
 	}
 }
 

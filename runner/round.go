@@ -24,6 +24,7 @@ import (
 // round is the state of the measurement of one command.
 type round struct {
 	*Session
+	asked   launch.Command // what the caller asks for
 	command launch.Command // what is executed; run.Command is what is told of it
 	target  launch.Target  // the command; nil until its process exists
 	run     datamodel.Run
@@ -43,6 +44,7 @@ type round struct {
 	before    time.Duration
 	move      move
 	held      bool                      // the target's process id was known before it started
+	ahead     chan born                 // gives the process that was held while the last round made its result; nil if there is none
 	described bool                      // Host was called
 	host      <-chan datamodel.HostInfo // gives the full description of the machine
 	noTape    error                     // why the tape was not written
@@ -67,7 +69,7 @@ func newRound(s *Session, command launch.Command) *round {
 	if s.noMarks != nil {
 		o.warn("marks", "the command has no socket for its marks: "+s.noMarks.Error())
 	}
-	o.command = command
+	o.asked, o.command = command, command
 	o.command.User, o.command.Env = o.User, slices.Concat(o.Env, command.Env)
 	told := cmdline.Mask(command.Argv) // before anything is stored
 	if o.NoArguments {
@@ -85,8 +87,8 @@ func newRound(s *Session, command launch.Command) *round {
 	return o
 }
 
-// measure runs the whole round.
-func (o *round) measure(ctx context.Context) (Report, error) {
+// measure runs the whole round. next is the command of the next round, nil if that is unknown.
+func (o *round) measure(ctx context.Context, next *launch.Command) (Report, error) {
 	defer o.close()
 	if err := o.setup(ctx); err != nil {
 		if o.target != nil {
@@ -131,6 +133,9 @@ func (o *round) measure(ctx context.Context) (Report, error) {
 	o.endReadings(ctx)
 	o.countAfter(ctx)
 	o.idleAfter(ctx)
+	if next != nil && o.foresees() {
+		o.foresee(*next)
+	}
 	if !o.unread() {
 		o.complete()
 	}
@@ -226,16 +231,17 @@ func (o *round) hold() error {
 	if o.home == nil {
 		o.home = cgroup.Find()
 	}
-	group, err := o.home.Make(o.unit)
-	if err == nil {
-		o.group = group
+	if o.ahead == nil {
+		o.makeGroup()
 	}
 	for {
-		c := o.command
-		for _, f := range o.group.Folders() {
-			c.Groups = append(c.Groups, launch.Group(f))
+		var err error
+		if o.ahead != nil {
+			h := <-o.ahead
+			o.ahead, o.target, err = nil, h.target, h.err
+		} else {
+			o.target, err = o.Launcher.Hold(o.grouped())
 		}
-		o.target, err = o.Launcher.Hold(c)
 		if refused, ok := errors.AsType[*launch.GroupError](err); ok {
 			o.group.Refuse(refused.Group.Dir, refused.Err)
 			continue
@@ -248,6 +254,57 @@ func (o *round) hold() error {
 		}
 		return err
 	}
+}
+
+// makeGroup makes the target's cgroups.
+func (o *round) makeGroup() {
+	if group, err := o.home.Make(o.unit); err == nil {
+		o.group = group
+	}
+}
+
+// grouped returns the command with its cgroups.
+func (o *round) grouped() launch.Command {
+	c := o.command
+	for _, f := range o.group.Folders() {
+		c.Groups = append(c.Groups, launch.Group(f))
+	}
+	return c
+}
+
+// born is the outcome of holding a command.
+type born struct {
+	target launch.Target
+	err    error
+}
+
+// foresees says whether the process of the next round may be made while this one makes its result. This round must not count
+// it among the processes that the command has left behind, and a command that has failed may be the last one.
+func (o *round) foresees() bool {
+	return !o.single && o.readings.engine != nil && !o.readings.reading && o.state.Code() == 0 && o.end == (ending{}) &&
+		len(o.group.Folders()) > 0 && len(o.Inventory.Areas) == 0 && o.Baseline.Duration == 0
+}
+
+// foresee makes the next round and its cgroups. The launcher makes its process, while this process goes on.
+func (o *round) foresee(command launch.Command) {
+	next := newRound(o.Session, command)
+	next.makeGroup()
+	next.ahead = make(chan born, 1)
+	c := next.grouped()
+	go func() {
+		target, err := next.Launcher.Hold(c)
+		next.ahead <- born{target, err}
+	}()
+	runtime.Gosched() // the launcher then works in parallel
+	o.Session.next = next
+}
+
+// abandon ends a round that was foreseen, and does not come.
+func (o *round) abandon() {
+	if h := <-o.ahead; h.err == nil {
+		h.target.Abandon()
+	}
+	_, _ = o.group.Leave() // a group that stays is removed by another run
 }
 
 // begin takes the first readings.

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"time"
 
@@ -148,6 +149,7 @@ type Session struct {
 	sampler *samplerProcess
 	home    *cgroup.Home    // found in the first round
 	engine  *sampler.Engine // nil until the runner has opened its sources
+	next    *round          // the next round, whose command is held already; nil if there is none
 	single  bool            // there is one round, so the launcher is closed before the command starts
 	calm    calm            // only if there are several
 	marks   *marks.Socket   // nil if there is none
@@ -202,18 +204,33 @@ func (s *Session) listen() {
 // Round measures a command, with its own folder and files if it has them. Its user, environment and cgroups are the session's.
 // A *SetupError means that the target was not started. Any other error says why the result
 // could not be made or kept; the report then has what is known. If ctx is done, the target is asked to end.
-func (s *Session) Round(ctx context.Context, command launch.Command) (Report, error) {
+//
+// next is the command of the next round, nil if that is unknown. The process of that round may be made before Round returns:
+// its folder is entered and its files are opened.
+func (s *Session) Round(ctx context.Context, command launch.Command, next *launch.Command) (Report, error) {
 	if s.machine.state == Ready { // in the previous round, a signal came before the command started
 		return Report{}, &SetupError{errors.New("ergon was asked to end")}
 	}
 	if !s.single {
 		defer s.calm.rest()
 	}
-	return newRound(s, command).measure(ctx)
+	o := s.next
+	s.next = nil
+	if o != nil && !reflect.DeepEqual(o.asked, command) {
+		o.abandon()
+		o = nil
+	}
+	if o == nil {
+		o = newRound(s, command)
+	}
+	return o.measure(ctx, next)
 }
 
 // Close ends the session. It returns when the sampler process has ended.
 func (s *Session) Close() {
+	if s.next != nil {
+		s.next.abandon()
+	}
 	s.machine.become(Closed)
 	s.sampler.drop()
 	s.sampler.await()
@@ -237,5 +254,5 @@ func Run(ctx context.Context, o Options, command []string) (Report, error) {
 	}
 	s.single = true
 	defer s.Close()
-	return s.Round(ctx, launch.Command{Argv: command})
+	return s.Round(ctx, launch.Command{Argv: command}, nil)
 }

@@ -449,7 +449,11 @@ func (p *program) measureRounds(
 		started := commands[c].launched()
 		started.Argv = o.batched(started.Argv, input)
 		started.Input, started.Output, started.Errors, started.Processors = input, output, said, o.Affinity
-		rep, err := session.Round(ctx, started)
+		var next *launch.Command
+		if o.foreseen(commands, input, output) {
+			next = &started
+		}
+		rep, err := session.Round(ctx, started, next)
 		switch {
 		case ctx.Err() != nil:
 			return datamodel.Round{}, ctx.Err()
@@ -471,6 +475,13 @@ func (p *program) measureRounds(
 		err = failing.wrap(fmt.Errorf("%s: %w%s", failing.name, failed, lastLines(said)))
 	}
 	return b, err
+}
+
+// foreseen says whether the process of the next round may be made while the last one makes its result: if it is known what
+// comes next, if nothing is to happen in between, and if no file of the user is opened too early or cut.
+func (o BenchOptions) foreseen(commands []benched, input, output string) bool {
+	ours := func(path string) bool { return path == "" || path == os.DevNull }
+	return len(commands) == 1 && commands[0].prepare == "" && commands[0].conclude == "" && o.Cooldown == (cooldown{}) && ours(input) && ours(output)
 }
 
 // benchRunner converts the options to what the runner needs. Nothing of a single round is kept in files.

@@ -133,7 +133,7 @@ func (p *program) noiseRounds(ctx context.Context, o NoiseOptions, metrics []str
 		Commands: len(loads), Warmup: 1, Least: cmp.Or(o.Runs, math.MaxInt32), Most: o.Runs, Metrics: metrics, MaxTime: o.Time, Order: datamodel.Shuffled, Seed: 1,
 	}
 	b, err = plan.Run(ctx, func(ctx context.Context, c int, _ bool) (datamodel.Round, error) {
-		rep, err := session.Round(ctx, launch.Command{Argv: commands[c], Input: os.DevNull, Output: os.DevNull, Errors: os.DevNull, Processors: o.Affinity})
+		rep, err := session.Round(ctx, launch.Command{Argv: commands[c], Input: os.DevNull, Output: os.DevNull, Errors: os.DevNull, Processors: o.Affinity}, nil)
 		switch {
 		case ctx.Err() != nil:
 			return datamodel.Round{}, ctx.Err()
