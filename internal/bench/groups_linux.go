@@ -17,6 +17,7 @@ func linuxGroups() []group {
 		{"wrap", "Wrapping true", wrapping},
 		{"rounds", "Measuring true many times", roundCosts},
 		{"sampler", "The sampler, all families", sampling},
+		{"marks", "Marks of the command", marking},
 		{"memory", "Resident memory, runner and sampler", resident},
 		{"inventory", "Counting files", counting},
 		{"peers", "gzip against zstd, by ergon and by others", against},
