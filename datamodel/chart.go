@@ -69,6 +69,8 @@ const (
 	CourseCPUPressure    = "cpu.pressure"
 	CourseMemoryPressure = "memory.pressure"
 	CourseDiskPressure   = "disk.pressure"
+	// CourseOwn is a figure that the command told of. The device of the course is the name of the figure.
+	CourseOwn = OwnFamily
 )
 
 // ChartMetric describes a metric of series.parquet.
@@ -98,6 +100,7 @@ func ChartMetrics() []ChartMetric {
 		{CourseDiskPressure, units.Ratio, "share of the time in which some task waited for a disk"},
 		{ProcessesAlive, units.Processes, "live processes of the command"},
 		{Threads, units.Threads, "threads of the command's live processes"},
+		{CourseOwn, units.Ratio, "figure that the command told of, in its own unit; `device` is its name, and only parts in which it was told have rows"},
 	}
 }
 

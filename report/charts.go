@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/units"
@@ -28,6 +29,8 @@ type figure struct {
 	// limit is a value that the lines cannot exceed, such as the number of CPUs. It is 0 if there is none.
 	limit  float64
 	curves []curve
+	// group is another name for `ergon plot --metrics`, which several charts have. It may be "".
+	group string
 }
 
 // curve is one line of a chart.
@@ -36,6 +39,8 @@ type curve struct {
 	// look is the class of the line, which gives it its color.
 	look string
 	fill bool
+	// sparse says that parts without a reading are usual. The line joins the readings over them.
+	sparse bool
 	// grid is the length of a part in s. Part i lasts from i × grid to (i+1) × grid.
 	grid float64
 	// mean, least and most hold a value for each part. A part without a reading is NaN. If each part has one reading, the three
@@ -108,7 +113,7 @@ func (c curve) summed(label string, unit units.Unit, mark string) curve {
 
 // figures returns the charts of a run in the order of the page. Charts without any value are left out.
 func (c courses) figures() []figure {
-	list := slices.Concat(c.power(), []figure{c.cpu(), c.memory(), c.disk(), c.network()}, c.gpus(), []figure{c.pressure()})
+	list := slices.Concat(c.power(), []figure{c.cpu(), c.memory(), c.disk(), c.network()}, c.gpus(), c.told(), []figure{c.pressure()})
 	return slices.DeleteFunc(list, func(f figure) bool { return len(f.curves) == 0 })
 }
 
@@ -240,6 +245,44 @@ func (c courses) gpus() []figure {
 		out = append(out, f)
 	}
 	return out
+}
+
+// ownUnit is the unit of a figure that the command told of. Nobody knows its unit, so it is shown as a plain number.
+const ownUnit units.Unit = "{own}"
+
+// ownParts is the largest number of parts of a line of such a figure, because a run may have 100 of them.
+const ownParts = 4000
+
+// told returns a chart for each figure that the command told of.
+func (c courses) told() []figure {
+	var out []figure
+	for i, one := range c.grid.Course(datamodel.CourseOwn, datamodel.CommandCourse) {
+		line := sumOf([]datamodel.Course{one})
+		if line.grid = c.grid.Step.Seconds(); line.empty() {
+			continue
+		}
+		line = line.thin((len(line.mean)+ownParts-1)/ownParts).named("told by the command", look(i))
+		line.sparse = true
+		out = append(out, figure{
+			id: datamodel.CourseOwn + "-" + plainID(one.Device), group: datamodel.CourseOwn, title: shorten(printable(one.Device), 60), unit: ownUnit,
+			curves: []curve{line},
+		})
+	}
+	return out
+}
+
+// plainID returns a text as a part of a chart's name: other bytes than letters, digits, _ and - are hexadecimal.
+func plainID(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == '-':
+			b.WriteByte(c)
+		default:
+			b.WriteString("." + strconv.FormatUint(uint64(c)+0x100, 16)[1:])
+		}
+	}
+	return b.String()
 }
 
 func (c courses) pressure() figure {

@@ -362,7 +362,7 @@ func (p *sheet) sideCourses(c Comparison) error {
 			}
 		}
 	}
-	return p.charts(list, timeline{}, to, 0)
+	return p.charts(list, timeline{}, bands{}, to, 0)
 }
 
 func writeNoBasePage(w io.Writer, reason, version string) error {

@@ -115,9 +115,11 @@ func (p *sheet) one(r Shown) error {
 	p.cards(cards(r.Result))
 	p.budgets(r.Run)
 	p.doubts(r.Run.Warnings)
-	if err := p.overTime(r); err != nil {
+	told := newBands(r.Result, length(r))
+	if err := p.overTime(r, told); err != nil {
 		return err
 	}
+	p.regionTable(r.Result, told)
 	p.processes(r.Result)
 	p.inventory(r.Result)
 	p.folded(r)
@@ -196,6 +198,8 @@ type (
 		Sums    []pageSum    `json:"sums"`
 		// Processes is nil if there is no timeline.
 		Processes *pageProcesses `json:"processes,omitempty"`
+		// Regions is nil if the command told of none, and of no event.
+		Regions *pageBands `json:"regions,omitempty"`
 	}
 	pageChart struct {
 		ID        string     `json:"id"`
@@ -204,6 +208,7 @@ type (
 		Limit     float64    `json:"limit,omitempty"`
 		Lines     []int      `json:"lines"`
 		Processes bool       `json:"processes,omitempty"`
+		Regions   bool       `json:"regions,omitempty"`
 	}
 	// pageSum is an integral over the part of the time that is shown: the sum over lines.
 	pageSum struct {
@@ -223,15 +228,16 @@ type (
 )
 
 // overTime writes the charts of a run and its processes on one time axis. It writes nothing if there is nothing to draw.
-func (p *sheet) overTime(r Shown) error {
+func (p *sheet) overTime(r Shown, told bands) error {
 	var list []figure
 	if len(r.Charts) > 0 {
 		list = courses{r.Run, r.Charts[0]}.figures()
 	}
-	if len(list) == 0 && r.Tree != nil {
+	list = append(progress(r, length(r)), list...)
+	if len(list) == 0 && told.empty() && r.Tree != nil {
 		p.WriteString("<p class=\"hint first\">Nothing is shown over time: the run was too short for it, or an older ergon kept it.</p>\n")
 	}
-	return p.charts(list, newTimeline(r.Result), length(r), summary(r.Result)[datamodel.CPUTime].Value)
+	return p.charts(list, newTimeline(r.Result), told, length(r), summary(r.Result)[datamodel.CPUTime].Value)
 }
 
 // length returns how long the time axis is, in s.
@@ -246,9 +252,10 @@ func length(r Shown) float64 {
 	return most
 }
 
-// charts writes charts and a timeline on one time axis from 0 to the time to, with their data for the script.
-func (p *sheet) charts(list []figure, t timeline, to, cpu float64) error {
-	if !(to > 0) || len(list) == 0 && len(t.rows) == 0 {
+// charts writes charts, what the command told of itself, and a timeline on one time axis from 0 to the time to, with their data
+// for the script.
+func (p *sheet) charts(list []figure, t timeline, told bands, to, cpu float64) error {
+	if !(to > 0) || len(list) == 0 && len(t.rows) == 0 && told.empty() {
 		return nil
 	}
 	head := pageHead{To: to, CPU: or0(cpu), Charts: []pageChart{}, Sums: []pageSum{}}
@@ -256,12 +263,19 @@ func (p *sheet) charts(list []figure, t timeline, to, cpu float64) error {
 		"<p class=\"hint live-only\"><span class=\"pointer\">drag: zoom · shift and drag: mark · double-click: all · keys: ← → + − Page Enter Esc Home</span></p></div>\n" +
 		"<div id=\"window\" class=\"live-only\"><p><span id=\"window-time\"></span> <span id=\"window-sums\"></span></p>" +
 		"<span id=\"window-at\"></span><button id=\"all\" type=\"button\">show all</button></div>\n")
+	if !told.empty() {
+		head.Charts = append(head.Charts, pageChart{ID: "regions", Lines: []int{}, Regions: true})
+		head.Regions = told.page()
+		p.strip(told, to)
+	}
 	var all []curve
-	for _, f := range list {
+	for i, f := range list {
 		chart := pageChart{ID: f.id, Unit: f.unit, Stacked: f.stacked, Limit: f.limit}
 		p.caption(f, len(all))
 		p.WriteString("<svg viewBox=\"0 0 " + short(drawWidth) + " " + short(drawTop+drawHeight+drawBottom) + "\" role=\"img\" aria-label=\"" +
-			html.EscapeString(printable(f.title)) + "\">" + f.drawing(to, drawWidth, drawHeight) + "</svg></figure>\n")
+			html.EscapeString(printable(f.title)) + "\">")
+		p.acrossOnce(told, axes{to: to, width: drawWidth - drawLeft - drawRight, height: drawHeight}, i == 0)
+		p.WriteString(f.drawing(to, drawWidth, drawHeight) + "</svg></figure>\n")
 		for _, c := range f.curves {
 			head.sum(c, len(all))
 			chart.Lines = append(chart.Lines, len(all))
@@ -576,7 +590,7 @@ func (p *sheet) several(runs []Shown) error {
 	}
 	p.WriteString("</div>" + themeButton + "</header>\n")
 	p.differences(runs, names)
-	if err := p.charts(overlaid(all, charted), timeline{}, to, 0); err != nil {
+	if err := p.charts(overlaid(all, charted), timeline{}, bands{}, to, 0); err != nil {
 		return err
 	}
 	p.machines(runs, names)

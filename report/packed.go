@@ -30,6 +30,8 @@ type packedLine struct {
 	Count int     `json:"count"`
 	Look  string  `json:"look"`
 	Fill  bool    `json:"fill,omitempty"`
+	// Sparse says that the line joins its readings over parts without one.
+	Sparse bool `json:"sparse,omitempty"`
 }
 
 // pack writes lines as the page's script reads them: in base64, a deflated stream of varints. Each line begins with a value for
@@ -48,7 +50,7 @@ func pack(curves []curve, length float64) (about []packedLine, text string, drop
 	lines := make([]curve, len(curves))
 	for i, c := range curves {
 		lines[i] = c.thin(n)
-		about = append(about, packedLine{Start: lines[i].grid / 2, Step: lines[i].grid, Count: len(lines[i].mean), Look: c.look, Fill: c.fill})
+		about = append(about, packedLine{Start: lines[i].grid / 2, Step: lines[i].grid, Count: len(lines[i].mean), Look: c.look, Fill: c.fill, Sparse: c.sparse})
 	}
 	most := hourSize
 	if length > 3600 {

@@ -239,6 +239,9 @@ func TestPageLooks(t *testing.T) {
 		"two": write(t, "two.html", report.Shown{Result: long}, report.Shown{Result: charted(server(), time.Second)}),
 		"gpu": write(t, "gpu.html", report.Shown{Result: charted(server(), time.Second)}),
 		"not": write(t, "not.html", report.Shown{Result: finished(notFound())}),
+		"told": write(t, "told.html", report.Shown{
+			Result: told(charted(build(), 100*time.Millisecond), strings.Repeat("l", 200), strings.Repeat("a name ", 28)),
+		}),
 	}
 	for name, url := range runs {
 		p := b.Open(url, chromium.Look{Width: 1280, Height: 800})
@@ -287,7 +290,7 @@ func TestPageLooks(t *testing.T) {
 			t.Errorf("%s: it prints as %q", name, pdf[:min(8, len(pdf))])
 		}
 		var kept bool
-		p.Eval(`[...document.querySelectorAll("path.line:not(.gap)")].every(l => l.getAttribute("d").length > 100)`, &kept)
+		p.Eval(`[...document.querySelectorAll(".chart:not(#chart-progress, [id^=chart-own-]) path.line:not(.gap)")].every(l => l.getAttribute("d").length > 100)`, &kept)
 		if !kept {
 			t.Errorf("%s: after printing, lines are gone", name)
 		}
@@ -395,6 +398,7 @@ func TestPageHostile(t *testing.T) {
 		for i := range r.Charts[0].Courses {
 			r.Charts[0].Courses[i].Device = name
 		}
+		r = told(r, name, name)
 		shown := report.Shown{Result: r, Results: name}
 		for _, url := range []string{write(t, "run.html", shown), write(t, "two.html", shown, shown)} {
 			p := b.Open(url, chromium.Look{Width: 1280, Height: 900})

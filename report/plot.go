@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"html"
 	"io"
@@ -20,7 +21,7 @@ const plotStyle = `text{font:11px Helvetica,Arial,"DejaVu Sans",sans-serif;fill:
 
 // Plots lists the names of the charts, as WritePlot takes them.
 func Plots() []string {
-	return []string{"power", "domains", "cpu", "memory", "disk", "network", "gpu", "gpu-memory", "gpu-temperature", "pressure"}
+	return []string{"power", "domains", "cpu", "memory", "disk", "network", "gpu", "gpu-memory", "gpu-temperature", "own", "pressure"}
 }
 
 // WritePlot writes charts of a run as one SVG, below each other in the order of names. Without names it writes all that the run
@@ -38,15 +39,18 @@ func WritePlot(w io.Writer, r datamodel.Result, names []string) error {
 	if len(names) > 0 {
 		list = nil
 		for _, n := range names {
-			at := slices.IndexFunc(all, func(f figure) bool { return f.id == n })
-			if at < 0 {
-				var has []string
-				for _, f := range all {
-					has = append(has, f.id)
+			before := len(list)
+			var has []string
+			for _, f := range all {
+				if name := cmp.Or(f.group, f.id); name == n {
+					list = append(list, f)
+				} else if !slices.Contains(has, name) {
+					has = append(has, name)
 				}
+			}
+			if len(list) == before {
 				return fmt.Errorf("nothing to draw of %q: the run has %s", n, strings.Join(has, ", "))
 			}
-			list = append(list, all[at])
 		}
 	}
 	const each = head + drawTop + drawHeight + drawBottom + gap

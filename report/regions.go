@@ -19,6 +19,67 @@ const (
 	briefRegions = 4
 )
 
+// regionColumn is a column of the table of regions. A cell without a value is empty.
+type regionColumn struct {
+	header
+	// unit is "" for a plain number.
+	unit  units.Unit
+	value func(g datamodel.RegionGroup) float64
+}
+
+func (c regionColumn) text(g datamodel.RegionGroup) string {
+	if c.unit == "" {
+		return strconv.Itoa(int(c.value(g)))
+	}
+	return shown(c.value(g), c.unit)
+}
+
+// regionColumns returns the columns after the path. groups is not empty.
+func regionColumns(r datamodel.Result, groups []datamodel.RegionGroup) []regionColumn {
+	wall := summary(r)[datamodel.WallTime].Value
+	total := func(name string) func(g datamodel.RegionGroup) float64 {
+		return func(g datamodel.RegionGroup) float64 { return g.Figure(name).Total }
+	}
+	several := func(of func(f datamodel.GroupFigure) float64) func(g datamodel.RegionGroup) float64 {
+		return func(g datamodel.RegionGroup) float64 {
+			if g.Count < 2 {
+				return math.NaN()
+			}
+			return of(g.Figure(datamodel.WallTime))
+		}
+	}
+	energy := func(name, metric string) regionColumn {
+		return regionColumn{header{name: name, mark: provenanceOf(groups, metric)}, units.Joule, total(metric)}
+	}
+	return []regionColumn{
+		{header{name: "count"}, "", func(g datamodel.RegionGroup) float64 { return float64(g.Count) }},
+		{header{name: "wall time"}, units.Second, total(datamodel.WallTime)},
+		{header{name: "share"}, units.Ratio, func(g datamodel.RegionGroup) float64 {
+			if !(wall > 0) {
+				return math.NaN()
+			}
+			return g.Figure(datamodel.WallTime).Total / wall
+		}},
+		{header{name: "mean"}, units.Second, several(func(f datamodel.GroupFigure) float64 { return f.Mean })},
+		{header{name: "σ"}, units.Second, several(func(f datamodel.GroupFigure) float64 { return f.Std })},
+		{header{name: "cpu time"}, units.Second, total(datamodel.CPUTime)},
+		energy("energy", datamodel.Energy),
+		energy("command's energy", datamodel.TargetEnergy),
+		energy("gpu energy", datamodel.GPUEnergy),
+		{header{name: "memory", mark: sensors.Sampled}, units.Byte, func(g datamodel.RegionGroup) float64 { return g.Figure(datamodel.PeakMemory).Max }},
+		{header{name: "read", mark: sensors.Sampled}, units.Byte, total(datamodel.DiskRead)},
+		{header{name: "written", mark: sensors.Sampled}, units.Byte, total(datamodel.DiskWrite)},
+	}
+}
+
+// groupName returns the path of regions, and whether the command did not end them.
+func groupName(g datamodel.RegionGroup) string {
+	if g.Truncated > 0 {
+		return g.Path + " (not ended)"
+	}
+	return g.Path
+}
+
 // regions returns the table of the regions: a row a path, in the order in which they first began. It is empty if there are
 // none.
 func regions(r datamodel.Result) []listing {
@@ -26,39 +87,17 @@ func regions(r datamodel.Result) []listing {
 	if len(groups) == 0 {
 		return nil
 	}
-	wall := summary(r)[datamodel.WallTime].Value
-	all := listing{heading: "regions", columns: []header{
-		{name: "region", left: true},
-		{name: "count"},
-		{name: "wall time"},
-		{name: "share"},
-		{name: "mean"},
-		{name: "σ"},
-		{name: "cpu time"},
-		{name: "energy", mark: provenanceOf(groups, datamodel.Energy)},
-		{name: "command's energy", mark: provenanceOf(groups, datamodel.TargetEnergy)},
-		{name: "gpu energy", mark: provenanceOf(groups, datamodel.GPUEnergy)},
-		{name: "memory", mark: sensors.Sampled},
-		{name: "read", mark: sensors.Sampled},
-		{name: "written", mark: sensors.Sampled},
-	}}
+	list := regionColumns(r, groups)
+	all := listing{heading: "regions", columns: []header{{name: "region", left: true}}}
+	for _, c := range list {
+		all.columns = append(all.columns, c.header)
+	}
 	for _, g := range groups[:min(shownRegions, len(groups))] {
-		total := func(name string, unit units.Unit) string { return shown(g.Figure(name).Total, unit) }
-		w := g.Figure(datamodel.WallTime)
-		mean, deviation := "", ""
-		if g.Count > 1 {
-			mean, deviation = shown(w.Mean, units.Second), shown(w.Std, units.Second)
+		row := []string{groupName(g)}
+		for _, c := range list {
+			row = append(row, c.text(g))
 		}
-		path := g.Path
-		if g.Truncated > 0 {
-			path += " (not ended)"
-		}
-		all.rows = append(all.rows, []string{
-			path, strconv.Itoa(g.Count), total(datamodel.WallTime, units.Second), shareOf(w.Total, wall), mean, deviation,
-			total(datamodel.CPUTime, units.Second), total(datamodel.Energy, units.Joule), total(datamodel.TargetEnergy, units.Joule),
-			total(datamodel.GPUEnergy, units.Joule), shown(g.Figure(datamodel.PeakMemory).Max, units.Byte),
-			total(datamodel.DiskRead, units.Byte), total(datamodel.DiskWrite, units.Byte),
-		})
+		all.rows = append(all.rows, row)
 	}
 	if more := len(groups) - shownRegions; more > 0 {
 		row := make([]string, len(all.columns))

@@ -104,6 +104,20 @@ func (f figure) drawing(to float64, width, height float64) string {
 	return b.String()
 }
 
+// timeAxis writes the times below a drawing.
+func (a axes) timeAxis() string {
+	var b strings.Builder
+	step := timeStep(a.to / (a.width / 90))
+	for i := 0; float64(i)*step <= a.to*(1+1e-9); i++ {
+		at, anchor := a.x(float64(i)*step), "middle"
+		if at > drawLeft+a.width+drawRight-28 {
+			at, anchor = drawLeft+a.width+drawRight-2, "end"
+		}
+		b.WriteString(label(at, drawTop+a.height+13, anchor, axisTime(float64(i)*step, step)))
+	}
+	return `<g class="axis">` + b.String() + `</g>`
+}
+
 // on returns a layer with the layer below it added.
 func (c curve) on(below curve) curve {
 	out := c
@@ -134,7 +148,9 @@ func (c curve) stroke(a axes) (line, gaps string) {
 	last := math.NaN()
 	for i, v := range c.mean {
 		if math.IsNaN(v) {
-			move = "M"
+			if !c.sparse {
+				move = "M"
+			}
 			continue
 		}
 		first, second := a.y(c.most[i]), a.y(c.least[i])
@@ -149,7 +165,7 @@ func (c curve) stroke(a axes) (line, gaps string) {
 		switch {
 		case short(first) != short(second):
 			b.WriteString("V" + short(second))
-		case move == "M" && (i+1 == len(c.mean) || math.IsNaN(c.mean[i+1])): // a dot
+		case c.sparse || move == "M" && (i+1 == len(c.mean) || math.IsNaN(c.mean[i+1])): // a dot
 			b.WriteString("h.1")
 		}
 		move, last, end, before = "L", second, x+" "+short(second), i
@@ -269,6 +285,29 @@ func axisValue(v float64, unit units.Unit) string {
 	return strings.Join(nonEmpty(number, symbol), " ")
 }
 
+// plainFigure formats a number without a unit in three digits.
+func plainFigure(v float64) string {
+	if a := math.Abs(v); a != 0 && (a < 0.001 || a >= 1e6) {
+		return strings.NewReplacer("e-0", "e-", "e+0", "e+").Replace(strconv.FormatFloat(v, 'e', 2, 64))
+	}
+	return decimalOf(v)
+}
+
+// decimalOf formats a number with three digits or, from 1000 on, all digits before the point.
+func decimalOf(v float64) string {
+	digits := 0
+	switch a := math.Abs(v); {
+	case a >= 99.95:
+	case a >= 9.995:
+		digits = 1
+	case a >= 0.9995 || a == 0:
+		digits = 2
+	default:
+		digits = 3
+	}
+	return strconv.FormatFloat(v, 'f', digits, 64)
+}
+
 // legendValue formats a value of a legend.
 func legendValue(v float64, unit units.Unit) string {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
@@ -281,6 +320,8 @@ func legendValue(v float64, unit units.Unit) string {
 			return s + " CPU"
 		}
 		return s + " CPUs"
+	case unit == ownUnit:
+		return plainFigure(v)
 	case unit == units.BytesPerSecond:
 		return units.FormatRate(v, units.Byte)
 	case v == 0 && (unit == units.Joule || unit == units.Watt):

@@ -118,16 +118,7 @@ func (p *sheet) timeline(t timeline, to float64) {
 	}
 	a := axes{to: to, width: drawWidth - drawLeft - drawRight, height: height}
 	p.WriteString("</figcaption>\n<svg viewBox=\"0 0 " + short(drawWidth) + " " + short(drawTop+height+drawBottom) + "\" role=\"img\" aria-label=\"Processes\">")
-	p.WriteString(`<g class="axis">`)
-	step := timeStep(to / (a.width / 90))
-	for i := 0; float64(i)*step <= to*(1+1e-9); i++ {
-		at, anchor := a.x(float64(i)*step), "middle"
-		if at > drawWidth-28 {
-			at, anchor = drawWidth-2, "end"
-		}
-		p.WriteString(label(at, drawTop+height+13, anchor, axisTime(float64(i)*step, step)))
-	}
-	p.WriteString("</g>")
+	p.WriteString(a.timeAxis())
 	ends := make([]float64, t.lanes)
 	for _, b := range t.rows {
 		from := a.x(min(b.from, to))

@@ -175,7 +175,7 @@ func digest(
 	align(readings.series, run.Sources)
 	in := account.OneHost(*run, ledger, readings.series, seen)
 	in.Brief = brief
-	in.Hosts[0].Regions = regions
+	in.Hosts[0].Regions, in.Hosts[0].Told = regions, told
 	made = account.Account(in)
 	made.Events = events
 	run.Warnings = append(run.Warnings, made.Warnings...)

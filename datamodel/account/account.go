@@ -35,7 +35,9 @@ type Host struct {
 	// Seen is what the looks at the command's processes saw. It is nil if there were none.
 	Seen *datamodel.SeenProcesses
 	// Regions are the parts of its work that the command told. It is nil if there are none.
-	Regions  *datamodel.Regions
+	Regions *datamodel.Regions
+	// Told is what the command said about itself, in the order of time. Its own figures are taken from here for the charts.
+	Told     []datamodel.Mark
 	Sources  []datamodel.SourceStats
 	Missing  []sensors.Absence
 	Baseline *datamodel.Baseline

@@ -122,6 +122,44 @@ func (h *host) chart(cpus cpuShares, gpus gpuShares) datamodel.Chart {
 		}
 		out.Courses = append(out.Courses, drawn(out, s, of[i].metric, of[i].subject, of[i].unit, scale))
 	}
+	out.Courses = append(out.Courses, h.told(out)...)
+	return out
+}
+
+// told returns the courses of the figures that the command told of. Only the parts in which it told one have a value: nobody
+// knows the figure in between.
+func (h *host) told(on datamodel.Chart) []datamodel.Course {
+	at := make(map[string]int)
+	var out []datamodel.Course
+	for _, s := range h.Series {
+		if s.Sensor().Family != datamodel.OwnFamily {
+			continue
+		}
+		c := blank(on, s, datamodel.CourseOwn, datamodel.CommandCourse, s.Sensor().Unit)
+		c.Device = s.Sensor().Name
+		at[c.Device] = len(out)
+		out = append(out, c)
+	}
+	if len(out) == 0 {
+		return nil
+	}
+	counts := make(map[[2]int]float64) // of the readings in a part of a course
+	for _, m := range h.Told {
+		k, known := at[m.Name]
+		i := int(m.At / on.Step)
+		if m.Kind != datamodel.MetricMark || !known || m.At < 0 || i >= on.Parts {
+			continue
+		}
+		c := out[k]
+		n := counts[[2]int{k, i}] + 1
+		counts[[2]int{k, i}] = n
+		if n == 1 {
+			c.Values[i], c.Least[i], c.Most[i], c.Covered[i] = m.Value, m.Value, m.Value, on.Step.Seconds()
+			continue
+		}
+		c.Values[i] += (m.Value - c.Values[i]) / n
+		c.Least[i], c.Most[i] = min(c.Least[i], m.Value), max(c.Most[i], m.Value)
+	}
 	return out
 }
 

@@ -206,3 +206,44 @@ func TestRegionsAddUp(t *testing.T) {
 		}
 	}
 }
+
+// TestToldFigures checks the courses of figures that a command told of: only parts with a figure have a value.
+func TestToldFigures(t *testing.T) {
+	nan := math.NaN()
+	load := series.New(declared(sensor("target/memory", sensors.Gauge, units.Byte, "cgroup v2"))[0])
+	own := sensors.Sensor{ID: "own/loss", Family: datamodel.OwnFamily, Name: "loss", Unit: units.Ratio, Kind: sensors.Gauge, OfTarget: true, Sparse: true}
+	loss := series.New(own)
+	load.Chart(100 * ms)
+	at := every(100*ms, 11)
+	load.Add(at, make([]float64, len(at)))
+	told := []datamodel.Mark{
+		{Kind: datamodel.MetricMark, Name: "loss", At: 110 * ms, Value: 4},
+		{Kind: datamodel.MetricMark, Name: "loss", At: 150 * ms, Value: 1},
+		{Kind: datamodel.EventMark, Name: "loss", At: 250 * ms},
+		{Kind: datamodel.MetricMark, Name: "unknown", At: 350 * ms, Value: 9},
+		{Kind: datamodel.MetricMark, Name: "loss", At: 190 * ms, Value: 1},
+		{Kind: datamodel.MetricMark, Name: "loss", At: 910 * ms, Value: -0.5},
+		{Kind: datamodel.MetricMark, Name: "loss", At: 5 * sec, Value: 7}, // after the last reading
+	}
+	in := OneHost(datamodel.Run{}, datamodel.Ledger{WallTime: new(1.0)}, []*series.Series{load, loss}, nil)
+	in.Hosts[0].Told = told
+	courses := Account(in).Charts[0].Course(datamodel.CourseOwn, datamodel.CommandCourse)
+	if len(courses) != 1 || courses[0].Device != "loss" {
+		t.Fatalf("%d courses, want one of loss", len(courses))
+	}
+	c := courses[0]
+	for i := range c.Values {
+		want := [4]float64{nan, nan, nan, 0}
+		switch i {
+		case 1:
+			want = [4]float64{2, 1, 4, 0.1}
+		case 9:
+			want = [4]float64{-0.5, -0.5, -0.5, 0.1}
+		}
+		for k, got := range []float64{c.Values[i], c.Least[i], c.Most[i], c.Covered[i]} {
+			if got != want[k] && !(math.IsNaN(got) && math.IsNaN(want[k])) {
+				t.Errorf("part %d, value %d is %g, want %g", i, k, got, want[k])
+			}
+		}
+	}
+}

@@ -39,13 +39,17 @@
       case 'Cel': return v.toFixed(1) + ' °C';
       case 'W': case 'J': return v === 0 ? '0 ' + unit : prefixed(v, unit, 1000, ['µ', 'm', '', 'k', 'M', 'G']);
       case 'Hz': return prefixed(v, unit, 1000, ['', 'k', 'M', 'G']);
+      case '{own}': { // a figure of the command's own
+        const a = Math.abs(v);
+        return a !== 0 && (a < 0.001 || a >= 1e6) ? v.toExponential(2) : three(v);
+      }
       case '{cpu}': return v.toFixed(2) + (v.toFixed(2) === '1.00' ? ' CPU' : ' CPUs');
     }
     return three(v) + (unit.startsWith('{') ? ' ' + unit.slice(1, -1) + 's' : ' ' + unit);
   }
 
   // axisValue is format without zeros at the end of the number.
-  const axisValue = (v, unit) => v === 0 ? '0' : format(v, unit).replace(/(\.\d*?)0+(?=\s)/, '$1').replace(/\.(?=\s)/, '');
+  const axisValue = (v, unit) => v === 0 ? '0' : format(v, unit).replace(/(\.\d*?)0+(?=\s|$)/, '$1').replace(/\.(?=\s|$)/, '');
 
   // duration writes a length of time as the rest of the page does.
   function duration(s) {

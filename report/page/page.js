@@ -67,7 +67,7 @@
 
   // The time that all charts show, where the crosshair stands (NaN: nowhere), and the marked part of the time.
   const view = {from: 0, to: 1, at: NaN, mark: null};
-  let head, lines = [], charts = [], frame = 0, ready = false; // ready: all lines of the first delivery are there
+  let head, lines = [], charts = [], regions = [], events = [], frame = 0, ready = false; // ready: all lines of the first delivery are there
 
   const indexAt = (line, t) => Math.round((t - line.start) / line.step);
 
@@ -148,6 +148,35 @@
     return x;
   }
 
+  // clipped returns a new group of a plot. It shows nothing outside the plot.
+  function clipped(c) {
+    const clip = 'clip-' + c.spec.id, group = node('g', {'clip-path': 'url(#' + clip + ')'});
+    c.svg.append(node('clipPath', {id: clip}, node('rect', {x: LEFT, y: 0, width: c.plot.width, height: TOP + c.plot.height + 1})), group);
+    return group;
+  }
+
+  // across draws what lies behind each chart: the wide regions, unless they have lanes, and the events.
+  function across(c, group) {
+    if (!head.regions) return;
+    const x = c.plot.x, paths = {}, ends = {}, bottom = place(TOP + c.plot.height);
+    if (!c.list) for (const r of regions) {
+      if (!r.wide || r.to < view.from || r.from > view.to) continue;
+      const from = x(Math.max(r.from, view.from)), to = x(Math.min(r.to, view.to));
+      if (to < (ends[r.look] ?? -1) + 0.5) continue; // it would not be seen
+      ends[r.look] = to;
+      paths[r.look] = (paths[r.look] ?? '') + 'M' + place(from) + ' ' + TOP + 'H' + place(Math.max(to, from + 0.5)) + 'V' + bottom + 'H' + place(from) + 'Z';
+    }
+    for (const look in paths) group.append(node('path', {class: 'region ' + look, d: paths[look]}));
+    let d = '', last = -1;
+    for (const e of events) {
+      const at = x(e.at);
+      if (e.at < view.from || e.at > view.to || at < last + 0.5) continue;
+      d += 'M' + place(at) + ' ' + TOP + 'V' + bottom;
+      last = at;
+    }
+    if (d) group.append(node('path', {class: 'event', d}));
+  }
+
   // hair adds what moves over a plot: the marked part and the crosshair.
   function hair(c) {
     c.mark = node('rect', {class: 'mark', y: TOP, height: c.plot.height, width: 0, x: LEFT});
@@ -185,28 +214,26 @@
       text.append(node('text', {x: LEFT - 6, y: y(v) + 4, 'text-anchor': 'end'}, axisValue(v, c.spec.unit)));
     }
     if (c.spec.limit && c.spec.limit <= top) c.svg.append(node('line', {class: 'limit', x1: LEFT, x2: LEFT + width, y1: y(c.spec.limit), y2: y(c.spec.limit)}));
-    const clip = 'clip-' + c.spec.id;
-    c.svg.append(node('clipPath', {id: clip}, node('rect', {x: LEFT, y: 0, width, height: TOP + height + 1})));
-    const group = node('g', {'clip-path': 'url(#' + clip + ')'});
+    const group = clipped(c);
+    across(c, group);
     const areas = shown.filter(s => s.spec.fill);
     for (const s of areas.reverse()) // the highest layer first, so that the others cover it
       group.append(node('path', {class: (layers.length ? 'layer ' : 'area ') + s.spec.look, d: area(s.columns, x, y, layers.includes(s))}));
     for (const s of shown) if (!layers.includes(s)) {
-      const [line, gaps] = stroke(s.columns, x, y);
+      const [line, gaps] = stroke(s.columns, x, y, s.spec.sparse);
       group.append(node('path', {class: 'line ' + s.spec.look, d: line}));
       if (gaps) group.append(node('path', {class: 'line gap ' + s.spec.look, d: gaps}));
     }
-    c.svg.append(group);
     hair(c);
   }
 
   // stroke returns a line through all columns, and what joins it where nothing was read for a short time. Where a column has several readings, the
-  // line goes up and down between them.
-  function stroke(points, x, y) {
+  // line goes up and down between them. A sparse line joins its readings over everything, and has a dot for each.
+  function stroke(points, x, y, sparse) {
     let d = '', gaps = '', down = false, end = null, last = 0;
     for (const [i, p] of points.entries()) {
       if (isNaN(p.mean)) {
-        down = false;
+        down = down && sparse;
         continue;
       }
       const at = place(x(p.t)), high = y(p.high), low = y(p.low);
@@ -214,7 +241,7 @@
       if (!down && end && i - last <= GAP) gaps += 'M' + end[0] + ' ' + end[1] + 'L' + at + ' ' + a;
       d += (down ? 'L' : 'M') + at + ' ' + a;
       if (a !== b) d += 'V' + b;
-      else if (!down && (i + 1 === points.length || isNaN(points[i + 1].mean))) d += 'h0.1'; // a dot
+      else if (sparse || !down && (i + 1 === points.length || isNaN(points[i + 1].mean))) d += 'h0.1'; // a dot
       end = [at, b];
       last = i;
       down = true;
@@ -233,23 +260,21 @@
     return d;
   }
 
-  // timeline draws the processes as bars.
+  // timeline draws processes or regions as bars.
   function timeline(c) {
     const high = Math.min(LANE, LANES / c.lanes), gap = high >= 3 ? 1 : 0, width = widthOf(c), height = high * c.lanes;
-    const x = frameOf(c, width, height), clip = 'clip-' + c.spec.id;
+    const x = frameOf(c, width, height), group = clipped(c);
     c.high = high;
-    c.svg.append(node('clipPath', {id: clip}, node('rect', {x: LEFT, y: 0, width, height: TOP + height + 1})));
-    const group = node('g', {'clip-path': 'url(#' + clip + ')'});
     const ends = []; // where the last bar of each lane ends, in px
     for (const p of c.list) {
       if (p.to < view.from || p.from > view.to) continue;
       const from = x(Math.max(p.from, view.from)), to = Math.max(x(Math.min(p.to, view.to)), from + 1);
       if (to < (ends[p.lane] ?? -1) + 0.5) continue; // it would not be seen
       ends[p.lane] = to;
-      group.append(node('rect', {class: 'bar ' + p.look, x: place(from), y: place(TOP + p.lane * high), width: Math.max(1, place(to - from - (to - from > 3 ? 1 : 0))), height: place(high - gap)}));
+      group.append(node('rect', {class: 'bar ' + p.look + (p === c.chosen ? ' chosen' : ''), x: place(from), y: place(TOP + p.lane * high), width: Math.max(1, place(to - from - (to - from > 3 ? 1 : 0))), height: place(high - gap)}));
       if (high >= 12 && to - from > 7 * p.name.length + 6) group.append(node('text', {class: 'name', x: place(from) + 4, y: TOP + p.lane * high + high - 4}, p.name));
     }
-    c.svg.append(group);
+    if (c.spec.regions) across(c, group);
     hair(c);
   }
 
@@ -260,8 +285,9 @@
         const line = lines[n], unit = c.spec.unit;
         if (!line.mean || !line.mean.length) continue;
         if (!isNaN(view.at)) {
-          const v = line.mean[indexAt(line, view.at)];
-          e.replaceChildren(strong(format(v, unit)));
+          let i = indexAt(line, view.at);
+          while (line.sparse && i > 0 && isNaN(line.mean[i] ?? NaN)) i--; // the last one that is known
+          e.replaceChildren(strong(format(line.mean[i], unit)));
           continue;
         }
         const f = figures(line, view.from, view.to);
@@ -270,6 +296,19 @@
       }
     }
   }
+
+  // within names the regions in a part of the time that took most of it.
+  function within(from, to) {
+    const time = new Map();
+    for (const r of regions) {
+      const part = Math.min(to, r.to) - Math.max(from, r.from);
+      if (part > 0) time.set(r.path, (time.get(r.path) ?? 0) + (r.to > r.from ? part / (r.to - r.from) * r.wall : 0));
+    }
+    const most = [...time].sort((a, b) => b[1] - a[1]);
+    return most.slice(0, 3).map(([path, s]) => cut(path) + ' ' + duration(s)).concat(most.length > 3 ? [most.length - 3 + ' more regions'] : []);
+  }
+
+  const cut = s => s.length > 40 ? s.slice(0, 39) + '…' : s;
 
   // sums says what was used in the marked part of the time, or in what is in view.
   function sums() {
@@ -283,6 +322,7 @@
     }
     $('#window-time').textContent = whole ? 'whole time, ' + duration(to - from) + ':'
       : 'in this window of ' + duration(to - from) + ' (' + clock(from, step) + ' – ' + clock(to, step) + '):';
+    if (!whole) out.push(...within(from, to));
     $('#window-sums').textContent = out.join(' · ');
     $('#all').disabled = view.from <= head.from && view.to >= head.to;
     $('#window').classList.toggle('part', !whole);
@@ -299,7 +339,8 @@
       c.mark.setAttribute('x', place(a));
       c.mark.setAttribute('width', place(b - a));
     }
-    $('#window-at').textContent = isNaN(view.at) ? '' : 'at ' + clock(view.at, (view.to - view.from) / 1000);
+    const inner = regions.filter(r => r.from <= view.at && view.at < r.to).pop();
+    $('#window-at').textContent = isNaN(view.at) ? '' : 'at ' + clock(view.at, (view.to - view.from) / 1000) + (inner ? ' in ' + cut(inner.path) : '');
     legends();
     sums();
   }
@@ -371,17 +412,76 @@
     c.svg.addEventListener('dblclick', reset);
   }
 
-  // tip describes the process under the pointer.
+  // tellRegion fills the tooltip with a region, or with several that are drawn together.
+  function tellRegion(r) {
+    say($('#tip'), cut(r.path) + (r.others ? ' and others' : r.count > 1 ? ' ×' + r.count : ''), [
+      r.others ? r.count + ' regions, the longest ' + cut(r.path) : r.path.length > 40 ? r.path : '',
+      duration(r.wall) + ', ' + clock(r.from, (r.to - r.from) / 10) + ' – ' + clock(r.to, (r.to - r.from) / 10),
+      r.cpu == null ? '' : 'CPU time ' + format(r.cpu, 's'),
+      r.energy == null ? '' : head.regions.energy + ' ' + format(r.energy, 'J') + ' ' + (head.regions.mark ?? ''),
+    ]);
+  }
+
+  const tellEvent = e => say($('#tip'), cut(e.name), [e.name.length > 40 ? e.name : '', 'event at ' + clock(e.at, (view.to - view.from) / 1000), e.count > 1 ? 'and ' + (e.count - 1) + ' more' : '']);
+
+  // nearEvent returns the event near the crosshair.
+  function nearEvent(near) {
+    let best;
+    for (const e of events) if (Math.abs(e.at - view.at) <= (best ? Math.abs(best.at - view.at) : near)) best = e;
+    return best;
+  }
+
+  // choosing lets the keyboard go from region to region and from event to event. The tooltip tells of each.
+  function choosing(c) {
+    const list = [...regions, ...events].sort((a, b) => (a.from ?? a.at) - (b.from ?? b.at));
+    const choose = one => {
+      c.chosen = one;
+      $('#tip').hidden = !one;
+      view.at = one ? (one.at ?? (Math.max(one.from, view.from) + Math.min(one.to, view.to)) / 2) : NaN;
+      drawAll();
+      if (!one) return;
+      one.path === undefined ? tellEvent(one) : tellRegion(one);
+      c.svg.setAttribute('aria-label', $('#tip').textContent);
+      const box = c.svg.getBoundingClientRect();
+      beside($('#tip'), {clientX: box.left + c.plot.x(view.at), clientY: box.top + TOP + ((one.lane ?? 0) + 1) * c.high});
+    };
+    c.svg.setAttribute('tabindex', '0');
+    c.svg.setAttribute('role', 'application');
+    c.svg.addEventListener('focus', () => { if (c.svg.matches(':focus-visible') && !c.chosen) choose(list.find(o => (o.to ?? o.at) >= view.from)); });
+    c.svg.addEventListener('blur', () => { if (c.chosen) choose(undefined); });
+    c.svg.addEventListener('keydown', e => {
+      const at = list.indexOf(c.chosen);
+      if (e.shiftKey || e.altKey || e.ctrlKey || e.metaKey) return;
+      if (e.key === 'ArrowLeft') choose(list[Math.max(0, at - 1)]);
+      else if (e.key === 'ArrowRight') choose(list[Math.min(list.length - 1, at + 1)]);
+      else if (e.key === 'Enter' && c.chosen?.to > c.chosen?.from) {
+        zoom(c.chosen.from, c.chosen.to);
+        choose(c.chosen);
+      } else return;
+      e.preventDefault();
+      e.stopPropagation();
+    });
+  }
+
+  // tip describes the process, the region or the event under the pointer.
   function tip(c, e) {
-    const box = $('#tip');
-    if (!c.list) {
-      box.hidden = true;
+    const box = $('#tip'), near = 2 / c.plot.width * (view.to - view.from), event = c.spec.processes ? undefined : nearEvent(2 * near);
+    if (!c.list || event) {
+      box.hidden = !event;
+      if (!event) return;
+      tellEvent(event);
+      beside(box, e);
       return;
     }
-    const rect = c.svg.getBoundingClientRect(), lane = Math.floor((e.clientY - rect.top - TOP) / c.high), near = 2 / c.plot.width * (view.to - view.from);
+    const rect = c.svg.getBoundingClientRect(), lane = Math.floor((e.clientY - rect.top - TOP) / c.high);
     const p = c.list.find(p => p.lane === lane && p.from - near <= view.at && view.at <= p.to + near);
     box.hidden = !p;
     if (!p) return;
+    if (c.spec.regions) {
+      tellRegion(p);
+      beside(box, e);
+      return;
+    }
     say(box, p.name, [
       'process ' + p.pid + ', ' + clock(p.from, 0.1) + ' – ' + clock(p.to, 0.1) + ' (' + duration(p.to - p.from) + ')',
       'CPU time ' + format(p.cpu, 's') + (head.cpu > 0 ? ', ' + three(100 * p.cpu / head.cpu) + ' % of all' : ''),
@@ -419,7 +519,15 @@
   // start takes what there is to draw from the feed.
   function start(given) {
     head = given;
-    lines = head.lines.map(l => ({start: l.start, step: l.step}));
+    lines = head.lines.map(l => ({start: l.start, step: l.step, sparse: l.sparse}));
+    if (head.regions) {
+      const {paths, looks} = head.regions;
+      regions = head.regions.rows.map(r => ({
+        path: paths[r[0]], look: looks[r[0]], lane: r[1], from: r[2], to: r[3], count: r[4], others: r[5], wall: r[6], cpu: r[7], energy: r[8], wide: r[9],
+        name: r[5] || r[4] > 1 ? '' : paths[r[0]].split('/').pop(),
+      }));
+      events = head.regions.events.map(e => ({at: e[0], name: e[1], count: e[2]}));
+    }
     Object.assign(view, {from: head.from, to: head.to});
     for (const spec of head.charts) {
       const figure = document.getElementById('chart-' + spec.id);
@@ -431,6 +539,11 @@
           cpu: r[5], memory: r[6], read: r[7], written: r[8], energy: r[9],
         }));
         c.lanes = head.processes.lanes;
+      }
+      if (spec.regions) {
+        c.list = regions;
+        c.lanes = head.regions.lanes;
+        if (regions.length || events.length) choosing(c);
       }
       pointing(c);
       charts.push(c);
