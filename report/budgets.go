@@ -57,6 +57,8 @@ func doubt(b datamodel.Budget, m datamodel.Metric) string {
 		return ", but it may be more"
 	case m.Bound == datamodel.UpperBound:
 		return ", but it may be less"
+	case !(m.Uncertainty > 0) && b.Baseline != nil:
+		return ", but of the baseline only a bound is known"
 	}
 	return fmt.Sprintf(", within its uncertainty of ± %s", units.Format(m.Uncertainty, m.Unit))
 }

@@ -93,19 +93,64 @@ func (b Budget) Judge(get Values, charts []datamodel.Chart) datamodel.Budget {
 		out.Limit = &b.Limit.Value
 	}
 	switch {
-	case math.IsNaN(m.Value) && !math.IsNaN(m.AtMost) && b.surely(m, b.Limit.Value): // only a bound is known, and it is enough
+	case b.Limit.Baseline == "" && math.IsNaN(m.Value) && !math.IsNaN(m.AtMost) && b.surely(m, b.Limit.Value): // only a bound is known, and it is enough
 		out.Verdict, out.Reason = datamodel.BudgetKept, ""
 	case check.Verdict == Unknown:
 	case check.Verdict == Holds:
 		out.Verdict = datamodel.BudgetKept
-		out.Uncertain = !b.surely(m, check.Limit)
-	case m.Bound == datamodel.UpperBound && b.above(), m.Bound == datamodel.LowerBound && b.below():
+		out.Uncertain = !b.surely(m, check.Limit) || !b.surely(m, b.otherLimit(check.Limit))
+	case b.perhaps(m, check.Limit):
 		out.Uncertain, out.Reason = true, "only a bound is known, and it is on the other side of the limit"
+	case b.Op.holds(m.Value, b.otherLimit(check.Limit)):
+		out.Uncertain, out.Reason = true, "baseline "+b.Limit.Baseline+": only a bound is known, and the truth may allow the value"
 	default:
 		out.Verdict = datamodel.BudgetBroken
 		out.Uncertain = m.Uncertainty > 0 && (b.Op.holds(m.Value-m.Uncertainty, check.Limit) || b.Op.holds(m.Value+m.Uncertainty, check.Limit))
 	}
 	return out
+}
+
+// otherLimit returns the limit that is farthest from the one that was computed, if only a bound of the baseline is known; else the
+// same limit.
+func (b Budget) otherLimit(limit float64) float64 {
+	if b.Limit.Baseline == "" || b.Base == nil {
+		return limit
+	}
+	base := b.Base.Metric(b.Metric)
+	switch {
+	case base.Bound == datamodel.UpperBound:
+		return math.Inf(-1)
+	case base.Bound == datamodel.LowerBound && !math.IsNaN(base.AtMost):
+		return b.Limit.of(base.AtMost)
+	case base.Bound == datamodel.LowerBound:
+		return math.Inf(1)
+	}
+	return limit
+}
+
+// perhaps reports whether the rule may hold although it is false for the value: only a bound of the truth is known, and the rule
+// holds for some values that the bound allows.
+func (r Rule) perhaps(m datamodel.Metric, limit float64) bool {
+	least, most := m.Value, m.Value
+	switch m.Bound {
+	case datamodel.UpperBound:
+		least = math.Inf(-1)
+	case datamodel.LowerBound:
+		if most = math.Inf(1); !math.IsNaN(m.AtMost) {
+			most = m.AtMost
+		}
+	default:
+		return false
+	}
+	switch {
+	case r.above():
+		return r.Op.holds(least, limit)
+	case r.below():
+		return r.Op.holds(most, limit)
+	case r.Op == Equal:
+		return least <= limit && limit <= most
+	}
+	return least < most // of many values, some are others
 }
 
 // above reports whether large values break the rule; below whether small ones do.
@@ -152,7 +197,7 @@ func (b Budget) judgeCourse(charts []datamodel.Chart, out *datamodel.Budget) {
 		out.Reason = fmt.Sprintf("no course over time is kept of %s, so it has no duration", b.Metric)
 		return
 	}
-	found := false
+	found, known := false, false
 	var worst datamodel.Metric
 	for _, chart := range charts {
 		courses := chart.Course(metric, subject)
@@ -166,6 +211,7 @@ func (b Budget) judgeCourse(charts []datamodel.Chart, out *datamodel.Budget) {
 			found = true
 			w := b.Watch()
 			for i, v := range course.Values {
+				known = known || !math.IsNaN(v)
 				switch { // a peak within a part does not last for the part
 				case b.above():
 					v = course.Least[i]
@@ -183,7 +229,7 @@ func (b Budget) judgeCourse(charts []datamodel.Chart, out *datamodel.Budget) {
 		}
 	}
 	switch {
-	case !found:
+	case !found || !known:
 		out.Reason = fmt.Sprintf("there is no course of %s over time: the run was too short, or it was not measured", b.Metric)
 	case out.Verdict == datamodel.BudgetBroken:
 		out.Measured = figure(worst)

@@ -63,6 +63,10 @@ func TestJudgeBounds(t *testing.T) {
 		{"energy <= 500 J", energy(nan, nan, "", 600), unknown, false},
 		{"energy == 500 J", energy(500, nan, "", nan), kept, false},
 		{"energy != 500 J", energy(500, nan, "", nan), broken, false},
+		{"energy >= 500 J", energy(400, nan, datamodel.LowerBound, 450), broken, false}, // the truth is surely below
+		{"energy == 500 J", energy(400, nan, datamodel.LowerBound, nan), unknown, true},
+		{"energy == 500 J", energy(600, nan, datamodel.LowerBound, nan), broken, false},
+		{"energy != 500 J", energy(500, nan, datamodel.LowerBound, nan), unknown, true},
 	} {
 		got := judged(t, c.text, c.m)
 		if got.Verdict != c.want || got.Uncertain != c.uncertain || (got.Verdict == unknown) != (got.Reason != "") {
@@ -90,6 +94,35 @@ func TestJudgeBaseline(t *testing.T) {
 	again, err := rule.Again([]datamodel.Budget{got})
 	if err != nil || again[0].Judge(get, nil).Verdict != datamodel.BudgetBroken { // what was kept is enough
 		t.Errorf("again: %v", err)
+	}
+	for _, c := range []struct {
+		base      datamodel.Figure
+		text      string
+		value     float64
+		want      datamodel.BudgetVerdict
+		uncertain bool
+	}{
+		{datamodel.Figure{Bound: datamodel.LowerBound}, "wall_time < +5 % @main", 10, datamodel.BudgetKept, false},
+		{datamodel.Figure{Bound: datamodel.LowerBound}, "wall_time < +5 % @main", 11, datamodel.BudgetUnknown, true}, // the base may be 11, too
+		{datamodel.Figure{Bound: datamodel.LowerBound, AtMost: &ten}, "wall_time < +5 % @main", 11, datamodel.BudgetBroken, false},
+		{datamodel.Figure{Bound: datamodel.LowerBound}, "wall_time > -5 % @main", 11, datamodel.BudgetKept, true},
+		{datamodel.Figure{Bound: datamodel.LowerBound}, "wall_time > -5 % @main", 9, datamodel.BudgetBroken, false},
+		{datamodel.Figure{Bound: datamodel.UpperBound}, "wall_time < +5 % @main", 10, datamodel.BudgetKept, true},
+		{datamodel.Figure{Bound: datamodel.UpperBound}, "wall_time < +5 % @main", 11, datamodel.BudgetBroken, false},
+	} {
+		c.base.Value, c.base.Unit, c.base.Provenance = &ten, units.Second, sensors.FromCounter
+		wall, b := datamodel.Value(datamodel.WallTime, c.value, units.Second, "delta", sensors.FromCounter, "test"), budget(t, c.text)
+		b.Base = &c.base
+		got := b.Judge(func(rule.Term, string) datamodel.Metric { return wall }, nil)
+		if got.Verdict != c.want || got.Uncertain != c.uncertain || (got.Reason == "") != (got.Verdict != datamodel.BudgetUnknown) {
+			t.Errorf("%s of %v, base %s: %s, uncertain %v (%s)", c.text, c.value, c.base.Bound, got.Verdict, got.Uncertain, got.Reason)
+		}
+	}
+	tiny := datamodel.Missing(datamodel.WallTime, units.Second, "no clock")
+	tiny.AtMost = 0.01 // less than the number of the rule, which is a part
+	b.Base = &datamodel.Figure{Value: &ten, Unit: units.Second, Provenance: sensors.FromCounter}
+	if got := b.Judge(func(rule.Term, string) datamodel.Metric { return tiny }, nil); got.Verdict != datamodel.BudgetUnknown || got.Reason != "no clock" {
+		t.Errorf("a part was taken for a limit: %+v", got)
 	}
 	b.Base = &datamodel.Figure{Reason: "no run main"}
 	if got := b.Judge(get, nil); got.Verdict != datamodel.BudgetUnknown || got.Reason != "baseline main: no run main" {
@@ -228,6 +261,15 @@ func TestJudgeCourse(t *testing.T) {
 		if got.Verdict != want || (want == datamodel.BudgetUnknown) != (got.Reason != "") || (want == datamodel.BudgetBroken) != (got.Breach != nil) {
 			t.Errorf("%s: %s (%s), want %s", text, got.Verdict, got.Reason, want)
 		}
+	}
+	empty := datamodel.NewCourse(8)
+	empty.Metric, empty.Subject = datamodel.Memory, datamodel.CommandCourse
+	for i := range empty.Values {
+		empty.Values[i], empty.Least[i], empty.Most[i] = math.NaN(), math.NaN(), math.NaN()
+	}
+	unread := datamodel.Chart{Step: time.Second, Parts: 8, Courses: []datamodel.Course{empty}}
+	if got := budget(t, "memory < 1 GB for 2 s").Judge(rule.Of(datamodel.Result{}), []datamodel.Chart{unread}); got.Verdict != datamodel.BudgetUnknown || got.Reason == "" {
+		t.Errorf("a course without a value: %+v", got)
 	}
 	if got := budget(t, "power < 300 W for 3 s").Judge(rule.Of(datamodel.Result{}), []datamodel.Chart{chart}); got.Breach.Elapsed != 3 || got.For != 3 {
 		t.Errorf("%+v", got)
