@@ -190,7 +190,7 @@ func (p *program) bench(ctx context.Context, o BenchOptions) error {
 			return &usage{fmt.Errorf("--export: %w", err)}
 		}
 	}
-	p.lookUp(o.Budgets, o.Results)
+	budgets := p.baselines(o, commands)
 	kept, err := p.keepBench(ctx, o, commands, plan)
 	if err != nil {
 		return err
@@ -200,7 +200,18 @@ func (p *program) bench(ctx context.Context, o BenchOptions) error {
 	plan.Kept = kept.Add
 	measured, err := p.measureRounds(ctx, o, commands, plan, kept)
 	o.describe(&measured, commands)
+	for c, list := range budgets {
+		measured.Commands[c].Budgets = judgedCommand(measured.Commands[c].Name, list, rule.OfRounds(measured, c), nil).Budgets
+	}
 	return p.concludeBench(ctx, o, measured, kept, err)
+}
+
+// baselines returns the budgets of each command, with what they compare with.
+func (p *program) baselines(o BenchOptions, commands []benched) (list [][]rule.Budget) {
+	for _, c := range commands {
+		list = append(list, p.lookUp(o.Budgets, o.Results, judgedAs{command: c.name, alone: len(commands) == 1}))
+	}
+	return list
 }
 
 // describe tells what was measured and how, without secrets.
@@ -494,6 +505,17 @@ func (p *program) benchRunner(o BenchOptions) runner.Options {
 	}
 }
 
+// failedStatus returns the exit code after a round that failed: the command's, as far as the command is what failed.
+func failedStatus(r datamodel.Round) error {
+	switch {
+	case r.Outcome == datamodel.TimedOut:
+		return status(runner.ExitTimedOut)
+	case r.ExitCode == 0: // ergon's own readings failed
+		return status(runner.ExitErgon)
+	}
+	return status(r.ExitCode)
+}
+
 // hook runs a shell command that is not measured, in a folder; "" is ours. Its output is shown only if it fails.
 func hook(ctx context.Context, option, line, dir string, parameters []datamodel.Parameter) error {
 	if line == "" {
@@ -539,9 +561,6 @@ func tail(text string) string {
 func (p *program) concludeBench(
 	ctx context.Context, o BenchOptions, b datamodel.Bench, kept *runner.KeptBench, err error,
 ) error {
-	for c := range b.Commands {
-		b.Commands[c].Budgets = judgedCommand(b.Commands[c].Name, o.Budgets, rule.OfRounds(b, c), nil).Budgets
-	}
 	run, dir, notKept := kept.Finish(b, err)
 	var findings report.Findings
 	if len(b.Rounds) > 0 {
@@ -569,7 +588,7 @@ func (p *program) concludeBench(
 	switch {
 	case hasFailed: // ergon ends as the command did
 		p.complain(fmt.Errorf("bench: %w", err))
-		return status(failed.Round.ExitCode)
+		return failedStatus(failed.Round)
 	case notRun:
 		p.complain(err)
 		if refused.NotFound() {

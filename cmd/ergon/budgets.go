@@ -81,8 +81,8 @@ func (v budgets) Set(given string) error {
 	if err != nil {
 		return err
 	}
-	text := strings.Join(strings.Fields(given), " ")
-	*v.to = slices.DeleteFunc(*v.to, func(other rule.Budget) bool { return other.Given == text }) // the same one twice is one
+	text := strings.TrimSpace(given)                                                          // blanks within a label count
+	*v.to = slices.DeleteFunc(*v.to, func(other rule.Budget) bool { return other.Rule == r }) // the same one twice is one
 	*v.to = append(*v.to, rule.Budget{Rule: r, Given: text})
 	return nil
 }
@@ -104,40 +104,74 @@ func (v budgets) Current() string {
 	return strings.Join(all, ", ")
 }
 
-// lookUp looks up the runs that budgets compare with, before anything is measured: `last` is then the run before. A run that is not
-// there is no error: the budget is unknown.
-func (p *program) lookUp(list []rule.Budget, results string) {
+// judgedAs says what a budget judges, to find its counterpart in the baseline.
+type judgedAs struct {
+	// command is the name of the command. alone is true if no other command is judged beside it.
+	command string
+	alone   bool
+	// dir is the folder of the run if it was measured before; else empty.
+	dir string
+	// courses is true if a budget needs the courses of a run.
+	courses bool
+}
+
+// lookUp returns the budgets with the values that they compare with. For a new run it is called before anything is measured:
+// `last` is then the run before. A run that is not there is no error: the budget is unknown.
+func (p *program) lookUp(list []rule.Budget, results string, of judgedAs) []rule.Budget {
+	list = slices.Clone(list)
+	of.courses = slices.ContainsFunc(list, func(b rule.Budget) bool { return b.NeedsCourse() })
 	known := map[string]rule.Values{}
 	for i, b := range list {
 		name := b.Limit.Baseline
 		if name == "" || b.Base != nil {
 			continue
 		}
-		d, _ := datamodel.Lookup(b.Metric)
 		if _, ok := known[name]; !ok {
-			known[name] = p.valuesOf(results, name)
+			values, err := p.valuesOf(results, name, of)
+			if err != nil { // each value is missing with this reason
+				values = func(t rule.Term, _ string) datamodel.Metric { return datamodel.Missing(t.Metric, t.Unit, err.Error()) }
+			}
+			known[name] = values
 		}
 		m := known[name](b.Term, "")
-		m.Name = d.Name
-		base := datamodel.Figures([]datamodel.Metric{m})[d.Name]
+		m.Name = b.Metric
+		base := datamodel.Figures([]datamodel.Metric{m})[b.Metric]
 		list[i].Base = &base
 	}
+	return list
 }
 
-// valuesOf returns the values of a run that was kept. If it cannot be read, each value is missing with the reason.
-func (p *program) valuesOf(results, name string) rule.Values {
-	missing := func(err error) rule.Values {
-		return func(t rule.Term, _ string) datamodel.Metric { return datamodel.Missing(t.Metric, t.Unit, err.Error()) }
-	}
+// valuesOf returns the values of a run that was kept. A bench has those of the command with the same name; one that has only one
+// command is compared with what is judged alone, whatever the names are.
+func (p *program) valuesOf(results, name string, of judgedAs) (rule.Values, error) {
 	dir, err := p.history(results).Find(name)
 	if err != nil {
-		return missing(err)
+		return nil, err
+	}
+	if of.dir != "" && store.IDOf(dir) == store.IDOf(of.dir) {
+		return nil, errors.New("it is the run that is judged (last~1 is the run before last)")
 	}
 	result, err := store.Load(dir)
 	if err != nil {
-		return missing(fmt.Errorf("run %s: %w", store.IDOf(dir), err))
+		return nil, fmt.Errorf("run %s: %w", store.IDOf(dir), err)
 	}
-	return rule.Of(result)
+	bench := result.Run.Bench
+	if bench == nil {
+		if of.courses {
+			if result.Charts, err = store.LoadCharts(dir); err != nil {
+				return nil, fmt.Errorf("run %s: %w", store.IDOf(dir), err)
+			}
+		}
+		return rule.Of(result), nil
+	}
+	at := slices.IndexFunc(bench.Commands, func(c datamodel.BenchCommand) bool { return c.Name == of.command })
+	if at < 0 && of.alone && len(bench.Commands) == 1 {
+		at = 0
+	}
+	if at < 0 {
+		return nil, fmt.Errorf("bench %s has no command %q", store.IDOf(dir), of.command)
+	}
+	return rule.OfRounds(*bench, at), nil
 }
 
 // onBreach returns what is called when a budget is found broken while the command runs; nil if nobody has to look.

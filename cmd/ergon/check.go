@@ -89,6 +89,9 @@ func (p *program) check(_ context.Context, o CheckOptions) error {
 		}
 	}
 	result, err := p.checked(o)
+	if err == nil {
+		err = o.export(result)
+	}
 	if o.Nagios {
 		return p.nagios(result, err)
 	}
@@ -98,6 +101,16 @@ func (p *program) check(_ context.Context, o CheckOptions) error {
 	if err := result.Write(p.out.Styled(), o.Format, reportOptions(p.out.File())); err != nil {
 		return err
 	}
+	findings := result.Findings()
+	if !o.NoCI {
+		p.toJobPage(findings.WriteMarkdown)
+		p.annotate(findings)
+	}
+	return judged(findings)
+}
+
+// export writes the files of --export.
+func (o CheckOptions) export(result report.Check) error {
 	for _, e := range o.Exports {
 		err := store.WriteFile(e.path, here().owner(e.path).account(), func(w io.Writer) error {
 			return result.Write(w, e.format, report.Options{Unicode: true})
@@ -106,12 +119,7 @@ func (p *program) check(_ context.Context, o CheckOptions) error {
 			return fmt.Errorf("--export: %w", err)
 		}
 	}
-	findings := result.Findings()
-	if !o.NoCI {
-		p.toJobPage(findings.WriteMarkdown)
-		p.annotate(findings)
-	}
-	return judged(findings)
+	return nil
 }
 
 // nagios prints the line of a monitoring plugin. Whatever prevents a verdict is UNKNOWN.
@@ -153,8 +161,9 @@ func (p *program) checked(o CheckOptions) (out report.Check, err error) {
 			return out, fmt.Errorf("run %s: %w", shortest(dir), err)
 		}
 	}
-	p.lookUp(list, o.Results)
-	command := judgedCommand(cmdline.Line(result.Run.Command), list, rule.Of(result), result.Charts)
+	name := cmdline.Line(result.Run.Command)
+	list = p.lookUp(list, o.Results, judgedAs{command: name, alone: true, dir: dir})
+	command := judgedCommand(name, list, rule.Of(result), result.Charts)
 	if kept != nil {
 		command.Budgets = rule.Keep(kept, command.Budgets)
 	}
@@ -197,7 +206,7 @@ func (p *program) checkBench(dir string, o CheckOptions, out *report.Check) erro
 		if err != nil {
 			return fmt.Errorf("run %s: %w", out.Run.ID, err)
 		}
-		p.lookUp(list, o.Results)
+		list = p.lookUp(list, o.Results, judgedAs{command: command.Name, alone: len(b.Commands) == 1, dir: dir})
 		out.Judged = append(out.Judged, judgedCommand(command.Name, list, rule.OfRounds(b, c), nil))
 	}
 	return nil

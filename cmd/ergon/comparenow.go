@@ -197,7 +197,7 @@ func (p *program) endedEarly(ctx context.Context, err error) error {
 	}
 	if failed, ok := errors.AsType[*rounds.FailedError](err); ok { // ergon ends as the command did
 		p.complain(fmt.Errorf("compare: %w", err))
-		return status(failed.Round.ExitCode)
+		return failedStatus(failed.Round)
 	}
 	if refused, ok := errors.AsType[*launch.ExecError](err); ok {
 		p.complain(fmt.Errorf("compare: %w", err))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ergon-energy/ergon/datamodel"
 	"github.com/ergon-energy/ergon/datamodel/store"
+	"github.com/ergon-energy/ergon/internal/cmdline"
 	"github.com/ergon-energy/ergon/internal/launch"
 	"github.com/ergon-energy/ergon/internal/sampler"
 	"github.com/ergon-energy/ergon/report"
@@ -192,7 +193,7 @@ func (p *program) measure(ctx context.Context, o *RunOptions, tape runner.Tape) 
 	if err := o.open(); err != nil {
 		return runner.Report{}, err
 	}
-	p.lookUp(o.Budgets, o.Results)
+	o.Budgets = p.lookUp(o.Budgets, o.Results, judgedAs{command: cmdline.Line(cmdline.Mask(o.Command)), alone: true})
 	owner := as
 	if owner == nil {
 		owner = here().owner(results, tape.File)

@@ -53,7 +53,15 @@ type FailedError struct {
 }
 
 func (e *FailedError) Error() string {
-	return fmt.Sprintf("exit code %d (--ignore-failure counts such rounds too)", e.Round.ExitCode)
+	const wayOut = " (--ignore-failure counts such rounds too)"
+	switch e.Round.Outcome {
+	case datamodel.TimedOut:
+		return "longer than the time limit" + wayOut
+	case datamodel.SamplerFailed:
+		return "the readings ended before the command did" + wayOut
+	default:
+		return fmt.Sprintf("exit code %d", e.Round.ExitCode) + wayOut
+	}
 }
 
 // Progress tells how far a bench is. Rounds is the number of measured rounds. Left is the time until the last round by the
