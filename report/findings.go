@@ -179,16 +179,24 @@ const (
 func (f Findings) Nagios() (line string, exit int) {
 	exit = map[State]int{Passes: nagiosOK, Undecided: nagiosUnknown, Warns: nagiosWarning, Fails: nagiosCritical}[f.Worst()]
 	word := [...]string{"OK", "WARNING", "CRITICAL", "UNKNOWN"}[exit]
-	var said, measured []string
-	for _, one := range f.worstFirst() {
-		if f.state(one) == f.Worst() || exit == nagiosOK {
-			said = append(said, one.Name+": "+one.Text)
+	label := func(one Finding) string { return one.Measure }
+	if slices.ContainsFunc(f.List, func(one Finding) bool { return one.Subject != f.List[0].Subject }) {
+		label = func(one Finding) string { return one.Subject + " " + one.Measure }
+	}
+	worst := f.worstFirst()
+	var said, measured, labels []string
+	for _, one := range worst {
+		if f.state(one) == f.Worst() {
+			said = append(said, strings.TrimSuffix(label(one), one.Measure)+one.Name+": "+one.Text)
 		}
 	}
-	for _, one := range f.List {
-		if d := performance(one); d != "" && !slices.Contains(measured, d) {
-			measured = append(measured, d)
+	for _, one := range f.List { // each label once, with the limit of the worst finding
+		of := label(one)
+		if math.IsNaN(one.Value) || slices.Contains(labels, of) {
+			continue
 		}
+		one = worst[slices.IndexFunc(worst, func(other Finding) bool { return label(other) == of && !math.IsNaN(other.Value) })]
+		labels, measured = append(labels, of), append(measured, performance(of, one))
 	}
 	if len(said) == 0 {
 		said = []string{"there are no budgets"}
@@ -201,11 +209,8 @@ func (f Findings) Nagios() (line string, exit int) {
 	return line, exit
 }
 
-// performance returns one item of a plugin's performance data: 'label'=value[unit];;critical. It is empty without a value.
-func performance(f Finding) string {
-	if math.IsNaN(f.Value) {
-		return ""
-	}
+// performance returns one item of a plugin's performance data: 'label'=value[unit];;critical.
+func performance(label string, f Finding) string {
 	unit, factor := "", 1.0
 	switch f.Unit {
 	case units.Second:
@@ -216,7 +221,7 @@ func performance(f Finding) string {
 		unit, factor = "%", 100
 	default: // the guidelines know no others
 	}
-	label := strings.NewReplacer("'", "_", "=", "_", "|", "¦").Replace(printable(f.Measure))
+	label = strings.NewReplacer("'", "_", "=", "_", "|", "¦").Replace(printable(label))
 	number := func(v float64) string { return strconv.FormatFloat(v*factor, 'f', -1, 64) }
 	limit := ""
 	switch {

@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -124,9 +125,16 @@ ergon_cpu_utilization_ratio{command="make",value="mean(cpu_utilization)"} 0.2
 
 func TestFindingsNagios(t *testing.T) {
 	line, exit := findings().Nagios()
-	want := `ERGON CRITICAL - energy <= 50 %,:¦\r'=: 512 J,\nnot <= 500 J 100% | 'max(wall_time)'=3.00049s;;~:10 'sum(energy[__¦"])'=512;;~:500 'mean(cpu_utilization)'=20%;;50:`
+	want := `ERGON CRITICAL - x\n::error::y energy <= 50 %,:¦\r'=: 512 J,\nnot <= 500 J 100% | ` +
+		`'make max(wall_time)'=3.00049s;;~:10 'x\n::error::y sum(energy[__¦"])'=512;;~:500 'make mean(cpu_utilization)'=20%;;50:`
 	if line != want || exit != 2 {
 		t.Errorf("%d\n%s\n%s", exit, line, want)
+	}
+	one := report.Findings{List: slices.Clone(findings().List[:1])} // a label stands there once, with the limit that is broken
+	one.List = append(one.List, one.List[0])
+	one.List[1].Most, one.List[1].State, one.List[1].Word = 2, report.Fails, "broken"
+	if line, _ := one.Nagios(); line != "ERGON CRITICAL - wall_time < 10 s: 3.00 s < 10.0 s | 'max(wall_time)'=3.00049s;;~:2" {
+		t.Error(line)
 	}
 	for state, want := range map[report.State]struct {
 		word string
