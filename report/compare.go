@@ -103,7 +103,7 @@ func (c Comparison) writeText(w io.Writer, o Options) error {
 // benchmark writes the table of one command, and what its numbers mean.
 func (p *page) benchmark(c Comparison, a compare.Against, b compare.Benchmark) {
 	p.line()
-	p.line(p.look(bold, p.plain(shorten(printable(b.Name), p.width))))
+	p.line(p.look(bold, p.end(p.plain(printable(b.Name)), p.width)))
 	p.line(p.look(dim, p.plain(pad("", 21, false)+pad("base", 10, true)+pad("new", 10, true)+"  new/base  interval")))
 	for _, f := range b.Figures {
 		p.compared(f)
@@ -126,7 +126,7 @@ func (p *page) benchmark(c Comparison, a compare.Against, b compare.Benchmark) {
 func (p *page) compared(f compare.Compared) {
 	name := "  " + pad(shorten(metricName(f.Metric), 19), 19, false)
 	if math.IsNaN(f.Change.Ratio.Value) {
-		p.line(p.plain(name + " " + shorten(lackText(f), p.width-22)))
+		p.line(p.plain(name), " ", p.end(p.plain(lackText(f)), p.width-22))
 		return
 	}
 	interval := ""
@@ -173,6 +173,10 @@ func lackText(f compare.Compared) string {
 		return "no value on the " + name + " side: " + printable(d.Reason)
 	}
 	switch {
+	case f.Base.N == 0 && f.New.N == 0 && f.Base.Reason == f.New.Reason && f.Base.Reason == "":
+		return "not measured on either side"
+	case f.Base.N == 0 && f.New.N == 0 && f.Base.Reason == f.New.Reason:
+		return "no value on either side: " + printable(f.Base.Reason)
 	case f.Base.N == 0 && f.New.N == 0:
 		return side("base", f.Base)
 	case f.Base.N == 0:

@@ -67,7 +67,7 @@ make cc1
                            base       new  new/base  interval
   wall time              10.3 s    10.3 s  × 1.000  0.981 … 1.020 unchanged
   energy                  160 J     192 J  × 1.200  1.176 … 1.224 regressed
-  peak memory         not measured on the base side
+  peak memory         not measured on either side
   rounds: 10 and 10; energy in 9 and 9
   a change would be found from wall time 5.84 %, energy 3.85 % on
   why: +31.9 J: ` + "`cc1`" + ` +12.4 s CPU (+24.7 J), 170 → 204 starts; ` + "`ld`" + ` reads +196
