@@ -35,6 +35,7 @@ func BenchFormats() []BenchFormat {
 		{"json", ".json", false, plain(Bench.writeJSON)},
 		{"csv", ".csv", false, plain(Bench.writeCSV)},
 		{"markdown", ".md", false, plain(Bench.writeMarkdown)},
+		{"html", ".html", false, Bench.writePage},
 		{"hyperfine", "", true, plain(Bench.writeHyperfine)},
 		{"gobench", "", true, plain(Bench.writeGoBench)},
 		{"github", "", true, plain(Bench.writeGitHub)},
@@ -51,7 +52,7 @@ func (b Bench) Write(w io.Writer, format string, o Options) error {
 			return f.write(b, w, o)
 		}
 	}
-	return fmt.Errorf("a bench cannot be shown as %s (text, json, csv or markdown; `ergon compare --format html` makes a page of two)", format)
+	return fmt.Errorf("a bench cannot be shown as %s (text, json, csv, markdown or html)", format)
 }
 
 // hyperfineResult is one element of `results` in hyperfine's JSON, version 1.20.

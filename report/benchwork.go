@@ -68,12 +68,16 @@ func detailLine(f compare.Figure) string {
 	if len(f.Outliers) == 0 {
 		return line
 	}
-	var named []string
+	return line + "    far off: " + strings.Join(namedOutliers(f), ", ") + "\n"
+}
+
+// namedOutliers names the first values that are far off, with their rounds.
+func namedOutliers(f compare.Figure) (named []string) {
 	for _, i := range f.Outliers[:min(len(f.Outliers), mostNamed)] {
-		named = append(named, fmt.Sprintf("%s in round %d", show(f.Values[i]), i+1))
+		named = append(named, fmt.Sprintf("%s in round %d", units.Format(f.Values[i], f.Metric.Unit), i+1))
 	}
 	if more := len(f.Outliers) - len(named); more > 0 {
 		named = append(named, fmt.Sprintf("%d more", more))
 	}
-	return line + "    far off: " + strings.Join(named, ", ") + "\n"
+	return named
 }

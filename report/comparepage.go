@@ -112,7 +112,7 @@ func (p *sheet) verdicts(c Comparison, b compare.Benchmark) {
 		}
 		p.tag("<td class=\"n\" data-l=\"base\">%s</td><td class=\"n\" data-l=\"new\">%s</td><td class=\"n\" data-l=\"new/base\">× %s</td><td class=\"n\" data-l=\"interval\">%s</td>",
 			units.Format(f.Base.Median.Value, f.Metric.Unit), units.Format(f.New.Median.Value, f.Metric.Unit), ratioText(r.Value), interval)
-		p.WriteString("<td class=\"whisker\">" + whisker(f, c.Rule.For(f.Metric.Name).Threshold, reach) + "</td>")
+		p.WriteString("<td class=\"whisker\">" + whisker(f.Change, c.Rule.For(f.Metric.Name).Threshold, reach) + "</td>")
 		p.tag("<td><span class=\"badge"+verdictBadge(f.Change.Verdict)+"\">%s</span></td><td class=\"n dim\" data-l=\"found from\">%s</td></tr>\n", string(f.Change.Verdict), seen)
 	}
 	p.WriteString("</tbody></table></div>\n")
@@ -123,26 +123,32 @@ func (p *sheet) verdicts(c Comparison, b compare.Benchmark) {
 func (c Comparison) reach(b compare.Benchmark) float64 {
 	reach := 0.0
 	for _, f := range b.Figures {
-		reach = max(reach, 2*c.Rule.For(f.Metric.Name).Threshold)
-		for _, v := range []float64{f.Change.Ratio.Value, f.Change.Ratio.Low, f.Change.Ratio.High} {
-			if !math.IsNaN(v) {
-				reach = max(reach, 1.1*min(math.Abs(v-1), 0.5))
-			}
+		reach = max(reach, reachOf(f.Change, c.Rule.For(f.Metric.Name).Threshold))
+	}
+	return reach
+}
+
+// reachOf is reach for one change.
+func reachOf(c compare.Change, threshold float64) float64 {
+	reach := 2 * threshold
+	for _, v := range []float64{c.Ratio.Value, c.Ratio.Low, c.Ratio.High} {
+		if !math.IsNaN(v) {
+			reach = max(reach, 1.1*min(math.Abs(v-1), 0.5))
 		}
 	}
 	return reach
 }
 
 // whisker draws a ratio with its interval around 1, with the threshold as a band. What lies beyond the picture ends in a tip.
-func whisker(f compare.Compared, threshold, reach float64) string {
+func whisker(c compare.Change, threshold, reach float64) string {
 	const width, height, middle = 150., 18., 9.
 	at := func(v float64) float64 { return width/2 + min(max((v-1)/reach, -1), 1)*(width/2-4) }
-	class := verdictClass(f.Change.Verdict)
+	class := verdictClass(c.Verdict)
 	var b strings.Builder
 	b.WriteString(`<svg viewBox="0 0 ` + short(width) + ` ` + short(height) + `" class="` + class + `" aria-hidden="true">`)
 	b.WriteString(`<rect class="band" x="` + short(at(1-threshold)) + `" y="1" width="` + short(at(1+threshold)-at(1-threshold)) + `" height="` + short(height-2) + `"/>`)
 	b.WriteString(strings.Replace(straight(at(1), at(1), 1, height-1), "<line", `<line class="one"`, 1))
-	r := f.Change.Ratio
+	r := c.Ratio
 	if r.Known() {
 		b.WriteString(strings.Replace(straight(at(r.Low), at(r.High), middle, middle), "<line", `<line class="span"`, 1))
 	}

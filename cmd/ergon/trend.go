@@ -328,8 +328,15 @@ func (p *program) runPages(ctx context.Context, t report.Trend, dir string) erro
 			p.note(fmt.Errorf("run %s has no page: %w", r.ID, err))
 			continue
 		}
-		shown := []report.Shown{{Result: result, Results: shortest(r.Dir)}}
-		if err := store.WriteFile(to, here().owner(to).account(), func(w io.Writer) error { return report.WritePage(w, shown) }); err != nil {
+		write := func(w io.Writer) error {
+			return report.WritePage(w, []report.Shown{{Result: result, Results: shortest(r.Dir)}})
+		}
+		if b := result.Run.Bench; b != nil {
+			write = func(w io.Writer) error {
+				return benchResult(*b, result.Run, false).Write(w, pageFormat, report.Options{Unicode: true, Results: shortest(r.Dir)})
+			}
+		}
+		if err := store.WriteFile(to, here().owner(to).account(), write); err != nil {
 			return fmt.Errorf("--pages: %w", err)
 		}
 	}
