@@ -366,7 +366,7 @@ func (p *page) items(all []item, busy, regions []string) {
 		p.line("  ", pad("top", label, false), "  ", p.look(dim, p.names(busy, room)))
 	}
 	if len(regions) > 0 {
-		p.line("  ", pad("regions", label, false), "  ", p.look(dim, p.names(regions, room)))
+		p.line("  ", pad("regions", label, false), "  ", p.look(dim, p.first(regions, room)))
 	}
 }
 
@@ -412,6 +412,16 @@ func (p *page) names(list []string, room int) string {
 	for n := len(list) - 1; ; n-- {
 		s := p.plain(strings.Join(slices.Concat(list[:max(n, 0)], list[len(list)-1:]), " · "))
 		if columns(s) <= room || n <= 0 {
+			return middle(s, room, p.plain("…"))
+		}
+	}
+}
+
+// first joins as many items of a list as fit into the columns, the first ones.
+func (p *page) first(list []string, room int) string {
+	for n := len(list); ; n-- {
+		s := p.plain(strings.Join(list[:n], " · "))
+		if columns(s) <= room || n == 1 {
 			return middle(s, room, p.plain("…"))
 		}
 	}

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -173,12 +174,10 @@ func lackText(f compare.Compared) string {
 		return "no value on the " + name + " side: " + printable(d.Reason)
 	}
 	switch {
-	case f.Base.N == 0 && f.New.N == 0 && f.Base.Reason == f.New.Reason && f.Base.Reason == "":
+	case f.Base.N == 0 && f.New.N == 0 && f.Base.Reason == "" && f.New.Reason == "":
 		return "not measured on either side"
-	case f.Base.N == 0 && f.New.N == 0 && f.Base.Reason == f.New.Reason:
-		return "no value on either side: " + printable(f.Base.Reason)
 	case f.Base.N == 0 && f.New.N == 0:
-		return side("base", f.Base)
+		return "no value on either side: " + printable(cmp.Or(f.Base.Reason, f.New.Reason))
 	case f.Base.N == 0:
 		return side("base", f.Base)
 	case f.New.N == 0:

@@ -296,7 +296,7 @@ func (o *round) foresee(command launch.Command) {
 		next.ahead <- born{target, err}
 	}()
 	runtime.Gosched() // the launcher then works in parallel
-	o.Session.next = next
+	o.next = next
 }
 
 // abandon ends a round that was foreseen, and does not come.

@@ -291,7 +291,7 @@ func TestStoppedTime(t *testing.T) {
 	if !strings.Contains(k.stderr.String(), "\n  stopped ") {
 		t.Errorf("not in the summary: %s", k.stderr.String())
 	}
-	r, err := store.Load(filepath.Dir(only(t, dir, store.ManifestFile)))
+	r, err := store.Load(filepath.Dir(onlyManifest(t, dir)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,14 +299,4 @@ func TestStoppedTime(t *testing.T) {
 	if !(m.Value >= inside/2 && m.Value <= whole) { // looks are put off if a busy machine makes looking slow
 		machine.Errorf("%v s (%s), want %v, or half of it, to %v", m.Value, m.Reason, inside, whole)
 	}
-}
-
-// only returns the path of the only file of that name in a results folder.
-func only(t *testing.T, dir, name string) string {
-	t.Helper()
-	found, err := filepath.Glob(filepath.Join(dir, "*", "*", "*", name))
-	if err != nil || len(found) != 1 {
-		t.Fatalf("%v, %v", found, err)
-	}
-	return found[0]
 }

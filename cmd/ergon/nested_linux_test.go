@@ -27,7 +27,7 @@ func TestMarksAreHandedOn(t *testing.T) {
 	}
 	load := func(dir string) (events map[string]datamodel.Event, run datamodel.Run) {
 		t.Helper()
-		result, err := store.Load(filepath.Dir(only(t, dir, store.ManifestFile)))
+		result, err := store.Load(filepath.Dir(onlyManifest(t, dir)))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -33,7 +33,7 @@ func TestMarksAtTheSeam(t *testing.T) {
 		if err != nil || taken < 20 {
 			t.Fatalf("%s: %v", out, err)
 		}
-		result, err := store.Load(filepath.Dir(only(t, dir, store.ManifestFile)))
+		result, err := store.Load(filepath.Dir(onlyManifest(t, dir)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +93,7 @@ func TestSocketOfLongPath(t *testing.T) {
 // marksAlone returns a run's manifest, events and regions, and the warnings about marks.
 func marksAlone(t *testing.T, dir string) (result datamodel.Result, warnings []string) {
 	t.Helper()
-	result, err := store.Load(filepath.Dir(only(t, dir, store.ManifestFile)))
+	result, err := store.Load(filepath.Dir(onlyManifest(t, dir)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func subjectMain(args []string) int {
 		if len(args) > 1 {
 			d, _ = time.ParseDuration(args[1])
 		} else {
-			fmt.Println("up")
+			_, _ = fmt.Fprintln(os.Stdout, "up")
 			pause = 200 * time.Microsecond // a run keeps so many marks only
 			go func() {
 				_, _ = io.Copy(io.Discard, os.Stdin)
@@ -82,7 +82,7 @@ func subjectMain(args []string) int {
 				taken++
 			}
 		}
-		fmt.Println(taken, (cpuTime() - start).Seconds())
+		_, _ = fmt.Fprintln(os.Stdout, taken, (cpuTime() - start).Seconds())
 	case "garbage": // garbage N: sends N random datagrams and one event; prints how many of them a receiver must refuse
 		n, _ := strconv.Atoi(args[1])
 		random, refused := rand.New(rand.NewPCG(1, 2)), 0
@@ -109,7 +109,7 @@ func subjectMain(args []string) int {
 		for errors.Is(marks.Send(os.Getenv(marks.Variable), []byte("ERGON_EVENT=after all")), marks.ErrFull) {
 			runtime.Gosched()
 		}
-		fmt.Println(refused)
+		_, _ = fmt.Fprintln(os.Stdout, refused)
 	case "hold": // hold BYTES DURATION: touches that much memory and keeps it for that time
 		n, _ := strconv.Atoi(args[1])
 		d, _ := time.ParseDuration(args[2])

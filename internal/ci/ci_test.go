@@ -330,7 +330,9 @@ func testAction(t *testing.T, ergon string) {
 	push.github["github.event.before"] = git(t, push.dir, "rev-parse", "origin/merge")
 	expect(push, "budgets", inputs("budgets", "wall_time <= 1h\n\ncpu_time < 1us\n", "max-runs", "2"), "inconclusive", 120, "budgets: exit code 120")
 	// The other modes need no base. A budget that is broken fails them, too.
-	bench := func(more ...string) map[string]string { return inputs(append(more, "mode", "bench", "max-runs", "2")...) }
+	bench := func(more ...string) map[string]string {
+		return inputs(append(more, "mode", "bench", "max-runs", "2")...)
+	}
 	expectModes := func(what string, in map[string]string, code int, schema, want string) {
 		t.Helper()
 		out, said, got := push.run(in)
