@@ -291,6 +291,12 @@ func TestStoppedErgonDelaysNobody(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	eventually(t, "all of ergon stopped", func() bool { // a signal takes its time
+		return !slices.ContainsFunc(stopped, func(pid int) bool {
+			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+			return err == nil && !strings.Contains(string(stat), ") T ")
+		})
+	})
 	if _, err := io.WriteString(in, "go\n"); err != nil {
 		t.Fatal(err)
 	}

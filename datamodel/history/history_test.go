@@ -29,6 +29,9 @@ func result(project, id string, start time.Time) datamodel.Run {
 		Summary: map[string]datamodel.Figure{
 			datamodel.Energy:  {Value: &energy, Unit: units.Joule, Provenance: sensors.FromCounter},
 			datamodel.CPUTime: {Unit: units.Second, Provenance: sensors.Missing, Reason: "no cgroup"},
+
+			datamodel.EstimatedEnergy:       {Unit: units.Joule, Provenance: sensors.Missing, Reason: datamodel.NotEstimated},
+			datamodel.EstimatedTargetEnergy: {Unit: units.Joule, Provenance: sensors.Missing, Reason: datamodel.NotEstimated},
 		},
 	}
 }

@@ -22,7 +22,7 @@ table = lambda name: f"read_parquet('ergon-results/**/{name}.parquet', hive_part
 print(json.dumps({
     "metrics": ask(f"select metric, sum(value) from {table('metrics')} group by metric"),
     "summary": ask(f"select name, sum(v) from (unpivot (from {table('summary')}) on columns(* exclude "
-        "(round, start, command, outcome, exit_code, signal, host, commit, project, date, run)) into name name value v) group by name"),
+        "(round, start, command, outcome, exit_code, signal, host, commit, command_name, block, conditions, project, date, run)) into name name value v) group by name"),
     "series": ask(f"select subject, sum(value * covered) from {table('series')} where metric = 'power' group by subject"),
     "parts": ask(f"select 'wrong', count(*) from (select run, device, elapsed, sum(value) filter (subject = 'machine') as machine, "
         f"sum(value) filter (subject <> 'machine') as shares from {table('series')} where metric = 'power' group by all) "
