@@ -48,7 +48,7 @@ test: readers ## all tests
 
 race: readers ## the tests of packages that start goroutines, under the race detector (needs a C compiler)
 	$(TEST) -race -shuffle=on $(filter-out ./cmd/ergon,$(CONCURRENT))
-	$(TEST) -race -short -shuffle=on ./cmd/ergon # its long tests judge times and energies, and this build is up to ten times slower
+	$(TEST) -race -short -timeout 40m -shuffle=on ./cmd/ergon # its long tests judge times and energies, and this build is up to ten times slower
 
 lint: ## golangci-lint as pinned in tools/go.mod; any finding fails
 	$(LINT) run ./...
