@@ -8,11 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/ergon-energy/ergon/internal/testenv"
 )
 
 // TestRoundAsRun checks that the rounds of a bench say of a command what a run of its own says. The command is one process
 // that holds 40 MiB and reads 200 MiB.
 func TestRoundAsRun(t *testing.T) {
+	machine := testenv.Begin(t)
 	words := []string{"dd", "if=/dev/zero", "of=/dev/null", "bs=40M", "count=5", "status=none"}
 	report := filepath.Join(t.TempDir(), "report.json")
 	if err := command(t, newMark(), append([]string{"ergon", "-q", "--no-save", "--export", report, "--"}, words...)...).Run(); err != nil {
@@ -55,7 +58,7 @@ func TestRoundAsRun(t *testing.T) {
 		}
 		for round, v := range values {
 			if v == nil || math.Abs(*v-*want) > within**want || *v <= 0 && *want > 0 {
-				t.Errorf("%s: %v in round %d, %v in a run of its own", name, v, round, *want)
+				machine.Errorf("%s: %v in round %d, %v in a run of its own", name, v, round, *want)
 			}
 		}
 	}
